@@ -1,0 +1,65 @@
+//! /proc/loadavg.
+
+use anyhow::{Context, Result};
+use exporter_common::{Collector, Family, Scrape, async_trait};
+
+use crate::roots::Roots;
+
+/// The load averages of the host.
+pub(crate) struct Loadavg(pub(crate) Roots);
+
+#[async_trait]
+impl Collector for Loadavg {
+    fn name(&self) -> &'static str {
+        "loadavg"
+    }
+
+    async fn collect(&self, scrape: &Scrape) -> Result<()> {
+        if let Some(text) = self.0.proc("loadavg")? {
+            for family in families(LoadAverages::parse(&text)?) {
+                scrape.add(family);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The first three numbers of /proc/loadavg; proc_loadavg(5).
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct LoadAverages([f64; 3]);
+
+impl LoadAverages {
+    fn parse(text: &str) -> Result<Self> {
+        let mut numbers = text.split_ascii_whitespace().map(str::parse);
+        let mut next = || numbers.next()?.ok();
+        let averages = next().zip(next()).zip(next());
+        let ((one, five), fifteen) =
+            averages.with_context(|| format!("not three load averages: {:?}", text.trim_end()))?;
+        Ok(Self([one, five, fifteen]))
+    }
+}
+
+fn families(LoadAverages([one, five, fifteen]): LoadAverages) -> [Family; 3] {
+    [
+        Family::gauge("cpu_exporter_load1", "1m load average.", &[]).value(one),
+        Family::gauge("cpu_exporter_load5", "5m load average.", &[]).value(five),
+        Family::gauge("cpu_exporter_load15", "15m load average.", &[]).value(fifteen),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_three_numbers_are_the_averages() {
+        assert_eq!(LoadAverages::parse("0.21 0.37 0.39 1/719 19737\n").unwrap(), LoadAverages([0.21, 0.37, 0.39]));
+    }
+
+    #[test]
+    fn what_is_cut_or_no_number_is_refused() {
+        for text in ["", "0.21 0.37", "0.21 x 0.39 1/719 19737\n"] {
+            assert!(LoadAverages::parse(text).is_err(), "{text}");
+        }
+    }
+}

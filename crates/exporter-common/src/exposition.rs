@@ -1,0 +1,112 @@
+//! What one scrape answers: families of one name joined, sorted, without duplicates.
+
+use std::sync::Arc;
+
+use crate::family::Family;
+
+/// Everything that a scrape found, ready to be encoded.
+pub(crate) struct Exposition {
+    /// Groups of families of one name, ordered by name.
+    pub(crate) groups: Vec<Group>,
+    /// Series left out: an earlier one has the same labels, or its family's name another type.
+    pub(crate) duplicates: u64,
+}
+
+/// The families of one name and type, with the order of their series.
+pub(crate) struct Group {
+    families: Vec<Arc<Family>>,
+    /// Family and series, in the order in which they are written.
+    order: Vec<(u32, u32)>,
+}
+
+impl Exposition {
+    /// Joins what the collectors saw. Of two series with the same name and labels the first is kept.
+    pub(crate) fn merge(mut families: Vec<Arc<Family>>) -> Self {
+        families.retain(|family| !family.is_empty());
+        families.sort_by(|a, b| a.name().cmp(b.name())); // stable: the first stays first
+        let mut exposition = Self { groups: Vec::new(), duplicates: 0 };
+        for same_name in families.chunk_by(|a, b| a.name() == b.name()) {
+            let kind = same_name[0].kind();
+            let (families, clashing): (Vec<_>, Vec<_>) =
+                same_name.iter().cloned().partition(|family| family.kind() == kind);
+            let (group, duplicates) = Group::sorted(families);
+            let clashing: usize = clashing.iter().map(|family| family.len()).sum();
+            exposition.groups.push(group);
+            exposition.duplicates += (duplicates + clashing) as u64;
+        }
+        exposition
+    }
+
+    /// Adds a family whose name no other has.
+    pub(crate) fn insert(&mut self, family: Family) {
+        let (group, _) = Group::sorted(vec![Arc::new(family)]);
+        let at = self.groups.partition_point(|other| other.head().name() < group.head().name());
+        self.groups.insert(at, group);
+    }
+}
+
+impl Group {
+    /// The family that gives the group its name, help and type.
+    pub(crate) fn head(&self) -> &Family {
+        &self.families[0]
+    }
+
+    /// All series in the order in which they are written.
+    pub(crate) fn series(&self) -> impl Iterator<Item = (&Family, usize)> {
+        self.order.iter().map(|&(family, series)| (&*self.families[family as usize], series as usize))
+    }
+
+    /// The group, and how many duplicate series it left out.
+    fn sorted(families: Vec<Arc<Family>>) -> (Self, usize) {
+        let mut order: Vec<(u32, u32)> = families
+            .iter()
+            .zip(0_u32..)
+            .flat_map(|(family, at)| (0_u32..).take(family.len()).map(move |series| (at, series)))
+            .collect();
+        let compare = |a: &(u32, u32), b: &(u32, u32)| {
+            families[a.0 as usize].compare(a.1 as usize, &families[b.0 as usize], b.1 as usize)
+        };
+        let in_order = |pair: &[(u32, u32)]| compare(&pair[0], &pair[1]).is_lt();
+        let mut duplicates = 0;
+        if !order.windows(2).all(in_order) {
+            order.sort_by(compare); // stable: the first of equal series stays first
+            let before = order.len();
+            order.dedup_by(|later, first| compare(first, later).is_eq());
+            duplicates = before - order.len();
+        }
+        (Self { families, order }, duplicates)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::family::Value;
+
+    fn gauge(value: f64) -> Arc<Family> {
+        Arc::new(Family::gauge("g", "", &["l"]).with(&["x"], value).with(&["a"], value))
+    }
+
+    #[test]
+    fn of_duplicate_series_the_first_wins_and_the_others_are_counted() {
+        let exposition = Exposition::merge(vec![gauge(1.0), gauge(2.0)]);
+        assert_eq!(exposition.duplicates, 2);
+        let values: Vec<_> =
+            exposition.groups[0].series().map(|(family, series)| family.series_value(series).clone()).collect();
+        assert_eq!(values, [Value::Number(1.0), Value::Number(1.0)]);
+    }
+
+    #[test]
+    fn a_family_of_another_type_is_left_out_and_counted() {
+        let counter = Arc::new(Family::counter("g", "", &[]).value(1.0));
+        let exposition = Exposition::merge(vec![gauge(1.0), counter]);
+        assert_eq!((exposition.groups.len(), exposition.duplicates), (1, 1));
+    }
+
+    #[test]
+    fn families_of_one_name_may_differ_in_labels() {
+        let other = Arc::new(Family::gauge("g", "", &["m"]).with(&["x"], 3.0));
+        let exposition = Exposition::merge(vec![gauge(1.0), other]);
+        assert_eq!((exposition.groups[0].series().count(), exposition.duplicates), (3, 0));
+    }
+}

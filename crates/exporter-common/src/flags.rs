@@ -1,0 +1,318 @@
+//! The flags that every exporter has, their environment variables, and errors in one line.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::builder::BoolishValueParser;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command};
+use tracing::Level;
+
+use crate::duration;
+use crate::log;
+use crate::source::Collection;
+
+/// Flags of every exporter, named as Prometheus's own exporters name them.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Common {
+    /// Address to listen on, again for each further one: host:port, :port, [v6]:port
+    #[arg(id = "web.listen-address", long = "web.listen-address", value_name = "ADDRESS", value_delimiter = '\n')]
+    #[arg(global = true, help_heading = WEB)]
+    pub(crate) listen_addresses: Vec<ListenAddress>,
+
+    /// Path under which metrics are served
+    #[arg(long = "web.telemetry-path", value_name = "PATH", default_value = "/metrics")]
+    #[arg(value_parser = telemetry_path, help_heading = WEB)]
+    pub(crate) telemetry_path: String,
+
+    /// File with TLS and authentication settings; not supported yet
+    #[arg(long = "web.config.file", value_name = "FILE", help_heading = WEB)]
+    #[arg(value_parser = |_: &str| Err::<String, _>("this version serves plain HTTP only"))]
+    pub(crate) web_config: Option<String>,
+
+    /// Take the listening sockets from systemd; not supported yet
+    #[arg(long = "web.systemd-socket", action = ArgAction::SetTrue, help_heading = WEB)]
+    #[arg(value_parser = BoolishValueParser::new())]
+    pub(crate) systemd_socket: bool,
+
+    /// How many scrapes are answered at once; 0 is no limit
+    #[arg(long = "web.max-requests", value_name = "N", default_value = "40", help_heading = WEB)]
+    pub(crate) max_requests: usize,
+
+    /// Leave out the metrics about the exporter's own process (process_*)
+    #[arg(long = "web.disable-exporter-metrics", action = ArgAction::SetTrue, help_heading = WEB)]
+    #[arg(value_parser = BoolishValueParser::new())]
+    pub(crate) disable_exporter_metrics: bool,
+
+    /// How long a read of a source may take
+    #[arg(long = "scrape.timeout", value_name = "DURATION", default_value = "10s")]
+    #[arg(value_parser = duration::parse_positive, help_heading = SCRAPE)]
+    pub(crate) scrape_timeout: Duration,
+
+    /// How much earlier than Prometheus gives up an answer is sent
+    #[arg(long = "scrape.timeout-offset", value_name = "DURATION", default_value = "0.5s")]
+    #[arg(value_parser = duration::parse, help_heading = SCRAPE)]
+    pub(crate) timeout_offset: Duration,
+
+    /// Least severe messages to log: error, warn, info, debug
+    #[arg(long = "log.level", value_name = "LEVEL", default_value = "info", value_parser = level)]
+    #[arg(global = true, help_heading = LOG)]
+    pub(crate) log_level: Level,
+
+    /// Format of log messages
+    #[arg(long = "log.format", value_name = "FORMAT", default_value = "logfmt", value_enum, ignore_case = true)]
+    #[arg(global = true, help_heading = LOG)]
+    pub(crate) log_format: log::Format,
+
+    /// Collect once, print the metrics on standard output and end
+    #[arg(long, conflicts_with = "check")]
+    pub(crate) once: bool,
+
+    /// Validate the flags and every file they name, open no connection, and end
+    #[arg(long)]
+    pub(crate) check: bool,
+}
+
+/// When a remote source is read; for exporters whose source is reached over a network.
+#[derive(Args, Clone, Debug)]
+pub struct CollectFlags {
+    /// Answer scrapes from the last good read while it is younger than this; 0 reads for every scrape
+    #[arg(id = "collect.cache-ttl", long = "collect.cache-ttl", value_name = "DURATION", default_value = "0")]
+    #[arg(value_parser = duration::parse, help_heading = SCRAPE)]
+    cache_ttl: Duration,
+
+    /// Read in the background at this interval; 0 reads when scraped
+    #[arg(id = "poll.interval", long = "poll.interval", value_name = "DURATION")]
+    #[arg(value_parser = duration::parse, help_heading = SCRAPE)]
+    poll_interval: Option<Duration>,
+}
+
+impl CollectFlags {
+    /// The way of collecting these flags ask for, where `default_interval` stands for a missing
+    /// `--poll.interval`.
+    ///
+    /// # Errors
+    /// When both ways are asked for.
+    pub fn collection(&self, default_interval: Duration) -> anyhow::Result<Collection> {
+        match (self.cache_ttl, self.poll_interval) {
+            (Duration::ZERO, interval) => Ok(match interval.unwrap_or(default_interval) {
+                Duration::ZERO => Collection::OnScrape,
+                interval => Collection::Background(interval),
+            }),
+            (ttl, None | Some(Duration::ZERO)) => Ok(Collection::Cached(ttl)),
+            (_, Some(_)) => {
+                anyhow::bail!("--collect.cache-ttl and --poll.interval exclude each other: set one of them to 0")
+            }
+        }
+    }
+}
+
+const WEB: &str = "Web";
+const SCRAPE: &str = "Scrape";
+const LOG: &str = "Log";
+const COLLECTORS: &str = "Collectors";
+
+/// An address to listen on, as written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ListenAddress {
+    /// `None` for all addresses of the host.
+    pub(crate) host: Option<String>,
+    pub(crate) port: u16,
+}
+
+impl FromStr for ListenAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let fault = || format!("'{text}' is not host:port, :port or [v6]:port");
+        let (host, port) = text.rsplit_once(':').ok_or_else(fault)?;
+        let port = port.parse().map_err(|_| format!("'{port}' is not a port from 0 to 65535"))?;
+        let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        let host = match bracketed {
+            Some(v6) => v6.parse::<std::net::Ipv6Addr>().map(|_| v6).map_err(|_| fault())?,
+            None if host.contains([':', '[', ']', '/']) => return Err(fault()),
+            None => host,
+        };
+        Ok(Self { host: (!host.is_empty()).then(|| host.to_owned()), port })
+    }
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.host.as_deref() {
+            Some(v6) if v6.contains(':') => write!(f, "[{v6}]:{}", self.port),
+            host => write!(f, "{}:{}", host.unwrap_or_default(), self.port),
+        }
+    }
+}
+
+fn telemetry_path(text: &str) -> Result<String, String> {
+    match text {
+        "/-/healthy" | "/-/ready" => Err("that path is taken".to_owned()),
+        path if path.starts_with('/') && !path.contains(['?', '#', ' ']) => Ok(path.to_owned()),
+        _ => Err("a path starts with /".to_owned()),
+    }
+}
+
+fn level(text: &str) -> Result<Level, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "error" => Ok(Level::ERROR),
+        "warn" => Ok(Level::WARN),
+        "info" => Ok(Level::INFO),
+        "debug" => Ok(Level::DEBUG),
+        _ => Err("expected error, warn, info or debug".to_owned()),
+    }
+}
+
+/// Adds `--[no-]collector.<name>` for every collector and `--collector.disable-defaults`.
+pub(crate) fn with_toggles(mut command: Command, toggles: &[(&'static str, bool)]) -> Command {
+    if toggles.is_empty() {
+        return command;
+    }
+    for (name, default) in toggles {
+        let (on, off) = (format!("collector.{name}"), format!("no-collector.{name}"));
+        let state = if *default { "on" } else { "off" };
+        command = command
+            .arg(
+                Arg::new(on.clone())
+                    .long(on.clone())
+                    .help(format!("Turn the collector {name} on, or off with --{off} [default: {state}]"))
+                    .num_args(0..=1)
+                    .require_equals(true)
+                    .default_missing_value("true")
+                    .value_parser(BoolishValueParser::new())
+                    .value_name("BOOL")
+                    .hide_possible_values(true)
+                    .help_heading(COLLECTORS),
+            )
+            .arg(
+                Arg::new(off.clone())
+                    .long(off)
+                    .action(ArgAction::SetTrue)
+                    .overrides_with(on)
+                    .hide(true)
+                    .help_heading(COLLECTORS),
+            );
+    }
+    command.arg(
+        Arg::new("collector.disable-defaults")
+            .long("collector.disable-defaults")
+            .help("Turn off every collector that is not named by a flag of its own")
+            .action(ArgAction::SetTrue)
+            .value_parser(BoolishValueParser::new())
+            .help_heading(COLLECTORS),
+    )
+}
+
+/// The collectors that are on.
+pub(crate) fn enabled(matches: &ArgMatches, toggles: &[(&'static str, bool)]) -> Vec<&'static str> {
+    let on = |(name, default): &(&'static str, bool)| {
+        if matches.get_flag(&format!("no-collector.{name}")) {
+            return false;
+        }
+        let explicit = matches.get_one::<bool>(&format!("collector.{name}")).copied();
+        explicit.unwrap_or_else(|| *default && !matches.get_flag("collector.disable-defaults"))
+    };
+    toggles.iter().filter(|toggle| on(toggle)).map(|(name, _)| *name).collect()
+}
+
+/// Flags without a variable: an environment that turns them on would be a trap.
+const NO_VARIABLE: &[&str] = &["once", "check", "version", "help"];
+
+/// The variable of a flag: `CPU_EXPORTER_WEB_LISTEN_ADDRESS`.
+fn variable(program: &str, flag: &str) -> String {
+    format!("{program}_{flag}").replace(['-', '.'], "_").to_uppercase()
+}
+
+/// Gives every flag its environment variable. An empty one counts as not set.
+pub(crate) fn with_variables(command: Command, program: &str) -> Command {
+    command.mut_args(|arg| {
+        let Some(flag) = arg.get_long().filter(|flag| !NO_VARIABLE.contains(flag) && !flag.starts_with("no-")) else {
+            return arg;
+        };
+        let variable = variable(program, flag);
+        let empty = std::env::var_os(&variable).is_some_and(|value| value.is_empty());
+        if empty { arg } else { arg.env(variable) }
+    })
+}
+
+/// clap's error in one line: what is wrong, where it comes from, what to do.
+pub(crate) fn one_line(error: &clap::Error, program: &str) -> String {
+    let text = error.render().to_string();
+    let mut paragraphs = text.split("\n\n");
+    let what = paragraphs.next().unwrap_or_default();
+    let what = what.strip_prefix("error: ").unwrap_or(what);
+    let what = what.split_whitespace().collect::<Vec<_>>().join(" ");
+    let tip = paragraphs.find_map(|paragraph| paragraph.trim().strip_prefix("tip: "));
+    let tip = tip.map(|tip| format!("; {}", tip.lines().next().unwrap_or_default()));
+    let place = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(arg)) if error.kind() == ErrorKind::ValueValidation => from_variable(arg, program),
+        _ => None,
+    };
+    format!("{what}{}{}; try --help", place.unwrap_or_default(), tip.unwrap_or_default())
+}
+
+/// Names the variable where a bad value comes from the environment and not from the command line.
+fn from_variable(arg: &str, program: &str) -> Option<String> {
+    let flag = arg.split([' ', '=']).next()?;
+    let typed = std::env::args().any(|typed| typed.split('=').next() == Some(flag));
+    let variable = variable(program, flag.strip_prefix("--")?);
+    (!typed && std::env::var_os(&variable).is_some()).then(|| format!(" (from {variable})"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_as_go_programs_read_them() {
+        for (text, host, port) in [
+            (":9100", None, 9100),
+            ("127.0.0.1:0", Some("127.0.0.1"), 0),
+            ("localhost:8000", Some("localhost"), 8000),
+            ("[::1]:80", Some("::1"), 80),
+        ] {
+            let address: ListenAddress = text.parse().unwrap();
+            assert_eq!((address.host.as_deref(), address.port), (host, port), "{text}");
+            assert_eq!(address.to_string(), text);
+        }
+        for text in ["", "9100", "host", "::1:80", "host:", "host:70000", "[::1]", "[x]:1", "http://host:1"] {
+            assert!(text.parse::<ListenAddress>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_flag_and_its_variable_have_one_name() {
+        assert_eq!(variable("cpu-exporter", "web.listen-address"), "CPU_EXPORTER_WEB_LISTEN_ADDRESS");
+    }
+
+    #[test]
+    fn an_explicit_collector_survives_disable_defaults() {
+        let toggles = [("cpu", true), ("stat", true), ("cgroup", false)];
+        for (line, expected) in [
+            ("x", vec!["cpu", "stat"]),
+            ("x --no-collector.stat --collector.cgroup", vec!["cpu", "cgroup"]),
+            ("x --collector.disable-defaults --collector.stat", vec!["stat"]),
+            ("x --no-collector.stat --collector.stat", vec!["cpu", "stat"]),
+            ("x --collector.stat --no-collector.stat", vec!["cpu"]),
+        ] {
+            let matches = with_toggles(Command::new("x"), &toggles).get_matches_from(line.split(' '));
+            assert_eq!(enabled(&matches, &toggles), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_cache_and_the_background_exclude_each_other() {
+        let flags = |ttl, interval| CollectFlags {
+            cache_ttl: Duration::from_secs(ttl),
+            poll_interval: Option::map(interval, Duration::from_secs),
+        };
+        let default = Duration::from_secs(5);
+        let collection = |ttl, interval| flags(ttl, interval).collection(default).ok();
+        assert_eq!(collection(0, None), Some(Collection::Background(default)));
+        assert_eq!(collection(0, Some(0)), Some(Collection::OnScrape));
+        assert_eq!(collection(9, None), Some(Collection::Cached(Duration::from_secs(9))));
+        assert_eq!(collection(9, Some(1)), None);
+    }
+}

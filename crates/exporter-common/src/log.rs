@@ -1,0 +1,133 @@
+//! Logs on stderr, a line each, in logfmt or JSON, with the keys of Go's slog: time, level, msg.
+
+use std::fmt::{Debug, Write as _};
+use std::io::Write as _;
+use std::time::SystemTime;
+
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
+
+/// `--log.format`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Format {
+    /// `time=… level=INFO msg="…" key=value`
+    Logfmt,
+    /// `{"time":"…","level":"INFO","msg":"…","key":"value"}`
+    Json,
+}
+
+/// Sends what the program logs to stderr, and panics too. Once in a process; later calls do nothing.
+pub(crate) fn init(level: Level, format: Format) {
+    if tracing::subscriber::set_global_default(Stderr { level, format }).is_err() {
+        return;
+    }
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let message = panic.payload_as_str().unwrap_or("no message");
+        tracing::error!(place, panic = message, "panicked; this is a defect, please report it");
+    }));
+}
+
+struct Stderr {
+    level: Level,
+    format: Format,
+}
+
+/// Libraries whose words are of use to their developers only.
+const QUIET: &[&str] = &["h2", "hyper", "hyper_util", "mio", "notify", "reqwest", "rustls", "tower", "warp", "want"];
+
+impl Subscriber for Stderr {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        let library = metadata.target().split("::").next().unwrap_or_default();
+        *metadata.level() <= self.level && metadata.is_event() && !QUIET.contains(&library)
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1) // spans are not enabled
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let time = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
+        let level = event.metadata().level().as_str();
+        let head = [("time", time.as_str()), ("level", level), ("msg", fields.message.as_str())];
+        let others = fields.others.iter().map(|(key, value)| (*key, value.as_str()));
+        let line = line(self.format, head.into_iter().chain(others));
+        // a reader that has gone away must not end the program
+        let _ = std::io::stderr().lock().write_all(line.as_bytes());
+    }
+}
+
+#[derive(Default)]
+struct Fields {
+    message: String,
+    others: Vec<(&'static str, String)>,
+}
+
+impl Visit for Fields {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.take(field, value.to_owned());
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.take(field, format!("{value:?}"));
+    }
+}
+
+impl Fields {
+    fn take(&mut self, field: &Field, value: String) {
+        match field.name() {
+            "message" => self.message = value,
+            name => self.others.push((name, value)),
+        }
+    }
+}
+
+fn line<'a>(format: Format, fields: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let mut line = String::new();
+    for (key, value) in fields {
+        let quoted = serde_json::Value::from(value); // JSON's escapes are logfmt's too
+        let _ = match format {
+            Format::Json => write!(line, "{}\"{key}\":{quoted}", if line.is_empty() { '{' } else { ',' }),
+            Format::Logfmt => {
+                let blank = if line.is_empty() { "" } else { " " };
+                let plain = !value.is_empty()
+                    && value.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'=' | b'\\'));
+                if plain { write!(line, "{blank}{key}={value}") } else { write!(line, "{blank}{key}={quoted}") }
+            }
+        };
+    }
+    line.push_str(if format == Format::Json { "}\n" } else { "\n" });
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIELDS: [(&str, &str); 3] = [("level", "INFO"), ("msg", "two\nlines \"quoted\""), ("path", "/proc/stat")];
+
+    #[test]
+    fn logfmt_quotes_only_what_needs_it() {
+        let text = line(Format::Logfmt, FIELDS.into_iter());
+        assert_eq!(text, "level=INFO msg=\"two\\nlines \\\"quoted\\\"\" path=/proc/stat\n");
+    }
+
+    #[test]
+    fn json_lines_are_objects() {
+        let text = line(Format::Json, FIELDS.into_iter());
+        let object: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(object["msg"], "two\nlines \"quoted\"");
+        assert_eq!(text.lines().count(), 1);
+    }
+}

@@ -1,0 +1,152 @@
+//! The exporter's own metrics: process_* as the Go client has them, in float seconds, and build info.
+
+use crate::family::Family;
+
+/// `<program>_build_info`: 1, with what this binary was built from.
+pub(crate) fn build_info(program: &str, version: &str) -> Family {
+    Family::info(
+        format!("{}_build_info", program.replace('-', "_")),
+        "1, with the version, git revision and compiler this program was built from.",
+        &["version", "revision", "rustc"],
+    )
+    .with(&[version, revision(), rustc()], 1.0)
+}
+
+/// The git revision this binary was built from, or `unknown`.
+pub(crate) fn revision() -> &'static str {
+    env!("EXPORTER_REVISION")
+}
+
+/// The version of the compiler that built this binary.
+pub(crate) fn rustc() -> &'static str {
+    env!("EXPORTER_RUSTC")
+}
+
+/// What the kernel says of this process; what it does not say is absent.
+#[cfg(target_os = "linux")]
+pub(crate) fn families() -> Vec<Family> {
+    use rustix::param::{clock_ticks_per_second, page_size};
+    use rustix::process::{Resource, getrlimit};
+
+    let gauge = |name, help, value: Option<f64>| value.map(|value| Family::gauge(name, help, &[]).value(value));
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let limit = |resource| getrlimit(resource).current.map(whole);
+    let open_fds = std::fs::read_dir("/proc/self/fd").ok();
+    // the directory is itself an open file while it is read
+    let open_fds = open_fds.map(|files| whole((files.count() as u64).saturating_sub(1)));
+    let ticks = clock_ticks_per_second() as f64;
+    let stat = Stat::parse(&stat);
+    let stat = stat.as_ref();
+    [
+        stat.map(|stat| {
+            Family::counter(
+                "process_cpu_seconds_total",
+                "Total user and system CPU time spent in seconds, from /proc/self/stat.",
+                &[],
+            )
+            .value(stat.cpu_ticks as f64 / ticks)
+        }),
+        gauge("process_open_fds", "Number of open file descriptors, from /proc/self/fd.", open_fds),
+        gauge("process_max_fds", "Maximum number of open file descriptors, from getrlimit.", limit(Resource::Nofile)),
+        gauge(
+            "process_virtual_memory_bytes",
+            "Virtual memory size in bytes, from /proc/self/stat.",
+            stat.map(|stat| whole(stat.virtual_bytes)),
+        ),
+        gauge(
+            "process_virtual_memory_max_bytes",
+            "Maximum amount of virtual memory available in bytes, from getrlimit.",
+            limit(Resource::As),
+        ),
+        gauge(
+            "process_resident_memory_bytes",
+            "Resident memory size in bytes, from /proc/self/stat.",
+            stat.map(|stat| whole(stat.resident_pages * page_size() as u64)),
+        ),
+        gauge(
+            "process_start_time_seconds",
+            "Start time of the process since unix epoch in seconds, from /proc/self/stat and /proc/stat.",
+            stat.zip(boot_time()).map(|(stat, boot)| boot + stat.start_ticks as f64 / ticks),
+        ),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// Elsewhere than on Linux nothing is known.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn families() -> Vec<Family> {
+    Vec::new()
+}
+
+/// The fields of /proc/self/stat that are exported; proc_pid_stat(5).
+#[cfg(target_os = "linux")]
+#[derive(Debug, PartialEq)]
+struct Stat {
+    cpu_ticks: u64,
+    start_ticks: u64,
+    virtual_bytes: u64,
+    resident_pages: u64,
+}
+
+#[cfg(target_os = "linux")]
+impl Stat {
+    fn parse(text: &str) -> Option<Self> {
+        // the command may hold blanks and parentheses; what follows the last one starts at field 3
+        let fields: Vec<&str> = text.get(text.rfind(')')? + 1..)?.split_ascii_whitespace().collect();
+        let field = |number: usize| fields.get(number - 3)?.parse::<u64>().ok();
+        Some(Self {
+            cpu_ticks: field(14)? + field(15)?,
+            start_ticks: field(22)?,
+            virtual_bytes: field(23)?,
+            resident_pages: field(24)?,
+        })
+    }
+}
+
+/// When the host started, in seconds since the epoch: `btime` of /proc/stat, read once.
+#[cfg(target_os = "linux")]
+fn boot_time() -> Option<f64> {
+    static BOOT: std::sync::LazyLock<Option<f64>> = std::sync::LazyLock::new(|| {
+        let stat = std::fs::read_to_string("/proc/stat").ok()?;
+        stat.lines().find_map(|line| line.strip_prefix("btime "))?.parse().ok()
+    });
+    *BOOT
+}
+
+#[cfg(target_os = "linux")]
+fn whole(value: u64) -> f64 {
+    value as f64
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_with_blanks_and_parentheses_does_not_shift_the_fields() {
+        let text = "7 (a ) b) S 1 7 7 0 -1 4194560 1 2 3 4 150 50 0 0 20 0 3 0 4242 1048576 300 18446744073709551615";
+        let expected = Stat { cpu_ticks: 200, start_ticks: 4242, virtual_bytes: 1_048_576, resident_pages: 300 };
+        assert_eq!(Stat::parse(text), Some(expected));
+    }
+
+    #[test]
+    fn a_cut_file_gives_nothing() {
+        assert_eq!(Stat::parse("7 (a) S 1"), None);
+        assert_eq!(Stat::parse(""), None);
+    }
+
+    #[test]
+    fn this_process_is_described_whole() {
+        let names: Vec<_> = families().iter().map(|family| family.name().to_owned()).collect();
+        for name in [
+            "process_cpu_seconds_total",
+            "process_open_fds",
+            "process_resident_memory_bytes",
+            "process_start_time_seconds",
+        ] {
+            assert!(names.iter().any(|found| found == name), "{name} of {names:?}");
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! For tests of exporters: start the built program on port 0, scrape it, compare, lint.
+#![expect(clippy::disallowed_types, reason = "tests start programs; exporters do not")]
+#![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a test fails by panicking")]
+
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long a program may take for what takes it milliseconds on an idle machine.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A program that runs until this is dropped; its log is kept.
+pub struct Running {
+    child: Child,
+    log: Arc<Mutex<String>>,
+    /// `http://127.0.0.1:…`
+    pub url: String,
+}
+
+/// The answer to a request.
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The headers.
+    pub headers: ureq::http::HeaderMap,
+    /// The body, decompressed.
+    pub body: String,
+}
+
+impl Running {
+    /// Starts an exporter on a free port and waits until it says where it listens. `program` is
+    /// `env!("CARGO_BIN_EXE_…")`.
+    pub fn start<A: AsRef<OsStr>>(program: &str, arguments: impl IntoIterator<Item = A>) -> Self {
+        let mut command = Command::new(program);
+        command.arg("--web.listen-address=127.0.0.1:0").args(arguments);
+        Self::spawn(&mut command)
+    }
+
+    /// Starts a command that says `msg=listening address=…` on stderr, and waits until it does.
+    pub fn spawn(command: &mut Command) -> Self {
+        let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let log = Arc::new(Mutex::new(String::new()));
+        let (stderr, shared) = (child.stderr.take().unwrap(), log.clone());
+        // read to the end: a program whose stderr is full waits
+        thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                let mut log = shared.lock().unwrap();
+                log.push_str(&line);
+                log.push('\n');
+            }
+        });
+        let mut running = Self { child, log, url: String::new() };
+        let address = eventually("the exporter listens", || {
+            assert!(running.child.try_wait().unwrap().is_none(), "it ended: {}", running.log());
+            let log = running.log();
+            let line = log.lines().find(|line| line.contains("msg=listening"))?;
+            Some(line.split("address=").nth(1)?.split(' ').next()?.to_owned())
+        });
+        running.url = format!("http://{address}");
+        running
+    }
+
+    /// What it logged so far.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// The process's id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// GET, with headers.
+    pub fn get(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        get(&format!("{}{path}", self.url), headers)
+    }
+
+    /// The metrics, as text.
+    pub fn scrape(&self) -> String {
+        let answer = self.get("/metrics", &[]);
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        answer.body
+    }
+
+    /// Waits until the metrics fulfil a condition, and gives them.
+    pub fn scrape_until(&self, what: &str, fulfilled: impl Fn(&str) -> bool) -> String {
+        let mut last = String::new();
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            last = self.scrape();
+            if fulfilled(&last) {
+                return last;
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        panic!("still not: {what}\n{last}\n{}", self.log());
+    }
+
+    /// Sends a signal by name (`TERM`, `INT`, `HUP`, `STOP`).
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").arg(format!("-{name}")).arg(self.pid().to_string()).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Waits for the end and gives the exit status.
+    pub fn wait(&mut self) -> Option<i32> {
+        eventually("the exporter ends", || self.child.try_wait().unwrap()).code()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// GET of a URL, with headers; whatever the status.
+pub fn get(url: &str, headers: &[(&str, &str)]) -> Answer {
+    let agent: ureq::Agent =
+        ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).build().into();
+    let request = headers.iter().fold(agent.get(url), |request, (name, value)| request.header(*name, *value));
+    let mut response = request.call().unwrap();
+    Answer {
+        status: response.status().as_u16(),
+        headers: response.headers().clone(),
+        body: response.body_mut().with_config().limit(1 << 30).read_to_string().unwrap(),
+    }
+}
+
+/// Runs a program to its end.
+pub fn run<A: AsRef<OsStr>>(program: &str, arguments: impl IntoIterator<Item = A>) -> Output {
+    Command::new(program).args(arguments).stdin(Stdio::null()).output().unwrap()
+}
+
+/// Asks again until there is an answer.
+pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    while Instant::now() < deadline {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    panic!("still not: {what}");
+}
+
+/// The value of a series, written as it stands in the text: `queue_depth{queue_name="orders"}`.
+pub fn value(metrics: &str, series: &str) -> Option<f64> {
+    let rest = metrics.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '))?;
+    rest.parse().ok()
+}
+
+/// The metrics without what differs from run to run: durations, times, this process, this build.
+pub fn steady(metrics: &str) -> String {
+    const VARYING: &[&str] =
+        &["exporter_scrape_duration_seconds{", "exporter_last_success_timestamp_seconds{", "process_"];
+    let varies = |line: &&str| {
+        let name = line.strip_prefix("# HELP ").or(line.strip_prefix("# TYPE ")).unwrap_or(line);
+        VARYING.iter().any(|start| name.starts_with(start)) || name.contains("_build_info{")
+    };
+    metrics.lines().filter(|line| !varies(line)).map(|line| format!("{line}\n")).collect()
+}
+
+/// Compares the steady metrics with a golden file, which `UPDATE_EXPECT=1` writes.
+pub fn assert_golden(metrics: &str, golden: impl AsRef<Path>) {
+    expect_test::expect_file![golden.as_ref()].assert_eq(&steady(metrics));
+}
+
+/// A real program that a test is made for. Where it is missing the test says so and passes, unless
+/// `REQUIRE_REAL=1`, where it fails.
+pub fn real(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    // Debian keeps servers in sbin, which is on the PATH of root only
+    let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
+    let found = folders.map(|folder| folder.join(program)).find(|file| file.is_file());
+    if found.is_none() {
+        assert_ne!(std::env::var("REQUIRE_REAL").as_deref(), Ok("1"), "{program} is not on the PATH");
+        let _ = writeln!(std::io::stderr(), "not tested: {program} is not on the PATH");
+    }
+    found
+}
+
+/// Fails unless `promtool check metrics` has nothing to say.
+pub fn assert_lint(metrics: &str) {
+    let Some(promtool) = real("promtool") else { return };
+    let mut child = Command::new(promtool)
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(metrics.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.is_empty(), "promtool check metrics: {said}\n{metrics}");
+}
