@@ -1,4 +1,14 @@
 //! What the exporters share: flags, the scrape, exposition formats, serving, test support.
+//!
+//! A complete exporter (`cargo run --example hello-exporter -- --greeting.file README.md`):
+//!
+//! ```no_run
+#![doc = include_str!("../examples/hello-exporter.rs")]
+//! ```
+//!
+//! It has the flags of every Prometheus exporter and their environment variables, `--once`, `--check`
+//! and `healthcheck`; it answers `/metrics`, `/`, `/-/healthy` and `/-/ready`, keeps the deadline that
+//! Prometheus announces, and says of every collector whether it succeeded and how long it took.
 
 mod answer;
 mod collector;
@@ -10,6 +20,7 @@ mod health;
 mod log;
 mod process;
 mod program;
+mod registry;
 mod serve;
 mod source;
 #[cfg(feature = "testing")]
@@ -21,4 +32,5 @@ pub use collector::{Collector, Faults, Scrape};
 pub use family::{Family, Histogram, Kind, Summary, Value};
 pub use flags::CollectFlags;
 pub use program::{Program, Purpose, Startup};
+pub use registry::Registry;
 pub use source::{Collection, Source};

@@ -269,3 +269,211 @@ fn panicked(panic: &(dyn std::any::Any + Send)) -> String {
     let message = message.or_else(|| panic.downcast_ref::<String>().cloned());
     format!("panicked: {}", message.as_deref().unwrap_or("no message"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// A collector whose every read takes a while, and then does what the test says.
+    #[derive(Default)]
+    struct Slow {
+        takes: Duration,
+        fails: Arc<AtomicBool>,
+        panics: bool,
+        reads: Arc<AtomicUsize>,
+        ended: Arc<AtomicUsize>,
+    }
+
+    #[async_trait::async_trait]
+    impl Collector for Slow {
+        fn name(&self) -> &'static str {
+            "slow"
+        }
+
+        async fn collect(&self, scrape: &Scrape) -> anyhow::Result<()> {
+            let read = self.reads.fetch_add(1, Ordering::Relaxed) + 1;
+            scrape.add(Family::gauge("early", "", &[]).value(read as f64));
+            tokio::time::sleep(self.takes).await;
+            assert!(!self.panics, "out of cheese");
+            anyhow::ensure!(!self.fails.load(Ordering::Relaxed), "the source is gone");
+            scrape.add(Family::gauge("late", "", &[]).value(read as f64));
+            self.ended.fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        }
+    }
+
+    fn names(answer: &Answer) -> Vec<&str> {
+        answer.families.iter().map(|family| family.name()).collect()
+    }
+
+    async fn scrape_within(source: &Arc<Source>, budget: Duration) -> Answer {
+        source.scrape(Instant::now() + budget, 10 * SECOND).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_added_before_the_deadline_is_kept() {
+        let source = Arc::new(Source::new(Slow { takes: 5 * SECOND, ..Slow::default() }));
+        let started = Instant::now();
+        let answer = scrape_within(&source, SECOND).await;
+        assert_eq!(started.elapsed(), SECOND);
+        assert_eq!((names(&answer), answer.success), (vec!["early"], false));
+        assert!(answer.last_success.is_none());
+        let answer = scrape_within(&source, 6 * SECOND).await;
+        assert_eq!((names(&answer), answer.success), (vec!["early", "late"], true));
+        assert!(answer.last_success.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_added_before_a_failure_is_kept() {
+        let fails = Arc::new(AtomicBool::new(true));
+        let source = Arc::new(Source::new(Slow { fails, ..Slow::default() }));
+        let answer = scrape_within(&source, SECOND).await;
+        assert_eq!((names(&answer), answer.success), (vec!["early"], false));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_panic_costs_only_the_rest_of_its_read() {
+        let source = Arc::new(Source::new(Slow { panics: true, ..Slow::default() }));
+        for _ in 0..2 {
+            let answer = scrape_within(&source, SECOND).await;
+            assert_eq!((names(&answer), answer.success), (vec!["early"], false));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn scrapes_that_meet_share_one_read() {
+        let slow = Slow { takes: SECOND, ..Slow::default() };
+        let reads = slow.reads.clone();
+        let source = Arc::new(Source::new(slow));
+        let (one, other) = tokio::join!(scrape_within(&source, 2 * SECOND), scrape_within(&source, 2 * SECOND));
+        assert!(one.success && other.success);
+        assert_eq!(reads.load(Ordering::Relaxed), 1);
+        scrape_within(&source, 2 * SECOND).await;
+        assert_eq!(reads.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_read_that_nobody_waits_for_any_more_is_cancelled() {
+        let slow = Slow { takes: 2 * SECOND, ..Slow::default() };
+        let ended = slow.ended.clone();
+        let source = Arc::new(Source::new(slow));
+        scrape_within(&source, SECOND).await;
+        tokio::time::sleep(5 * SECOND).await;
+        assert_eq!(ended.load(Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_good_read_is_cached_and_a_failure_is_not() {
+        let slow = Slow::default();
+        let (reads, fails) = (slow.reads.clone(), slow.fails.clone());
+        let source = Arc::new(Source::new(slow).collected(Collection::Cached(10 * SECOND)));
+        fails.store(true, Ordering::Relaxed);
+        assert!(!scrape_within(&source, SECOND).await.success);
+        fails.store(false, Ordering::Relaxed);
+        assert!(scrape_within(&source, SECOND).await.success);
+        fails.store(true, Ordering::Relaxed);
+        tokio::time::sleep(9 * SECOND).await;
+        assert!(scrape_within(&source, SECOND).await.success);
+        assert_eq!(reads.load(Ordering::Relaxed), 2);
+        tokio::time::sleep(2 * SECOND).await;
+        let answer = scrape_within(&source, SECOND).await;
+        assert_eq!((names(&answer), answer.success), (vec!["early"], false), "no stale value");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cached_read_goes_on_when_the_scrape_that_began_it_has_left() {
+        let slow = Slow { takes: 3 * SECOND, ..Slow::default() };
+        let reads = slow.reads.clone();
+        let source = Arc::new(Source::new(slow).collected(Collection::Cached(10 * SECOND)));
+        assert!(!scrape_within(&source, SECOND).await.success);
+        assert!(scrape_within(&source, 3 * SECOND).await.success);
+        assert_eq!(reads.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn background_reads_answer_scrapes_until_they_are_too_old() {
+        let slow = Slow { takes: SECOND, ..Slow::default() };
+        let (reads, fails) = (slow.reads.clone(), slow.fails.clone());
+        let source = Arc::new(Source::new(slow).collected(Collection::Background(5 * SECOND)));
+        let running = tokio::spawn(source.clone().run(10 * SECOND));
+        let started = Instant::now();
+        assert!(scrape_within(&source, 2 * SECOND).await.success, "the first scrape waits for the first read");
+        assert_eq!(started.elapsed(), SECOND);
+        for _ in 0..20 {
+            tokio::time::sleep(SECOND).await;
+            assert!(scrape_within(&source, SECOND).await.success);
+        }
+        assert_eq!(reads.load(Ordering::Relaxed), 5);
+        fails.store(true, Ordering::Relaxed);
+        tokio::time::sleep(6 * SECOND).await;
+        let answer = scrape_within(&source, SECOND).await;
+        assert_eq!((names(&answer), answer.success), (vec!["early"], false), "no stale value");
+        running.abort();
+        tokio::time::sleep(16 * SECOND).await;
+        let answer = scrape_within(&source, SECOND).await;
+        assert_eq!((names(&answer), answer.success), (vec![], false));
+    }
+
+    /// A collector that waits for a device until the test lets it go.
+    struct Blocked(Arc<Mutex<()>>);
+
+    #[async_trait::async_trait]
+    impl Collector for Blocked {
+        fn name(&self) -> &'static str {
+            "blocked"
+        }
+
+        async fn collect(&self, scrape: &Scrape) -> anyhow::Result<()> {
+            let device = self.0.clone();
+            scrape.blocking(move || drop(device.lock())).await;
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_collector_that_still_waits_for_a_device_is_not_started_again() {
+        let device = Arc::new(Mutex::new(()));
+        let source = Arc::new(Source::new(Blocked(device.clone())));
+        let held = device.lock().unwrap();
+        assert!(!scrape_within(&source, Duration::from_millis(10)).await.success);
+        assert_eq!(source.start(SECOND).err().unwrap(), "an earlier read still waits for the source");
+        assert!(!scrape_within(&source, Duration::from_millis(10)).await.success);
+        drop(held);
+        while source.blocked.load(Ordering::Relaxed) > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert!(scrape_within(&source, 10 * SECOND).await.success);
+    }
+
+    /// A collector whose work between scrapes ends at once.
+    struct Dead;
+
+    #[async_trait::async_trait]
+    impl Collector for Dead {
+        fn name(&self) -> &'static str {
+            "dead"
+        }
+
+        async fn collect(&self, scrape: &Scrape) -> anyhow::Result<()> {
+            scrape.add(Family::gauge("g", "", &[]).value(1.0));
+            Ok(())
+        }
+
+        async fn run(&self) -> anyhow::Result<()> {
+            anyhow::bail!("lost the log")
+        }
+    }
+
+    #[tokio::test]
+    async fn a_collector_whose_work_between_scrapes_has_ended_fails() {
+        let source = Arc::new(Source::new(Dead));
+        assert!(scrape_within(&source, SECOND).await.success);
+        source.clone().run(SECOND).await;
+        let answer = scrape_within(&source, SECOND).await;
+        assert_eq!((names(&answer), answer.success), (vec![], false));
+    }
+}

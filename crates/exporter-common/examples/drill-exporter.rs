@@ -1,0 +1,70 @@
+//! An exporter of bad collectors, for the tests of the library: slow, stuck, panicking, doubled.
+
+use std::time::Duration;
+
+use exporter_common::{Collector, Family, Program, Scrape, Source, async_trait};
+
+#[derive(clap::Args)]
+struct Flags {}
+
+/// What a collector does after it has added its one metric.
+#[derive(Clone, Copy)]
+enum Drill {
+    Fine,
+    Sleep,
+    Block,
+    Panic,
+    Fail,
+    Twice,
+    Large,
+}
+
+struct Collected(&'static str, Drill);
+
+/// Every drill, on when its flag `--collector.<name>` is given.
+const DRILLS: &[(&str, Drill)] = &[
+    ("fine", Drill::Fine),
+    ("sleep", Drill::Sleep),
+    ("block", Drill::Block),
+    ("panic", Drill::Panic),
+    ("fail", Drill::Fail),
+    ("twice", Drill::Twice),
+    ("large", Drill::Large),
+];
+
+#[async_trait]
+impl Collector for Collected {
+    fn name(&self) -> &'static str {
+        self.0
+    }
+
+    async fn collect(&self, scrape: &Scrape) -> anyhow::Result<()> {
+        let gauge = || Family::gauge("drill_info", "The drills that are on.", &["drill"]).with(&[self.0], 1.0);
+        scrape.add(gauge());
+        match self.1 {
+            Drill::Fine => {}
+            Drill::Sleep => tokio::time::sleep(Duration::from_secs(3)).await,
+            Drill::Block => scrape.blocking(|| std::thread::sleep(Duration::from_secs(3))).await,
+            Drill::Panic => panic!("out of cheese"),
+            Drill::Fail => anyhow::bail!("the cheese is \"gone\"\nfor good"),
+            Drill::Twice => scrape.add(gauge()),
+            Drill::Large => {
+                let mut family = Family::gauge("drill_series", "A series of many.", &["number"]);
+                for number in 0..100_000_u32 {
+                    family.push(&[number.to_string()], f64::from(number));
+                }
+                scrape.add(family);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn main() -> std::process::ExitCode {
+    Program::new("drill-exporter", "1.0.0", "Exports drills.", 9998)
+        .collectors(DRILLS.iter().map(|(name, _)| (*name, false)))
+        .main(|Flags {}, startup| {
+            let enabled = DRILLS.iter().filter(|(name, _)| startup.enabled(name));
+            Ok(enabled.map(|(name, drill)| Source::new(Collected(name, *drill))).collect())
+        })
+}

@@ -1,0 +1,32 @@
+//! A complete exporter: the greeting in a file, as a metric.
+
+use std::path::PathBuf;
+
+use exporter_common::{Collector, Family, Program, Scrape, Source, async_trait};
+
+#[derive(clap::Args)]
+struct Flags {
+    /// File whose words are counted
+    #[arg(long = "greeting.file", default_value = "greeting.txt")]
+    file: PathBuf,
+}
+
+struct Greeting(PathBuf);
+
+#[async_trait]
+impl Collector for Greeting {
+    fn name(&self) -> &'static str {
+        "greeting"
+    }
+
+    async fn collect(&self, scrape: &Scrape) -> anyhow::Result<()> {
+        let words = std::fs::read_to_string(&self.0)?.split_whitespace().count() as f64;
+        scrape.add(Family::gauge("greeting_words", "Words in the greeting's file.", &[]).value(words));
+        Ok(())
+    }
+}
+
+fn main() -> std::process::ExitCode {
+    Program::new("hello-exporter", "1.0.0", "Exports a greeting.", 9999)
+        .main(|flags: Flags, _| Ok(vec![Source::new(Greeting(flags.file))]))
+}

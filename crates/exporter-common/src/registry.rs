@@ -1,0 +1,115 @@
+//! The one place where families of the `prometheus` crate join ours.
+
+use prometheus::proto::{LabelPair, Metric, MetricFamily, MetricType};
+
+use crate::collector::{Collector, Scrape};
+use crate::family::{Family, Histogram, Kind, Summary, Value};
+
+/// A registry of the `prometheus` crate as a collector: for direct instrumentation, and for what lives
+/// as long as the process.
+pub struct Registry {
+    name: &'static str,
+    registry: prometheus::Registry,
+}
+
+impl Registry {
+    /// The registry, under the name that its collector has.
+    pub fn new(name: &'static str, registry: prometheus::Registry) -> Self {
+        Self { name, registry }
+    }
+}
+
+#[async_trait::async_trait]
+impl Collector for Registry {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    async fn collect(&self, scrape: &Scrape) -> anyhow::Result<()> {
+        for family in &self.registry.gather() {
+            for family in convert(family) {
+                scrape.add(family);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A family for each set of label names that the metrics of `from` have.
+fn convert(from: &MetricFamily) -> Vec<Family> {
+    let kind = match from.get_field_type() {
+        MetricType::COUNTER => Kind::Counter,
+        MetricType::GAUGE => Kind::Gauge,
+        MetricType::HISTOGRAM => Kind::Histogram,
+        MetricType::SUMMARY => Kind::Summary,
+        MetricType::UNTYPED => Kind::Unknown,
+    };
+    let names = |metric: &Metric| metric.get_label().iter().map(|label| label.name().to_owned()).collect::<Vec<_>>();
+    let same_labels = |a: &Metric, b: &Metric| names(a) == names(b);
+    let convert_chunk = |metrics: &[Metric]| {
+        let labels = metrics.first().map(names).unwrap_or_default();
+        let mut family = Family::new(kind, from.name().to_owned(), from.help().to_owned(), labels);
+        for metric in metrics {
+            let labels: Vec<_> = metric.get_label().iter().map(LabelPair::value).collect();
+            family.push(&labels, value(kind, metric));
+        }
+        family
+    };
+    from.get_metric().chunk_by(same_labels).map(convert_chunk).collect()
+}
+
+fn value(kind: Kind, metric: &Metric) -> Value {
+    match kind {
+        Kind::Counter => metric.get_counter().get_value().into(),
+        Kind::Histogram => {
+            let histogram = metric.get_histogram();
+            let finite = histogram.get_bucket().iter().filter(|bucket| bucket.upper_bound().is_finite());
+            Value::from(Histogram {
+                buckets: finite.map(|bucket| (bucket.upper_bound(), bucket.cumulative_count())).collect(),
+                sum: Some(histogram.get_sample_sum()),
+                count: histogram.get_sample_count(),
+            })
+        }
+        Kind::Summary => {
+            let summary = metric.get_summary();
+            Value::from(Summary {
+                quantiles: summary.get_quantile().iter().map(|q| (q.quantile(), q.value())).collect(),
+                sum: summary.sample_sum(),
+                count: summary.sample_count(),
+            })
+        }
+        Kind::Gauge | Kind::Unknown | Kind::Info | Kind::StateSet => metric.get_gauge().get_value().into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use prometheus::{Encoder, HistogramOpts, HistogramVec, IntCounterVec, Opts, TextEncoder};
+
+    use super::*;
+    use crate::exposition::Exposition;
+    use crate::text;
+
+    #[test]
+    fn a_registry_is_written_as_its_own_encoder_writes_it() {
+        let registry = prometheus::Registry::new();
+        let counter = IntCounterVec::new(Opts::new("requests_total", "Requests."), &["http_code"]).unwrap();
+        counter.with_label_values(&["500"]).inc_by(505);
+        counter.with_label_values(&["200"]).inc_by(495);
+        let buckets = HistogramOpts::new("seconds", "Times.").buckets(vec![0.25, 0.5]);
+        let histogram = HistogramVec::new(buckets, &["queue"]).unwrap();
+        histogram.with_label_values(&["a \"b\""]).observe(0.25);
+        histogram.with_label_values(&["a \"b\""]).observe(2.5);
+        registry.register(Box::new(counter)).unwrap();
+        registry.register(Box::new(histogram)).unwrap();
+        let families = registry.gather();
+        let mut expected = Vec::new();
+        TextEncoder::new().encode(&families, &mut expected).unwrap();
+        let mut out = Vec::new();
+        let converted = families.iter().flat_map(convert).map(Arc::new).collect();
+        text::encode(&Exposition::merge(converted), &mut out);
+        assert_eq!(String::from_utf8(out).unwrap(), String::from_utf8(expected).unwrap());
+    }
+}

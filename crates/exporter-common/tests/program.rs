@@ -1,0 +1,262 @@
+//! The library through a built exporter: what a user types, sees and scrapes.
+#![expect(clippy::disallowed_types, clippy::unwrap_used, reason = "tests start programs, and fail by panicking")]
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use exporter_common::testing::{self, Running, assert_lint, value};
+
+/// The built example `drill-exporter`; cargo builds examples before it runs tests.
+fn drill() -> String {
+    let mut path = std::env::current_exe().unwrap();
+    path.pop();
+    path.pop();
+    path.join("examples/drill-exporter").to_str().unwrap().to_owned()
+}
+
+fn start(drills: &[&str]) -> Running {
+    Running::start(&drill(), drills.iter().map(|name| format!("--collector.{name}")))
+}
+
+fn success(metrics: &str, collector: &str) -> Option<f64> {
+    value(metrics, &format!("exporter_scrape_success{{collector=\"{collector}\"}}"))
+}
+
+fn stderr(output: &std::process::Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn a_bad_collector_costs_only_its_own_metrics() {
+    let exporter = start(&["fine", "panic", "fail", "twice"]);
+    for _ in 0..3 {
+        let metrics = exporter.scrape();
+        for (collector, expected) in [("fine", 1.0), ("panic", 0.0), ("fail", 0.0), ("twice", 1.0)] {
+            assert_eq!(success(&metrics, collector), Some(expected), "{collector}\n{metrics}");
+            let added = value(&metrics, &format!("drill_info{{drill=\"{collector}\"}}"));
+            assert_eq!(added, Some(1.0), "what was added before is kept: {collector}");
+        }
+        assert_lint(&metrics);
+    }
+    // one read at the start, three scrapes
+    assert_eq!(value(&exporter.scrape(), "exporter_duplicate_series_total"), Some(5.0));
+    let log = exporter.log();
+    let told = |what: &str| log.lines().filter(|line| line.contains(what)).count();
+    assert_eq!(told(r#"level=WARN msg="collector failed" collector=fail error="the cheese is \"gone\"\nfor good""#), 1);
+    assert_eq!(told(r#"msg="collector failed" collector=panic error="panicked: out of cheese""#), 1);
+}
+
+#[test]
+fn a_scrape_keeps_the_deadline_that_prometheus_announces() {
+    let exporter = start(&["fine", "sleep", "block"]);
+    let asked = Instant::now();
+    let answer = exporter.get("/metrics", &[("X-Prometheus-Scrape-Timeout-Seconds", "1")]);
+    assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
+    assert_eq!(answer.status, 200);
+    for (collector, expected) in [("fine", 1.0), ("sleep", 0.0), ("block", 0.0)] {
+        assert_eq!(success(&answer.body, collector), Some(expected), "{collector}");
+        assert_eq!(value(&answer.body, &format!("drill_info{{drill=\"{collector}\"}}")), Some(1.0));
+    }
+}
+
+#[test]
+fn a_client_that_leaves_costs_nothing_and_others_are_served() {
+    let exporter = start(&["sleep"]);
+    let mut gone = TcpStream::connect(exporter.url.strip_prefix("http://").unwrap()).unwrap();
+    gone.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    drop(gone);
+    assert_eq!(exporter.get("/-/healthy", &[]).status, 200);
+    assert_eq!(success(&exporter.scrape(), "sleep"), Some(1.0));
+}
+
+#[test]
+fn above_the_limit_scrapes_are_turned_away() {
+    let exporter = Running::start(&drill(), ["--collector.sleep", "--web.max-requests=1"]);
+    let mut first = TcpStream::connect(exporter.url.strip_prefix("http://").unwrap()).unwrap();
+    first.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    let refused = testing::eventually("the first scrape is under way", || {
+        let answer = exporter.get("/metrics", &[("X-Prometheus-Scrape-Timeout-Seconds", "0.02")]);
+        (answer.status == 503).then_some(answer.body)
+    });
+    assert_eq!(refused, "Limit of concurrent requests reached (1), try again later.\n");
+    assert_eq!(exporter.get("/-/healthy", &[]).status, 200);
+    let mut answer = String::new();
+    first.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+#[test]
+fn a_stop_lets_the_scrape_under_way_end() {
+    let mut exporter = start(&["sleep"]);
+    let mut scrape = TcpStream::connect(exporter.url.strip_prefix("http://").unwrap()).unwrap();
+    scrape.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    // the answer to a second request on another connection shows that the first has been accepted
+    assert_eq!(exporter.get("/-/ready", &[]).status, 503);
+    exporter.signal("TERM");
+    let mut answer = String::new();
+    scrape.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("drill_info{drill=\"sleep\"} 1"), "{answer}");
+    assert_eq!(exporter.wait(), Some(0));
+}
+
+#[test]
+fn paths_and_methods_are_answered_as_they_should_be() {
+    let exporter = start(&["fine"]);
+    for (path, status) in [("/", 200), ("/metrics", 200), ("/-/healthy", 200), ("/metrics/", 404), ("/nope", 404)] {
+        assert_eq!(exporter.get(path, &[]).status, status, "{path}");
+    }
+    testing::eventually("it is ready", || (exporter.get("/-/ready", &[]).status == 200).then_some(()));
+    let ask = |request: &str| {
+        let mut connection = TcpStream::connect(exporter.url.strip_prefix("http://").unwrap()).unwrap();
+        write!(connection, "{request} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    let head = ask("HEAD /metrics");
+    assert!(head.starts_with("HTTP/1.1 200") && head.ends_with("\r\n\r\n"), "{head}");
+    let post = ask("POST /metrics");
+    assert!(post.starts_with("HTTP/1.1 405") && post.contains("\r\nallow: GET, HEAD\r\n"), "{post}");
+    let page = exporter.get("/", &[]);
+    assert!(page.body.contains("<h1>drill-exporter</h1>") && page.body.contains("href=\"/metrics\""), "{}", page.body);
+}
+
+#[test]
+fn answers_are_text_and_compressed_where_that_is_accepted() {
+    let exporter = start(&["large"]);
+    let plain = exporter.get("/metrics", &[("Accept-Encoding", "identity")]);
+    let header =
+        |answer: &testing::Answer, name| answer.headers.get(name).map(|value| value.to_str().unwrap().to_owned());
+    let content_type = "text/plain; version=0.0.4; charset=utf-8; escaping=underscores";
+    assert_eq!(header(&plain, "content-type").as_deref(), Some(content_type));
+    assert_eq!(header(&plain, "content-encoding"), None);
+    assert_eq!(plain.body.lines().filter(|line| line.starts_with("drill_series{")).count(), 100_000);
+    let small = exporter.get("/metrics", &[("Accept-Encoding", "gzip")]);
+    let mut raw = TcpStream::connect(exporter.url.strip_prefix("http://").unwrap()).unwrap();
+    write!(raw, "GET /metrics HTTP/1.0\r\nAccept-Encoding: gzip\r\n\r\n").unwrap();
+    let mut compressed = Vec::new();
+    raw.read_to_end(&mut compressed).unwrap();
+    assert!(compressed.len() < plain.body.len() / 4, "{} bytes", compressed.len());
+    assert!(String::from_utf8_lossy(&compressed).contains("\r\ncontent-encoding: gzip\r\n"));
+    assert_eq!(testing::steady(&small.body), testing::steady(&plain.body));
+}
+
+#[test]
+fn every_address_is_listened_on_and_the_path_can_be_moved() {
+    let exporter = Running::start(&drill(), ["--web.listen-address=localhost:0", "--web.telemetry-path=/m"]);
+    let second = testing::eventually("both listen", || {
+        let log = exporter.log();
+        let mut addresses = log.lines().filter_map(|line| line.split("address=").nth(1));
+        addresses.nth(1).map(|address| address.split(' ').next().unwrap().to_owned())
+    });
+    assert_eq!(testing::get(&format!("http://{second}/m"), &[]).status, 200);
+    assert_eq!(exporter.get("/m", &[]).status, 200);
+    assert_eq!(exporter.get("/metrics", &[]).status, 404);
+}
+
+#[test]
+fn a_flag_wins_over_its_variable_and_a_list_is_split_by_lines() {
+    let mut command = Command::new(drill());
+    command.args(["--web.telemetry-path=/flag"]);
+    command.env("DRILL_EXPORTER_WEB_TELEMETRY_PATH", "/variable");
+    command.env("DRILL_EXPORTER_WEB_LISTEN_ADDRESS", "127.0.0.1:0\nlocalhost:0");
+    command.env("DRILL_EXPORTER_COLLECTOR_FINE", "true");
+    command.env("DRILL_EXPORTER_SCRAPE_TIMEOUT", "");
+    let exporter = Running::spawn(&mut command);
+    testing::eventually("both listen", || (exporter.log().matches("msg=listening").count() == 2).then_some(()));
+    assert_eq!(success(&exporter.get("/flag", &[]).body, "fine"), Some(1.0));
+}
+
+#[test]
+fn once_prints_the_metrics_and_its_status_tells_of_failures() {
+    let good = testing::run(&drill(), ["--once", "--collector.fine"]);
+    assert_eq!(good.status.code(), Some(0), "{}", stderr(&good));
+    let metrics = String::from_utf8(good.stdout).unwrap();
+    assert_eq!(success(&metrics, "fine"), Some(1.0));
+    let bad = testing::run(&drill(), ["--once", "--collector.fine", "--collector.fail"]);
+    assert_eq!(bad.status.code(), Some(1));
+    assert!(stderr(&bad).contains("msg=\"collector failed\" collector=fail"), "{}", stderr(&bad));
+}
+
+#[test]
+fn faults_in_flags_are_one_clear_line() {
+    for (arguments, what) in [
+        (
+            &["--web.listen-adress=:1"][..],
+            "unexpected argument '--web.listen-adress' found; a similar argument exists: '--web.listen-address'",
+        ),
+        (&["--scrape.timeout=5"], "'5' is no duration; write it as 500ms, 5s, 1m or 1h30m"),
+        (&["--scrape.timeout=0"], "must be longer than 0"),
+        (&["--web.listen-address=9100"], "'9100' is not host:port, :port or [v6]:port"),
+        (&["--web.max-requests=-1"], "'--web.max-requests"),
+        (&["--web.telemetry-path=metrics"], "a path starts with /"),
+        (&["--log.level=loud"], "expected error, warn, info or debug"),
+        (&["--web.config.file=web.yml"], "this version serves plain HTTP only"),
+        (&["--web.systemd-socket"], "--web.systemd-socket is not supported yet"),
+        (&["surplus"], "unrecognized subcommand 'surplus'"),
+    ] {
+        let output = testing::run(&drill(), arguments);
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
+        assert!(said.starts_with("drill-exporter: error: ") && said.contains(what), "{arguments:?}: {said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
+}
+
+#[test]
+fn a_bad_variable_is_named() {
+    let output = Command::new(drill()).env("DRILL_EXPORTER_SCRAPE_TIMEOUT", "soon").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("(from DRILL_EXPORTER_SCRAPE_TIMEOUT)"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_port_in_use_ends_the_start_with_one_line() {
+    let exporter = start(&["fine"]);
+    let address = exporter.url.strip_prefix("http://").unwrap();
+    let output = testing::run(&drill(), [format!("--web.listen-address={address}")]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = stderr(&output);
+    assert!(said.contains(&format!("cannot listen on {address}: Address already in use")), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+}
+
+#[test]
+fn check_and_help_and_version_succeed() {
+    for (argument, what) in
+        [("--check", ""), ("--help", "DRILL_EXPORTER_WEB_LISTEN_ADDRESS"), ("--version", "drill-exporter 1.0.0")]
+    {
+        let output = testing::run(&drill(), [argument]);
+        assert_eq!(output.status.code(), Some(0), "{argument}");
+        assert!(String::from_utf8(output.stdout).unwrap().contains(what), "{argument}");
+    }
+}
+
+#[test]
+fn the_healthcheck_asks_the_running_exporter() {
+    let exporter = start(&["fine"]);
+    let address = exporter.url.strip_prefix("http://").unwrap().to_owned();
+    let check = |address: &str| testing::run(&drill(), ["healthcheck", "--web.listen-address", address]).status.code();
+    assert_eq!(check(&address), Some(0));
+    drop(exporter);
+    assert_eq!(check(&address), Some(1));
+}
+
+#[test]
+fn a_hangup_does_not_end_the_exporter() {
+    let exporter = start(&["fine"]);
+    exporter.signal("HUP");
+    testing::eventually("it tells", || exporter.log().contains("SIGHUP").then_some(()));
+    assert_eq!(exporter.get("/-/healthy", &[]).status, 200);
+}
+
+#[test]
+fn logs_can_be_json() {
+    let exporter = Running::start(&drill(), ["--collector.fine"]);
+    drop(exporter);
+    let output = testing::run(&drill(), ["--once", "--collector.fail", "--log.format=JSON", "--log.level=WARN"]);
+    let line: serde_json::Value = serde_json::from_str(stderr(&output).trim()).unwrap();
+    assert_eq!((&line["level"], &line["collector"]), (&"WARN".into(), &"fail".into()));
+}
