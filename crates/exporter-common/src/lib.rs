@@ -34,3 +34,4 @@ pub use flags::CollectFlags;
 pub use program::{Program, Purpose, Startup};
 pub use registry::Registry;
 pub use source::{Collection, Source};
+pub use text::to_text;

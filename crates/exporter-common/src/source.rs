@@ -435,6 +435,7 @@ mod tests {
     }
 
     #[tokio::test]
+    #[expect(clippy::await_holding_lock, reason = "the device is held on purpose; only a blocking thread waits for it")]
     async fn a_collector_that_still_waits_for_a_device_is_not_started_again() {
         let device = Arc::new(Mutex::new(()));
         let source = Arc::new(Source::new(Blocked(device.clone())));

@@ -2,11 +2,20 @@
 //!
 //! Source: the exposition formats page of Prometheus, and the output of client_golang.
 
+use std::sync::Arc;
+
 use crate::exposition::Exposition;
 use crate::family::{Family, Kind, Value};
 
 /// The format's Content-Type.
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8; escaping=underscores";
+
+/// Families as they are answered in the text format: joined, sorted, without duplicates.
+pub fn to_text(families: impl IntoIterator<Item = Family>) -> String {
+    let mut out = Vec::new();
+    encode(&Exposition::merge(families.into_iter().map(Arc::new).collect()), &mut out);
+    String::from_utf8(out).unwrap_or_default() // whole strings and ASCII are UTF-8
+}
 
 /// Writes all groups of an exposition.
 pub(crate) fn encode(exposition: &Exposition, out: &mut Vec<u8>) {
@@ -202,12 +211,6 @@ mod tests {
     use super::*;
     use crate::family::{Histogram, Summary};
 
-    fn text(families: Vec<Family>) -> String {
-        let mut out = Vec::new();
-        encode(&Exposition::merge(families.into_iter().map(std::sync::Arc::new).collect()), &mut out);
-        String::from_utf8(out).unwrap()
-    }
-
     #[test]
     fn floats_are_written_as_go_writes_them() {
         for (value, expected) in [
@@ -269,7 +272,7 @@ mod tests {
         let cpus = Family::gauge("b_cpu", "", &["cpu"]).with(&["2"], 1.0).with(&["10"], 2.0);
         let modes = Family::counter("a_total", "A.", &["mode", "cpu"]).with(&["user", "0"], 1.5);
         assert_eq!(
-            text(vec![cpus, modes]),
+            to_text([cpus, modes]),
             "# HELP a_total A.\n# TYPE a_total counter\na_total{cpu=\"0\",mode=\"user\"} 1.5\n\
              # TYPE b_cpu gauge\nb_cpu{cpu=\"10\"} 2\nb_cpu{cpu=\"2\"} 1\n"
         );
@@ -279,7 +282,7 @@ mod tests {
     fn help_and_label_values_are_escaped() {
         let family = Family::gauge("g", "a \\ b\nc \"d\"", &["l"]).with(&["a \\ b\nc \"d\""], 1.0);
         assert_eq!(
-            text(vec![family]),
+            to_text([family]),
             "# HELP g a \\\\ b\\nc \"d\"\n# TYPE g gauge\ng{l=\"a \\\\ b\\nc \\\"d\\\"\"} 1\n"
         );
     }
@@ -288,12 +291,12 @@ mod tests {
     fn histograms_and_summaries_are_written_whole() {
         let histogram = Histogram { buckets: vec![(0.5, 1), (1.0, 3)], sum: Some(2.25), count: 4 };
         let summary = Summary { quantiles: vec![(0.5, 0.1)], sum: 0.3, count: 3 };
-        let families = vec![
+        let families = [
             Family::histogram("h_seconds", "", &["q"]).with(&["x"], histogram),
             Family::new(Kind::Summary, "s_seconds", "", [""; 0]).value(summary),
         ];
         assert_eq!(
-            text(families),
+            to_text(families),
             "# TYPE h_seconds histogram\nh_seconds_bucket{q=\"x\",le=\"0.5\"} 1\n\
              h_seconds_bucket{q=\"x\",le=\"1\"} 3\nh_seconds_bucket{q=\"x\",le=\"+Inf\"} 4\n\
              h_seconds_sum{q=\"x\"} 2.25\nh_seconds_count{q=\"x\"} 4\n\
@@ -303,13 +306,13 @@ mod tests {
 
     #[test]
     fn state_sets_and_infos_are_gauges() {
-        let families = vec![
+        let families = [
             Family::state_set("app_health", "Health.", &["healthy", "unhealthy"], "unhealthy"),
             Family::info("x_info", "", &["version"]).with(&["1"], 1.0),
             Family::gauge("empty", "Nothing to say.", &[]),
         ];
         assert_eq!(
-            text(families),
+            to_text(families),
             "# HELP app_health Health.\n# TYPE app_health gauge\napp_health{app_health=\"healthy\"} 0\n\
              app_health{app_health=\"unhealthy\"} 1\n# TYPE x_info gauge\nx_info{version=\"1\"} 1\n"
         );
