@@ -17,7 +17,7 @@ mod exposition;
 mod family;
 mod flags;
 mod health;
-mod log;
+pub mod log;
 mod process;
 mod program;
 mod registry;

@@ -10,7 +10,7 @@ use tracing::{Event, Level, Metadata, Subscriber};
 
 /// `--log.format`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Format {
+pub enum Format {
     /// `time=… level=INFO msg="…" key=value`
     Logfmt,
     /// `{"time":"…","level":"INFO","msg":"…","key":"value"}`
@@ -18,7 +18,7 @@ pub(crate) enum Format {
 }
 
 /// Sends what the program logs to stderr, and panics too. Once in a process; later calls do nothing.
-pub(crate) fn init(level: Level, format: Format) {
+pub fn init(level: Level, format: Format) {
     if tracing::subscriber::set_global_default(Stderr { level, format }).is_err() {
         return;
     }
