@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::builder::BoolishValueParser;
+use clap::builder::{ArgPredicate, BoolishValueParser};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Args, Command};
 use tracing::Level;
@@ -77,14 +77,16 @@ pub(crate) struct Common {
 /// When a remote source is read; for exporters whose source is reached over a network.
 #[derive(Args, Clone, Debug)]
 pub struct CollectFlags {
-    /// Answer scrapes from the last good read while it is younger than this; 0 reads for every scrape
-    #[arg(id = "collect.cache-ttl", long = "collect.cache-ttl", value_name = "DURATION", default_value = "0")]
+    /// Answer scrapes from the last good read while it is younger than this; 0, the default, reads for every scrape
+    #[arg(id = "collect.cache-ttl", long = "collect.cache-ttl", value_name = "DURATION")]
     #[arg(value_parser = duration::parse, help_heading = SCRAPE)]
-    cache_ttl: Duration,
+    cache_ttl: Option<Duration>,
 
     /// Read in the background at this interval; 0 reads when scraped
     #[arg(id = "poll.interval", long = "poll.interval", value_name = "DURATION")]
     #[arg(value_parser = duration::parse, help_heading = SCRAPE)]
+    // a program's own default must not stand against a cache that is asked for
+    #[arg(default_value_if("collect.cache-ttl", ArgPredicate::IsPresent, None))]
     poll_interval: Option<Duration>,
 }
 
@@ -95,7 +97,7 @@ impl CollectFlags {
     /// # Errors
     /// When both ways are asked for.
     pub fn collection(&self, default_interval: Duration) -> anyhow::Result<Collection> {
-        match (self.cache_ttl, self.poll_interval) {
+        match (self.cache_ttl.unwrap_or_default(), self.poll_interval) {
             (Duration::ZERO, interval) => Ok(match interval.unwrap_or(default_interval) {
                 Duration::ZERO => Collection::OnScrape,
                 interval => Collection::Background(interval),
@@ -264,6 +266,7 @@ fn from_variable(arg: &str, program: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::FromArgMatches;
 
     #[test]
     fn addresses_are_read_as_go_programs_read_them() {
@@ -304,15 +307,22 @@ mod tests {
 
     #[test]
     fn the_cache_and_the_background_exclude_each_other() {
-        let flags = |ttl, interval| CollectFlags {
-            cache_ttl: Duration::from_secs(ttl),
-            poll_interval: Option::map(interval, Duration::from_secs),
-        };
         let default = Duration::from_secs(5);
-        let collection = |ttl, interval| flags(ttl, interval).collection(default).ok();
-        assert_eq!(collection(0, None), Some(Collection::Background(default)));
-        assert_eq!(collection(0, Some(0)), Some(Collection::OnScrape));
-        assert_eq!(collection(9, None), Some(Collection::Cached(Duration::from_secs(9))));
-        assert_eq!(collection(9, Some(1)), None);
+        let collection = |line: &str| {
+            let command = CollectFlags::augment_args(Command::new("x")).mut_arg("poll.interval", |arg| {
+                arg.default_value("5s") // as Program::default_value does
+            });
+            let matches = command.try_get_matches_from(line.split(' ')).unwrap();
+            CollectFlags::from_arg_matches(&matches).unwrap().collection(default).ok()
+        };
+        assert_eq!(collection("x"), Some(Collection::Background(default)));
+        assert_eq!(collection("x --poll.interval=0"), Some(Collection::OnScrape));
+        assert_eq!(collection("x --collect.cache-ttl=0"), Some(Collection::Background(default)));
+        assert_eq!(collection("x --collect.cache-ttl=9s"), Some(Collection::Cached(Duration::from_secs(9))));
+        assert_eq!(collection("x --collect.cache-ttl=9s --poll.interval=1s"), None);
+        assert_eq!(
+            collection("x --collect.cache-ttl=9s --poll.interval=0"),
+            Some(Collection::Cached(Duration::from_secs(9)))
+        );
     }
 }

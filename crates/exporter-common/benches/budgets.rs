@@ -1,0 +1,356 @@
+//! The budgets: scrape, memory, start, encoding and size, beside node_exporter in the same run.
+//!
+//! `cargo bench -p exporter-common` builds the release programs, starts each on loopback, and prints a
+//! table. What it is compared with and is not on the PATH is left out, and named.
+#![expect(clippy::disallowed_types, reason = "a benchmark starts the programs it measures")]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints, and fails by panicking")]
+
+use std::fs;
+use std::hint::black_box;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use exporter_common::{Family, testing, to_text};
+use prometheus::{Encoder, GaugeVec, Opts, Registry, TextEncoder};
+
+const PROGRAMS: [&str; 4] = ["cpu-exporter", "httpd-log-exporter", "app-status-exporter", "queue-exporter"];
+
+fn main() {
+    build();
+    let node_exporter = testing::real("prometheus-node-exporter");
+    println!("| what | measured | budget | beside |\n|---|---|---|---|");
+    scrapes("cpu", &["cpu"], 4.0, node_exporter.as_ref());
+    scrapes("cpu, loadavg, stat, pressure", &["cpu", "loadavg", "stat", "pressure"], 2.0, node_exporter.as_ref());
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let status =
+        Pages::serve(|_| r#"{"current_requests":7,"pending_requests":2,"total_uptime":1.5,"health":"healthy"}"#.into());
+    let queues = Pages::serve(queue_page);
+    let of_log = format!("--access-log={}", log.path().display());
+    let of_app = format!("--app.url={}/status", status.url);
+    let of_queue = format!("--queue.url={}/queues", queues.url);
+    let programs: [(&str, &[&str], f64, f64); 4] = [
+        ("cpu-exporter", &[], 8.0, 6.0),
+        ("httpd-log-exporter", &[&of_log], 12.0, 6.0),
+        ("app-status-exporter", &[&of_app], 12.0, 10.0),
+        ("queue-exporter", &[&of_queue], 12.0, 10.0),
+    ];
+    for (program, arguments, resident_budget, size_budget) in programs {
+        resident(program, arguments, resident_budget);
+        start(program, arguments);
+        let size = fs::metadata(binary(program)).unwrap().len() as f64 / 1e6;
+        row(&format!("{program}: binary"), &format!("{size:.1} MB"), &format!("≤ {size_budget} MB"), "");
+    }
+    many_queues();
+    encoding();
+}
+
+fn row(what: &str, measured: &str, budget: &str, beside: &str) {
+    println!("| {what} | {measured} | {budget} | {beside} |");
+}
+
+/// Builds the programs as they are released.
+fn build() {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let packages = PROGRAMS.iter().flat_map(|program| ["--package", program]);
+    let built = Command::new(cargo).args(["build", "--release", "--quiet"]).args(packages).status().unwrap();
+    assert!(built.success());
+}
+
+fn binary(program: &str) -> PathBuf {
+    let deps = std::env::current_exe().unwrap().parent().unwrap().to_owned();
+    deps.parent().unwrap().join(program)
+}
+
+/// A program that listens on a loopback port, ended on drop.
+struct Server {
+    child: Child,
+    port: u16,
+}
+
+impl Server {
+    fn start(program: &std::path::Path, arguments: &[&str]) -> Self {
+        // node_exporter cannot tell which port it got: choose one that was free a moment ago
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut command = Command::new(program);
+        command.arg(format!("--web.listen-address=127.0.0.1:{port}")).args(arguments);
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        Self { child, port }
+    }
+
+    fn connect(&self) -> BufReader<TcpStream> {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            if let Ok(stream) = TcpStream::connect(("127.0.0.1", self.port)) {
+                stream.set_nodelay(true).unwrap();
+                return BufReader::new(stream);
+            }
+            assert!(Instant::now() < deadline, "{} does not listen", self.port);
+            thread::sleep(Duration::from_micros(200));
+        }
+    }
+
+    /// User and system time so far, in seconds; /proc/PID/stat.
+    fn cpu_seconds(&self) -> f64 {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        let fields: Vec<_> = stat[stat.rfind(')').unwrap() + 2..].split(' ').collect();
+        (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
+    }
+
+    /// A line of /proc/PID/status that is in kB, in MB of 10^6 bytes.
+    fn memory(&self, key: &str) -> f64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with(key)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() * 1024.0 / 1e6
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// One scrape as Prometheus asks for it, over a connection that stays open.
+fn scrape(connection: &mut BufReader<TcpStream>) -> usize {
+    connection
+        .get_mut()
+        .write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\nX-Prometheus-Scrape-Timeout-Seconds: 10\r\n\r\n")
+        .unwrap();
+    let mut length = None;
+    let mut line = String::new();
+    loop {
+        line.clear();
+        connection.read_line(&mut line).unwrap();
+        let header = line.trim_end().to_ascii_lowercase();
+        if header.is_empty() {
+            break;
+        }
+        if let Some(value) = header.strip_prefix("content-length: ") {
+            length = Some(value.parse::<usize>().unwrap());
+        }
+    }
+    if let Some(length) = length {
+        let mut body = vec![0; length];
+        connection.read_exact(&mut body).unwrap();
+        return length;
+    }
+    let mut total = 0; // chunked
+    loop {
+        line.clear();
+        connection.read_line(&mut line).unwrap();
+        let size = usize::from_str_radix(line.trim_end(), 16).unwrap();
+        let mut chunk = vec![0; size + 2];
+        connection.read_exact(&mut chunk).unwrap();
+        if size == 0 {
+            return total;
+        }
+        total += size;
+    }
+}
+
+/// Median time in milliseconds and CPU time in milliseconds, of so many scrapes.
+fn measure(server: &Server, connection: &mut BufReader<TcpStream>, times: usize) -> (f64, f64) {
+    let before = server.cpu_seconds();
+    let mut taken: Vec<_> = (0..times)
+        .map(|_| {
+            let asked = Instant::now();
+            scrape(connection);
+            asked.elapsed().as_secs_f64() * 1000.0
+        })
+        .collect();
+    taken.sort_by(f64::total_cmp);
+    (taken[times / 2], (server.cpu_seconds() - before) * 1000.0 / times as f64)
+}
+
+/// Scrapes of the same collectors in turns, so that the machine's moods meet both.
+fn scrapes(what: &str, collectors: &[&str], factor: f64, peer: Option<&PathBuf>) {
+    const ROUNDS: usize = 5;
+    const SCRAPES: usize = 2000;
+    let flags: Vec<_> = collectors.iter().map(|name| format!("--collector.{name}")).collect();
+    let mut arguments = vec!["--collector.disable-defaults", "--web.disable-exporter-metrics"];
+    arguments.extend(flags.iter().map(String::as_str));
+    let programs = [Some(&binary("cpu-exporter")), peer];
+    let servers: Vec<_> = programs.into_iter().flatten().map(|program| Server::start(program, &arguments)).collect();
+    let mut connections: Vec<_> = servers.iter().map(Server::connect).collect();
+    let mut rounds = vec![Vec::new(); servers.len()];
+    for _ in 0..ROUNDS {
+        for ((server, connection), rounds) in servers.iter().zip(&mut connections).zip(&mut rounds) {
+            rounds.push(measure(server, connection, SCRAPES));
+        }
+    }
+    let middle = |rounds: &[(f64, f64)], pick: fn(&(f64, f64)) -> f64| {
+        let mut values: Vec<_> = rounds.iter().map(pick).collect();
+        values.sort_by(f64::total_cmp);
+        values[ROUNDS / 2]
+    };
+    let picks: [(&str, fn(&(f64, f64)) -> f64); 2] = [("median time", |round| round.0), ("CPU time", |round| round.1)];
+    for (measure, pick) in picks {
+        let ours = middle(&rounds[0], pick);
+        let beside = rounds.get(1).map_or("node_exporter is not on the PATH".to_owned(), |theirs| {
+            let theirs = middle(theirs, pick);
+            format!("node_exporter {theirs:.3} ms; ours is {:.2} of it", ours / theirs)
+        });
+        let name = format!("cpu-exporter: {measure} of a scrape, {what}");
+        row(&name, &format!("{ours:.3} ms"), &format!("≤ {} of node_exporter", 1.0 / factor), &beside);
+    }
+    let beside = servers.get(1).map(|theirs| format!("node_exporter {:.1} MB", theirs.memory("VmRSS:")));
+    let name = format!("cpu-exporter: resident after {} scrapes, {what}", ROUNDS * SCRAPES);
+    row(&name, &format!("{:.1} MB", servers[0].memory("VmRSS:")), "≤ 8 MB", &beside.unwrap_or_default());
+}
+
+/// Resident memory after 10,000 scrapes with the default flags.
+fn resident(program: &str, arguments: &[&str], budget: f64) {
+    let server = Server::start(&binary(program), arguments);
+    let mut connection = server.connect();
+    let (time, cpu) = measure(&server, &mut connection, 10_000);
+    row(
+        &format!("{program}: resident after 10,000 scrapes, default flags"),
+        &format!("{:.1} MB", server.memory("VmRSS:")),
+        &format!("≤ {budget} MB"),
+        &format!("a scrape: median {time:.3} ms, CPU {cpu:.3} ms"),
+    );
+}
+
+/// From the start of the process to the end of the first answered scrape.
+fn start(program: &str, arguments: &[&str]) {
+    let mut taken: Vec<_> = (0..11)
+        .map(|_| {
+            let started = Instant::now();
+            let server = Server::start(&binary(program), arguments);
+            scrape(&mut server.connect());
+            started.elapsed().as_secs_f64() * 1000.0
+        })
+        .collect();
+    taken.sort_by(f64::total_cmp);
+    row(&format!("{program}: start to first answered scrape"), &format!("{:.1} ms", taken[5]), "≤ 50 ms", "");
+}
+
+/// 10,000 RabbitMQ queues in one scrape, from a server that answers as the management API does.
+fn many_queues() {
+    let broker = Pages::serve(rabbitmq_page);
+    let url = format!("--queue.url={}", broker.url);
+    let server = Server::start(&binary("queue-exporter"), &["--queue.system=rabbitmq", &url]);
+    let mut connection = server.connect();
+    scrape(&mut connection);
+    let (time, cpu) = measure(&server, &mut connection, 20);
+    row(
+        "queue-exporter: 10,000 queues, CPU of a scrape",
+        &format!("{cpu:.0} ms"),
+        "≤ 250 ms",
+        &format!("median {time:.0} ms"),
+    );
+    row("queue-exporter: 10,000 queues, peak resident", &format!("{:.1} MB", server.memory("VmHWM:")), "≤ 64 MB", "");
+}
+
+/// 100,000 series as text, in turns with the encoder of the `prometheus` crate.
+fn encoding() {
+    let registry = Registry::new();
+    let gauges = GaugeVec::new(Opts::new("series", "A series of many."), &["number", "parity"]).unwrap();
+    registry.register(Box::new(gauges.clone())).unwrap();
+    let mut family = Family::gauge("series", "A series of many.", &["number", "parity"]);
+    for number in 0..100_000_u32 {
+        let labels = [number.to_string(), if number % 2 == 0 { "even" } else { "odd" }.to_owned()];
+        let value = f64::from(number) * 1.1;
+        gauges.with_label_values(&[&labels[0], &labels[1]]).set(value);
+        family.push(&labels, value);
+    }
+    let gathered = registry.gather();
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for _ in 0..21 {
+        let family = family.clone();
+        let begun = Instant::now();
+        black_box(to_text([family]));
+        ours.push(begun.elapsed().as_secs_f64() * 1000.0);
+        let mut text = Vec::new();
+        let begun = Instant::now();
+        TextEncoder::new().encode(&gathered, &mut text).unwrap();
+        theirs.push(begun.elapsed().as_secs_f64() * 1000.0);
+    }
+    ours.sort_by(f64::total_cmp);
+    theirs.sort_by(f64::total_cmp);
+    row(
+        "100,000 series as text, sorted",
+        &format!("{:.1} ms", ours[10]),
+        "≤ 0.5 of TextEncoder",
+        &format!("TextEncoder {:.1} ms; ours is {:.2} of it", theirs[10], ours[10] / theirs[10]),
+    );
+}
+
+/// A web server on loopback that answers every path with a page of JSON.
+struct Pages {
+    url: String,
+}
+
+impl Pages {
+    fn serve(page: fn(&str) -> String) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        thread::spawn(move || {
+            for connection in listener.incoming().map_while(Result::ok) {
+                thread::spawn(move || answer(connection, page));
+            }
+        });
+        Self { url }
+    }
+}
+
+/// Answers requests on one connection until it is closed.
+fn answer(connection: TcpStream, page: fn(&str) -> String) -> std::io::Result<()> {
+    let mut reader = BufReader::new(connection);
+    loop {
+        let mut request = String::new();
+        if reader.read_line(&mut request)? == 0 {
+            return Ok(());
+        }
+        let mut header = String::new();
+        while header != "\r\n" {
+            header.clear();
+            reader.read_line(&mut header)?;
+        }
+        let body = page(request.split(' ').nth(1).unwrap_or_default());
+        let head =
+            format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", body.len());
+        reader.get_mut().write_all((head + &body).as_bytes())?;
+    }
+}
+
+/// Three queues, as the `http` queue system has them.
+fn queue_page(path: &str) -> String {
+    match path {
+        "/queues" => r#"{"queues":["orders","notifications","analytics"]}"#.to_owned(),
+        _ => r#"{"depth":3,"processed":10,"failed":1,"processing_seconds":{"buckets":{"0.01":2,"0.05":7},"sum":1.5,"count":10}}"#.to_owned(),
+    }
+}
+
+/// A page of 10,000 queues, with the fields that a broker of version 3.13 gives.
+fn rabbitmq_page(path: &str) -> String {
+    const QUEUES: usize = 10_000;
+    if !path.starts_with("/api/queues") {
+        return r#"{"rabbitmq_version":"3.13.7","cluster_name":"rabbit@bench","rates_mode":"basic","object_totals":{"queues":10000},"node":"rabbit@bench"}"#.to_owned();
+    }
+    let parameter = |name: &str, default: usize| {
+        let query = path.split_once('?').map_or("", |(_, query)| query);
+        let value = query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+        value.and_then(|value| value.parse().ok()).unwrap_or(default)
+    };
+    let (page, size) = (parameter("page", 1), parameter("page_size", 100));
+    let first = (page - 1) * size;
+    let items: Vec<_> = (first..QUEUES.min(first + size))
+        .map(|number| {
+            format!(
+                r#"{{"arguments":{{"x-queue-type":"classic"}},"auto_delete":false,"consumers":2,"durable":true,"effective_policy_definition":{{}},"exclusive":false,"memory":55736,"message_bytes":1200,"messages":{number},"messages_ready":{number},"messages_unacknowledged":3,"message_stats":{{"ack":{number},"ack_details":{{"rate":0.4}},"deliver":{number},"deliver_details":{{"rate":0.4}},"deliver_get":{number},"deliver_no_ack":0,"get":0,"get_empty":0,"get_no_ack":0,"publish":{number},"publish_details":{{"rate":0.0}},"redeliver":0}},"name":"queue-{number:05}","node":"rabbit@bench","state":"running","type":"classic","vhost":"/"}}"#
+            )
+        })
+        .collect();
+    format!(
+        r#"{{"filtered_count":{QUEUES},"item_count":{},"items":[{}],"page":{page},"page_count":{},"page_size":{size},"total_count":{QUEUES}}}"#,
+        items.len(),
+        items.join(","),
+        QUEUES.div_ceil(size),
+    )
+}
