@@ -1,0 +1,139 @@
+//! The variables of the classic sidecar, which count when neither flag nor variable of our own is given:
+//! `APP_PORT`, `POLLING_INTERVAL_SECONDS` and `EXPORTER_PORT`.
+
+use std::time::Duration;
+
+use exporter_common::duration;
+
+/// The defaults of flags, as the environment has them.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Defaults {
+    /// `--app.url`
+    pub(crate) url: String,
+    /// `--poll.interval`
+    pub(crate) interval: Duration,
+    /// `--web.listen-address`
+    pub(crate) listen_address: String,
+    /// Variables that were ignored because they hold a Kubernetes service link: where a service is called `app`
+    /// every pod of the namespace gets an `APP_PORT=tcp://10.0.0.1:80`.
+    pub(crate) ignored: Vec<&'static str>,
+}
+
+impl Defaults {
+    /// Reads the process's own environment.
+    pub(crate) fn from_environment() -> Result<Self, String> {
+        let set = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
+        let typed = |flag: &str| std::env::args().any(|argument| argument.split('=').next() == Some(flag));
+        Self::read(set, typed)
+    }
+
+    /// Reads the variables that `set` knows, but for those whose flag is `typed` or set by its own variable:
+    /// what does not count is not judged.
+    fn read(set: impl Fn(&str) -> Option<String>, typed: impl Fn(&str) -> bool) -> Result<Self, String> {
+        let set = |name: &str| set(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
+        let mut ignored = Vec::new();
+        let mut counts = |name: &'static str, flag: &str, own: &str| {
+            let value = set(name).filter(|_| !typed(flag) && set(own).is_none())?;
+            if value.starts_with("tcp://") {
+                ignored.push(name);
+                return None;
+            }
+            Some(value)
+        };
+        let app_port = counts("APP_PORT", "--app.url", "APP_STATUS_EXPORTER_APP_URL");
+        let interval = counts("POLLING_INTERVAL_SECONDS", "--poll.interval", "APP_STATUS_EXPORTER_POLL_INTERVAL");
+        let exporter_port = counts("EXPORTER_PORT", "--web.listen-address", "APP_STATUS_EXPORTER_WEB_LISTEN_ADDRESS");
+
+        let app_port = app_port.map_or(Ok(80), |value| match port("APP_PORT", &value)? {
+            0 => Err("APP_PORT='0': nothing listens on port 0".to_owned()),
+            port => Ok(port),
+        })?;
+        Ok(Self {
+            url: format!("http://localhost:{app_port}/status"),
+            interval: interval.map_or(Ok(Duration::from_secs(5)), |value| seconds(&value))?,
+            listen_address: format!(":{}", exporter_port.map_or(Ok(9877), |value| port("EXPORTER_PORT", &value))?),
+            ignored,
+        })
+    }
+}
+
+fn port(variable: &str, value: &str) -> Result<u16, String> {
+    value.parse().map_err(|_| format!("{variable}='{value}' is not a port: a number up to 65535"))
+}
+
+fn seconds(value: &str) -> Result<Duration, String> {
+    let number = value.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let seconds = number.then(|| duration::parse(&format!("{value}s")).ok()).flatten();
+    seconds.ok_or_else(|| {
+        format!("POLLING_INTERVAL_SECONDS='{value}' is not a number of seconds up to a year: write 5 or 0.5")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(variables: &[(&str, &str)]) -> Result<Defaults, String> {
+        let set = |name: &str| variables.iter().find(|(set, _)| *set == name).map(|(_, value)| (*value).to_owned());
+        Defaults::read(set, |flag| flag == "--poll.interval" && variables.contains(&("typed", "--poll.interval")))
+    }
+
+    fn plain() -> Defaults {
+        Defaults {
+            url: "http://localhost:80/status".to_owned(),
+            interval: Duration::from_secs(5),
+            listen_address: ":9877".to_owned(),
+            ignored: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn without_variables_the_defaults_stand() {
+        assert_eq!(read(&[]), Ok(plain()));
+        assert_eq!(read(&[("APP_PORT", ""), ("POLLING_INTERVAL_SECONDS", " ")]), Ok(plain()));
+    }
+
+    #[test]
+    fn the_sidecar_of_the_article_is_read() {
+        let defaults = read(&[("POLLING_INTERVAL_SECONDS", "0.5"), ("APP_PORT", "5000\n"), ("EXPORTER_PORT", "9999")]);
+        let expected = Defaults {
+            url: "http://localhost:5000/status".to_owned(),
+            interval: Duration::from_millis(500),
+            listen_address: ":9999".to_owned(),
+            ignored: Vec::new(),
+        };
+        assert_eq!(defaults, Ok(expected));
+    }
+
+    #[test]
+    fn a_service_link_is_ignored() {
+        let defaults = read(&[("APP_PORT", "tcp://10.0.0.1:80"), ("EXPORTER_PORT", "tcp://10.0.0.2:9877")]);
+        assert_eq!(defaults, Ok(Defaults { ignored: vec!["APP_PORT", "EXPORTER_PORT"], ..plain() }));
+    }
+
+    #[test]
+    fn a_bad_value_is_told_with_its_variable() {
+        for (name, value) in [
+            ("APP_PORT", "http"),
+            ("APP_PORT", "0"),
+            ("APP_PORT", "70000"),
+            ("EXPORTER_PORT", "-1"),
+            ("EXPORTER_PORT", "udp://10.0.0.1:80"),
+            ("POLLING_INTERVAL_SECONDS", "5s"),
+            ("POLLING_INTERVAL_SECONDS", "1.2.3"),
+            ("POLLING_INTERVAL_SECONDS", "."),
+            ("POLLING_INTERVAL_SECONDS", "-1"),
+            ("POLLING_INTERVAL_SECONDS", "inf"),
+            ("POLLING_INTERVAL_SECONDS", "99999999999"),
+        ] {
+            let fault = read(&[(name, value)]).unwrap_err();
+            assert!(fault.starts_with(&format!("{name}='{value}'")), "{fault}");
+        }
+    }
+
+    #[test]
+    fn a_variable_that_does_not_count_is_not_judged() {
+        assert_eq!(read(&[("APP_PORT", "x"), ("APP_STATUS_EXPORTER_APP_URL", "http://app/")]), Ok(plain()));
+        assert_eq!(read(&[("POLLING_INTERVAL_SECONDS", "x"), ("typed", "--poll.interval")]), Ok(plain()));
+    }
+}

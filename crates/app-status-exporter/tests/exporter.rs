@@ -1,0 +1,348 @@
+//! The built exporter beside an application that works, and that fails in every way it can.
+#![expect(clippy::disallowed_types, reason = "tests start programs; exporters do not")]
+
+mod app;
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use app::{App, CLASSIC, Manner, answer, raw};
+use exporter_common::testing::{Running, assert_golden, assert_lint, eventually, run, value};
+
+const EXPORTER: &str = env!("CARGO_BIN_EXE_app-status-exporter");
+const SUCCESS: &str = "exporter_scrape_success{collector=\"app_status\"}";
+
+/// Every way of collecting.
+const MODES: [&str; 3] = ["--poll.interval=0", "--poll.interval=100ms", "--collect.cache-ttl=100ms"];
+
+fn healthy() -> Manner {
+    answer("200 OK", CLASSIC)
+}
+
+fn exporter(app: &App, flags: &[&str]) -> Running {
+    let url = format!("--app.url={}", app.url());
+    Running::start(EXPORTER, flags.iter().copied().chain([url.as_str()]))
+}
+
+/// The series of the application, of which there are five when all is well.
+fn series(metrics: &str) -> Vec<&str> {
+    metrics.lines().filter(|line| line.starts_with("app_") && !line.contains("_build_info")).collect()
+}
+
+const ALL_WELL: [&str; 5] = [
+    "app_health{app_health=\"healthy\"} 1",
+    "app_health{app_health=\"unhealthy\"} 0",
+    "app_requests_current 7",
+    "app_requests_pending 2",
+    "app_uptime 123456.5",
+];
+
+fn all_well(metrics: &str) -> bool {
+    value(metrics, SUCCESS) == Some(1.0) && series(metrics) == ALL_WELL
+}
+
+/// The page with one field written otherwise.
+fn page(from: &str, to: &str) -> Manner {
+    assert!(CLASSIC.contains(from));
+    answer("200 OK", &CLASSIC.replace(from, to))
+}
+
+#[test]
+fn a_healthy_application_gives_four_metrics() {
+    let app = App::start(healthy());
+    let metrics = exporter(&app, &["--poll.interval=0"]).scrape();
+    assert_golden(&metrics, concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/classic.txt"));
+    assert_lint(&metrics);
+    assert!(app.requests()[0].starts_with("GET /status HTTP/1.1\r\n"));
+}
+
+#[test]
+fn every_fault_costs_its_metrics_and_is_told_once_in_every_mode() {
+    let hidden = "<html>Not found, but kept secret</html>";
+    let faults: Vec<(Manner, usize, &str)> = vec![
+        (answer("500 Internal Server Error", CLASSIC), 0, "it answers 500 Internal Server Error"),
+        (answer("404 Not Found", hidden), 0, "it answers 404 Not Found"),
+        (answer("200 OK", hidden), 0, "the page is not JSON, by its beginning HTML or XML"),
+        (answer("200 OK", ""), 0, "the page is empty"),
+        (answer("204 No Content", ""), 0, "the page is empty"),
+        (answer("200 OK", &CLASSIC[..60]), 0, "the page is not JSON: EOF while parsing"),
+        (answer("200 OK", "[]"), 0, "the page is a list, not an object"),
+        (answer("200 OK", &"{\"x\":".repeat(1 << 16)), 0, "recursion limit exceeded"),
+        (page("\"pending_requests\": 2,", ""), 4, "pending_requests is missing"),
+        (page(": 7", ": null"), 4, "current_requests is null, not a number"),
+        (page("123456.5", "\"long\""), 4, "total_uptime is the string \\\"long\\\", not a number"),
+        (page("\"healthy\"", "\"so-so\""), 3, "health is the string \\\"so-so\\\", neither"),
+        (answer("200 OK", "{}"), 0, "4 faults, the first: current_requests is missing"),
+        (Manner::Floods(100 << 20), 0, "the page is larger than 4 MiB"),
+        (
+            Manner::Answers(raw("200 OK", "Content-Encoding: gzip\r\n", "\u{1f}")),
+            0,
+            "the page is encoded as \\\"gzip\\\", which was not asked for",
+        ),
+        (
+            Manner::AnswersAndCloses("HTTP/1.1 200 OK\r\nContent-Length: 104857600\r\n\r\n".to_owned()),
+            0,
+            "the page is larger than 4 MiB",
+        ),
+        (
+            Manner::AnswersAndCloses(raw("200 OK", "", CLASSIC).replace("Length: ", "Length: 9")),
+            0,
+            "the answer broke off: ",
+        ),
+        (Manner::AnswersAndCloses("SSH-2.0-OpenSSH_9.2\r\n".to_owned()), 0, "no answer: invalid HTTP version parsed"),
+        (
+            Manner::Answers(raw("302 Found", "Location: http://elsewhere.example/x?token=secret\r\n", "")),
+            0,
+            "it redirects to another place, http://elsewhere.example:80/x",
+        ),
+        (Manner::Answers(raw("302 Found", "Location: /status\r\n", "")), 0, "it redirects more than 5 times"),
+        (Manner::Resets, 0, "reset by peer"),
+        (Manner::Hangs, 0, " within "),
+        (Manner::Trickles, 0, " within "),
+    ];
+    for mode in MODES {
+        let app = App::start(healthy());
+        let exporter = exporter(&app, &[mode, "--scrape.timeout=1s"]);
+        for (count, (manner, left, told)) in faults.iter().enumerate() {
+            exporter.scrape_until("all well", all_well);
+            let before = exporter.log();
+            app.now(manner.clone());
+            let metrics = exporter.scrape_until("failure", |metrics| value(metrics, SUCCESS) == Some(0.0));
+            assert_eq!(series(&metrics).len(), *left, "{mode} {told}\n{metrics}");
+            assert_lint(&metrics);
+            let log = exporter.log();
+            assert!(log[before.len()..].contains(told), "{mode} {told}\n{}", &log[before.len()..]);
+            assert!(log.contains(&app.url()) && !log.contains("secret"), "{log}");
+            exporter.scrape();
+            exporter.scrape();
+            app.now(healthy());
+            exporter.scrape_until("all well again", all_well);
+            let lines = |what| exporter.log().matches(what).count();
+            let told = (lines("msg=\"collector failed\""), lines("msg=\"collector recovered\""));
+            assert_eq!(told, (count + 1, count + 1), "{mode}\n{}", exporter.log());
+        }
+        let metrics = exporter.scrape();
+        let resident = value(&metrics, "process_resident_memory_bytes");
+        assert!(!cfg!(target_os = "linux") || resident.is_some_and(|bytes| bytes < 48e6), "{resident:?}");
+    }
+}
+
+#[test]
+fn an_unhealthy_application_that_answers_503_is_read() {
+    let app = App::start(answer("503 Service Unavailable", &CLASSIC.replace("\"healthy\"", "\"unhealthy\"")));
+    let metrics = exporter(&app, &["--poll.interval=0"]).scrape();
+    assert_eq!(value(&metrics, SUCCESS), Some(1.0));
+    assert_eq!(value(&metrics, "app_health{app_health=\"unhealthy\"}"), Some(1.0));
+    assert_eq!(value(&metrics, "app_health{app_health=\"healthy\"}"), Some(0.0));
+}
+
+#[test]
+fn an_application_that_is_down_is_told_and_found_again_in_every_mode() {
+    for mode in MODES {
+        let app = App::start(healthy());
+        let address = app.address;
+        let exporter = exporter(&app, &[mode]);
+        exporter.scrape_until("all well", all_well);
+        drop(app);
+        let metrics = exporter.scrape_until("down", |metrics| value(metrics, SUCCESS) == Some(0.0));
+        assert_eq!(series(&metrics), [""; 0]);
+        let told = format!("http://{address}/status: ");
+        assert!(exporter.log().contains(&told), "{}", exporter.log());
+        let _app = eventually("the port is free again", || App::start_at(address, healthy()).ok());
+        exporter.scrape_until("up again", all_well);
+    }
+}
+
+#[test]
+fn a_refused_connection_is_named() {
+    let app = App::start(healthy());
+    let url = format!("--app.url={}", app.url());
+    drop(app);
+    let output = run(EXPORTER, ["--once", &url]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("cannot connect: Connection refused"), "{said}");
+}
+
+#[test]
+fn a_scrape_is_answered_within_prometheus_time_although_the_application_hangs() {
+    for mode in ["--poll.interval=0", "--poll.interval=5s", "--collect.cache-ttl=5s"] {
+        let app = App::start(Manner::Hangs);
+        let exporter = exporter(&app, &[mode]);
+        let asked = Instant::now();
+        let answer = exporter.get("/metrics", &[("X-Prometheus-Scrape-Timeout-Seconds", "1")]);
+        assert!(asked.elapsed() < Duration::from_secs(1), "{mode} {:?}", asked.elapsed());
+        assert_eq!(answer.status, 200);
+        assert_eq!(value(&answer.body, SUCCESS), Some(0.0), "{mode}");
+        assert_eq!(series(&answer.body), [""; 0]);
+        assert!(answer.body.contains("\napp_status_exporter_build_info{"), "{}", answer.body);
+    }
+}
+
+#[test]
+fn one_connection_serves_many_fetches() {
+    let app = App::start(healthy());
+    let exporter = exporter(&app, &["--poll.interval=0"]);
+    for _ in 0..5 {
+        assert!(all_well(&exporter.scrape()));
+    }
+    assert_eq!(app.connections(), 1);
+    assert!(app.requests().len() >= 5, "{:?}", app.requests());
+}
+
+#[test]
+fn a_kept_connection_that_the_application_closes_is_no_failure() {
+    let app = App::start(Manner::AnswersAndCloses(raw("200 OK", "", CLASSIC)));
+    let exporter = exporter(&app, &["--poll.interval=0"]);
+    for _ in 0..20 {
+        assert!(all_well(&exporter.scrape()), "{}", exporter.log());
+    }
+}
+
+#[test]
+fn a_redirect_within_the_application_is_followed() {
+    let page = App::start(healthy());
+    let app = App::start(Manner::Answers(raw("301 Moved Permanently", "Location: /status/\r\n", "")));
+    let exporter = exporter(&app, &["--poll.interval=0"]);
+    eventually("the redirect is followed", || {
+        exporter.scrape();
+        app.requests().iter().any(|request| request.starts_with("GET /status/ ")).then_some(())
+    });
+    app.now(Manner::Answers(raw("301 Moved Permanently", &format!("Location: {}\r\n", page.url()), "")));
+    exporter.scrape();
+    assert_eq!(page.connections(), 0, "another port is another application");
+}
+
+#[test]
+fn credentials_reach_the_application_and_nobody_else() {
+    let app = App::start(healthy());
+    let mut command = Command::new(EXPORTER);
+    let url = app.url().replace("http://", "http://user:s3cret@");
+    command.env("APP_STATUS_EXPORTER_APP_URL", &url).args([
+        "--web.listen-address=127.0.0.1:0",
+        "--poll.interval=0",
+        "--log.level=debug",
+    ]);
+    let exporter = Running::spawn(&mut command);
+    assert!(all_well(&exporter.scrape()));
+    let request = app.requests().concat().to_lowercase();
+    assert!(request.contains("authorization: basic dxnlcjpzm2nyzxq="), "{request}");
+    app.now(answer("500 Internal Server Error", ""));
+    let page = exporter.get("/", &[]).body;
+    let help = Command::new(EXPORTER).env("APP_STATUS_EXPORTER_APP_URL", &url).arg("--help").output().unwrap();
+    let shown = exporter.scrape() + &exporter.log() + &page + &String::from_utf8_lossy(&help.stdout);
+    assert!(shown.contains("it answers 500") && !shown.contains("s3cret"), "{shown}");
+}
+
+#[test]
+fn a_proxy_of_the_environment_is_not_used() {
+    let (app, proxy) = (App::start(healthy()), App::start(healthy()));
+    let mut command = Command::new(EXPORTER);
+    for variable in ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
+        command.env(variable, format!("http://{}", proxy.address));
+    }
+    command.args(["--web.listen-address=127.0.0.1:0", "--poll.interval=0", "--app.url", &app.url()]);
+    assert!(all_well(&Running::spawn(&mut command).scrape()));
+    assert_eq!(proxy.connections(), 0);
+}
+
+#[test]
+fn tls_with_an_application_that_speaks_none_is_a_failure() {
+    let app = App::start(Manner::Resets);
+    let output = run(EXPORTER, ["--once", "--app.url", &app.url().replace("http:", "https:")]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said.contains("cannot connect: ") && said.contains("https://127.0.0.1:"), "{said}");
+}
+
+#[test]
+fn once_prints_the_metrics_and_tells_by_its_status() {
+    let app = App::start(healthy());
+    for (manner, status, well) in [(healthy(), 0, true), (page(": 7", ": {}"), 1, false)] {
+        app.now(manner);
+        let output = run(EXPORTER, ["--once", "--app.url", &app.url()]);
+        let metrics = String::from_utf8_lossy(&output.stdout);
+        assert_eq!((output.status.code(), all_well(&metrics)), (Some(status), well), "{metrics}");
+        assert_lint(&metrics);
+    }
+}
+
+#[test]
+fn check_judges_the_url_and_connects_to_nothing() {
+    let app = App::start(healthy());
+    let output = run(EXPORTER, ["--check", "--app.url", &app.url()]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    for url in ["ftp://user:s3cret@host/", "s3cret", "http://"] {
+        let output = run(EXPORTER, ["--check", "--app.url", url]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), said.lines().count()), (Some(2), 1), "{said}");
+        assert!(said.contains("--app.url") && !said.contains("s3cret"), "{said}");
+    }
+    assert_eq!(app.connections(), 0);
+}
+
+/// The exporter with the variables of the classic sidecar.
+fn sidecar(variables: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(EXPORTER);
+    command.envs(variables.iter().copied());
+    command
+}
+
+#[test]
+fn the_variables_of_the_classic_sidecar_are_the_defaults() {
+    let app = App::start(healthy());
+    let port = app.address.port().to_string();
+    let variables = [("APP_PORT", port.as_str()), ("POLLING_INTERVAL_SECONDS", "0.1"), ("EXPORTER_PORT", "9999")];
+    let help = sidecar(&variables).arg("--help").output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+    for default in [format!("http://localhost:{port}/status"), "0.1s".to_owned(), ":9999".to_owned()] {
+        assert!(help.contains(&format!("[default: {default}]")), "{default}\n{help}");
+    }
+    let exporter = Running::spawn(sidecar(&variables).arg("--web.listen-address=127.0.0.1:0"));
+    assert!(all_well(&exporter.scrape()));
+    eventually("it polls by itself", || (app.requests().len() > 3).then_some(()));
+}
+
+#[test]
+fn flags_win_over_the_variables_of_the_classic_sidecar() {
+    let app = App::start(healthy());
+    let mut command =
+        sidecar(&[("APP_PORT", "nonsense"), ("EXPORTER_PORT", "x"), ("POLLING_INTERVAL_SECONDS", "0.05")]);
+    command.args(["--web.listen-address=127.0.0.1:0", "--collect.cache-ttl=1h", "--app.url", &app.url()]);
+    let exporter = Running::spawn(&mut command);
+    for _ in 0..3 {
+        assert!(all_well(&exporter.scrape()));
+    }
+    assert_eq!(app.requests().len(), 1, "cached, not polled");
+}
+
+#[test]
+fn a_service_link_is_ignored_with_a_warning() {
+    let app = App::start(healthy());
+    let link = [("APP_PORT", "tcp://10.0.0.1:80"), ("EXPORTER_PORT", "tcp://10.0.0.1:9877")];
+    let output = sidecar(&link).arg("--check").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    for (variable, _) in link {
+        let told = |line: &str| line.contains("level=WARN") && line.contains(&format!("variable={variable}"));
+        assert_eq!(said.lines().filter(|line| told(line)).count(), 1, "{said}");
+    }
+    assert_eq!(app.connections(), 0);
+}
+
+#[test]
+fn a_bad_variable_ends_the_program_with_one_line() {
+    for (variable, value) in [("APP_PORT", "web"), ("EXPORTER_PORT", "99999"), ("POLLING_INTERVAL_SECONDS", "often")] {
+        let output = sidecar(&[(variable, value)]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), said.lines().count()), (Some(2), 1), "{said}");
+        assert!(said.contains(&format!("{variable}='{value}'")), "{said}");
+    }
+}
+
+#[test]
+fn a_cache_and_a_poll_interval_that_are_both_given_are_refused() {
+    let output = run(EXPORTER, ["--check", "--collect.cache-ttl=5s", "--poll.interval=5s"]);
+    assert_eq!(output.status.code(), Some(1));
+    let output = run(EXPORTER, ["--check", "--collect.cache-ttl=5s"]);
+    assert_eq!(output.status.code(), Some(0), "the default interval is not in the way");
+}
