@@ -1,0 +1,221 @@
+//! The web application: answers that fail at a chosen rate, a status page, metrics of its own.
+
+use std::collections::VecDeque;
+use std::num::NonZero;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use exporter_common::duration;
+use prometheus::{Encoder, Gauge, IntCounter, IntCounterVec, Opts, Registry, TextEncoder};
+use serde_json::json;
+use tokio::sync::Semaphore;
+use warp::filters::BoxedFilter;
+use warp::http::{Response, StatusCode, header};
+use warp::{Filter, Reply};
+
+use crate::serve::{listen, serve};
+
+/// The flags of `demo app`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// How many of 100 requests succeed; the others are answered with 500
+    #[arg(long, value_name = "PERCENT", default_value_t = 50, value_parser = clap::value_parser!(u8).range(..=100))]
+    success_rate: u8,
+
+    /// Where the application serves / and /status
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
+    listen: String,
+
+    /// Where its own metrics are served
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8002")]
+    metrics_listen: String,
+
+    /// How many requests are worked on at once; more have to wait
+    #[arg(long, value_name = "N", default_value = "4")]
+    workers: NonZero<u16>,
+
+    /// How long the work for a request takes on average
+    #[arg(long, value_name = "DURATION", default_value = "5ms", value_parser = duration::parse)]
+    work: Duration,
+}
+
+/// The application is unhealthy while more than three quarters of its recent answers were errors.
+const RECENT: usize = 100;
+const UNHEALTHY_ABOVE: f64 = 0.75;
+/// Fewer recent answers than these say nothing about health.
+const ENOUGH: usize = 20;
+
+/// Runs the application until it is stopped.
+pub(crate) async fn run(args: Args) -> Result<()> {
+    let pages = listen(&args.listen).await?;
+    let metrics = listen(&args.metrics_listen).await?;
+    let app = Arc::new(App::new(args.success_rate, args.workers.get().into(), args.work)?);
+    tokio::try_join!(serve("app", pages, page_routes(app.clone())), serve("metrics", metrics, metric_routes(app)))?;
+    Ok(())
+}
+
+struct App {
+    success_rate: u8,
+    work: Duration,
+    started: Instant,
+    /// A permit for each request that is worked on.
+    workers: Semaphore,
+    worker_count: usize,
+    /// Requests that wait for a worker.
+    pending: AtomicUsize,
+    answers: Mutex<Answers>,
+    registry: Registry,
+}
+
+/// What was answered so far.
+struct Answers {
+    ok: IntCounter,
+    failed: IntCounter,
+    rate: Gauge,
+    /// Whether each of the last answers was an error.
+    recent: VecDeque<bool>,
+}
+
+impl App {
+    fn new(success_rate: u8, worker_count: usize, work: Duration) -> Result<Self> {
+        let registry = Registry::new();
+        let help = "Requests that the application answered, by HTTP status code.";
+        let requests = IntCounterVec::new(Opts::new("requests_total", help), &["http_code"])?;
+        registry.register(Box::new(requests.clone()))?;
+        let rate = Gauge::new("rate_requests", "Percentage of the application's answers that were 500.")?;
+        let answers = Answers {
+            ok: requests.with_label_values(&["200"]),
+            failed: requests.with_label_values(&["500"]),
+            rate,
+            recent: VecDeque::new(),
+        };
+        Ok(Self {
+            success_rate,
+            work,
+            started: Instant::now(),
+            workers: Semaphore::new(worker_count),
+            worker_count,
+            pending: AtomicUsize::new(0),
+            answers: Mutex::new(answers),
+            registry,
+        })
+    }
+
+    /// `/`: waits for a worker, works, and succeeds or fails.
+    async fn hello(&self) -> Response<String> {
+        let waiting = Waiting::new(&self.pending);
+        let _permit = self.workers.acquire().await; // never closed, so always a permit
+        drop(waiting);
+        tokio::time::sleep(self.work.mul_f64(2.0 * fastrand::f64())).await;
+        if fastrand::u8(1..=100) > self.success_rate {
+            self.count(true);
+            plain(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error\n")
+        } else {
+            self.count(false);
+            plain(StatusCode::OK, "Hello World!\n")
+        }
+    }
+
+    fn count(&self, failed: bool) {
+        let mut answers = self.lock();
+        if answers.recent.is_empty() {
+            // a percentage of no answers would be a lie; it is there from the first one on
+            let registered = self.registry.register(Box::new(answers.rate.clone()));
+            debug_assert!(registered.is_ok(), "the name is registered once");
+        }
+        if answers.recent.len() == RECENT {
+            answers.recent.pop_front();
+        }
+        answers.recent.push_back(failed);
+        if failed { &answers.failed } else { &answers.ok }.inc();
+        let (ok, failed) = (count(&answers.ok), count(&answers.failed));
+        answers.rate.set(100.0 * failed / (ok + failed));
+    }
+
+    /// `/status`: what goes on at this moment.
+    fn status(&self) -> Response<String> {
+        let healthy = self.healthy();
+        let status = json!({
+            "current_requests": self.worker_count - self.workers.available_permits(),
+            "pending_requests": self.pending.load(Ordering::Relaxed),
+            "total_uptime": self.started.elapsed().as_secs_f64(),
+            "health": if healthy { "healthy" } else { "unhealthy" },
+        });
+        let code = if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        let mut response = plain(code, &format!("{status}\n"));
+        response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+        response
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "at most RECENT")]
+    fn healthy(&self) -> bool {
+        let recent = &self.lock().recent;
+        let failed = recent.iter().filter(|failed| **failed).count();
+        recent.len() < ENOUGH || failed as f64 <= UNHEALTHY_ABOVE * recent.len() as f64
+    }
+
+    fn metrics(&self) -> Response<Vec<u8>> {
+        let _answers = self.lock(); // the counters and the percentage are of one moment
+        let mut response = Response::new(Vec::new());
+        match TextEncoder::new().encode(&self.registry.gather(), response.body_mut()) {
+            Ok(()) => {
+                let format = header::HeaderValue::from_static(prometheus::TEXT_FORMAT);
+                response.headers_mut().insert(header::CONTENT_TYPE, format);
+            }
+            Err(error) => {
+                tracing::error!(%error, "cannot encode metrics");
+                *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+            }
+        }
+        response
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Answers> {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner) // counters are whole at any time
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "exact below 2^53")]
+fn count(counter: &IntCounter) -> f64 {
+    counter.get() as f64
+}
+
+fn plain(status: StatusCode, text: &str) -> Response<String> {
+    let mut response = Response::new(text.to_owned());
+    *response.status_mut() = status;
+    response
+}
+
+/// Counts a request for as long as it waits, also when its client goes away meanwhile.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn new(pending: &'a AtomicUsize) -> Self {
+        pending.fetch_add(1, Ordering::Relaxed);
+        Self(pending)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn page_routes(app: Arc<App>) -> BoxedFilter<(impl Reply,)> {
+    let get = || warp::get().or(warp::head()).unify();
+    let status = app.clone();
+    let hello = warp::path::end().and(get()).then(move || {
+        let app = app.clone();
+        async move { app.hello().await }
+    });
+    let status = warp::path!("status").and(get()).map(move || status.status());
+    hello.or(status).unify().boxed()
+}
+
+fn metric_routes(app: Arc<App>) -> BoxedFilter<(impl Reply,)> {
+    let root = warp::path::end().or(warp::path!("metrics")).unify();
+    root.and(warp::get().or(warp::head()).unify()).map(move || app.metrics()).boxed()
+}

@@ -1,0 +1,218 @@
+//! The job queue: three queues with producers and workers, and their statistics over HTTP.
+//!
+//! `GET /queues` lists the queues, `GET /queues/NAME` tells how one is doing, `POST /queues/NAME`
+//! adds a job.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use serde_json::{Map, Value, json};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use warp::filters::BoxedFilter;
+use warp::http::{Method, Response, StatusCode, header};
+use warp::{Filter, Reply};
+
+use crate::load::pause;
+use crate::serve::{listen, serve};
+
+/// The flags of `demo queue`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Where the queues are served
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8082")]
+    listen: String,
+
+    /// Add no jobs; all come by POST
+    #[arg(long)]
+    no_producers: bool,
+}
+
+/// What a queue is for: its name and how its jobs behave.
+struct Kind {
+    name: &'static str,
+    /// Jobs that its producer adds in a second, on average.
+    rate: f64,
+    workers: usize,
+    /// How long the work on a job takes, on average.
+    work: Duration,
+    /// The share of jobs that fail.
+    failing: f64,
+}
+
+/// Every queue.
+const KINDS: [Kind; 3] = [
+    Kind { name: "orders", rate: 5.0, workers: 2, work: Duration::from_millis(300), failing: 0.02 },
+    Kind { name: "notifications", rate: 10.0, workers: 1, work: Duration::from_millis(70), failing: 0.05 },
+    Kind { name: "analytics", rate: 1.0, workers: 2, work: Duration::from_millis(1500), failing: 0.1 },
+];
+
+/// Upper bounds of the histogram of processing times, in seconds.
+const BOUNDS: [f64; 8] = [0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
+/// A queue with this many jobs takes no more.
+const CAPACITY: usize = 10_000;
+
+/// Runs the queues until the process is stopped; jobs that wait are lost then.
+pub(crate) async fn run(args: Args) -> Result<()> {
+    let listener = listen(&args.listen).await?;
+    let queues: Arc<[Queue; 3]> = Arc::new(KINDS.map(Queue::new));
+    let mut tasks = JoinSet::new();
+    for at in 0..queues.len() {
+        for _ in 0..queues[at].kind.workers {
+            let queues = queues.clone();
+            tasks.spawn(async move { queues[at].work().await });
+        }
+        if !args.no_producers {
+            let queues = queues.clone();
+            tasks.spawn(async move { queues[at].produce().await });
+        }
+    }
+    serve("queue", listener, routes(queues)).await
+}
+
+struct Queue {
+    kind: Kind,
+    state: Mutex<State>,
+    added: Notify,
+}
+
+/// A job; the work it stands for is to wait.
+struct Job {
+    work: Duration,
+    fails: bool,
+}
+
+#[derive(Default)]
+struct State {
+    /// Jobs that wait for a worker.
+    waiting: VecDeque<Job>,
+    processed: u64,
+    failed: u64,
+    /// How many jobs took at most as long as each of `BOUNDS`.
+    buckets: [u64; BOUNDS.len()],
+    seconds: f64,
+}
+
+impl Queue {
+    fn new(kind: Kind) -> Self {
+        Self { kind, state: Mutex::default(), added: Notify::new() }
+    }
+
+    /// Adds a job, or tells that the queue is full.
+    fn add(&self) -> bool {
+        let mut state = self.lock();
+        let room = state.waiting.len() < CAPACITY;
+        if room {
+            let work = self.kind.work.mul_f64(2.0 * fastrand::f64());
+            state.waiting.push_back(Job { work, fails: fastrand::f64() < self.kind.failing });
+            self.added.notify_one();
+        }
+        room
+    }
+
+    async fn produce(&self) {
+        loop {
+            pause(self.kind.rate).await;
+            self.add(); // full: its workers are behind anyway
+        }
+    }
+
+    async fn work(&self) {
+        loop {
+            let job = self.lock().waiting.pop_front();
+            let Some(job) = job else {
+                self.added.notified().await;
+                continue;
+            };
+            let begin = Instant::now();
+            tokio::time::sleep(job.work).await;
+            self.lock().ended(begin.elapsed(), job.fails);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner) // counts are whole at any time
+    }
+}
+
+impl State {
+    fn ended(&mut self, took: Duration, failed: bool) {
+        *if failed { &mut self.failed } else { &mut self.processed } += 1;
+        let seconds = took.as_secs_f64();
+        self.seconds += seconds;
+        for (bound, count) in BOUNDS.iter().zip(&mut self.buckets) {
+            *count += u64::from(seconds <= *bound);
+        }
+    }
+
+    fn statistics(&self) -> Value {
+        let buckets = BOUNDS.iter().zip(self.buckets);
+        let buckets: Map<String, Value> = buckets.map(|(bound, count)| (bound.to_string(), count.into())).collect();
+        json!({
+            "depth": self.waiting.len(),
+            "processed": self.processed,
+            "failed": self.failed,
+            "processing_seconds": {
+                "buckets": buckets,
+                "sum": self.seconds,
+                "count": self.processed + self.failed,
+            },
+        })
+    }
+}
+
+fn routes(queues: Arc<[Queue; 3]>) -> BoxedFilter<(impl Reply,)> {
+    let names: Vec<_> = KINDS.iter().map(|kind| kind.name).collect();
+    let list = json!({ "queues": names });
+    let get = || warp::get().or(warp::head()).unify();
+    let list = warp::path!("queues").and(get()).map(move || json_response(StatusCode::OK, &list));
+    let one = warp::path!("queues" / String).and(warp::method()).map(move |name: String, method: Method| {
+        match (queues.iter().find(|queue| queue.kind.name == name), method) {
+            (None, _) => json_response(StatusCode::NOT_FOUND, &json!({ "error": "there is no such queue" })),
+            (Some(queue), Method::GET | Method::HEAD) => json_response(StatusCode::OK, &queue.lock().statistics()),
+            (Some(queue), Method::POST) if queue.add() => json_response(StatusCode::CREATED, &json!({})),
+            (Some(_), Method::POST) => {
+                json_response(StatusCode::SERVICE_UNAVAILABLE, &json!({ "error": "the queue is full" }))
+            }
+            _ => json_response(StatusCode::METHOD_NOT_ALLOWED, &json!({ "error": "only GET, HEAD and POST" })),
+        }
+    });
+    list.or(one).unify().boxed()
+}
+
+fn json_response(status: StatusCode, body: &Value) -> Response<String> {
+    let mut response = Response::new(format!("{body}\n"));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_is_counted_in_every_bucket_that_is_long_enough() {
+        let mut state = State::default();
+        state.ended(Duration::from_millis(200), false);
+        state.ended(Duration::from_secs(9), true);
+        let statistics = state.statistics();
+        assert_eq!((&statistics["processed"], &statistics["failed"]), (&json!(1), &json!(1)));
+        let times = &statistics["processing_seconds"];
+        assert_eq!(times["count"], 2);
+        assert_eq!(times["sum"], 9.2);
+        assert_eq!(
+            times["buckets"],
+            json!({ "0.01": 0, "0.05": 0, "0.1": 0, "0.25": 1, "0.5": 1, "1": 1, "2.5": 1, "5": 1 })
+        );
+    }
+
+    #[test]
+    fn a_full_queue_takes_no_more() {
+        let [orders, ..] = KINDS.map(Queue::new);
+        assert_eq!((0..CAPACITY + 5).filter(|_| orders.add()).count(), CAPACITY);
+        assert_eq!(orders.lock().statistics()["depth"], CAPACITY);
+    }
+}

@@ -1,0 +1,224 @@
+//! The web server: a handful of pages, and a line in the access log for each request.
+
+use std::fs::File;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use anyhow::{Context, Result};
+use tokio::sync::mpsc;
+use warp::filters::BoxedFilter;
+use warp::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use warp::path::FullPath;
+use warp::{Filter, Reply};
+
+use crate::serve::{listen, serve};
+
+/// The flags of `demo web`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The access log to append to, in the combined format
+    #[arg(long, value_name = "FILE")]
+    access_log: PathBuf,
+
+    /// Rename the access log to FILE.1 and begin a new one when it has grown to this size; 0 never does
+    #[arg(long, value_name = "BYTES", default_value_t = 16 << 20)]
+    rotate_at: u64,
+
+    /// Where to serve
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8081")]
+    listen: String,
+}
+
+/// How many lines may wait to be written before requests wait for the disk.
+const WAITING_LINES: usize = 1024;
+
+/// Runs the web server until it is stopped, and writes the last line.
+pub(crate) async fn run(args: Args) -> Result<()> {
+    let log = AccessLog::open(args.access_log, args.rotate_at)?;
+    let listener = listen(&args.listen).await?;
+    let (lines, waiting) = mpsc::channel(WAITING_LINES);
+    let mut writer = tokio::task::spawn_blocking(move || log.write(waiting));
+    tokio::select! {
+        served = serve("web", listener, routes(lines)) => {
+            served?; // the routes are gone, and with them the sender: the writer comes to its end
+            writer.await?
+        }
+        // a server whose log lies is worse than none
+        ended = &mut writer => ended?,
+    }
+}
+
+/// The file that lines are appended to.
+struct AccessLog {
+    path: PathBuf,
+    file: File,
+    size: u64,
+    rotate_at: u64,
+}
+
+impl AccessLog {
+    fn open(path: PathBuf, rotate_at: u64) -> Result<Self> {
+        let (file, size) = append(&path)?;
+        Ok(Self { path, file, size, rotate_at })
+    }
+
+    /// Writes lines until there are no more to come: many at once while they come fast, each at once
+    /// while they do not.
+    fn write(mut self, mut lines: mpsc::Receiver<String>) -> Result<()> {
+        let mut batch = Vec::new();
+        while lines.blocking_recv_many(&mut batch, WAITING_LINES) > 0 {
+            let text = batch.concat();
+            batch.clear();
+            let cannot = || format!("cannot write to {}", self.path.display());
+            self.file.write_all(text.as_bytes()).with_context(cannot)?;
+            self.size += text.len() as u64;
+            if self.rotate_at > 0 && self.size >= self.rotate_at {
+                self.rotate()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn rotate(&mut self) -> Result<()> {
+        let mut old = self.path.clone().into_os_string();
+        old.push(".1");
+        std::fs::rename(&self.path, &old).with_context(|| format!("cannot rename {}", self.path.display()))?;
+        (self.file, self.size) = append(&self.path)?;
+        Ok(())
+    }
+}
+
+fn append(path: &Path) -> Result<(File, u64)> {
+    let cannot = || format!("cannot append to {}", path.display());
+    let file = File::options().create(true).append(true).open(path).with_context(cannot)?;
+    let size = file.metadata().with_context(cannot)?.len();
+    Ok((file, size))
+}
+
+fn routes(lines: mpsc::Sender<String>) -> BoxedFilter<(impl Reply,)> {
+    warp::method()
+        .and(warp::path::full())
+        .and(warp::header::headers_cloned())
+        .and(warp::addr::remote())
+        .then(move |method: Method, path: FullPath, headers: HeaderMap, remote| {
+            let lines = lines.clone();
+            async move {
+                let response = page(&method, path.as_str());
+                let sent = if method == Method::HEAD { 0 } else { response.body().len() };
+                let request = (&method, path.as_str(), response.status(), sent);
+                // the writer takes lines until the server has ended
+                let _ = lines.send(line(remote, SystemTime::now(), request, &headers)).await;
+                response
+            }
+        })
+        .boxed()
+}
+
+/// The site.
+fn page(method: &Method, path: &str) -> Response<String> {
+    let (status, body) = match (method.as_str(), path) {
+        ("GET" | "HEAD", "/") => (StatusCode::OK, HOME.to_owned()),
+        ("GET" | "HEAD", "/products") => (StatusCode::OK, (1..=100).map(|n| format!("Product {n}\n")).collect()),
+        ("GET" | "HEAD", "/old") => (StatusCode::MOVED_PERMANENTLY, String::new()),
+        ("GET" | "HEAD", "/broken") => (StatusCode::INTERNAL_SERVER_ERROR, "This page is broken.\n".to_owned()),
+        ("POST", "/orders") => (StatusCode::CREATED, "Ordered.\n".to_owned()),
+        (_, "/" | "/products" | "/old" | "/broken" | "/orders") => {
+            (StatusCode::METHOD_NOT_ALLOWED, "Not with this method.\n".to_owned())
+        }
+        _ => (StatusCode::NOT_FOUND, "Not found.\n".to_owned()),
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    if status == StatusCode::MOVED_PERMANENTLY {
+        response.headers_mut().insert(header::LOCATION, HeaderValue::from_static("/products"));
+    }
+    response
+}
+
+const HOME: &str = "A shop: /products, POST /orders, /old has moved, /broken is broken.\n";
+
+/// A line of the combined format.
+fn line(
+    remote: Option<SocketAddr>,
+    time: SystemTime,
+    (method, path, status, sent): (&Method, &str, StatusCode, usize),
+    headers: &HeaderMap,
+) -> String {
+    let remote = remote.map_or_else(|| "-".to_owned(), |remote| remote.ip().to_string());
+    let quoted = |name| escape(headers.get(name).map_or(b"-", HeaderValue::as_bytes));
+    format!(
+        "{remote} - - [{}] \"{method} {} HTTP/1.1\" {} {sent} \"{}\" \"{}\"\n",
+        clock(time),
+        escape(path.as_bytes()),
+        status.as_u16(),
+        quoted(header::REFERER),
+        quoted(header::USER_AGENT),
+    )
+}
+
+/// What a client sent, as it can stand between quotes; nginx and Apache write it the same way.
+fn escape(bytes: &[u8]) -> String {
+    let one = |byte: &u8| match byte {
+        b'"' | b'\\' | 0..0x20 | 0x7f.. => format!("\\x{byte:02X}"),
+        plain => char::from(*plain).to_string(),
+    };
+    bytes.iter().map(one).collect()
+}
+
+/// `20/Nov/2026:09:26:11 +0000`.
+fn clock(time: SystemTime) -> String {
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let text = humantime::format_rfc3339_seconds(time).to_string(); // 2026-11-20T09:26:11Z
+    let (date, clock) = text.split_at(10);
+    let (year, month, day) = (&date[..4], &date[5..7], &date[8..]);
+    let month = month.parse::<usize>().ok().and_then(|month| MONTHS.get(month - 1)).unwrap_or(&"???");
+    format!("{day}/{month}/{year}:{} +0000", &clock[1..9])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_line_is_in_the_combined_format() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::USER_AGENT, HeaderValue::from_static("a \"quoted\" agent"));
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_166_771);
+        let remote = Some("127.0.0.1:5000".parse().unwrap());
+        assert_eq!(
+            line(remote, time, (&Method::POST, "/orders", StatusCode::CREATED, 9), &headers),
+            "127.0.0.1 - - [20/Nov/2026:09:26:11 +0000] \"POST /orders HTTP/1.1\" 201 9 \"-\" \
+             \"a \\x22quoted\\x22 agent\"\n"
+        );
+    }
+
+    #[test]
+    fn every_month_has_its_name() {
+        for (seconds, expected) in [
+            (0, "01/Jan/1970:00:00:00 +0000"),
+            (951_782_399, "28/Feb/2000:23:59:59 +0000"),
+            (1_798_761_599, "31/Dec/2026:23:59:59 +0000"),
+        ] {
+            assert_eq!(clock(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)), expected);
+        }
+    }
+
+    #[test]
+    fn methods_a_page_does_not_know_are_refused() {
+        for (method, path, status) in [
+            (Method::GET, "/", 200),
+            (Method::HEAD, "/products", 200),
+            (Method::POST, "/orders", 201),
+            (Method::GET, "/old", 301),
+            (Method::DELETE, "/", 405),
+            (Method::GET, "/orders", 405),
+            (Method::GET, "/nothing", 404),
+            (Method::GET, "/broken", 500),
+        ] {
+            assert_eq!(page(&method, path).status().as_u16(), status, "{method} {path}");
+        }
+    }
+}
