@@ -1,0 +1,122 @@
+//! The exporter's own flags, and what they are checked for.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use anyhow::{Result, bail};
+
+use crate::format::Named;
+use crate::permission;
+use crate::tail::Start;
+
+/// The exporter's own flags.
+#[derive(clap::Args)]
+#[command(subcommand_negates_reqs = true)]
+pub(crate) struct Flags {
+    /// Access log to follow, again for each further one of the same server
+    #[arg(long = "access-log", value_name = "PATH", value_delimiter = '\n', required = true)]
+    #[arg(value_parser = source)]
+    pub(crate) access_logs: Vec<String>,
+
+    /// Format of the logs: combined (also reads common), common, combined_time
+    #[arg(long = "access-log.format", value_name = "NAME", default_value = "combined")]
+    pub(crate) format: Named,
+
+    /// Where to start in a log that is there already; one that appears later is read whole
+    #[arg(long = "access-log.start", value_name = "WHERE", default_value = "end", value_enum)]
+    pub(crate) start: Start,
+
+    /// Upper bounds of the buckets of durations, in seconds, separated by commas
+    #[arg(long = "metrics.buckets", value_name = "LIST", default_value = ".005,.01,.025,.05,.1,.25,.5,1,2.5,5,10")]
+    pub(crate) buckets: Buckets,
+}
+
+/// The upper bounds of a histogram's buckets, ascending.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Buckets(pub(crate) Vec<f64>);
+
+impl FromStr for Buckets {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bound = |part: &str| match part.trim().parse::<f64>() {
+            Ok(bound) if bound > 0.0 => Ok(bound),
+            _ => Err(format!("'{part}' is no number of seconds above 0")),
+        };
+        let mut bounds = text.split(',').map(bound).collect::<Result<Vec<_>, _>>()?;
+        if bounds.is_sorted_by(|a, b| a < b) {
+            bounds.pop_if(|last| last.is_infinite()); // that one is always there
+            Ok(Self(bounds))
+        } else {
+            Err("the bounds must ascend".to_owned())
+        }
+    }
+}
+
+/// Refuses what would be another kind of source than a file.
+fn source(text: &str) -> Result<String, String> {
+    match text {
+        "" => Err("a log has a path".to_owned()),
+        "-" => Err("standard input cannot be followed by this version; give the path of a log".to_owned()),
+        _ if text.starts_with("syslog+") => {
+            Err("syslog cannot be received by this version; give the path of a log".to_owned())
+        }
+        _ if text.contains(['*', '?']) && !Path::new(text).exists() => {
+            Err("patterns are not supported by this version; repeat the flag for each log".to_owned())
+        }
+        _ => Ok(text.to_owned()),
+    }
+}
+
+/// What is wrong with the files that the flags name: what can never be followed, or, for `--check`,
+/// what cannot be read at present.
+pub(crate) fn check(sources: &[String], at_present: bool) -> Result<()> {
+    let mut faults = Vec::new();
+    for (index, source) in sources.iter().enumerate() {
+        if sources[..index].contains(source) {
+            faults.push(format!("--access-log {source} is given twice"));
+        }
+        let path = PathBuf::from(source);
+        match std::fs::metadata(&path) {
+            Ok(metadata) if metadata.is_dir() => {
+                faults.push(format!("--access-log {source} is a directory; give the log itself"));
+            }
+            Ok(metadata) if !metadata.is_file() => {
+                faults.push(format!("--access-log {source} is neither a file nor a link to one"));
+            }
+            found => {
+                if let Err(error) = found.and_then(|_| std::fs::File::open(&path))
+                    && at_present
+                {
+                    faults.push(permission::explain(&path, &error, "open"));
+                }
+            }
+        }
+    }
+    if !faults.is_empty() {
+        bail!("{}", faults.join("; "));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_are_numbers_that_ascend() {
+        assert_eq!("0.1, 1,2.5".parse(), Ok(Buckets(vec![0.1, 1.0, 2.5])));
+        assert_eq!("1,+Inf".parse(), Ok(Buckets(vec![1.0])));
+        for text in ["", "1,", "x", "1,1", "2,1", "0", "-1", "nan", "inf,inf"] {
+            assert!(text.parse::<Buckets>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_path_of_a_file_is_refused() {
+        for text in ["", "-", "syslog+udp://127.0.0.1:514", "/var/log/nginx/*.log"] {
+            assert!(source(text).is_err(), "{text}");
+        }
+        assert_eq!(source("logs/access.log").as_deref(), Ok("logs/access.log"));
+    }
+}

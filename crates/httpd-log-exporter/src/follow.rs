@@ -1,0 +1,147 @@
+//! The thread that follows all logs: it sleeps until something happens, then reads on a tick.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::{Duration, Instant};
+
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+
+use crate::book::Shared;
+use crate::tail::Tail;
+
+/// How often the files of logs that are written to are read.
+const TICK: Duration = Duration::from_millis(100);
+/// How often idle logs are looked at. Events only make it sooner: some file systems have none.
+const POLL: Duration = Duration::from_millis(250);
+/// How long nothing must have happened before the tick gives way to waiting for an event. While logs
+/// are written to, an event for every line would cost more than reading them.
+const SETTLE: Duration = Duration::from_secs(2);
+/// How much is read at once.
+pub(crate) const BUFFER: usize = 256 * 1024;
+
+/// Stops the thread when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Stop {
+    stopped: Arc<AtomicBool>,
+    wake: SyncSender<()>,
+}
+
+/// What wakes the thread, and whether it is to stop.
+#[derive(Debug)]
+pub(crate) struct Wakes {
+    stopped: Arc<AtomicBool>,
+    woken: Receiver<()>,
+    directories: Directories,
+}
+
+/// A pair: one stops, the other is woken.
+pub(crate) fn stop() -> (Stop, Wakes) {
+    let (wake, woken) = sync_channel(1); // one that waits stands for all
+    let stop = Stop { stopped: Arc::default(), wake };
+    let wakes = Wakes { stopped: stop.stopped.clone(), woken, directories: Directories::new(stop.wake.clone()) };
+    (stop, wakes)
+}
+
+impl Drop for Stop {
+    fn drop(&mut self) {
+        self.stopped.store(true, Ordering::Relaxed);
+        let _ = self.wake.try_send(()); // full: it wakes up anyway
+    }
+}
+
+/// Follows logs until it is stopped.
+pub(crate) fn follow(mut tails: Vec<Tail>, book: &Shared, mut wakes: Wakes) {
+    let directories: BTreeSet<_> = tails.iter().map(|tail| directory(&tail.path).to_path_buf()).collect();
+    let mut buffer = vec![0; BUFFER];
+    let mut active = Instant::now();
+    while !wakes.stopped.load(Ordering::Relaxed) {
+        let now = Instant::now();
+        let mut more = false;
+        for tail in &mut tails {
+            let seen = tail.pass(book, &mut buffer, now);
+            more |= seen.more;
+            if seen.active {
+                active = now;
+            }
+        }
+        book.lock().came_by = Some(Instant::now());
+        if more {
+            continue;
+        }
+        if active.elapsed() < SETTLE {
+            wakes.directories.ignore();
+            let _ = wakes.woken.recv_timeout(TICK); // an event from before is as good as a tick
+        } else if wakes.directories.watch(&directories) {
+            continue; // what happened before the watch had no event
+        } else if wakes.woken.recv_timeout(POLL) != Err(RecvTimeoutError::Timeout) {
+            active = Instant::now();
+        }
+    }
+}
+
+/// The directories of the logs, watched or not. Their events stand for those of the files in them.
+struct Directories {
+    /// `None` where there are no events to be had.
+    watcher: Option<RecommendedWatcher>,
+    watched: Vec<PathBuf>,
+    /// Whether all that can be watched is watched.
+    watching: bool,
+}
+
+impl Directories {
+    fn new(wake: SyncSender<()>) -> Self {
+        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            // opening and reading are our own doing; a lost event or an error is a reason to look
+            if !event.is_ok_and(|event| matches!(event.kind, EventKind::Access(_))) {
+                let _ = wake.try_send(()); // full: it wakes up anyway
+            }
+        });
+        if let Err(error) = &watcher {
+            tracing::warn!(%error, "no events of files to be had; looking at the logs four times a second instead");
+        }
+        Self { watcher: watcher.ok(), watched: Vec::new(), watching: false }
+    }
+
+    /// Watches the directories that are there; false if they were watched before.
+    fn watch(&mut self, directories: &BTreeSet<PathBuf>) -> bool {
+        let Some(watcher) = &mut self.watcher else { return false };
+        if std::mem::replace(&mut self.watching, true) {
+            return false;
+        }
+        for directory in directories {
+            match watcher.watch(directory, RecursiveMode::NonRecursive) {
+                Ok(()) => self.watched.push(directory.to_path_buf()),
+                Err(error) => tracing::debug!(directory = %directory.display(), %error, "cannot watch"),
+            }
+        }
+        true
+    }
+
+    /// Watches nothing.
+    fn ignore(&mut self) {
+        self.watching = false;
+        for directory in self.watched.drain(..) {
+            if let Some(watcher) = &mut self.watcher {
+                let _ = watcher.unwatch(&directory); // it may be gone
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Directories {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(&self.watched).finish()
+    }
+}
+
+/// Where a file is.
+fn directory(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+        None => Path::new("/"),
+    }
+}

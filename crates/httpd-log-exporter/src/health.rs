@@ -1,0 +1,47 @@
+//! What is known of one log itself: how its lines were read, how far, and whether it is there.
+
+/// The counters of one `--access-log`, and its present state.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Health {
+    /// What the flag says.
+    pub(crate) source: String,
+    /// By [`Outcome`].
+    pub(crate) lines: [u64; 4],
+    pub(crate) read_bytes: u64,
+    pub(crate) rotations: u64,
+    pub(crate) truncations: u64,
+    pub(crate) open_errors: u64,
+    pub(crate) read_errors: u64,
+    /// Bytes that are in its files and were not read.
+    pub(crate) lag: u64,
+    /// What is wrong with it at present.
+    pub(crate) fault: Option<String>,
+}
+
+/// How reading a line ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Outcome {
+    /// It has the format.
+    Matched,
+    /// It has not.
+    Unmatched,
+    /// It is longer than what is read of a line.
+    TooLong,
+    /// It has the format, but where a number is due there is none. Its request counts.
+    ValueError,
+}
+
+impl Outcome {
+    /// Every outcome, in the order of [`Health::lines`].
+    pub(crate) const ALL: [Self; 4] = [Self::Matched, Self::Unmatched, Self::TooLong, Self::ValueError];
+
+    /// The value of the label `result`.
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::Matched => "matched",
+            Self::Unmatched => "unmatched",
+            Self::TooLong => "too_long",
+            Self::ValueError => "value_error",
+        }
+    }
+}
