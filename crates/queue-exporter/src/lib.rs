@@ -1,15 +1,104 @@
 //! Prometheus exporter for queue systems.
 
-use std::process::ExitCode;
+mod client;
+mod collector;
+mod count;
+mod credentials;
+mod filter;
+mod memory;
+mod metrics;
+mod system;
+mod systems;
+mod tls;
 
-use exporter_common::Program;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use exporter_common::{CollectFlags, Program, Source, duration};
+use regex::Regex;
+use reqwest::Url;
+
+use crate::collector::Queues;
+use crate::filter::Filter;
+use crate::memory::Memory;
+use crate::systems::{Kind, SYSTEMS};
+use crate::tls::TlsFlags;
 
 /// The exporter's own flags.
 #[derive(clap::Args)]
-struct Flags {}
+struct Flags {
+    /// What to read; without it the scheme of the URL tells, where http and https mean http
+    #[arg(long = "queue.system", value_name = "SYSTEM")]
+    #[arg(value_parser = clap::builder::PossibleValuesParser::new(SYSTEMS.iter().map(|kind| kind.name)))]
+    system: Option<String>,
+
+    /// Where it is: http://localhost:8081/queues, or http://localhost:15672 for rabbitmq
+    #[arg(long = "queue.url", value_name = "URL", hide_env_values = true)]
+    url: Option<String>, // read later: what is wrong with it must not be shown with its password
+
+    /// User name; it wins over that in the URL
+    #[arg(long = "queue.username", value_name = "NAME")]
+    username: Option<String>,
+
+    /// File with the password, read again for every read of the queues
+    #[arg(long = "queue.password-file", value_name = "FILE")]
+    password_file: Option<PathBuf>,
+
+    #[command(flatten)]
+    tls: TlsFlags,
+
+    /// Export only queues whose whole name matches
+    #[arg(long = "queue.include", value_name = "REGEX", value_parser = filter::pattern)]
+    include: Option<Regex>,
+
+    /// Leave out queues whose whole name matches
+    #[arg(long = "queue.exclude", value_name = "REGEX", value_parser = filter::pattern)]
+    exclude: Option<Regex>,
+
+    /// How long one call may take; never longer than the scrape
+    #[arg(long = "queue.timeout", value_name = "DURATION", default_value = "5s")]
+    #[arg(value_parser = duration::parse_positive)]
+    timeout: Duration,
+
+    #[command(flatten)]
+    collect: CollectFlags,
+}
+
+/// Where a queue system is, and who asks.
+struct Connection {
+    url: Url,
+    username: Option<String>,
+    password_file: Option<PathBuf>,
+    tls: TlsFlags,
+}
 
 /// Runs the exporter to its end.
 pub fn main() -> ExitCode {
     Program::new("queue-exporter", env!("CARGO_PKG_VERSION"), "Exports the queues of a queue system.", 9100)
-        .main(|Flags {}, _| Ok(Vec::new()))
+        .main(|flags, _| Ok(vec![source(flags)?]))
+}
+
+fn source(flags: Flags) -> Result<Source> {
+    let url = flags.url.context("no queue system: name one with --queue.url")?;
+    let url = Url::parse(&url).map_err(|error| anyhow!("--queue.url is no URL: {error}"))?;
+    let kind = kind(flags.system.as_deref(), &url)?;
+    ensure!(url.has_host(), "--queue.url has no host");
+    let Flags { username, password_file, tls, include, exclude, timeout, .. } = flags;
+    let system = (kind.connect)(Connection { url, username, password_file, tls })?;
+    let filter = Filter { include, exclude };
+    let queues = Queues { system, name: kind.name, filter, timeout, memory: Mutex::new(Memory::default()) };
+    Ok(Source::new(queues).collected(flags.collect.collection(Duration::ZERO)?))
+}
+
+/// The system that is named, or else meant by the scheme of the URL.
+fn kind(name: Option<&str>, url: &Url) -> Result<Kind> {
+    let named = SYSTEMS.iter().filter(|kind| name.is_none_or(|name| kind.name == name));
+    let Some(kind) = named.clone().find(|kind| kind.schemes.contains(&url.scheme())) else {
+        let schemes: Vec<_> = named.flat_map(|kind| kind.schemes).map(|scheme| format!("{scheme}://")).collect();
+        bail!("--queue.url begins with {}://, not with one of {}", url.scheme(), schemes.join(", "));
+    };
+    Ok(*kind)
 }

@@ -1,0 +1,148 @@
+//! Who this exporter is to the queue system. Nothing here is ever logged.
+
+use std::fmt;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::{Context, Result, bail, ensure};
+use percent_encoding::percent_decode_str;
+use reqwest::Url;
+
+/// A user name, and where its password is.
+pub(crate) struct Credentials {
+    username: String,
+    password: Password,
+}
+
+enum Password {
+    Fixed(String),
+    /// Read again for every read of the queues: files of secrets are replaced while programs run.
+    File {
+        path: PathBuf,
+        last: Mutex<String>,
+    },
+}
+
+impl Credentials {
+    /// From the flags, else from `user:password@` in the URL, out of which they are taken.
+    pub(crate) fn new(url: &mut Url, username: Option<String>, file: Option<PathBuf>) -> Result<Option<Self>> {
+        let in_url = (decoded(url.username())?, url.password().map(decoded).transpose()?);
+        if url.set_username("").and_then(|()| url.set_password(None)).is_err() && !in_url.0.is_empty() {
+            bail!("--queue.url has a user name but no host");
+        }
+        let username = username.or(Some(in_url.0).filter(|name| !name.is_empty()));
+        let Some(username) = username else {
+            ensure!(file.is_none(), "--queue.password-file is of no use without --queue.username");
+            return Ok(None);
+        };
+        let password = match file {
+            Some(path) => {
+                let last = Mutex::new(read(&path)?);
+                Password::File { path, last }
+            }
+            None => Password::Fixed(in_url.1.unwrap_or_default()),
+        };
+        Ok(Some(Self { username, password }))
+    }
+
+    /// Reads the file of the password again.
+    pub(crate) async fn refresh(&self) -> Result<()> {
+        if let Password::File { path, last } = &self.password {
+            let path = path.clone();
+            let password =
+                tokio::task::spawn_blocking(move || read(&path)).await.context("the process is stopping")??;
+            *last.lock().unwrap_or_else(PoisonError::into_inner) = password;
+        }
+        Ok(())
+    }
+
+    /// The user name and the password as last read.
+    pub(crate) fn current(&self) -> (&str, String) {
+        let password = match &self.password {
+            Password::Fixed(password) => password.clone(),
+            Password::File { last, .. } => last.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        };
+        (&self.username, password)
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Credentials(…)")
+    }
+}
+
+fn decoded(text: &str) -> Result<String> {
+    let decoded = percent_decode_str(text).decode_utf8().ok();
+    decoded.map(Into::into).context("the user name or password in --queue.url is not UTF-8")
+}
+
+/// The text of a file without the line end that editors put there.
+fn read(path: &Path) -> Result<String> {
+    const LIMIT: u64 = 64 << 10;
+    let fault = || format!("cannot read --queue.password-file {}", path.display());
+    let metadata = std::fs::metadata(path).with_context(fault)?;
+    // a FIFO would be waited for, a device read forever
+    ensure!(metadata.is_file() && metadata.len() <= LIMIT, "{}: not a small file", fault());
+    let mut text = String::new();
+    File::open(path).and_then(|file| file.take(LIMIT).read_to_string(&mut text)).with_context(fault)?;
+    let password = text.strip_suffix('\n').unwrap_or(&text);
+    Ok(password.strip_suffix('\r').unwrap_or(password).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn credentials(url: &str, username: Option<&str>, file: Option<PathBuf>) -> Result<Option<(String, String)>> {
+        let mut url = Url::parse(url).unwrap();
+        let credentials = Credentials::new(&mut url, username.map(str::to_owned), file)?;
+        assert!(url.username().is_empty() && url.password().is_none(), "{url}");
+        Ok(credentials.map(|credentials| {
+            let (username, password) = credentials.current();
+            (username.to_owned(), password)
+        }))
+    }
+
+    fn pair(username: &str, password: &str) -> Option<(String, String)> {
+        Some((username.to_owned(), password.to_owned()))
+    }
+
+    #[test]
+    fn credentials_come_from_the_flags_or_the_url() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("password");
+        std::fs::write(&file, "from file\n").unwrap();
+        assert_eq!(credentials("http://h/", None, None).unwrap(), None);
+        assert_eq!(credentials("http://me:p%40ss@h/", None, None).unwrap(), pair("me", "p@ss"));
+        assert_eq!(credentials("http://me@h/", None, None).unwrap(), pair("me", ""));
+        let both = credentials("http://me:x@h/", Some("you"), Some(file)).unwrap();
+        assert_eq!(both, pair("you", "from file"));
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = |file: PathBuf, username| credentials("http://h/", username, Some(file)).unwrap_err().to_string();
+        assert!(error(folder.path().join("missing"), Some("me")).starts_with("cannot read --queue.password-file"));
+        assert!(error(folder.path().to_owned(), Some("me")).ends_with("not a small file"));
+        assert!(error(folder.path().join("any"), None).contains("without --queue.username"));
+    }
+
+    #[tokio::test]
+    async fn a_password_file_is_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("password");
+        std::fs::write(&file, "old\r\n").unwrap();
+        let mut url = Url::parse("http://h/").unwrap();
+        let credentials = Credentials::new(&mut url, Some("me".to_owned()), Some(file.clone())).unwrap().unwrap();
+        assert_eq!(credentials.current().1, "old");
+        std::fs::write(&file, "new").unwrap();
+        credentials.refresh().await.unwrap();
+        assert_eq!(credentials.current().1, "new");
+        std::fs::remove_file(&file).unwrap();
+        assert!(credentials.refresh().await.is_err());
+    }
+}

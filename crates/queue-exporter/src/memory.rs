@@ -1,0 +1,267 @@
+//! What keeps counters from going down: the last values of each queue, and our own sums.
+
+use std::collections::HashMap;
+
+use exporter_common::Histogram;
+
+use crate::system::{Counter, PARTS, Queue, Statistics};
+
+/// The last values and the sums of every queue that is there.
+#[derive(Default)]
+pub(crate) struct Memory {
+    queues: HashMap<Queue, Kept>,
+    /// How many whole lists were read.
+    lists: u64,
+}
+
+#[derive(Default)]
+struct Kept {
+    /// The list that was being read when this queue was last seen.
+    seen: u64,
+    life: u64,
+    counters: [[Followed; PARTS]; Statistics::COUNTERS],
+    processing: Option<FollowedHistogram>,
+}
+
+impl Memory {
+    /// Puts our sums in place of the source's counters. The first value of a counter is taken as it
+    /// is. One that falls is a new baseline and adds 0, unless its source is known to have begun anew.
+    pub(crate) fn follow(&mut self, queue: &Queue, statistics: &mut Statistics) {
+        self.keep(queue);
+        let Some(kept) = self.queues.get_mut(queue) else {
+            let mut kept = Kept { seen: self.lists, life: statistics.life, ..Kept::default() };
+            kept.follow(statistics);
+            self.queues.insert(queue.clone(), kept);
+            return;
+        };
+        if kept.life != statistics.life {
+            kept.life = statistics.life;
+            kept.begin_anew();
+        }
+        kept.follow(statistics);
+    }
+
+    /// Notes that a queue is still there, though its statistics could not be read.
+    pub(crate) fn keep(&mut self, queue: &Queue) {
+        if let Some(kept) = self.queues.get_mut(queue) {
+            kept.seen = self.lists;
+        }
+    }
+
+    /// Forgets the queues that are gone, after a list was read whole. Only what two lists in a row
+    /// lack is gone: a list read in pages can miss a queue while others are deleted.
+    pub(crate) fn end_of_list(&mut self) {
+        let lists = self.lists;
+        self.queues.retain(|_, kept| kept.seen + 1 >= lists);
+        self.lists += 1;
+    }
+}
+
+impl Kept {
+    fn follow(&mut self, statistics: &mut Statistics) {
+        for (kept, counter) in self.counters.iter_mut().zip(statistics.counters_mut()) {
+            *counter = follow(kept, *counter);
+        }
+        if let Some(processing) = &mut statistics.processing {
+            match &mut self.processing {
+                Some(kept) => *processing = kept.follow(processing).clone(),
+                None => {
+                    self.processing = Some(FollowedHistogram { last: processing.clone(), total: processing.clone() });
+                }
+            }
+        }
+    }
+
+    fn begin_anew(&mut self) {
+        for part in self.counters.as_flattened_mut() {
+            part.last = part.last.map(|_| 0);
+        }
+        if let Some(processing) = &mut self.processing {
+            processing.begin_anew();
+        }
+    }
+}
+
+/// One part of a counter: the last value seen, and the sum of all increases.
+#[derive(Clone, Copy, Default)]
+struct Followed {
+    last: Option<u64>,
+    total: u64,
+}
+
+fn follow(kept: &mut [Followed; PARTS], counter: Counter) -> Counter {
+    if counter.value().is_none() {
+        return counter; // unknown now: our sum is not what the source says
+    }
+    let mut parts = counter.0;
+    for (kept, part) in kept.iter_mut().zip(&mut parts) {
+        if let Some(value) = *part {
+            // a part that turns up later has counted from 0
+            kept.total = kept.total.saturating_add(value.saturating_sub(kept.last.unwrap_or(0)));
+            kept.last = Some(value);
+        }
+        // a part that has vanished keeps its share: the others alone would be a step down
+        *part = kept.last.map(|_| kept.total);
+    }
+    Counter(parts)
+}
+
+/// A histogram is followed as one: what falls anywhere in it makes all of it a new baseline.
+struct FollowedHistogram {
+    last: Histogram,
+    total: Histogram,
+}
+
+impl FollowedHistogram {
+    fn follow(&mut self, now: &Histogram) -> &Histogram {
+        if !same_bounds(&self.last, now) {
+            // other buckets: what was counted before can be placed in none but +Inf
+            self.total.buckets = now.buckets.iter().map(|(bound, _)| (*bound, 0)).collect();
+            if self.last.count == 0 {
+                self.last = empty(now);
+            }
+        }
+        if same_bounds(&self.last, now) && grown(&self.last, now) {
+            let increases = now.buckets.iter().zip(&self.last.buckets).map(|((_, now), (_, last))| now - last);
+            for ((_, total), increase) in self.total.buckets.iter_mut().zip(increases) {
+                *total = total.saturating_add(increase);
+            }
+            self.total.count = self.total.count.saturating_add(now.count - self.last.count);
+            let increase = now.sum.zip(self.last.sum).map(|(now, last)| now - last);
+            self.total.sum = self.total.sum.zip(increase).map(|(total, increase)| total + increase);
+        }
+        self.last = now.clone();
+        &self.total
+    }
+
+    fn begin_anew(&mut self) {
+        self.last = empty(&self.last);
+    }
+}
+
+fn empty(like: &Histogram) -> Histogram {
+    let buckets = like.buckets.iter().map(|(bound, _)| (*bound, 0)).collect();
+    Histogram { buckets, sum: like.sum.map(|_| 0.0), count: 0 }
+}
+
+fn same_bounds(a: &Histogram, b: &Histogram) -> bool {
+    a.buckets.iter().map(|(bound, _)| bound).eq(b.buckets.iter().map(|(bound, _)| bound))
+}
+
+fn grown(last: &Histogram, now: &Histogram) -> bool {
+    last.count <= now.count
+        && last.sum.zip(now.sum).is_none_or(|(last, now)| last <= now)
+        && last.buckets.iter().zip(&now.buckets).all(|((_, last), (_, now))| last <= now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn queue(name: &str) -> Queue {
+        Queue { name: name.to_owned(), scope: String::new() }
+    }
+
+    /// What is exported, in turn, for the successes of a queue that the source counts so, in lives.
+    fn followed(seen: &[(u64, [Option<u64>; PARTS])]) -> Vec<Option<u64>> {
+        let mut memory = Memory::default();
+        let mut one = |(life, parts): &(u64, _)| {
+            let mut statistics = Statistics { life: *life, success: Counter(*parts), ..Statistics::default() };
+            memory.follow(&queue("q"), &mut statistics);
+            statistics.success.value()
+        };
+        seen.iter().map(&mut one).collect()
+    }
+
+    fn whole(value: u64) -> [Option<u64>; PARTS] {
+        [Some(value), None, None]
+    }
+
+    #[test]
+    fn a_counter_is_taken_as_it_is_and_then_followed() {
+        assert_eq!(followed(&[(0, whole(7)), (0, whole(9))]), [Some(7), Some(9)]);
+    }
+
+    #[test]
+    fn a_counter_that_falls_adds_nothing_and_is_followed_from_there() {
+        assert_eq!(followed(&[(0, whole(7)), (0, whole(2)), (0, whole(5))]), [Some(7), Some(7), Some(10)]);
+    }
+
+    #[test]
+    fn a_source_known_to_be_new_adds_what_it_has_counted() {
+        assert_eq!(followed(&[(0, whole(7)), (1, whole(2)), (1, whole(5))]), [Some(7), Some(9), Some(12)]);
+        assert_eq!(followed(&[(0, whole(7)), (1, whole(8))]), [Some(7), Some(15)], "even where nothing fell");
+        assert_eq!(followed(&[(0, whole(7)), (0, whole(2)), (1, whole(3))]), [Some(7), Some(7), Some(10)]);
+    }
+
+    #[test]
+    fn a_counter_that_is_unknown_is_absent_and_comes_back_where_it_was() {
+        let unknown = [None; PARTS];
+        assert_eq!(followed(&[(0, whole(7)), (0, unknown), (0, whole(8))]), [Some(7), None, Some(8)]);
+        assert_eq!(followed(&[(0, whole(7)), (1, unknown), (1, whole(2))]), [Some(7), None, Some(9)]);
+    }
+
+    #[test]
+    fn a_part_that_vanishes_keeps_its_share_and_is_not_counted_again_when_it_returns() {
+        let [both, one] = [[Some(5), Some(3), None], [Some(6), None, None]];
+        assert_eq!(followed(&[(0, both), (0, one), (0, both)]), [Some(8), Some(9), Some(9)]);
+        assert_eq!(followed(&[(0, one), (0, [Some(6), Some(2), None])]), [Some(6), Some(8)]);
+    }
+
+    #[test]
+    fn queues_that_two_whole_lists_lack_are_forgotten() {
+        let mut memory = Memory::default();
+        let mut statistics = Statistics::default();
+        memory.follow(&queue("gone"), &mut statistics);
+        memory.follow(&queue("broken"), &mut statistics);
+        for left in [2, 2, 1, 1] {
+            memory.keep(&queue("broken"));
+            memory.end_of_list();
+            assert_eq!(memory.queues.len(), left);
+        }
+    }
+
+    fn histogram(buckets: &[(f64, u64)], sum: f64, count: u64) -> Histogram {
+        Histogram { buckets: buckets.to_vec(), sum: Some(sum), count }
+    }
+
+    fn followed_histograms(seen: &[(u64, Histogram)]) -> Vec<Histogram> {
+        let mut memory = Memory::default();
+        let mut one = |(life, seen): &(u64, Histogram)| {
+            let mut statistics = Statistics { life: *life, processing: Some(seen.clone()), ..Statistics::default() };
+            memory.follow(&queue("q"), &mut statistics);
+            statistics.processing.unwrap()
+        };
+        seen.iter().map(&mut one).collect()
+    }
+
+    #[test]
+    fn a_histogram_that_falls_anywhere_is_a_new_baseline_for_all_of_it() {
+        let seen = [
+            (0, histogram(&[(1.0, 4)], 2.0, 5)),
+            (0, histogram(&[(1.0, 3)], 9.0, 9)),
+            (0, histogram(&[(1.0, 4)], 9.5, 11)),
+        ];
+        let exported = [seen[0].1.clone(), seen[0].1.clone(), histogram(&[(1.0, 5)], 2.5, 7)];
+        assert_eq!(followed_histograms(&seen), exported);
+    }
+
+    #[test]
+    fn a_histogram_of_a_new_source_is_added() {
+        let seen = [(0, histogram(&[(1.0, 4)], 2.0, 5)), (1, histogram(&[(1.0, 1)], 0.5, 2))];
+        assert_eq!(followed_histograms(&seen)[1], histogram(&[(1.0, 5)], 2.5, 7));
+        let other_bounds = [seen[0].clone(), (1, histogram(&[(2.0, 1)], 0.5, 2))];
+        assert_eq!(followed_histograms(&other_bounds)[1], histogram(&[(2.0, 1)], 2.5, 7));
+    }
+
+    #[test]
+    fn other_buckets_begin_at_nothing_and_the_count_stays() {
+        let seen = [
+            (0, histogram(&[(1.0, 4)], 2.0, 5)),
+            (0, histogram(&[(2.0, 1)], 0.5, 2)),
+            (0, histogram(&[(2.0, 2)], 1.0, 4)),
+        ];
+        let exported = [seen[0].1.clone(), histogram(&[(2.0, 0)], 2.0, 5), histogram(&[(2.0, 1)], 2.5, 7)];
+        assert_eq!(followed_histograms(&seen), exported);
+    }
+}

@@ -1,0 +1,23 @@
+//! The queue systems this exporter knows.
+
+mod http;
+mod rabbitmq;
+
+use anyhow::Result;
+
+use crate::Connection;
+use crate::system::System;
+
+/// A queue system by name.
+#[derive(Clone, Copy)]
+pub(crate) struct Kind {
+    /// The value of `--queue.system`.
+    pub(crate) name: &'static str,
+    /// Schemes that a URL of this system may have. The first system in the list with the scheme of
+    /// `--queue.url` is meant where `--queue.system` is not set.
+    pub(crate) schemes: &'static [&'static str],
+    pub(crate) connect: fn(Connection) -> Result<Box<dyn System>>,
+}
+
+/// Every queue system.
+pub(crate) const SYSTEMS: &[Kind] = &[http::KIND, rabbitmq::KIND];

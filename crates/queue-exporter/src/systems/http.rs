@@ -1,0 +1,179 @@
+//! `http`: any application that lists its queues and their statistics as JSON.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, anyhow, ensure};
+use exporter_common::{Histogram, async_trait};
+use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
+use reqwest::StatusCode;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::Kind;
+use crate::client::Client;
+use crate::count::Count;
+use crate::system::{Counter, Listed, Queue, Statistics, System};
+
+pub(super) const KIND: Kind = Kind {
+    name: "http",
+    schemes: &["http", "https"],
+    connect: |connection| Ok(Box::new(Http(Client::new(connection)?))),
+};
+
+struct Http(Client);
+
+#[async_trait]
+impl System for Http {
+    /// `GET URL`: the names, and nothing more.
+    fn list(&self) -> BoxStream<'_, Result<Listed>> {
+        let names = async {
+            self.0.refresh_credentials().await?;
+            let reply = self.0.get(self.0.base()).await?;
+            names(reply.object()?)
+        };
+        stream::once(names)
+            .map_ok(stream::iter)
+            .try_flatten()
+            .map_ok(|name| Listed { queue: Queue { name, scope: String::new() }, statistics: None })
+            .boxed()
+    }
+
+    /// `GET URL/NAME`.
+    async fn statistics(&self, queue: &Queue) -> Result<Option<Statistics>> {
+        let reply = self.0.get(self.0.url(&[&queue.name])?).await?;
+        match reply.status {
+            StatusCode::NOT_FOUND | StatusCode::GONE => Ok(None),
+            _ => statistics(reply.object()?).map(Some),
+        }
+    }
+}
+
+/// The reply to `GET URL`.
+#[derive(Deserialize)]
+struct List<'a> {
+    #[serde(borrow)]
+    queues: Vec<&'a RawValue>,
+}
+
+/// The names in a list, and a fault for each that is none.
+fn names(list: List<'_>) -> Result<Vec<Result<String>>> {
+    let name = |raw: &RawValue| serde_json::from_str(raw.get()).context("a name in the list of queues is no string");
+    Ok(list.queues.into_iter().map(name).collect())
+}
+
+/// The reply to `GET URL/NAME`.
+#[derive(Deserialize)]
+struct Reply {
+    depth: Option<Count>,
+    processed: Option<Count>,
+    failed: Option<Count>,
+    processing_seconds: Option<Processing>,
+}
+
+#[derive(Deserialize)]
+struct Processing {
+    buckets: Option<BTreeMap<String, Count>>,
+    sum: Option<f64>,
+    count: Option<Count>,
+}
+
+fn statistics(reply: Reply) -> Result<Statistics> {
+    let [depth, processed, failed] = [reply.depth, reply.processed, reply.failed].map(|count| count.map(|Count(n)| n));
+    let processing = reply.processing_seconds.map(histogram).transpose().context("processing_seconds")?;
+    Ok(Statistics {
+        ready: depth,
+        success: Counter::whole(processed),
+        failure: Counter::whole(failed),
+        processing: processing.flatten(),
+        ..Statistics::default()
+    })
+}
+
+/// The histogram, where there is a count: without one nothing can be said of what is above the last bucket.
+fn histogram(Processing { buckets, sum, count }: Processing) -> Result<Option<Histogram>> {
+    let bound = |(text, Count(count)): (String, Count)| {
+        let bound: f64 =
+            text.trim_start_matches('+').parse().map_err(|_| anyhow!("the bucket {text:?} is no number"))?;
+        ensure!(!bound.is_nan(), "the bucket {text:?} is no number");
+        Ok((bound, count))
+    };
+    let mut buckets = buckets.unwrap_or_default().into_iter().map(bound).collect::<Result<Vec<_>>>()?;
+    buckets.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+    let infinite = buckets.pop_if(|(bound, _)| *bound == f64::INFINITY).map(|(_, count)| count);
+    let Some(count) = count.map(|Count(count)| count).or(infinite) else {
+        return Ok(None);
+    };
+    ensure!(infinite.is_none_or(|infinite| infinite == count), "the bucket +Inf is not the count");
+    for pair in buckets.windows(2) {
+        ensure!(pair[0].0 < pair[1].0, "the bucket {} is there twice", pair[0].0);
+        ensure!(pair[0].1 <= pair[1].1, "the bucket {} has less than the one before: they are cumulative", pair[1].0);
+    }
+    ensure!(buckets.last().is_none_or(|(_, last)| *last <= count), "the count is less than the last bucket");
+    Ok(Some(Histogram { buckets, sum, count }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::object;
+
+    fn read(text: &str) -> Result<Statistics> {
+        statistics(object(text.as_bytes())?)
+    }
+
+    #[test]
+    fn a_reply_is_read_whole() {
+        let text = r#"{"depth":3,"processed":10,"failed":1,"processing_seconds":
+            {"buckets":{"0.05":7,"0.01":2},"sum":1.5,"count":10}}"#;
+        let expected = Statistics {
+            ready: Some(3),
+            success: Counter::whole(Some(10)),
+            failure: Counter::whole(Some(1)),
+            processing: Some(Histogram { buckets: vec![(0.01, 2), (0.05, 7)], sum: Some(1.5), count: 10 }),
+            ..Statistics::default()
+        };
+        assert_eq!(read(text).unwrap(), expected);
+    }
+
+    #[test]
+    fn every_key_may_be_missing_or_null() {
+        for text in ["{}", r#"{"depth":null,"processing_seconds":null,"more":[1]}"#] {
+            assert_eq!(read(text).unwrap(), Statistics::default(), "{text}");
+        }
+        let processing = |text: &str| read(&format!(r#"{{"processing_seconds":{text}}}"#)).unwrap().processing;
+        assert_eq!(processing("{}"), None);
+        assert_eq!(processing(r#"{"buckets":{"1":2},"sum":3}"#), None);
+        let bare = Histogram { buckets: Vec::new(), sum: None, count: 4 };
+        assert_eq!(processing(r#"{"count":4}"#), Some(bare.clone()));
+        assert_eq!(processing(r#"{"buckets":{"+Inf":4}}"#), Some(bare));
+    }
+
+    #[test]
+    fn what_cannot_be_true_is_refused() {
+        for (text, why) in [
+            (r#"{"depth":"3"}"#, "whole number"),
+            (r#"{"depth":-1}"#, "whole number"),
+            (r#"{"processed":1.5}"#, "whole number"),
+            (r#"{"processing_seconds":{"buckets":{"x":1},"count":1}}"#, "no number"),
+            (r#"{"processing_seconds":{"buckets":{"NaN":1},"count":1}}"#, "no number"),
+            (r#"{"processing_seconds":{"buckets":{"1":2,"2":1},"count":3}}"#, "cumulative"),
+            (r#"{"processing_seconds":{"buckets":{"1":2,"1.0":2},"count":3}}"#, "twice"),
+            (r#"{"processing_seconds":{"buckets":{"1":2},"count":1}}"#, "less than the last"),
+            (r#"{"processing_seconds":{"buckets":{"+Inf":2},"count":1}}"#, "not the count"),
+            (r#"{"depth":3"#, "EOF"),
+            ("[3]", "not a JSON object"),
+            ("<html>", "not a JSON object"),
+        ] {
+            let error = format!("{:#}", read(text).unwrap_err());
+            assert!(error.contains(why), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_none_costs_only_itself() {
+        let list = names(object(br#"{"queues":["a",5,"b\u002f\u00fc"]}"#).unwrap()).unwrap();
+        let names: Vec<_> = list.into_iter().map(Result::ok).collect();
+        assert_eq!(names, [Some("a".to_owned()), None, Some("b/ü".to_owned())]);
+        assert!(object::<List<'_>>(b"{}").is_err(), "a list without queues is no list");
+    }
+}

@@ -1,0 +1,371 @@
+//! `rabbitmq`: the management HTTP API of RabbitMQ, page after page.
+
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::{Context, Result, anyhow};
+use exporter_common::async_trait;
+use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
+use reqwest::StatusCode;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::Kind;
+use crate::client::{Client, object};
+use crate::count::Count;
+use crate::system::{Counter, Listed, Queue, Statistics, System};
+
+pub(super) const KIND: Kind = Kind {
+    name: "rabbitmq",
+    schemes: &["http", "https"],
+    connect: |connection| Ok(Box::new(RabbitMq { client: Client::new(connection)?, life: Mutex::default() })),
+};
+
+struct RabbitMq {
+    client: Client,
+    life: Mutex<Life>,
+}
+
+#[async_trait]
+impl System for RabbitMq {
+    fn scope_label(&self) -> Option<&'static str> {
+        Some("vhost")
+    }
+
+    fn list(&self) -> BoxStream<'_, Result<Listed>> {
+        stream::try_unfold(Place::Start, |place| self.page(place)).map_ok(stream::iter).try_flatten().boxed()
+    }
+}
+
+/// How far the list is read.
+enum Place {
+    Start,
+    Page {
+        number: u64,
+        /// How many queues there were when the page before was read.
+        queues: u64,
+        /// How often a page was read again.
+        again: u64,
+        life: u64,
+    },
+    End,
+}
+
+type Items = Vec<Result<Listed>>;
+
+/// The most that the API gives. Without `columns`: the broker computes what it leaves out all the same.
+const PAGE_SIZE: &str = "500";
+
+/// How often a page is read again in one list, before the broker is left in peace.
+const PATIENCE: u64 = 3;
+
+impl RabbitMq {
+    /// Reads the page at `place`, and says where the next is.
+    async fn page(&self, place: Place) -> Result<Option<(Items, Place)>> {
+        let (number, queues, again, life) = match place {
+            Place::Start => {
+                self.client.refresh_credentials().await?;
+                (1, 0, 0, self.life().await)
+            }
+            Place::Page { number, queues, again, life } => (number, queues, again, life),
+            Place::End => return Ok(None),
+        };
+        let mut url = self.client.url(&["api", "queues"])?;
+        url.query_pairs_mut().append_pair("page", &number.to_string()).append_pair("page_size", PAGE_SIZE);
+        let reply = self.client.get(url).await?;
+        // a page past the end is an error to the broker, and the end of a list that has become shorter
+        let past_the_end = reply.status == StatusCode::BAD_REQUEST && number > 1;
+        let page = if past_the_end { Page::default() } else { Page::parse(reply.object()?, life)? };
+        let mut items = page.items;
+        if number == 1 && page.queues == 0 {
+            items.extend(self.hidden().await.map(Err));
+        }
+        let shorter = page.queues < queues;
+        let next = |number, again| Place::Page { number, queues: page.queues, again, life };
+        let next = match (shorter, number) {
+            // those who were deleted have moved others to the page before
+            (true, 2..) if again < PATIENCE => next(number - 1, again + 1),
+            (true, 2..) => {
+                items.push(Err(anyhow!("queues are deleted faster than they can be listed: some may be missing")));
+                if number < page.pages { next(number + 1, again) } else { Place::End }
+            }
+            _ if number < page.pages => next(number + 1, again),
+            _ => Place::End,
+        };
+        Ok(Some((items, next)))
+    }
+
+    /// In which life the broker is. A broker that cannot be asked is in the same as before: then a
+    /// counter that falls is a new baseline.
+    async fn life(&self) -> u64 {
+        let nodes = self.nodes().await.inspect_err(|error| {
+            tracing::debug!(error = format!("{error:#}"), "cannot tell whether the broker was restarted");
+        });
+        let mut life = self.life.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Ok(nodes) = nodes {
+            life.see(nodes);
+        }
+        life.number
+    }
+
+    async fn nodes(&self) -> Result<Vec<Node>> {
+        let mut url = self.client.url(&["api", "nodes"])?;
+        url.query_pairs_mut().append_pair("columns", "name,os_pid,uptime");
+        let reply = self.client.get(url).await?;
+        Ok(serde_json::from_slice(reply.good()?)?)
+    }
+
+    /// What is wrong when the list is empty and the broker is not: the API hides what a user may not see.
+    async fn hidden(&self) -> Option<anyhow::Error> {
+        let reply = self.client.get(self.client.url(&["api", "overview"]).ok()?).await.ok()?;
+        let overview: Overview = reply.object().ok()?;
+        let Count(queues) = overview.object_totals?.queues.filter(|queues| *queues != Count(0))?;
+        Some(anyhow!("the broker shows this user none of its {queues} queues: give it permissions on their vhosts"))
+    }
+}
+
+/// Which process counts. Counters are kept in its memory, so a new one has counted from 0.
+#[derive(Default)]
+struct Life {
+    number: u64,
+    node: Option<Node>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Node {
+    name: String,
+    os_pid: Option<String>,
+    /// Milliseconds.
+    uptime: Option<Count>,
+}
+
+impl Life {
+    fn see(&mut self, nodes: Vec<Node>) {
+        // of several nodes one may restart while the others go on: their sums tell nothing
+        let Ok([node]) = <[Node; 1]>::try_from(nodes) else {
+            self.node = None;
+            return;
+        };
+        let Some(Count(uptime)) = node.uptime else {
+            return; // it has just been started; it says more in some seconds
+        };
+        if let Some(last) = &self.node {
+            let restarted = last.uptime.is_some_and(|Count(last)| uptime < last);
+            // where the broker has a container of its own its number is always the same
+            if node.name != last.name || node.os_pid != last.os_pid || restarted {
+                self.number += 1;
+            }
+        }
+        self.node = Some(node);
+    }
+}
+
+/// A page of the list.
+#[derive(Default)]
+struct Page {
+    items: Items,
+    /// How many pages and queues there are in all.
+    pages: u64,
+    queues: u64,
+}
+
+/// The reply to `GET api/queues?page=N`.
+#[derive(Deserialize)]
+struct PageReply<'a> {
+    filtered_count: Count,
+    page_count: Count,
+    #[serde(borrow)]
+    items: &'a RawValue,
+}
+
+#[derive(Deserialize)]
+struct Item {
+    name: String,
+    vhost: String,
+    messages_ready: Option<Count>,
+    messages_unacknowledged: Option<Count>,
+    consumers: Option<Count>,
+    memory: Option<Count>,
+    message_bytes: Option<Count>,
+    message_stats: Option<MessageStats>,
+}
+
+#[derive(Deserialize)]
+struct MessageStats {
+    publish: Option<Count>,
+    deliver_get: Option<Count>,
+    redeliver: Option<Count>,
+    ack: Option<Count>,
+    deliver_no_ack: Option<Count>,
+    get_no_ack: Option<Count>,
+}
+
+#[derive(Deserialize)]
+struct Identity {
+    name: String,
+    vhost: String,
+}
+
+#[derive(Deserialize)]
+struct Overview {
+    object_totals: Option<ObjectTotals>,
+}
+
+#[derive(Deserialize)]
+struct ObjectTotals {
+    queues: Option<Count>,
+}
+
+impl Page {
+    fn parse(reply: PageReply<'_>, life: u64) -> Result<Self> {
+        let items = match serde_json::from_str::<Vec<Item>>(reply.items.get()) {
+            Ok(items) => items.into_iter().map(|item| Ok(item.listed(life))).collect(),
+            // one of them is broken: each for itself
+            Err(_) => {
+                let items: Vec<&RawValue> = serde_json::from_str(reply.items.get()).context("items is no list")?;
+                items.into_iter().map(|item| broken_or_not(item, life)).collect()
+            }
+        };
+        let (Count(pages), Count(queues)) = (reply.page_count, reply.filtered_count);
+        Ok(Self { items, pages, queues })
+    }
+}
+
+fn broken_or_not(item: &RawValue, life: u64) -> Result<Listed> {
+    let text = item.get().as_bytes();
+    let error = match object::<Item>(text) {
+        Ok(item) => return Ok(item.listed(life)),
+        Err(error) => error.context("its item in the list of queues"),
+    };
+    match object(text) {
+        Ok(Identity { name, vhost }) => {
+            Ok(Listed { queue: Queue { name, scope: vhost }, statistics: Some(Err(error)) })
+        }
+        Err(_) => Err(error.context("a queue without a name")),
+    }
+}
+
+impl Item {
+    fn listed(self, life: u64) -> Listed {
+        let value = |count: Option<Count>| count.map(|Count(value)| value);
+        let counter = |count| Counter::whole(value(count));
+        let mut statistics = Statistics {
+            life,
+            ready: value(self.messages_ready),
+            in_flight: value(self.messages_unacknowledged),
+            consumers: value(self.consumers),
+            memory_bytes: value(self.memory),
+            message_bytes: value(self.message_bytes),
+            ..Statistics::default()
+        };
+        // a key that is missing is unknown: it may have been lost with a node
+        if let Some(stats) = self.message_stats {
+            statistics.success = Counter([stats.ack, stats.deliver_no_ack, stats.get_no_ack].map(value));
+            statistics.enqueued = counter(stats.publish);
+            statistics.delivered = counter(stats.deliver_get);
+            statistics.redelivered = counter(stats.redeliver);
+        }
+        Listed { queue: Queue { name: self.name, scope: self.vhost }, statistics: Some(Ok(statistics)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A page of a real broker, version 3.10.8.
+    const RECORDED: &[u8] = include_bytes!("../../tests/rabbitmq/queues-3.10.8.json");
+
+    fn page(text: &[u8]) -> Page {
+        Page::parse(object(text).unwrap(), 0).unwrap()
+    }
+
+    fn statistics(page: &Page, name: &str, vhost: &str) -> Statistics {
+        let items = page.items.iter().map(|item| item.as_ref().unwrap());
+        let mut found = items.filter(|item| item.queue.name == name && item.queue.scope == vhost);
+        found.next().unwrap().statistics.as_ref().unwrap().as_ref().unwrap().clone()
+    }
+
+    #[test]
+    fn a_page_of_a_real_broker_is_read() {
+        let page = page(RECORDED);
+        assert_eq!((page.items.len(), page.pages, page.queues), (6, 1, 6));
+        let expected = Statistics {
+            ready: Some(3),
+            in_flight: Some(0),
+            consumers: Some(0),
+            memory_bytes: Some(16296),
+            message_bytes: Some(3),
+            success: Counter([Some(0), Some(0), Some(3)]),
+            enqueued: Counter::whole(Some(7)),
+            delivered: Counter::whole(Some(6)),
+            redelivered: Counter::whole(Some(1)),
+            ..Statistics::default()
+        };
+        assert_eq!(statistics(&page, "orders", "/"), expected);
+        assert_eq!(statistics(&page, "orders", "shop/eu").enqueued, Counter::whole(Some(3)));
+    }
+
+    #[test]
+    fn what_a_real_broker_does_not_say_is_absent() {
+        let page = page(RECORDED);
+        let untouched = statistics(&page, "sl/ash \"q\" é", "/");
+        assert_eq!((untouched.ready, untouched.enqueued.value(), untouched.success.value()), (Some(0), None, None));
+        let published_only = statistics(&page, "limited", "/");
+        assert_eq!((published_only.enqueued.value(), published_only.success.value()), (Some(4), None));
+    }
+
+    #[test]
+    fn one_broken_item_costs_only_itself() {
+        let text = br#"{"filtered_count":4,"page_count":1,"items":[{"name":"a","vhost":"/","messages_ready":1},
+            {"name":"b","vhost":"/","messages_ready":"many"},{"vhost":"/"},[1]]}"#;
+        let told: Vec<_> = page(text)
+            .items
+            .into_iter()
+            .map(|item| match item {
+                Ok(Listed { queue, statistics: Some(Ok(_)) }) => format!("{} read", queue.name),
+                Ok(Listed { queue, .. }) => format!("{} broken", queue.name),
+                Err(_) => "nameless".to_owned(),
+            })
+            .collect();
+        assert_eq!(told, ["a read", "b broken", "nameless", "nameless"]);
+    }
+
+    #[test]
+    fn what_is_no_page_is_refused() {
+        for text in ["{}", r#"{"items":[]}"#, r#"{"filtered_count":1,"page_count":1,"items":[{"na"#, "[]"] {
+            assert!(object::<PageReply<'_>>(text.as_bytes()).is_err(), "{text}");
+        }
+        let no_list = object(br#"{"filtered_count":1,"page_count":1,"items":{}}"#).unwrap();
+        assert!(Page::parse(no_list, 0).is_err());
+    }
+
+    fn lives(seen: &[&[(&str, &str, Option<u64>)]]) -> Vec<u64> {
+        let mut life = Life::default();
+        let node = |&(name, pid, uptime): &(&str, &str, Option<u64>)| Node {
+            name: name.to_owned(),
+            os_pid: Some(pid.to_owned()),
+            uptime: uptime.map(Count),
+        };
+        let mut one = |nodes: &&[_]| {
+            life.see(nodes.iter().map(node).collect());
+            life.number
+        };
+        seen.iter().map(&mut one).collect()
+    }
+
+    #[test]
+    fn a_restarted_broker_is_told_by_its_process_or_its_uptime() {
+        let [old, later] = [("a", "10", Some(1000)), ("a", "10", Some(2000))];
+        assert_eq!(lives(&[&[old], &[later], &[later]]), [0, 0, 0]);
+        assert_eq!(lives(&[&[later], &[("a", "10", Some(50))]]), [0, 1]);
+        assert_eq!(lives(&[&[old], &[("a", "11", Some(5000))]]), [0, 1]);
+        assert_eq!(lives(&[&[later], &[("a", "11", None)], &[("a", "11", Some(50))]]), [0, 0, 1]);
+        assert_eq!(lives(&[&[old], &[]]), [0, 0]);
+    }
+
+    #[test]
+    fn of_several_nodes_none_tells_of_the_sums() {
+        let cluster: &[_] = &[("a", "10", Some(1000)), ("b", "11", Some(1000))];
+        assert_eq!(lives(&[cluster, &[("a", "10", Some(2000)), ("b", "99", Some(1))]]), [0, 0]);
+    }
+}

@@ -1,0 +1,83 @@
+//! TLS of the connection to the queue system.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
+
+/// `--queue.tls-…`
+#[derive(clap::Args, Clone, Debug, Default)]
+pub(crate) struct TlsFlags {
+    /// PEM file with the authorities to trust for https, in place of the system's
+    #[arg(long = "queue.tls-ca-file", value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+
+    /// PEM file with the certificate to present; with --queue.tls-key-file
+    #[arg(long = "queue.tls-cert-file", value_name = "FILE")]
+    cert_file: Option<PathBuf>,
+
+    /// PEM file with the key of that certificate
+    #[arg(long = "queue.tls-key-file", value_name = "FILE")]
+    key_file: Option<PathBuf>,
+}
+
+impl TlsFlags {
+    /// The configuration for connections that are encrypted, or a bare one for those that are not:
+    /// the authorities of a system take more memory than all the rest of this program.
+    pub(crate) fn config(&self, encrypted: bool) -> Result<ClientConfig> {
+        let identity = match (&self.cert_file, &self.key_file) {
+            (Some(cert), Some(key)) => Some((cert, key)),
+            (None, None) => None,
+            _ => anyhow::bail!("--queue.tls-cert-file and --queue.tls-key-file need each other: set both"),
+        };
+        ensure!(
+            encrypted || (self.ca_file.is_none() && identity.is_none()),
+            "--queue.tls-… is of no use without TLS: begin --queue.url with https://"
+        );
+        let roots = match &self.ca_file {
+            Some(file) => authorities(file)?,
+            None if encrypted => authorities_of_the_system()?,
+            None => RootCertStore::empty(),
+        };
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .context("cannot set up TLS")?
+            .with_root_certificates(roots);
+        let Some((cert, key)) = identity else {
+            return Ok(config.with_no_client_auth());
+        };
+        let private = PrivateKeyDer::from_pem_file(key)
+            .with_context(|| format!("no private key in --queue.tls-key-file {}", key.display()))?;
+        config
+            .with_client_auth_cert(certificates(cert, "--queue.tls-cert-file")?, private)
+            .with_context(|| format!("cannot use {} with the key in {}", cert.display(), key.display()))
+    }
+}
+
+fn authorities(file: &Path) -> Result<RootCertStore> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(file, "--queue.tls-ca-file")? {
+        roots.add(certificate).with_context(|| format!("a certificate in {} is no authority", file.display()))?;
+    }
+    Ok(roots)
+}
+
+fn authorities_of_the_system() -> Result<RootCertStore> {
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    let (added, _) = roots.add_parsable_certificates(found.certs);
+    ensure!(added > 0, "this system has no certificate authorities: name some with --queue.tls-ca-file");
+    Ok(roots)
+}
+
+fn certificates(file: &Path, flag: &str) -> Result<Vec<CertificateDer<'static>>> {
+    let fault = || format!("cannot read certificates from {flag} {}", file.display());
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_file_iter(file).with_context(fault)?.collect();
+    let certificates = certificates.with_context(fault)?;
+    ensure!(!certificates.is_empty(), "no certificate in {flag} {}", file.display());
+    Ok(certificates)
+}
