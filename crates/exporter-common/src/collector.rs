@@ -127,6 +127,11 @@ impl Faults {
         result.map_err(|error| self.note(error)).ok()
     }
 
+    /// Whether nothing was noted so far.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
     /// Success if nothing was noted.
     ///
     /// # Errors

@@ -207,16 +207,24 @@ pub(crate) fn with_toggles(mut command: Command, toggles: &[(&'static str, bool)
     )
 }
 
+/// What flags and variables say of one collector: on, off, or nothing.
+fn named(matches: &ArgMatches, collector: &str) -> Option<bool> {
+    if matches.get_flag(&format!("no-collector.{collector}")) {
+        return Some(false);
+    }
+    matches.get_one::<bool>(&format!("collector.{collector}")).copied()
+}
+
+/// The collectors that flags or variables turn on or off by name.
+pub(crate) fn all_named(matches: &ArgMatches, toggles: &[(&'static str, bool)]) -> Vec<(&'static str, bool)> {
+    toggles.iter().filter_map(|(name, _)| Some((*name, named(matches, name)?))).collect()
+}
+
 /// The collectors that are on.
 pub(crate) fn enabled(matches: &ArgMatches, toggles: &[(&'static str, bool)]) -> Vec<&'static str> {
-    let on = |(name, default): &(&'static str, bool)| {
-        if matches.get_flag(&format!("no-collector.{name}")) {
-            return false;
-        }
-        let explicit = matches.get_one::<bool>(&format!("collector.{name}")).copied();
-        explicit.unwrap_or_else(|| *default && !matches.get_flag("collector.disable-defaults"))
-    };
-    toggles.iter().filter(|toggle| on(toggle)).map(|(name, _)| *name).collect()
+    let defaults = !matches.get_flag("collector.disable-defaults");
+    let on = |(name, default): &&(&'static str, bool)| named(matches, name).unwrap_or(*default && defaults);
+    toggles.iter().filter(on).map(|(name, _)| *name).collect()
 }
 
 /// Flags without a variable: an environment that turns them on would be a trap.
@@ -303,6 +311,14 @@ mod tests {
             let matches = with_toggles(Command::new("x"), &toggles).get_matches_from(line.split(' '));
             assert_eq!(enabled(&matches, &toggles), expected, "{line}");
         }
+    }
+
+    #[test]
+    fn a_flag_says_on_off_or_nothing_of_a_collector() {
+        let toggles = [("cpu", true), ("stat", true), ("cgroup", false)];
+        let line = "x --collector.cgroup --no-collector.stat --collector.disable-defaults";
+        let matches = with_toggles(Command::new("x"), &toggles).get_matches_from(line.split(' '));
+        assert_eq!(all_named(&matches, &toggles), [("stat", false), ("cgroup", true)]);
     }
 
     #[test]

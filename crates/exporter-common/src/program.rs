@@ -30,6 +30,7 @@ pub struct Startup {
     /// What the sources are wanted for.
     pub purpose: Purpose,
     enabled: Vec<&'static str>,
+    named: Vec<(&'static str, bool)>,
 }
 
 /// What an exporter's sources are wanted for.
@@ -47,6 +48,12 @@ impl Startup {
     /// Whether a collector is on; for programs that named theirs with [`Program::collectors`].
     pub fn enabled(&self, collector: &str) -> bool {
         self.enabled.contains(&collector)
+    }
+
+    /// Whether a flag or variable of its own turns a collector on or off; for a collector whose
+    /// default depends on another flag.
+    pub fn named(&self, collector: &str) -> Option<bool> {
+        self.named.iter().find(|(name, _)| *name == collector).map(|(_, on)| *on)
     }
 }
 
@@ -131,7 +138,11 @@ impl Program {
             .build()
             .context("cannot start the runtime")?;
         let entered = runtime.enter();
-        let startup = Startup { purpose, enabled: flags::enabled(matches, &self.toggles) };
+        let startup = Startup {
+            purpose,
+            enabled: flags::enabled(matches, &self.toggles),
+            named: flags::all_named(matches, &self.toggles),
+        };
         let sources = sources(own, &startup)?;
         drop(entered);
         let exporter = Arc::new(Exporter {
