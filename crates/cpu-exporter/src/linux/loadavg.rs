@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use exporter_common::{Collector, Family, Scrape, async_trait};
 
-use crate::roots::Roots;
+use super::roots::Roots;
 
 /// The load averages of the host.
 pub(crate) struct Loadavg(pub(crate) Roots);

@@ -1,0 +1,332 @@
+//! The CPU limit, usage and throttling of one cgroup, v1 or v2: the directory `--path.cgroup`.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::{Context, Result, bail};
+use exporter_common::{Collector, Family, Faults, Scrape, async_trait};
+
+use super::roots::{Roots, excerpt, number, read};
+
+/// The CPU accounting of one cgroup.
+pub(crate) struct Cgroup {
+    directory: Option<PathBuf>,
+    kept: Mutex<Kept>,
+}
+
+impl Cgroup {
+    pub(crate) fn new(roots: &Roots) -> Self {
+        Self { directory: roots.cgroup.clone(), kept: Mutex::default() }
+    }
+}
+
+#[async_trait]
+impl Collector for Cgroup {
+    fn name(&self) -> &'static str {
+        "cgroup"
+    }
+
+    async fn collect(&self, scrape: &Scrape) -> Result<()> {
+        let directory = self.directory.clone().context("no cgroup is named; use --path.cgroup")?;
+        let (usage, faults) = scrape.blocking(move || Usage::read(&directory)).await?;
+        // only assignments happen under the lock: what is kept is whole at any time
+        let counts = self.kept.lock().unwrap_or_else(PoisonError::into_inner).add(&usage);
+        for family in families(usage.limit, &counts) {
+            scrape.add(family);
+        }
+        faults.result()
+    }
+}
+
+/// What a cgroup's files say, those that it has.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Usage {
+    /// In CPUs; `None` where there is no limit.
+    limit: Option<f64>,
+    counts: Counts,
+    /// Device and inode of the directory: another one is another cgroup, though the name is the same.
+    identity: (u64, u64),
+}
+
+/// Usage in ns, periods, throttled periods, throttled time in ns.
+type Counts = [Option<u64>; 4];
+
+impl Usage {
+    fn read(directory: &Path) -> Result<(Self, Faults)> {
+        let found = directory.metadata().with_context(|| format!("cannot find {}", directory.display()))?;
+        let mut faults = Faults::default();
+        let mut stat = |path| faults.keep(parsed(path, parse_stat)).flatten();
+        let stat = stat(v1(directory, "cpu.stat"));
+        let mut counts = stat.unwrap_or_default();
+        if counts[0].is_none() {
+            counts[0] = faults.keep(number(&v1(directory, "cpuacct.usage"))).flatten();
+        }
+        let v2_limit = faults.keep(parsed(directory.join("cpu.max"), parse_max)).flatten();
+        let limit = match v2_limit {
+            Some(limit) => limit,
+            None => faults.keep(v1_limit(directory)).flatten(),
+        };
+        let usage = Self { limit, counts, identity: (found.dev(), found.ino()) };
+        if stat.is_none() && counts[0].is_none() && faults.is_empty() {
+            bail!("neither cpu.stat nor cpuacct.usage in {}: is it a cgroup's directory?", directory.display());
+        }
+        Ok((usage, faults))
+    }
+}
+
+/// Where a file of v1 is: in the directory itself, or in that of its controller where the directory
+/// is the one that holds them all (in containers, /sys/fs/cgroup).
+fn v1(directory: &Path, file: &str) -> PathBuf {
+    let controller = file.split('.').next().unwrap_or_default();
+    let own = directory.join(file);
+    if own.exists() { own } else { directory.join(controller).join(file) }
+}
+
+fn parsed<T>(path: PathBuf, parse: impl FnOnce(&str) -> Result<T>) -> Result<Option<T>> {
+    let Some(text) = read(&path)? else { return Ok(None) };
+    parse(&text).map(Some).with_context(|| format!("{}", path.display()))
+}
+
+/// cpu.stat: µs in v2, ns in v1.
+fn parse_stat(text: &str) -> Result<Counts> {
+    let mut counts = Counts::default();
+    for line in text.lines() {
+        let Some((key, value)) = line.split_once(' ') else { continue };
+        let (at, unit) = match key {
+            "usage_usec" => (0, 1000),
+            "nr_periods" => (1, 1),
+            "nr_throttled" => (2, 1),
+            "throttled_usec" => (3, 1000),
+            "throttled_time" => (3, 1),
+            _ => continue,
+        };
+        let value = value.trim().parse().ok().and_then(|value: u64| value.checked_mul(unit));
+        counts[at] = Some(value.with_context(|| format!("not a number in {:?}", excerpt(line)))?);
+    }
+    if counts == Counts::default() {
+        bail!("no line that is known in {:?}", excerpt(text));
+    }
+    Ok(counts)
+}
+
+/// cpu.max of v2: quota and period, `50000 100000`, or `max 100000` where there is no limit.
+fn parse_max(text: &str) -> Result<Option<f64>> {
+    let not_a_limit = || format!("not a limit and its period: {:?}", excerpt(text));
+    let (quota, period) = text.trim().split_once(' ').with_context(not_a_limit)?;
+    if quota == "max" {
+        return Ok(None);
+    }
+    cores(quota.parse().with_context(not_a_limit)?, period.parse().with_context(not_a_limit)?).with_context(not_a_limit)
+}
+
+/// cpu.cfs_quota_us and cpu.cfs_period_us of v1; a quota of -1 is no limit.
+fn v1_limit(directory: &Path) -> Result<Option<f64>> {
+    let quota = v1(directory, "cpu.cfs_quota_us");
+    let Some(text) = read(&quota)? else { return Ok(None) };
+    if text.trim() == "-1" {
+        return Ok(None);
+    }
+    let not_a_limit = || format!("{}: not a limit: {:?}", quota.display(), excerpt(&text));
+    let microseconds = text.trim().parse().with_context(not_a_limit)?;
+    match number(&v1(directory, "cpu.cfs_period_us"))? {
+        Some(period) => cores(microseconds, period).with_context(not_a_limit),
+        None => bail!("{} without cpu.cfs_period_us", quota.display()),
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "exact below 2^53 microseconds")]
+fn cores(quota: u64, period: u64) -> Result<Option<f64>> {
+    if period == 0 {
+        bail!("its period is 0");
+    }
+    Ok(Some(quota as f64 / period as f64))
+}
+
+/// What keeps the counters from going down when the cgroup is made anew under its old name, as
+/// happens to the one of a service or a container that is restarted.
+#[derive(Debug, Default)]
+struct Kept {
+    identity: (u64, u64),
+    last: Counts,
+    totals: Counts,
+}
+
+impl Kept {
+    /// The totals with one more read: what the cgroup counted since the last, or, where it is a new
+    /// one, all it has counted. A count that fell without that is a new baseline.
+    fn add(&mut self, usage: &Usage) -> Counts {
+        if usage.identity != self.identity {
+            self.identity = usage.identity;
+            self.last = Counts::default();
+        }
+        for ((total, last), now) in self.totals.iter_mut().zip(&mut self.last).zip(usage.counts) {
+            let Some(now) = now else { continue };
+            *total = Some(total.unwrap_or(0).saturating_add(now.saturating_sub(last.unwrap_or(0))));
+            *last = Some(now);
+        }
+        // what this read did not find is absent, though a total of it is kept
+        let mut counts = self.totals;
+        for (count, now) in counts.iter_mut().zip(usage.counts) {
+            *count = count.filter(|_| now.is_some());
+        }
+        counts
+    }
+}
+
+fn families(limit: Option<f64>, &[usage, periods, throttled_periods, throttled]: &Counts) -> Vec<Family> {
+    let limit = limit.map(|limit| {
+        Family::gauge(
+            "cpu_exporter_cgroup_cpu_limit_cores",
+            "How many CPUs' time the cgroup may use, from cpu.max or cpu.cfs_quota_us; absent where there is no limit.",
+            &[],
+        )
+        .value(limit)
+    });
+    let usage = usage.map(|nanoseconds| {
+        Family::counter(
+            "cpu_exporter_cgroup_cpu_usage_seconds_total",
+            "CPU time the cgroup has used in seconds, from cpu.stat or cpuacct.usage.",
+            &[],
+        )
+        .value(seconds(nanoseconds))
+    });
+    let periods = periods.map(|periods| {
+        Family::counter(
+            "cpu_exporter_cgroup_cpu_periods_total",
+            "Number of the limit's periods in which the cgroup could run, from nr_periods in cpu.stat.",
+            &[],
+        )
+        .value(periods)
+    });
+    let throttled_periods = throttled_periods.map(|periods| {
+        Family::counter(
+            "cpu_exporter_cgroup_cpu_throttled_periods_total",
+            "Number of periods in which the cgroup used up its limit and had to wait, from nr_throttled in cpu.stat.",
+            &[],
+        )
+        .value(periods)
+    });
+    let throttled = throttled.map(|nanoseconds| {
+        Family::counter(
+            "cpu_exporter_cgroup_cpu_throttled_seconds_total",
+            "Time for which the cgroup was throttled in seconds, summed over CPUs, from cpu.stat.",
+            &[],
+        )
+        .value(seconds(nanoseconds))
+    });
+    [limit, usage, periods, throttled_periods, throttled].into_iter().flatten().collect()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "exact below 2^53 ns, and to 2 µs within a century of CPU time")]
+fn seconds(nanoseconds: u64) -> f64 {
+    nanoseconds as f64 / 1e9
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cgroup(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let directory = tempfile::tempdir().unwrap();
+        for (file, text) in files {
+            let path = directory.path().join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        directory
+    }
+
+    fn usage(files: &[(&str, &str)]) -> Result<(Option<f64>, Counts)> {
+        let directory = cgroup(files);
+        let (usage, faults) = Usage::read(directory.path())?;
+        faults.result().map(|()| (usage.limit, usage.counts))
+    }
+
+    const V1_STAT: &str = "nr_periods 40\nnr_throttled 3\nthrottled_time 1500000000\nnr_bursts 0\nburst_time 0\n";
+    const V1_COUNTS: Counts = [Some(312_489_444_376), Some(40), Some(3), Some(1_500_000_000)];
+
+    #[test]
+    fn v2_counts_in_microseconds() {
+        let stat = include_str!("../../tests/fixtures/laptop/cgroup/cpu.stat");
+        let counts = [Some(15_623_456_000), Some(1200), Some(60), Some(4_500_000_000)];
+        assert_eq!(usage(&[("cpu.max", "150000 100000\n"), ("cpu.stat", stat)]).unwrap(), (Some(1.5), counts));
+    }
+
+    #[test]
+    fn v1_counts_in_nanoseconds() {
+        let files = [
+            ("cpu.cfs_quota_us", "50000\n"),
+            ("cpu.cfs_period_us", "100000\n"),
+            ("cpu.stat", V1_STAT),
+            ("cpuacct.usage", "312489444376\n"),
+        ];
+        assert_eq!(usage(&files).unwrap(), (Some(0.5), V1_COUNTS));
+    }
+
+    #[test]
+    fn v1_may_have_a_directory_for_each_controller() {
+        let files = [
+            ("cpu/cpu.cfs_quota_us", "-1\n"),
+            ("cpu/cpu.cfs_period_us", "100000\n"),
+            ("cpu/cpu.stat", V1_STAT),
+            ("cpuacct/cpuacct.usage", "312489444376\n"),
+        ];
+        assert_eq!(usage(&files).unwrap(), (None, V1_COUNTS));
+    }
+
+    #[test]
+    fn a_cgroup_without_limit_has_none() {
+        let counts = [Some(5_000), None, None, None];
+        assert_eq!(usage(&[("cpu.max", "max 100000\n"), ("cpu.stat", "usage_usec 5\n")]).unwrap(), (None, counts));
+        assert_eq!(usage(&[("cpu.stat", "usage_usec 5\nuser_usec 5\n")]).unwrap(), (None, counts));
+    }
+
+    #[test]
+    fn a_directory_that_is_no_cgroup_is_a_failure() {
+        assert!(usage(&[]).unwrap_err().to_string().contains("is it a cgroup's directory?"));
+        assert!(Usage::read(Path::new("/nowhere/at/all")).is_err());
+    }
+
+    #[test]
+    fn garbage_costs_only_itself_and_success() {
+        for limit in ["", "\n", "max\n", "x 100000\n", "50000 0\n", "50000 x\n", "-5 100000\n"] {
+            let directory = cgroup(&[("cpu.max", limit), ("cpu.stat", "usage_usec 5\n")]);
+            let (usage, faults) = Usage::read(directory.path()).unwrap();
+            assert_eq!((usage.limit, usage.counts[0]), (None, Some(5000)), "{limit:?}");
+            assert!(faults.result().is_err(), "{limit:?}");
+        }
+        for stat in ["", "usage_usec\n", "usage_usec x\n", "usage_usec 18446744073709551615\n"] {
+            let directory = cgroup(&[("cpu.max", "200000 100000\n"), ("cpu.stat", stat)]);
+            let (usage, faults) = Usage::read(directory.path()).unwrap();
+            assert_eq!((usage.limit, usage.counts), (Some(2.0), Counts::default()), "{stat:?}");
+            assert!(faults.result().is_err(), "{stat:?}");
+        }
+    }
+
+    fn totals(reads: &[(u64, Option<u64>)]) -> Vec<Option<u64>> {
+        let mut kept = Kept::default();
+        let read = |&(inode, usage): &(u64, Option<u64>)| {
+            kept.add(&Usage { limit: None, counts: [usage, None, None, None], identity: (1, inode) })[0]
+        };
+        reads.iter().map(read).collect()
+    }
+
+    #[test]
+    fn a_cgroup_made_anew_adds_what_it_has_counted() {
+        assert_eq!(
+            totals(&[(7, Some(100)), (7, Some(110)), (8, Some(5)), (8, Some(6))]),
+            [100, 110, 115, 116].map(Some)
+        );
+    }
+
+    #[test]
+    fn a_count_that_falls_is_a_new_baseline() {
+        assert_eq!(totals(&[(7, Some(100)), (7, Some(40)), (7, Some(41))]), [100, 100, 101].map(Some));
+    }
+
+    #[test]
+    fn a_count_that_is_gone_is_absent() {
+        assert_eq!(totals(&[(7, Some(100)), (7, None), (7, Some(105))]), [Some(100), None, Some(105)]);
+    }
+}

@@ -1,0 +1,211 @@
+//! CPU frequencies and governors: cpu*/cpufreq in sysfs.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use exporter_common::{Collector, Family, Faults, Scrape, async_trait};
+use futures_util::future::join_all;
+
+use super::cpulist::read_list;
+use super::roots::{Roots, excerpt, read};
+
+/// The frequencies of the host's CPUs.
+pub(crate) struct Cpufreq(pub(crate) Roots);
+
+#[async_trait]
+impl Collector for Cpufreq {
+    fn name(&self) -> &'static str {
+        "cpufreq"
+    }
+
+    async fn collect(&self, scrape: &Scrape) -> Result<()> {
+        let roots = self.0.clone();
+        let (directories, mut faults) = scrape.blocking(move || directories(&roots)).await;
+        // The kernel may take 50 ms for each CPU, so they are read at the same time, a share of them
+        // on each of a few threads.
+        let shares = directories.chunks(directories.len().div_ceil(THREADS).max(1)).map(<[_]>::to_vec);
+        let reads = shares.map(|share| {
+            scrape.blocking(move || share.iter().map(|(cpu, path)| Frequencies::read(*cpu, path)).collect::<Vec<_>>())
+        });
+        let mut cpus = Vec::with_capacity(directories.len());
+        for (cpu, read) in join_all(reads).await.into_iter().flatten() {
+            cpus.push(cpu);
+            faults.keep(read.result());
+        }
+        for family in families(&cpus) {
+            scrape.add(family);
+        }
+        faults.result()
+    }
+}
+
+/// How many threads read at the same time; other collectors need some of the 64 too.
+const THREADS: usize = 16;
+
+/// The directory `cpufreq` of each CPU that has one. A CPU that is offline is left out: what its
+/// files say is old.
+fn directories(roots: &Roots) -> (Vec<(u32, PathBuf)>, Faults) {
+    let mut faults = Faults::default();
+    let offline = faults.keep(read_list(&roots.sys_cpu().join("offline"))).flatten().unwrap_or_default();
+    let mut cpus = faults.keep(roots.sys_cpus()).unwrap_or_default();
+    cpus.retain_mut(|(cpu, path)| {
+        path.push("cpufreq");
+        !offline.contains(cpu) && path.is_dir()
+    });
+    (cpus, faults)
+}
+
+/// The frequencies by file (in kHz), and the metrics they become.
+const FREQUENCIES: [(&str, &str, &str); 7] = [
+    ("cpuinfo_cur_freq", "cpu_exporter_cpu_frequency_hertz", "Current CPU thread frequency in hertz."),
+    ("cpuinfo_avg_freq", "cpu_exporter_cpu_frequency_avg_hertz", "Average CPU thread frequency in hertz."),
+    ("cpuinfo_min_freq", "cpu_exporter_cpu_frequency_min_hertz", "Minimum CPU thread frequency in hertz."),
+    ("cpuinfo_max_freq", "cpu_exporter_cpu_frequency_max_hertz", "Maximum CPU thread frequency in hertz."),
+    ("scaling_cur_freq", "cpu_exporter_cpu_scaling_frequency_hertz", "Current scaled CPU thread frequency in hertz."),
+    (
+        "scaling_min_freq",
+        "cpu_exporter_cpu_scaling_frequency_min_hertz",
+        "Minimum scaled CPU thread frequency in hertz.",
+    ),
+    (
+        "scaling_max_freq",
+        "cpu_exporter_cpu_scaling_frequency_max_hertz",
+        "Maximum scaled CPU thread frequency in hertz.",
+    ),
+];
+
+/// What one CPU's directory says; each file may be missing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Frequencies {
+    cpu: u32,
+    /// In the order of [`FREQUENCIES`].
+    kilohertz: [Option<u64>; FREQUENCIES.len()],
+    governor: Option<String>,
+    governors: Vec<String>,
+}
+
+impl Frequencies {
+    fn read(cpu: u32, directory: &Path) -> (Self, Faults) {
+        let mut faults = Faults::default();
+        let mut frequencies = Self { cpu, ..Self::default() };
+        for ((file, ..), kilohertz) in FREQUENCIES.iter().zip(&mut frequencies.kilohertz) {
+            *kilohertz = faults.keep(frequency(&directory.join(file))).flatten();
+        }
+        let mut words = |file| {
+            let text = faults.keep(read(&directory.join(file))).flatten();
+            text.map(|text| text.split_ascii_whitespace().map(str::to_owned).collect::<Vec<_>>())
+        };
+        frequencies.governor = words("scaling_governor").unwrap_or_default().into_iter().next();
+        frequencies.governors = words("scaling_available_governors").unwrap_or_default();
+        (frequencies, faults)
+    }
+}
+
+/// The frequency in a file in kHz; `None` where this CPU does not have it or does not know it.
+fn frequency(path: &Path) -> Result<Option<u64>> {
+    let text = match read(path) {
+        Ok(Some(text)) => text,
+        Ok(None) => return Ok(None),
+        // the kernel lets only root ask the hardware: for everybody else it is as good as missing
+        Err(error) if path.ends_with(FREQUENCIES[0].0) && is_denied(&error) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    kilohertz(&text).with_context(|| format!("{}", path.display()))
+}
+
+fn is_denied(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::PermissionDenied)
+}
+
+fn kilohertz(text: &str) -> Result<Option<u64>> {
+    match text.trim() {
+        "<unknown>" => Ok(None), // what the kernel says of a CPU whose driver cannot tell
+        number => number.parse().map(Some).with_context(|| format!("not a number: {:?}", excerpt(text))),
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "exact below 2^53 kHz")]
+fn families(cpus: &[Frequencies]) -> Vec<Family> {
+    let mut families = Vec::new();
+    for (at, (_, name, help)) in FREQUENCIES.iter().enumerate() {
+        let mut family = Family::gauge(*name, *help, &["cpu"]);
+        for cpu in cpus {
+            if let Some(kilohertz) = cpu.kilohertz[at] {
+                family.push(&[cpu.cpu.to_string()], kilohertz as f64 * 1000.0);
+            }
+        }
+        families.push(family);
+    }
+    let mut governors = Family::gauge(
+        "cpu_exporter_cpu_scaling_governor",
+        "Current enabled CPU frequency governor.",
+        &["cpu", "governor"],
+    );
+    for cpu in cpus {
+        let Some(current) = &cpu.governor else { continue };
+        // the current one is enabled whether or not it is listed
+        let unlisted = Some(current).filter(|current| !cpu.governors.contains(current));
+        for governor in cpu.governors.iter().chain(unlisted) {
+            governors.push(&[&cpu.cpu.to_string(), governor], f64::from(u8::from(governor == current)));
+        }
+    }
+    families.push(governors);
+    families
+}
+
+#[cfg(test)]
+mod tests {
+    use exporter_common::to_text;
+
+    use super::*;
+
+    #[test]
+    fn a_frequency_is_a_number_or_unknown() {
+        assert_eq!(kilohertz("1699981\n").unwrap(), Some(1_699_981));
+        assert_eq!(kilohertz("<unknown>\n").unwrap(), None);
+        for text in ["", "\n", "x", "-1", "1.5"] {
+            assert!(kilohertz(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_current_governor_is_one_and_all_others_are_zero() {
+        let cpu = |governor: &str, governors: &[&str]| Frequencies {
+            governor: Some(governor.to_owned()),
+            governors: governors.iter().map(|&governor| governor.to_owned()).collect(),
+            ..Frequencies::default()
+        };
+        let listed = to_text(families(&[cpu("powersave", &["performance", "powersave"])]));
+        assert!(listed.contains("governor=\"performance\"} 0\n") && listed.contains("governor=\"powersave\"} 1\n"));
+        let unlisted = to_text(families(&[cpu("userspace", &[])]));
+        assert!(unlisted.contains("governor=\"userspace\"} 1\n"), "{unlisted}");
+    }
+
+    #[test]
+    fn a_cpu_that_is_offline_or_has_no_frequencies_is_left_out() {
+        let root = tempfile::tempdir().unwrap();
+        let cpus = root.path().join("devices/system/cpu");
+        for directory in ["cpu0/cpufreq", "cpu1/cpufreq", "cpu2", "cpufreq", "cpuidle"] {
+            std::fs::create_dir_all(cpus.join(directory)).unwrap();
+        }
+        std::fs::write(cpus.join("offline"), "1\n").unwrap();
+        let roots = Roots { procfs: "/nowhere".into(), sysfs: root.path().to_owned(), cgroup: None };
+        let (found, faults) = directories(&roots);
+        assert!(faults.result().is_ok());
+        assert_eq!(found, [(0, cpus.join("cpu0/cpufreq"))]);
+    }
+
+    #[test]
+    fn an_unreadable_file_costs_only_itself() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir(root.path().join("scaling_cur_freq")).unwrap(); // reading it gives EISDIR
+        std::fs::write(root.path().join("cpuinfo_max_freq"), "3300000\n").unwrap();
+        let (frequencies, faults) = Frequencies::read(0, root.path());
+        assert!(faults.result().is_err());
+        assert_eq!(
+            to_text(families(&[frequencies])).lines().last(),
+            Some("cpu_exporter_cpu_frequency_max_hertz{cpu=\"0\"} 3.3e+09")
+        );
+    }
+}

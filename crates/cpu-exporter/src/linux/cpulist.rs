@@ -1,0 +1,61 @@
+//! The kernel's lists of CPUs, `0-3,7`, as in /sys/devices/system/cpu/online.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+
+use super::roots::{excerpt, read};
+
+/// The CPUs that a file lists; `None` where this host does not have the file.
+pub(crate) fn read_list(path: &Path) -> Result<Option<BTreeSet<u32>>> {
+    let Some(text) = read(path)? else { return Ok(None) };
+    parse(&text).map(Some).with_context(|| format!("{}", path.display()))
+}
+
+/// Numbers and ranges, separated by commas; an empty list and a trailing comma are fine.
+fn parse(text: &str) -> Result<BTreeSet<u32>> {
+    let mut cpus = BTreeSet::new();
+    let list = text.trim();
+    for part in list.strip_suffix(',').unwrap_or(list).split(',').filter(|_| !list.is_empty()) {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (Ok(first), Ok(last)) = (first.parse::<u32>(), last.parse::<u32>()) else {
+            bail!("not a list of CPUs: {:?}", excerpt(text));
+        };
+        if last < first || last >= MAX_CPUS {
+            bail!("not a range of CPUs: {part:?}");
+        }
+        cpus.extend(first..=last);
+    }
+    Ok(cpus)
+}
+
+/// Linux knows 8,192 CPUs at most; a list that names more is garbage, and must not eat the memory.
+const MAX_CPUS: u32 = 1 << 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_ranges_and_a_trailing_comma_are_a_list() {
+        for (text, expected) in [
+            ("\n", vec![]),
+            ("", vec![]),
+            ("1\n", vec![1]),
+            ("1,\n", vec![1]),
+            ("1,3-5,9\n", vec![1, 3, 4, 5, 9]),
+            ("1,3-4,7,20-21", vec![1, 3, 4, 7, 20, 21]),
+            ("2-3,0-2", vec![0, 1, 2, 3]),
+        ] {
+            assert_eq!(parse(text).unwrap().into_iter().collect::<Vec<_>>(), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_cut_reversed_or_enormous_is_refused() {
+        for text in ["1,2-", "1,-3", "x", ",", "1,,2", "3-1", "0-4294967295", "0-99999999999", "0 1"] {
+            assert!(parse(text).is_err(), "{text:?}");
+        }
+    }
+}

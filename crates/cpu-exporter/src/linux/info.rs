@@ -1,0 +1,246 @@
+//! What the CPUs are: /proc/cpuinfo, whose form differs from architecture to architecture.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use anyhow::{Context, Result, bail};
+use exporter_common::{Collector, Family, Scrape, async_trait};
+
+use super::roots::Roots;
+use super::{PROCFS, SYSFS};
+
+/// Maker, model and place of every CPU.
+pub(crate) struct Info {
+    roots: Roots,
+    /// Names by CPU that /proc/cpuinfo has only as numbers; asked once, when a CPU lacks them.
+    names: Arc<OnceLock<BTreeMap<String, Names>>>,
+}
+
+impl Info {
+    pub(crate) fn new(roots: &Roots) -> Self {
+        Self { roots: roots.clone(), names: Arc::default() }
+    }
+}
+
+#[async_trait]
+impl Collector for Info {
+    fn name(&self) -> &'static str {
+        "info"
+    }
+
+    async fn collect(&self, scrape: &Scrape) -> Result<()> {
+        let (roots, names) = (self.roots.clone(), self.names.clone());
+        // on a thread of its own: some kernels take 20 ms to measure frequencies for this file
+        let cpus = scrape.blocking(move || read(&roots, &names)).await?;
+        if let Some(cpus) = cpus {
+            scrape.add(family(&cpus));
+        }
+        Ok(())
+    }
+}
+
+/// What is known of one CPU, by the label that says it. The labels that begin with `_` are not
+/// exported, but used where better ones are missing.
+type Facts = BTreeMap<&'static str, String>;
+
+/// The names of an ARM CPU, of which /proc/cpuinfo has the numbers.
+#[derive(Clone, Debug)]
+struct Names {
+    vendor: String,
+    model_name: String,
+}
+
+fn read(roots: &Roots, names: &OnceLock<BTreeMap<String, Names>>) -> Result<Option<Vec<Facts>>> {
+    let Some(text) = roots.proc("cpuinfo")? else { return Ok(None) };
+    let mut cpus = parse(&text).with_context(|| format!("{}", roots.procfs.join("cpuinfo").display()))?;
+    // sysinfo speaks of the machine this runs on, whatever the roots are
+    let this_machine = roots.procfs == Path::new(PROCFS) && roots.sysfs == Path::new(SYSFS);
+    let nameless = |cpu: &Facts| cpu.contains_key(IMPLEMENTER) && !cpu.contains_key("model_name");
+    let names = (this_machine && cpus.iter().any(nameless)).then(|| names.get_or_init(names_from_sysinfo));
+    for cpu in &mut cpus {
+        complete(cpu, names);
+    }
+    Ok(Some(cpus))
+}
+
+fn names_from_sysinfo() -> BTreeMap<String, Names> {
+    let Ok(mut system) = sysinfo::System::new() else { return BTreeMap::new() }; // the numbers remain
+    system.refresh_cpu_list(sysinfo::CpuRefreshKind::nothing());
+    let names = |cpu: &sysinfo::Cpu| {
+        let number = cpu.name().strip_prefix("cpu")?.to_owned();
+        Some((number, Names { vendor: cpu.vendor_id().to_owned(), model_name: cpu.brand().to_owned() }))
+    };
+    system.cpus().iter().filter_map(names).collect()
+}
+
+const IMPLEMENTER: &str = "_implementer";
+const VARIANT: &str = "_variant";
+const REVISION: &str = "_revision";
+
+/// The label for a line of cpuinfo. The keys of x86, ARM, PowerPC, LoongArch, MIPS and RISC-V do not
+/// get in each other's way.
+fn label(key: &str) -> Option<&'static str> {
+    Some(match key {
+        "physical id" | "package" => "package",
+        "core id" | "core" => "core",
+        "vendor_id" => "vendor",
+        "cpu family" | "cpu architecture" => "family",
+        "model" | "cpu part" => "model",
+        "model name" | "cpu model" | "cpu" | "uarch" | "processor" => "model_name",
+        "microcode" => "microcode",
+        "stepping" => "stepping",
+        "cache size" => "cachesize",
+        "cpu implementer" => IMPLEMENTER,
+        "cpu variant" => VARIANT,
+        "cpu revision" => REVISION,
+        _ => return None,
+    })
+}
+
+/// The CPUs of cpuinfo, each from its line `processor : N` to an empty line. Lines outside of these
+/// hold for all CPUs (older ARM kernels, s390) or speak of the board.
+fn parse(text: &str) -> Result<Vec<Facts>> {
+    let mut cpus: Vec<Facts> = Vec::new();
+    let mut common = Facts::new();
+    let mut within = false;
+    for line in text.lines() {
+        let Some((key, value)) = line.split_once(':') else {
+            within &= !line.trim().is_empty();
+            continue;
+        };
+        let (key, value) = (key.trim().to_ascii_lowercase(), value.trim());
+        // old ARM kernels also have a `Processor` whose value is the model's name
+        if matches!(&*key, "processor" | "cpu number") && value.parse::<u32>().is_ok() {
+            cpus.push(Facts::from([("cpu", value.to_owned())]));
+            within = true;
+            continue;
+        }
+        let facts = match cpus.last_mut() {
+            Some(cpu) if within => cpu,
+            _ if key == "model" => continue, // of the board
+            _ => &mut common,
+        };
+        if let Some(label) = label(&key) {
+            facts.entry(label).or_insert_with(|| value.to_owned());
+        }
+    }
+    if cpus.is_empty() {
+        bail!("no processor in it");
+    }
+    for cpu in &mut cpus {
+        for (label, value) in &common {
+            cpu.entry(label).or_insert_with(|| value.clone());
+        }
+    }
+    Ok(cpus)
+}
+
+/// Fills in what ARM's form lacks: names where they are known, else the numbers.
+fn complete(cpu: &mut Facts, names: Option<&BTreeMap<String, Names>>) {
+    if let Some(names) = names.and_then(|names| names.get(&cpu["cpu"])) {
+        for (label, name) in [("vendor", &names.vendor), ("model_name", &names.model_name)] {
+            if !name.is_empty() {
+                cpu.entry(label).or_insert_with(|| name.clone());
+            }
+        }
+    }
+    if let Some(implementer) = cpu.get(IMPLEMENTER).cloned() {
+        cpu.entry("vendor").or_insert(implementer);
+    }
+    // as ARM itself and lscpu write it: r3p1
+    if let (Some(variant), Some(revision)) = (cpu.get(VARIANT), cpu.get(REVISION)) {
+        let variant = variant.strip_prefix("0x").unwrap_or(variant);
+        let stepping = format!("r{variant}p{revision}");
+        cpu.entry("stepping").or_insert(stepping);
+    }
+}
+
+const LABELS: [&str; 10] =
+    ["package", "core", "cpu", "vendor", "family", "model", "model_name", "microcode", "stepping", "cachesize"];
+
+/// A fact that is not known is an empty label, which for Prometheus is none.
+fn family(cpus: &[Facts]) -> Family {
+    let mut info = Family::info("cpu_exporter_cpu_info", "CPU information from /proc/cpuinfo.", &LABELS);
+    for cpu in cpus {
+        info.push(&LABELS.map(|label| cpu.get(label).map_or("", String::as_str)), 1.0);
+    }
+    info
+}
+
+#[cfg(test)]
+mod tests {
+    use exporter_common::to_text;
+
+    use super::*;
+
+    const VM: &str = include_str!("../../tests/fixtures/vm/proc/cpuinfo");
+    const SERVER: &str = include_str!("../../tests/fixtures/arm-server/proc/cpuinfo");
+    const BOARD: &str = include_str!("../../tests/fixtures/arm-board/proc/cpuinfo");
+    const OLD_BOARD: &str = include_str!("../../tests/fixtures/arm-old-board/proc/cpuinfo");
+
+    fn infos(text: &str, names: Option<&BTreeMap<String, Names>>) -> Vec<String> {
+        let mut cpus = parse(text).unwrap();
+        for cpu in &mut cpus {
+            complete(cpu, names);
+        }
+        let text = to_text([family(&cpus)]);
+        let infos = text.lines().filter_map(|line| line.strip_prefix("cpu_exporter_cpu_info"));
+        infos.map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn x86_says_everything() {
+        let expected = "{cachesize=\"1024 KB\",core=\"1\",cpu=\"1\",family=\"26\",microcode=\"0x1000065\",model=\"2\",\
+            model_name=\"AMD EPYC\",package=\"0\",stepping=\"1\",vendor=\"AuthenticAMD\"} 1";
+        let infos = infos(VM, None);
+        assert_eq!((infos.len(), &*infos[1]), (2, expected));
+    }
+
+    #[test]
+    fn arm_says_numbers() {
+        let expected = "{cachesize=\"\",core=\"\",cpu=\"0\",family=\"8\",microcode=\"\",model=\"0xd0c\",model_name=\"\",\
+            package=\"\",stepping=\"r3p1\",vendor=\"0x41\"} 1";
+        assert_eq!(infos(SERVER, None)[0], expected);
+    }
+
+    #[test]
+    fn names_fill_what_arm_lacks_and_nothing_else() {
+        let name = |vendor: &str, model_name: &str| Names { vendor: vendor.into(), model_name: model_name.into() };
+        let names = BTreeMap::from([("0".into(), name("ARM", "Neoverse-N1")), ("1".into(), name("", ""))]);
+        let server = infos(SERVER, Some(&names));
+        assert!(server[0].contains("model_name=\"Neoverse-N1\"") && server[0].contains("vendor=\"ARM\""), "{server:?}");
+        assert!(server[1].contains("model_name=\"\"") && server[1].contains("vendor=\"0x41\""), "{server:?}");
+        assert!(infos(VM, Some(&names))[0].contains("vendor=\"AuthenticAMD\""));
+    }
+
+    #[test]
+    fn the_model_of_the_board_is_not_that_of_the_cpu() {
+        let board = infos(BOARD, None);
+        assert_eq!(board.len(), 4);
+        assert!(board[3].contains("model=\"0xd03\",model_name=\"ARMv7 Processor rev 4 (v7l)\""), "{board:?}");
+    }
+
+    #[test]
+    fn what_old_arm_kernels_say_once_holds_for_every_cpu() {
+        let board = infos(OLD_BOARD, None);
+        assert_eq!(board.len(), 2);
+        for cpu in board {
+            assert!(cpu.contains("model=\"0xc09\",model_name=\"ARMv7 Processor rev 10 (v7l)\""), "{cpu}");
+            assert!(cpu.contains("stepping=\"r2p10\",vendor=\"0x41\""), "{cpu}");
+        }
+    }
+
+    #[test]
+    fn a_file_without_processors_is_garbage() {
+        for text in ["", "\n\n", "rubbish", "processor : x\n"] {
+            assert!(parse(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn sysinfo_names_the_cpus_of_this_machine_by_their_numbers() {
+        let cpus = names_from_sysinfo();
+        assert!(cpus.contains_key("0"), "{cpus:?}");
+    }
+}

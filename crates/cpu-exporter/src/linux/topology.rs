@@ -1,0 +1,114 @@
+//! Which CPUs there are, which of them run, and which are kept from the scheduler: the masks in
+//! /sys/devices/system/cpu.
+
+use std::collections::BTreeSet;
+
+use anyhow::Result;
+use exporter_common::{Collector, Family, Faults, Scrape, async_trait};
+
+use super::cpulist::read_list;
+use super::roots::Roots;
+
+/// Online and isolated CPUs.
+pub(crate) struct Topology(pub(crate) Roots);
+
+#[async_trait]
+impl Collector for Topology {
+    fn name(&self) -> &'static str {
+        "topology"
+    }
+
+    async fn collect(&self, scrape: &Scrape) -> Result<()> {
+        let roots = self.0.clone();
+        let (masks, faults) = scrape.blocking(move || Masks::read(&roots)).await;
+        for family in families(&masks) {
+            scrape.add(family);
+        }
+        faults.result()
+    }
+}
+
+/// The masks that this host has.
+#[derive(Clone, Debug, Default)]
+struct Masks {
+    present: Option<BTreeSet<u32>>,
+    online: Option<BTreeSet<u32>>,
+    offline: Option<BTreeSet<u32>>,
+    isolated: Option<BTreeSet<u32>>,
+}
+
+impl Masks {
+    fn read(roots: &Roots) -> (Self, Faults) {
+        let mut faults = Faults::default();
+        let mut mask = |name| faults.keep(read_list(&roots.sys_cpu().join(name))).flatten();
+        let masks = Self {
+            present: mask("present"),
+            online: mask("online"),
+            offline: mask("offline"),
+            isolated: mask("isolated"),
+        };
+        (masks, faults)
+    }
+}
+
+fn families(masks: &Masks) -> [Family; 2] {
+    let mut online = Family::gauge("cpu_exporter_cpu_online", "CPUs that are online and being scheduled.", &["cpu"]);
+    // The mask instead of each CPU's file `online`, which cpu0 does not have where it cannot be taken
+    // offline. Without it nothing is known of any CPU.
+    if let Some(running) = &masks.online {
+        // `offline` also lists the CPUs that a virtual machine could be given but was not: it stands
+        // in only where `present` is missing.
+        let others = masks.present.as_ref().or(masks.offline.as_ref());
+        let present: BTreeSet<_> = running.iter().chain(others.into_iter().flatten()).collect();
+        for cpu in present {
+            online.push(&[cpu.to_string()], f64::from(u8::from(running.contains(cpu))));
+        }
+    }
+    let mut isolated = Family::gauge(
+        "cpu_exporter_cpu_isolated",
+        "Whether each core is isolated, information from /sys/devices/system/cpu/isolated.",
+        &["cpu"],
+    );
+    for cpu in masks.isolated.iter().flatten() {
+        isolated.push(&[cpu.to_string()], 1.0);
+    }
+    [online, isolated]
+}
+
+#[cfg(test)]
+mod tests {
+    use exporter_common::to_text;
+
+    use super::*;
+
+    fn samples(masks: &Masks) -> Vec<String> {
+        let text = to_text(families(masks));
+        let samples = text.lines().filter_map(|line| line.strip_prefix("cpu_exporter_cpu_"));
+        samples.map(str::to_owned).collect()
+    }
+
+    fn mask(cpus: impl IntoIterator<Item = u32>) -> Option<BTreeSet<u32>> {
+        Some(cpus.into_iter().collect())
+    }
+
+    #[test]
+    fn a_present_cpu_is_online_or_not() {
+        let masks = Masks { present: mask(0..3), online: mask([0, 2]), offline: mask([1, 3, 4]), isolated: mask([2]) };
+        assert_eq!(
+            samples(&masks),
+            ["isolated{cpu=\"2\"} 1", "online{cpu=\"0\"} 1", "online{cpu=\"1\"} 0", "online{cpu=\"2\"} 1"]
+        );
+    }
+
+    #[test]
+    fn offline_stands_in_for_a_missing_present() {
+        let masks = Masks { online: mask([0]), offline: mask([1]), ..Masks::default() };
+        assert_eq!(samples(&masks), ["online{cpu=\"0\"} 1", "online{cpu=\"1\"} 0"]);
+    }
+
+    #[test]
+    fn without_masks_nothing_is_said() {
+        assert_eq!(samples(&Masks::default()), [""; 0]);
+        assert_eq!(samples(&Masks { present: mask(0..3), ..Masks::default() }), [""; 0]);
+    }
+}
