@@ -222,7 +222,8 @@ pub(crate) fn all_named(matches: &ArgMatches, toggles: &[(&'static str, bool)]) 
 
 /// The collectors that are on.
 pub(crate) fn enabled(matches: &ArgMatches, toggles: &[(&'static str, bool)]) -> Vec<&'static str> {
-    let defaults = !matches.get_flag("collector.disable-defaults");
+    // a program without toggles does not have the flag, and clap panics when asked for it
+    let defaults = !toggles.is_empty() && !matches.get_flag("collector.disable-defaults");
     let on = |(name, default): &&(&'static str, bool)| named(matches, name).unwrap_or(*default && defaults);
     toggles.iter().filter(on).map(|(name, _)| *name).collect()
 }
@@ -319,6 +320,12 @@ mod tests {
         let line = "x --collector.cgroup --no-collector.stat --collector.disable-defaults";
         let matches = with_toggles(Command::new("x"), &toggles).get_matches_from(line.split(' '));
         assert_eq!(all_named(&matches, &toggles), [("stat", false), ("cgroup", true)]);
+    }
+
+    #[test]
+    fn a_program_without_toggles_has_nothing_to_turn_on() {
+        let matches = with_toggles(Command::new("x"), &[]).get_matches_from(["x"]);
+        assert!(enabled(&matches, &[]).is_empty() && all_named(&matches, &[]).is_empty());
     }
 
     #[test]
