@@ -138,7 +138,7 @@ pub(crate) fn check_ports(parts: &[Part]) -> Result<()> {
     let wanted = || parts.iter().flat_map(|part| part.ports.iter().map(|port| (part.name, *port)));
     let taken: Vec<_> = wanted()
         .filter_map(|(name, port)| Some((name, port, listen(port).err()?)))
-        .map(|(name, port, error)| format!("port {port} for {name} ({error})"))
+        .map(|(name, port, error)| format!("port {port} for {name} ({})", error.kind()))
         .collect();
     if taken.is_empty() {
         return Ok(());

@@ -100,14 +100,16 @@ fn append(path: &Path) -> Result<(File, u64)> {
 fn routes(lines: mpsc::Sender<String>) -> BoxedFilter<(impl Reply,)> {
     warp::method()
         .and(warp::path::full())
+        .and(warp::query::raw().map(|query| format!("?{query}")).or(warp::any().map(String::new)).unify())
         .and(warp::header::headers_cloned())
         .and(warp::addr::remote())
-        .then(move |method: Method, path: FullPath, headers: HeaderMap, remote| {
+        .then(move |method: Method, path: FullPath, query: String, headers: HeaderMap, remote| {
             let lines = lines.clone();
             async move {
                 let response = page(&method, path.as_str());
                 let sent = if method == Method::HEAD { 0 } else { response.body().len() };
-                let request = (&method, path.as_str(), response.status(), sent);
+                let target = format!("{}{query}", path.as_str());
+                let request = (&method, target.as_str(), response.status(), sent);
                 // the writer takes lines until the server has ended
                 let _ = lines.send(line(remote, SystemTime::now(), request, &headers)).await;
                 response
@@ -139,11 +141,11 @@ fn page(method: &Method, path: &str) -> Response<String> {
 
 const HOME: &str = "A shop: /products, POST /orders, /old has moved, /broken is broken.\n";
 
-/// A line of the combined format.
+/// A line of the combined format. The protocol is always HTTP/1.1: warp does not tell it.
 fn line(
     remote: Option<SocketAddr>,
     time: SystemTime,
-    (method, path, status, sent): (&Method, &str, StatusCode, usize),
+    (method, target, status, sent): (&Method, &str, StatusCode, usize),
     headers: &HeaderMap,
 ) -> String {
     let remote = remote.map_or_else(|| "-".to_owned(), |remote| remote.ip().to_string());
@@ -151,7 +153,7 @@ fn line(
     format!(
         "{remote} - - [{}] \"{method} {} HTTP/1.1\" {} {sent} \"{}\" \"{}\"\n",
         clock(time),
-        escape(path.as_bytes()),
+        escape(target.as_bytes()),
         status.as_u16(),
         quoted(header::REFERER),
         quoted(header::USER_AGENT),
