@@ -93,3 +93,124 @@ fn token(text: &[u8]) -> Option<(&[u8], &[u8])> {
 fn ends(rest: &[u8]) -> bool {
     matches!(rest, [] | [b' ', ..])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Method, status and bytes as they would be counted.
+    fn read(parse: fn(&[u8]) -> Option<Request>, line: impl AsRef<[u8]>) -> Option<(&'static str, String, Number)> {
+        let request = parse(line.as_ref())?;
+        Some((Method::NAMES[request.method.index()], Status::label(request.status.index()), request.bytes))
+    }
+
+    #[test]
+    fn lines_of_nginx_and_apache_are_read() {
+        for line in include_str!("../tests/lines/combined.txt").lines() {
+            let (expected, line) = line.split_once('\t').unwrap();
+            let request = read(combined, line).unwrap_or_else(|| panic!("not read: {line}"));
+            let bytes = match request.2 {
+                Number::Value(bytes) => bytes.to_string(),
+                other => format!("{other:?}"),
+            };
+            assert_eq!(format!("{} {} {bytes}", request.0, request.1), expected, "{line}");
+            assert_eq!(read(common, line), Some(request), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_such_line_is_refused() {
+        for line in include_str!("../tests/lines/unmatched.txt").lines() {
+            assert_eq!(read(combined, line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_time_follows_the_user_agent() {
+        const LINE: &str = r#"192.0.2.1 - - [20/Nov/2026:09:00:00 +0000] "GET / HTTP/1.1" 200 5 "-" "a \" 9.9""#;
+        let duration = |tail: &str| combined_time(format!("{LINE}{tail}").as_bytes()).map(|request| request.duration);
+        assert_eq!(duration(" 0.005"), Some(Number::Value(5_000_000)));
+        assert_eq!(duration(" 1.250 0.7 -"), Some(Number::Value(1_250_000_000)));
+        assert_eq!(duration(" -"), Some(Number::Absent));
+        assert_eq!(duration(" abc"), Some(Number::Wrong));
+        assert_eq!(duration(""), None, "a line without its time is of another format");
+        assert_eq!(duration(" "), None);
+        assert_eq!(duration("0.005"), None);
+    }
+
+    #[test]
+    fn bytes_that_are_not_utf8_are_read_like_others() {
+        let line = b"\xff\xfe - \xc3\x28 [\xff] \"GET /\xff HTTP/1.1\" 200 5 \"\xff\" \"\x80\"";
+        assert_eq!(read(combined, line), Some(("GET", "200".to_owned(), Number::Value(5))));
+    }
+
+    /// The format as regular expressions say it: where the request begins, and what follows there.
+    struct Expected {
+        time: regex::bytes::Regex,
+        combined: regex::bytes::Regex,
+        combined_time: regex::bytes::Regex,
+    }
+
+    impl Expected {
+        fn new() -> Self {
+            const REQUEST: &str = r#"^((?:[^"\\]|\\.)*)" (\d\d\d|-) ([^ ]+)"#;
+            const QUOTED: &str = r#" "(?:[^"\\]|\\.)*""#;
+            let regex = |text: &str| {
+                regex::bytes::RegexBuilder::new(text).unicode(false).dot_matches_new_line(true).build().unwrap()
+            };
+            Self {
+                time: regex(r#"\] ""#),
+                combined: regex(&format!("{REQUEST}(?:$|{QUOTED}{QUOTED}(?:$| ))")),
+                combined_time: regex(&format!("{REQUEST}{QUOTED}{QUOTED} ([^ ]+)")),
+            }
+        }
+
+        fn read(&self, line: &[u8], format: &regex::bytes::Regex) -> Option<Request> {
+            let time = self.time.find(line).filter(|time| line[..time.start()].contains(&b'['))?;
+            let captures = format.captures(&line[time.end()..])?;
+            Some(Request {
+                method: Method::of(&captures[1]),
+                status: Status::parse(&captures[2]).unwrap(),
+                bytes: Number::bytes(&captures[3]),
+                duration: captures.get(4).map_or(Number::Absent, |time| Number::seconds(time.as_bytes())),
+            })
+        }
+    }
+
+    #[test]
+    fn lines_changed_at_random_are_read_as_regular_expressions_read_them() {
+        let expected = Expected::new();
+        let lines = include_bytes!("../tests/lines/combined.txt");
+        let lines: Vec<_> = lines.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()).collect();
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut random = |below: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            usize::try_from(state % below as u64).unwrap()
+        };
+        let mut matched = 0;
+        for _ in 0..50_000 {
+            let mut line = lines[random(lines.len())].to_vec();
+            if random(2) == 0 {
+                line.extend_from_slice(b" 0.123");
+            }
+            for _ in 0..random(4) {
+                let (at, to) = (random(line.len()), random(line.len()));
+                match random(5) {
+                    0 => line[at] = b"\"\\ []-0\xff"[random(8)],
+                    1 => line.insert(at, b"\"\\ []-0\n"[random(8)]),
+                    2 if line.len() > 1 => drop(line.remove(at)),
+                    3 => line.swap(at, to),
+                    _ => line.truncate(at.max(1)),
+                }
+            }
+            let shown = || String::from_utf8_lossy(&line).into_owned();
+            assert_eq!(combined(&line), expected.read(&line, &expected.combined), "{}", shown());
+            let wanted = expected.read(&line, &expected.combined_time);
+            matched += usize::from(wanted.is_some());
+            assert_eq!(combined_time(&line), wanted, "{}", shown());
+        }
+        assert!(matched > 10_000, "only {matched} of the lines had the format");
+    }
+}

@@ -159,3 +159,288 @@ impl Tail {
         permission::explain(&self.path, error, "read")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+    use std::io::Write;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+    use crate::book::Book;
+    use crate::format::FORMATS;
+    use crate::health::Health;
+
+    /// A log in a folder of its own, and a clock that is moved by hand.
+    struct Drill {
+        folder: tempfile::TempDir,
+        book: Shared,
+        tail: Option<Tail>,
+        now: Instant,
+    }
+
+    impl Drill {
+        /// Starts with what `prepare` does in the folder.
+        fn new(start: Start, prepare: impl FnOnce(&Drill)) -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let book = Shared::new(Book::new(&FORMATS[0], &[], ["access.log".to_owned()]));
+            let mut drill = Self { folder, book, tail: None, now: Instant::now() };
+            prepare(&drill);
+            drill.tail = Some(Tail::open(0, drill.path("access.log"), start, &drill.book, drill.now));
+            drill
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.folder.path().join(name)
+        }
+
+        fn append(&self, name: &str, text: &str) -> File {
+            let mut file = File::options().append(true).create(true).open(self.path(name)).unwrap();
+            file.write_all(text.as_bytes()).unwrap();
+            file
+        }
+
+        fn rename(&self, from: &str, to: &str) {
+            fs::rename(self.path(from), self.path(to)).unwrap();
+        }
+
+        fn look(&mut self) -> Health {
+            let mut buffer = [0; 64];
+            while self.tail.as_mut().unwrap().pass(&self.book, &mut buffer, self.now).more {}
+            self.book.lock().logs[0].clone()
+        }
+
+        /// Looks, and asserts which lines were counted up to now: each has bytes of its own, so none
+        /// is lost and none counted twice.
+        #[track_caller]
+        fn counted(&mut self, lines: &[u32]) -> Health {
+            let health = self.look();
+            let expected: u128 = lines.iter().map(|line| 1 << line).sum();
+            let book = self.book.lock();
+            let bytes: u128 = book.counts.cells().map(|(.., cell)| cell.bytes).sum();
+            let requests: u64 = book.counts.cells().map(|(.., cell)| cell.requests).sum();
+            assert_eq!((requests, format!("{bytes:b}")), (lines.len() as u64, format!("{expected:b}")), "{health:?}");
+            health
+        }
+
+        fn wait(&mut self, time: Duration) {
+            self.now += time;
+        }
+    }
+
+    /// A line by its number, from 0 to 60.
+    fn line(number: u32) -> String {
+        format!("192.0.2.7 - - [20/Nov/2026:09:00:00 +0000] \"GET / HTTP/1.1\" 200 {} \"-\" \"-\"\n", 1_u64 << number)
+    }
+
+    #[test]
+    fn at_the_start_the_end_of_the_log_is_where_reading_begins() {
+        let mut drill = Drill::new(Start::End, |drill| drop(drill.append("access.log", &line(0))));
+        drill.counted(&[]);
+        drill.append("access.log", &line(1));
+        assert_eq!(drill.counted(&[1]).lag, 0);
+    }
+
+    #[test]
+    fn a_line_half_written_at_the_start_is_counted_when_it_is_whole() {
+        let (begun, rest) = (&line(1)[..20], &line(1)[20..]);
+        let mut drill = Drill::new(Start::End, |drill| drop(drill.append("access.log", &(line(0) + begun))));
+        drill.counted(&[]);
+        drill.append("access.log", rest);
+        drill.counted(&[1]);
+    }
+
+    #[test]
+    fn from_the_beginning_all_lines_count() {
+        let mut drill = Drill::new(Start::Beginning, |drill| drop(drill.append("access.log", &(line(0) + &line(1)))));
+        drill.counted(&[0, 1]);
+    }
+
+    #[test]
+    fn a_renamed_log_is_read_until_it_is_quiet_and_the_new_one_at_once() {
+        let mut drill = Drill::new(Start::End, |drill| drop(drill.append("access.log", "")));
+        let mut old = drill.append("access.log", &line(0));
+        drill.rename("access.log", "access.log.1");
+        old.write_all(line(1).as_bytes()).unwrap();
+        assert!(drill.counted(&[0, 1]).fault.is_some(), "the log is missing");
+        drill.append("access.log", &line(2));
+        let health = drill.counted(&[0, 1, 2]);
+        assert_eq!((health.rotations, health.fault), (1, None));
+        for number in 3..8 {
+            drill.wait(GRACE / 2); // quiet never lasts long enough
+            old.write_all(line(number).as_bytes()).unwrap();
+            drill.look();
+        }
+        drill.append("access.log", &line(8));
+        drill.counted(&[0, 1, 2, 3, 4, 5, 6, 7, 8]);
+    }
+
+    #[test]
+    fn the_unterminated_end_of_a_renamed_log_counts_when_it_is_finished() {
+        let mut drill = Drill::new(Start::End, |drill| drop(drill.append("access.log", "")));
+        drill.append("access.log", line(0).trim_end());
+        drill.rename("access.log", "access.log.1");
+        drill.append("access.log", &line(1));
+        drill.counted(&[1]);
+        drill.wait(GRACE - Duration::from_millis(1));
+        drill.counted(&[1]);
+        drill.wait(Duration::from_millis(1));
+        drill.counted(&[0, 1]);
+        assert!(drill.tail.as_ref().unwrap().draining.is_empty());
+    }
+
+    #[test]
+    fn five_rotations_in_a_row_lose_nothing() {
+        let mut drill = Drill::new(Start::End, |drill| drop(drill.append("access.log", "")));
+        let mut writers = Vec::new();
+        for number in 0..5 {
+            writers.push(drill.append("access.log", &line(number)));
+            drill.rename("access.log", &format!("access.log.{number}"));
+            drill.append("access.log", "");
+            drill.look();
+        }
+        for (number, writer) in (5..).zip(&mut writers) {
+            writer.write_all(line(number).as_bytes()).unwrap();
+        }
+        assert_eq!(drill.counted(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]).rotations, 5);
+    }
+
+    #[test]
+    fn a_copied_and_truncated_log_is_read_from_its_beginning() {
+        let mut drill = Drill::new(Start::End, |drill| drop(drill.append("access.log", "")));
+        let log = drill.append("access.log", &(line(0) + &line(1)));
+        drill.counted(&[0, 1]);
+        log.set_len(0).unwrap();
+        assert_eq!(drill.counted(&[0, 1]).truncations, 1);
+        drill.append("access.log", &line(2));
+        assert_eq!(drill.counted(&[0, 1, 2]).truncations, 1);
+    }
+
+    #[test]
+    fn a_truncated_log_that_regrew_beyond_the_old_place_is_noticed() {
+        for regrown in [1, 2, 3] {
+            let mut drill = Drill::new(Start::End, |drill| drop(drill.append("access.log", "")));
+            let log = drill.append("access.log", &(line(0) + &line(1)));
+            drill.counted(&[0, 1]);
+            log.set_len(0).unwrap();
+            let lines: Vec<_> = (2..2 + regrown).collect();
+            drill.append("access.log", &lines.iter().map(|number| line(*number)).collect::<String>());
+            let health = drill.counted(&[&[0, 1], &lines[..]].concat());
+            assert_eq!(health.truncations, 1, "{regrown} lines");
+        }
+    }
+
+    #[test]
+    fn a_writer_that_goes_on_behind_a_hole_is_read() {
+        use std::os::unix::fs::FileExt;
+        let mut drill = Drill::new(Start::End, |drill| drop(drill.append("access.log", "")));
+        drill.append("access.log", &line(0));
+        drill.counted(&[0]);
+        let log = File::options().write(true).truncate(true).open(drill.path("access.log")).unwrap();
+        log.write_at(line(1).as_bytes(), line(0).len() as u64).unwrap();
+        let health = drill.counted(&[0, 1]);
+        assert_eq!((health.truncations, health.lines), (1, [2, 0, 0, 0]));
+    }
+
+    #[test]
+    fn a_log_that_appears_later_is_read_from_its_beginning() {
+        let mut drill = Drill::new(Start::End, |_| ());
+        assert!(drill.counted(&[]).fault.unwrap().contains("access.log"));
+        drill.append("access.log", &(line(0) + &line(1)));
+        let health = drill.counted(&[0, 1]);
+        assert_eq!((health.fault, health.rotations, health.open_errors), (None, 0, 0));
+    }
+
+    #[test]
+    fn a_deleted_log_is_let_go_when_it_is_quiet_and_its_successor_read_whole() {
+        let mut drill = Drill::new(Start::End, |drill| drop(drill.append("access.log", "")));
+        let mut old = drill.append("access.log", &line(0));
+        fs::remove_file(drill.path("access.log")).unwrap();
+        drill.counted(&[0]);
+        old.write_all(line(1).trim_end().as_bytes()).unwrap();
+        drill.counted(&[0]);
+        drill.wait(GRACE);
+        drill.counted(&[0, 1]);
+        assert!(drill.tail.as_ref().unwrap().identity().is_none(), "its place on the disk is free");
+        drop(old);
+        drill.append("access.log", &line(2)); // it may well get the same inode
+        assert_eq!(drill.counted(&[0, 1, 2]).rotations, 1);
+    }
+
+    #[test]
+    fn a_log_that_is_away_for_a_while_goes_on_where_it_was() {
+        let mut drill = Drill::new(Start::End, |drill| drop(drill.append("access.log", "")));
+        drill.append("access.log", &line(0));
+        drill.counted(&[0]);
+        drill.rename("access.log", "away");
+        drill.look();
+        drill.wait(10 * GRACE);
+        drill.append("away", &line(1));
+        drill.counted(&[0, 1]);
+        drill.rename("away", "access.log");
+        drill.append("access.log", &line(2));
+        assert_eq!(drill.counted(&[0, 1, 2]).rotations, 0);
+    }
+
+    #[test]
+    fn a_link_that_points_elsewhere_is_a_rotation() {
+        let mut drill = Drill::new(Start::End, |drill| {
+            drill.append("day1", "");
+            symlink("day1", drill.path("access.log")).unwrap();
+        });
+        drill.append("day1", &line(0));
+        drill.counted(&[0]);
+        drill.append("day2", &line(1));
+        symlink("day2", drill.path("new")).unwrap();
+        drill.rename("new", "access.log");
+        drill.append("day1", &line(2));
+        assert_eq!(drill.counted(&[0, 1, 2]).rotations, 1);
+    }
+
+    #[test]
+    fn files_that_begin_alike_are_two_files() {
+        let mut drill = Drill::new(Start::End, |drill| drop(drill.append("access.log", "")));
+        let same = |drill: &Drill| drop(drill.append("access.log", &line(0)));
+        same(&drill);
+        drill.look();
+        drill.rename("access.log", "access.log.1");
+        same(&drill);
+        drill.look();
+        assert_eq!(drill.look().lines, [2, 0, 0, 0]);
+    }
+
+    #[test]
+    fn a_log_that_may_not_be_read_is_tried_again() {
+        let mut drill = Drill::new(Start::End, |drill| drop(drill.append("access.log", "")));
+        drill.append("access.log", &line(0));
+        drill.rename("access.log", "access.log.1");
+        let new = drill.append("access.log", &line(1));
+        new.set_permissions(fs::Permissions::from_mode(0)).unwrap();
+        if File::open(drill.path("access.log")).is_ok() {
+            return; // root may read everything
+        }
+        let health = drill.counted(&[0]);
+        assert!(health.open_errors > 0);
+        assert!(health.fault.unwrap().contains("mode 0000"));
+        new.set_permissions(fs::Permissions::from_mode(0o600)).unwrap();
+        assert_eq!(drill.counted(&[0, 1]).fault, None);
+    }
+
+    #[test]
+    fn a_directory_in_place_of_a_log_is_a_fault_that_passes() {
+        let mut drill = Drill::new(Start::End, |drill| fs::create_dir(drill.path("access.log")).unwrap());
+        let health = drill.look();
+        assert!(health.open_errors > 0 && health.fault.is_some());
+        fs::remove_dir(drill.path("access.log")).unwrap();
+        drill.append("access.log", &line(0));
+        assert_eq!(drill.counted(&[0]).fault, None);
+    }
+
+    #[test]
+    fn read_to_its_end_a_log_has_no_line_that_waits() {
+        let mut drill =
+            Drill::new(Start::Beginning, |drill| drop(drill.append("access.log", &(line(0) + line(1).trim_end()))));
+        drill.tail.take().unwrap().read_to_end(&drill.book, &mut [0; 64]);
+        assert_eq!(drill.book.lock().logs[0].lines, [2, 0, 0, 0]);
+    }
+}
