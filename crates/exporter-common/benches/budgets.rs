@@ -183,12 +183,13 @@ fn scrapes(what: &str, collectors: &[&str], factor: f64, peer: Option<&PathBuf>)
             rounds.push(measure(server, connection, SCRAPES));
         }
     }
-    let middle = |rounds: &[(f64, f64)], pick: fn(&(f64, f64)) -> f64| {
+    type Pick = fn(&(f64, f64)) -> f64;
+    let middle = |rounds: &[(f64, f64)], pick: Pick| {
         let mut values: Vec<_> = rounds.iter().map(pick).collect();
         values.sort_by(f64::total_cmp);
         values[ROUNDS / 2]
     };
-    let picks: [(&str, fn(&(f64, f64)) -> f64); 2] = [("median time", |round| round.0), ("CPU time", |round| round.1)];
+    let picks: [(&str, Pick); 2] = [("median time", |round| round.0), ("CPU time", |round| round.1)];
     for (measure, pick) in picks {
         let ours = middle(&rounds[0], pick);
         let beside = rounds.get(1).map_or("node_exporter is not on the PATH".to_owned(), |theirs| {

@@ -7,6 +7,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
+use crate::escaping::Escaping;
 use crate::exposition::Exposition;
 use crate::family::Family;
 use crate::process;
@@ -23,10 +24,11 @@ pub(crate) struct Exporter {
 }
 
 impl Exporter {
-    /// Asks every collector at once; true if all of them succeeded.
-    pub(crate) async fn scrape(&self, budget: Duration) -> (Exposition, bool) {
+    /// Asks the collectors that are wanted at once, and gives what they and the exporter say; true if all of
+    /// them succeeded.
+    pub(crate) async fn scrape(&self, wanted: &Wanted, budget: Duration, escaping: Escaping) -> (Exposition, bool) {
         let deadline = Instant::now() + budget.min(self.timeout);
-        let answers = join_all(self.sources.iter().map(|source| source.scrape(deadline, self.timeout))).await;
+        let answers = join_all(self.wanted(wanted).map(|source| source.scrape(deadline, self.timeout))).await;
         let mut families: Vec<_> = about(&answers).into_iter().map(Arc::new).collect();
         families.push(self.build_info.clone());
         if self.process_metrics {
@@ -34,6 +36,7 @@ impl Exporter {
         }
         let success = answers.iter().all(|answer| answer.success);
         families.extend(answers.into_iter().flat_map(|answer| answer.families));
+        escaping.apply(&mut families);
         let mut exposition = Exposition::merge(families);
         let before = self.duplicates.fetch_add(exposition.duplicates, Ordering::Relaxed);
         exposition.insert(
@@ -44,7 +47,51 @@ impl Exporter {
             )
             .value(before + exposition.duplicates),
         );
+        if !wanted.names.is_empty() {
+            exposition.groups.retain(|group| wanted.names.iter().any(|name| name == group.head().name()));
+        }
         (exposition, success)
+    }
+
+    fn wanted<'a>(&'a self, wanted: &'a Wanted) -> impl Iterator<Item = &'a Arc<Source>> {
+        self.sources.iter().filter(|source| !wanted.excluded.iter().any(|name| *name == source.name()))
+    }
+}
+
+/// What a scrape asks for; by default everything.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Wanted {
+    /// Collectors that are not asked.
+    excluded: Vec<&'static str>,
+    /// The families that are answered, all if there are none.
+    names: Vec<String>,
+}
+
+impl Wanted {
+    /// Reads `collect[]=NAME`, `exclude[]=NAME` and `name[]=FAMILY` of a query. Other parameters are left alone.
+    ///
+    /// # Errors
+    /// Which parameter names no collector of this exporter, or that both kinds are given.
+    pub(crate) fn parse(query: &str, collectors: &[&'static str]) -> Result<Self, String> {
+        let pairs: Vec<_> = form_urlencoded::parse(query.as_bytes()).collect();
+        let values = |key: &'static str| pairs.iter().filter(move |(name, _)| *name == key).map(|(_, value)| value);
+        let (collect, exclude): (Vec<_>, Vec<_>) = (values("collect[]").collect(), values("exclude[]").collect());
+        if !collect.is_empty() && !exclude.is_empty() {
+            return Err("Combined collect and exclude queries are not allowed.".to_owned());
+        }
+        if let Some(unknown) =
+            collect.iter().chain(&exclude).find(|name| !collectors.iter().any(|known| known == **name))
+        {
+            return Err(format!("No collector {unknown:?} is on; there are {}.", collectors.join(", ")));
+        }
+        let excluded = collectors.iter().copied().filter(|name| {
+            if collect.is_empty() {
+                exclude.iter().any(|out| out == name)
+            } else {
+                !collect.iter().any(|own| own == name)
+            }
+        });
+        Ok(Self { excluded: excluded.collect(), names: values("name[]").map(|name| name.to_string()).collect() })
     }
 }
 
@@ -80,4 +127,37 @@ fn about(answers: &[Answer]) -> Vec<Family> {
     }
     families.extend([success, duration, last_success]);
     families
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COLLECTORS: &[&str] = &["cpu", "stat", "loadavg"];
+
+    #[test]
+    fn a_query_chooses_collectors_and_families() {
+        for (query, excluded, names) in [
+            ("", &[][..], &[][..]),
+            ("collect[]=cpu&collect%5B%5D=stat", &["loadavg"], &[]),
+            ("exclude[]=cpu", &["cpu"], &[]),
+            ("exclude[]=cpu&exclude[]=stat&exclude[]=loadavg", COLLECTORS, &[]),
+            ("name[]=a_total&name[]=b&other=1", &[], &["a_total", "b"]),
+        ] {
+            let wanted = Wanted::parse(query, COLLECTORS).unwrap();
+            assert_eq!(
+                (&wanted.excluded[..], &wanted.names[..]),
+                (excluded, &names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()[..]),
+                "{query}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_query_that_cannot_be_answered_is_refused() {
+        for query in ["collect[]=nope", "exclude[]=nope", "collect[]=", "collect[]=cpu&exclude[]=stat", "collect[]=%ff"]
+        {
+            assert!(Wanted::parse(query, COLLECTORS).is_err(), "{query}");
+        }
+    }
 }

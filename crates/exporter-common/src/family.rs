@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
+use crate::lines;
+
 /// One metric family: name, help, type, label names once, and the series a collector saw.
 ///
 /// Names are whole names as the text format shows them: a counter's ends in `_total`, an info
@@ -16,6 +18,8 @@ pub struct Family {
     label_names: Vec<Cow<'static, str>>,
     /// Positions in `label_names`, ordered by label name: the order in which labels are written.
     label_order: Vec<usize>,
+    /// Whether every name is one that needs no quotes in any format.
+    plain: bool,
     /// The label values of all series, one after the other.
     text: String,
     /// Where each label value ends in `text`.
@@ -131,12 +135,15 @@ impl Family {
         let label_names: Vec<_> = label_names.into_iter().map(Into::into).collect();
         let mut label_order: Vec<_> = (0..label_names.len()).collect();
         label_order.sort_by(|&a, &b| label_names[a].cmp(&label_names[b]));
+        let name = name.into();
+        let plain = lines::legacy(&name) && label_names.iter().all(|label| lines::legacy_label(label));
         Self {
-            name: name.into(),
+            name,
             help: help.into(),
             kind,
             label_names,
             label_order,
+            plain,
             text: String::new(),
             ends: Vec::new(),
             values: Vec::new(),
@@ -192,6 +199,18 @@ impl Family {
     /// Whether there are no series; such a family is not written.
     pub fn is_empty(&self) -> bool {
         self.values.is_empty()
+    }
+
+    /// Whether every name is one that needs no quotes in any format.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.plain
+    }
+
+    /// The same series under other names.
+    pub(crate) fn renamed(&self, rename: impl Fn(&str) -> String) -> Self {
+        let labels: Vec<_> = self.label_names.iter().map(|label| rename(label)).collect();
+        let empty = Self::new(self.kind, rename(&self.name), self.help.clone(), labels);
+        Self { text: self.text.clone(), ends: self.ends.clone(), values: self.values.clone(), ..empty }
     }
 
     /// The labels of a series as name and value, ordered by name.

@@ -9,7 +9,8 @@ use anyhow::{Context, Result};
 use clap::error::ErrorKind;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 
-use crate::answer::Exporter;
+use crate::answer::{Exporter, Wanted};
+use crate::escaping::Escaping;
 use crate::flags::{self, Common};
 use crate::source::Source;
 use crate::{health, log, process, serve, text};
@@ -202,7 +203,7 @@ impl Program {
 
 /// `--once`: the exposition on standard output.
 async fn once(exporter: &Exporter) -> ExitCode {
-    let (exposition, success) = exporter.scrape(exporter.timeout).await;
+    let (exposition, success) = exporter.scrape(&Wanted::default(), exporter.timeout, Escaping::AllowUtf8).await;
     let mut body = Vec::new();
     text::encode(&exposition, &mut body);
     let mut stdout = std::io::stdout().lock();

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use http::header::{ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, VARY};
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, VARY,
+};
 use http::{Method, Response, StatusCode};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -20,9 +22,10 @@ use tokio::task::JoinSet;
 use warp::Filter;
 use warp::path::FullPath;
 
-use crate::answer::Exporter;
+use crate::answer::{Exporter, Wanted};
+use crate::escaping::Escaping;
 use crate::flags::{Common, ListenAddress};
-use crate::text;
+use crate::negotiate;
 
 /// What the landing page says.
 pub(crate) struct About {
@@ -81,7 +84,7 @@ pub(crate) async fn serve(exporter: Arc<Exporter>, about: About, common: Common)
     }
     let first = site.clone();
     tasks.spawn(async move {
-        first.exporter.scrape(first.exporter.timeout).await;
+        first.exporter.scrape(&Wanted::default(), first.exporter.timeout, Escaping::AllowUtf8).await;
         first.ready.store(true, Ordering::Relaxed);
     });
     let signal = loop {
@@ -147,9 +150,10 @@ fn connection(
         .map(move || site.clone())
         .and(warp::method())
         .and(warp::path::full())
+        .and(warp::query::raw().or(warp::any().map(String::new)).unify())
         .and(warp::header::headers_cloned())
-        .then(|site: Arc<Site>, method: Method, path: FullPath, headers: HeaderMap| async move {
-            site.answer(&method, path.as_str(), &headers).await
+        .then(|site: Arc<Site>, method: Method, path: FullPath, query: String, headers: HeaderMap| async move {
+            site.answer(&method, path.as_str(), &query, &headers).await
         });
     http1::Builder::new()
         .timer(TokioTimer::new())
@@ -158,7 +162,7 @@ fn connection(
 }
 
 impl Site {
-    async fn answer(&self, method: &Method, path: &str, headers: &HeaderMap) -> Response<Vec<u8>> {
+    async fn answer(&self, method: &Method, path: &str, query: &str, headers: &HeaderMap) -> Response<Vec<u8>> {
         let known = [self.telemetry_path.as_str(), "/", "/-/healthy", "/-/ready"].contains(&path);
         if known && !matches!(*method, Method::GET | Method::HEAD) {
             let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "Only GET and HEAD.\n");
@@ -166,7 +170,7 @@ impl Site {
             return response;
         }
         match path {
-            path if path == self.telemetry_path => self.metrics(headers).await,
+            path if path == self.telemetry_path => self.metrics(query, headers).await,
             "/" => self.landing_page(),
             "/-/healthy" => plain(StatusCode::OK, "Healthy.\n"),
             "/-/ready" if self.ready.load(Ordering::Relaxed) => plain(StatusCode::OK, "Ready.\n"),
@@ -175,20 +179,25 @@ impl Site {
         }
     }
 
-    async fn metrics(&self, headers: &HeaderMap) -> Response<Vec<u8>> {
+    async fn metrics(&self, query: &str, headers: &HeaderMap) -> Response<Vec<u8>> {
         let Ok(_permit) = self.scrapes.try_acquire() else {
             let text = format!("Limit of concurrent requests reached ({}), try again later.\n", self.max_requests);
             return plain(StatusCode::SERVICE_UNAVAILABLE, &text);
         };
-        let (exposition, _) = self.exporter.scrape(budget(headers, self.timeout_offset)).await;
+        let collectors: Vec<_> = self.exporter.sources.iter().map(|source| source.name()).collect();
+        let wanted = match Wanted::parse(query, &collectors) {
+            Ok(wanted) => wanted,
+            Err(why) => return plain(StatusCode::BAD_REQUEST, &format!("{why}\n")),
+        };
+        let (format, escaping) = negotiate::format(&joined(headers, ACCEPT));
+        let (exposition, _) = self.exporter.scrape(&wanted, budget(headers, self.timeout_offset), escaping).await;
         let mut body = Vec::with_capacity(16 * 1024);
-        text::encode(&exposition, &mut body);
+        format.encode(&exposition, &mut body);
         let mut response = Response::new(body);
-        let headers_out = response.headers_mut();
-        headers_out.insert(CONTENT_TYPE, HeaderValue::from_static(text::CONTENT_TYPE));
-        headers_out.insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
-        let accepted = headers.get(ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
-        if accepted.is_some_and(accepts_gzip)
+        let content_type = HeaderValue::try_from(format.content_type(escaping));
+        response.headers_mut().extend(content_type.map(|value| (CONTENT_TYPE, value)));
+        response.headers_mut().insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
+        if negotiate::gzip(&joined(headers, ACCEPT_ENCODING))
             && let Ok(smaller) = gzip(response.body())
         {
             response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
@@ -230,23 +239,10 @@ fn budget(headers: &HeaderMap, offset: Duration) -> Duration {
     announced.map_or(Duration::MAX, |announced| announced.saturating_sub(offset).max(announced / 2))
 }
 
-/// Whether gzip is accepted and at least as welcome as no encoding.
-fn accepts_gzip(accept_encoding: &str) -> bool {
-    let mut quality_of = (None, None, None); // gzip, identity, anything
-    for part in accept_encoding.split(',') {
-        let (name, parameters) = part.split_once(';').unwrap_or((part, ""));
-        let quality = parameters.trim().strip_prefix("q=").and_then(|text| text.parse::<f64>().ok());
-        let quality = Some(quality.unwrap_or(1.0));
-        match name.trim().to_ascii_lowercase().as_str() {
-            "gzip" => quality_of.0 = quality,
-            "identity" => quality_of.1 = quality,
-            "*" => quality_of.2 = quality,
-            _ => {}
-        }
-    }
-    let (gzip, identity, anything) = quality_of;
-    let gzip = gzip.or(anything.filter(|_| identity.is_some())).unwrap_or(0.0);
-    gzip > 0.0 && gzip >= identity.unwrap_or(0.0)
+/// The values of a header that may stand more than once, as one list.
+fn joined(headers: &HeaderMap, name: HeaderName) -> String {
+    let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+    values.collect::<Vec<_>>().join(",")
 }
 
 fn gzip(body: &[u8]) -> std::io::Result<Vec<u8>> {
@@ -262,22 +258,6 @@ fn escape_html(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn gzip_is_used_where_it_is_welcome() {
-        for (header, expected) in [
-            ("gzip", true),
-            ("deflate, GZIP;q=0.5", true),
-            ("gzip;q=0", false),
-            ("*", false),
-            ("identity;q=0.5, *", true),
-            ("gzip;q=0.5, identity", false),
-            ("zstd", false),
-            ("", false),
-        ] {
-            assert_eq!(accepts_gzip(header), expected, "{header}");
-        }
-    }
 
     #[test]
     fn the_budget_is_the_header_less_the_offset_but_at_least_half_of_it() {

@@ -97,6 +97,11 @@ impl Source {
         self
     }
 
+    /// The collector's name.
+    pub(crate) fn name(&self) -> &'static str {
+        self.collector.name()
+    }
+
     /// What this collector says to a scrape that must be answered by `deadline`; a read may take
     /// `timeout`.
     pub(crate) async fn scrape(self: &Arc<Self>, deadline: Instant, timeout: Duration) -> Answer {

@@ -188,15 +188,38 @@ pub fn real(program: &str) -> Option<PathBuf> {
 /// Fails unless `promtool check metrics` has nothing to say.
 pub fn assert_lint(metrics: &str) {
     let Some(promtool) = real("promtool") else { return };
-    let mut child = Command::new(promtool)
-        .args(["check", "metrics"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(metrics.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
+    let output = pipe(Command::new(promtool).args(["check", "metrics"]), metrics);
     let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && said.is_empty(), "promtool check metrics: {said}\n{metrics}");
+}
+
+/// Fails unless the reference parser of OpenMetrics, the Python client's, takes the text.
+pub fn assert_openmetrics(text: &str) {
+    const PARSE: &str = "import sys; from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse; \
+                         print(sum(len(family.samples) for family in parse(sys.stdin.read())))";
+    // Debian's module belongs to Debian's interpreter, which another may hide
+    let found = ["python3", "/usr/bin/python3"].into_iter().find(|interpreter| {
+        let import = Command::new(interpreter).args(["-c", "import prometheus_client"]).output();
+        import.is_ok_and(|output| output.status.success())
+    });
+    let Some(python) = found else {
+        assert_ne!(std::env::var("REQUIRE_REAL").as_deref(), Ok("1"), "no Python with prometheus_client");
+        let _ = writeln!(std::io::stderr(), "not tested: no Python with prometheus_client");
+        return;
+    };
+    let output = pipe(Command::new(python).args(["-c", PARSE]), text);
+    assert!(output.status.success(), "{}\n{text}", String::from_utf8_lossy(&output.stderr));
+    let samples = text.lines().filter(|line| !line.starts_with('#')).count();
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), samples.to_string());
+}
+
+/// Runs a command with a text on its standard input.
+fn pipe(command: &mut Command, text: &str) -> Output {
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    thread::scope(|scope| {
+        // beside reading, for a program that answers before it has read everything
+        scope.spawn(move || stdin.write_all(text.as_bytes()));
+        child.wait_with_output().unwrap()
+    })
 }

@@ -260,3 +260,27 @@ fn logs_can_be_json() {
     let line: serde_json::Value = serde_json::from_str(stderr(&output).trim()).unwrap();
     assert_eq!((&line["level"], &line["collector"]), (&"WARN".into(), &"fail".into()));
 }
+
+#[test]
+fn openmetrics_is_answered_as_its_reference_parser_reads_it() {
+    let exporter = start(&["fine", "panic"]);
+    let accept = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,text/plain;version=0.0.4;q=0.3";
+    let answer = exporter.get("/metrics", &[("Accept", accept)]);
+    let content_type = answer.headers.get("content-type").unwrap().to_str().unwrap();
+    assert_eq!(content_type, "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=allow-utf-8");
+    assert!(answer.body.contains("# TYPE drill info\n") && answer.body.ends_with("# EOF\n"), "{}", answer.body);
+    testing::assert_openmetrics(&answer.body);
+}
+
+#[test]
+fn a_query_chooses_collectors_and_families() {
+    let exporter = start(&["fine", "fail"]);
+    let chosen = exporter.get("/metrics?collect[]=fine", &[]).body;
+    assert_eq!((success(&chosen, "fine"), success(&chosen, "fail")), (Some(1.0), None));
+    let named = exporter.get("/metrics?name[]=drill_info", &[]).body;
+    assert_eq!(named.lines().filter(|line| !line.starts_with('#')).count(), 2, "{named}");
+    let refused = exporter.get("/metrics?exclude[]=nope", &[]);
+    assert_eq!((refused.status, refused.body.as_str()), (400, "No collector \"nope\" is on; there are fine, fail.\n"));
+    let nothing = exporter.get("/metrics?exclude[]=fine&exclude[]=fail", &[]).body;
+    assert_eq!((success(&nothing, "fine"), success(&nothing, "fail")), (None, None));
+}

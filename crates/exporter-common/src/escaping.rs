@@ -1,0 +1,108 @@
+//! `escaping=` of the Accept header: what a client that knows no UTF-8 names is shown in their place.
+//!
+//! Source: EscapeName of prometheus/common, whose code differs from the prose specification twice: with
+//! `dots` other characters become `__`, and hexadecimal digits are lower-case.
+
+use std::sync::Arc;
+
+use crate::family::Family;
+use crate::lines::legacy;
+
+/// How names are escaped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Escaping {
+    /// Names are shown as they are, quoted where needed.
+    AllowUtf8,
+    /// Every character that is not allowed becomes `_`.
+    #[default]
+    Underscores,
+    /// Dots become `_dot_`, underscores `__`, and every other character that is not allowed `__`.
+    Dots,
+    /// Names that need it begin with `U__` and show characters that are not allowed as their number.
+    Values,
+}
+
+impl Escaping {
+    /// The scheme of that name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        [Self::AllowUtf8, Self::Underscores, Self::Dots, Self::Values].into_iter().find(|scheme| scheme.name() == name)
+    }
+
+    /// The scheme's name in the headers.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::AllowUtf8 => "allow-utf-8",
+            Self::Underscores => "underscores",
+            Self::Dots => "dots",
+            Self::Values => "values",
+        }
+    }
+
+    /// The families under the names that the client is shown.
+    pub(crate) fn apply(self, families: &mut [Arc<Family>]) {
+        for family in families {
+            if self != Self::AllowUtf8 && (self == Self::Dots || !family.is_plain()) {
+                *family = Arc::new(family.renamed(|name| self.escape(name)));
+            }
+        }
+    }
+
+    fn escape(self, name: &str) -> String {
+        let plain = match self {
+            Self::AllowUtf8 => true,
+            Self::Dots => false, // underscores are escaped in plain names too
+            Self::Underscores | Self::Values => legacy(name),
+        };
+        if plain {
+            return name.to_owned();
+        }
+        let mut escaped = String::from(if self == Self::Values { "U__" } else { "" });
+        for (at, character) in name.char_indices() {
+            let legacy = character.is_ascii_alphabetic()
+                || matches!(character, '_' | ':')
+                || (character.is_ascii_digit() && at > 0);
+            match (self, character) {
+                (Self::Dots | Self::Values, '_') => escaped.push_str("__"),
+                (Self::Dots, '.') => escaped.push_str("_dot_"),
+                (_, character) if legacy => escaped.push(character),
+                (Self::Dots, _) => escaped.push_str("__"),
+                (Self::Values, _) => escaped.push_str(&format!("_{:x}_", u32::from(character))),
+                (Self::AllowUtf8 | Self::Underscores, _) => escaped.push('_'),
+            }
+        }
+        escaped
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_escaped_as_prometheus_common_escapes_them() {
+        for (name, underscores, dots, values) in [
+            ("no:escaping_required", "no:escaping_required", "no:escaping__required", "no:escaping_required"),
+            (
+                "mysystem.prod.west.cpu.load",
+                "mysystem_prod_west_cpu_load",
+                "mysystem_dot_prod_dot_west_dot_cpu_dot_load",
+                "U__mysystem_2e_prod_2e_west_2e_cpu_2e_load",
+            ),
+            (
+                "mysystem.prod.west.cpu.load_total",
+                "mysystem_prod_west_cpu_load_total",
+                "mysystem_dot_prod_dot_west_dot_cpu_dot_load__total",
+                "U__mysystem_2e_prod_2e_west_2e_cpu_2e_load__total",
+            ),
+            ("http.status:sum", "http_status:sum", "http_dot_status:sum", "U__http_2e_status:sum"),
+            ("label with 😱", "label_with__", "label__with____", "U__label_20_with_20__1f631_"),
+            ("花火", "__", "____", "U___82b1__706b_"),
+            ("label with Ā", "label_with__", "label__with____", "U__label_20_with_20__100_"),
+        ] {
+            assert_eq!(Escaping::AllowUtf8.escape(name), name);
+            assert_eq!(Escaping::Underscores.escape(name), underscores);
+            assert_eq!(Escaping::Dots.escape(name), dots);
+            assert_eq!(Escaping::Values.escape(name), values);
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! What the two text formats share: names, labels, escapes and numbers.
+
+use crate::family::Family;
+
+/// Where the formats differ in how they write numbers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// The text format 0.0.4.
+    Text,
+    /// OpenMetrics, which writes whole floats with `.0`.
+    OpenMetrics,
+}
+
+/// A comment line: `# HELP name text`.
+pub(crate) fn comment(keyword: &str, name: &str, text: impl FnOnce(&mut Vec<u8>), out: &mut Vec<u8>) {
+    out.extend_from_slice(b"# ");
+    out.extend_from_slice(keyword.as_bytes());
+    out.push(b' ');
+    if legacy(name) {
+        out.extend_from_slice(name.as_bytes())
+    } else {
+        quoted(name, out)
+    }
+    out.push(b' ');
+    text(out);
+    out.push(b'\n');
+}
+
+/// A sample up to its value: name, labels, a blank. `last` is the label `le` or `quantile`.
+pub(crate) fn start(
+    dialect: Dialect,
+    family: &Family,
+    series: usize,
+    suffix: &str,
+    last: Option<(&str, f64)>,
+    out: &mut Vec<u8>,
+) {
+    let mut before: &[u8] = b"{";
+    let plain = family.is_plain();
+    if plain || legacy(family.name()) {
+        out.extend_from_slice(family.name().as_bytes());
+        out.extend_from_slice(suffix.as_bytes());
+    } else {
+        // a name that only UTF-8 has stands, quoted, inside the braces
+        out.push(b'{');
+        quoted(&format!("{}{suffix}", family.name()), out);
+        before = b",";
+    }
+    for (name, value) in family.labels(series) {
+        out.extend_from_slice(before);
+        if plain || legacy_label(name) {
+            out.extend_from_slice(name.as_bytes());
+        } else {
+            quoted(name, out);
+        }
+        out.push(b'=');
+        quoted(value, out);
+        before = b",";
+    }
+    if let Some((name, value)) = last {
+        out.extend_from_slice(before);
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(b"=\"");
+        float(dialect, value, out);
+        out.push(b'"');
+        before = b",";
+    }
+    out.extend_from_slice(if before == b"{" { b" " } else { b"} " });
+}
+
+fn quoted(text: &str, out: &mut Vec<u8>) {
+    out.push(b'"');
+    escape(text, true, out);
+    out.push(b'"');
+}
+
+/// Escapes `\`, newline and, where asked for, `"`.
+pub(crate) fn escape(text: &str, quotes: bool, out: &mut Vec<u8>) {
+    let special = |byte: &u8| *byte == b'\\' || *byte == b'\n' || (quotes && *byte == b'"');
+    if !text.as_bytes().iter().any(special) {
+        out.extend_from_slice(text.as_bytes());
+        return;
+    }
+    for byte in text.bytes() {
+        match byte {
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'"' if quotes => out.extend_from_slice(b"\\\""),
+            other => out.push(other),
+        }
+    }
+}
+
+/// Whether a label's name is one that every version of Prometheus takes.
+pub(crate) fn legacy_label(name: &str) -> bool {
+    legacy(name) && !name.contains(':')
+}
+
+/// Whether a metric's name is one that every version of Prometheus takes.
+pub(crate) fn legacy(name: &str) -> bool {
+    let valid = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b':';
+    !name.is_empty() && !name.as_bytes()[0].is_ascii_digit() && name.bytes().all(valid)
+}
+
+/// A count and the end of its line. Go prints counts as integers, however large, in both formats.
+pub(crate) fn count(value: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+    out.push(b'\n');
+}
+
+/// A float and the end of its line.
+pub(crate) fn value(dialect: Dialect, value: f64, out: &mut Vec<u8>) {
+    float(dialect, value, out);
+    out.push(b'\n');
+}
+
+/// A float as the Go client writes it in this format.
+pub(crate) fn float(dialect: Dialect, value: f64, out: &mut Vec<u8>) {
+    let begun = out.len();
+    go_float(value, out);
+    if dialect == Dialect::OpenMetrics && out[begun..].iter().all(|byte| byte.is_ascii_digit() || *byte == b'-') {
+        out.extend_from_slice(b".0");
+    }
+}
+
+/// Go's `strconv.FormatFloat(value, 'g', -1, 64)`: the shortest digits that read back to the same
+/// double, in exponent form when the decimal exponent is below −4 or at least 6.
+fn go_float(value: f64, out: &mut Vec<u8>) {
+    if value == 0.0 {
+        out.push(b'0'); // −0 too: the Go client special-cases it
+        return;
+    }
+    if value.is_nan() {
+        out.extend_from_slice(b"NaN");
+        return;
+    }
+    if value.is_infinite() {
+        out.extend_from_slice(if value > 0.0 { b"+Inf" } else { b"-Inf" });
+        return;
+    }
+    if value < 0.0 {
+        out.push(b'-');
+    }
+    let magnitude = value.abs();
+    if magnitude < EXACT_INTEGERS && magnitude.fract() == 0.0 {
+        // Nearly all values are whole numbers, whose digits need no float algorithm.
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole, positive and below 2^53")]
+        let whole = magnitude as u64;
+        let mut buffer = itoa::Buffer::new();
+        let digits = buffer.format(whole).as_bytes();
+        general(digits, digits.len() as i32, out);
+        return;
+    }
+    let mut buffer = ryu::Buffer::new();
+    let (mantissa, exponent) = match buffer.format_finite(magnitude).split_once('e') {
+        Some((mantissa, exponent)) => (mantissa, exponent.parse().unwrap_or(0)),
+        None => (buffer.format_finite(magnitude), 0),
+    };
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let mut digits = [b'0'; 32];
+    let len = whole.len() + fraction.len(); // at most 17 digits and 5 zeros before them
+    digits[..whole.len()].copy_from_slice(whole.as_bytes());
+    digits[whole.len()..len].copy_from_slice(fraction.as_bytes());
+    let zeros = digits[..len].iter().take_while(|digit| **digit == b'0').count();
+    general(&digits[zeros..len], whole.len() as i32 + exponent - zeros as i32, out);
+}
+
+/// Writes digits, of which `point` stand before the decimal point, in Go's 'g' form.
+fn general(digits: &[u8], point: i32, out: &mut Vec<u8>) {
+    let significant = digits.iter().rposition(|digit| *digit != b'0').map_or(1, |at| at + 1);
+    let exponent = point - 1;
+    if !(-4..6).contains(&exponent) {
+        out.push(digits[0]);
+        if significant > 1 {
+            out.push(b'.');
+            out.extend_from_slice(&digits[1..significant]);
+        }
+        out.extend_from_slice(if exponent < 0 { b"e-" } else { b"e+" });
+        if exponent.abs() < 10 {
+            out.push(b'0');
+        }
+        out.extend_from_slice(itoa::Buffer::new().format(exponent.abs()).as_bytes());
+    } else if point <= 0 {
+        out.extend_from_slice(b"0.");
+        out.extend(std::iter::repeat_n(b'0', point.unsigned_abs() as usize));
+        out.extend_from_slice(&digits[..significant]);
+    } else {
+        let point = point.unsigned_abs() as usize;
+        if significant > point {
+            out.extend_from_slice(&digits[..point]);
+            out.push(b'.');
+            out.extend_from_slice(&digits[point..significant]);
+        } else {
+            out.extend_from_slice(&digits[..significant]);
+            out.extend(std::iter::repeat_n(b'0', point - significant));
+        }
+    }
+}
+
+/// 2^53: below it every whole number is a double.
+const EXACT_INTEGERS: f64 = 9_007_199_254_740_992.0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn floats_are_written_as_go_writes_them() {
+        for (value, expected) in [
+            (0.0, "0"),
+            (-0.0, "0"),
+            (1.0, "1"),
+            (-1.0, "-1"),
+            (10.0, "10"),
+            (186_066.0, "186066"),
+            (999_999.0, "999999"),
+            (1_000_000.0, "1e+06"),
+            (1_234_567.0, "1.234567e+06"),
+            (1_418_183_276.0, "1.418183276e+09"),
+            (1_699_981_000.0, "1.699981e+09"),
+            (343_796.328_169_361, "343796.328169361"),
+            (2_045_936.778_163_039, "2.045936778163039e+06"),
+            (14_036_781.0 / 1000.0 / 1000.0, "14.036781000000001"),
+            (14_036_781.0 / 1e6, "14.036781"),
+            (0.1, "0.1"),
+            (-0.25, "-0.25"),
+            (0.0001, "0.0001"),
+            (0.00012, "0.00012"),
+            (0.000_09, "9e-05"),
+            (9.5e-5, "9.5e-05"),
+            (1e21, "1e+21"),
+            (1e300, "1e+300"),
+            (9_007_199_254_740_993.0, "9.007199254740992e+15"),
+            (18_446_744_073_709_551_615.0, "1.8446744073709552e+19"),
+            (5e-324, "5e-324"),
+            (f64::MAX, "1.7976931348623157e+308"),
+            (f64::NAN, "NaN"),
+            (f64::INFINITY, "+Inf"),
+            (f64::NEG_INFINITY, "-Inf"),
+        ] {
+            let mut out = Vec::new();
+            go_float(value, &mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn every_float_reads_back_to_itself() {
+        // a linear congruential walk over bit patterns reaches all exponents
+        let mut bits = 0x9E37_79B9_7F4A_7C15_u64;
+        for _ in 0..200_000 {
+            bits = bits.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let value = f64::from_bits(bits);
+            if value.is_finite() {
+                let mut out = Vec::new();
+                go_float(value, &mut out);
+                let text = String::from_utf8(out).unwrap();
+                assert_eq!(text.parse::<f64>().unwrap(), value, "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn openmetrics_shows_that_a_value_is_a_float() {
+        for (value, expected) in
+            [(1.0, "1.0"), (-0.0, "0.0"), (-3.0, "-3.0"), (1e6, "1e+06"), (0.5, "0.5"), (f64::INFINITY, "+Inf")]
+        {
+            let mut out = Vec::new();
+            float(Dialect::OpenMetrics, value, &mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), expected);
+        }
+    }
+}

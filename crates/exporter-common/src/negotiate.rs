@@ -1,0 +1,196 @@
+//! What a client is answered in: format and escaping by `Accept`, gzip by `Accept-Encoding`.
+//!
+//! Source: NegotiateIncludingOpenMetrics of prometheus/common, and RFC 9110.
+
+use crate::escaping::Escaping;
+use crate::exposition::Exposition;
+use crate::{openmetrics, protobuf, text};
+
+/// The formats of an exposition.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// The text format 0.0.4, for whoever asks for nothing that is known.
+    #[default]
+    Text,
+    /// OpenMetrics as text.
+    OpenMetrics(OpenMetricsVersion),
+    /// Delimited protobuf messages.
+    Protobuf,
+}
+
+/// The versions of OpenMetrics, which differ for us in their name only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OpenMetricsVersion {
+    V0_0_1,
+    V1_0_0,
+}
+
+impl Format {
+    /// The format's Content-Type.
+    pub(crate) fn content_type(self, escaping: Escaping) -> String {
+        let format = match self {
+            Self::Text => "text/plain; version=0.0.4; charset=utf-8",
+            Self::OpenMetrics(OpenMetricsVersion::V0_0_1) => {
+                "application/openmetrics-text; version=0.0.1; charset=utf-8"
+            }
+            Self::OpenMetrics(OpenMetricsVersion::V1_0_0) => {
+                "application/openmetrics-text; version=1.0.0; charset=utf-8"
+            }
+            Self::Protobuf => {
+                "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
+            }
+        };
+        format!("{format}; escaping={}", escaping.name())
+    }
+
+    /// Writes an exposition.
+    pub(crate) fn encode(self, exposition: &Exposition, out: &mut Vec<u8>) {
+        match self {
+            Self::Text => text::encode(exposition, out),
+            Self::OpenMetrics(_) => openmetrics::encode(exposition, out),
+            Self::Protobuf => protobuf::encode(exposition, out),
+        }
+    }
+}
+
+/// The format that `Accept` asks for most, of those we have, and the escaping.
+pub(crate) fn format(accept: &str) -> (Format, Escaping) {
+    let mut escaping = Escaping::default();
+    for clause in clauses(accept) {
+        // An escaping counts from its clause on, also when the clause's format is unknown: Prometheus 3 asks
+        // for `text/plain;version=1.0.0;escaping=allow-utf-8` before it asks for version 0.0.4.
+        if let Some(named) = clause.parameter("escaping").and_then(Escaping::named) {
+            escaping = named;
+        }
+        let format = match (clause.name.as_str(), clause.parameter("version")) {
+            ("text/plain", None | Some("0.0.4")) => Format::Text,
+            ("application/openmetrics-text", Some("1.0.0")) => Format::OpenMetrics(OpenMetricsVersion::V1_0_0),
+            ("application/openmetrics-text", None | Some("0.0.1")) => Format::OpenMetrics(OpenMetricsVersion::V0_0_1),
+            ("application/vnd.google.protobuf", _)
+                if clause.parameter("proto") == Some("io.prometheus.client.MetricFamily")
+                    && clause.parameter("encoding") == Some("delimited") =>
+            {
+                Format::Protobuf
+            }
+            _ => continue,
+        };
+        return (format, escaping);
+    }
+    (Format::Text, escaping)
+}
+
+/// Whether gzip is accepted and at least as welcome as no encoding.
+pub(crate) fn gzip(accept_encoding: &str) -> bool {
+    let clauses = clauses(accept_encoding);
+    let quality = |name| clauses.iter().find(|clause| clause.name == name).map(|clause| clause.quality);
+    quality("gzip").is_some_and(|gzip| gzip >= quality("identity").unwrap_or(0.0))
+}
+
+/// A clause of an Accept header: `name;key=value;q=0.5`.
+struct Clause {
+    name: String,
+    parameters: Vec<(String, String)>,
+    quality: f64,
+}
+
+impl Clause {
+    fn parameter(&self, key: &str) -> Option<&str> {
+        self.parameters.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
+    }
+}
+
+/// The clauses of a header, the most wanted first, without those that are not wanted at all.
+fn clauses(header: &str) -> Vec<Clause> {
+    let mut clauses: Vec<_> = header.split(',').map(clause).filter(|clause| clause.quality > 0.0).collect();
+    clauses.sort_by(|a, b| b.quality.total_cmp(&a.quality));
+    clauses
+}
+
+fn clause(text: &str) -> Clause {
+    let mut parts = text.split(';').map(str::trim);
+    let name = parts.next().unwrap_or_default().to_ascii_lowercase();
+    let pairs = parts.filter_map(|part| part.split_once('='));
+    let parameters: Vec<_> = pairs
+        .map(|(key, value)| (key.trim().to_ascii_lowercase(), value.trim().trim_matches('"').to_owned()))
+        .collect();
+    let mut clause = Clause { name, parameters, quality: 1.0 };
+    if let Some(quality) = clause.parameter("q") {
+        clause.quality = quality.parse().ok().filter(|quality| (0.0..=1.0).contains(quality)).unwrap_or(0.0);
+    }
+    clause
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PROTOBUF: &str =
+        "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited";
+    const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+    fn answered(accept: &str) -> String {
+        let (format, escaping) = format(accept);
+        format.content_type(escaping)
+    }
+
+    #[test]
+    fn formats_are_negotiated_as_prometheus_common_negotiates_them() {
+        let openmetrics = |version: &str| format!("application/openmetrics-text; version={version}; charset=utf-8");
+        for (accept, format, escaping) in [
+            (
+                "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited",
+                PROTOBUF,
+                "underscores",
+            ),
+            (
+                "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited; escaping=allow-utf-8;",
+                PROTOBUF,
+                "allow-utf-8",
+            ),
+            ("text/plain;version=0.0.4", TEXT, "underscores"),
+            ("text/plain;version=0.0.4; escaping=values;", TEXT, "values"),
+            ("application/openmetrics-text", &openmetrics("0.0.1"), "underscores"),
+            ("application/openmetrics-text;version=0.0.1; escaping=underscores", &openmetrics("0.0.1"), "underscores"),
+            ("application/openmetrics-text;version=1.0.0", &openmetrics("1.0.0"), "underscores"),
+            ("application/openmetrics-text;version=1.0.0; escaping=values;", &openmetrics("1.0.0"), "values"),
+            ("application/openmetrics-text;version=2.0.0", TEXT, "underscores"),
+            ("application/openmetrics-text;version=0.0.4", TEXT, "underscores"),
+            ("text/plain;version=0.0.4; escaping=allow-utf-8", TEXT, "allow-utf-8"),
+            ("text/plain;version=0.0.4; escaping=nonsense", TEXT, "underscores"),
+            ("text/plain", TEXT, "underscores"),
+            ("*/*", TEXT, "underscores"),
+            ("", TEXT, "underscores"),
+            ("application/openmetrics-text;q=0, text/plain;q=0.1", TEXT, "underscores"),
+            (
+                "text/plain;q=0.2, APPLICATION/openmetrics-text; version=\"1.0.0\";q=0.9",
+                &openmetrics("1.0.0"),
+                "underscores",
+            ),
+            (
+                "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2",
+                &openmetrics("1.0.0"),
+                "allow-utf-8",
+            ),
+            ("text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3", TEXT, "allow-utf-8"),
+            (";;,=,q=,;q=x,text/plain;q=nan,,,", TEXT, "underscores"),
+        ] {
+            assert_eq!(answered(accept), format!("{format}; escaping={escaping}"), "{accept}");
+        }
+    }
+
+    #[test]
+    fn gzip_is_used_where_it_is_welcome() {
+        for (header, expected) in [
+            ("gzip", true),
+            ("deflate, GZIP;q=0.5", true),
+            ("gzip;q=0", false),
+            ("*", false),
+            ("gzip;q=0.5, identity", false),
+            ("gzip, zstd", true),
+            ("zstd", false),
+            ("", false),
+        ] {
+            assert_eq!(gzip(header), expected, "{header}");
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! The protobuf format: delimited messages of io.prometheus.client.MetricFamily.
+//!
+//! Source: io/prometheus/client/metrics.proto of prometheus/client_model. The messages are few and small,
+//! so they are written straight from the families.
+
+use crate::exposition::{Exposition, Group};
+use crate::family::{Family, Kind, Value};
+
+/// Writes all groups of an exposition, each message behind its length.
+pub(crate) fn encode(exposition: &Exposition, out: &mut Vec<u8>) {
+    let mut message = Vec::new();
+    for group in &exposition.groups {
+        message.clear();
+        family(group, &mut message);
+        varint(message.len() as u64, out);
+        out.extend_from_slice(&message);
+    }
+}
+
+fn family(group: &Group, out: &mut Vec<u8>) {
+    let head = group.head();
+    string(1, head.name(), out);
+    if !head.help().is_empty() {
+        string(2, head.help(), out);
+    }
+    let kind = match head.kind() {
+        Kind::Counter => 0,
+        Kind::Gauge | Kind::Info | Kind::StateSet => 1,
+        Kind::Summary => 2,
+        Kind::Unknown => 3,
+        Kind::Histogram => 4,
+    };
+    unsigned(3, kind, out);
+    for (family, series) in group.series() {
+        nested(4, out, |out| metric(family, series, out));
+    }
+}
+
+fn metric(family: &Family, series: usize, out: &mut Vec<u8>) {
+    for (name, value) in family.labels(series) {
+        nested(1, out, |out| {
+            string(1, name, out);
+            string(2, value, out);
+        });
+    }
+    match family.series_value(series) {
+        Value::Number(value) => {
+            let field = match family.kind() {
+                Kind::Counter => 3,
+                Kind::Unknown => 5,
+                _ => 2,
+            };
+            nested(field, out, |out| double(1, *value, out));
+        }
+        Value::Summary(summary) => nested(4, out, |out| {
+            unsigned(1, summary.count, out);
+            double(2, summary.sum, out);
+            for (quantile, value) in &summary.quantiles {
+                nested(3, out, |out| {
+                    double(1, *quantile, out);
+                    double(2, *value, out);
+                });
+            }
+        }),
+        Value::Histogram(histogram) => nested(7, out, |out| {
+            unsigned(1, histogram.count, out);
+            if let Some(sum) = histogram.sum {
+                double(2, sum, out);
+            }
+            for (bound, count) in &histogram.buckets {
+                nested(3, out, |out| {
+                    unsigned(1, *count, out);
+                    double(2, *bound, out);
+                });
+            }
+        }),
+    }
+}
+
+/// A message in a message: its length comes first and is known last.
+fn nested(field: u64, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    varint(field << 3 | 2, out);
+    let at = out.len();
+    out.push(0); // room for the length of nearly every message
+    write(out);
+    let len = out.len() - at - 1;
+    if len < 0x80 {
+        out[at] = len as u8;
+    } else {
+        let mut prefix = Vec::with_capacity(4);
+        varint(len as u64, &mut prefix);
+        out.splice(at..=at, prefix);
+    }
+}
+
+fn string(field: u64, text: &str, out: &mut Vec<u8>) {
+    varint(field << 3 | 2, out);
+    varint(text.len() as u64, out);
+    out.extend_from_slice(text.as_bytes());
+}
+
+fn unsigned(field: u64, value: u64, out: &mut Vec<u8>) {
+    varint(field << 3, out);
+    varint(value, out);
+}
+
+fn double(field: u64, value: f64, out: &mut Vec<u8>) {
+    varint(field << 3 | 1, out);
+    out.extend_from_slice(&value.to_le_bytes());
+}
+
+fn varint(mut value: u64, out: &mut Vec<u8>) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn a_counter_is_written_as_the_schema_says() {
+        let family = Family::counter("a_total", "A.", &["l"]).with(&["x"], 1.0);
+        let mut out = Vec::new();
+        encode(&Exposition::merge(vec![Arc::new(family)]), &mut out);
+        let expected = [
+            b"\x24".as_slice(),                              // 36 bytes follow
+            b"\x0a\x07a_total\x12\x02A.\x18\x00",            // name, help, type
+            b"\x22\x13\x0a\x06\x0a\x01l\x12\x01x",           // metric, label
+            b"\x1a\x09\x09\x00\x00\x00\x00\x00\x00\xf0\x3f", // counter
+        ];
+        assert_eq!(out, expected.concat());
+    }
+
+    #[test]
+    fn long_messages_have_long_lengths() {
+        let value = "x".repeat(300);
+        let family = Family::gauge("g", "", &["l"]).with(&[&value], 0.0);
+        let mut out = Vec::new();
+        encode(&Exposition::merge(vec![Arc::new(family)]), &mut out);
+        // the metric: a label pair of 306 bytes behind a tag and two bytes of length, and the gauge of 11
+        let metric = out.windows(3).position(|bytes| bytes == [0x22, 0xc0, 0x02]).unwrap();
+        assert_eq!(out.len(), metric + 3 + 320);
+    }
+}
