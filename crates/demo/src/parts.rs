@@ -94,7 +94,7 @@ pub(crate) fn all(offset: u16, folder: &Path, prometheus: Option<PathBuf>) -> Re
             "cpu-exporter",
             cpu,
             &[],
-            &[("cpu_exporter_load1", "load"), ("cpu_exporter_context_switches_total", "context switches")],
+            &[("cpu_exporter_cpu_usage_seconds_total", "CPU seconds"), ("cpu_exporter_load1", "load")],
         ),
         exporter(
             "httpd-log-exporter",
