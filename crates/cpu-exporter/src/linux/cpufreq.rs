@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use exporter_common::{Collector, Family, Faults, Scrape, async_trait};
 use futures_util::future::join_all;
 
@@ -92,14 +92,21 @@ impl Frequencies {
         for ((file, ..), kilohertz) in FREQUENCIES.iter().zip(&mut frequencies.kilohertz) {
             *kilohertz = faults.keep(frequency(&directory.join(file))).flatten();
         }
-        let mut words = |file| {
-            let text = faults.keep(read(&directory.join(file))).flatten();
-            text.map(|text| text.split_ascii_whitespace().map(str::to_owned).collect::<Vec<_>>())
-        };
-        frequencies.governor = words("scaling_governor").unwrap_or_default().into_iter().next();
-        frequencies.governors = words("scaling_available_governors").unwrap_or_default();
+        let mut names = |file| faults.keep(governors(&directory.join(file))).flatten();
+        frequencies.governor = names("scaling_governor").and_then(|names| names.into_iter().next());
+        frequencies.governors = names("scaling_available_governors").unwrap_or_default();
         (frequencies, faults)
     }
+}
+
+/// The names of governors in a file; `None` where this CPU does not have it.
+fn governors(path: &Path) -> Result<Option<Vec<String>>> {
+    let Some(text) = read(path)? else { return Ok(None) };
+    // they become labels: rubbish must not
+    if !text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_- \n".contains(&byte)) {
+        bail!("{}: not names of governors: {:?}", path.display(), excerpt(&text));
+    }
+    Ok(Some(text.split_ascii_whitespace().map(str::to_owned).collect()))
 }
 
 /// The frequency in a file in kHz; `None` where this CPU does not have it or does not know it.

@@ -1,0 +1,342 @@
+//! The built exporter on trees of files that stand for /proc and /sys.
+#![cfg(target_os = "linux")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use exporter_common::testing::{Running, assert_golden, assert_lint, run, value};
+use tempfile::TempDir;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_cpu-exporter");
+
+/// A file or directory of the fixtures.
+fn fixture(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(path)
+}
+
+fn flag(name: &str, path: impl AsRef<Path>) -> String {
+    format!("--{name}={}", path.as_ref().display())
+}
+
+/// A host made up for one test: a directory `proc` with a good /proc/stat, and an empty `sys`.
+struct Host(TempDir);
+
+impl Host {
+    fn new() -> Self {
+        let host = Self(tempfile::tempdir().unwrap());
+        fs::create_dir(host.0.path().join("sys")).unwrap();
+        host.write("proc/stat", &fs::read_to_string(fixture("laptop/proc/stat")).unwrap());
+        host
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.0.path().join(path)
+    }
+
+    fn write(&self, file: &str, text: &str) {
+        let path = self.path(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    /// Writes /proc/stat with a line for each CPU: its number, user and idle time in ticks.
+    fn cpus(&self, cpus: &[(u32, u64, u64)]) {
+        let lines = cpus.iter().map(|(cpu, user, idle)| format!("cpu{cpu} {user} 0 0 {idle} 0 0 0 0 0 0\n"));
+        self.write("proc/stat", &format!("cpu  0 0 0 0 0 0 0 0 0 0\n{}intr 1 1\n", lines.collect::<String>()));
+    }
+
+    fn flags(&self) -> [String; 2] {
+        [flag("path.procfs", self.path("proc")), flag("path.sysfs", self.path("sys"))]
+    }
+
+    fn start(&self) -> Running {
+        Running::start(PROGRAM, self.flags())
+    }
+
+    /// What one collection shows, and the exit status.
+    fn once(&self) -> (String, Option<i32>) {
+        let output = run(PROGRAM, self.flags().into_iter().chain(["--once".to_owned()]));
+        (text(&output.stdout), output.status.code())
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+fn success(metrics: &str, collector: &str) -> Option<f64> {
+    value(metrics, &format!("exporter_scrape_success{{collector=\"{collector}\"}}"))
+}
+
+/// The sums of user and idle time.
+fn usage(metrics: &str) -> (f64, f64) {
+    let mode = |mode| value(metrics, &format!("cpu_exporter_cpu_usage_seconds_total{{mode=\"{mode}\"}}")).unwrap();
+    (mode("user"), mode("idle"))
+}
+
+fn golden(machine: &str, more: &[String]) {
+    let roots = [
+        flag("path.procfs", fixture(&format!("{machine}/proc"))),
+        flag("path.sysfs", fixture(&format!("{machine}/sys"))),
+    ];
+    let metrics = Running::start(PROGRAM, roots.iter().chain(more)).scrape();
+    assert_lint(&metrics);
+    assert_golden(&metrics, Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/{machine}.prom")));
+}
+
+#[test]
+fn a_laptop_shows_everything() {
+    golden("laptop", &[flag("path.cgroup", fixture("laptop/cgroup"))]);
+}
+
+#[test]
+fn a_virtual_machine_shows_what_it_has() {
+    golden("vm", &[flag("path.cgroup", fixture("vm/cgroup-v1"))]);
+}
+
+#[test]
+fn this_host_is_read_without_a_fault() {
+    let metrics = Running::start(PROGRAM, [""; 0]).scrape();
+    assert_lint(&metrics);
+    for collector in ["cpu", "loadavg", "stat", "pressure", "topology", "info", "throttle"] {
+        assert_eq!(success(&metrics, collector), Some(1.0), "{collector}\n{metrics}");
+    }
+    assert!(usage(&metrics).1 > 0.0);
+}
+
+#[test]
+fn the_sum_goes_on_over_cpus_that_come_and_go() {
+    let host = Host::new();
+    host.cpus(&[(0, 1000, 50_000), (1, 2000, 60_000)]);
+    let exporter = host.start();
+    let next = |cpus: &[(u32, u64, u64)]| {
+        host.cpus(cpus);
+        usage(&exporter.scrape())
+    };
+    assert_eq!(usage(&exporter.scrape()), (30.0, 1100.0));
+    assert_eq!(next(&[(0, 1100, 50_000), (1, 2100, 60_100)]), (32.0, 1101.0));
+    assert_eq!(next(&[(0, 1200, 50_000)]), (33.0, 1101.0), "CPU 1 is gone and keeps its share");
+    assert_eq!(next(&[(0, 1200, 50_000), (1, 2150, 60_100)]), (33.5, 1101.0), "it is back, 0.5 s later");
+    assert_eq!(next(&[(0, 1200, 50_000), (1, 2150, 60_100), (7, 9999, 9999)]), (33.5, 1101.0), "CPU 7 is new");
+    assert_eq!(next(&[(0, 1200, 50_000), (1, 2150, 60_100), (7, 10_099, 9999)]), (34.5, 1101.0), "and has worked");
+}
+
+#[test]
+fn a_small_step_back_is_held_and_a_far_one_is_a_new_baseline() {
+    let host = Host::new();
+    host.cpus(&[(0, 1000, 50_000)]);
+    let exporter = host.start();
+    let next = |user, idle| {
+        host.cpus(&[(0, user, idle)]);
+        usage(&exporter.scrape())
+    };
+    assert_eq!(usage(&exporter.scrape()), (10.0, 500.0));
+    assert_eq!(next(1100, 49_701), (11.0, 500.0), "held at 500 s");
+    assert_eq!(next(1100, 50_010), (11.0, 500.1));
+    assert_eq!(next(1200, 49_710), (11.0, 500.1), "3 s: a new baseline for the whole CPU");
+    assert_eq!(next(1300, 49_810), (12.0, 501.1));
+    assert_eq!(next(5, 5), (12.0, 501.1), "neither a drop nor a leap");
+    assert_eq!(next(105, 105), (13.0, 502.1));
+}
+
+#[test]
+fn a_read_that_fails_half_way_changes_nothing() {
+    let host = Host::new();
+    host.cpus(&[(0, 1000, 50_000), (1, 2000, 60_000)]);
+    let exporter = host.start();
+    assert_eq!(usage(&exporter.scrape()), (30.0, 1100.0));
+    let cut = "cpu  0 0 0 0 0 0 0 0 0 0\ncpu0 1500 0 0 50000 0 0 0 0 0 0\ncpu1 2500 0 0 6";
+    for garbage in ["", cut, "cpu0 2000 0 0 50000\ncpu1 x 0 0 60000\nintr 1\n"] {
+        host.write("proc/stat", garbage);
+        let metrics = exporter.scrape();
+        assert_eq!(success(&metrics, "cpu"), Some(0.0), "{garbage:?}");
+        assert!(!metrics.contains("cpu_exporter_cpu_usage_seconds_total"), "{metrics}");
+    }
+    fs::remove_file(host.path("proc/stat")).unwrap();
+    assert_eq!(success(&exporter.scrape(), "cpu"), Some(0.0));
+    host.cpus(&[(0, 1010, 50_000), (1, 2010, 60_000)]);
+    let metrics = exporter.scrape();
+    assert_eq!((usage(&metrics), success(&metrics, "cpu")), ((30.2, 1100.0), Some(1.0)));
+}
+
+#[test]
+fn an_empty_proc_and_sys_cost_what_comes_from_there() {
+    let host = Host::new();
+    fs::remove_file(host.path("proc/stat")).unwrap();
+    let (metrics, status) = host.once();
+    for (collector, expected) in [
+        ("cpu", 0.0),
+        ("stat", 0.0),
+        ("loadavg", 1.0),
+        ("pressure", 1.0),
+        ("cpufreq", 1.0),
+        ("topology", 1.0),
+        ("info", 1.0),
+        ("throttle", 1.0),
+    ] {
+        assert_eq!(success(&metrics, collector), Some(expected), "{collector}");
+    }
+    assert_eq!((status, success(&metrics, "cgroup")), (Some(1), None));
+    assert!(!metrics.contains("cpu_exporter_cpu_") && !metrics.contains("cpu_exporter_load"), "{metrics}");
+}
+
+#[test]
+fn an_empty_cpu_directory_is_no_fault() {
+    let host = Host::new();
+    fs::create_dir_all(host.path("sys/devices/system/cpu")).unwrap();
+    assert_eq!(host.once().1, Some(0));
+}
+
+#[test]
+fn one_broken_file_costs_only_its_own_metrics_and_success() {
+    let cpu = "sys/devices/system/cpu";
+    for (broken, collector, survivor) in [
+        ("proc/loadavg", "loadavg", "cpu_exporter_forks_total"),
+        ("proc/pressure/io", "pressure", "cpu_exporter_pressure_memory_stalled_seconds_total"),
+        (&*format!("{cpu}/isolated"), "topology", "cpu_exporter_cpu_online{cpu=\"1\"}"),
+        (&*format!("{cpu}/online"), "topology", "cpu_exporter_cpu_isolated{cpu=\"1\"}"),
+        (
+            &*format!("{cpu}/cpu0/cpufreq/scaling_cur_freq"),
+            "cpufreq",
+            "cpu_exporter_cpu_scaling_frequency_hertz{cpu=\"1\"}",
+        ),
+        (
+            &*format!("{cpu}/cpu0/cpufreq/scaling_governor"),
+            "cpufreq",
+            "cpu_exporter_cpu_scaling_frequency_hertz{cpu=\"0\"}",
+        ),
+        (&*format!("{cpu}/offline"), "cpufreq", "cpu_exporter_cpu_scaling_frequency_hertz{cpu=\"0\"}"),
+        (
+            &*format!("{cpu}/cpu0/thermal_throttle/core_throttle_count"),
+            "throttle",
+            "cpu_exporter_cpu_package_throttles_total{package=\"0\"}",
+        ),
+        ("proc/cpuinfo", "info", "cpu_exporter_load1"),
+    ] {
+        let host = Host::new();
+        copy(&fixture("laptop"), host.0.path());
+        assert_eq!(host.once().1, Some(0), "whole");
+        fs::remove_file(host.path(broken)).unwrap();
+        fs::create_dir(host.path(broken)).unwrap(); // it opens, and cannot be read
+        let (metrics, status) = host.once();
+        assert_eq!((status, success(&metrics, collector)), (Some(1), Some(0.0)), "{broken}");
+        assert!(value(&metrics, survivor).is_some(), "{broken}: {survivor}\n{metrics}");
+
+        fs::remove_dir(host.path(broken)).unwrap();
+        host.write(broken, "\0rubbish\n");
+        let (metrics, status) = host.once();
+        assert_eq!((status, success(&metrics, collector)), (Some(1), Some(0.0)), "{broken}: rubbish");
+        assert!(value(&metrics, survivor).is_some(), "{broken}: {survivor}");
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    for entry in from.read_dir().unwrap().map(Result::unwrap) {
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            fs::create_dir_all(&target).unwrap();
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_fifo_in_place_of_a_file_is_not_waited_for() {
+    let host = Host::new();
+    host.write("sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq", "3300000\n");
+    for fifo in ["proc/loadavg", "sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq"] {
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        rustix::fs::mknodat(rustix::fs::CWD, host.path(fifo), rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    }
+    let (metrics, _) = host.once();
+    assert_eq!((success(&metrics, "loadavg"), success(&metrics, "cpufreq")), (Some(0.0), Some(0.0)));
+    assert_eq!(value(&metrics, "cpu_exporter_cpu_frequency_max_hertz{cpu=\"0\"}"), Some(3.3e9));
+    assert_eq!(success(&metrics, "cpu"), Some(1.0));
+}
+
+#[test]
+fn enormous_lists_and_files_do_not_eat_the_memory() {
+    let host = Host::new();
+    host.write("sys/devices/system/cpu/online", "0-4294967295\n");
+    std::os::unix::fs::symlink("/dev/zero", host.path("proc/loadavg")).unwrap();
+    let exporter = host.start();
+    let metrics = exporter.scrape();
+    assert_eq!((success(&metrics, "topology"), success(&metrics, "loadavg")), (Some(0.0), Some(0.0)));
+    assert!(exporter.log().contains("loadavg is longer than 32 MiB"), "{}", exporter.log());
+}
+
+#[test]
+fn the_frequencies_of_many_cpus_all_come_out() {
+    let host = Host::new();
+    for cpu in 0..100 {
+        host.write(&format!("sys/devices/system/cpu/cpu{cpu}/cpufreq/scaling_cur_freq"), &format!("{}\n", 1000 + cpu));
+    }
+    let (metrics, status) = host.once();
+    assert_eq!(status, Some(0));
+    for cpu in 0..100 {
+        let series = format!("cpu_exporter_cpu_scaling_frequency_hertz{{cpu=\"{cpu}\"}}");
+        assert_eq!(value(&metrics, &series), Some(1_000_000.0 + 1000.0 * f64::from(cpu)));
+    }
+}
+
+/// The one line that `--check` ends with, and the status.
+fn check(arguments: &[String]) -> (String, Option<i32>) {
+    let Output { stderr, status, .. } = run(PROGRAM, arguments.iter().map(String::as_str).chain(["--check"]));
+    (text(&stderr), status.code())
+}
+
+#[test]
+fn a_path_that_is_no_directory_is_told_with_its_flag() {
+    let host = Host::new();
+    assert_eq!(check(&host.flags()).1, Some(0));
+    for name in ["path.procfs", "path.sysfs", "path.cgroup"] {
+        for path in ["proc/stat", "nowhere"] {
+            let (line, status) = check(&[flag(name, host.path(path))]);
+            assert_eq!((status, line.lines().count()), (Some(1), 1), "{line}");
+            assert!(line.contains(&format!("--{name}: ")) && line.contains(path), "{line}");
+        }
+    }
+}
+
+#[test]
+fn a_cgroup_is_reported_when_its_path_is_given() {
+    let host = Host::new();
+    let cgroup = flag("path.cgroup", fixture("laptop/cgroup"));
+    for (flags, on) in [
+        (vec![], false),
+        (vec![&*cgroup], true),
+        (vec![&*cgroup, "--collector.cgroup"], true),
+        (vec![&*cgroup, "--no-collector.cgroup"], false),
+        (vec![&*cgroup, "--collector.cgroup=false"], false),
+        (vec![&*cgroup, "--collector.disable-defaults"], true),
+    ] {
+        let arguments = host.flags().into_iter().chain(flags.iter().map(|&flag| flag.to_owned()));
+        let output = run(PROGRAM, arguments.chain(["--once".to_owned()]));
+        let metrics = text(&output.stdout);
+        assert_eq!(success(&metrics, "cgroup"), on.then_some(1.0), "{flags:?}");
+        assert_eq!(value(&metrics, "cpu_exporter_cgroup_cpu_limit_cores"), on.then_some(1.5), "{flags:?}");
+    }
+    let (line, status) = check(&["--collector.cgroup".to_owned()]);
+    assert!(status == Some(1) && line.contains("--collector.cgroup needs --path.cgroup"), "{line}");
+}
+
+#[test]
+fn a_cgroup_that_is_gone_fails_and_one_made_anew_goes_on() {
+    let host = Host::new();
+    host.write("cgroup/cpu.stat", "usage_usec 5000000\n");
+    let flags = host.flags().into_iter().chain([flag("path.cgroup", host.path("cgroup"))]);
+    let exporter = Running::start(PROGRAM, flags);
+    let used = |metrics: &str| value(metrics, "cpu_exporter_cgroup_cpu_usage_seconds_total");
+    assert_eq!(used(&exporter.scrape()), Some(5.0));
+
+    fs::rename(host.path("cgroup"), host.path("gone")).unwrap(); // so that its inode is not used again
+    let metrics = exporter.scrape();
+    assert_eq!((success(&metrics, "cgroup"), used(&metrics)), (Some(0.0), None));
+
+    host.write("cgroup/cpu.stat", "usage_usec 1000000\n");
+    let metrics = exporter.scrape();
+    assert_eq!((success(&metrics, "cgroup"), used(&metrics)), (Some(1.0), Some(6.0)));
+}
