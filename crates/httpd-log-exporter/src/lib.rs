@@ -13,6 +13,7 @@ mod log_file;
 mod metrics;
 mod permission;
 mod request;
+mod rotated;
 mod tail;
 
 use std::path::PathBuf;

@@ -4,7 +4,7 @@ use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use memchr::memrchr;
 
@@ -22,6 +22,8 @@ pub(crate) struct Identity {
 pub(crate) struct LogFile {
     file: File,
     pub(crate) identity: Identity,
+    /// When it was made, where the file system knows.
+    pub(crate) born: Option<SystemTime>,
     offset: u64,
     /// The last bytes before the offset, by which a file is known that was written anew in place.
     anchor: Vec<u8>,
@@ -66,6 +68,7 @@ impl LogFile {
         Ok(Self {
             file,
             identity: Identity::of(&metadata),
+            born: metadata.created().ok(),
             offset: 0,
             anchor: Vec::new(),
             lines: Lines::default(),

@@ -3,11 +3,12 @@
 
 use std::io::ErrorKind;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::book::Shared;
 use crate::log_file::{Identity, LogFile};
 use crate::permission;
+use crate::rotated;
 
 /// How long a file that was rotated away must be quiet before it counts as finished. nginx and Apache
 /// go on writing to it until they are told to reopen, and flush their buffers then.
@@ -23,6 +24,8 @@ pub(crate) struct Tail {
     draining: Vec<LogFile>,
     /// Whether there was a file before, so that another one is a rotation.
     found_before: bool,
+    /// When the file that is current was last seen at the path.
+    last_there: SystemTime,
 }
 
 /// What a look at a log found.
@@ -47,7 +50,14 @@ impl Tail {
     /// Opens a log where it is to be read from. One that is not there is waited for, and read from
     /// its beginning when it appears.
     pub(crate) fn open(index: usize, path: PathBuf, start: Start, book: &Shared, now: Instant) -> Self {
-        let mut tail = Self { index, path, current: None, draining: Vec::new(), found_before: false };
+        let mut tail = Self {
+            index,
+            path,
+            current: None,
+            draining: Vec::new(),
+            found_before: false,
+            last_there: SystemTime::now(),
+        };
         let mut fault = tail.look(book, now).err();
         if start == Start::End
             && let Some(file) = &mut tail.current
@@ -120,9 +130,13 @@ impl Tail {
             let known = self.identity() == Some(Identity::of(&metadata));
             if known { Ok(None) } else { LogFile::open(&self.path, now).map(Some) }
         });
+        let looked = SystemTime::now();
         let file = match found {
             Ok(Some(file)) if self.identity() != Some(file.identity) => file,
-            Ok(_) => return Ok(false),
+            Ok(_) => {
+                self.last_there = looked;
+                return Ok(false);
+            }
             Err(error) => {
                 if error.kind() != ErrorKind::NotFound {
                     book.lock().logs[self.index].open_errors += 1;
@@ -130,17 +144,23 @@ impl Tail {
                 return Err(permission::explain(&self.path, &error, "open"));
             }
         };
-        if std::mem::replace(&mut self.found_before, true) {
-            tracing::info!(path = %self.path.display(), "log rotated");
-            book.lock().logs[self.index].rotations += 1;
-        }
         // one that was moved back is no new file
         let known = self.draining.iter().position(|draining| draining.identity == file.identity);
         let file = known.map_or(file, |at| self.draining.remove(at));
+        let successor = file.identity;
         if let Some(mut old) = self.current.replace(file) {
             old.wait_from(now);
             self.draining.push(old);
         }
+        if std::mem::replace(&mut self.found_before, true) {
+            let known: Vec<_> = self.draining.iter().map(|file| file.identity).chain([successor]).collect();
+            let since = std::mem::replace(&mut self.last_there, looked);
+            let between = rotated::since(&self.path, since, &known, now);
+            book.lock().logs[self.index].rotations += 1 + between.len() as u64;
+            self.draining.extend(between);
+            tracing::info!(path = %self.path.display(), "log rotated");
+        }
+        self.last_there = looked;
         Ok(true)
     }
 
@@ -306,6 +326,25 @@ mod tests {
     }
 
     #[test]
+    fn logs_that_came_and_went_between_two_looks_are_read() {
+        let mut drill = Drill::new(Start::End, |drill| {
+            drill.append("access.log.9", &line(0)); // it was read in its time
+            std::thread::sleep(2 * rotated::COARSE); // which is over, by the file system's clock
+            drill.append("access.log", "");
+        });
+        drill.append("access.log", &line(1));
+        drill.look();
+        for (number, name) in
+            [(2, "access.log.1"), (3, "access.log-20261120"), (4, "access.log.2.gz"), (5, "access.log_2")]
+        {
+            drill.rename("access.log", name);
+            drill.append("access.log", &line(number));
+        }
+        // the third and fourth are none that a rotation leaves behind as they are
+        assert_eq!(drill.counted(&[1, 2, 5]).rotations, 2);
+    }
+
+    #[test]
     fn a_copied_and_truncated_log_is_read_from_its_beginning() {
         let mut drill = Drill::new(Start::End, |drill| drop(drill.append("access.log", "")));
         let log = drill.append("access.log", &(line(0) + &line(1)));
@@ -415,7 +454,7 @@ mod tests {
         drill.append("access.log", &line(0));
         drill.rename("access.log", "access.log.1");
         let new = drill.append("access.log", &line(1));
-        new.set_permissions(fs::Permissions::from_mode(0)).unwrap();
+        new.set_permissions(fs::Permissions::from_mode(0o000)).unwrap();
         if File::open(drill.path("access.log")).is_ok() {
             return; // root may read everything
         }

@@ -1,0 +1,65 @@
+//! Logs that came and went between two looks at their path: several rotations in a row, or one while
+//! the process was stopped.
+
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::log_file::{Identity, LogFile};
+
+/// How far the time of a file may lag behind the clock: the kernel's ticks are coarse.
+pub(crate) const COARSE: Duration = Duration::from_millis(20);
+
+/// Opens what was rotated away from a path and is younger than the last look at it. Older ones were
+/// read in their time. Empty where the file system does not know when a file was made.
+pub(crate) fn since(path: &Path, last_look: SystemTime, known: &[Identity], now: Instant) -> Vec<LogFile> {
+    let (Some(directory), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
+        return Vec::new();
+    };
+    let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+    let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
+    let youngest = last_look.checked_sub(COARSE).unwrap_or(last_look);
+    let rotated =
+        entries.flatten().filter(|entry| entry.file_name().to_str().is_some_and(|other| is_rotated(other, name)));
+    let mut found: Vec<LogFile> = Vec::new();
+    for file in rotated.filter_map(|entry| LogFile::open(&entry.path(), now).ok()) {
+        let new = file.born.is_some_and(|born| born >= youngest);
+        if new && !known.contains(&file.identity) && found.iter().all(|other| other.identity != file.identity) {
+            found.push(file);
+        }
+    }
+    found
+}
+
+/// Whether a name is what rotation makes of a log's name, uncompressed: a number or a date follows.
+fn is_rotated(other: &str, name: &str) -> bool {
+    let number = other.strip_prefix(name).and_then(|rest| rest.strip_prefix(['.', '-']));
+    number.is_some_and(|number| {
+        number.starts_with(|c: char| c.is_ascii_digit())
+            && number.chars().all(|c| c.is_ascii_digit() || "-_:T".contains(c))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_or_a_date_makes_a_name_that_of_a_rotated_log() {
+        for other in
+            ["access.log.1", "access.log-20261120", "access.log.2026-11-20_09:00", "access.log-20261120-1795163170"]
+        {
+            assert!(is_rotated(other, "access.log"), "{other}");
+        }
+        for other in [
+            "access.log",
+            "access.log.1.gz",
+            "access.log_ssl",
+            "access.log.old",
+            "access.log.",
+            "other.log.1",
+            "access",
+        ] {
+            assert!(!is_rotated(other, "access.log"), "{other}");
+        }
+    }
+}

@@ -1,0 +1,305 @@
+//! The built exporter on logs that are written while it runs.
+
+#![expect(clippy::disallowed_types, clippy::unwrap_used, reason = "tests start programs, and fail by panicking")]
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use exporter_common::testing::{Running, assert_golden, assert_lint, run, value};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_httpd-log-exporter");
+
+/// A folder with logs.
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn flag(&self, name: &str) -> String {
+        format!("--access-log={}", self.path(name).display())
+    }
+
+    fn append(&self, name: &str, text: impl AsRef<[u8]>) {
+        append(&self.path(name), text);
+    }
+}
+
+fn append(path: &Path, text: impl AsRef<[u8]>) {
+    let mut file = File::options().append(true).create(true).open(path).unwrap();
+    file.write_all(text.as_ref()).unwrap();
+}
+
+const LINE: &str = "192.0.2.7 - - [20/Nov/2026:09:00:00 +0000] \"GET / HTTP/1.1\" 200 5 \"-\" \"-\"\n";
+
+/// The sum of all series of a family.
+fn sum(metrics: &str, family: &str) -> f64 {
+    let series = metrics.lines().filter(|line| line.starts_with(&format!("{family}{{")));
+    series.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
+}
+
+fn requests(metrics: &str) -> f64 {
+    sum(metrics, "httpd_requests_total")
+}
+
+/// Many lines whose totals are known by the way they are made.
+struct Many {
+    text: Vec<u8>,
+    /// Series and their values.
+    totals: Vec<(&'static str, f64)>,
+}
+
+fn many(rounds: u32) -> Many {
+    const T: &str = "[20/Nov/2026:09:00:00 +0000]";
+    let mut text = Vec::new();
+    for round in 0..rounds {
+        for _ in 0..5 {
+            writeln!(text, "192.0.2.7 - - {T} \"GET /{round} HTTP/1.1\" 200 100 \"-\" \"x\\\" 500 77777 \\\"\" 0.001")
+                .unwrap();
+        }
+        writeln!(text, "2001:db8::1 - me {T} \"POST /form HTTP/2.0\" 302 - \"-\" \"curl\" 0.100").unwrap();
+        writeln!(text, "192.0.2.7 - - {T} \"\\x16\\x03\\x01\" 400 150 \"-\" \"-\" 0.000").unwrap();
+        writeln!(text, "192.0.2.7 - - {T} \"GET /slow HTTP/1.1\" 499 7 \"-\" \"-\" abc").unwrap();
+        text.extend_from_slice(b"\xff\xfe garbage\r\n");
+        writeln!(text, "192.0.2.7 - - {T} \"-\" 408 - \"-\" \"-\" -\r").unwrap();
+    }
+    let n = f64::from(rounds);
+    let totals = vec![
+        (r#"httpd_requests_total{method="GET",status_code="200"}"#, 5.0 * n),
+        (r#"httpd_bytes_sent_total{method="GET",status_code="200"}"#, 500.0 * n),
+        (r#"httpd_requests_total{method="POST",status_code="302"}"#, n),
+        (r#"httpd_bytes_sent_total{method="POST",status_code="302"}"#, 0.0),
+        (r#"httpd_requests_total{method="other",status_code="400"}"#, n),
+        (r#"httpd_bytes_sent_total{method="other",status_code="400"}"#, 150.0 * n),
+        (r#"httpd_requests_total{method="GET",status_code="499"}"#, n),
+        (r#"httpd_requests_total{method="other",status_code="408"}"#, n),
+        (r#"httpd_request_duration_seconds_bucket{le="0.005"}"#, 6.0 * n),
+        (r#"httpd_request_duration_seconds_bucket{le="0.1"}"#, 7.0 * n),
+        ("httpd_request_duration_seconds_count", 7.0 * n),
+        ("httpd_request_duration_seconds_sum", (f64::from(rounds * 105)) / 1000.0),
+    ];
+    Many { text, totals }
+}
+
+#[track_caller]
+fn assert_totals(metrics: &str, source: &Path, many: &Many, rounds: u32) {
+    for (series, total) in &many.totals {
+        assert_eq!(value(metrics, series), Some(*total), "{series}");
+    }
+    let n = f64::from(rounds);
+    for (result, total) in [("matched", 8.0 * n), ("unmatched", n), ("value_error", n), ("too_long", 0.0)] {
+        let series = format!("httpd_log_lines_total{{result=\"{result}\",source=\"{}\"}}", source.display());
+        assert_eq!(value(metrics, &series), Some(total), "{series}");
+    }
+    assert_eq!(requests(metrics), 9.0 * n);
+}
+
+#[test]
+fn a_million_lines_are_counted_exactly_while_they_are_written_in_pieces_of_any_size() {
+    let folder = Folder::new();
+    folder.append("access.log", LINE); // before the start: not counted
+    let rounds = 100_000;
+    let many = many(rounds);
+    let exporter = Running::start(PROGRAM, ["--access-log.format=combined_time".to_owned(), folder.flag("access.log")]);
+    let mut log = File::options().append(true).open(folder.path("access.log")).unwrap();
+    let mut rest = &many.text[..];
+    let mut size = 1;
+    while !rest.is_empty() {
+        let (piece, following) = rest.split_at(size.min(rest.len()));
+        log.write_all(piece).unwrap();
+        rest = following;
+        size = size * 31 % 65_537; // every size up to 64 KiB, in no order
+    }
+    let metrics =
+        exporter.scrape_until("all lines are counted", |metrics| sum(metrics, "httpd_log_lines_total") >= 1e6);
+    assert_totals(&metrics, &folder.path("access.log"), &many, rounds);
+    assert_eq!(sum(&metrics, "httpd_log_lag_bytes"), 0.0);
+}
+
+#[test]
+fn a_million_lines_are_counted_exactly_once() {
+    let folder = Folder::new();
+    let rounds = 100_000;
+    let many = many(rounds);
+    folder.append("access.log", many.text.trim_ascii_end()); // the last line has no end
+    let output = run(PROGRAM, ["--once", "--access-log.format=combined_time", &folder.flag("access.log")]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_totals(&String::from_utf8(output.stdout).unwrap(), &folder.path("access.log"), &many, rounds);
+}
+
+#[test]
+fn once_fails_for_a_missing_log_and_still_tells_the_others() {
+    let folder = Folder::new();
+    folder.append("there.log", LINE);
+    let output = run(PROGRAM, ["--once", &folder.flag("there.log"), &folder.flag("missing.log")]);
+    assert_eq!(output.status.code(), Some(1));
+    let metrics = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(requests(&metrics), 1.0);
+    assert_eq!(value(&metrics, r#"exporter_scrape_success{collector="access_log"}"#), Some(0.0));
+}
+
+#[test]
+fn a_log_in_a_directory_that_is_not_there_yet_is_waited_for() {
+    let folder = Folder::new();
+    let mut exporter = Running::start(PROGRAM, [folder.flag("logs/access.log")]);
+    let up = |metrics: &str| {
+        let success = value(metrics, r#"exporter_scrape_success{collector="access_log"}"#).unwrap();
+        (success, sum(metrics, "httpd_log_source_up"))
+    };
+    assert_eq!(up(&exporter.scrape()), (0.0, 0.0));
+    fs::create_dir(folder.path("logs")).unwrap();
+    folder.append("logs/access.log", [LINE, LINE].concat());
+    let metrics = exporter.scrape_until("it is read", |metrics| up(metrics) == (1.0, 1.0) && requests(metrics) > 0.0);
+    assert_eq!(requests(&metrics), 2.0);
+    fs::remove_dir_all(folder.path("logs")).unwrap();
+    exporter.scrape_until("it is missing", |metrics| up(metrics) == (0.0, 0.0));
+    fs::create_dir(folder.path("logs")).unwrap();
+    folder.append("logs/access.log", LINE);
+    let metrics = exporter.scrape_until("it is read again", |metrics| up(metrics) == (1.0, 1.0));
+    assert!(requests(&metrics) <= 3.0);
+    exporter.scrape_until("all of it", |metrics| requests(metrics) == 3.0);
+    exporter.signal("TERM");
+    assert_eq!(exporter.wait(), Some(0));
+    let log = exporter.log();
+    let warnings = log.lines().filter(|line| line.starts_with("level=WARN") || line.contains(" level=WARN"));
+    assert!(warnings.count() <= 2, "one line for each change of state: {log}");
+}
+
+#[test]
+fn a_renamed_log_to_which_the_server_still_writes_loses_no_line() {
+    let folder = Folder::new();
+    let mut old = File::create(folder.path("access.log")).unwrap();
+    let exporter = Running::start(PROGRAM, [folder.flag("access.log")]);
+    old.write_all(LINE.as_bytes()).unwrap();
+    for rotation in 1..=5 {
+        fs::rename(folder.path("access.log"), folder.path(&format!("access.log.{rotation}"))).unwrap();
+        old.write_all(LINE.as_bytes()).unwrap();
+        let mut new = File::create(folder.path("access.log")).unwrap();
+        new.write_all(LINE.as_bytes()).unwrap();
+        exporter.scrape_until("the rotation is seen", |metrics| {
+            sum(metrics, "httpd_log_rotations_total") == f64::from(rotation)
+        });
+        old.write_all(LINE.as_bytes()).unwrap();
+        old = new;
+    }
+    let metrics = exporter.scrape_until("all lines", |metrics| requests(metrics) >= 16.0);
+    assert_eq!(requests(&metrics), 16.0);
+}
+
+#[test]
+fn two_logs_are_told_apart_and_their_requests_are_one_sum() {
+    let folder = Folder::new();
+    let sources = [folder.flag("a.log"), folder.flag("b.log")];
+    let exporter = Running::start(PROGRAM, sources);
+    folder.append("a.log", LINE);
+    folder.append("b.log", [LINE, "garbage\n", LINE].concat());
+    let lines = |metrics: &str, name: &str, result: &str| {
+        let source = folder.path(name);
+        value(metrics, &format!("httpd_log_lines_total{{result=\"{result}\",source=\"{}\"}}", source.display()))
+    };
+    let metrics = exporter.scrape_until("both are read", |metrics| requests(metrics) == 3.0);
+    assert_eq!(lines(&metrics, "a.log", "matched"), Some(1.0));
+    assert_eq!(lines(&metrics, "b.log", "matched"), Some(2.0));
+    assert_eq!(lines(&metrics, "b.log", "unmatched"), Some(1.0));
+}
+
+#[test]
+fn the_metrics_are_those_of_the_golden_files() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    for format in ["combined", "combined_time"] {
+        let log = tempfile::tempdir().unwrap();
+        let log = log.path().join("access.log");
+        append(&log, many(2).text);
+        let output = run(
+            PROGRAM,
+            [
+                "--once",
+                &format!("--access-log.format={format}"),
+                "--metrics.buckets=0.05,0.5",
+                &format!("--access-log={}", log.display()),
+            ],
+        );
+        assert!(output.status.success());
+        let metrics = String::from_utf8(output.stdout).unwrap();
+        assert_lint(&metrics);
+        let metrics = metrics.replace(&log.display().to_string(), "/var/log/nginx/access.log");
+        assert_golden(&metrics, folder.join(format!("{format}.prom")));
+    }
+}
+
+#[test]
+fn wrong_flags_and_files_are_told_in_one_line() {
+    let folder = Folder::new();
+    folder.append("access.log", LINE);
+    std::os::unix::fs::symlink("access.log", folder.path("link.log")).unwrap();
+    let (log, link) = (folder.flag("access.log"), folder.flag("link.log"));
+    let directory = folder.flag("");
+    let device = "--access-log=/dev/null".to_owned();
+    let missing = folder.flag("missing.log");
+    let cases: &[(&[&str], i32, &str)] = &[
+        (&[], 2, "--access-log"),
+        (&[&log, "--access-log.format=nonsense"], 2, "combined_time"),
+        (&[&log, "--metrics.buckets=2,1"], 2, "ascend"),
+        (&[&log, "--access-log.start=middle"], 2, "beginning"),
+        (&["--access-log=-"], 2, "standard input"),
+        (&["--access-log=syslog+udp://:514"], 2, "syslog"),
+        (&["--access-log=/var/log/*.log"], 2, "repeat the flag"),
+        (&[&directory], 1, "is a directory"),
+        (&[&device], 1, "neither a file"),
+        (&[&log, &log], 1, "given twice"),
+        (&[&log, &link], 1, "are the same file"),
+        (&["--check", &missing, &directory], 1, "missing.log"),
+    ];
+    for (flags, code, expected) in cases {
+        let output = run(PROGRAM, *flags);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(*code), "{flags:?}: {said}");
+        assert!(said.contains(expected) && said.lines().count() == 1, "{flags:?}: {said}");
+    }
+    assert!(run(PROGRAM, ["--check", &log]).status.success());
+    assert_eq!(run(PROGRAM, ["healthcheck", "--web.listen-address=127.0.0.1:1"]).status.code(), Some(1));
+}
+
+#[test]
+fn a_log_that_may_not_be_read_says_which_group_would_help_and_is_read_when_it_may() {
+    let folder = Folder::new();
+    folder.append("access.log", LINE);
+    let mode =
+        |name: &str, mode: u32| fs::set_permissions(folder.path(name), fs::Permissions::from_mode(mode)).unwrap();
+    mode("", 0o755);
+    // root may read everything, so it becomes somebody else, who may not be able to get at the program
+    let root = fs::metadata("/proc/self").unwrap().uid() == 0;
+    let program = folder.path("program");
+    fs::copy(PROGRAM, &program).unwrap();
+    mode("access.log", if root { 0o640 } else { 0o000 });
+    let command = |arguments: &[&str]| {
+        let mut command = Command::new(&program);
+        command.args(arguments).arg(folder.flag("access.log"));
+        if root {
+            command.uid(65_534).gid(65_534);
+        }
+        command
+    };
+    let expected = if root { "is open to group root: add the exporter's user to it" } else { "has mode 0000" };
+    let check = command(&["--check"]).output().unwrap();
+    assert_eq!(check.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&check.stderr).contains(expected), "{check:?}");
+    let exporter = Running::spawn(&mut command(&["--web.listen-address=127.0.0.1:0"]));
+    let success = |metrics: &str| value(metrics, r#"exporter_scrape_success{collector="access_log"}"#).unwrap();
+    let metrics = exporter.scrape();
+    assert_eq!((success(&metrics), sum(&metrics, "httpd_log_source_up")), (0.0, 0.0));
+    assert!(sum(&metrics, "httpd_log_open_errors_total") > 0.0);
+    assert!(exporter.log().contains(expected), "{}", exporter.log());
+    mode("access.log", 0o644);
+    let metrics = exporter.scrape_until("it is read", |metrics| requests(metrics) > 0.0);
+    assert_eq!((success(&metrics), requests(&metrics)), (1.0, 1.0));
+}
