@@ -1,5 +1,6 @@
 //! The built exporter on trees of files that stand for /proc and /sys.
 #![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -9,6 +9,7 @@
 //! - 1.5.0 shows zeros for a CPU that is missing between others; later versions and ours show nothing.
 //! - 1.5.0 has no pressure of interrupts yet, and no governors: what it lacks is not compared.
 #![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::disallowed_types, reason = "tests start programs; exporters do not")]
 
 use std::collections::BTreeMap;
