@@ -14,6 +14,7 @@ use exporter_common::{CollectFlags, Collector, Faults, Program, Scrape, Source, 
 
 use crate::environment::Defaults;
 use crate::page::Page;
+use crate::status::Status;
 use crate::url::AppUrl;
 
 /// The exporter's own flags.
@@ -71,9 +72,13 @@ impl Collector for AppStatus {
 impl AppStatus {
     async fn translate(&self, scrape: &Scrape) -> Result<()> {
         // what is left of the time is for saying what went wrong
-        let body = self.0.fetch(scrape.time_left().mul_f64(0.95)).await?;
+        let (code, body) = self.0.fetch(scrape.time_left().mul_f64(0.95)).await?;
+        let status = Status::parse(&body).map_err(|error| match code.is_success() {
+            true => error,
+            false => error.context(format!("it answers {code}")), // from something in between, as a rule
+        })?;
         let mut faults = Faults::default();
-        for family in status::families(status::Status::parse(&body)?) {
+        for family in status::families(status) {
             if let Some(family) = faults.keep(family) {
                 scrape.add(family);
             }

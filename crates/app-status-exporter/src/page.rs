@@ -38,8 +38,8 @@ impl Page {
         &self.place
     }
 
-    /// The whole page.
-    pub(crate) async fn fetch(&self, limit: Duration) -> Result<Vec<u8>> {
+    /// The whole page, and the status it came with: 2xx or 503.
+    pub(crate) async fn fetch(&self, limit: Duration) -> Result<(StatusCode, Vec<u8>)> {
         let fetch = async {
             let response = self.answer().await?;
             let status = response.status();
@@ -49,7 +49,7 @@ impl Page {
             if let Some(encoding) = encoding.filter(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
                 bail!("the page is encoded as {encoding:?}, which was not asked for");
             }
-            body(response).await
+            Ok((status, body(response).await?))
         };
         match tokio::time::timeout(limit, fetch).await {
             Ok(page) => page,
