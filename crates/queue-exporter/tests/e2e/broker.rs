@@ -1,0 +1,131 @@
+//! A real RabbitMQ of its own for a test: loopback only, in a folder of its own, gone with the test.
+#![expect(clippy::disallowed_types, reason = "tests start programs; exporters do not")]
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use exporter_common::testing::{eventually, real};
+
+pub(crate) struct RabbitMq {
+    program: PathBuf,
+    folder: tempfile::TempDir,
+    ports: Ports,
+    /// Where Erlang's nodes find each other; our own, so that none is left behind.
+    _epmd: Ended,
+    node: Option<Ended>,
+}
+
+struct Ports {
+    epmd: u16,
+    distribution: u16,
+    amqp: u16,
+    management: u16,
+}
+
+/// A process that ends with its owner.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl RabbitMq {
+    /// A broker with the management API; `None` where RabbitMQ is not installed.
+    pub(crate) fn start() -> Option<Self> {
+        let found = real("rabbitmq-server")?;
+        // Debian's own wrapper changes the user and the folders; this is what it wraps
+        let wrapped = PathBuf::from("/usr/lib/rabbitmq/bin/rabbitmq-server");
+        let program = if wrapped.exists() { wrapped } else { found };
+        let epmd = real("epmd")?;
+        let ports = Ports { epmd: free(), distribution: free(), amqp: free(), management: free() };
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: String| std::fs::write(folder.path().join(name), text).unwrap();
+        file("plugins", "[rabbitmq_management].".to_owned());
+        file(
+            "rabbitmq.conf",
+            format!(
+                "listeners.tcp.1 = 127.0.0.1:{}\nmanagement.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {}\n\
+                 collect_statistics_interval = 200\n",
+                ports.amqp, ports.management
+            ),
+        );
+        let mut epmd = Command::new(epmd);
+        epmd.args(["-port", &ports.epmd.to_string(), "-address", "127.0.0.1"]);
+        let _epmd = Ended(epmd.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+        let mut broker = Self { program, folder, ports, _epmd, node: None };
+        broker.up();
+        Some(broker)
+    }
+
+    /// Starts it, with what it kept of its last life, and waits until it answers.
+    pub(crate) fn up(&mut self) {
+        let folder = self.folder.path();
+        let log = std::fs::File::create(folder.join("start.log")).unwrap();
+        let child = Command::new(&self.program)
+            .env("HOME", folder)
+            .env("ERL_EPMD_PORT", self.ports.epmd.to_string())
+            .env("ERL_EPMD_ADDRESS", "127.0.0.1")
+            .env("RABBITMQ_NODENAME", format!("test{}@localhost", self.ports.management))
+            .env("RABBITMQ_DIST_PORT", self.ports.distribution.to_string())
+            .env("RABBITMQ_BASE", folder)
+            .env("RABBITMQ_MNESIA_BASE", folder.join("mnesia"))
+            .env("RABBITMQ_LOG_BASE", folder.join("log"))
+            .env("RABBITMQ_PID_FILE", folder.join("pid"))
+            .env("RABBITMQ_CONFIG_FILE", folder.join("rabbitmq.conf"))
+            .env("RABBITMQ_ADVANCED_CONFIG_FILE", folder.join("none.config"))
+            .env("RABBITMQ_CONF_ENV_FILE", folder.join("none.env"))
+            .env("RABBITMQ_ENABLED_PLUGINS_FILE", folder.join("plugins"))
+            // with these the script becomes the node, and a signal meets no shell
+            .env("RABBITMQ_ALLOW_INPUT", "1")
+            .env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "-noinput -kernel inet_dist_use_interface {127,0,0,1}")
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let node = self.node.insert(Ended(child));
+        let url = format!("http://127.0.0.1:{}/api/overview", self.ports.management);
+        eventually("RabbitMQ answers", || {
+            assert!(node.0.try_wait().unwrap().is_none(), "it ended: {}", said(folder));
+            ureq::get(&url).header("authorization", GUEST).call().ok()
+        });
+    }
+
+    /// Stops it as an administrator does, so that it keeps what is to be kept.
+    pub(crate) fn down(&mut self) {
+        let mut node = self.node.take().unwrap();
+        let sent = Command::new("kill").arg(node.0.id().to_string()).status().unwrap();
+        assert!(sent.success());
+        eventually("RabbitMQ ends", || node.0.try_wait().unwrap());
+    }
+
+    /// The management API, for an administrator or another user.
+    pub(crate) fn management(&self, user: &str) -> String {
+        format!("http://{user}@127.0.0.1:{}", self.ports.management)
+    }
+
+    pub(crate) fn amqp(&self) -> String {
+        format!("amqp://127.0.0.1:{}/%2f", self.ports.amqp)
+    }
+
+    /// PUT to the management API.
+    pub(crate) fn put(&self, path: &str, body: &str) {
+        let url = format!("http://127.0.0.1:{}/api/{path}", self.ports.management);
+        ureq::put(&url).header("authorization", GUEST).send(body).unwrap();
+    }
+}
+
+/// guest:guest, which every new broker knows.
+const GUEST: &str = "Basic Z3Vlc3Q6Z3Vlc3Q=";
+
+fn free() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn said(folder: &Path) -> String {
+    std::fs::read_to_string(folder.join("start.log")).unwrap_or_default()
+}

@@ -1,0 +1,105 @@
+//! An HTTP server that answers, hangs, cuts or closes as a test says.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+/// What a test sees of a request.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    /// Path and query as sent.
+    pub(crate) target: String,
+    pub(crate) authorization: Option<String>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Reply {
+    /// A status and a body.
+    Answer(u16, String),
+    /// Nothing, until the client goes away.
+    Hang,
+    /// Half of this body, then the end of the connection.
+    Cut(String),
+    /// The end of the connection.
+    Close,
+    /// To another address.
+    Redirect(String),
+    /// A body of this many bytes, whose length is not announced.
+    Flood(usize),
+}
+
+impl Reply {
+    pub(crate) fn json(body: impl Into<String>) -> Self {
+        Self::Answer(200, body.into())
+    }
+}
+
+pub(crate) struct Fake {
+    pub(crate) url: String,
+    requests: Arc<Mutex<Vec<Request>>>,
+}
+
+impl Fake {
+    /// Serves on a free port for as long as the test runs.
+    pub(crate) fn start(answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let requests = Arc::<Mutex<Vec<Request>>>::default();
+        let (seen, answer) = (requests.clone(), Arc::new(answer));
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let (seen, answer) = (seen.clone(), answer.clone());
+                thread::spawn(move || {
+                    let _ = serve(stream, &seen, &*answer); // a client may go away at any time
+                });
+            }
+        });
+        Self { url, requests }
+    }
+
+    /// Every request so far.
+    pub(crate) fn requests(&self) -> Vec<Request> {
+        self.requests.lock().unwrap().clone()
+    }
+}
+
+fn serve(mut stream: TcpStream, seen: &Mutex<Vec<Request>>, answer: &dyn Fn(&Request) -> Reply) -> std::io::Result<()> {
+    let mut lines = BufReader::new(stream.try_clone()?).lines();
+    while let Some(Ok(first)) = lines.next() {
+        let mut request =
+            Request { target: first.split(' ').nth(1).unwrap_or_default().to_owned(), authorization: None };
+        for header in lines.by_ref().map_while(Result::ok).take_while(|line| !line.is_empty()) {
+            if let Some((name, value)) = header.split_once(": ")
+                && name.eq_ignore_ascii_case("authorization")
+            {
+                request.authorization = Some(value.to_owned());
+            }
+        }
+        seen.lock().unwrap().push(request.clone());
+        match answer(&request) {
+            Reply::Answer(status, body) => {
+                let length = body.len();
+                write!(stream, "HTTP/1.1 {status} X\r\ncontent-length: {length}\r\n\r\n{body}")?;
+            }
+            Reply::Hang => return stream.read_to_end(&mut Vec::new()).map(drop),
+            Reply::Cut(body) => {
+                let (length, half) = (body.len(), &body[..body.len() / 2]);
+                return write!(stream, "HTTP/1.1 200 X\r\ncontent-length: {length}\r\n\r\n{half}");
+            }
+            Reply::Close => return Ok(()),
+            Reply::Redirect(url) => {
+                write!(stream, "HTTP/1.1 302 X\r\nlocation: {url}\r\ncontent-length: 0\r\n\r\n")?;
+            }
+            Reply::Flood(bytes) => {
+                write!(stream, "HTTP/1.1 200 X\r\nconnection: close\r\n\r\n")?;
+                let spaces = vec![b' '; 1 << 16];
+                for _ in 0..bytes / spaces.len() {
+                    stream.write_all(&spaces)?;
+                }
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}

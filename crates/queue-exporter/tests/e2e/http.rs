@@ -1,0 +1,298 @@
+//! The queue system `http`.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use exporter_common::testing::{assert_golden, assert_lint, value};
+use percent_encoding::percent_decode_str;
+
+use crate::fake::{Fake, Reply, Request};
+use crate::{SUCCESS, exporter, once, started};
+
+/// An application with queues, each of which answers as the test says, and a list of its own when that
+/// is broken.
+#[derive(Clone, Default)]
+struct App(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    list: Option<Reply>,
+    queues: BTreeMap<String, Reply>,
+}
+
+impl App {
+    fn with<const N: usize>(queues: [(&str, &str); N]) -> Self {
+        let app = Self::default();
+        for (name, statistics) in queues {
+            app.set(name, Reply::json(statistics));
+        }
+        app
+    }
+
+    fn set(&self, name: &str, reply: Reply) {
+        self.0.lock().unwrap().queues.insert(name.to_owned(), reply);
+    }
+
+    fn delete(&self, name: &str) {
+        self.0.lock().unwrap().queues.remove(name);
+    }
+
+    fn list(&self, reply: Option<Reply>) {
+        self.0.lock().unwrap().list = reply;
+    }
+
+    fn answer(&self, request: &Request) -> Reply {
+        let state = self.0.lock().unwrap();
+        let path = request.target.split('?').next().unwrap();
+        let Some(name) = path.strip_prefix("/queues/") else {
+            let names: Vec<_> = state.queues.keys().collect();
+            let list = serde_json::json!({ "queues": names }).to_string();
+            return state.list.clone().unwrap_or(Reply::json(list));
+        };
+        assert!(!name.contains('/'), "a name is one segment: {name}");
+        let name = percent_decode_str(name).decode_utf8().unwrap();
+        state.queues.get(&*name).cloned().unwrap_or(Reply::Answer(404, String::new()))
+    }
+
+    fn start(&self) -> Fake {
+        let app = self.clone();
+        let mut fake = Fake::start(move |request| app.answer(request));
+        fake.url.push_str("/queues");
+        fake
+    }
+}
+
+fn depth(queue: &str) -> String {
+    format!("queue_depth{{queue_name=\"{queue}\"}}")
+}
+
+fn processed(queue: &str, status: &str) -> String {
+    format!("messages_processed_total{{queue_name=\"{queue}\",status=\"{status}\"}}")
+}
+
+#[test]
+fn every_metric_is_exported_and_promtool_finds_no_fault() {
+    let app = App::with([
+        (
+            "orders",
+            r#"{"depth":3,"processed":10,"failed":1,"processing_seconds":
+                {"buckets":{"0.01":2,"0.05":7,"0.1":7,"0.25":8,"0.5":9,"1":9,"2.5":10,"5":10},"sum":1.5,"count":10}}"#,
+        ),
+        ("own buckets", r#"{"depth":0,"processing_seconds":{"buckets":{"10":1},"count":2}}"#),
+        ("says nothing", "{}"),
+    ]);
+    let fake = app.start();
+    let metrics = exporter(&fake.url, []).scrape();
+    assert_golden(&metrics, concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/http.prom"));
+    assert_lint(&metrics);
+}
+
+#[test]
+fn names_come_through_whatever_is_in_them() {
+    let app = App::default();
+    let names = ["a/b", "ü ñ 漢", "say \"hi\"", "back\\slash", "50%", "?x#y", "two\nlines", "..."];
+    for name in names {
+        app.set(name, Reply::json(r#"{"depth":1}"#));
+    }
+    app.set("..", Reply::json("{}"));
+    let fake = app.start();
+    let exporter = exporter(&fake.url, []);
+    let metrics = exporter.scrape();
+    for name in names {
+        let escaped = name.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+        assert_eq!(value(&metrics, &depth(&escaped)), Some(1.0), "{name}\n{metrics}");
+    }
+    assert_eq!(value(&metrics, SUCCESS), Some(0.0), "a name no URL can say is told");
+    assert!(exporter.log().contains("cannot be written in a URL"), "{}", exporter.log());
+}
+
+#[test]
+fn one_broken_queue_costs_only_itself_and_success() {
+    for (broken, why) in [
+        (Reply::Answer(500, "no".to_owned()), "answered 500"),
+        (Reply::json("<html>"), "not a JSON object"),
+        (Reply::json(r#"{"depth":"three"}"#), "whole number"),
+        (Reply::Cut(r#"{"depth":3,"processed":10}"#.to_owned()), "cannot get"),
+        (Reply::Close, "cannot get"),
+        (Reply::Flood(100 << 20), "more than 16 MB"),
+        (Reply::Hang, "no answer within 300ms"),
+    ] {
+        let app = App::with([("good", r#"{"depth":3}"#)]);
+        app.set("bad", broken.clone());
+        let fake = app.start();
+        let exporter = exporter(&fake.url, ["--queue.timeout=300ms"]);
+        let metrics = exporter.scrape();
+        assert_eq!(value(&metrics, &depth("good")), Some(3.0), "{broken:?}");
+        assert_eq!(value(&metrics, &depth("bad")), None, "{broken:?}");
+        assert_eq!(value(&metrics, SUCCESS), Some(0.0), "{broken:?}");
+        assert_eq!(value(&metrics, "queue_exporter_queues{outcome=\"error\"}"), Some(1.0), "{broken:?}");
+        let log = exporter.log();
+        assert!(log.contains("bad") && log.contains(why), "{broken:?}: {log}");
+        app.set("bad", Reply::json(r#"{"depth":4}"#));
+        let metrics = exporter.scrape();
+        assert_eq!((value(&metrics, &depth("bad")), value(&metrics, SUCCESS)), (Some(4.0), Some(1.0)));
+    }
+}
+
+#[test]
+fn without_a_list_there_are_no_queues_and_no_success_until_it_is_back() {
+    let app = App::with([("a", r#"{"depth":3,"processed":5}"#)]);
+    let fake = app.start();
+    let exporter = exporter(&fake.url, ["--queue.timeout=300ms"]);
+    for broken in [
+        Reply::Answer(503, String::new()),
+        Reply::json("{}"),
+        Reply::json("[]"),
+        Reply::json(r#"{"queues":"a"}"#),
+        Reply::Cut(r#"{"queues":["a"]}"#.to_owned()),
+        Reply::Flood(100 << 20),
+        Reply::Close,
+        Reply::Hang,
+    ] {
+        app.list(Some(broken.clone()));
+        let metrics = exporter.scrape();
+        assert_eq!((value(&metrics, SUCCESS), value(&metrics, &depth("a"))), (Some(0.0), None), "{broken:?}");
+        app.list(None);
+        let metrics = exporter.scrape();
+        assert_eq!((value(&metrics, SUCCESS), value(&metrics, &depth("a"))), (Some(1.0), Some(3.0)), "{broken:?}");
+    }
+}
+
+#[test]
+fn a_name_that_is_none_costs_only_itself_and_success() {
+    let app = App::with([("a", r#"{"depth":3}"#)]);
+    app.list(Some(Reply::json(r#"{"queues":[null,"a","a"]}"#)));
+    let fake = app.start();
+    let metrics = exporter(&fake.url, []).scrape();
+    assert_eq!((value(&metrics, SUCCESS), value(&metrics, &depth("a"))), (Some(0.0), Some(3.0)));
+}
+
+#[test]
+fn a_scrape_is_answered_in_its_time_with_what_was_read() {
+    let app = App::with([("good", r#"{"depth":3}"#)]);
+    for hung in 0..40 {
+        app.set(&format!("hung {hung}"), Reply::Hang);
+    }
+    let fake = app.start();
+    // only the header ends these before the test's own patience does
+    let exporter = started(&fake.url, ["--queue.timeout=1h", "--scrape.timeout=1h"]);
+    let answer = exporter.get("/metrics", &[("X-Prometheus-Scrape-Timeout-Seconds", "1")]);
+    assert_eq!(answer.status, 200);
+    assert_eq!(value(&answer.body, &depth("good")), Some(3.0), "{}", answer.body);
+    assert_eq!(value(&answer.body, SUCCESS), Some(0.0));
+}
+
+#[test]
+fn a_scrape_of_a_system_that_hangs_is_answered_in_its_time() {
+    let fake = Fake::start(|_| Reply::Hang);
+    let exporter = started(&fake.url, ["--queue.timeout=1h", "--scrape.timeout=1h"]);
+    let answer = exporter.get("/metrics", &[("X-Prometheus-Scrape-Timeout-Seconds", "1")]);
+    assert_eq!((answer.status, value(&answer.body, SUCCESS)), (200, Some(0.0)));
+    assert!(answer.body.contains("queue_exporter_info{"), "{}", answer.body);
+}
+
+#[test]
+fn counters_never_go_down() {
+    let app = App::with([("a", r#"{"processed":10,"failed":4}"#)]);
+    let fake = app.start();
+    let exporter = exporter(&fake.url, []);
+    for (statistics, expected) in [
+        (r#"{"processed":10,"failed":4}"#, (Some(10.0), Some(4.0))),
+        (r#"{"processed":2,"failed":5}"#, (Some(10.0), Some(5.0))),
+        (r#"{"processed":3}"#, (Some(11.0), None)),
+        (r#"{"processed":6,"failed":6}"#, (Some(14.0), Some(6.0))),
+    ] {
+        app.set("a", Reply::json(statistics));
+        let metrics = exporter.scrape();
+        let seen = (value(&metrics, &processed("a", "success")), value(&metrics, &processed("a", "failure")));
+        assert_eq!(seen, expected, "{statistics}");
+    }
+    app.set("a", Reply::Close);
+    assert_eq!(value(&exporter.scrape(), &processed("a", "success")), None);
+    app.set("a", Reply::json(r#"{"processed":7,"failed":6}"#));
+    assert_eq!(value(&exporter.scrape(), &processed("a", "success")), Some(15.0), "a fault forgets nothing");
+}
+
+#[test]
+fn a_queue_that_empties_stays_and_one_that_is_deleted_goes() {
+    let app = App::with([("a", r#"{"depth":3}"#), ("b", r#"{"depth":3}"#)]);
+    let fake = app.start();
+    let exporter = exporter(&fake.url, []);
+    assert_eq!(value(&exporter.scrape(), &depth("b")), Some(3.0));
+    app.set("a", Reply::json(r#"{"depth":0}"#));
+    app.delete("b");
+    let metrics = exporter.scrape();
+    assert_eq!((value(&metrics, &depth("a")), value(&metrics, &depth("b"))), (Some(0.0), None));
+    assert_eq!(value(&metrics, SUCCESS), Some(1.0));
+    app.set("gone meanwhile", Reply::Answer(404, String::new()));
+    assert_eq!(value(&exporter.scrape(), SUCCESS), Some(1.0));
+}
+
+#[test]
+fn patterns_choose_queues_and_what_they_leave_out_is_counted() {
+    let app = App::with([("orders", r#"{"depth":1}"#), ("orders.dlq", r#"{"depth":1}"#), ("mail", r#"{"depth":1}"#)]);
+    app.set("tmp", Reply::Close);
+    let fake = app.start();
+    let metrics = exporter(&fake.url, ["--queue.include=orders.*|mail", "--queue.exclude=.*dlq"]).scrape();
+    let exported = ["orders", "orders.dlq", "mail"].map(|queue| value(&metrics, &depth(queue)).is_some());
+    assert_eq!(exported, [true, false, true]);
+    assert_eq!(value(&metrics, "queue_exporter_queues{outcome=\"exported\"}"), Some(2.0));
+    assert_eq!(value(&metrics, "queue_exporter_queues{outcome=\"filtered\"}"), Some(2.0));
+    assert_eq!(value(&metrics, SUCCESS), Some(1.0), "what is left out is not asked for");
+}
+
+#[test]
+fn ten_thousand_queues_are_one_scrape() {
+    let names: Vec<_> = (0..10_000).map(|n| format!("queue-{n}")).collect();
+    let list = serde_json::json!({ "queues": names }).to_string();
+    let fake = Fake::start(move |request| match request.target.rsplit_once("queue-") {
+        Some((_, number)) => Reply::json(format!(r#"{{"depth":{number},"processed":1,"failed":0}}"#)),
+        None => Reply::json(list.clone()),
+    });
+    let (metrics, log) = once(&fake.url, ["--queue.timeout=1m", "--scrape.timeout=1m"]);
+    assert_eq!(value(&metrics, SUCCESS), Some(1.0), "{log}");
+    assert_eq!(value(&metrics, "queue_exporter_queues{outcome=\"exported\"}"), Some(10_000.0));
+    for queue in [0, 4_999, 9_999] {
+        assert_eq!(value(&metrics, &depth(&format!("queue-{queue}"))), Some(f64::from(queue)));
+    }
+}
+
+#[test]
+fn credentials_are_sent_read_again_and_never_told() {
+    let app = App::with([("a", r#"{"depth":3}"#)]);
+    let behind = app.clone();
+    let fake = Fake::start(move |request| match request.authorization.as_deref() {
+        Some("Basic bWU6bmV3cGFzcw==") => behind.answer(request), // me:newpass
+        _ => Reply::Answer(401, String::new()),
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("password");
+    std::fs::write(&file, "oldpass\n").unwrap();
+    let flag = format!("--queue.password-file={}", file.display());
+    let url = fake.url.replace("http://", "http://someone:elsepass@") + "/queues?token=tokenpass";
+    let exporter = exporter(&url, ["--queue.username=me", &flag, "--log.level=debug"]);
+    assert_eq!(value(&exporter.scrape(), SUCCESS), Some(0.0));
+    let log = exporter.log();
+    assert!(log.contains("answered 401 Unauthorized: check --queue.username and --queue.password-file"), "{log}");
+    std::fs::write(&file, "newpass\n").unwrap();
+    let metrics = exporter.scrape();
+    assert_eq!((value(&metrics, SUCCESS), value(&metrics, &depth("a"))), (Some(1.0), Some(3.0)));
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(value(&exporter.scrape(), SUCCESS), Some(0.0));
+    let log = exporter.log();
+    assert!(log.contains("cannot read --queue.password-file"), "{log}");
+    for secret in ["oldpass", "newpass", "elsepass", "tokenpass", "bWU6"] {
+        assert!(!log.contains(secret), "{secret} is in the log: {log}");
+    }
+}
+
+#[test]
+fn redirects_are_not_followed() {
+    let elsewhere = Fake::start(|_| Reply::json(r#"{"queues":[]}"#));
+    let target = elsewhere.url.clone();
+    let fake = Fake::start(move |_| Reply::Redirect(target.clone()));
+    let exporter = exporter(&fake.url.replace("http://", "http://me:secret@"), []);
+    assert_eq!(value(&exporter.scrape(), SUCCESS), Some(0.0));
+    assert!(exporter.log().contains("redirects are not followed"), "{}", exporter.log());
+    assert!(elsewhere.requests().is_empty());
+}

@@ -1,0 +1,167 @@
+//! The queue system `rabbitmq` against recorded and broken replies of its management API.
+
+use std::sync::{Arc, Mutex};
+
+use exporter_common::testing::{assert_golden, assert_lint, value};
+use serde_json::{Value, json};
+
+use crate::fake::{Fake, Reply, Request};
+use crate::{SUCCESS, exporter, once};
+
+const RABBITMQ: &str = "--queue.system=rabbitmq";
+
+fn parameter(request: &Request, name: &str) -> usize {
+    let query = request.target.split_once('?').unwrap().1;
+    query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=')).unwrap().parse().unwrap()
+}
+
+/// A broker with these items, which pages as RabbitMQ does. `before` is called with the number of each
+/// page that is asked for, and may change the items.
+fn broker(items: &Arc<Mutex<Vec<Value>>>, before: impl Fn(usize, &mut Vec<Value>) + Send + Sync + 'static) -> Fake {
+    let items = items.clone();
+    Fake::start(move |request| {
+        if request.target.starts_with("/api/nodes?") {
+            return Reply::json(r#"[{"name":"rabbit@a","os_pid":"1","uptime":5000}]"#);
+        }
+        if request.target == "/api/overview" {
+            return Reply::json(r#"{"object_totals":{"queues":0}}"#);
+        }
+        assert!(request.target.starts_with("/api/queues?"), "{}", request.target);
+        let (number, size) = (parameter(request, "page"), parameter(request, "page_size"));
+        let mut items = items.lock().unwrap();
+        before(number, &mut items);
+        match items.chunks(size).nth(number - 1) {
+            None if number > 1 => Reply::Answer(400, r#"{"error":"page_out_of_range"}"#.to_owned()),
+            page => Reply::json(
+                json!({"items": page.unwrap_or_default(), "filtered_count": items.len(),
+                    "page_count": items.len().div_ceil(size)})
+                .to_string(),
+            ),
+        }
+    })
+}
+
+fn queues(count: usize) -> Arc<Mutex<Vec<Value>>> {
+    let item = |n: usize| {
+        json!({"name": format!("q{n:05}"), "vhost": "/", "messages_ready": n, "messages_unacknowledged": 0,
+            "consumers": 1, "message_stats": {"publish": n, "ack": n, "deliver_get": n}})
+    };
+    Arc::new(Mutex::new((0..count).map(item).collect()))
+}
+
+fn depths(metrics: &str) -> usize {
+    metrics.lines().filter(|line| line.starts_with("queue_depth{")).count()
+}
+
+#[test]
+fn a_real_page_is_exported_and_promtool_finds_no_fault() {
+    let recorded: Value = serde_json::from_str(include_str!("../rabbitmq/queues-3.10.8.json")).unwrap();
+    let items = recorded["items"].as_array().unwrap().clone();
+    let fake = broker(&Arc::new(Mutex::new(items)), |_, _| ());
+    let metrics = exporter(&fake.url, [RABBITMQ]).scrape();
+    assert_golden(&metrics, concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/rabbitmq.prom"));
+    assert_lint(&metrics);
+}
+
+#[test]
+fn ten_thousand_queues_are_twenty_pages_and_no_call_more() {
+    let items = queues(10_000);
+    let fake = broker(&items, |_, _| ());
+    let (metrics, log) = once(&fake.url, [RABBITMQ, "--queue.timeout=1m", "--scrape.timeout=1m"]);
+    assert_eq!((value(&metrics, SUCCESS), depths(&metrics)), (Some(1.0), 10_000), "{log}");
+    assert_eq!(value(&metrics, "queue_depth{queue_name=\"q09999\",vhost=\"/\"}"), Some(9999.0));
+    assert_eq!(fake.requests().len(), 21);
+}
+
+#[test]
+fn queues_deleted_while_the_list_is_read_hide_no_others() {
+    for (count, deleted) in [(1200, 3), (1200, 600), (501, 1), (1001, 400)] {
+        let items = queues(count);
+        let fake = broker(&items, move |number, items| {
+            if number == 2 && items.len() == count {
+                items.drain(..deleted);
+            }
+        });
+        let (metrics, log) = once(&fake.url, [RABBITMQ]);
+        assert_eq!(value(&metrics, SUCCESS), Some(1.0), "{log}");
+        for n in deleted..count {
+            let series = format!("queue_depth{{queue_name=\"q{n:05}\",vhost=\"/\"}}");
+            assert!(value(&metrics, &series).is_some(), "{series} of {count} without {deleted}");
+        }
+    }
+}
+
+#[test]
+fn a_list_that_shrinks_all_the_time_is_told_and_ends() {
+    let items = queues(3000);
+    let fake = broker(&items, |_, items| drop(items.pop()));
+    let (metrics, log) = once(&fake.url, [RABBITMQ]);
+    assert_eq!(value(&metrics, SUCCESS), Some(0.0));
+    assert!(log.contains("deleted faster than they can be listed"), "{log}");
+    assert!(fake.requests().len() < 20);
+}
+
+#[test]
+fn a_page_that_fails_keeps_the_pages_before_it() {
+    let items = queues(1200);
+    let good = broker(&items, |_, _| ());
+    let target = good.url.clone();
+    let fake = Fake::start(move |request| match request.target.starts_with("/api/queues?page=2") {
+        true => Reply::Answer(500, String::new()),
+        false => Reply::json(exporter_common::testing::get(&format!("{target}{}", request.target), &[]).body),
+    });
+    let exporter = exporter(&fake.url, [RABBITMQ]);
+    let metrics = exporter.scrape();
+    assert_eq!((value(&metrics, SUCCESS), depths(&metrics)), (Some(0.0), 500));
+    assert!(exporter.log().contains("/api/queues answered 500"), "{}", exporter.log());
+}
+
+#[test]
+fn one_broken_item_costs_only_itself_and_success() {
+    let items = queues(3);
+    items.lock().unwrap()[1]["messages_ready"] = json!("many");
+    let fake = broker(&items, |_, _| ());
+    let exporter = exporter(&fake.url, [RABBITMQ]);
+    let metrics = exporter.scrape();
+    assert_eq!((value(&metrics, SUCCESS), depths(&metrics)), (Some(0.0), 2));
+    assert!(exporter.log().contains("q00001"), "{}", exporter.log());
+}
+
+#[test]
+fn a_restart_of_the_broker_adds_what_it_has_counted_since() {
+    let items = queues(0);
+    let uptime = Arc::new(Mutex::new(90_000));
+    let (shown, age) = (items.clone(), uptime.clone());
+    let fake = Fake::start(move |request| {
+        if request.target.starts_with("/api/nodes?") {
+            return Reply::json(json!([{"name": "a", "os_pid": "1", "uptime": *age.lock().unwrap()}]).to_string());
+        }
+        let items = shown.lock().unwrap();
+        Reply::json(json!({"items": *items, "filtered_count": items.len(), "page_count": 1}).to_string())
+    });
+    let exporter = exporter(&fake.url, [RABBITMQ]);
+    for (age, stats, expected) in [
+        (90_000, json!({"ack": 70, "get_no_ack": 30}), Some(100.0)),
+        (91_000, json!({"ack": 75}), Some(105.0)), // a key that is gone is unknown, not 0
+        (1_000, json!({}), None),                  // no activity since the restart
+        (2_000, json!({"ack": 3}), Some(108.0)),
+        (3_000, json!({"ack": 1}), Some(108.0)), // a reset that nothing explains
+        (4_000, json!({"ack": 2}), Some(109.0)),
+    ] {
+        *uptime.lock().unwrap() = age;
+        *items.lock().unwrap() = vec![json!({"name": "a", "vhost": "/", "message_stats": stats})];
+        let processed = "messages_processed_total{queue_name=\"a\",status=\"success\",vhost=\"/\"}";
+        assert_eq!(value(&exporter.scrape(), processed), expected, "{stats}");
+    }
+}
+
+#[test]
+fn a_broker_that_hides_its_queues_is_told() {
+    let fake = Fake::start(|request| match request.target.as_str() {
+        "/api/overview" => Reply::json(r#"{"object_totals":{"queues":6}}"#),
+        _ => Reply::json(r#"{"items":[],"filtered_count":0,"page_count":0}"#),
+    });
+    let exporter = exporter(&fake.url, [RABBITMQ]);
+    assert_eq!(value(&exporter.scrape(), SUCCESS), Some(0.0));
+    assert!(exporter.log().contains("none of its 6 queues"), "{}", exporter.log());
+}

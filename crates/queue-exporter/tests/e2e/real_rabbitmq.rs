@@ -1,0 +1,113 @@
+//! The queue system `rabbitmq` against the real one: what is exported is what was done.
+
+use exporter_common::testing::{assert_lint, value};
+use lapin::options::{
+    BasicAckOptions, BasicGetOptions, BasicPublishOptions, BasicRejectOptions, ConfirmSelectOptions,
+    QueueDeclareOptions,
+};
+use lapin::types::FieldTable;
+use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
+
+use crate::broker::RabbitMq;
+use crate::{SUCCESS, exporter};
+
+const QUEUE: &str = "or/ders \"ü\"";
+
+fn series(metric: &str, more: &str) -> String {
+    format!("{metric}{{queue_name=\"or/ders \\\"ü\\\"\"{more},vhost=\"/\"}}")
+}
+
+/// Depth, in flight, processed, redelivered.
+fn seen(metrics: &str) -> [Option<f64>; 4] {
+    let series = [
+        series("queue_depth", ""),
+        series("queue_messages", ",state=\"in_flight\""),
+        series("messages_processed_total", ",status=\"success\""),
+        series("messages_redelivered_total", ""),
+    ];
+    series.map(|series| value(metrics, &series))
+}
+
+struct Client {
+    _connection: Connection,
+    channel: Channel,
+}
+
+impl Client {
+    async fn connect(broker: &RabbitMq) -> Self {
+        let connection = Connection::connect(&broker.amqp(), ConnectionProperties::default()).await.unwrap();
+        let channel = connection.create_channel().await.unwrap();
+        channel.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
+        let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+        channel.queue_declare(QUEUE.into(), durable, FieldTable::default()).await.unwrap();
+        Self { _connection: connection, channel }
+    }
+
+    async fn publish(&self, count: usize) {
+        let persistent = BasicProperties::default().with_delivery_mode(2);
+        for _ in 0..count {
+            let options = BasicPublishOptions::default();
+            let published =
+                self.channel.basic_publish("".into(), QUEUE.into(), options, b"x", persistent.clone()).await;
+            published.unwrap().await.unwrap();
+        }
+    }
+
+    async fn get(&self, no_ack: bool) -> lapin::message::BasicGetMessage {
+        let options = BasicGetOptions { no_ack };
+        self.channel.basic_get(QUEUE.into(), options).await.unwrap().unwrap()
+    }
+
+    async fn process(&self, count: usize) {
+        for _ in 0..count {
+            self.get(false).await.ack(BasicAckOptions::default()).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_published_and_processed_is_exported_exactly_over_a_restart() {
+    let Some(mut broker) = RabbitMq::start() else { return };
+    broker.put("users/watcher", r#"{"password":"p w","tags":"monitoring"}"#);
+    let client = Client::connect(&broker).await;
+    let exporter = exporter(&broker.management("watcher:p%20w"), ["--queue.system=rabbitmq"]);
+    assert_eq!(value(&exporter.scrape(), SUCCESS), Some(0.0), "a user who may see nothing is no success");
+    assert!(exporter.log().contains("give it permissions on their vhosts"), "{}", exporter.log());
+    broker.put("permissions/%2F/watcher", r#"{"configure":"^$","write":"^$","read":"^$"}"#);
+
+    client.publish(20).await;
+    let metrics = exporter.scrape_until("20 messages are ready", |metrics| seen(metrics)[0] == Some(20.0));
+    assert_eq!(seen(&metrics), [Some(20.0), Some(0.0), None, None], "what nothing was done with is unknown");
+    assert_eq!(value(&metrics, SUCCESS), Some(1.0));
+    assert_eq!(value(&metrics, &series("messages_enqueued_total", "")), Some(20.0));
+
+    client.process(5).await;
+    client.get(true).await;
+    let held = client.get(false).await;
+    client.get(false).await.reject(BasicRejectOptions { requeue: true }).await.unwrap();
+    client.get(false).await.reject(BasicRejectOptions { requeue: false }).await.unwrap();
+    // 20 - 5 acknowledged - 1 taken without - 1 held - 1 thrown away; the one given back came again
+    let expected = [Some(12.0), Some(1.0), Some(6.0), Some(1.0)];
+    let metrics = exporter.scrape_until("12 messages are left", |metrics| seen(metrics) == expected);
+    assert_lint(&metrics);
+    held.ack(BasicAckOptions::default()).await.unwrap();
+    exporter.scrape_until("7 are processed", |metrics| seen(metrics)[2] == Some(7.0));
+
+    drop(client);
+    broker.down();
+    let metrics = exporter.scrape();
+    assert_eq!(value(&metrics, SUCCESS), Some(0.0));
+    assert_eq!(seen(&metrics), [None; 4], "nothing is known of a broker that is down");
+    broker.up();
+    let metrics = exporter.scrape_until("it is read again", |metrics| seen(metrics)[0] == Some(12.0));
+    assert_eq!(seen(&metrics)[2], None, "it has processed nothing in this life that it knows of");
+    let client = Client::connect(&broker).await;
+    client.process(2).await;
+    let goes_down = |metrics: &str| seen(metrics)[2].is_some_and(|processed| processed < 7.0);
+    exporter.scrape_until("9 are processed", |metrics| {
+        assert!(!goes_down(metrics), "{metrics}");
+        seen(metrics) == [Some(10.0), Some(0.0), Some(9.0), Some(1.0)]
+    });
+    let said = exporter.log();
+    assert!(!said.contains("p w") && !said.contains("p%20w"), "{said}");
+}
