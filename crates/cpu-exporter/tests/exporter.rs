@@ -2,6 +2,7 @@
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -89,6 +90,21 @@ fn golden(machine: &str, more: &[String]) {
 #[test]
 fn a_laptop_shows_everything() {
     golden("laptop", &[flag("path.cgroup", fixture("laptop/cgroup"))]);
+}
+
+#[test]
+fn the_page_lists_every_metric_and_no_other() {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let golden = fs::read_to_string(here.join("tests/golden/laptop.prom")).unwrap();
+    let page = fs::read_to_string(here.join("../../docs/cpu-exporter.md")).unwrap();
+    let shown: BTreeSet<_> = golden.lines().filter_map(|line| line.strip_prefix("# TYPE cpu_exporter_")).collect();
+    let shown: BTreeSet<_> = shown.into_iter().filter_map(|line| line.split(' ').next()).collect();
+    let listed: BTreeSet<_> = page
+        .split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_')
+        .filter_map(|word| word.strip_prefix("cpu_exporter_"))
+        .filter(|name| !name.is_empty())
+        .collect();
+    assert_eq!(shown, listed);
 }
 
 #[test]

@@ -80,7 +80,8 @@ impl Usage {
 fn v1(directory: &Path, file: &str) -> PathBuf {
     let controller = file.split('.').next().unwrap_or_default();
     let own = directory.join(file);
-    if own.exists() { own } else { directory.join(controller).join(file) }
+    // one that may not be looked at is taken, so that reading it tells
+    if own.try_exists().unwrap_or(true) { own } else { directory.join(controller).join(file) }
 }
 
 fn parsed<T>(path: PathBuf, parse: impl FnOnce(&str) -> Result<T>) -> Result<Option<T>> {

@@ -51,7 +51,8 @@ fn directories(roots: &Roots) -> (Vec<(u32, PathBuf)>, Faults) {
     let mut cpus = faults.keep(roots.sys_cpus()).unwrap_or_default();
     cpus.retain_mut(|(cpu, path)| {
         path.push("cpufreq");
-        !offline.contains(cpu) && path.is_dir()
+        let exists = path.try_exists().with_context(|| format!("cannot find out about {}", path.display()));
+        !offline.contains(cpu) && faults.keep(exists) == Some(true)
     });
     (cpus, faults)
 }
