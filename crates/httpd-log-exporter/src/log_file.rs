@@ -77,12 +77,15 @@ impl LogFile {
         })
     }
 
-    /// Goes to the end. A last line that is still being written is read from its beginning.
-    pub(crate) fn go_to_end(&mut self) -> io::Result<()> {
-        let size = self.file.metadata()?.len();
+    /// Goes to where the file ended when it had this size. A last line that was still being written is
+    /// read from its beginning.
+    pub(crate) fn go_to(&mut self, size: u64) -> io::Result<()> {
         let mut tail = vec![0; MAX_LINE.min(usize::try_from(size).unwrap_or(MAX_LINE))];
         let start = size - tail.len() as u64;
-        self.file.read_exact_at(&mut tail, start)?;
+        match self.file.read_exact_at(&mut tail, start) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()), // cut since: all is new
+            read => read?,
+        }
         match memrchr(b'\n', &tail) {
             Some(end) => {
                 self.offset = start + end as u64 + 1;
@@ -98,12 +101,13 @@ impl LogFile {
         Ok(())
     }
 
-    /// Reads what is new, through `buffer`, and hands over its pieces with the lines they belong to.
+    /// Reads what is new, through `buffer`, and hands over its pieces: with the lines they belong to and
+    /// with how much is left behind them.
     pub(crate) fn catch_up(
         &mut self,
         now: Instant,
         buffer: &mut [u8],
-        mut each: impl FnMut(&mut Lines, &[u8]),
+        mut each: impl FnMut(&mut Lines, &[u8], u64),
     ) -> io::Result<Progress> {
         let metadata = self.file.metadata()?;
         let state = (metadata.len(), metadata.mtime(), metadata.mtime_nsec());
@@ -126,9 +130,9 @@ impl LogFile {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
             };
-            each(&mut self.lines, &buffer[..read]);
-            self.remember(&buffer[..read]);
             self.offset += read as u64;
+            each(&mut self.lines, &buffer[..read], metadata.len() - self.offset);
+            self.remember(&buffer[..read]);
             progress.read += read as u64;
             self.grew = now;
         }

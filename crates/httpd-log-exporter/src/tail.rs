@@ -22,6 +22,8 @@ pub(crate) struct Tail {
     pub(crate) path: PathBuf,
     current: Option<LogFile>,
     draining: Vec<LogFile>,
+    /// Where reading begins in the file that was there at the start, though it may not be open yet.
+    start_at: Option<(Identity, u64)>,
     /// Whether there was a file before, so that another one is a rotation.
     found_before: bool,
     /// When the file that is current was last seen at the path.
@@ -50,21 +52,17 @@ impl Tail {
     /// Opens a log where it is to be read from. One that is not there is waited for, and read from
     /// its beginning when it appears.
     pub(crate) fn open(index: usize, path: PathBuf, start: Start, book: &Shared, now: Instant) -> Self {
+        let present = std::fs::metadata(&path).ok().filter(|_| start == Start::End);
         let mut tail = Self {
             index,
             path,
             current: None,
             draining: Vec::new(),
+            start_at: present.map(|metadata| (Identity::of(&metadata), metadata.len())),
             found_before: false,
             last_there: SystemTime::now(),
         };
-        let mut fault = tail.look(book, now).err();
-        if start == Start::End
-            && let Some(file) = &mut tail.current
-            && let Err(error) = file.go_to_end()
-        {
-            fault = Some(tail.read_error(book, &error));
-        }
+        let fault = tail.look(book, now).err();
         book.lock().logs[index].fault = fault;
         tail
     }
@@ -81,10 +79,11 @@ impl Tail {
         let index = self.index;
         let mut errors = Vec::new();
         for file in self.draining.iter_mut().chain(&mut self.current) {
-            let progress = file.catch_up(now, buffer, |lines, bytes| {
+            let progress = file.catch_up(now, buffer, |lines, bytes, left| {
                 let mut book = book.lock();
                 lines.feed(bytes, |line| book.line(index, line));
                 book.logs[index].read_bytes += bytes.len() as u64;
+                book.logs[index].lag = lag + left;
                 book.came_by = Some(Instant::now());
             });
             match progress {
@@ -128,7 +127,7 @@ impl Tail {
     fn look(&mut self, book: &Shared, now: Instant) -> Result<bool, String> {
         let found = std::fs::metadata(&self.path).and_then(|metadata| {
             let known = self.identity() == Some(Identity::of(&metadata));
-            if known { Ok(None) } else { LogFile::open(&self.path, now).map(Some) }
+            if known { Ok(None) } else { self.open_at_path(now).map(Some) }
         });
         let looked = SystemTime::now();
         let file = match found {
@@ -162,6 +161,16 @@ impl Tail {
         }
         self.last_there = looked;
         Ok(true)
+    }
+
+    /// Opens the file at the path where it is to be read from.
+    fn open_at_path(&self, now: Instant) -> std::io::Result<LogFile> {
+        let mut file = LogFile::open(&self.path, now)?;
+        match self.start_at {
+            Some((identity, size)) if identity == file.identity && !self.found_before => file.go_to(size)?,
+            _ => {}
+        }
+        Ok(file)
     }
 
     /// Closes files that nobody writes to any more.
