@@ -1,7 +1,9 @@
 //! The demo: things to monitor, each a subcommand, and all of them together with the exporters.
 
+mod amqp;
 mod app;
 mod children;
+mod jobs;
 mod load;
 mod parts;
 mod prometheus_config;
@@ -55,6 +57,10 @@ enum Command {
     Queue(queue::Args),
     /// Load on the application, the web server and the job queue
     Load(load::Args),
+    /// Publish jobs to RabbitMQ
+    Producer(amqp::Args),
+    /// Consume the jobs of RabbitMQ; a share of them is rejected
+    Consumer(amqp::Args),
     /// Ask a URL and succeed if it answers 2xx; for containers
     Healthcheck {
         /// What to ask, for example http://127.0.0.1:8080/status
@@ -106,6 +112,8 @@ fn run(cli: Cli) -> Result<()> {
             Some(Command::Web(args)) => web::run(args).await,
             Some(Command::Queue(args)) => queue::run(args).await,
             Some(Command::Load(args)) => load::run(args).await,
+            Some(Command::Producer(args)) => amqp::producer(args).await,
+            Some(Command::Consumer(args)) => amqp::consumer(args).await,
             Some(Command::Healthcheck { url }) => load::healthcheck(&url).await,
             Some(Command::Under(under)) => under.exec(),
         }

@@ -3,7 +3,6 @@
 //! `GET /queues` lists the queues, `GET /queues/NAME` tells how one is doing, `POST /queues/NAME`
 //! adds a job.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,7 +14,7 @@ use warp::filters::BoxedFilter;
 use warp::http::{Method, Response, StatusCode, header};
 use warp::{Filter, Reply};
 
-use crate::load::pause;
+use crate::jobs::{KINDS, Kind};
 use crate::serve::{listen, serve};
 
 /// The flags of `demo queue`.
@@ -29,25 +28,6 @@ pub(crate) struct Args {
     #[arg(long)]
     no_producers: bool,
 }
-
-/// What a queue is for: its name and how its jobs behave.
-struct Kind {
-    name: &'static str,
-    /// Jobs that its producer adds in a second, on average.
-    rate: f64,
-    workers: usize,
-    /// How long the work on a job takes, on average.
-    work: Duration,
-    /// The share of jobs that fail.
-    failing: f64,
-}
-
-/// Every queue.
-const KINDS: [Kind; 3] = [
-    Kind { name: "orders", rate: 5.0, workers: 2, work: Duration::from_millis(300), failing: 0.02 },
-    Kind { name: "notifications", rate: 10.0, workers: 1, work: Duration::from_millis(70), failing: 0.05 },
-    Kind { name: "analytics", rate: 1.0, workers: 2, work: Duration::from_millis(1500), failing: 0.1 },
-];
 
 /// Upper bounds of the histogram of processing times, in seconds.
 const BOUNDS: [f64; 8] = [0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
@@ -78,16 +58,10 @@ struct Queue {
     added: Notify,
 }
 
-/// A job; the work it stands for is to wait.
-struct Job {
-    work: Duration,
-    fails: bool,
-}
-
 #[derive(Default)]
 struct State {
     /// Jobs that wait for a worker.
-    waiting: VecDeque<Job>,
+    waiting: usize,
     processed: u64,
     failed: u64,
     /// How many jobs took at most as long as each of `BOUNDS`.
@@ -103,10 +77,9 @@ impl Queue {
     /// Adds a job, or tells that the queue is full.
     fn add(&self) -> bool {
         let mut state = self.lock();
-        let room = state.waiting.len() < CAPACITY;
+        let room = state.waiting < CAPACITY;
         if room {
-            let work = self.kind.work.mul_f64(2.0 * fastrand::f64());
-            state.waiting.push_back(Job { work, fails: fastrand::f64() < self.kind.failing });
+            state.waiting += 1;
             self.added.notify_one();
         }
         room
@@ -114,21 +87,20 @@ impl Queue {
 
     async fn produce(&self) {
         loop {
-            pause(self.kind.rate).await;
+            self.kind.next().await;
             self.add(); // full: its workers are behind anyway
         }
     }
 
     async fn work(&self) {
         loop {
-            let job = self.lock().waiting.pop_front();
-            let Some(job) = job else {
+            if !self.lock().take() {
                 self.added.notified().await;
                 continue;
-            };
+            }
             let begin = Instant::now();
-            tokio::time::sleep(job.work).await;
-            self.lock().ended(begin.elapsed(), job.fails);
+            let well = self.kind.work().await;
+            self.lock().ended(begin.elapsed(), well);
         }
     }
 
@@ -138,8 +110,15 @@ impl Queue {
 }
 
 impl State {
-    fn ended(&mut self, took: Duration, failed: bool) {
-        *if failed { &mut self.failed } else { &mut self.processed } += 1;
+    /// Takes a job that waits, if there is one.
+    fn take(&mut self) -> bool {
+        let waiting = self.waiting.checked_sub(1);
+        self.waiting = waiting.unwrap_or_default();
+        waiting.is_some()
+    }
+
+    fn ended(&mut self, took: Duration, well: bool) {
+        *if well { &mut self.processed } else { &mut self.failed } += 1;
         let seconds = took.as_secs_f64();
         self.seconds += seconds;
         for (bound, count) in BOUNDS.iter().zip(&mut self.buckets) {
@@ -151,7 +130,7 @@ impl State {
         let buckets = BOUNDS.iter().zip(self.buckets);
         let buckets: Map<String, Value> = buckets.map(|(bound, count)| (bound.to_string(), count.into())).collect();
         json!({
-            "depth": self.waiting.len(),
+            "depth": self.waiting,
             "processed": self.processed,
             "failed": self.failed,
             "processing_seconds": {
@@ -196,8 +175,8 @@ mod tests {
     #[test]
     fn a_job_is_counted_in_every_bucket_that_is_long_enough() {
         let mut state = State::default();
-        state.ended(Duration::from_millis(200), false);
-        state.ended(Duration::from_secs(9), true);
+        state.ended(Duration::from_millis(200), true);
+        state.ended(Duration::from_secs(9), false);
         let statistics = state.statistics();
         assert_eq!((&statistics["processed"], &statistics["failed"]), (&json!(1), &json!(1)));
         let times = &statistics["processing_seconds"];

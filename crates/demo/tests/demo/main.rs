@@ -2,7 +2,11 @@
 #![expect(clippy::disallowed_types, reason = "tests start programs; exporters do not")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod amqp; // `demo producer`, `demo consumer`
 mod app; // `demo app`
+#[expect(dead_code, reason = "the tests of the exporter do more with it")]
+#[path = "../../../queue-exporter/tests/e2e/broker.rs"]
+mod broker;
 mod queue; // `demo queue`
 mod stack; // `demo`
 mod web; // `demo web`

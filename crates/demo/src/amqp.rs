@@ -1,0 +1,182 @@
+//! Producers and consumers for RabbitMQ: the same jobs as in the demo's own queue, over AMQP.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use futures_util::TryStreamExt;
+use futures_util::future::try_join_all;
+use lapin::options::{
+    BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, BasicRejectOptions,
+    ConfirmSelectOptions, QueueDeclareOptions,
+};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::uri::AMQPUri;
+use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
+use warp::filters::BoxedFilter;
+use warp::http::StatusCode;
+use warp::{Filter, Reply};
+
+use crate::jobs::{KINDS, Kind};
+use crate::serve::{listen, serve, stopped};
+
+/// The flags of `demo producer` and `demo consumer`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The broker, as amqp://USER@HOST:PORT/VHOST
+    #[arg(long, value_name = "URL", default_value = "amqp://guest@127.0.0.1:5672/%2f")]
+    broker: AMQPUri,
+
+    /// File with the user's password, without which it is `guest`
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+
+    /// The type of the queues, which are durable
+    #[arg(long, value_name = "TYPE", default_value = "quorum", value_parser = ["quorum", "classic"])]
+    queue_type: String,
+
+    /// Where /healthy tells whether the broker is connected, for containers
+    #[arg(long, value_name = "HOST:PORT")]
+    listen: Option<String>,
+}
+
+/// How long it takes until a broker that was lost is tried again.
+const AGAIN: Duration = Duration::from_secs(2);
+/// How long a broker may take for the goodbye.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// Publishes jobs until the process is stopped.
+pub(crate) async fn producer(args: Args) -> Result<()> {
+    run(args, produce).await
+}
+
+/// Works on jobs until the process is stopped.
+pub(crate) async fn consumer(args: Args) -> Result<()> {
+    run(args, consume).await
+}
+
+/// Keeps sessions with the broker, and tells on a page of its own whether there is one.
+async fn run(args: Args, session: impl AsyncFn(&Connection, &str) -> Result<()>) -> Result<()> {
+    let mut uri = args.broker;
+    uri.authority.userinfo.password = match &args.password_file {
+        Some(file) => {
+            let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+            text.trim_end().to_owned()
+        }
+        None => "guest".to_owned(),
+    };
+    let connected = AtomicBool::new(false).into();
+    match &args.listen {
+        Some(address) => {
+            let served = serve("health", listen(address).await?, health(Arc::clone(&connected)));
+            tokio::try_join!(served, keep(uri, &args.queue_type, &connected, session)).map(|_| ())
+        }
+        None => keep(uri, &args.queue_type, &connected, session).await,
+    }
+}
+
+/// `/healthy`: 200 while the broker is connected, else 503.
+fn health(connected: Arc<AtomicBool>) -> BoxedFilter<(impl Reply,)> {
+    let get = warp::get().or(warp::head()).unify();
+    let page = move || match connected.load(Ordering::Relaxed) {
+        true => StatusCode::OK,
+        false => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    warp::path!("healthy").and(get).map(page).boxed()
+}
+
+/// Keeps a session going until the process is stopped, over a broker that comes and goes.
+async fn keep(
+    uri: AMQPUri,
+    queue_type: &str,
+    connected: &AtomicBool,
+    session: impl AsyncFn(&Connection, &str) -> Result<()>,
+) -> Result<()> {
+    let stopped = stopped()?;
+    tokio::pin!(stopped);
+    let broker = format!("{}:{}", uri.authority.host, uri.authority.port);
+    let mut told = false;
+    loop {
+        let connection = tokio::select! {
+            () = &mut stopped => return Ok(()),
+            connection = Connection::connect_uri(uri.clone(), ConnectionProperties::default()) => connection,
+        };
+        let lost = match connection {
+            Ok(connection) => {
+                tracing::info!(broker, "connected");
+                connected.store(true, Ordering::Relaxed);
+                told = false;
+                let ended = tokio::select! {
+                    () = &mut stopped => {
+                        let goodbye = connection.close(200, "stopped".into());
+                        let _ = tokio::time::timeout(GOODBYE, goodbye).await; // it will notice
+                        return Ok(());
+                    }
+                    ended = session(&connection, queue_type) => ended,
+                };
+                connected.store(false, Ordering::Relaxed);
+                ended
+            }
+            Err(error) => Err(error.into()),
+        };
+        // one line for each change of state
+        if let Err(error) = lost
+            && !std::mem::replace(&mut told, true)
+        {
+            tracing::warn!(broker, error = format!("{error:#}"), "no broker; trying again");
+        }
+        tokio::select! {
+            () = &mut stopped => return Ok(()),
+            () = tokio::time::sleep(AGAIN) => {}
+        }
+    }
+}
+
+/// Publishes jobs of every kind, each confirmed by the broker.
+async fn produce(connection: &Connection, queue_type: &str) -> Result<()> {
+    let kinds = KINDS.each_ref().map(|kind| async move {
+        let channel = open(connection, kind, queue_type).await?;
+        channel.confirm_select(ConfirmSelectOptions::default()).await?;
+        let persistent = BasicProperties::default().with_delivery_mode(2);
+        loop {
+            kind.next().await;
+            let options = BasicPublishOptions::default();
+            let published = channel.basic_publish("".into(), kind.name.into(), options, b"job", persistent.clone());
+            ensure!(published.await?.await?.is_ack(), "the broker does not take jobs for {}", kind.name);
+        }
+    });
+    try_join_all(kinds).await.map(|_: Vec<()>| ())
+}
+
+/// Works on jobs of every kind; those that fail are rejected and not delivered again.
+async fn consume(connection: &Connection, queue_type: &str) -> Result<()> {
+    let kinds = KINDS.each_ref().map(|kind| async move {
+        let channel = open(connection, kind, queue_type).await?;
+        channel.basic_qos(kind.workers, BasicQosOptions::default()).await?;
+        let tag = format!("demo-{}", kind.name);
+        let options = BasicConsumeOptions::default();
+        let jobs = channel.basic_consume(kind.name.into(), tag.into(), options, FieldTable::default()).await?;
+        let work = |job: lapin::message::Delivery| async move {
+            if kind.work().await {
+                job.ack(BasicAckOptions::default()).await
+            } else {
+                job.reject(BasicRejectOptions { requeue: false }).await
+            }
+        };
+        jobs.map_ok(work).try_buffer_unordered(kind.workers.into()).try_for_each(async |_| Ok(())).await?;
+        bail!("the broker delivers no more jobs of {}", kind.name)
+    });
+    try_join_all(kinds).await.map(|_: Vec<()>| ())
+}
+
+/// A channel with the queue, which is made if it is not there.
+async fn open(connection: &Connection, kind: &Kind, queue_type: &str) -> Result<Channel> {
+    let channel = connection.create_channel().await?;
+    let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-queue-type".into(), AMQPValue::LongString(queue_type.into()));
+    channel.queue_declare(kind.name.into(), durable, arguments).await?;
+    Ok(channel)
+}
