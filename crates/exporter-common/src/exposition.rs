@@ -58,22 +58,25 @@ impl Group {
 
     /// The group, and how many duplicate series it left out.
     fn sorted(families: Vec<Arc<Family>>) -> (Self, usize) {
-        let mut order: Vec<(u32, u32)> = families
-            .iter()
-            .zip(0_u32..)
-            .flat_map(|(family, at)| (0_u32..).take(family.len()).map(move |series| (at, series)))
-            .collect();
-        let compare = |a: &(u32, u32), b: &(u32, u32)| {
-            families[a.0 as usize].compare(a.1 as usize, &families[b.0 as usize], b.1 as usize)
+        let series = families.iter().zip(0_u32..).flat_map(|(family, at)| {
+            (0_u32..).take(family.len()).map(move |series| (family.sort_key(series as usize), (at, series)))
+        });
+        let mut keyed: Vec<_> = series.collect();
+        let compare = |(key, (family, series)): &((usize, u64), (u32, u32)), other: &((usize, u64), (u32, u32))| {
+            let (other_key, (other_family, other_series)) = other;
+            key.cmp(other_key).then_with(|| {
+                let other = &families[*other_family as usize];
+                families[*family as usize].compare(*series as usize, other, *other_series as usize)
+            })
         };
-        let in_order = |pair: &[(u32, u32)]| compare(&pair[0], &pair[1]).is_lt();
         let mut duplicates = 0;
-        if !order.windows(2).all(in_order) {
-            order.sort_by(compare); // stable: the first of equal series stays first
-            let before = order.len();
-            order.dedup_by(|later, first| compare(first, later).is_eq());
-            duplicates = before - order.len();
+        if !keyed.windows(2).all(|pair| compare(&pair[0], &pair[1]).is_lt()) {
+            keyed.sort_by(compare); // stable: the first of equal series stays first
+            let before = keyed.len();
+            keyed.dedup_by(|later, first| compare(first, later).is_eq());
+            duplicates = before - keyed.len();
         }
+        let order = keyed.into_iter().map(|(_, place)| place).collect();
         (Self { families, order }, duplicates)
     }
 }

@@ -54,7 +54,9 @@ pub(crate) fn start(
             quoted(name, out);
         }
         out.push(b'=');
-        quoted(value, out);
+        out.push(b'"');
+        escape_bytes(value, true, out);
+        out.push(b'"');
         before = b",";
     }
     if let Some((name, value)) = last {
@@ -76,12 +78,16 @@ fn quoted(text: &str, out: &mut Vec<u8>) {
 
 /// Escapes `\`, newline and, where asked for, `"`.
 pub(crate) fn escape(text: &str, quotes: bool, out: &mut Vec<u8>) {
+    escape_bytes(text.as_bytes(), quotes, out);
+}
+
+fn escape_bytes(text: &[u8], quotes: bool, out: &mut Vec<u8>) {
     let special = |byte: &u8| *byte == b'\\' || *byte == b'\n' || (quotes && *byte == b'"');
-    if !text.as_bytes().iter().any(special) {
-        out.extend_from_slice(text.as_bytes());
+    if !text.iter().any(special) {
+        out.extend_from_slice(text);
         return;
     }
-    for byte in text.bytes() {
+    for &byte in text {
         match byte {
             b'\\' => out.extend_from_slice(b"\\\\"),
             b'\n' => out.extend_from_slice(b"\\n"),
@@ -151,18 +157,29 @@ fn go_float(value: f64, out: &mut Vec<u8>) {
         general(digits, digits.len() as i32, out);
         return;
     }
-    let mut buffer = ryu::Buffer::new();
-    let (mantissa, exponent) = match buffer.format_finite(magnitude).split_once('e') {
-        Some((mantissa, exponent)) => (mantissa, exponent.parse().unwrap_or(0)),
-        None => (buffer.format_finite(magnitude), 0),
-    };
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let mut digits = [b'0'; 32];
-    let len = whole.len() + fraction.len(); // at most 17 digits and 5 zeros before them
-    digits[..whole.len()].copy_from_slice(whole.as_bytes());
-    digits[whole.len()..len].copy_from_slice(fraction.as_bytes());
+    let mut buffer = zmij::Buffer::new();
+    let shortest = buffer.format_finite(magnitude).as_bytes();
+    if (1e-4..1e6).contains(&magnitude) {
+        out.extend_from_slice(shortest); // here both write it plain
+        return;
+    }
+    let (mut digits, mut len, mut point, mut exponent) = ([b'0'; 32], 0, None, 0);
+    for (at, &byte) in shortest.iter().enumerate() {
+        match byte {
+            b'.' => point = Some(len),
+            b'e' => {
+                exponent =
+                    std::str::from_utf8(&shortest[at + 1..]).ok().and_then(|text| text.parse().ok()).unwrap_or(0);
+                break;
+            }
+            digit => {
+                digits[len] = digit; // at most 17 digits and 5 zeros before them
+                len += 1;
+            }
+        }
+    }
     let zeros = digits[..len].iter().take_while(|digit| **digit == b'0').count();
-    general(&digits[zeros..len], whole.len() as i32 + exponent - zeros as i32, out);
+    general(&digits[zeros..len], point.unwrap_or(len) as i32 + exponent - zeros as i32, out);
 }
 
 /// Writes digits, of which `point` stand before the decimal point, in Go's 'g' form.

@@ -19,9 +19,9 @@ pub(crate) fn encode(exposition: &Exposition, out: &mut Vec<u8>) {
 
 fn family(group: &Group, out: &mut Vec<u8>) {
     let head = group.head();
-    string(1, head.name(), out);
+    bytes(1, head.name().as_bytes(), out);
     if !head.help().is_empty() {
-        string(2, head.help(), out);
+        bytes(2, head.help().as_bytes(), out);
     }
     let kind = match head.kind() {
         Kind::Counter => 0,
@@ -39,8 +39,8 @@ fn family(group: &Group, out: &mut Vec<u8>) {
 fn metric(family: &Family, series: usize, out: &mut Vec<u8>) {
     for (name, value) in family.labels(series) {
         nested(1, out, |out| {
-            string(1, name, out);
-            string(2, value, out);
+            bytes(1, name.as_bytes(), out);
+            bytes(2, value, out);
         });
     }
     match family.series_value(series) {
@@ -93,10 +93,10 @@ fn nested(field: u64, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     }
 }
 
-fn string(field: u64, text: &str, out: &mut Vec<u8>) {
+fn bytes(field: u64, bytes: &[u8], out: &mut Vec<u8>) {
     varint(field << 3 | 2, out);
-    varint(text.len() as u64, out);
-    out.extend_from_slice(text.as_bytes());
+    varint(bytes.len() as u64, out);
+    out.extend_from_slice(bytes);
 }
 
 fn unsigned(field: u64, value: u64, out: &mut Vec<u8>) {

@@ -268,7 +268,11 @@ fn openmetrics_is_answered_as_its_reference_parser_reads_it() {
     let answer = exporter.get("/metrics", &[("Accept", accept)]);
     let content_type = answer.headers.get("content-type").unwrap().to_str().unwrap();
     assert_eq!(content_type, "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=allow-utf-8");
-    assert!(answer.body.contains("# TYPE drill_exporter_build info\n") && answer.body.ends_with("# EOF\n"), "{}", answer.body);
+    assert!(
+        answer.body.contains("# TYPE drill_exporter_build info\n") && answer.body.ends_with("# EOF\n"),
+        "{}",
+        answer.body
+    );
     testing::assert_openmetrics(&answer.body);
 }
 
