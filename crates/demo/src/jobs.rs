@@ -19,7 +19,7 @@ pub(crate) struct Kind {
 pub(crate) const KINDS: [Kind; 3] = [
     Kind { name: "orders", rate: 5.0, workers: 2, work: Duration::from_millis(300), failing: 0.02 },
     Kind { name: "notifications", rate: 10.0, workers: 1, work: Duration::from_millis(70), failing: 0.05 },
-    Kind { name: "analytics", rate: 1.0, workers: 2, work: Duration::from_millis(1500), failing: 0.1 },
+    Kind { name: "analytics", rate: 1.0, workers: 3, work: Duration::from_millis(1500), failing: 0.1 },
 ];
 
 impl Kind {
