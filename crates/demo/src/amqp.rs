@@ -29,7 +29,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "URL", default_value = "amqp://guest@127.0.0.1:5672/%2f")]
     broker: AMQPUri,
 
-    /// File with the user's password, without which it is `guest`
+    /// File with the user's password; without it, it is the URL's, or guest
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
 
@@ -60,13 +60,10 @@ pub(crate) async fn consumer(args: Args) -> Result<()> {
 /// Keeps sessions with the broker, and tells on a page of its own whether there is one.
 async fn run(args: Args, session: impl AsyncFn(&Connection, &str) -> Result<()>) -> Result<()> {
     let mut uri = args.broker;
-    uri.authority.userinfo.password = match &args.password_file {
-        Some(file) => {
-            let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-            text.trim_end().to_owned()
-        }
-        None => "guest".to_owned(),
-    };
+    if let Some(file) = &args.password_file {
+        let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+        uri.authority.userinfo.password = text.trim_end().to_owned();
+    }
     let connected = AtomicBool::new(false).into();
     match &args.listen {
         Some(address) => {

@@ -129,15 +129,24 @@ pub(crate) struct Under {
 impl Under {
     /// Becomes the program.
     pub(crate) fn exec(self) -> Result<()> {
-        #[cfg(target_os = "linux")]
-        {
-            // it survives execve(2); elsewhere only the demo's own end ends its parts
-            rustix::process::set_parent_process_death_signal(Some(Signal::TERM))
-                .context("cannot ask for a signal at the end of the parent")?;
-            let parent = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get().unsigned_abs());
-            anyhow::ensure!(parent == Some(self.parent), "the demo has ended meanwhile");
-        }
+        end_with(self.parent)?;
         let error = Command::new(&self.program).arg0(self.name).args(self.arguments).exec();
         Err(error).with_context(|| format!("cannot start {}", self.program.display()))
     }
+}
+
+/// Has the kernel send SIGTERM to this process when its parent ends; execve(2) leaves that as it is.
+#[cfg(target_os = "linux")]
+fn end_with(parent: u32) -> Result<()> {
+    rustix::process::set_parent_process_death_signal(Some(Signal::TERM))
+        .context("cannot ask for a signal at the end of the parent")?;
+    let now = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get().unsigned_abs());
+    anyhow::ensure!(now == Some(parent), "the demo has ended meanwhile");
+    Ok(())
+}
+
+/// Other kernels do not do this: there a demo that is killed leaves its parts behind.
+#[cfg(not(target_os = "linux"))]
+fn end_with(_: u32) -> Result<()> {
+    Ok(())
 }

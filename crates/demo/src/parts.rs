@@ -133,8 +133,8 @@ pub(crate) fn all(offset: u16, folder: &Path, prometheus: Option<PathBuf>) -> Re
 /// The highest port that any part has by default.
 pub(crate) const HIGHEST_PORT: u16 = 9877;
 
-/// Fails where a port is not free, before anything is started.
-pub(crate) fn check_ports(parts: &[Part]) -> Result<()> {
+/// Fails where a port is not free, before anything is started, and names an offset at which all are.
+pub(crate) fn check_ports(parts: &[Part], offset: u16) -> Result<()> {
     let wanted = || parts.iter().flat_map(|part| part.ports.iter().map(|port| (part.name, *port)));
     let taken: Vec<_> = wanted()
         .filter_map(|(name, port)| Some((name, port, listen(port).err()?)))
@@ -143,7 +143,11 @@ pub(crate) fn check_ports(parts: &[Part]) -> Result<()> {
     if taken.is_empty() {
         return Ok(());
     }
-    bail!("cannot listen on {}; --port-offset N adds N to all ports, for example --port-offset 10000", taken.join(", "))
+    let all_free =
+        |offset: &u16| wanted().all(|(_, port)| port.checked_add(*offset).is_some_and(|port| listen(port).is_ok()));
+    let further = (1..=u16::MAX / 1000).map(|thousands| thousands * 1000).find(all_free);
+    let example = further.map(|further| format!(", for example --port-offset {}", offset + further));
+    bail!("cannot listen on {}; --port-offset N adds N to all ports{}", taken.join(", "), example.unwrap_or_default())
 }
 
 fn listen(port: u16) -> std::io::Result<TcpListener> {

@@ -34,7 +34,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     let folder = tempfile::Builder::new().prefix("exporter-demo-").tempdir().context("cannot make a folder")?;
     let prometheus = on_path("prometheus");
     let parts = parts::all(args.port_offset, folder.path(), prometheus)?;
-    parts::check_ports(&parts)?;
+    parts::check_ports(&parts, args.port_offset)?;
     let metrics = |name: &str| parts.iter().find(|part| part.name == name)?.metrics.as_deref();
     prometheus_config::write(folder.path(), metrics)?;
 
