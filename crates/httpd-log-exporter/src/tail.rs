@@ -26,6 +26,8 @@ pub(crate) struct Tail {
     start_at: Option<(Identity, u64)>,
     /// Whether there was a file before, so that another one is a rotation.
     found_before: bool,
+    /// Whether there is no file at the path that can be opened.
+    missing: bool,
     /// When the file that is current was last seen at the path.
     last_there: SystemTime,
 }
@@ -60,6 +62,7 @@ impl Tail {
             draining: Vec::new(),
             start_at: present.map(|metadata| (Identity::of(&metadata), metadata.len())),
             found_before: false,
+            missing: false,
             last_there: SystemTime::now(),
         };
         let fault = tail.look(book, now).err();
@@ -73,7 +76,6 @@ impl Tail {
             Ok(changed) => (changed, None),
             Err(fault) => (false, Some(fault)),
         };
-        let missing = fault.is_some();
         let mut seen = Seen { active: changed, more: false };
         let mut lag = 0;
         let index = self.index;
@@ -102,7 +104,7 @@ impl Tail {
         for error in errors {
             fault = Some(self.read_error(book, &error));
         }
-        self.close_quiet(book, missing, now);
+        self.close_quiet(book, now);
         let health = &mut book.lock().logs[index];
         health.lag = lag;
         health.fault = fault;
@@ -130,6 +132,7 @@ impl Tail {
             if known { Ok(None) } else { self.open_at_path(now).map(Some) }
         });
         let looked = SystemTime::now();
+        let was_missing = std::mem::replace(&mut self.missing, found.is_err());
         let file = match found {
             Ok(Some(file)) if self.identity() != Some(file.identity) => file,
             Ok(_) => {
@@ -137,6 +140,9 @@ impl Tail {
                 return Ok(false);
             }
             Err(error) => {
+                if let Some(file) = self.current.as_mut().filter(|_| !was_missing) {
+                    file.wait_from(now);
+                }
                 if error.kind() != ErrorKind::NotFound {
                     book.lock().logs[self.index].open_errors += 1;
                 }
@@ -174,10 +180,10 @@ impl Tail {
     }
 
     /// Closes files that nobody writes to any more.
-    fn close_quiet(&mut self, book: &Shared, missing: bool, now: Instant) {
+    fn close_quiet(&mut self, book: &Shared, now: Instant) {
         let quiet = |file: &LogFile| now.saturating_duration_since(file.quiet_since()) >= GRACE;
         // a deleted one would keep its place on the disk for as long as it is open
-        let deleted = self.current.take_if(|file| missing && quiet(file) && file.is_deleted());
+        let deleted = self.current.take_if(|file| self.missing && quiet(file) && file.is_deleted());
         for file in self.draining.extract_if(.., |file| quiet(file)).chain(deleted) {
             file.finish(|line| book.lock().line(self.index, line));
         }
@@ -316,6 +322,41 @@ mod tests {
         drill.wait(Duration::from_millis(1));
         drill.counted(&[0, 1]);
         assert!(drill.tail.as_ref().unwrap().draining.is_empty());
+    }
+
+    #[test]
+    fn a_log_that_was_quiet_for_long_is_waited_for_all_the_same() {
+        for rotate in [true, false] {
+            let mut drill = Drill::new(Start::End, |drill| drop(drill.append("access.log", "")));
+            let mut old = drill.append("access.log", &line(0));
+            drill.look();
+            drill.wait(10 * GRACE);
+            if rotate {
+                drill.rename("access.log", "access.log.1");
+                drill.append("access.log", "");
+            } else {
+                fs::remove_file(drill.path("access.log")).unwrap();
+            }
+            drill.look();
+            drill.wait(GRACE / 2);
+            drill.look();
+            old.write_all(line(1).as_bytes()).unwrap();
+            drill.counted(&[0, 1]);
+        }
+    }
+
+    #[test]
+    fn a_log_that_is_moved_back_goes_on_where_it_was() {
+        let mut drill = Drill::new(Start::End, |drill| drop(drill.append("access.log", "")));
+        drill.append("access.log", &line(0));
+        drill.rename("access.log", "access.log.1");
+        drill.append("access.log", &line(1));
+        drill.counted(&[0, 1]);
+        drill.rename("access.log", "access.log.2");
+        drill.rename("access.log.1", "access.log");
+        drill.append("access.log", &line(2));
+        drill.append("access.log.2", &line(3));
+        drill.counted(&[0, 1, 2, 3]);
     }
 
     #[test]
