@@ -40,12 +40,30 @@ impl Book {
         let outcome = match line {
             Line::TooLong => Outcome::TooLong,
             Line::Whole(line) => match (self.format.parse)(line) {
-                None => Outcome::Unmatched,
+                None => {
+                    if self.logs[log].lines[Outcome::Unmatched as usize] == 0 {
+                        self.show(log, line);
+                    }
+                    Outcome::Unmatched
+                }
                 Some(request) if self.counts.add(&request) => Outcome::Matched,
                 Some(_) => Outcome::ValueError,
             },
         };
         self.logs[log].lines[outcome as usize] += 1;
+    }
+
+    /// Shows the first line of a log that does not have the format; the others are only counted.
+    #[cold]
+    fn show(&self, log: usize, line: &[u8]) {
+        let begin = String::from_utf8_lossy(&line[..line.len().min(200)]);
+        let (source, format) = (&self.logs[log].source, self.format.name);
+        tracing::warn!(
+            source,
+            format,
+            line = &*begin,
+            "a line does not have the format; further ones are counted only"
+        );
     }
 }
 

@@ -210,6 +210,7 @@ fn two_logs_are_told_apart_and_their_requests_are_one_sum() {
     assert_eq!(lines(&metrics, "a.log", "matched"), Some(1.0));
     assert_eq!(lines(&metrics, "b.log", "matched"), Some(2.0));
     assert_eq!(lines(&metrics, "b.log", "unmatched"), Some(1.0));
+    assert!(exporter.log().contains("format=combined line=garbage"), "{}", exporter.log());
 }
 
 #[test]
