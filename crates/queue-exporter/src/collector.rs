@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use exporter_common::{Collector, Faults, Scrape, async_trait, duration};
-use futures_util::stream::{self, BoxStream, Stream, StreamExt};
+use futures_util::stream::{self, Stream, StreamExt};
 
 use crate::filter::Filter;
 use crate::memory::Memory;
@@ -36,7 +36,8 @@ pub(crate) struct Queues {
 enum Entry {
     Unlisted(anyhow::Error),
     Filtered,
-    Gone,
+    /// Listed, and not there when it was asked for.
+    Missing(Queue),
     Queue(Queue, Result<Statistics>),
 }
 
@@ -55,12 +56,14 @@ impl Collector for Queues {
         let mut faults = Faults::default();
         let mut outcomes = Outcomes::default();
         let mut whole = true;
+        let mut missing = Vec::new();
         let mut listed = HashSet::new();
         let mut first_time =
             move |entry: &Result<Listed>| entry.as_ref().map_or(true, |entry| listed.insert(entry.queue.clone()));
         // What is there is exported at once: one queue that hangs must not withhold the others from a
         // scrape that has less time than this read.
-        let mut entries = each_within(self.timeout, self.system.list())
+        let mut entries = self
+            .list(scrape)
             .filter(move |entry| ready(first_time(entry)))
             .map(|entry| self.entry(entry, scrape))
             .buffer_unordered(CONCURRENCY)
@@ -76,7 +79,7 @@ impl Collector for Queues {
                         faults.note(error);
                     }
                     Entry::Filtered => outcomes.filtered += 1,
-                    Entry::Gone => {}
+                    Entry::Missing(queue) => missing.push(queue),
                     Entry::Queue(queue, Ok(mut statistics)) => {
                         memory.follow(&queue, &mut statistics);
                         outcomes.exported += 1;
@@ -93,10 +96,15 @@ impl Collector for Queues {
                 scrape.add(family);
             }
         }
+        for queue in self.still_listed(missing, scrape).await {
+            self.memory().keep(&queue);
+            outcomes.error += 1;
+            faults.note(anyhow!("{queue} is listed, but not found"));
+        }
         if whole {
             self.memory().end_of_list();
+            scrape.add(outcomes.family()); // of a list that was cut nobody knows how many there are
         }
-        scrape.add(outcomes.family());
         faults.result()
     }
 }
@@ -114,29 +122,47 @@ impl Queues {
         if let Some(statistics) = statistics {
             return Entry::Queue(queue, statistics);
         }
-        let limit = self.timeout.min(scrape.time_left());
+        let limit = self.limit(scrape);
         match tokio::time::timeout(limit, self.system.statistics(&queue)).await {
             Ok(Ok(Some(statistics))) => Entry::Queue(queue, Ok(statistics)),
-            Ok(Ok(None)) => Entry::Gone,
+            Ok(Ok(None)) => Entry::Missing(queue),
             Ok(Err(error)) => Entry::Queue(queue, Err(error)),
             Err(_) => Entry::Queue(queue, Err(late(limit))),
         }
     }
 
+    /// The list, which ends with an error when the next of it takes longer than a call may.
+    fn list<'a>(&'a self, scrape: &'a Scrape) -> impl Stream<Item = Result<Listed>> + Send + 'a {
+        stream::unfold(Some(self.system.list()), move |list| async move {
+            let mut list = list?;
+            let limit = self.limit(scrape);
+            let (next, list) = match tokio::time::timeout(limit, list.next()).await {
+                Ok(next) => (next?, Some(list)),
+                Err(_) => (Err(late(limit)), None),
+            };
+            Some((next.context("cannot list the queues"), list))
+        })
+    }
+
+    /// How long a call may take now: not all of what is left, so that this read ends by itself and can
+    /// say what was late.
+    fn limit(&self, scrape: &Scrape) -> Duration {
+        self.timeout.min(scrape.time_left().mul_f64(0.95))
+    }
+
+    /// Those of the missing queues that were not just deleted: the list, read again, still has them.
+    async fn still_listed(&self, missing: Vec<Queue>, scrape: &Scrape) -> Vec<Queue> {
+        if missing.is_empty() {
+            return missing;
+        }
+        let list = self.list(scrape);
+        let listed: HashSet<_> = list.filter_map(|entry| ready(entry.ok())).map(|entry| entry.queue).collect().await;
+        missing.into_iter().filter(|queue| listed.contains(queue)).collect()
+    }
+
     fn memory(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner) // every entry of it is whole at any time
     }
-}
-
-/// A list that ends with an error when the next of it takes longer than a call may.
-fn each_within(limit: Duration, list: BoxStream<'_, Result<Listed>>) -> impl Stream<Item = Result<Listed>> {
-    stream::unfold(Some(list), move |list| async move {
-        let mut list = list?;
-        match tokio::time::timeout(limit, list.next()).await {
-            Ok(next) => next.map(|next| (next.context("cannot list the queues"), Some(list))),
-            Err(_) => Some((Err(late(limit).context("cannot list the queues")), None)),
-        }
-    })
 }
 
 fn late(limit: Duration) -> anyhow::Error {

@@ -35,7 +35,7 @@ struct Flags {
     #[arg(value_parser = clap::builder::PossibleValuesParser::new(SYSTEMS.iter().map(|kind| kind.name)))]
     system: Option<String>,
 
-    /// Where it is: http://localhost:8081/queues, or http://localhost:15672 for rabbitmq
+    /// Where it is: http://localhost:8082/queues, or http://localhost:15672 for rabbitmq
     #[arg(long = "queue.url", value_name = "URL", hide_env_values = true)]
     url: Option<String>, // read later: what is wrong with it must not be shown with its password
 

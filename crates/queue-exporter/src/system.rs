@@ -19,8 +19,8 @@ pub(crate) trait System: Send + Sync + 'static {
     /// stream goes on after it, so does the read.
     fn list(&self) -> BoxStream<'_, Result<Listed>>;
 
-    /// The statistics of one queue, for systems whose list does not carry them. `None`: it has gone
-    /// since it was listed.
+    /// The statistics of one queue, for systems whose list does not carry them. `None`: it is not there,
+    /// perhaps deleted since it was listed.
     async fn statistics(&self, _queue: &Queue) -> Result<Option<Statistics>> {
         Ok(None)
     }

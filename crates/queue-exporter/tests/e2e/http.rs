@@ -183,6 +183,19 @@ fn a_scrape_is_answered_in_its_time_with_what_was_read() {
 }
 
 #[test]
+fn many_queues_that_hang_end_with_the_read_and_are_counted() {
+    let app = App::with([("good", r#"{"depth":3}"#)]);
+    for hung in 0..40 {
+        app.set(&format!("hung {hung}"), Reply::Hang);
+    }
+    let fake = app.start();
+    let (metrics, log) = once(&fake.url, ["--queue.timeout=500ms", "--scrape.timeout=1s"]);
+    assert_eq!((value(&metrics, SUCCESS), value(&metrics, &depth("good"))), (Some(0.0), Some(3.0)), "{log}");
+    assert_eq!(value(&metrics, "queue_exporter_queues{outcome=\"error\"}"), Some(40.0), "{log}");
+    assert!(log.contains("40 faults, the first: queue \\\"hung"), "{log}");
+}
+
+#[test]
 fn a_scrape_of_a_system_that_hangs_is_answered_in_its_time() {
     let fake = Fake::start(|_| Reply::Hang);
     let exporter = started(&fake.url, ["--queue.timeout=1h", "--scrape.timeout=1h"]);
@@ -224,8 +237,30 @@ fn a_queue_that_empties_stays_and_one_that_is_deleted_goes() {
     let metrics = exporter.scrape();
     assert_eq!((value(&metrics, &depth("a")), value(&metrics, &depth("b"))), (Some(0.0), None));
     assert_eq!(value(&metrics, SUCCESS), Some(1.0));
-    app.set("gone meanwhile", Reply::Answer(404, String::new()));
-    assert_eq!(value(&exporter.scrape(), SUCCESS), Some(1.0));
+}
+
+#[test]
+fn a_queue_deleted_since_it_was_listed_is_no_fault() {
+    let app = App::with([("a", r#"{"depth":3}"#), ("gone", "{}")]);
+    let shared = app.clone();
+    let fake = Fake::start(move |request| {
+        if request.target == "/queues/gone" {
+            shared.delete("gone");
+        }
+        shared.answer(request)
+    });
+    let (metrics, log) = once(&format!("{}/queues", fake.url), []);
+    assert_eq!((value(&metrics, SUCCESS), value(&metrics, &depth("a"))), (Some(1.0), Some(3.0)), "{log}");
+}
+
+#[test]
+fn a_queue_that_is_listed_and_never_found_is_a_fault() {
+    let app = App::with([("a", r#"{"depth":3}"#)]);
+    app.set("nowhere", Reply::Answer(404, String::new()));
+    let fake = app.start();
+    let (metrics, log) = once(&fake.url, []);
+    assert_eq!((value(&metrics, SUCCESS), value(&metrics, &depth("a"))), (Some(0.0), Some(3.0)));
+    assert!(log.contains("nowhere") && log.contains("is listed, but not found"), "{log}");
 }
 
 #[test]
