@@ -80,7 +80,9 @@ fn serve(mut stream: TcpStream, seen: &Mutex<Vec<Request>>, answer: &dyn Fn(&Req
         match answer(&request) {
             Reply::Answer(status, body) => {
                 let length = body.len();
-                write!(stream, "HTTP/1.1 {status} X\r\ncontent-length: {length}\r\n\r\n{body}")?;
+                // in one piece: a second one would wait for the first to be acknowledged
+                let reply = format!("HTTP/1.1 {status} X\r\ncontent-length: {length}\r\n\r\n{body}");
+                stream.write_all(reply.as_bytes())?;
             }
             Reply::Hang => return stream.read_to_end(&mut Vec::new()).map(drop),
             Reply::Cut(body) => {
