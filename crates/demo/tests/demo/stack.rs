@@ -21,15 +21,15 @@ fn free_offset() -> u16 {
 }
 
 /// A demo that runs until it is told to stop, or dropped.
-struct Demo {
+pub(crate) struct Demo {
     process: Child,
     said: Arc<Mutex<String>>,
-    offset: u16,
+    pub(crate) offset: u16,
 }
 
 impl Demo {
     /// Starts it and waits for the table.
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let offset = free_offset();
         let mut process = Command::new(DEMO)
             .arg(format!("--port-offset={offset}"))

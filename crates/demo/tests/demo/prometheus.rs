@@ -1,0 +1,99 @@
+//! Every exporter under real Prometheus, of both generations and by every protocol they speak.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use exporter_common::testing::{eventually, get, real};
+use serde_json::Value;
+
+use crate::stack::Demo;
+
+/// What Prometheus 3 can be told to ask for; 2 asks for its own choice.
+const PROTOCOLS: [&str; 4] = ["PrometheusText0.0.4", "OpenMetricsText0.0.1", "OpenMetricsText1.0.0", "PrometheusProto"];
+
+/// The ports of the exporters.
+const EXPORTERS: [u16; 4] = [8000, 8001, 9877, 9100];
+
+/// A Prometheus that ends with this.
+struct Prometheus {
+    process: Child,
+    url: String,
+}
+
+impl Prometheus {
+    fn start(program: &Path, config: &str, folder: &Path) -> Self {
+        let file = folder.join("prometheus.yml");
+        std::fs::write(&file, config).unwrap();
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let process = Command::new(program)
+            .arg(format!("--config.file={}", file.display()))
+            .arg(format!("--storage.tsdb.path={}", folder.join("data").display()))
+            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        Self { process, url: format!("http://127.0.0.1:{port}") }
+    }
+
+    /// The results of an instant query, each as its labels and its value.
+    fn query(&self, query: &str) -> Option<Vec<(Value, String)>> {
+        std::net::TcpStream::connect(self.url.strip_prefix("http://").unwrap()).ok()?;
+        let query: String = query.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        let answer = get(&format!("{}/api/v1/query?query={query}", self.url), &[]).body;
+        let answer: Value = serde_json::from_str(&answer).ok()?;
+        let results = answer["data"]["result"].as_array()?.iter();
+        Some(
+            results.map(|result| (result["metric"].clone(), result["value"][1].as_str().unwrap().to_owned())).collect(),
+        )
+    }
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn job(name: &str, extra: &str, demo: &Demo) -> String {
+    let targets: Vec<_> = EXPORTERS.iter().map(|port| format!("'127.0.0.1:{}'", port + demo.offset)).collect();
+    format!(
+        "  - job_name: {name}\n    scrape_interval: 1s\n    scrape_timeout: 1s\n{extra}    static_configs:\n      - targets: [{}]\n",
+        targets.join(", ")
+    )
+}
+
+#[test]
+fn prometheus_2_scrapes_every_exporter() {
+    let Some(program) = real("prometheus") else { return };
+    let (demo, folder) = (Demo::start(), tempfile::tempdir().unwrap());
+    let config = format!("scrape_configs:\n{}", job("plain", "", &demo));
+    let prometheus = Prometheus::start(&program, &config, folder.path());
+    eventually("all targets are up", || {
+        let up = prometheus.query("up")?;
+        (up.len() == EXPORTERS.len() && up.iter().all(|(_, value)| value == "1")).then_some(())
+    });
+}
+
+#[test]
+fn prometheus_3_reads_the_same_series_by_every_protocol() {
+    let Some(program) = real("prometheus-3") else { return };
+    let (demo, folder) = (Demo::start(), tempfile::tempdir().unwrap());
+    let jobs = PROTOCOLS.map(|protocol| job(protocol, &format!("    scrape_protocols: [{protocol}]\n"), &demo));
+    let config = format!("scrape_configs:\n{}{}", job("chosen", "", &demo), jobs.concat());
+    let prometheus = Prometheus::start(&program, &config, folder.path());
+    eventually("all targets are up", || {
+        let up = prometheus.query("up")?;
+        (up.len() == EXPORTERS.len() * (1 + PROTOCOLS.len()) && up.iter().all(|(_, value)| value == "1")).then_some(())
+    });
+    // what was scraped by one protocol is what was scraped by another, series by series
+    eventually("every protocol gives the same series", || {
+        const SERIES: &str = r#"{__name__=~".+", __name__!~"up|scrape_.*"}"#;
+        let named = format!(r#"label_replace({SERIES}, "name", "$1", "__name__", "(.+)")"#);
+        let differing = prometheus.query(&format!("count without(job) ({named}) != {}", 1 + PROTOCOLS.len()))?;
+        let all = prometheus.query(&format!("count({SERIES})"))?;
+        (differing.is_empty() && all.first()?.1.parse::<u32>().unwrap() > 500).then_some(())
+    });
+}
