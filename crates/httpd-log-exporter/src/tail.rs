@@ -14,6 +14,10 @@ use crate::rotated;
 /// go on writing to it until they are told to reopen, and flush their buffers then.
 const GRACE: Duration = Duration::from_secs(10);
 
+/// How long logs are searched that came and went between two looks: while their names still change,
+/// one search can miss them. It is shorter than the grace, so what was found is not found again.
+const SEARCH: Duration = Duration::from_secs(1);
+
 /// A log: a path, the file that was last found there, and files that were there before.
 #[derive(Debug)]
 pub(crate) struct Tail {
@@ -30,6 +34,8 @@ pub(crate) struct Tail {
     missing: bool,
     /// When the file that is current was last seen at the path.
     last_there: SystemTime,
+    /// After a rotation: since when logs may have come and gone unseen, and how long they are searched.
+    searched: Option<(SystemTime, Instant)>,
 }
 
 /// What a look at a log found.
@@ -64,6 +70,7 @@ impl Tail {
             found_before: false,
             missing: false,
             last_there: SystemTime::now(),
+            searched: None,
         };
         let fault = tail.look(book, now).err();
         book.lock().logs[index].fault = fault;
@@ -76,6 +83,7 @@ impl Tail {
             Ok(changed) => (changed, None),
             Err(fault) => (false, Some(fault)),
         };
+        self.search(book, now);
         let mut seen = Seen { active: changed, more: false };
         let mut lag = 0;
         let index = self.index;
@@ -152,18 +160,15 @@ impl Tail {
         // one that was moved back is no new file
         let known = self.draining.iter().position(|draining| draining.identity == file.identity);
         let file = known.map_or(file, |at| self.draining.remove(at));
-        let successor = file.identity;
         if let Some(mut old) = self.current.replace(file) {
             old.wait_from(now);
             self.draining.push(old);
         }
         if std::mem::replace(&mut self.found_before, true) {
-            let known: Vec<_> = self.draining.iter().map(|file| file.identity).chain([successor]).collect();
-            let since = std::mem::replace(&mut self.last_there, looked);
-            let between = rotated::since(&self.path, since, &known, now);
-            book.lock().logs[self.index].rotations += 1 + between.len() as u64;
-            self.draining.extend(between);
             tracing::info!(path = %self.path.display(), "log rotated");
+            book.lock().logs[self.index].rotations += 1;
+            let since = self.searched.map_or(self.last_there, |(since, _)| since);
+            self.searched = Some((since, now + SEARCH));
         }
         self.last_there = looked;
         Ok(true)
@@ -177,6 +182,18 @@ impl Tail {
             _ => {}
         }
         Ok(file)
+    }
+
+    /// Opens logs that came and went between two looks.
+    fn search(&mut self, book: &Shared, now: Instant) {
+        let Some((since, until)) = self.searched else { return };
+        let tracked = self.draining.iter().chain(&self.current).map(|file| file.identity).collect::<Vec<_>>();
+        let between = rotated::since(&self.path, since, &tracked, now);
+        book.lock().logs[self.index].rotations += between.len() as u64;
+        self.draining.extend(between);
+        if now >= until {
+            self.searched = None;
+        }
     }
 
     /// Closes files that nobody writes to any more.
