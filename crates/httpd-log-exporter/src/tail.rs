@@ -412,6 +412,24 @@ mod tests {
     }
 
     #[test]
+    fn a_log_whose_name_was_changing_during_the_search_is_found_by_the_next() {
+        let mut drill = Drill::new(Start::End, |drill| drop(drill.append("access.log", "")));
+        drill.append("access.log", &line(0));
+        drill.look();
+        drill.rename("access.log", "access.log.1");
+        drill.append("access.log", &line(1));
+        drill.rename("access.log", "changing");
+        drill.append("access.log", &line(2));
+        assert_eq!(drill.counted(&[0, 2]).rotations, 1);
+        drill.rename("changing", "access.log.2");
+        drill.wait(SEARCH / 10);
+        assert_eq!(drill.counted(&[0, 1, 2]).rotations, 2);
+        drill.wait(SEARCH);
+        drill.counted(&[0, 1, 2]);
+        assert!(drill.tail.as_ref().unwrap().searched.is_none());
+    }
+
+    #[test]
     fn a_copied_and_truncated_log_is_read_from_its_beginning() {
         let mut drill = Drill::new(Start::End, |drill| drop(drill.append("access.log", "")));
         let log = drill.append("access.log", &(line(0) + &line(1)));
