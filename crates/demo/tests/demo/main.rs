@@ -7,6 +7,8 @@ mod app; // `demo app`
 #[expect(dead_code, reason = "the tests of the exporter do more with it")]
 #[path = "../../../queue-exporter/tests/e2e/broker.rs"]
 mod broker;
+mod compose; // docker-compose.yml
+mod dashboards; // grafana/
 mod prometheus; // all exporters under real Prometheus
 mod queue; // `demo queue`
 mod stack; // `demo`

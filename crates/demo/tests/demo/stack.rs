@@ -67,7 +67,7 @@ impl Demo {
         rows.filter(|(name, _)| name.contains('-') || name == "prometheus").collect()
     }
 
-    fn url(&self, port: u16, path: &str) -> String {
+    pub(crate) fn url(&self, port: u16, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", port + self.offset)
     }
 

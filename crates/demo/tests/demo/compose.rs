@@ -1,0 +1,115 @@
+//! docker-compose.yml: every service hardened, checked, bounded; nothing open but what people look at.
+
+use std::path::Path;
+
+use exporter_common::testing::{real, run};
+use serde_json::{Map, Value, json};
+
+const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docker-compose.yml");
+
+/// The services as compose understands them, those of profiles too.
+fn config() -> Option<Value> {
+    let compose = real("docker-compose")?;
+    let output = run(compose.to_str().unwrap(), ["-f", FILE, "--profile", "compare", "config", "--format", "json"]);
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    Some(serde_json::from_slice(&output.stdout).unwrap())
+}
+
+fn object(value: &Value) -> &Map<String, Value> {
+    value.as_object().unwrap()
+}
+
+#[test]
+fn every_service_is_hardened_bounded_and_checked() {
+    let Some(config) = config() else { return };
+    let services = object(&config["services"]);
+    assert!(services.len() >= 14, "{:?}", services.keys());
+    for (name, service) in services {
+        assert_eq!(service["read_only"], true, "{name}");
+        assert_eq!(service["cap_drop"], json!(["ALL"]), "{name}");
+        assert_eq!(service["security_opt"], json!(["no-new-privileges:true"]), "{name}");
+        assert_eq!(service["init"], true, "{name}");
+        assert_eq!(service["restart"], "unless-stopped", "{name}");
+        let user = service["user"].as_str().unwrap_or_else(|| panic!("{name}: a user of its own"));
+        assert!(!user.starts_with("0") && !user.starts_with("root"), "{name} runs as {user}");
+        for never in ["privileged", "cap_add", "container_name", "pid", "ipc", "devices"] {
+            assert!(service.get(never).is_none_or(|value| value == false), "{name}: {never}");
+        }
+        for limit in ["cpus", "memory", "pids"] {
+            assert!(!service["deploy"]["resources"]["limits"][limit].is_null(), "{name}: no limit of {limit}");
+        }
+        assert!(service["logging"]["options"]["max-size"].is_string(), "{name}: its log may fill the disk");
+        assert!(service["stop_grace_period"].is_string(), "{name}");
+        let health = &service["healthcheck"];
+        assert_eq!(health["test"][0], "CMD", "{name}: a check without a shell");
+        for key in ["interval", "timeout", "start_period", "start_interval"] {
+            assert!(health[key].is_string(), "{name}: {key} of its health");
+        }
+        let dependencies = service.get("depends_on").map(object).into_iter().flatten();
+        for (dependency, how) in dependencies {
+            assert_eq!(how["condition"], "service_healthy", "{name} needs {dependency}");
+        }
+        for volume in service.get("volumes").and_then(Value::as_array).into_iter().flatten() {
+            let written = volume["type"] == "volume" || volume["read_only"] == true;
+            assert!(written, "{name} may write to this host's {}", volume["source"]);
+        }
+    }
+}
+
+#[test]
+fn only_prometheus_and_grafana_are_published_and_only_to_this_host() {
+    let Some(config) = config() else { return };
+    let published = object(&config["services"]).iter().filter(|(_, service)| service.get("ports").is_some());
+    let names: Vec<_> = published.clone().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["grafana", "prometheus"]);
+    for (name, service) in published {
+        for port in service["ports"].as_array().unwrap() {
+            assert_eq!(port["host_ip"], "127.0.0.1", "{name}");
+        }
+    }
+    assert_eq!(config["networks"]["backend"]["internal"], true);
+    for (name, service) in object(&config["services"]) {
+        let open = service["networks"].get("frontend").is_some();
+        assert_eq!(open, names.contains(&name.as_str()), "{name} and the network that leads outside");
+    }
+}
+
+#[test]
+fn every_version_is_pinned_in_one_place() {
+    let text = std::fs::read_to_string(FILE).unwrap();
+    let images: Vec<_> = text.lines().filter_map(|line| line.trim().strip_prefix("image: ")).collect();
+    assert!(images.len() >= 10, "{images:?}");
+    for image in images {
+        assert!(image.starts_with("exporters-demo/") || image.ends_with("_VERSION}"), "{image}");
+    }
+    let versions = std::fs::read_to_string(Path::new(FILE).with_file_name(".env")).unwrap();
+    for line in versions.lines().filter(|line| line.contains("_VERSION=")) {
+        let version = line.split('=').nth(1).unwrap().trim_start_matches('v');
+        let dots = version.split('-').next().unwrap().matches('.').count();
+        assert!(dots == 2, "{line} is no whole version");
+    }
+}
+
+#[test]
+fn what_is_scraped_is_a_service_of_this_port() {
+    let Some(config) = config() else { return };
+    let services = object(&config["services"]);
+    let folder = Path::new(FILE).with_file_name("deploy").join("compose/targets");
+    let mut targets = 0;
+    for file in std::fs::read_dir(folder).unwrap() {
+        let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        for target in text.split('"').skip(1).step_by(2) {
+            let (host, port) = target.split_once(':').unwrap();
+            let answers = |service: &Value| {
+                let aliases = service["networks"]["backend"]["aliases"].as_array().cloned().unwrap_or_default();
+                aliases.iter().any(|alias| alias == host)
+            };
+            let service = services.get(host).filter(|service| service.get("expose").is_some());
+            let service = service.or_else(|| services.values().find(|service| answers(service)));
+            let service = service.unwrap_or_else(|| panic!("no service is called {host}"));
+            assert!(service["expose"].as_array().unwrap().iter().any(|open| open == port), "{target}");
+            targets += 1;
+        }
+    }
+    assert!(targets >= 6);
+}

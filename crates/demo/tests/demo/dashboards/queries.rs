@@ -1,0 +1,307 @@
+//! What the dashboards ask: PromQL by the rules of Grafana's dashboard linter, of metrics and labels that there are.
+#![expect(clippy::disallowed_types, reason = "tests start programs; exporters do not")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use promql_parser::label::{MatchOp, Matcher};
+use promql_parser::parser::{self, Expr, LabelModifier, VectorSelector};
+use regex::Regex;
+
+use super::{Panel, dashboards, list, repository, text};
+use crate::DEMO;
+
+/// What stands for `$__rate_interval`: a range that nobody would write.
+const RATE_INTERVAL: Duration = Duration::from_secs(4321);
+
+/// Metrics that come from elsewhere than the exporters: name, type, labels.
+const FOREIGN: &[(&str, &str, &[&str])] = &[
+    ("up", "gauge", &[]),
+    ("scrape_duration_seconds", "gauge", &[]),
+    ("scrape_samples_scraped", "gauge", &[]),
+    ("node_cpu_seconds_total", "counter", &["cpu", "mode"]),
+    ("requests_total", "counter", &["http_code"]),
+    ("rate_requests", "gauge", &[]),
+];
+
+/// Metrics of the exporters that no dashboard shows, and why.
+const NOT_SHOWN: &[(&str, &str)] = &[
+    ("exporter_duplicate_series_total", "anything but 0 is a fault of the program, for a rule to tell"),
+    ("process_max_fds", "a limit that does not change"),
+    ("process_open_fds", "a handful"),
+    ("process_virtual_memory_bytes", "says nothing; resident memory does"),
+    ("process_virtual_memory_max_bytes", "a limit that does not change"),
+];
+
+/// The type and the labels of every metric.
+#[derive(Default)]
+struct Metric {
+    kind: String,
+    labels: BTreeSet<String>,
+}
+
+type Catalogue = BTreeMap<String, Metric>;
+
+/// What the exporters export, by their golden files and, for what those leave out, by one of them.
+fn exported() -> Catalogue {
+    let mut catalogue = Catalogue::new();
+    let crates = std::fs::read_dir(repository().join("crates")).unwrap();
+    for folder in crates.map(|entry| entry.unwrap().path().join("tests")).filter(|path| path.is_dir()) {
+        golden(&folder, &mut catalogue);
+    }
+    // some collectors may fail where these tests run; the process's own metrics are there all the same
+    let once = Command::new(DEMO).arg0("cpu-exporter").arg("--once").output().unwrap();
+    learn(&String::from_utf8(once.stdout).unwrap(), &mut catalogue);
+    assert!(catalogue.len() > 50, "{:?}", catalogue.keys());
+    catalogue
+}
+
+fn golden(folder: &Path, catalogue: &mut Catalogue) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            golden(&path, catalogue);
+        } else if path.extension().is_some_and(|extension| extension == "prom" || extension == "txt")
+            && let Ok(text) = std::fs::read_to_string(&path)
+            && text.starts_with("# HELP")
+        {
+            learn(&text, catalogue);
+        }
+    }
+}
+
+/// Adds what stands in an exposition.
+fn learn(exposition: &str, catalogue: &mut Catalogue) {
+    let label = Regex::new(r#"[{,]([a-z_]+)=""#).unwrap();
+    for line in exposition.lines() {
+        if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' ')) {
+            let parts: &[(&str, &str)] = match kind {
+                "histogram" => &[("_bucket", "counter"), ("_sum", "counter"), ("_count", "counter")],
+                other => &[("", other)],
+            };
+            for (suffix, kind) in parts {
+                catalogue.entry(format!("{name}{suffix}")).or_default().kind = (*kind).to_owned();
+            }
+        } else if !line.starts_with('#')
+            && let Some(metric) = catalogue.get_mut(line.split(['{', ' ']).next().unwrap_or_default())
+        {
+            metric.labels.extend(label.captures_iter(line).map(|found| found[1].to_owned()));
+        }
+    }
+}
+
+/// Every metric that a query may name.
+fn known() -> Catalogue {
+    let mut catalogue = exported();
+    for (name, kind, labels) in FOREIGN {
+        let labels = labels.iter().map(|label| (*label).to_owned()).collect();
+        catalogue.insert((*name).to_owned(), Metric { kind: (*kind).to_owned(), labels });
+    }
+    for metric in catalogue.values_mut() {
+        metric.labels.extend(["job", "instance"].map(str::to_owned));
+    }
+    for name in ["exporter_scrape_duration_seconds", "exporter_last_success_timestamp_seconds"] {
+        catalogue.get_mut(name).unwrap().labels.insert("collector".to_owned()); // golden files leave its values out
+    }
+    catalogue
+}
+
+/// A query with variables replaced by what shows in the parsed expression.
+fn parse(place: &str, query: &str) -> Expr {
+    let text = query.replace("$__rate_interval", &format!("{}s", RATE_INTERVAL.as_secs()));
+    let text = ["job", "instance", "queue"]
+        .iter()
+        .fold(text, |text, name| text.replace(&format!("\"${name}\""), &format!("\"{name}-variable\"")));
+    parser::parse(&text).unwrap_or_else(|error| panic!("{place}: {error}\n{query}"))
+}
+
+/// A selector, and what stands around it, from the outside inwards.
+struct Selector<'a> {
+    vector: &'a VectorSelector,
+    range: Option<Duration>,
+    around: Vec<&'a Expr>,
+}
+
+fn selectors(expr: &Expr) -> Vec<Selector<'_>> {
+    fn walk<'a>(expr: &'a Expr, around: &mut Vec<&'a Expr>, found: &mut Vec<Selector<'a>>) {
+        around.push(expr);
+        match expr {
+            Expr::VectorSelector(vector) => found.push(Selector { vector, range: None, around: around.clone() }),
+            Expr::MatrixSelector(matrix) => {
+                found.push(Selector { vector: &matrix.vs, range: Some(matrix.range), around: around.clone() });
+            }
+            Expr::Aggregate(aggregate) => walk(&aggregate.expr, around, found),
+            Expr::Unary(unary) => walk(&unary.expr, around, found),
+            Expr::Paren(paren) => walk(&paren.expr, around, found),
+            Expr::Subquery(subquery) => walk(&subquery.expr, around, found),
+            Expr::Binary(binary) => [&binary.lhs, &binary.rhs].into_iter().for_each(|side| walk(side, around, found)),
+            Expr::Call(call) => call.args.args.iter().for_each(|argument| walk(argument, around, found)),
+            Expr::NumberLiteral(_) | Expr::StringLiteral(_) | Expr::Extension(_) => {}
+        }
+        around.pop();
+    }
+    let mut found = Vec::new();
+    walk(expr, &mut Vec::new(), &mut found);
+    found
+}
+
+/// The names that a selector selects.
+fn names<'a>(vector: &VectorSelector, catalogue: &'a Catalogue) -> Vec<&'a str> {
+    let matches = |name: &str| match &vector.name {
+        Some(own) => name == own,
+        None => vector.matchers.find_matchers("__name__").iter().all(|matcher| matcher.is_match(name)),
+    };
+    catalogue.keys().map(String::as_str).filter(|name| matches(name)).collect()
+}
+
+/// The labels that a result may have: what it is grouped by, else all of its metrics, and what is made in it.
+fn result_labels(expr: &Expr, catalogue: &Catalogue) -> BTreeSet<String> {
+    if let Expr::Aggregate(aggregate) = expr
+        && !matches!(&aggregate.modifier, Some(LabelModifier::Exclude(_)))
+    {
+        let by = aggregate.modifier.iter().flat_map(|modifier| &modifier.labels().labels);
+        return by.cloned().collect();
+    }
+    if let Expr::Call(call) = expr
+        && call.func.name == "histogram_quantile"
+    {
+        return result_labels(&call.args.args[1], catalogue);
+    }
+    if let Expr::Binary(binary) = expr {
+        let scalar = selectors(&binary.lhs).is_empty();
+        return result_labels(if scalar { &binary.rhs } else { &binary.lhs }, catalogue);
+    }
+    let metrics = selectors(expr).into_iter().flat_map(|selector| names(selector.vector, catalogue));
+    metrics.flat_map(|name| catalogue[name].labels.clone()).collect()
+}
+
+/// Every query of every panel, with its legend.
+fn each_query(mut check: impl FnMut(&Panel<'_>, &str, &str)) {
+    for dashboard in dashboards() {
+        for panel in dashboard.panels() {
+            for target in list(&panel.json["targets"]) {
+                check(&panel, text(&target["expr"]), text(&target["legendFormat"]));
+            }
+        }
+    }
+}
+
+fn is_variable(matcher: Option<&Matcher>, name: &str) -> bool {
+    matcher.is_some_and(|matcher| matches!(matcher.op, MatchOp::Re(_)) && matcher.value == format!("{name}-variable"))
+}
+
+#[test]
+fn every_selector_is_of_a_metric_that_there_is_of_the_jobs_and_instances_chosen() {
+    let catalogue = known();
+    each_query(|panel, query, _| {
+        let place = &panel.place;
+        for Selector { vector, .. } in selectors(&parse(place, query)) {
+            let names = names(vector, &catalogue);
+            assert!(!names.is_empty(), "{place}: nothing exports {vector}");
+            for variable in ["job", "instance"] {
+                let matcher = vector.matchers.find_matchers(variable);
+                assert!(is_variable(matcher.first(), variable), "{place}: not of ${variable}: {vector}");
+            }
+            for matcher in &vector.matchers.matchers {
+                let has = |name: &&str| matcher.name == "__name__" || catalogue[*name].labels.contains(&matcher.name);
+                assert!(names.iter().all(has), "{place}: {vector} has no label {}", matcher.name);
+            }
+        }
+    });
+}
+
+#[test]
+fn counters_are_rated_over_grafana_s_own_interval_and_nothing_else_is() {
+    let catalogue = known();
+    each_query(|panel, query, _| {
+        let place = &panel.place;
+        for Selector { vector, range, around } in selectors(&parse(place, query)) {
+            let counter = names(vector, &catalogue).iter().all(|name| catalogue[*name].kind == "counter");
+            let function = around.iter().rev().find_map(|expr| match expr {
+                Expr::Call(call) => Some(call.func.name),
+                _ => None,
+            });
+            if range.is_some() && matches!(function, Some("rate" | "irate" | "increase")) {
+                assert!(counter, "{place}: the rate of what is no counter: {vector}");
+                assert_eq!(range, Some(RATE_INTERVAL), "{place}: a range of its own: {query}");
+            } else if counter {
+                let aggregated = around.iter().any(|expr| matches!(expr, Expr::Aggregate(_)));
+                assert!(!aggregated, "{place}: counters are added up before their rate is taken: {query}");
+            }
+        }
+    });
+}
+
+#[test]
+fn quantiles_are_of_buckets_and_keep_their_bounds() {
+    let catalogue = known();
+    let mut quantiles = 0;
+    each_query(|panel, query, _| {
+        let place = &panel.place;
+        let expr = parse(place, query);
+        if let Expr::Call(call) = &expr
+            && call.func.name == "histogram_quantile"
+        {
+            quantiles += 1;
+            let buckets = &call.args.args[1];
+            assert!(result_labels(buckets, &catalogue).contains("le"), "{place}: {query}");
+            let names: Vec<_> = selectors(buckets).into_iter().flat_map(|at| names(at.vector, &catalogue)).collect();
+            assert!(names.iter().all(|name| name.ends_with("_bucket")), "{place}: {query}");
+        }
+    });
+    assert!(quantiles > 0);
+}
+
+#[test]
+fn legends_and_groups_are_of_labels_that_the_series_have() {
+    let catalogue = known();
+    let named = Regex::new(r"\{\{(\w+)\}\}").unwrap();
+    let made = Regex::new(r#"label_replace\(.*?, "(\w+)","#).unwrap();
+    each_query(|panel, query, legend| {
+        let place = &panel.place;
+        let expr = parse(place, query);
+        let mut labels = result_labels(&expr, &catalogue);
+        labels.extend(made.captures_iter(query).map(|found| found[1].to_owned()));
+        for label in named.captures_iter(legend).map(|found| found[1].to_owned()) {
+            assert!(labels.contains(&label), "{place}: no label {label} in the legend of {query}");
+        }
+        for selector in selectors(&expr) {
+            let of_metric: BTreeSet<_> =
+                names(selector.vector, &catalogue).iter().flat_map(|name| catalogue[*name].labels.clone()).collect();
+            let groups = selector.around.iter().filter_map(|expr| match expr {
+                Expr::Aggregate(aggregate) => aggregate.modifier.as_ref(),
+                _ => None,
+            });
+            for label in groups.flat_map(|modifier| &modifier.labels().labels) {
+                let has = of_metric.contains(label) || labels.contains(label);
+                assert!(has, "{place}: no label {label} to group by: {query}");
+            }
+        }
+    });
+}
+
+#[test]
+fn every_metric_of_the_exporters_is_on_a_dashboard_or_has_a_reason_not_to_be() {
+    let catalogue = known();
+    let mut shown = BTreeSet::new();
+    each_query(|panel, query, _| {
+        let expr = parse(&panel.place, query);
+        for selector in selectors(&expr) {
+            shown.extend(names(selector.vector, &catalogue).into_iter().map(str::to_owned));
+        }
+    });
+    let hidden: BTreeSet<_> = NOT_SHOWN.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let programs = ["hello_exporter", "drill_exporter"]; // examples of the library
+    let exported = exported();
+    let missing: Vec<_> = exported
+        .keys()
+        .filter(|name| !programs.iter().any(|program| name.starts_with(program)))
+        .filter(|name| !shown.contains(*name) && !hidden.contains(*name))
+        .collect();
+    assert!(missing.is_empty(), "on no dashboard: {missing:?}");
+    let both: Vec<_> = hidden.intersection(&shown).collect();
+    assert!(both.is_empty(), "shown after all: {both:?}");
+}
