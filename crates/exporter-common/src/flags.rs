@@ -16,7 +16,8 @@ use crate::source::Collection;
 /// Flags of every exporter, named as Prometheus's own exporters name them.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Common {
-    /// Address to listen on, again for each further one: host:port, :port, [v6]:port
+    // not a doc comment: there the brackets would be a link
+    #[arg(help = "Address to listen on, again for each further one: host:port, :port, [v6]:port")]
     #[arg(id = "web.listen-address", long = "web.listen-address", value_name = "ADDRESS", value_delimiter = '\n')]
     #[arg(global = true, help_heading = WEB)]
     pub(crate) listen_addresses: Vec<ListenAddress>,
