@@ -1,5 +1,7 @@
 //! An exporter of bad collectors, for the tests of the library: slow, stuck, panicking, doubled.
 
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use exporter_common::{Collector, Family, Program, Scrape, Source, async_trait};
@@ -17,6 +19,7 @@ enum Drill {
     Fail,
     Twice,
     Large,
+    Late,
 }
 
 struct Collected(&'static str, Drill);
@@ -30,6 +33,7 @@ const DRILLS: &[(&str, Drill)] = &[
     ("fail", Drill::Fail),
     ("twice", Drill::Twice),
     ("large", Drill::Large),
+    ("late", Drill::Late),
 ];
 
 #[async_trait]
@@ -38,11 +42,16 @@ impl Collector for Collected {
         self.0
     }
 
+    fn ready(&self) -> bool {
+        static ASKED: AtomicU32 = AtomicU32::new(0);
+        !matches!(self.1, Drill::Late) || ASKED.fetch_add(1, Ordering::Relaxed) >= 2
+    }
+
     async fn collect(&self, scrape: &Scrape) -> anyhow::Result<()> {
         let gauge = || Family::gauge("drill_info", "The drills that are on.", &["drill"]).with(&[self.0], 1.0);
         scrape.add(gauge());
         match self.1 {
-            Drill::Fine => {}
+            Drill::Fine | Drill::Late => {}
             Drill::Sleep => tokio::time::sleep(Duration::from_secs(3)).await,
             Drill::Block => scrape.blocking(|| std::thread::sleep(Duration::from_secs(3))).await,
             Drill::Panic => panic!("out of cheese"),
@@ -60,8 +69,9 @@ impl Collector for Collected {
     }
 }
 
-fn main() -> std::process::ExitCode {
+fn main() -> ExitCode {
     Program::new("drill-exporter", "1.0.0", "Exports drills.", 9998)
+        .subcommand(clap::Command::new("practice").about("Say that all is well by status 7"), |_| Ok(ExitCode::from(7)))
         .collectors(DRILLS.iter().map(|(name, _)| (*name, false)))
         .main(|Flags {}, startup| {
             let enabled = DRILLS.iter().filter(|(name, _)| startup.enabled(name));

@@ -35,6 +35,12 @@ pub trait Collector: Send + Sync + 'static {
         std::future::pending().await
     }
 
+    /// Whether it may be asked yet. Until it may, `/metrics` and `/-/ready` answer 503: for counters
+    /// that go on where an earlier process left them, and must first catch up with what it showed.
+    fn ready(&self) -> bool {
+        true
+    }
+
     /// A second name for this collector's `exporter_scrape_success`, where users know one.
     fn success_metric(&self) -> Option<&'static str> {
         None

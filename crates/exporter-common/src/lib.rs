@@ -36,7 +36,7 @@ pub use async_trait::async_trait;
 pub use collector::{Collector, Faults, Scrape};
 pub use family::{Family, Histogram, Kind, Summary, Value};
 pub use flags::CollectFlags;
-pub use program::{Program, Purpose, Startup};
+pub use program::{Program, Purpose, Startup, Subcommand};
 pub use registry::Registry;
 pub use source::{Collection, Source};
 pub use text::to_text;

@@ -23,7 +23,11 @@ pub struct Program {
     port: u16,
     toggles: Vec<(&'static str, bool)>,
     defaults: Vec<(&'static str, String)>,
+    subcommands: Vec<(Command, Subcommand)>,
 }
+
+/// Runs a subcommand from its flags; the program's own that are global are among them.
+pub type Subcommand = fn(&ArgMatches) -> Result<ExitCode>;
 
 /// What the program was started for, and with which collectors.
 #[derive(Debug)]
@@ -61,7 +65,7 @@ impl Startup {
 impl Program {
     /// An exporter: its name as typed (`cpu-exporter`), its version, a sentence, its default port.
     pub fn new(name: &'static str, version: &'static str, about: &'static str, port: u16) -> Self {
-        Self { name, version, about, port, toggles: Vec::new(), defaults: Vec::new() }
+        Self { name, version, about, port, toggles: Vec::new(), defaults: Vec::new(), subcommands: Vec::new() }
     }
 
     /// Names collectors that flags turn on and off, with whether they are on by default.
@@ -75,6 +79,13 @@ impl Program {
     #[must_use]
     pub fn default_value(mut self, flag: &'static str, value: String) -> Self {
         self.defaults.push((flag, value));
+        self
+    }
+
+    /// Adds a subcommand that serves nothing, and what runs it.
+    #[must_use]
+    pub fn subcommand(mut self, command: Command, run: Subcommand) -> Self {
+        self.subcommands.push((command, run));
         self
     }
 
@@ -126,6 +137,11 @@ impl Program {
                     ExitCode::FAILURE
                 }
             });
+        }
+        if let Some((name, matches)) = matches.subcommand()
+            && let Some((_, run)) = self.subcommands.iter().find(|(command, _)| command.get_name() == name)
+        {
+            return run(matches);
         }
         let purpose = match &common {
             Common { once: true, .. } => Purpose::Once,
@@ -181,6 +197,7 @@ impl Program {
             command = command.mut_arg(flag, |arg| arg.default_value(value.clone()));
         }
         command = flags::with_variables(flags::with_toggles(command, &self.toggles), self.name);
+        command = command.subcommands(self.subcommands.iter().map(|(command, _)| command.clone()));
         command.subcommand(
             Command::new("healthcheck")
                 .about("Ask the running exporter at its listen address whether it serves; for containers"),

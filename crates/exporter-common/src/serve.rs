@@ -41,6 +41,9 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long requests under way have to end when the process is stopped.
 const DRAIN: Duration = Duration::from_secs(5);
 
+/// What is answered for a collector that may not be asked yet.
+const CATCHING_UP: &str = "Catching up with what happened before the start, try again later.\n";
+
 struct Site {
     exporter: Arc<Exporter>,
     about: About,
@@ -173,6 +176,7 @@ impl Site {
             path if path == self.telemetry_path => self.metrics(query, headers).await,
             "/" => self.landing_page(),
             "/-/healthy" => plain(StatusCode::OK, "Healthy.\n"),
+            "/-/ready" if !self.caught_up() => plain(StatusCode::SERVICE_UNAVAILABLE, CATCHING_UP),
             "/-/ready" if self.ready.load(Ordering::Relaxed) => plain(StatusCode::OK, "Ready.\n"),
             "/-/ready" => plain(StatusCode::SERVICE_UNAVAILABLE, "The first read is under way.\n"),
             _ => plain(StatusCode::NOT_FOUND, "Not found.\n"),
@@ -184,6 +188,9 @@ impl Site {
             let text = format!("Limit of concurrent requests reached ({}), try again later.\n", self.max_requests);
             return plain(StatusCode::SERVICE_UNAVAILABLE, &text);
         };
+        if !self.caught_up() {
+            return plain(StatusCode::SERVICE_UNAVAILABLE, CATCHING_UP);
+        }
         let collectors: Vec<_> = self.exporter.sources.iter().map(|source| source.name()).collect();
         let wanted = match Wanted::parse(query, &collectors) {
             Ok(wanted) => wanted,
@@ -204,6 +211,11 @@ impl Site {
             *response.body_mut() = smaller;
         }
         response
+    }
+
+    /// Whether every collector may be asked.
+    fn caught_up(&self) -> bool {
+        self.exporter.sources.iter().all(|source| source.ready())
     }
 
     fn landing_page(&self) -> Response<Vec<u8>> {

@@ -102,6 +102,11 @@ impl Source {
         self.collector.name()
     }
 
+    /// Whether it may be asked yet.
+    pub(crate) fn ready(&self) -> bool {
+        self.collector.ready()
+    }
+
     /// What this collector says to a scrape that must be answered by `deadline`; a read may take
     /// `timeout`.
     pub(crate) async fn scrape(self: &Arc<Self>, deadline: Instant, timeout: Duration) -> Answer {

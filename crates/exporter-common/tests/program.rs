@@ -88,6 +88,21 @@ fn above_the_limit_scrapes_are_turned_away() {
 }
 
 #[test]
+fn a_collector_that_has_to_catch_up_is_not_asked_before_it_has() {
+    let exporter = start(&["late"]);
+    assert_eq!(exporter.get("/-/ready", &[]).status, 503);
+    let refused = exporter.get("/metrics", &[]);
+    assert_eq!((refused.status, refused.body.contains("Catching up")), (503, true));
+    assert_eq!(success(&exporter.scrape(), "late"), Some(1.0));
+}
+
+#[test]
+fn a_program_may_have_a_subcommand_of_its_own() {
+    assert_eq!(testing::run(&drill(), ["practice"]).status.code(), Some(7));
+    assert!(String::from_utf8(testing::run(&drill(), ["--help"]).stdout).unwrap().contains("practice"));
+}
+
+#[test]
 fn a_stop_lets_the_scrape_under_way_end() {
     let mut exporter = start(&["sleep"]);
     let mut scrape = TcpStream::connect(exporter.url.strip_prefix("http://").unwrap()).unwrap();
