@@ -25,6 +25,8 @@ pub struct Family {
     /// Where each label value ends in `text`.
     ends: Vec<usize>,
     values: Vec<Value>,
+    /// Times in milliseconds; as many as there are series up to the last that has one.
+    times: Vec<Option<i64>>,
 }
 
 /// The type of a family, in OpenMetrics' terms. Older formats show `info` and `state set` as gauges.
@@ -147,6 +149,7 @@ impl Family {
             text: Vec::new(),
             ends: Vec::new(),
             values: Vec::new(),
+            times: Vec::new(),
         }
     }
 
@@ -161,6 +164,17 @@ impl Family {
             self.ends.push(self.text.len());
         }
         self.values.push(value.into());
+    }
+
+    /// Adds a series that its source dates: `time` is in milliseconds since 1970. Only for what has a time of its
+    /// own; Prometheus takes such a series as gone at the end of its time, not when it is no longer exposed.
+    ///
+    /// # Panics
+    /// As [`Family::push`].
+    pub fn push_at<V: AsRef<str>>(&mut self, label_values: &[V], value: impl Into<Value>, time: i64) {
+        self.push(label_values, value);
+        self.times.resize(self.values.len() - 1, None);
+        self.times.push(Some(time));
     }
 
     /// The family with one more series; for families that are made in one expression.
@@ -210,7 +224,8 @@ impl Family {
     pub(crate) fn renamed(&self, rename: impl Fn(&str) -> String) -> Self {
         let labels: Vec<_> = self.label_names.iter().map(|label| rename(label)).collect();
         let empty = Self::new(self.kind, rename(&self.name), self.help.clone(), labels);
-        Self { text: self.text.clone(), ends: self.ends.clone(), values: self.values.clone(), ..empty }
+        let (text, ends) = (self.text.clone(), self.ends.clone());
+        Self { text, ends, values: self.values.clone(), times: self.times.clone(), ..empty }
     }
 
     /// The labels of a series as name and value (which is UTF-8), ordered by name.
@@ -221,6 +236,11 @@ impl Family {
     /// What a series says.
     pub(crate) fn series_value(&self, series: usize) -> &Value {
         &self.values[series]
+    }
+
+    /// When a series was seen, where its source says so.
+    pub(crate) fn time(&self, series: usize) -> Option<i64> {
+        self.times.get(series).copied().flatten()
     }
 
     /// The order of series in every format: fewer labels first, then by label values in the order of

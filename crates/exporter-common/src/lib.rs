@@ -36,6 +36,7 @@ pub use async_trait::async_trait;
 pub use collector::{Collector, Faults, Scrape};
 pub use family::{Family, Histogram, Kind, Summary, Value};
 pub use flags::CollectFlags;
+pub use lines::float_to_text;
 pub use program::{Program, Purpose, Startup, Subcommand};
 pub use registry::Registry;
 pub use source::{Collection, Source};

@@ -109,15 +109,35 @@ pub(crate) fn legacy(name: &str) -> bool {
 }
 
 /// A count and the end of its line. Go prints counts as integers, however large, in both formats.
-pub(crate) fn count(value: u64, out: &mut Vec<u8>) {
+pub(crate) fn count(dialect: Dialect, value: u64, time: Option<i64>, out: &mut Vec<u8>) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
-    out.push(b'\n');
+    end(dialect, time, out);
 }
 
 /// A float and the end of its line.
-pub(crate) fn value(dialect: Dialect, value: f64, out: &mut Vec<u8>) {
+pub(crate) fn value(dialect: Dialect, value: f64, time: Option<i64>, out: &mut Vec<u8>) {
     float(dialect, value, out);
+    end(dialect, time, out);
+}
+
+/// The end of a sample's line, with the time of the sample where its source gives one, in milliseconds.
+fn end(dialect: Dialect, time: Option<i64>, out: &mut Vec<u8>) {
+    if let Some(time) = time {
+        out.push(b' ');
+        match dialect {
+            Dialect::Text => out.extend_from_slice(itoa::Buffer::new().format(time).as_bytes()),
+            #[expect(clippy::cast_precision_loss, reason = "exact for as long as milliseconds are below 2^53")]
+            Dialect::OpenMetrics => float(dialect, time as f64 / 1000.0, out),
+        }
+    }
     out.push(b'\n');
+}
+
+/// A float as the Go client, and Go's `fmt.Print`, write it.
+pub fn float_to_text(value: f64) -> String {
+    let mut out = Vec::new();
+    go_float(value, &mut out);
+    String::from_utf8(out).unwrap_or_default() // ASCII
 }
 
 /// A float as the Go client writes it in this format.

@@ -53,35 +53,36 @@ fn unit(name: &str) -> Option<&'static str> {
 }
 
 fn sample(family: &Family, series: usize, out: &mut Vec<u8>) {
+    let time = family.time(series);
     match family.series_value(series) {
         Value::Number(number) => {
             start(OpenMetrics, family, series, "", None, out);
-            value(OpenMetrics, *number, out);
+            value(OpenMetrics, *number, time, out);
         }
         Value::Histogram(histogram) => {
             for (bound, cumulative) in &histogram.buckets {
                 start(OpenMetrics, family, series, "_bucket", Some(("le", *bound)), out);
-                count(*cumulative, out);
+                count(OpenMetrics, *cumulative, time, out);
             }
             start(OpenMetrics, family, series, "_bucket", Some(("le", f64::INFINITY)), out);
-            count(histogram.count, out);
+            count(OpenMetrics, histogram.count, time, out);
             // here a sum and a count stand together or not at all
             if let Some(sum) = histogram.sum {
                 start(OpenMetrics, family, series, "_sum", None, out);
-                value(OpenMetrics, sum, out);
+                value(OpenMetrics, sum, time, out);
                 start(OpenMetrics, family, series, "_count", None, out);
-                count(histogram.count, out);
+                count(OpenMetrics, histogram.count, time, out);
             }
         }
         Value::Summary(summary) => {
             for (quantile, at) in &summary.quantiles {
                 start(OpenMetrics, family, series, "", Some(("quantile", *quantile)), out);
-                value(OpenMetrics, *at, out);
+                value(OpenMetrics, *at, time, out);
             }
             start(OpenMetrics, family, series, "_sum", None, out);
-            value(OpenMetrics, summary.sum, out);
+            value(OpenMetrics, summary.sum, time, out);
             start(OpenMetrics, family, series, "_count", None, out);
-            count(summary.count, out);
+            count(OpenMetrics, summary.count, time, out);
         }
     }
 }
@@ -142,5 +143,12 @@ mod tests {
              h_sum{q=\"x\"} 2.0\nh_count{q=\"x\"} 4\nh_bucket{q=\"y\",le=\"+Inf\"} 4\n\
              # TYPE s summary\ns{quantile=\"0.5\"} 1.0\ns_sum 3.0\ns_count 3\n# EOF\n"
         );
+    }
+
+    #[test]
+    fn a_time_is_written_in_seconds() {
+        let mut family = Family::gauge("g", "", &[]);
+        family.push_at::<&str>(&[], 2.0, 1_757_568_506_125);
+        assert_eq!(text(vec![family]), "# TYPE g gauge\ng 2.0 1.757568506125e+09\n# EOF\n");
     }
 }

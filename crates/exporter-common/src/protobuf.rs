@@ -75,6 +75,9 @@ fn metric(family: &Family, series: usize, out: &mut Vec<u8>) {
             }
         }),
     }
+    if let Some(time) = family.time(series) {
+        unsigned(6, time.cast_unsigned(), out);
+    }
 }
 
 /// A message in a message: its length comes first and is known last.
@@ -135,6 +138,15 @@ mod tests {
             b"\x1a\x09\x09\x00\x00\x00\x00\x00\x00\xf0\x3f", // counter
         ];
         assert_eq!(out, expected.concat());
+    }
+
+    #[test]
+    fn the_time_of_a_sample_is_written_in_milliseconds() {
+        let mut family = Family::gauge("g", "", &[]);
+        family.push_at::<&str>(&[], 0.0, 300);
+        let mut out = Vec::new();
+        encode(&Exposition::merge(vec![Arc::new(family)]), &mut out);
+        assert!(out.ends_with(b"\x30\xac\x02"), "{out:x?}");
     }
 
     #[test]

@@ -40,34 +40,35 @@ fn header(family: &Family, out: &mut Vec<u8>) {
 }
 
 fn sample(family: &Family, series: usize, out: &mut Vec<u8>) {
+    let time = family.time(series);
     match family.series_value(series) {
         Value::Number(number) => {
             start(Text, family, series, "", None, out);
-            value(Text, *number, out);
+            value(Text, *number, time, out);
         }
         Value::Histogram(histogram) => {
             for (bound, cumulative) in &histogram.buckets {
                 start(Text, family, series, "_bucket", Some(("le", *bound)), out);
-                count(*cumulative, out);
+                count(Text, *cumulative, time, out);
             }
             start(Text, family, series, "_bucket", Some(("le", f64::INFINITY)), out);
-            count(histogram.count, out);
+            count(Text, histogram.count, time, out);
             if let Some(sum) = histogram.sum {
                 start(Text, family, series, "_sum", None, out);
-                value(Text, sum, out);
+                value(Text, sum, time, out);
             }
             start(Text, family, series, "_count", None, out);
-            count(histogram.count, out);
+            count(Text, histogram.count, time, out);
         }
         Value::Summary(summary) => {
             for (quantile, at) in &summary.quantiles {
                 start(Text, family, series, "", Some(("quantile", *quantile)), out);
-                value(Text, *at, out);
+                value(Text, *at, time, out);
             }
             start(Text, family, series, "_sum", None, out);
-            value(Text, summary.sum, out);
+            value(Text, summary.sum, time, out);
             start(Text, family, series, "_count", None, out);
-            count(summary.count, out);
+            count(Text, summary.count, time, out);
         }
     }
 }
@@ -112,6 +113,15 @@ mod tests {
              h_seconds_sum{q=\"x\"} 2.25\nh_seconds_count{q=\"x\"} 4\n\
              # TYPE s_seconds summary\ns_seconds{quantile=\"0.5\"} 0.1\ns_seconds_sum 0.3\ns_seconds_count 3\n"
         );
+    }
+
+    #[test]
+    fn a_series_that_its_source_dates_has_its_time() {
+        let mut family = Family::gauge("g", "", &["l"]).with(&["a"], 1.0);
+        family.push_at(&["b"], 2.0, 1_757_568_506_123);
+        family.push(&["c"], 3.0);
+        let expected = "# TYPE g gauge\ng{l=\"a\"} 1\ng{l=\"b\"} 2 1757568506123\ng{l=\"c\"} 3\n";
+        assert_eq!(to_text([family]), expected);
     }
 
     #[test]
