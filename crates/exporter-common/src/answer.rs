@@ -11,6 +11,7 @@ use crate::escaping::Escaping;
 use crate::exposition::Exposition;
 use crate::family::Family;
 use crate::process;
+use crate::reload::{self, Reloaded};
 use crate::source::{Answer, Source};
 
 /// The collectors of one exporter, and what goes into every answer beside theirs.
@@ -30,6 +31,7 @@ impl Exporter {
         let deadline = Instant::now() + budget.min(self.timeout);
         let answers = join_all(self.wanted(wanted).map(|source| source.scrape(deadline, self.timeout))).await;
         let mut families: Vec<_> = about(&answers).into_iter().map(Arc::new).collect();
+        families.extend(reload::families(self.reloaded()).into_iter().map(Arc::new));
         families.push(self.build_info.clone());
         if self.process_metrics {
             families.extend(process::families().into_iter().map(Arc::new));
@@ -51,6 +53,11 @@ impl Exporter {
             exposition.groups.retain(|group| wanted.names.iter().any(|name| name == group.head().name()));
         }
         (exposition, success)
+    }
+
+    /// How the last load of each configuration went.
+    pub(crate) fn reloaded(&self) -> impl Iterator<Item = Reloaded> {
+        self.sources.iter().filter_map(|source| source.reloaded())
     }
 
     fn wanted<'a>(&'a self, wanted: &'a Wanted) -> impl Iterator<Item = &'a Arc<Source>> {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::family::Family;
+use crate::reload::Reloaded;
 
 /// Something that can be read and translated into families: a file of the kernel, a page, a broker.
 #[async_trait::async_trait]
@@ -39,6 +40,21 @@ pub trait Collector: Send + Sync + 'static {
     /// that go on where an earlier process left them, and must first catch up with what it showed.
     fn ready(&self) -> bool {
         true
+    }
+
+    /// What it keeps for the life of the process, such as counts of its own failures. It is asked for in every
+    /// scrape, whatever came of the read.
+    fn kept(&self) -> Vec<Family> {
+        Vec::new()
+    }
+
+    /// Reads its configuration files again, on SIGHUP. When they are broken the last good ones stay in effect,
+    /// which it logs itself.
+    async fn reload(&self) {}
+
+    /// How the last load of its configuration files went; `None` where it has none.
+    fn reloaded(&self) -> Option<Reloaded> {
+        None
     }
 
     /// A second name for this collector's `exporter_scrape_success`, where users know one.

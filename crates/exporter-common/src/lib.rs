@@ -26,11 +26,13 @@ mod process;
 mod program;
 mod protobuf;
 mod registry;
+pub mod reload;
 mod serve;
 mod source;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod text;
+pub mod yaml;
 
 pub use async_trait::async_trait;
 pub use collector::{Collector, Faults, Scrape};

@@ -94,7 +94,14 @@ pub(crate) async fn serve(exporter: Arc<Exporter>, about: About, common: Common)
         tokio::select! {
             _ = terminate.recv() => break "SIGTERM",
             _ = interrupt.recv() => break "SIGINT",
-            _ = hangup.recv() => tracing::info!("SIGHUP: no configuration file to read again"),
+            _ = hangup.recv() => {
+                if exporter.reloaded().next().is_none() {
+                    tracing::info!("SIGHUP: no configuration file to read again");
+                }
+                for source in exporter.sources.iter().cloned() {
+                    tasks.spawn(async move { source.reload().await });
+                }
+            }
         }
     };
     tracing::info!(signal, "stopping");

@@ -13,6 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use crate::collector::{Collector, Scrape};
 use crate::duration::human;
 use crate::family::Family;
+use crate::reload::Reloaded;
 
 /// When a collector reads its source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +106,16 @@ impl Source {
     /// Whether it may be asked yet.
     pub(crate) fn ready(&self) -> bool {
         self.collector.ready()
+    }
+
+    /// Reads the collector's configuration files again.
+    pub(crate) async fn reload(&self) {
+        self.collector.reload().await;
+    }
+
+    /// How the last load of the collector's configuration files went.
+    pub(crate) fn reloaded(&self) -> Option<Reloaded> {
+        self.collector.reloaded()
     }
 
     /// What this collector says to a scrape that must be answered by `deadline`; a read may take
@@ -237,8 +248,9 @@ impl Source {
         self.tell(outcome.error.as_deref());
     }
 
-    fn answer(&self, families: Vec<Arc<Family>>, error: Option<&str>, duration: Duration) -> Answer {
+    fn answer(&self, mut families: Vec<Arc<Family>>, error: Option<&str>, duration: Duration) -> Answer {
         self.tell(error);
+        families.extend(self.collector.kept().into_iter().map(Arc::new));
         Answer {
             collector: self.collector.name(),
             success_metric: self.collector.success_metric(),
@@ -314,6 +326,29 @@ mod tests {
             self.ended.fetch_add(1, Ordering::Relaxed);
             Ok(())
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_collector_keeps_is_there_whatever_came_of_the_read() {
+        struct Counting;
+
+        #[async_trait::async_trait]
+        impl Collector for Counting {
+            fn name(&self) -> &'static str {
+                "counting"
+            }
+
+            async fn collect(&self, _: &Scrape) -> anyhow::Result<()> {
+                std::future::pending().await
+            }
+
+            fn kept(&self) -> Vec<Family> {
+                vec![Family::counter("failures_total", "", &[]).value(1.0)]
+            }
+        }
+
+        let answer = scrape_within(&Arc::new(Source::new(Counting)), SECOND).await;
+        assert_eq!((names(&answer), answer.success), (vec!["failures_total"], false));
     }
 
     fn names(answer: &Answer) -> Vec<&str> {
