@@ -98,7 +98,8 @@ pub(crate) async fn serve(exporter: Arc<Exporter>, about: About, common: Common)
                 if exporter.reloaded().next().is_none() {
                     tracing::info!("SIGHUP: no configuration file to read again");
                 }
-                for source in exporter.sources.iter().cloned() {
+                for source in &exporter.sources {
+                    let source = source.clone();
                     tasks.spawn(async move { source.reload().await });
                 }
             }

@@ -8,7 +8,9 @@ use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 /// A part of a document, with the line where it begins.
 #[derive(Clone, Debug)]
 pub struct Node {
+    /// The line, from 1 on.
     pub line: usize,
+    /// What is there.
     pub value: Value,
 }
 
@@ -17,13 +19,15 @@ pub struct Node {
 pub enum Value {
     /// Nothing, `~` or `null`.
     Null,
+    /// Any other scalar.
     Text(String),
+    /// A sequence.
     List(Vec<Node>),
     /// Keys in the order of the file, none twice.
     Map(Vec<(String, Node)>),
 }
 
-/// How deep collections may be nested; the configuration of any exporter needs fewer.
+/// How deep collections may be nested; the configuration of an exporter needs fewer.
 const MAX_DEPTH: usize = 32;
 /// How many nodes a document may have once its aliases are followed: aliases of aliases grow without end.
 const MAX_NODES: usize = 200_000;
@@ -185,7 +189,7 @@ mod tests {
             ("a: 1\nb: 2\na: 3\n", "yaml: line 3: key \"a\" already set in map at line 1"),
             ("a: [1, 2\nb: 3\n", "yaml: line "),
             ("a: 'x\n", "yaml: line "),
-            ("\ta: 1\n", "yaml: line 1: "),
+            ("a:\n\tb: 1\n", "yaml: line 2: "),
             ("? [a]\n: b\n", "yaml: line 1: a key is no text"),
             ("a: *nope\n", "yaml: line 1: "),
         ] {
