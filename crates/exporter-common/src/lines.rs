@@ -1,6 +1,6 @@
-//! What the two text formats share: names, labels, escapes and numbers.
+//! What the two text formats share: samples, names, labels, escapes and numbers.
 
-use crate::family::Family;
+use crate::family::{Family, Value};
 
 /// Where the formats differ in how they write numbers.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -26,15 +26,46 @@ pub(crate) fn comment(keyword: &str, name: &str, text: impl FnOnce(&mut Vec<u8>)
     out.push(b'\n');
 }
 
+/// The lines of one series.
+pub(crate) fn sample(dialect: Dialect, family: &Family, series: usize, out: &mut Vec<u8>) {
+    let time = family.time(series);
+    match family.series_value(series) {
+        Value::Number(number) => {
+            start(dialect, family, series, "", None, out);
+            value(dialect, *number, time, out);
+        }
+        Value::Histogram(histogram) => {
+            for (bound, cumulative) in &histogram.buckets {
+                start(dialect, family, series, "_bucket", Some(("le", *bound)), out);
+                count(dialect, *cumulative, time, out);
+            }
+            start(dialect, family, series, "_bucket", Some(("le", f64::INFINITY)), out);
+            count(dialect, histogram.count, time, out);
+            if let Some(sum) = histogram.sum {
+                start(dialect, family, series, "_sum", None, out);
+                value(dialect, sum, time, out);
+            }
+            // in OpenMetrics a sum and a count stand together or not at all
+            if histogram.sum.is_some() || dialect == Dialect::Text {
+                start(dialect, family, series, "_count", None, out);
+                count(dialect, histogram.count, time, out);
+            }
+        }
+        Value::Summary(summary) => {
+            for (quantile, at) in &summary.quantiles {
+                start(dialect, family, series, "", Some(("quantile", *quantile)), out);
+                value(dialect, *at, time, out);
+            }
+            start(dialect, family, series, "_sum", None, out);
+            value(dialect, summary.sum, time, out);
+            start(dialect, family, series, "_count", None, out);
+            count(dialect, summary.count, time, out);
+        }
+    }
+}
+
 /// A sample up to its value: name, labels, a blank. `last` is the label `le` or `quantile`.
-pub(crate) fn start(
-    dialect: Dialect,
-    family: &Family,
-    series: usize,
-    suffix: &str,
-    last: Option<(&str, f64)>,
-    out: &mut Vec<u8>,
-) {
+fn start(dialect: Dialect, family: &Family, series: usize, suffix: &str, last: Option<(&str, f64)>, out: &mut Vec<u8>) {
     let mut before: &[u8] = b"{";
     let plain = family.is_plain();
     if plain || legacy(family.name()) {
@@ -109,13 +140,13 @@ pub(crate) fn legacy(name: &str) -> bool {
 }
 
 /// A count and the end of its line. Go prints counts as integers, however large, in both formats.
-pub(crate) fn count(dialect: Dialect, value: u64, time: Option<i64>, out: &mut Vec<u8>) {
+fn count(dialect: Dialect, value: u64, time: Option<i64>, out: &mut Vec<u8>) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
     end(dialect, time, out);
 }
 
 /// A float and the end of its line.
-pub(crate) fn value(dialect: Dialect, value: f64, time: Option<i64>, out: &mut Vec<u8>) {
+fn value(dialect: Dialect, value: f64, time: Option<i64>, out: &mut Vec<u8>) {
     float(dialect, value, out);
     end(dialect, time, out);
 }
@@ -133,7 +164,7 @@ fn end(dialect: Dialect, time: Option<i64>, out: &mut Vec<u8>) {
     out.push(b'\n');
 }
 
-/// A float as the Go client, and Go's `fmt.Print`, write it.
+/// A float as the Go client writes it: `1.655371e+06`.
 pub fn float_to_text(value: f64) -> String {
     let mut out = Vec::new();
     go_float(value, &mut out);
@@ -141,7 +172,7 @@ pub fn float_to_text(value: f64) -> String {
 }
 
 /// A float as the Go client writes it in this format.
-pub(crate) fn float(dialect: Dialect, value: f64, out: &mut Vec<u8>) {
+fn float(dialect: Dialect, value: f64, out: &mut Vec<u8>) {
     let begun = out.len();
     go_float(value, out);
     if dialect == Dialect::OpenMetrics && out[begun..].iter().all(|byte| byte.is_ascii_digit() || *byte == b'-') {

@@ -5,8 +5,8 @@
 use std::collections::HashSet;
 
 use crate::exposition::Exposition;
-use crate::family::{Family, Kind, Value};
-use crate::lines::{Dialect::OpenMetrics, comment, count, escape, start, value};
+use crate::family::{Family, Kind};
+use crate::lines::{Dialect, comment, escape, sample};
 
 /// Writes all groups of an exposition, and the mark of its end.
 pub(crate) fn encode(exposition: &Exposition, out: &mut Vec<u8>) {
@@ -14,7 +14,7 @@ pub(crate) fn encode(exposition: &Exposition, out: &mut Vec<u8>) {
     for group in &exposition.groups {
         header(group.head(), &names, out);
         for (family, series) in group.series() {
-            sample(family, series, out);
+            sample(Dialect::OpenMetrics, family, series, out);
         }
     }
     out.extend_from_slice(b"# EOF\n");
@@ -50,41 +50,6 @@ fn unit(name: &str) -> Option<&'static str> {
     const UNITS: &[&str] =
         &["seconds", "bytes", "ratio", "hertz", "celsius", "volts", "amperes", "joules", "grams", "meters"];
     UNITS.iter().copied().find(|unit| name.strip_suffix(unit).is_some_and(|rest| rest.ends_with('_') && rest.len() > 1))
-}
-
-fn sample(family: &Family, series: usize, out: &mut Vec<u8>) {
-    let time = family.time(series);
-    match family.series_value(series) {
-        Value::Number(number) => {
-            start(OpenMetrics, family, series, "", None, out);
-            value(OpenMetrics, *number, time, out);
-        }
-        Value::Histogram(histogram) => {
-            for (bound, cumulative) in &histogram.buckets {
-                start(OpenMetrics, family, series, "_bucket", Some(("le", *bound)), out);
-                count(OpenMetrics, *cumulative, time, out);
-            }
-            start(OpenMetrics, family, series, "_bucket", Some(("le", f64::INFINITY)), out);
-            count(OpenMetrics, histogram.count, time, out);
-            // here a sum and a count stand together or not at all
-            if let Some(sum) = histogram.sum {
-                start(OpenMetrics, family, series, "_sum", None, out);
-                value(OpenMetrics, sum, time, out);
-                start(OpenMetrics, family, series, "_count", None, out);
-                count(OpenMetrics, histogram.count, time, out);
-            }
-        }
-        Value::Summary(summary) => {
-            for (quantile, at) in &summary.quantiles {
-                start(OpenMetrics, family, series, "", Some(("quantile", *quantile)), out);
-                value(OpenMetrics, *at, time, out);
-            }
-            start(OpenMetrics, family, series, "_sum", None, out);
-            value(OpenMetrics, summary.sum, time, out);
-            start(OpenMetrics, family, series, "_count", None, out);
-            count(OpenMetrics, summary.count, time, out);
-        }
-    }
 }
 
 #[cfg(test)]

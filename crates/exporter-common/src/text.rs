@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use crate::exposition::Exposition;
-use crate::family::{Family, Kind, Value};
-use crate::lines::{Dialect::Text, comment, count, escape, start, value};
+use crate::family::{Family, Kind};
+use crate::lines::{Dialect, comment, escape, sample};
 
 /// Families as they are answered in the text format: joined, sorted, without duplicates.
 pub fn to_text(families: impl IntoIterator<Item = Family>) -> String {
@@ -20,7 +20,7 @@ pub(crate) fn encode(exposition: &Exposition, out: &mut Vec<u8>) {
     for group in &exposition.groups {
         header(group.head(), out);
         for (family, series) in group.series() {
-            sample(family, series, out);
+            sample(Dialect::Text, family, series, out);
         }
     }
 }
@@ -37,40 +37,6 @@ fn header(family: &Family, out: &mut Vec<u8>) {
         Kind::Unknown => b"untyped",
     };
     comment("TYPE", family.name(), |out| out.extend_from_slice(kind), out);
-}
-
-fn sample(family: &Family, series: usize, out: &mut Vec<u8>) {
-    let time = family.time(series);
-    match family.series_value(series) {
-        Value::Number(number) => {
-            start(Text, family, series, "", None, out);
-            value(Text, *number, time, out);
-        }
-        Value::Histogram(histogram) => {
-            for (bound, cumulative) in &histogram.buckets {
-                start(Text, family, series, "_bucket", Some(("le", *bound)), out);
-                count(Text, *cumulative, time, out);
-            }
-            start(Text, family, series, "_bucket", Some(("le", f64::INFINITY)), out);
-            count(Text, histogram.count, time, out);
-            if let Some(sum) = histogram.sum {
-                start(Text, family, series, "_sum", None, out);
-                value(Text, sum, time, out);
-            }
-            start(Text, family, series, "_count", None, out);
-            count(Text, histogram.count, time, out);
-        }
-        Value::Summary(summary) => {
-            for (quantile, at) in &summary.quantiles {
-                start(Text, family, series, "", Some(("quantile", *quantile)), out);
-                value(Text, *at, time, out);
-            }
-            start(Text, family, series, "_sum", None, out);
-            value(Text, summary.sum, time, out);
-            start(Text, family, series, "_count", None, out);
-            count(Text, summary.count, time, out);
-        }
-    }
 }
 
 #[cfg(test)]

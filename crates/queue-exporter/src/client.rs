@@ -2,13 +2,14 @@
 
 use std::error::Error;
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{StatusCode, Url};
 use serde::Deserialize;
 
 use crate::Connection;
 use crate::credentials::Credentials;
+use crate::fault::{Reason, fault};
 
 /// A client for everything below one URL, on connections that are kept.
 pub(crate) struct Client {
@@ -39,7 +40,7 @@ impl Client {
             .tls_backend_preconfigured(tls.config(url.scheme() == "https")?)
             // elsewhere is not where the credentials belong
             .redirect(reqwest::redirect::Policy::none())
-            .pool_max_idle_per_host(crate::collector::CONCURRENCY)
+            .pool_max_idle_per_host(16) // as many as are asked for at once
             .user_agent(concat!("queue-exporter/", env!("CARGO_PKG_VERSION")))
             .build()
             .context("cannot set up HTTP")?;
@@ -76,26 +77,32 @@ impl Client {
     /// GET, whatever the status.
     pub(crate) async fn get(&self, url: Url) -> Result<Reply> {
         let place = format!("{}{}", url.origin().ascii_serialization(), url.path()); // a query may hold a secret
-        let fault = |error: reqwest::Error| {
+        let failed = |error: reqwest::Error| {
             let error = error.without_url();
+            let inner = innermost(&error);
+            let reason = match &error {
+                _ if is_tls(inner) => Reason::Tls,
+                error if error.is_timeout() => Reason::Timeout,
+                // sent, and the connection ended before there was an answer
+                error if error.is_request() || inner.is::<std::io::Error>() => Reason::Connect,
+                _ => Reason::Protocol,
+            };
             // reqwest's own words for a failed connection say nothing that its source does not
-            let cause = error.source().filter(|_| error.is_connect() || error.is_request());
-            match cause.map(|cause| anyhow!("{}", innermost(cause))) {
-                Some(cause) => cause.context(format!("cannot get {place}")),
-                None => anyhow!(error).context(format!("cannot get {place}")),
-            }
+            let text = if error.is_connect() || error.is_request() { inner.to_string() } else { error.to_string() };
+            fault(reason, text).context(format!("cannot get {place}"))
         };
         let mut request = self.http.get(url);
         if let Some(credentials) = &self.credentials {
             let (username, password) = credentials.current();
             request = request.basic_auth(username, Some(password));
         }
-        let mut response = request.send().await.map_err(fault)?;
-        let too_long = || format!("{place} answered more than {} MB: not read", BODY_LIMIT >> 20);
+        let mut response = request.send().await.map_err(failed)?;
+        let too_long =
+            || fault(Reason::Protocol, format!("{place} answered more than {} MB: not read", BODY_LIMIT >> 20));
         let announced = response.content_length().unwrap_or(0);
         ensure!(announced <= BODY_LIMIT as u64, too_long());
         let mut body = Vec::with_capacity(usize::try_from(announced).unwrap_or(0));
-        while let Some(chunk) = response.chunk().await.map_err(fault)? {
+        while let Some(chunk) = response.chunk().await.map_err(failed)? {
             ensure!(body.len() + chunk.len() <= BODY_LIMIT, too_long());
             body.extend_from_slice(&chunk);
         }
@@ -110,12 +117,14 @@ impl Reply {
         match *status {
             status if status.is_success() => Ok(body),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                bail!("{place} answered {status}: check --queue.username and --queue.password-file")
+                let text = format!("{place} answered {status}: check --queue.username and --queue.password-file");
+                Err(fault(Reason::Auth, text))
             }
             status if status.is_redirection() => {
-                bail!("{place} answered {status}: redirects are not followed, give --queue.url the final address")
+                let text = "redirects are not followed, give --queue.url the final address";
+                Err(fault(Reason::Protocol, format!("{place} answered {status}: {text}")))
             }
-            status => bail!("{place} answered {status}"),
+            status => Err(fault(Reason::Protocol, format!("{place} answered {status}"))),
         }
     }
 
@@ -131,6 +140,12 @@ pub(crate) fn object<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T> {
     let first = text.iter().find(|byte| !byte.is_ascii_whitespace());
     ensure!(first == Some(&b'{'), "not a JSON object");
     Ok(serde_json::from_slice(text)?)
+}
+
+/// Whether a connection failed for TLS, whose errors come inside those of input and output.
+pub(crate) fn is_tls(error: &(dyn Error + 'static)) -> bool {
+    let inside = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    error.is::<rustls::Error>() || inside.is_some_and(|inside| is_tls(inside))
 }
 
 fn innermost<'a>(mut error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {

@@ -5,17 +5,16 @@ use std::future::ready;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Error, Result};
 use exporter_common::{Collector, Faults, Scrape, async_trait, duration};
 use futures_util::stream::{self, Stream, StreamExt};
 
-use crate::filter::Filter;
+use crate::fault::{Errors, Reason, fault};
+use crate::filter::{Filter, Matches};
+use crate::limit::{Limit, Place, Rest};
 use crate::memory::Memory;
 use crate::metrics::{self, Outcomes};
 use crate::system::{Listed, Queue, Statistics, System};
-
-/// How many queues are asked for at once.
-pub(crate) const CONCURRENCY: usize = 16;
 
 /// How many queues go into one set of families.
 const CHUNK: usize = 500;
@@ -28,17 +27,35 @@ pub(crate) struct Queues {
     pub(crate) filter: Filter,
     /// How long one call may take.
     pub(crate) timeout: Duration,
-    pub(crate) memory: Mutex<Memory>,
+    pub(crate) state: Mutex<State>,
+}
+
+/// What is kept from read to read.
+#[derive(Default)]
+pub(crate) struct State {
+    memory: Memory,
+    limit: Limit,
+    errors: Errors,
+    /// The flags whose patterns were told to match nothing.
+    idle: Vec<&'static str>,
+}
+
+impl State {
+    pub(crate) fn new(max_queues: Option<usize>) -> Self {
+        Self { limit: Limit::new(max_queues), ..Self::default() }
+    }
 }
 
 /// What came of one entry of the list.
 #[expect(clippy::large_enum_variant, reason = "nearly every entry is the large one")]
 enum Entry {
-    Unlisted(anyhow::Error),
+    Unlisted(Error),
     Filtered,
     /// Listed, and not there when it was asked for.
     Missing(Queue),
     Queue(Queue, Result<Statistics>),
+    /// A call for several queues failed.
+    Failed(Vec<Queue>, Error),
 }
 
 #[async_trait]
@@ -53,82 +70,149 @@ impl Collector for Queues {
 
     async fn collect(&self, scrape: &Scrape) -> Result<()> {
         scrape.add(metrics::info(self.name));
+        for family in metrics::origins(&*self.system) {
+            scrape.add(family);
+        }
+        let result = self.queues(scrape).await;
+        scrape.add(self.state().errors.family());
+        if let Some(gaps) = self.system.event_gaps() {
+            scrape.add(metrics::event_gaps(gaps));
+        }
+        result
+    }
+}
+
+impl Queues {
+    async fn queues(&self, scrape: &Scrape) -> Result<()> {
         let mut faults = Faults::default();
+        let mut note = |error: Error| {
+            self.state().errors.count(&error);
+            faults.note(error);
+        };
         let mut outcomes = Outcomes::default();
-        let mut whole = true;
+        let (mut whole, mut rest_whole) = (true, true);
+        let (mut undecided, mut rest) = (Vec::new(), Rest::default());
         let mut missing = Vec::new();
         let mut listed = HashSet::new();
+        let matches = Mutex::new(Matches::default());
         let mut first_time =
             move |entry: &Result<Listed>| entry.as_ref().map_or(true, |entry| listed.insert(entry.queue.clone()));
+        let batch = self.system.batch();
         // What is there is exported at once: one queue that hangs must not withhold the others from a
         // scrape that has less time than this read.
         let mut entries = self
             .list(scrape)
             .filter(move |entry| ready(first_time(entry)))
-            .map(|entry| self.entry(entry, scrape))
-            .buffer_unordered(CONCURRENCY)
+            .ready_chunks(batch.size)
+            .map(|listed| self.entries(listed, &matches, scrape))
+            .buffer_unordered(batch.at_once)
+            .map(stream::iter)
+            .flatten()
             .ready_chunks(CHUNK)
             .boxed();
         while let Some(chunk) = entries.next().await {
-            let mut memory = self.memory();
             let mut queues = Vec::with_capacity(chunk.len());
             for entry in chunk {
                 match entry {
                     Entry::Unlisted(error) => {
                         whole = false;
-                        faults.note(error);
+                        note(error);
                     }
                     Entry::Filtered => outcomes.filtered += 1,
                     Entry::Missing(queue) => missing.push(queue),
                     Entry::Queue(queue, Ok(mut statistics)) => {
-                        memory.follow(&queue, &mut statistics);
-                        outcomes.exported += 1;
-                        queues.push((queue, statistics));
+                        let State { memory, limit, .. } = &mut *self.state();
+                        let increase = memory.follow(&queue, &mut statistics);
+                        match limit.place(&queue) {
+                            Place::Exported => queues.push((queue, statistics)),
+                            Place::Undecided => undecided.push((queue, statistics, increase)),
+                            Place::Other => limit.add(&mut rest, &statistics, increase),
+                        }
                     }
                     Entry::Queue(queue, Err(error)) => {
-                        memory.keep(&queue);
+                        rest_whole &= self.still_there(&queue);
                         outcomes.error += 1;
-                        faults.note(error.context(queue.to_string()));
+                        note(error.context(queue.to_string()));
+                    }
+                    Entry::Failed(queues, error) => {
+                        for queue in &queues {
+                            rest_whole &= self.still_there(queue);
+                        }
+                        outcomes.error += queues.len() as u64;
+                        note(error.context(format!("{} queues", queues.len())));
                     }
                 }
             }
-            for family in metrics::families(self.system.scope_label(), &queues) {
+            outcomes.exported += named(&queues);
+            for family in metrics::families(&*self.system, self.name, &queues) {
                 scrape.add(family);
             }
         }
+        drop(entries);
         for queue in self.still_listed(missing, scrape).await {
-            self.memory().keep(&queue);
+            rest_whole &= self.still_there(&queue);
             outcomes.error += 1;
-            faults.note(anyhow!("{queue} is listed, but not found"));
+            note(fault(Reason::Partial, format!("{queue} is listed, but not found")));
+        }
+        let state = &mut *self.state();
+        let mut queues = state.limit.choose(&mut undecided, whole && rest_whole);
+        outcomes.exported += named(&queues);
+        for (_, statistics, increase) in undecided {
+            state.limit.add(&mut rest, &statistics, increase);
+        }
+        outcomes.over_limit = rest.queues;
+        queues.extend(state.limit.other(rest, whole && rest_whole));
+        for family in metrics::families(&*self.system, self.name, &queues) {
+            scrape.add(family);
         }
         if whole {
-            self.memory().end_of_list();
+            state.memory.end_of_list();
+            state.limit.free(&state.memory);
             scrape.add(outcomes.family()); // of a list that was cut nobody knows how many there are
+            let matches = matches.into_inner().unwrap_or_else(PoisonError::into_inner);
+            scrape.add(self.filter.family(matches));
+            state.tell_idle(self.filter.idle(matches));
         }
         faults.result()
     }
-}
 
-impl Queues {
-    /// The statistics of a queue: from the list, where it carries them, else asked for.
-    async fn entry(&self, listed: Result<Listed>, scrape: &Scrape) -> Entry {
-        let Listed { queue, statistics } = match listed {
-            Ok(listed) => listed,
-            Err(error) => return Entry::Unlisted(error),
-        };
-        if !self.filter.lets_through(&queue.name) {
-            return Entry::Filtered;
+    /// What came of some of the list: statistics as they were listed, or else asked for with one call.
+    async fn entries(&self, listed: Vec<Result<Listed>>, matches: &Mutex<Matches>, scrape: &Scrape) -> Vec<Entry> {
+        let mut entries = Vec::with_capacity(listed.len());
+        let mut asked = Vec::new();
+        for listed in listed {
+            let Listed { queue, statistics } = match listed {
+                Ok(listed) => listed,
+                Err(error) => {
+                    entries.push(Entry::Unlisted(error));
+                    continue;
+                }
+            };
+            let matches = &mut *matches.lock().unwrap_or_else(PoisonError::into_inner);
+            if !self.filter.lets_through(&queue.name, matches) {
+                entries.push(Entry::Filtered);
+            } else if let Some(statistics) = statistics {
+                entries.push(Entry::Queue(queue, statistics));
+            } else {
+                asked.push(queue);
+            }
         }
-        if let Some(statistics) = statistics {
-            return Entry::Queue(queue, statistics);
+        if asked.is_empty() {
+            return entries;
         }
         let limit = self.limit(scrape);
-        match tokio::time::timeout(limit, self.system.statistics(&queue)).await {
-            Ok(Ok(Some(statistics))) => Entry::Queue(queue, Ok(statistics)),
-            Ok(Ok(None)) => Entry::Missing(queue),
-            Ok(Err(error)) => Entry::Queue(queue, Err(error)),
-            Err(_) => Entry::Queue(queue, Err(late(limit))),
+        let read = tokio::time::timeout(limit, self.system.read(&asked)).await;
+        match read.unwrap_or_else(|_| Err(late(limit))) {
+            Ok(read) => entries.extend(read.into_iter().map(|Listed { queue, statistics }| match statistics {
+                Some(statistics) => Entry::Queue(queue, statistics),
+                None => Entry::Missing(queue),
+            })),
+            Err(error) => match <[Queue; 1]>::try_from(asked) {
+                Ok([queue]) => entries.push(Entry::Queue(queue, Err(error))),
+                Err(queues) => entries.push(Entry::Failed(queues, error)),
+            },
         }
+        entries
     }
 
     /// The list, which ends with an error when the next of it takes longer than a call may.
@@ -150,21 +234,44 @@ impl Queues {
         self.timeout.min(scrape.time_left().mul_f64(0.95))
     }
 
-    /// Those of the missing queues that were not just deleted: the list, read again, still has them.
-    async fn still_listed(&self, missing: Vec<Queue>, scrape: &Scrape) -> Vec<Queue> {
-        if missing.is_empty() {
-            return missing;
+    /// Those of the queues that a new list still has: what is in neither was deleted.
+    async fn still_listed(&self, queues: Vec<Queue>, scrape: &Scrape) -> Vec<Queue> {
+        if queues.is_empty() {
+            return queues;
         }
-        let list = self.list(scrape);
-        let listed: HashSet<_> = list.filter_map(|entry| ready(entry.ok())).map(|entry| entry.queue).collect().await;
-        missing.into_iter().filter(|queue| listed.contains(queue)).collect()
+        let list = self.list(scrape).filter_map(|entry| ready(entry.ok().map(|entry| entry.queue)));
+        let listed: HashSet<Queue> = list.collect().await;
+        queues.into_iter().filter(|queue| listed.contains(queue)).collect()
     }
 
-    fn memory(&self) -> MutexGuard<'_, Memory> {
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner) // every entry of it is whole at any time
+    /// Notes that a queue is there though its statistics could not be read, and says whether the rest
+    /// can be whole without it.
+    fn still_there(&self, queue: &Queue) -> bool {
+        let state = &mut *self.state();
+        state.memory.keep(queue);
+        state.limit.place(queue) == Place::Exported
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn late(limit: Duration) -> anyhow::Error {
-    anyhow!("no answer within {}", duration::human(limit))
+impl State {
+    /// Logs once that patterns match nothing.
+    fn tell_idle(&mut self, idle: Vec<&'static str>) {
+        for flag in idle.iter().filter(|flag| !self.idle.contains(flag)) {
+            tracing::warn!("--queue.{flag} matches none of the queues that are there");
+        }
+        self.idle = idle;
+    }
+}
+
+/// How many of them are queues, and not what a system says of all of them.
+fn named(queues: &metrics::Read) -> u64 {
+    queues.iter().filter(|(queue, _)| !queue.name.is_empty()).count() as u64
+}
+
+fn late(limit: Duration) -> Error {
+    fault(Reason::Timeout, format!("no answer within {}", duration::human(limit)))
 }

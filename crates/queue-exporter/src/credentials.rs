@@ -10,6 +10,8 @@ use anyhow::{Context, Result, bail, ensure};
 use percent_encoding::percent_decode_str;
 use reqwest::Url;
 
+use crate::fault::{Reason, fault};
+
 /// A user name, and where its password is.
 pub(crate) struct Credentials {
     username: String,
@@ -51,8 +53,8 @@ impl Credentials {
     pub(crate) async fn refresh(&self) -> Result<()> {
         if let Password::File { path, last } = &self.password {
             let path = path.clone();
-            let password =
-                tokio::task::spawn_blocking(move || read(&path)).await.context("the process is stopping")??;
+            let read = tokio::task::spawn_blocking(move || read(&path)).await.context("the process is stopping")?;
+            let password = read.map_err(|error| fault(Reason::Auth, format!("{error:#}")))?;
             *last.lock().unwrap_or_else(PoisonError::into_inner) = password;
         }
         Ok(())

@@ -1,5 +1,6 @@
 //! Which queues are exported: `--queue.include` and `--queue.exclude`.
 
+use exporter_common::Family;
 use regex::Regex;
 
 /// Two patterns of whole queue names; a queue is exported when the first matches and the second does not.
@@ -9,10 +10,43 @@ pub(crate) struct Filter {
     pub(crate) exclude: Option<Regex>,
 }
 
+/// How many queues of one list each pattern has matched.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Matches {
+    include: u64,
+    exclude: u64,
+}
+
 impl Filter {
-    pub(crate) fn lets_through(&self, name: &str) -> bool {
-        self.include.as_ref().is_none_or(|include| include.is_match(name))
-            && !self.exclude.as_ref().is_some_and(|exclude| exclude.is_match(name))
+    pub(crate) fn lets_through(&self, name: &str, matches: &mut Matches) -> bool {
+        if name.is_empty() {
+            return true; // what a system says of all of its queues is no queue
+        }
+        let matched = |pattern: &Option<Regex>| pattern.as_ref().map(|pattern| pattern.is_match(name));
+        let [include, exclude] = [matched(&self.include), matched(&self.exclude)];
+        matches.include += u64::from(include == Some(true));
+        matches.exclude += u64::from(exclude == Some(true));
+        include != Some(false) && exclude != Some(true)
+    }
+
+    /// The patterns that are set, each with its flag and how many queues it has matched.
+    fn counted(&self, matches: Matches) -> impl Iterator<Item = (&'static str, u64)> {
+        let include = self.include.as_ref().map(|_| ("include", matches.include));
+        include.into_iter().chain(self.exclude.as_ref().map(|_| ("exclude", matches.exclude)))
+    }
+
+    /// The flags whose patterns have matched nothing.
+    pub(crate) fn idle(&self, matches: Matches) -> Vec<&'static str> {
+        self.counted(matches).filter(|(_, matched)| *matched == 0).map(|(flag, _)| flag).collect()
+    }
+
+    pub(crate) fn family(&self, matches: Matches) -> Family {
+        let help = "Queues of the last list that the pattern of --queue.include or --queue.exclude matches.";
+        let mut family = Family::gauge("queue_exporter_pattern_matches", help, &["pattern"]);
+        for (flag, matched) in self.counted(matches) {
+            family.push(&[flag], matched);
+        }
+        family
     }
 }
 
@@ -33,7 +67,7 @@ mod tests {
 
     fn exported(include: Option<&str>, exclude: Option<&str>, name: &str) -> bool {
         let [include, exclude] = [include, exclude].map(|text| text.map(|text| pattern(text).unwrap()));
-        Filter { include, exclude }.lets_through(name)
+        Filter { include, exclude }.lets_through(name, &mut Matches::default())
     }
 
     #[test]
@@ -44,6 +78,19 @@ mod tests {
         assert!(exported(Some("order.*"), Some("orders"), "orders.dlq"));
         assert!(!exported(Some("order.*"), Some(".*dlq"), "orders.dlq"));
         assert!(exported(Some("a.b"), None, "a\nb"));
+    }
+
+    #[test]
+    fn a_pattern_that_matches_nothing_is_known() {
+        let [orders, tmp] = ["orders", "tmp.*"].map(|text| Some(pattern(text).unwrap()));
+        let filter = Filter { include: orders, exclude: tmp };
+        let mut matches = Matches::default();
+        for name in ["mail", "orders", ""] {
+            filter.lets_through(name, &mut matches);
+        }
+        assert_eq!(filter.idle(matches), ["exclude"]);
+        filter.lets_through("tmp.1", &mut matches);
+        assert!(filter.idle(matches).is_empty() && Filter::default().idle(Matches::default()).is_empty());
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! Prometheus exporter for queue systems.
 
+mod age;
 mod client;
 mod collector;
 mod count;
 mod credentials;
+mod fault;
 mod filter;
+mod limit;
 mod memory;
 mod metrics;
 mod system;
@@ -21,9 +24,8 @@ use exporter_common::{CollectFlags, Program, Source, duration};
 use regex::Regex;
 use reqwest::Url;
 
-use crate::collector::Queues;
+use crate::collector::{Queues, State};
 use crate::filter::Filter;
-use crate::memory::Memory;
 use crate::systems::{Kind, SYSTEMS};
 use crate::tls::TlsFlags;
 
@@ -58,6 +60,11 @@ struct Flags {
     #[arg(long = "queue.exclude", value_name = "REGEX", value_parser = filter::pattern)]
     exclude: Option<Regex>,
 
+    /// How many queues to export one by one: the deepest; the others are added up as _other [default: all]
+    #[arg(long = "queue.max-queues", value_name = "NUMBER")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    max_queues: Option<u32>,
+
     /// How long one call may take; never longer than the scrape
     #[arg(long = "queue.timeout", value_name = "DURATION", default_value = "5s")]
     #[arg(value_parser = duration::parse_positive)]
@@ -86,10 +93,11 @@ fn source(flags: Flags) -> Result<Source> {
     let url = Url::parse(&url).map_err(|error| anyhow!("--queue.url is no URL: {error}"))?;
     let kind = kind(flags.system.as_deref(), &url)?;
     ensure!(url.has_host(), "--queue.url has no host");
-    let Flags { username, password_file, tls, include, exclude, timeout, .. } = flags;
+    let Flags { username, password_file, tls, include, exclude, max_queues, timeout, .. } = flags;
     let system = (kind.connect)(Connection { url, username, password_file, tls })?;
     let filter = Filter { include, exclude };
-    let queues = Queues { system, name: kind.name, filter, timeout, memory: Mutex::new(Memory::default()) };
+    let state = Mutex::new(State::new(max_queues.map(|max| max as usize)));
+    let queues = Queues { system, name: kind.name, filter, timeout, state };
     Ok(Source::new(queues).collected(flags.collect.collection(Duration::ZERO)?))
 }
 

@@ -6,13 +6,17 @@ use exporter_common::Histogram;
 
 use crate::system::{Counter, PARTS, Queue, Statistics};
 
-/// The last values and the sums of every queue that is there.
+/// The last values and the sums of every queue that is there, and of some that were.
 #[derive(Default)]
 pub(crate) struct Memory {
     queues: HashMap<Queue, Kept>,
     /// How many whole lists were read.
     lists: u64,
 }
+
+/// How many queues that are gone are remembered: one that comes back (a broker that was restarted
+/// without its data) goes on from its sums.
+const DEPARTED: usize = 10_000;
 
 #[derive(Default)]
 struct Kept {
@@ -23,41 +27,81 @@ struct Kept {
     processing: Option<FollowedHistogram>,
 }
 
+/// By how much the counters of a queue have grown since they were last seen.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Increase {
+    pub(crate) counters: [Option<u64>; Statistics::COUNTERS],
+    /// Before and after.
+    pub(crate) processing: Option<(Histogram, Histogram)>,
+}
+
 impl Memory {
     /// Puts our sums in place of the source's counters. The first value of a counter is taken as it
-    /// is. One that falls is a new baseline and adds 0, unless its source is known to have begun anew.
-    pub(crate) fn follow(&mut self, queue: &Queue, statistics: &mut Statistics) {
-        self.keep(queue);
+    /// is. One that falls is a new baseline and adds 0, unless its source is known to have begun anew:
+    /// by its life, or because the queue was gone.
+    pub(crate) fn follow(&mut self, queue: &Queue, statistics: &mut Statistics) -> Increase {
         let Some(kept) = self.queues.get_mut(queue) else {
             let mut kept = Kept { seen: self.lists, life: statistics.life, ..Kept::default() };
             kept.follow(statistics);
+            let counters = statistics.counters_mut().map(|counter| counter.value().map(|_| 0));
+            let processing = statistics.processing.clone().map(|now| (now.clone(), now));
             self.queues.insert(queue.clone(), kept);
-            return;
+            return Increase { counters, processing };
         };
+        let was_gone = kept.is_gone(self.lists);
+        kept.seen = self.lists;
         if kept.life != statistics.life {
             kept.life = statistics.life;
             kept.begin_anew();
+        } else if was_gone {
+            kept.begin_anew_where_fallen(statistics);
         }
+        let before = kept.counters.map(|parts| parts.iter().map(|part| part.total).fold(0, u64::saturating_add));
+        let processing = kept.processing.as_ref().map(|processing| processing.total.clone());
         kept.follow(statistics);
+        let mut before = before.into_iter();
+        let counters = statistics.counters_mut().map(|counter| {
+            let before = before.next().unwrap_or_default();
+            counter.value().map(|after| after.saturating_sub(before))
+        });
+        let now = statistics.processing.as_ref();
+        let processing = now.map(|now| (processing.unwrap_or_else(|| empty(now)), now.clone()));
+        Increase { counters, processing }
     }
 
     /// Notes that a queue is still there, though its statistics could not be read.
     pub(crate) fn keep(&mut self, queue: &Queue) {
-        if let Some(kept) = self.queues.get_mut(queue) {
+        if let Some(kept) = self.queues.get_mut(queue)
+            && !kept.is_gone(self.lists)
+        {
             kept.seen = self.lists;
         }
     }
 
-    /// Forgets the queues that are gone, after a list was read whole. Only what two lists in a row
-    /// lack is gone: a list read in pages can miss a queue while others are deleted.
+    /// Whether a queue is there, as far as lists tell.
+    pub(crate) fn has(&self, queue: &Queue) -> bool {
+        self.queues.get(queue).is_some_and(|kept| !kept.is_gone(self.lists))
+    }
+
+    /// Notes that a list was read whole. Only what two lists in a row lack is gone: a list read in pages
+    /// can miss a queue while others are deleted.
     pub(crate) fn end_of_list(&mut self) {
-        let lists = self.lists;
-        self.queues.retain(|_, kept| kept.seen + 1 >= lists);
         self.lists += 1;
+        let mut gone: Vec<u64> =
+            self.queues.values().filter(|kept| kept.is_gone(self.lists)).map(|kept| kept.seen).collect();
+        if gone.len() > DEPARTED {
+            gone.sort_unstable();
+            let oldest = gone[gone.len() - DEPARTED];
+            self.queues.retain(|_, kept| kept.seen >= oldest);
+        }
     }
 }
 
 impl Kept {
+    fn is_gone(&self, lists: u64) -> bool {
+        self.seen + 2 < lists
+    }
+
     fn follow(&mut self, statistics: &mut Statistics) {
         for (kept, counter) in self.counters.iter_mut().zip(statistics.counters_mut()) {
             *counter = follow(kept, *counter);
@@ -69,6 +113,25 @@ impl Kept {
                     self.processing = Some(FollowedHistogram { last: processing.clone(), total: processing.clone() });
                 }
             }
+        }
+    }
+
+    /// For a queue that was gone and is back: what has less than before was made anew and has counted
+    /// from 0; what has not is the same as before, which lists have missed.
+    fn begin_anew_where_fallen(&mut self, statistics: &mut Statistics) {
+        for (kept, counter) in self.counters.iter_mut().zip(statistics.counters_mut()) {
+            for (kept, part) in kept.iter_mut().zip(counter.0) {
+                if let (Some(last), Some(now)) = (kept.last, part)
+                    && now < last
+                {
+                    kept.last = Some(0);
+                }
+            }
+        }
+        if let (Some(kept), Some(now)) = (&mut self.processing, &statistics.processing)
+            && now.count < kept.last.count
+        {
+            kept.begin_anew();
         }
     }
 
@@ -209,16 +272,54 @@ mod tests {
     }
 
     #[test]
-    fn queues_that_two_whole_lists_lack_are_forgotten() {
+    fn queues_that_two_whole_lists_lack_are_gone() {
         let mut memory = Memory::default();
-        let mut statistics = Statistics::default();
-        memory.follow(&queue("gone"), &mut statistics);
-        memory.follow(&queue("broken"), &mut statistics);
-        for left in [2, 2, 1, 1] {
+        memory.follow(&queue("gone"), &mut Statistics::default());
+        memory.follow(&queue("broken"), &mut Statistics::default());
+        for here in [true, true, false, false] {
             memory.keep(&queue("broken"));
             memory.end_of_list();
-            assert_eq!(memory.queues.len(), left);
+            assert_eq!([memory.has(&queue("gone")), memory.has(&queue("broken"))], [here, true]);
         }
+    }
+
+    #[test]
+    fn a_queue_that_was_gone_goes_on_from_its_sums() {
+        let mut memory = Memory::default();
+        let mut seen = |value, lists_without| {
+            for _ in 0..lists_without {
+                memory.end_of_list();
+            }
+            let mut statistics = Statistics { success: Counter::whole(Some(value)), ..Statistics::default() };
+            memory.follow(&queue("q"), &mut statistics);
+            statistics.success.value()
+        };
+        assert_eq!(seen(100, 0), Some(100));
+        assert_eq!(seen(5, 3), Some(105), "made anew");
+        assert_eq!(seen(3, 1), Some(105), "not gone: a reset that nothing explains");
+        assert_eq!(seen(9, 3), Some(111), "missed by the lists");
+    }
+
+    #[test]
+    fn of_the_queues_that_are_gone_only_so_many_are_remembered() {
+        let mut memory = Memory::default();
+        for n in 0..DEPARTED + 5 {
+            memory.follow(&queue(&n.to_string()), &mut Statistics::default());
+            memory.end_of_list();
+        }
+        assert!(memory.queues.len() <= DEPARTED + 2, "{}", memory.queues.len());
+        assert!(memory.queues.contains_key(&queue(&DEPARTED.to_string())) && !memory.queues.contains_key(&queue("0")));
+    }
+
+    #[test]
+    fn an_increase_is_what_was_added_since_the_last_read() {
+        let mut memory = Memory::default();
+        let mut seen = |life, value| {
+            let mut statistics = Statistics { life, enqueued: Counter::whole(value), ..Statistics::default() };
+            memory.follow(&queue("q"), &mut statistics).counters[2]
+        };
+        assert_eq!([seen(0, Some(7)), seen(0, Some(9)), seen(0, Some(3))], [Some(0), Some(2), Some(0)]);
+        assert_eq!([seen(1, Some(4)), seen(1, None), seen(1, Some(5))], [Some(4), None, Some(1)]);
     }
 
     fn histogram(buckets: &[(f64, u64)], sum: f64, count: u64) -> Histogram {

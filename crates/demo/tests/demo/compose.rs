@@ -113,3 +113,24 @@ fn what_is_scraped_is_a_service_of_this_port() {
     }
     assert!(targets >= 6);
 }
+
+#[test]
+fn images_are_built_by_the_workspace_s_compiler_and_tell_its_version() {
+    let root = Path::new(FILE).parent().unwrap();
+    let dockerfile = std::fs::read_to_string(root.join("deploy/Dockerfile")).unwrap();
+    let manifest = std::fs::read_to_string(root.join("Cargo.toml")).unwrap();
+    let stated = |key: &str| {
+        let line = manifest.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(" = ")).unwrap();
+        line.trim_matches('"').to_owned()
+    };
+    let version = format!("org.opencontainers.image.version=\"{}\"", stated("version"));
+    assert!(dockerfile.contains(&version), "{version}");
+    let compiler = format!("ARG BUILD_IMAGE=rust:{}-", stated("rust-version"));
+    assert!(dockerfile.contains(&compiler), "{compiler}");
+    // a front end of its own would have to be fetched
+    assert!(!dockerfile.to_lowercase().contains("syntax="));
+    for program in ["cpu-exporter", "httpd-log-exporter", "app-status-exporter", "queue-exporter"] {
+        assert!(dockerfile.contains(&format!("FROM runtime AS {program}\n")), "{program}");
+        assert!(dockerfile.contains(&format!("CMD [\"/usr/bin/{program}\", \"healthcheck\"]\n")), "{program}");
+    }
+}

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use super::Kind;
 use crate::client::Client;
 use crate::count::Count;
-use crate::system::{Counter, Listed, Queue, Statistics, System};
+use crate::system::{Counter, Listed, Origin, Queue, Statistics, System};
 
 pub(super) const KIND: Kind = Kind {
     name: "http",
@@ -24,6 +24,13 @@ struct Http(Client);
 
 #[async_trait]
 impl System for Http {
+    fn origin(&self, metric: &str, _: &str) -> Origin {
+        match metric {
+            "queue_depth" | "messages_processed_total" | "message_processing_seconds" => Origin::Native,
+            _ => Origin::Unavailable,
+        }
+    }
+
     /// `GET URL`: the names, and nothing more.
     fn list(&self) -> BoxStream<'_, Result<Listed>> {
         let names = async {
@@ -34,17 +41,22 @@ impl System for Http {
         stream::once(names)
             .map_ok(stream::iter)
             .try_flatten()
-            .map_ok(|name| Listed { queue: Queue { name, scope: String::new() }, statistics: None })
+            .map_ok(|name: String| Listed { queue: Queue::named(name), statistics: None })
             .boxed()
     }
 
     /// `GET URL/NAME`.
-    async fn statistics(&self, queue: &Queue) -> Result<Option<Statistics>> {
-        let reply = self.0.get(self.0.url(&[&queue.name])?).await?;
-        match reply.status {
-            StatusCode::NOT_FOUND | StatusCode::GONE => Ok(None),
-            _ => statistics(reply.object()?).map(Some),
+    async fn read(&self, queues: &[Queue]) -> Result<Vec<Listed>> {
+        let mut read = Vec::with_capacity(queues.len());
+        for queue in queues {
+            let reply = self.0.get(self.0.url(&[&queue.name])?).await?;
+            let statistics = match reply.status {
+                StatusCode::NOT_FOUND | StatusCode::GONE => None,
+                _ => Some(statistics(reply.object()?)),
+            };
+            read.push(Listed { queue: queue.clone(), statistics });
         }
+        Ok(read)
     }
 }
 

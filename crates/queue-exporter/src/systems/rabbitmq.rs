@@ -1,18 +1,23 @@
 //! `rabbitmq`: the management HTTP API of RabbitMQ, page after page.
 
+use std::borrow::Cow;
+use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use exporter_common::async_trait;
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use reqwest::StatusCode;
 use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::Kind;
+use crate::age::{now, seconds_since};
 use crate::client::{Client, object};
 use crate::count::Count;
-use crate::system::{Counter, Listed, Queue, Statistics, System};
+use crate::fault::{Reason, fault};
+use crate::system::{Counter, Listed, Origin, Queue, Statistics, System};
 
 pub(super) const KIND: Kind = Kind {
     name: "rabbitmq",
@@ -27,8 +32,31 @@ struct RabbitMq {
 
 #[async_trait]
 impl System for RabbitMq {
-    fn scope_label(&self) -> Option<&'static str> {
-        Some("vhost")
+    fn scope_label(&self) -> &'static str {
+        "vhost"
+    }
+
+    fn info_labels(&self) -> &'static [&'static str] {
+        &["type", "durable", "node", "policy"]
+    }
+
+    fn origin(&self, metric: &str, detail: &str) -> Origin {
+        match (metric, detail) {
+            ("queue_messages", "ready" | "in_flight") | ("messages_processed_total", "success") => Origin::Native,
+            ("queue_oldest_message_age_seconds", _) => Origin::Derived,
+            (
+                "queue_depth"
+                | "queue_consumers"
+                | "queue_memory_bytes"
+                | "queue_message_bytes"
+                | "queue_max_length"
+                | "messages_enqueued_total"
+                | "messages_delivered_total"
+                | "messages_redelivered_total",
+                _,
+            ) => Origin::Native,
+            _ => Origin::Unavailable,
+        }
     }
 
     fn list(&self) -> BoxStream<'_, Result<Listed>> {
@@ -85,7 +113,8 @@ impl RabbitMq {
             // those who were deleted have moved others to the page before
             (true, 2..) if again < PATIENCE => next(number - 1, again + 1),
             (true, 2..) => {
-                items.push(Err(anyhow!("queues are deleted faster than they can be listed: some may be missing")));
+                let text = "queues are deleted faster than they can be listed: some may be missing";
+                items.push(Err(fault(Reason::Partial, text)));
                 if number < page.pages { next(number + 1, again) } else { Place::End }
             }
             _ if number < page.pages => next(number + 1, again),
@@ -119,7 +148,9 @@ impl RabbitMq {
         let reply = self.client.get(self.client.url(&["api", "overview"]).ok()?).await.ok()?;
         let overview: Overview = reply.object().ok()?;
         let Count(queues) = overview.object_totals?.queues.filter(|queues| *queues != Count(0))?;
-        Some(anyhow!("the broker shows this user none of its {queues} queues: give it permissions on their vhosts"))
+        let text =
+            format!("the broker shows this user none of its {queues} queues: give it permissions on their vhosts");
+        Some(fault(Reason::Auth, text))
     }
 }
 
@@ -186,7 +217,81 @@ struct Item {
     consumers: Option<Count>,
     memory: Option<Count>,
     message_bytes: Option<Count>,
+    /// When the oldest message was published, in seconds since the epoch, if its publisher says so.
+    #[serde(default)]
+    head_message_timestamp: Lenient,
+    #[serde(default)]
+    arguments: Lenient,
+    #[serde(default)]
+    effective_policy_definition: Lenient,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    durable: Option<bool>,
+    node: Option<String>,
+    policy: Option<String>,
     message_stats: Option<MessageStats>,
+}
+
+/// A number, or that of the key max-length. Versions differ in how they write that there is none: null,
+/// an empty text, an empty list; whatever else it is, it costs only itself.
+#[derive(Clone, Copy, Debug, Default)]
+struct Lenient(Option<u64>);
+
+impl<'de> Deserialize<'de> for Lenient {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(LenientVisitor)
+    }
+}
+
+struct LenientVisitor;
+
+impl<'de> Visitor<'de> for LenientVisitor {
+    type Value = Lenient;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("anything")
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Lenient, E> {
+        Ok(Lenient(Some(value)))
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Lenient, E> {
+        Ok(Lenient(None))
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Lenient, E> {
+        Ok(Lenient(None))
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Lenient, E> {
+        Ok(Lenient(None))
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Lenient, E> {
+        Ok(Lenient(None))
+    }
+
+    fn visit_unit<E>(self) -> Result<Lenient, E> {
+        Ok(Lenient(None))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Lenient, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Lenient(None))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Lenient, A::Error> {
+        let mut found = Lenient(None);
+        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+            if key == "max-length" || key == "x-max-length" {
+                found = map.next_value()?;
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(found)
+    }
 }
 
 #[derive(Deserialize)]
@@ -255,6 +360,16 @@ impl Item {
             consumers: value(self.consumers),
             memory_bytes: value(self.memory),
             message_bytes: value(self.message_bytes),
+            // the broker heeds the smaller one
+            max_length: [self.arguments.0, self.effective_policy_definition.0].into_iter().flatten().min(),
+            #[expect(clippy::cast_precision_loss, reason = "seconds since the epoch are small")]
+            oldest: self.head_message_timestamp.0.and_then(|published| seconds_since(published as f64, now())),
+            info: Some(vec![
+                self.kind.map_or("".into(), Cow::from),
+                self.durable.map_or("".into(), |durable| Cow::from(if durable { "true" } else { "false" })),
+                self.node.map_or("".into(), Cow::from),
+                self.policy.map_or("".into(), Cow::from),
+            ]),
             ..Statistics::default()
         };
         // a key that is missing is unknown: it may have been lost with a node
@@ -295,6 +410,7 @@ mod tests {
             consumers: Some(0),
             memory_bytes: Some(16296),
             message_bytes: Some(3),
+            info: Some(["classic", "true", "rabbit@localhost", ""].map(Cow::from).to_vec()),
             success: Counter([Some(0), Some(0), Some(3)]),
             enqueued: Counter::whole(Some(7)),
             delivered: Counter::whole(Some(6)),
@@ -311,6 +427,7 @@ mod tests {
         let untouched = statistics(&page, "sl/ash \"q\" é", "/");
         assert_eq!((untouched.ready, untouched.enqueued.value(), untouched.success.value()), (Some(0), None, None));
         let published_only = statistics(&page, "limited", "/");
+        assert_eq!((published_only.max_length, untouched.max_length), (Some(2), None));
         assert_eq!((published_only.enqueued.value(), published_only.success.value()), (Some(4), None));
     }
 
@@ -328,6 +445,23 @@ mod tests {
             })
             .collect();
         assert_eq!(told, ["a read", "b broken", "nameless", "nameless"]);
+    }
+
+    #[test]
+    fn versions_may_write_that_there_is_nothing_as_they_like() {
+        for nothing in ["null", "\"\"", "[]", "{}", "-1", "false", "[{\"a\":1}]", "{\"max-length\":[]}"] {
+            let text = format!(
+                r#"{{"filtered_count":1,"page_count":1,"items":[{{"name":"a","vhost":"/","head_message_timestamp":{nothing},
+                "arguments":{nothing},"effective_policy_definition":{nothing}}}]}}"#
+            );
+            let read = statistics(&page(text.as_bytes()), "a", "/");
+            assert_eq!((read.oldest, read.max_length), (None, None), "{nothing}");
+        }
+        let text = br#"{"filtered_count":1,"page_count":1,"items":[{"name":"a","vhost":"/",
+            "head_message_timestamp":1600000000,"arguments":{"x-queue-mode":"lazy","x-max-length":9},
+            "effective_policy_definition":{"max-length":7}}]}"#;
+        let read = statistics(&page(text), "a", "/");
+        assert!(read.oldest.unwrap() > 1e8 && read.max_length == Some(7));
     }
 
     #[test]

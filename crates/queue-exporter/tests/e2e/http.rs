@@ -277,6 +277,107 @@ fn patterns_choose_queues_and_what_they_leave_out_is_counted() {
 }
 
 #[test]
+fn a_pattern_that_matches_nothing_is_told_once() {
+    let app = App::with([("orders", r#"{"depth":1}"#)]);
+    let fake = app.start();
+    let exporter = exporter(&fake.url, ["--queue.include=order.*", "--queue.exclude=tmp.*"]);
+    let metrics = exporter.scrape();
+    assert_eq!(value(&metrics, "queue_exporter_pattern_matches{pattern=\"include\"}"), Some(1.0));
+    assert_eq!(value(&metrics, "queue_exporter_pattern_matches{pattern=\"exclude\"}"), Some(0.0));
+    assert_eq!(value(&metrics, SUCCESS), Some(1.0));
+    exporter.scrape();
+    let told =
+        |exporter: &exporter_common::testing::Running| exporter.log().matches("--queue.exclude matches none").count();
+    assert_eq!(told(&exporter), 1, "{}", exporter.log());
+    app.set("tmp.1", Reply::json("{}"));
+    exporter.scrape();
+    app.delete("tmp.1");
+    exporter.scrape();
+    assert_eq!(told(&exporter), 2, "it is told again when it begins again: {}", exporter.log());
+}
+
+#[test]
+fn faults_are_counted_by_their_reason() {
+    for (broken, reason) in [
+        (Reply::Hang, "timeout"),
+        (Reply::Answer(401, String::new()), "auth"),
+        (Reply::Close, "connect"),
+        (Reply::Answer(500, String::new()), "protocol"),
+        (Reply::json("<html>"), "parse"),
+        (Reply::Answer(404, String::new()), "partial"),
+    ] {
+        let app = App::with([("good", r#"{"depth":3}"#)]);
+        app.set("bad", broken);
+        let fake = app.start();
+        let exporter = exporter(&fake.url, ["--queue.timeout=300ms"]);
+        let series = |reason| format!("queue_exporter_source_errors_total{{reason=\"{reason}\"}}");
+        let before = exporter.scrape();
+        let after = exporter.scrape();
+        for known in ["timeout", "auth", "connect", "tls", "protocol", "parse", "partial"] {
+            let grown = value(&after, &series(known)).unwrap() - value(&before, &series(known)).unwrap();
+            assert_eq!(grown, f64::from(u8::from(known == reason)), "{known} for {reason}: {after}");
+        }
+    }
+    let plain = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}", plain.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for mut stream in plain.incoming().map_while(Result::ok) {
+            let _ = std::io::Write::write_all(&mut stream, b"HTTP/1.1 400 This is not TLS\r\n\r\n");
+            let _ = std::io::Read::read_to_end(&mut stream, &mut Vec::new());
+        }
+    });
+    let (metrics, log) = once(&url, []);
+    assert_eq!(value(&metrics, "queue_exporter_source_errors_total{reason=\"tls\"}"), Some(1.0), "{log}");
+}
+
+#[test]
+fn over_the_limit_the_deepest_are_kept_and_the_rest_is_one() {
+    let statistics = |depth, processed| Reply::json(format!(r#"{{"depth":{depth},"processed":{processed}}}"#));
+    let app = App::default();
+    for (name, depth, done) in [("deep", 90, 5), ("middle", 50, 5), ("flat", 1, 700), ("empty", 0, 70)] {
+        app.set(name, statistics(depth, done));
+    }
+    let fake = app.start();
+    let exporter = exporter(&fake.url, ["--queue.max-queues=2"]);
+    let seen = |metrics: &str| {
+        let one = |name: &str| (value(metrics, &depth(name)), value(metrics, &processed(name, "success")));
+        ["deep", "middle", "flat", "empty", "_other"].map(one)
+    };
+    let none = (None, None);
+    let queues = |metrics: &str, outcome| value(metrics, &format!("queue_exporter_queues{{outcome=\"{outcome}\"}}"));
+    let metrics = exporter.scrape();
+    let [deep, middle] = [(Some(90.0), Some(5.0)), (Some(50.0), Some(5.0))];
+    assert_eq!(seen(&metrics), [deep, middle, none, none, (Some(1.0), Some(0.0))]);
+    assert_eq!((queues(&metrics, "exported"), queues(&metrics, "over_limit")), (Some(2.0), Some(2.0)));
+    assert_eq!(value(&metrics, SUCCESS), Some(1.0));
+    // another is deeper now: the choice stays
+    app.set("flat", statistics(99, 703));
+    app.set("empty", statistics(2, 71));
+    assert_eq!(seen(&exporter.scrape()), [deep, middle, none, none, (Some(101.0), Some(4.0))]);
+    // of a rest that is not whole there is no sum; what was counted stays
+    app.set("empty", Reply::Close);
+    assert_eq!(seen(&exporter.scrape())[4], (None, Some(4.0)));
+    app.set("empty", statistics(2, 72));
+    app.delete("deep");
+    let metrics = exporter.scrape_until("the free place is given away", |metrics| seen(metrics)[2].0.is_some());
+    assert_eq!(seen(&metrics), [none, middle, (Some(99.0), Some(703.0)), none, (Some(2.0), Some(5.0))]);
+}
+
+#[test]
+fn a_queue_that_comes_back_goes_on_from_its_counters() {
+    let app = App::with([("a", r#"{"processed":100}"#), ("b", "{}")]);
+    let fake = app.start();
+    let exporter = exporter(&fake.url, []);
+    assert_eq!(value(&exporter.scrape(), &processed("a", "success")), Some(100.0));
+    app.delete("a");
+    for _ in 0..5 {
+        assert_eq!(value(&exporter.scrape(), &processed("a", "success")), None);
+    }
+    app.set("a", Reply::json(r#"{"processed":5}"#));
+    assert_eq!(value(&exporter.scrape(), &processed("a", "success")), Some(105.0));
+}
+
+#[test]
 fn ten_thousand_queues_are_one_scrape() {
     let names: Vec<_> = (0..10_000).map(|n| format!("queue-{n}")).collect();
     let list = serde_json::json!({ "queues": names }).to_string();

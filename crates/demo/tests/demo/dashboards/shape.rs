@@ -116,7 +116,11 @@ const KINDS: &[(&str, &[&str], &[&str])] = &[
         ],
         &["hideFrom", "scaleDistribution"],
     ),
-    ("table", &["cellHeight", "frameIndex", "showHeader", "sortBy"], &["align", "cellOptions", "filterable", "inspect"]),
+    (
+        "table",
+        &["cellHeight", "frameIndex", "showHeader", "sortBy"],
+        &["align", "cellOptions", "filterable", "inspect"],
+    ),
 ];
 
 /// The units that are used, all of them Grafana's own.
