@@ -4,10 +4,14 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use exporter_common::{Collector, Family, Program, Scrape, Source, async_trait};
+use exporter_common::{Collector, Family, Program, Scrape, Source, UsageError, async_trait};
 
 #[derive(clap::Args)]
-struct Flags {}
+struct Flags {
+    /// Fail as flags do that exclude each other
+    #[arg(long = "usage-error")]
+    usage_error: bool,
+}
 
 /// What a collector does after it has added its one metric.
 #[derive(Clone, Copy)]
@@ -15,6 +19,7 @@ enum Drill {
     Fine,
     Sleep,
     Block,
+    Linger,
     Panic,
     Fail,
     Twice,
@@ -29,6 +34,7 @@ const DRILLS: &[(&str, Drill)] = &[
     ("fine", Drill::Fine),
     ("sleep", Drill::Sleep),
     ("block", Drill::Block),
+    ("linger", Drill::Linger),
     ("panic", Drill::Panic),
     ("fail", Drill::Fail),
     ("twice", Drill::Twice),
@@ -54,6 +60,7 @@ impl Collector for Collected {
             Drill::Fine | Drill::Late => {}
             Drill::Sleep => tokio::time::sleep(Duration::from_secs(3)).await,
             Drill::Block => scrape.blocking(|| std::thread::sleep(Duration::from_secs(3))).await,
+            Drill::Linger => scrape.blocking(|| std::thread::sleep(Duration::from_millis(20))).await,
             Drill::Panic => panic!("out of cheese"),
             Drill::Fail => anyhow::bail!("the cheese is \"gone\"\nfor good"),
             Drill::Twice => scrape.add(gauge()),
@@ -73,7 +80,10 @@ fn main() -> ExitCode {
     Program::new("drill-exporter", "1.0.0", "Exports drills.", 9998)
         .subcommand(clap::Command::new("practice").about("Say that all is well by status 7"), |_| Ok(ExitCode::from(7)))
         .collectors(DRILLS.iter().map(|(name, _)| (*name, false)))
-        .main(|Flags {}, startup| {
+        .main(|flags: Flags, startup| {
+            if flags.usage_error {
+                return Err(UsageError::new("--this and --that exclude each other").into());
+            }
             let enabled = DRILLS.iter().filter(|(name, _)| startup.enabled(name));
             Ok(enabled.map(|(name, drill)| Source::new(Collected(name, *drill))).collect())
         })

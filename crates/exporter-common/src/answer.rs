@@ -41,14 +41,17 @@ impl Exporter {
         escaping.apply(&mut families);
         let mut exposition = Exposition::merge(families);
         let before = self.duplicates.fetch_add(exposition.duplicates, Ordering::Relaxed);
-        exposition.insert(
+        let mut duplicates = [Arc::new(
             Family::counter(
                 "exporter_duplicate_series_total",
                 "Series left out since the start because an earlier one had the same name and labels.",
                 &[],
             )
             .value(before + exposition.duplicates),
-        );
+        )];
+        escaping.apply(&mut duplicates);
+        let [duplicates] = duplicates;
+        exposition.insert(duplicates);
         if !wanted.names.is_empty() {
             exposition.groups.retain(|group| wanted.names.iter().any(|name| name == group.head().name()));
         }

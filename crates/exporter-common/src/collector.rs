@@ -1,10 +1,10 @@
 //! The seam between the library and an exporter: a collector, and the scrape it is asked in.
 
 use std::panic::resume_unwind;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::family::Family;
@@ -66,14 +66,20 @@ pub trait Collector: Send + Sync + 'static {
 /// One read of one collector: the fresh place where it puts what it saw, and its deadline.
 pub struct Scrape {
     families: Mutex<Vec<Arc<Family>>>,
-    deadline: Instant,
-    /// How many blocking parts of this collector's reads are running, of earlier reads too.
-    blocked: Arc<AtomicUsize>,
+    /// The latest one of those who wait for this read.
+    deadline: Mutex<Instant>,
+    blocked: Blocked,
 }
 
 impl Scrape {
-    pub(crate) fn new(deadline: Instant, blocked: Arc<AtomicUsize>) -> Self {
-        Self { families: Mutex::default(), deadline, blocked }
+    pub(crate) fn new(deadline: Instant, blocked: Blocked) -> Self {
+        Self { families: Mutex::default(), deadline: Mutex::new(deadline), blocked }
+    }
+
+    /// Gives the read more time, for somebody who waits longer.
+    pub(crate) fn extend(&self, deadline: Instant) {
+        let mut present = self.deadline.lock().unwrap_or_else(PoisonError::into_inner);
+        *present = deadline.max(*present);
     }
 
     /// Adds a family. One without series is not written.
@@ -81,16 +87,18 @@ impl Scrape {
         self.lock().push(Arc::new(family));
     }
 
-    /// How long this read may still take.
+    /// How long this read may still take: until the last of those who wait for it gives up. A collector that
+    /// ends by itself a little before says what was late; one that does not is cut off.
     pub fn time_left(&self) -> Duration {
-        self.deadline.saturating_duration_since(Instant::now())
+        let deadline = *self.deadline.lock().unwrap_or_else(PoisonError::into_inner);
+        deadline.saturating_duration_since(Instant::now())
     }
 
     /// Runs what may wait (a file of sysfs asks hardware, a user's file lies on a network) on a
     /// thread of its own. If it outlives its scrape, this collector is not started again before it
     /// has ended.
     pub async fn blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
-        let running = Running::new(self.blocked.clone());
+        let running = self.blocked.one_more();
         let task = tokio::task::spawn_blocking(move || {
             let _running = running;
             work()
@@ -114,19 +122,44 @@ impl Scrape {
     }
 }
 
-/// Counts a blocking part for as long as it runs.
-struct Running(Arc<AtomicUsize>);
+/// The blocking parts of one collector's reads that are running, of earlier reads too.
+#[derive(Clone)]
+pub(crate) struct Blocked(Arc<watch::Sender<usize>>);
 
-impl Running {
-    fn new(count: Arc<AtomicUsize>) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(count)
+/// Counts a blocking part for as long as it runs.
+struct Running(Blocked);
+
+impl Default for Blocked {
+    fn default() -> Self {
+        Self(Arc::new(watch::Sender::new(0)))
+    }
+}
+
+impl Blocked {
+    /// Whether one is running.
+    pub(crate) fn any(&self) -> bool {
+        *self.0.borrow() > 0
+    }
+
+    /// Waits until none is running.
+    pub(crate) async fn none(&self) {
+        let _ = self.0.subscribe().wait_for(|count| *count == 0).await; // the sender is here
+    }
+
+    fn one_more(&self) -> Running {
+        self.0.send_modify(|count| *count += 1);
+        Running(self.clone())
+    }
+
+    #[cfg(test)]
+    pub(crate) fn count(&self) -> usize {
+        *self.0.borrow()
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.0.send_modify(|count| *count -= 1);
     }
 }
 

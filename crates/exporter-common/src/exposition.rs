@@ -38,8 +38,8 @@ impl Exposition {
     }
 
     /// Adds a family whose name no other has.
-    pub(crate) fn insert(&mut self, family: Family) {
-        let (group, _) = Group::sorted(vec![Arc::new(family)]);
+    pub(crate) fn insert(&mut self, family: Arc<Family>) {
+        let (group, _) = Group::sorted(vec![family]);
         let at = self.groups.partition_point(|other| other.head().name() < group.head().name());
         self.groups.insert(at, group);
     }

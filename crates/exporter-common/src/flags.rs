@@ -11,6 +11,7 @@ use tracing::Level;
 
 use crate::duration;
 use crate::log;
+use crate::program::UsageError;
 use crate::source::Collection;
 
 /// Flags of every exporter, named as Prometheus's own exporters name them.
@@ -105,7 +106,8 @@ impl CollectFlags {
             }),
             (ttl, None | Some(Duration::ZERO)) => Ok(Collection::Cached(ttl)),
             (_, Some(_)) => {
-                anyhow::bail!("--collect.cache-ttl and --poll.interval exclude each other: set one of them to 0")
+                let what = "--collect.cache-ttl and --poll.interval exclude each other: set one of them to 0";
+                Err(UsageError::new(what).into())
             }
         }
     }
@@ -260,15 +262,28 @@ pub(crate) fn one_line(error: &clap::Error, program: &str) -> String {
     let tip = tip.map(|tip| format!("; {}", tip.lines().next().unwrap_or_default()));
     let place = match error.get(ContextKind::InvalidArg) {
         Some(ContextValue::String(arg)) if error.kind() == ErrorKind::ValueValidation => from_variable(arg, program),
+        _ if error.kind() == ErrorKind::InvalidUtf8 => not_utf8(program),
         _ => None,
     };
     format!("{what}{}{}; try --help", place.unwrap_or_default(), tip.unwrap_or_default())
 }
 
+/// Names the argument, or the program's variable, that is not UTF-8.
+fn not_utf8(program: &str) -> Option<String> {
+    let argument = std::env::args_os().find(|argument| argument.to_str().is_none());
+    let prefix = variable(program, "");
+    let mut variables = std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with(&prefix));
+    let place = argument.map(|argument| argument.to_string_lossy().into_owned()).or_else(|| {
+        let (name, _) = variables.find(|(_, value)| value.to_str().is_none())?;
+        Some(name.to_string_lossy().into_owned())
+    });
+    place.map(|place| format!(": {place}"))
+}
+
 /// Names the variable where a bad value comes from the environment and not from the command line.
 fn from_variable(arg: &str, program: &str) -> Option<String> {
     let flag = arg.split([' ', '=']).next()?;
-    let typed = std::env::args().any(|typed| typed.split('=').next() == Some(flag));
+    let typed = std::env::args_os().any(|typed| typed.to_string_lossy().split('=').next() == Some(flag));
     let variable = variable(program, flag.strip_prefix("--")?);
     (!typed && std::env::var_os(&variable).is_some()).then(|| format!(" (from {variable})"))
 }

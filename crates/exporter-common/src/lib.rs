@@ -11,6 +11,7 @@
 //! Prometheus announces, and says of every collector whether it succeeded and how long it took.
 
 mod answer;
+mod changes;
 mod collector;
 pub mod duration;
 mod escaping;
@@ -39,7 +40,7 @@ pub use collector::{Collector, Faults, Scrape};
 pub use family::{Family, Histogram, Kind, Summary, Value};
 pub use flags::CollectFlags;
 pub use lines::float_to_text;
-pub use program::{Program, Purpose, Startup, Subcommand};
+pub use program::{Program, Purpose, Startup, Subcommand, UsageError};
 pub use registry::Registry;
 pub use source::{Collection, Source};
 pub use text::to_text;

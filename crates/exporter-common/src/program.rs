@@ -49,6 +49,26 @@ pub enum Purpose {
     Check,
 }
 
+/// Flags that clap takes and that are wrong all the same: together, or missing. As the error of what makes
+/// the sources it ends the program as every wrong flag does, with one line and status 2.
+#[derive(Debug)]
+pub struct UsageError(String);
+
+impl UsageError {
+    /// What is wrong and what to do, without the program's name.
+    pub fn new(what: impl Into<String>) -> Self {
+        Self(what.into())
+    }
+}
+
+impl std::fmt::Display for UsageError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for UsageError {}
+
 impl Startup {
     /// Whether a collector is on; for programs that named theirs with [`Program::collectors`].
     pub fn enabled(&self, collector: &str) -> bool {
@@ -113,8 +133,17 @@ impl Program {
             return ExitCode::from(2);
         }
         log::init(common.log_level, common.log_format);
+        let check = common.check;
         match self.run(common, own, &matches, sources) {
             Ok(code) => code,
+            Err(error) if error.is::<UsageError>() => {
+                say(format_args!("{}: error: {error:#}; try --help\n", self.name));
+                ExitCode::from(2)
+            }
+            Err(error) if check => {
+                say(format_args!("{}: {error:#}\n", self.name));
+                ExitCode::FAILURE
+            }
             Err(error) => {
                 tracing::error!(error = format!("{error:#}"), "cannot start");
                 ExitCode::FAILURE

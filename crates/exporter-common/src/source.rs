@@ -1,7 +1,6 @@
 //! A collector with its way of being read: on a scrape, cached, or in the background.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
@@ -10,7 +9,8 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use crate::collector::{Collector, Scrape};
+use crate::changes::{Changes, Due};
+use crate::collector::{Blocked, Collector, Scrape};
 use crate::duration::human;
 use crate::family::Family;
 use crate::reload::Reloaded;
@@ -31,8 +31,8 @@ pub struct Source {
     collector: Arc<dyn Collector>,
     collection: Collection,
     state: Mutex<State>,
-    /// How many blocking parts of reads are running.
-    blocked: Arc<AtomicUsize>,
+    /// The blocking parts of reads that are running.
+    blocked: Blocked,
     /// Why the collector's own work between scrapes has ended, once it has.
     ended: OnceLock<String>,
 }
@@ -46,8 +46,7 @@ struct State {
     /// The last read, where later scrapes may be answered from it.
     last: Option<Arc<Read>>,
     last_success: Option<SystemTime>,
-    /// Whether the last state that was logged is a failure.
-    failing: bool,
+    changes: Changes,
 }
 
 /// One read, under way or done. It is cancelled when nobody waits for it any more.
@@ -86,7 +85,7 @@ impl Source {
             collector: collector.into(),
             collection: Collection::OnScrape,
             state: Mutex::default(),
-            blocked: Arc::default(),
+            blocked: Blocked::default(),
             ended: OnceLock::new(),
         }
     }
@@ -122,21 +121,22 @@ impl Source {
     /// `timeout`.
     pub(crate) async fn scrape(self: &Arc<Self>, deadline: Instant, timeout: Duration) -> Answer {
         let asked = Instant::now();
-        let read = match self.read(timeout) {
-            Ok(read) => read,
-            Err(why) => return self.answer(Vec::new(), Some(&why), asked.elapsed()),
+        let read = match tokio::time::timeout_at(deadline, self.read(deadline, timeout)).await {
+            Ok(Ok(read)) => read,
+            Ok(Err(why)) => return self.answer_without_read(Vec::new(), &why, asked),
+            Err(_) => return self.answer_without_read(Vec::new(), "an earlier read still waits for the source", asked),
         };
         let mut done = read.done.clone();
         let waited = tokio::time::timeout_at(deadline, done.wait_for(|done| *done)).await;
         let families = read.scrape.families();
         if let Some(outcome) = read.outcome.get() {
-            return self.answer(families, outcome.error.as_deref(), outcome.duration);
+            return self.answer(families, outcome.error.is_none(), outcome.duration);
         }
         let why = match waited {
             Ok(_) => "the process is stopping".to_owned(),
             Err(_) => format!("no answer within the scrape's {}", human(deadline - asked)),
         };
-        self.answer(families, Some(&why), asked.elapsed())
+        self.answer_without_read(families, &why, asked)
     }
 
     /// What goes on between scrapes: the collector's own work, and its reads in the background.
@@ -161,17 +161,13 @@ impl Source {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            match self.start(timeout) {
-                Ok(read) => {
-                    let _ = read.done.clone().wait_for(|done| *done).await; // the sender lives as long as the read
-                }
-                Err(why) => self.tell(Some(&why)),
-            }
+            let read = self.start(Instant::now() + timeout, timeout).await;
+            let _ = read.done.clone().wait_for(|done| *done).await; // the sender lives as long as the read
         }
     }
 
     /// The read that answers a scrape: the last one, where it may, or the one under way, or a new one.
-    fn read(self: &Arc<Self>, timeout: Duration) -> Result<Arc<Read>, String> {
+    async fn read(self: &Arc<Self>, deadline: Instant, timeout: Duration) -> Result<Arc<Read>, String> {
         if let Some(why) = self.ended.get() {
             return Err(why.clone());
         }
@@ -189,20 +185,35 @@ impl Source {
                 Collection::Cached(_) | Collection::OnScrape => {}
             }
         }
-        self.start(timeout)
+        Ok(self.start(deadline, timeout).await)
     }
 
-    /// Starts a read, or joins the one under way.
-    fn start(self: &Arc<Self>, timeout: Duration) -> Result<Arc<Read>, String> {
+    /// Starts a read for who waits until `deadline`, or joins the one under way. While an earlier read still
+    /// waits in a device, no new one is started.
+    async fn start(self: &Arc<Self>, deadline: Instant, timeout: Duration) -> Arc<Read> {
+        loop {
+            if let Some(read) = self.try_start(deadline, timeout) {
+                return read;
+            }
+            self.blocked.none().await;
+        }
+    }
+
+    fn try_start(self: &Arc<Self>, deadline: Instant, timeout: Duration) -> Option<Arc<Read>> {
         let mut state = self.lock();
         if let Some(reading) = state.reading.upgrade() {
-            return Ok(reading);
+            if self.collection == Collection::OnScrape {
+                reading.scrape.extend(deadline);
+            }
+            return Some(reading);
         }
-        if self.blocked.load(Ordering::Relaxed) > 0 {
-            return Err("an earlier read still waits for the source".to_owned());
+        if self.blocked.any() {
+            return None;
         }
         let started = Instant::now();
-        let scrape = Arc::new(Scrape::new(started + timeout, self.blocked.clone()));
+        // a read that serves later scrapes too does not end with the one that began it
+        let deadline = if self.collection == Collection::OnScrape { deadline } else { started + timeout };
+        let scrape = Arc::new(Scrape::new(deadline, self.blocked.clone()));
         let (finished, done) = watch::channel(false);
         let read = Arc::new(Read { scrape: scrape.clone(), outcome: OnceLock::new(), done, task: OnceLock::new() });
         state.reading = Arc::downgrade(&read);
@@ -225,7 +236,7 @@ impl Source {
             let _ = finished.send(true); // nobody may be waiting
         });
         let _ = read.task.set(task.abort_handle());
-        Ok(read)
+        Some(read)
     }
 
     /// Keeps what a read that has ended found out.
@@ -248,28 +259,34 @@ impl Source {
         self.tell(outcome.error.as_deref());
     }
 
-    fn answer(&self, mut families: Vec<Arc<Family>>, error: Option<&str>, duration: Duration) -> Answer {
-        self.tell(error);
+    /// An answer that comes from no read that has ended.
+    fn answer_without_read(&self, families: Vec<Arc<Family>>, why: &str, asked: Instant) -> Answer {
+        self.tell(Some(why));
+        self.answer(families, false, asked.elapsed())
+    }
+
+    fn answer(&self, mut families: Vec<Arc<Family>>, success: bool, duration: Duration) -> Answer {
         families.extend(self.collector.kept().into_iter().map(Arc::new));
         Answer {
             collector: self.collector.name(),
             success_metric: self.collector.success_metric(),
             families,
-            success: error.is_none(),
+            success,
             duration,
             last_success: self.lock().last_success,
         }
     }
 
-    /// Logs a change between success and failure, once.
+    /// Logs a change between success and failure.
     fn tell(&self, error: Option<&str>) {
-        let was_failing = std::mem::replace(&mut self.lock().failing, error.is_some());
-        let collector = self.collector.name();
-        match error {
-            Some(error) if !was_failing => tracing::warn!(collector, error, "collector failed"),
-            Some(error) => tracing::debug!(collector, error, "collector still fails"),
-            None if was_failing => tracing::info!(collector, "collector recovered"),
-            None => {}
+        let due = self.lock().changes.due(error);
+        let (collector, error) = (self.collector.name(), error.unwrap_or_default());
+        match due {
+            Due::Failed => tracing::warn!(collector, error, "collector failed"),
+            Due::FailsOtherwise => tracing::warn!(collector, error, "collector fails for another reason"),
+            Due::Recovered => tracing::info!(collector, "collector recovered"),
+            Due::Nothing if error.is_empty() => {}
+            Due::Nothing => tracing::debug!(collector, error, "collector still fails"),
         }
     }
 
@@ -294,7 +311,7 @@ fn panicked(panic: &(dyn std::any::Any + Send)) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicBool;
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
     use super::*;
 
@@ -463,11 +480,21 @@ mod tests {
         assert_eq!((names(&answer), answer.success), (vec![], false));
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_read_has_as_long_as_the_most_patient_who_waits_for_it() {
+        let slow = Slow { takes: 2 * SECOND, ..Slow::default() };
+        let source = Arc::new(Source::new(slow));
+        let read = source.start(Instant::now() + SECOND, 10 * SECOND).await;
+        assert_eq!(read.scrape.time_left(), SECOND);
+        let joined = source.start(Instant::now() + 3 * SECOND, 10 * SECOND).await;
+        assert_eq!((read.scrape.time_left(), joined.scrape.time_left()), (3 * SECOND, 3 * SECOND));
+    }
+
     /// A collector that waits for a device until the test lets it go.
-    struct Blocked(Arc<Mutex<()>>);
+    struct Device(Arc<Mutex<()>>);
 
     #[async_trait::async_trait]
-    impl Collector for Blocked {
+    impl Collector for Device {
         fn name(&self) -> &'static str {
             "blocked"
         }
@@ -483,15 +510,14 @@ mod tests {
     #[expect(clippy::await_holding_lock, reason = "the device is held on purpose; only a blocking thread waits for it")]
     async fn a_collector_that_still_waits_for_a_device_is_not_started_again() {
         let device = Arc::new(Mutex::new(()));
-        let source = Arc::new(Source::new(Blocked(device.clone())));
+        let source = Arc::new(Source::new(Device(device.clone())));
         let held = device.lock().unwrap();
-        assert!(!scrape_within(&source, Duration::from_millis(10)).await.success);
-        assert_eq!(source.start(SECOND).err().unwrap(), "an earlier read still waits for the source");
-        assert!(!scrape_within(&source, Duration::from_millis(10)).await.success);
-        drop(held);
-        while source.blocked.load(Ordering::Relaxed) > 0 {
-            tokio::task::yield_now().await;
+        for _ in 0..3 {
+            assert!(!scrape_within(&source, Duration::from_millis(10)).await.success);
+            assert_eq!(source.blocked.count(), 1);
         }
+        drop(held);
+        // it waits until the device is free, and does not fail because of a scrape that has gone
         assert!(scrape_within(&source, 10 * SECOND).await.success);
     }
 

@@ -35,7 +35,7 @@ impl Running {
     /// Starts an exporter on a free port and waits until it says where it listens. `program` is
     /// `env!("CARGO_BIN_EXE_…")`.
     pub fn start<A: AsRef<OsStr>>(program: &str, arguments: impl IntoIterator<Item = A>) -> Self {
-        let mut command = Command::new(program);
+        let mut command = command(program);
         command.arg("--web.listen-address=127.0.0.1:0").args(arguments);
         Self::spawn(&mut command)
     }
@@ -134,7 +134,20 @@ pub fn get(url: &str, headers: &[(&str, &str)]) -> Answer {
 
 /// Runs a program to its end.
 pub fn run<A: AsRef<OsStr>>(program: &str, arguments: impl IntoIterator<Item = A>) -> Output {
-    Command::new(program).args(arguments).stdin(Stdio::null()).output().unwrap()
+    command(program).args(arguments).stdin(Stdio::null()).output().unwrap()
+}
+
+/// A command without the variables that would change what an exporter does: those of the person who runs the
+/// tests are none of the test's.
+pub fn command(program: &str) -> Command {
+    let mut command = Command::new(program);
+    command.env_clear();
+    for name in ["PATH", "HOME", "TMPDIR", "RUST_BACKTRACE", "LLVM_PROFILE_FILE"] {
+        if let Some(value) = std::env::var_os(name) {
+            command.env(name, value);
+        }
+    }
+    command
 }
 
 /// Asks again until there is an answer.

@@ -1,9 +1,8 @@
 //! The library through a built exporter: what a user types, sees and scrapes.
-#![expect(clippy::disallowed_types, clippy::unwrap_used, reason = "tests start programs, and fail by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use exporter_common::testing::{self, Running, assert_lint, value};
@@ -69,6 +68,18 @@ fn a_client_that_leaves_costs_nothing_and_others_are_served() {
     drop(gone);
     assert_eq!(exporter.get("/-/healthy", &[]).status, 200);
     assert_eq!(success(&exporter.scrape(), "sleep"), Some(1.0));
+}
+
+#[test]
+fn a_client_that_leaves_does_not_fail_the_scrape_of_another() {
+    let exporter = start(&["linger"]);
+    for _ in 0..20 {
+        let mut gone = TcpStream::connect(exporter.url.strip_prefix("http://").unwrap()).unwrap();
+        gone.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        drop(gone);
+        assert_eq!(success(&exporter.scrape(), "linger"), Some(1.0), "{}", exporter.log());
+    }
+    assert!(!exporter.log().contains("level=WARN"), "{}", exporter.log());
 }
 
 #[test]
@@ -173,7 +184,7 @@ fn every_address_is_listened_on_and_the_path_can_be_moved() {
 
 #[test]
 fn a_flag_wins_over_its_variable_and_a_list_is_split_by_lines() {
-    let mut command = Command::new(drill());
+    let mut command = testing::command(&drill());
     command.args(["--web.telemetry-path=/flag"]);
     command.env("DRILL_EXPORTER_WEB_TELEMETRY_PATH", "/variable");
     command.env("DRILL_EXPORTER_WEB_LISTEN_ADDRESS", "127.0.0.1:0\nlocalhost:0");
@@ -221,10 +232,33 @@ fn faults_in_flags_are_one_clear_line() {
 }
 
 #[test]
+fn arguments_that_are_not_utf8_and_flags_that_exclude_each_other_are_wrong_usage() {
+    use std::os::unix::ffi::OsStrExt;
+
+    let junk = std::ffi::OsStr::from_bytes(b"--scrape.timeout=\xff");
+    for arguments in [vec![junk], vec!["--usage-error".as_ref()]] {
+        let output = testing::run(&drill(), &arguments);
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.starts_with("drill-exporter: error: ") && said.lines().count() == 1, "{said}");
+    }
+}
+
+#[test]
 fn a_bad_variable_is_named() {
-    let output = Command::new(drill()).env("DRILL_EXPORTER_SCRAPE_TIMEOUT", "soon").output().unwrap();
+    use std::os::unix::ffi::OsStrExt;
+
+    let output = testing::command(&drill()).env("DRILL_EXPORTER_SCRAPE_TIMEOUT", "soon").output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("(from DRILL_EXPORTER_SCRAPE_TIMEOUT)"), "{}", stderr(&output));
+    let junk = std::ffi::OsStr::from_bytes(b"5s\xff");
+    let output = testing::command(&drill()).env("DRILL_EXPORTER_SCRAPE_TIMEOUT", junk).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        stderr(&output).contains("UTF-8") && stderr(&output).contains("DRILL_EXPORTER_SCRAPE_TIMEOUT"),
+        "{}",
+        stderr(&output)
+    );
 }
 
 #[test]
