@@ -339,12 +339,15 @@ fn copy(from: &Path, to: &Path) {
 fn a_fifo_in_place_of_a_file_is_not_waited_for() {
     let host = Host::new();
     host.write("sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq", "3300000\n");
-    for fifo in ["proc/loadavg", "sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq"] {
+    let cpus = "sys/devices/system/cpu";
+    for fifo in ["proc/loadavg", &format!("{cpus}/cpu0/cpufreq/scaling_cur_freq"), &format!("{cpus}/online")] {
         let mode = rustix::fs::Mode::from_raw_mode(0o600);
         rustix::fs::mknodat(rustix::fs::CWD, host.path(fifo), rustix::fs::FileType::Fifo, mode, 0).unwrap();
     }
     let (metrics, _) = host.once();
-    assert_eq!((success(&metrics, "loadavg"), success(&metrics, "cpufreq")), (Some(0.0), Some(0.0)));
+    for collector in ["loadavg", "cpufreq", "topology"] {
+        assert_eq!(success(&metrics, collector), Some(0.0), "{collector}");
+    }
     assert_eq!(value(&metrics, "cpu_exporter_cpu_frequency_max_hertz{cpu=\"0\"}"), Some(3.3e9));
     assert_eq!(success(&metrics, "cpu"), Some(1.0));
 }
