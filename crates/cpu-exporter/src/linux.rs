@@ -7,6 +7,7 @@ mod cpulist;
 mod info;
 mod loadavg;
 mod pressure;
+mod rising;
 mod roots;
 mod stat;
 mod throttle;
@@ -46,12 +47,12 @@ type Make = fn(&Roots) -> Box<dyn Collector>;
 const COLLECTORS: &[(&str, bool, Make)] = &[
     ("cpu", true, |roots| Box::new(cpu::Cpu::new(roots))),
     ("loadavg", true, |roots| Box::new(loadavg::Loadavg(roots.clone()))),
-    ("stat", true, |roots| Box::new(stat::Stat(roots.clone()))),
-    ("pressure", true, |roots| Box::new(pressure::Pressure(roots.clone()))),
+    ("stat", true, |roots| Box::new(stat::Stat::new(roots))),
+    ("pressure", true, |roots| Box::new(pressure::Pressure::new(roots))),
     ("cpufreq", true, |roots| Box::new(cpufreq::Cpufreq(roots.clone()))),
     ("topology", true, |roots| Box::new(topology::Topology(roots.clone()))),
     ("info", true, |roots| Box::new(info::Info::new(roots))),
-    ("throttle", true, |roots| Box::new(throttle::Throttle(roots.clone()))),
+    ("throttle", true, |roots| Box::new(throttle::Throttle::new(roots))),
     (CGROUP, false, |roots| Box::new(cgroup::Cgroup::new(roots))),
 ];
 

@@ -178,6 +178,81 @@ fn a_read_that_fails_half_way_changes_nothing() {
 }
 
 #[test]
+fn counters_whose_source_falls_go_on_from_there() {
+    let host = Host::new();
+    let stat = |boot_time: u64, count: u64| {
+        format!("cpu0 1 2 3 4\nintr {count} 1\nctxt {count}\nbtime {boot_time}\nprocesses {count}\nprocs_blocked 0\n")
+    };
+    let write = |boot_time, count: u64| {
+        host.write("proc/stat", &stat(boot_time, count));
+        let line = format!("avg10=0.00 avg60=0.00 avg300=0.00 total={count}000000\n");
+        host.write("proc/pressure/io", &format!("some {line}full {line}"));
+    };
+    write(1000, 100);
+    let exporter = host.start();
+    for (boot_time, count, of_stat, of_pressure) in [
+        (1000, 100, 100.0, 100.0),
+        (1000, 50, 100.0, 100.0),
+        (1000, 60, 110.0, 110.0),
+        (2000, 40, 150.0, 110.0), // another boot: all it has counted is new; pressure does not tell of boots
+        (2000, 41, 151.0, 111.0),
+    ] {
+        write(boot_time, count);
+        let metrics = exporter.scrape();
+        for (name, expected) in [
+            ("cpu_exporter_intr_total", of_stat),
+            ("cpu_exporter_context_switches_total", of_stat),
+            ("cpu_exporter_forks_total", of_stat),
+            ("cpu_exporter_pressure_io_waiting_seconds_total", of_pressure),
+            ("cpu_exporter_pressure_io_stalled_seconds_total", of_pressure),
+        ] {
+            assert_eq!(value(&metrics, name), Some(expected), "{name}: {boot_time}, {count}");
+        }
+    }
+}
+
+#[test]
+fn throttles_go_on_when_the_cpu_that_told_them_goes_offline() {
+    let host = Host::new();
+    let cpu = |cpu: u32, file: &str, text: &str| host.write(&format!("sys/devices/system/cpu/cpu{cpu}/{file}"), text);
+    for (number, count) in [(0, "10\n"), (1, "4\n")] {
+        cpu(number, "topology/physical_package_id", "0\n");
+        cpu(number, "topology/core_id", "3\n");
+        cpu(number, "thermal_throttle/core_throttle_count", count);
+        cpu(number, "thermal_throttle/package_throttle_count", count);
+    }
+    let exporter = host.start();
+    let throttles = || {
+        let metrics = exporter.scrape();
+        let core = value(&metrics, "cpu_exporter_cpu_core_throttles_total{core=\"3\",package=\"0\"}");
+        (core, value(&metrics, "cpu_exporter_cpu_package_throttles_total{package=\"0\"}"))
+    };
+    assert_eq!(throttles(), (Some(10.0), Some(10.0)));
+    fs::remove_dir_all(host.path("sys/devices/system/cpu/cpu0/thermal_throttle")).unwrap();
+    assert_eq!(throttles(), (Some(10.0), Some(10.0)));
+    cpu(1, "thermal_throttle/core_throttle_count", "6\n");
+    assert_eq!(throttles(), (Some(12.0), Some(10.0)));
+}
+
+#[test]
+fn a_pressure_file_cut_within_a_number_is_a_fault() {
+    let host = Host::new();
+    host.write("proc/pressure/cpu", "some avg10=0.00 avg60=0.00 avg300=0.00 total=1403");
+    let (metrics, status) = host.once();
+    assert_eq!((status, success(&metrics, "pressure")), (Some(1), Some(0.0)));
+    assert!(!metrics.contains("cpu_exporter_pressure"), "{metrics}");
+}
+
+#[test]
+fn load_averages_that_are_none_are_a_fault() {
+    let host = Host::new();
+    host.write("proc/loadavg", "NaN inf -3 1/719 19737\n");
+    let (metrics, status) = host.once();
+    assert_eq!((status, success(&metrics, "loadavg")), (Some(1), Some(0.0)));
+    assert!(!metrics.contains("cpu_exporter_load"), "{metrics}");
+}
+
+#[test]
 fn an_empty_proc_and_sys_cost_what_comes_from_there() {
     let host = Host::new();
     fs::remove_file(host.path("proc/stat")).unwrap();
@@ -264,12 +339,15 @@ fn copy(from: &Path, to: &Path) {
 fn a_fifo_in_place_of_a_file_is_not_waited_for() {
     let host = Host::new();
     host.write("sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq", "3300000\n");
-    for fifo in ["proc/loadavg", "sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq"] {
+    let cpus = "sys/devices/system/cpu";
+    for fifo in ["proc/loadavg", &format!("{cpus}/cpu0/cpufreq/scaling_cur_freq"), &format!("{cpus}/online")] {
         let mode = rustix::fs::Mode::from_raw_mode(0o600);
         rustix::fs::mknodat(rustix::fs::CWD, host.path(fifo), rustix::fs::FileType::Fifo, mode, 0).unwrap();
     }
     let (metrics, _) = host.once();
-    assert_eq!((success(&metrics, "loadavg"), success(&metrics, "cpufreq")), (Some(0.0), Some(0.0)));
+    for collector in ["loadavg", "cpufreq", "topology"] {
+        assert_eq!(success(&metrics, collector), Some(0.0), "{collector}");
+    }
     assert_eq!(value(&metrics, "cpu_exporter_cpu_frequency_max_hertz{cpu=\"0\"}"), Some(3.3e9));
     assert_eq!(success(&metrics, "cpu"), Some(1.0));
 }

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 /// How many lines may come at once, and how long it takes until there may be one more. A source that
 /// fails every other second fills no disk.
-const BURST: u32 = 20;
+const BURST: u32 = 100;
 const REFILL: Duration = Duration::from_secs(30);
 
 /// The last state that was logged, and how many lines may still be.

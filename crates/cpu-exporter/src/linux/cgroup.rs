@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{Context, Result, bail};
 use exporter_common::{Collector, Family, Faults, Scrape, async_trait};
 
+use super::rising::Rising;
 use super::roots::{Roots, excerpt, number, read};
 
 /// The CPU accounting of one cgroup.
@@ -149,27 +150,19 @@ fn cores(quota: u64, period: u64) -> Result<Option<f64>> {
 #[derive(Debug, Default)]
 struct Kept {
     identity: (u64, u64),
-    last: Counts,
-    totals: Counts,
+    counters: [Rising; 4],
 }
 
 impl Kept {
-    /// The totals with one more read: what the cgroup counted since the last, or, where it is a new
-    /// one, all it has counted. A count that fell without that is a new baseline.
+    /// The totals after one more read. What it did not find is absent, though a total of it is kept.
     fn add(&mut self, usage: &Usage) -> Counts {
         if usage.identity != self.identity {
             self.identity = usage.identity;
-            self.last = Counts::default();
+            self.counters.iter_mut().for_each(Rising::begin_anew);
         }
-        for ((total, last), now) in self.totals.iter_mut().zip(&mut self.last).zip(usage.counts) {
-            let Some(now) = now else { continue };
-            *total = Some(total.unwrap_or(0).saturating_add(now.saturating_sub(last.unwrap_or(0))));
-            *last = Some(now);
-        }
-        // what this read did not find is absent, though a total of it is kept
-        let mut counts = self.totals;
-        for (count, now) in counts.iter_mut().zip(usage.counts) {
-            *count = count.filter(|_| now.is_some());
+        let mut counts = usage.counts;
+        for (count, counter) in counts.iter_mut().zip(&mut self.counters) {
+            *count = count.map(|now| counter.add(now));
         }
         counts
     }

@@ -13,6 +13,15 @@ pub(crate) fn read_list(path: &Path) -> Result<Option<BTreeSet<u32>>> {
     parse(&text).map(Some).with_context(|| format!("{}", path.display()))
 }
 
+/// The same for a list that names a CPU on every host.
+pub(crate) fn read_nonempty_list(path: &Path) -> Result<Option<BTreeSet<u32>>> {
+    let cpus = read_list(path)?;
+    if cpus.as_ref().is_some_and(BTreeSet::is_empty) {
+        bail!("{}: no CPU in it", path.display());
+    }
+    Ok(cpus)
+}
+
 /// Numbers and ranges, separated by commas; an empty list and a trailing comma are fine.
 fn parse(text: &str) -> Result<BTreeSet<u32>> {
     let mut cpus = BTreeSet::new();

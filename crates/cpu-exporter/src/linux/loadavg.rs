@@ -31,7 +31,8 @@ struct LoadAverages([f64; 3]);
 impl LoadAverages {
     fn parse(text: &str) -> Result<Self> {
         let mut numbers = text.split_ascii_whitespace().map(str::parse);
-        let mut next = || numbers.next()?.ok();
+        // "NaN", "inf" and "-3" are numbers to Rust, but no load
+        let mut next = || numbers.next()?.ok().filter(|load: &f64| load.is_finite() && load.is_sign_positive());
         let averages = next().zip(next()).zip(next());
         let ((one, five), fifteen) =
             averages.with_context(|| format!("not three load averages: {:?}", text.trim_end()))?;
@@ -58,7 +59,16 @@ mod tests {
 
     #[test]
     fn what_is_cut_or_no_number_is_refused() {
-        for text in ["", "0.21 0.37", "0.21 x 0.39 1/719 19737\n"] {
+        for text in [
+            "",
+            "0.21 0.37",
+            "0.21 x 0.39 1/719 19737\n",
+            "NaN inf -3 1/719 19737\n",
+            "0.21 0.37 NaN 1/719 19737\n",
+            "infinity 0.37 0.39 1/719 19737\n",
+            "0.21 1e999 0.39 1/719 19737\n",
+            "0.21 0.37 -0.39 1/719 19737\n",
+        ] {
             assert!(LoadAverages::parse(text).is_err(), "{text}");
         }
     }

@@ -1,12 +1,25 @@
 //! The counters of /proc/stat besides CPU time.
 
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
 use anyhow::{Context, Result, bail};
 use exporter_common::{Collector, Family, Faults, Scrape, async_trait};
 
+use super::rising::Rising;
 use super::roots::{Roots, excerpt, read};
 
 /// Interrupts, context switches, forks and processes of the host.
-pub(crate) struct Stat(pub(crate) Roots);
+pub(crate) struct Stat {
+    path: PathBuf,
+    kept: Mutex<Kept>,
+}
+
+impl Stat {
+    pub(crate) fn new(roots: &Roots) -> Self {
+        Self { path: roots.proc_stat(), kept: Mutex::default() }
+    }
+}
 
 #[async_trait]
 impl Collector for Stat {
@@ -15,15 +28,16 @@ impl Collector for Stat {
     }
 
     async fn collect(&self, scrape: &Scrape) -> Result<()> {
-        let path = self.0.proc_stat();
-        let Some(text) = read(&path)? else {
-            bail!("{} is missing: is procfs mounted there?", path.display());
+        let Some(text) = read(&self.path)? else {
+            bail!("{} is missing: is procfs mounted there?", self.path.display());
         };
-        let (counters, faults) = Counters::parse(&text);
+        let (mut counters, faults) = Counters::parse(&text);
+        // only assignments happen under the lock: what is kept is whole at any time
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).add(&mut counters);
         for family in families(&counters) {
             scrape.add(family);
         }
-        faults.result().with_context(|| format!("{}", path.display()))
+        faults.result().with_context(|| format!("{}", self.path.display()))
     }
 }
 
@@ -66,6 +80,36 @@ impl Counters {
             faults.note(anyhow::anyhow!("no line that is known in {:?}", excerpt(text)));
         }
         (counters, faults)
+    }
+}
+
+/// What keeps the counters from going down.
+#[derive(Debug, Default)]
+struct Kept {
+    boot_time: Option<u64>,
+    interrupts: Rising,
+    context_switches: Rising,
+    forks: Rising,
+}
+
+impl Kept {
+    /// Puts the totals after one more read in place of what was read.
+    fn add(&mut self, counters: &mut Counters) {
+        let Counters { boot_time, interrupts, context_switches, forks, .. } = counters;
+        let mut counts = [
+            (&mut self.interrupts, interrupts),
+            (&mut self.context_switches, context_switches),
+            (&mut self.forks, forks),
+        ];
+        // Setting the clock moves the boot time too, but takes nothing from the counters.
+        let moved = boot_time.is_some() && *boot_time != self.boot_time;
+        if moved && counts.iter().any(|(counter, now)| now.is_some_and(|now| counter.falls(now))) {
+            counts.iter_mut().for_each(|(counter, _)| counter.begin_anew());
+        }
+        self.boot_time = boot_time.or(self.boot_time);
+        for (counter, count) in counts {
+            *count = count.map(|now| counter.add(now));
+        }
     }
 }
 
@@ -123,6 +167,46 @@ mod tests {
         let (counters, ok) = parse("intr 5 1 2\nctxt x\nprocesses\nprocs_running 3\n");
         let expected = Counters { interrupts: Some(5), running: Some(3), ..Counters::default() };
         assert_eq!((counters, ok), (expected, false));
+    }
+
+    /// What context switches and forks become over reads of the boot time and the two.
+    fn totals(reads: &[(Option<u64>, Option<u64>, u64)]) -> Vec<(Option<u64>, Option<u64>)> {
+        let mut kept = Kept::default();
+        let read = |&(boot_time, context_switches, forks): &(Option<u64>, Option<u64>, u64)| {
+            let mut counters = Counters { boot_time, context_switches, forks: Some(forks), ..Counters::default() };
+            kept.add(&mut counters);
+            assert_eq!((counters.boot_time, counters.interrupts), (boot_time, None));
+            (counters.context_switches, counters.forks)
+        };
+        reads.iter().map(read).collect()
+    }
+
+    #[test]
+    fn a_count_that_falls_without_a_new_boot_is_a_new_baseline() {
+        for boot_time in [None, Some(1000)] {
+            let reads = [(boot_time, Some(100), 5), (boot_time, Some(50), 6), (boot_time, Some(60), 7)];
+            assert_eq!(
+                totals(&reads),
+                [100, 100, 110].map(Some).into_iter().zip([5, 6, 7].map(Some)).collect::<Vec<_>>()
+            );
+        }
+    }
+
+    #[test]
+    fn a_new_boot_adds_all_that_was_counted_since() {
+        let reads = [(Some(1000), Some(100), 5), (Some(2000), Some(50), 6), (Some(2000), Some(60), 7)];
+        assert_eq!(totals(&reads), [(Some(100), Some(5)), (Some(150), Some(11)), (Some(160), Some(12))]);
+    }
+
+    #[test]
+    fn a_boot_time_that_moves_with_the_clock_adds_nothing() {
+        assert_eq!(totals(&[(Some(1000), Some(100), 5), (Some(2000), Some(101), 5)])[1], (Some(101), Some(5)));
+    }
+
+    #[test]
+    fn a_count_that_is_gone_is_absent_and_goes_on_when_it_is_back() {
+        let reads = [(Some(1000), Some(100), 5), (None, None, 5), (Some(1000), Some(107), 5)];
+        assert_eq!(totals(&reads), [(Some(100), Some(5)), (None, Some(5)), (Some(107), Some(5))]);
     }
 
     #[test]

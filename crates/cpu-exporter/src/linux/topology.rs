@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 use exporter_common::{Collector, Family, Faults, Scrape, async_trait};
 
-use super::cpulist::read_list;
+use super::cpulist::{read_list, read_nonempty_list};
 use super::roots::Roots;
 
 /// Online and isolated CPUs.
@@ -40,12 +40,12 @@ struct Masks {
 impl Masks {
     fn read(roots: &Roots) -> (Self, Faults) {
         let mut faults = Faults::default();
-        let mut mask = |name| faults.keep(read_list(&roots.sys_cpu().join(name))).flatten();
+        let directory = roots.sys_cpu();
         let masks = Self {
-            present: mask("present"),
-            online: mask("online"),
-            offline: mask("offline"),
-            isolated: mask("isolated"),
+            present: faults.keep(read_nonempty_list(&directory.join("present"))).flatten(),
+            online: faults.keep(read_nonempty_list(&directory.join("online"))).flatten(),
+            offline: faults.keep(read_list(&directory.join("offline"))).flatten(),
+            isolated: faults.keep(read_list(&directory.join("isolated"))).flatten(),
         };
         (masks, faults)
     }
@@ -104,6 +104,30 @@ mod tests {
     fn offline_stands_in_for_a_missing_present() {
         let masks = Masks { online: mask([0]), offline: mask([1]), ..Masks::default() };
         assert_eq!(samples(&masks), ["online{cpu=\"0\"} 1", "online{cpu=\"1\"} 0"]);
+    }
+
+    #[test]
+    fn no_cpu_present_or_online_is_a_fault_and_none_offline_or_isolated_is_not() {
+        let root = tempfile::tempdir().unwrap();
+        let roots = Roots { procfs: "/nowhere".into(), sysfs: root.path().to_owned(), cgroup: None };
+        std::fs::create_dir_all(roots.sys_cpu()).unwrap();
+        let write = |name, text| std::fs::write(roots.sys_cpu().join(name), text).unwrap();
+        for (name, whole) in [("present", "0-1\n"), ("online", "0\n"), ("offline", "\n"), ("isolated", "\n")] {
+            write(name, whole);
+        }
+        let (masks, faults) = Masks::read(&roots);
+        assert!(faults.result().is_ok());
+        assert_eq!(samples(&masks), ["online{cpu=\"0\"} 1", "online{cpu=\"1\"} 0"]);
+
+        for (name, whole, left) in [("present", "0-1\n", 1), ("online", "0\n", 0)] {
+            for empty in ["", "\n"] {
+                write(name, empty);
+                let (masks, faults) = Masks::read(&roots);
+                assert!(faults.result().unwrap_err().to_string().contains(&format!("{name}: no CPU in it")));
+                assert_eq!(samples(&masks).len(), left, "{name}: {empty:?}");
+            }
+            write(name, whole);
+        }
     }
 
     #[test]
