@@ -1,7 +1,7 @@
 //! The collector: hands out what was counted, while the logs are followed between scrapes.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, anyhow};
 use exporter_common::duration::human;
@@ -38,8 +38,9 @@ impl Collector for AccessLog {
 
     async fn collect(&self, scrape: &Scrape) -> Result<()> {
         let mut faults = Faults::default();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
         let book = self.book.lock();
-        for family in metrics::families(&book.counts, &book.logs) {
+        for family in metrics::families(&book.counts, &book.logs, now) {
             scrape.add(family);
         }
         if let Some(away) = book.came_by.map(|came_by| came_by.elapsed()).filter(|away| *away > PATIENCE) {

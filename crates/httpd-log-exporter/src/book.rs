@@ -1,21 +1,22 @@
-//! The book that is kept: every counter, written by the thread that reads, read by scrapes.
+//! The book that is kept: every counter, written by those who read, read by scrapes.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use crate::counts::Counts;
-use crate::format::Format;
+use crate::format::{Format, Reader};
 use crate::health::{Health, Outcome};
 use crate::lines::Line;
+use crate::time::epoch_seconds;
 
 /// All that was counted since the start.
 #[derive(Debug)]
 pub(crate) struct Book {
-    format: &'static Format,
+    format: Format,
     pub(crate) counts: Counts,
     /// One for each `--access-log`, in the order of the flags.
     pub(crate) logs: Vec<Health>,
-    /// When the reading thread last came by; `None` before it runs.
+    /// When the thread that reads files last came by; `None` while there is none.
     pub(crate) came_by: Option<Instant>,
 }
 
@@ -24,14 +25,10 @@ pub(crate) struct Book {
 pub(crate) struct Shared(Arc<Mutex<Book>>);
 
 impl Book {
-    /// All at 0. `bounds` are the histogram's, for a format that has a time.
-    pub(crate) fn new(format: &'static Format, bounds: &[f64], sources: impl IntoIterator<Item = String>) -> Self {
-        Self {
-            format,
-            counts: Counts::new(format.has_duration.then_some(bounds)),
-            logs: sources.into_iter().map(|source| Health { source, ..Health::default() }).collect(),
-            came_by: None,
-        }
+    /// All at 0.
+    pub(crate) fn new(format: Format, counts: Counts, sources: impl IntoIterator<Item = String>) -> Self {
+        let logs = sources.into_iter().map(|source| Health { source, ..Health::default() }).collect();
+        Self { format, counts, logs, came_by: None }
     }
 
     /// Counts a line of a log.
@@ -39,30 +36,47 @@ impl Book {
     pub(crate) fn line(&mut self, log: usize, line: Line<'_>) {
         let outcome = match line {
             Line::TooLong => Outcome::TooLong,
-            Line::Whole(line) => match (self.format.parse)(line) {
+            Line::Whole(line) => match self.count(line) {
                 None => {
                     if self.logs[log].lines[Outcome::Unmatched as usize] == 0 {
                         self.show(log, line);
                     }
                     Outcome::Unmatched
                 }
-                Some(request) if self.counts.add(&request) => Outcome::Matched,
-                Some(_) => Outcome::ValueError,
+                Some(true) => Outcome::Matched,
+                Some(false) => Outcome::ValueError,
             },
         };
         self.logs[log].lines[outcome as usize] += 1;
+    }
+
+    /// Counts a line; `None` for one that does not have the format, false for one with a wrong number.
+    #[inline]
+    fn count(&mut self, line: &[u8]) -> Option<bool> {
+        if let Reader::Clf(parse, _) = &self.format.reader {
+            return Some(self.counts.add(&parse(line)?));
+        }
+        let (request, details) = self.format.read(line)?;
+        Some(self.counts.add_detailed(&request, &details))
+    }
+
+    /// Notes when the last line of a piece was written.
+    pub(crate) fn note_time(&mut self, log: usize, line: &[u8]) {
+        if let Some(time) = self.format.time(line).and_then(epoch_seconds) {
+            self.logs[log].last_time = Some(time);
+        }
     }
 
     /// Shows the first line of a log that does not have the format; the others are only counted.
     #[cold]
     fn show(&self, log: usize, line: &[u8]) {
         let begin = String::from_utf8_lossy(&line[..line.len().min(200)]);
-        let (source, format) = (&self.logs[log].source, self.format.name);
+        let (source, format) = (&self.logs[log].source, &self.format.name);
         tracing::warn!(
             source,
             format,
             line = &*begin,
-            "a line does not have the format; further ones are counted only"
+            "a line does not have the format; further ones are counted only; see httpd-log-exporter explain"
         );
     }
 }

@@ -8,19 +8,19 @@ use memchr::{memchr, memchr2, memrchr};
 use crate::request::{Method, Number, Request, Status};
 
 /// Common: what follows the bytes does not matter.
-pub(crate) fn common(line: &[u8]) -> Option<Request> {
+pub(crate) fn common(line: &[u8]) -> Option<Request<'_>> {
     let (request, rest) = head(line)?;
     ends(rest).then_some(request)
 }
 
 /// Combined, or common: after the bytes come referer and user agent, or nothing.
-pub(crate) fn combined(line: &[u8]) -> Option<Request> {
+pub(crate) fn combined(line: &[u8]) -> Option<Request<'_>> {
     let (request, rest) = head(line)?;
     (rest.is_empty() || ends(referer_and_user_agent(rest)?)).then_some(request)
 }
 
 /// Combined and, as a further field, how long the request took in seconds.
-pub(crate) fn combined_time(line: &[u8]) -> Option<Request> {
+pub(crate) fn combined_time(line: &[u8]) -> Option<Request<'_>> {
     let (mut request, rest) = head(line)?;
     let (seconds, _) = token(referer_and_user_agent(rest)?.strip_prefix(b" ")?)?;
     request.duration = Number::seconds(seconds);
@@ -29,7 +29,7 @@ pub(crate) fn combined_time(line: &[u8]) -> Option<Request> {
 
 /// Reads as far as the bytes, and gives what follows them.
 #[inline]
-fn head(line: &[u8]) -> Option<(Request, &[u8])> {
+fn head(line: &[u8]) -> Option<(Request<'_>, &[u8])> {
     let (request_line, rest) = quoted(after_time(line)?)?;
     let (status, rest) = token(rest.strip_prefix(b" ")?)?;
     let (bytes, rest) = token(rest.strip_prefix(b" ")?)?;
@@ -38,6 +38,7 @@ fn head(line: &[u8]) -> Option<(Request, &[u8])> {
         status: Status::parse(status)?,
         bytes: Number::bytes(bytes),
         duration: Number::Absent,
+        line: request_line,
     };
     Some((request, rest))
 }
@@ -46,7 +47,7 @@ fn head(line: &[u8]) -> Option<(Request, &[u8])> {
 /// user with blanks, or Apache's `""` for an empty one. A client cannot forge this place, since
 /// servers escape its quotation marks.
 #[inline]
-fn after_time(line: &[u8]) -> Option<&[u8]> {
+pub(crate) fn after_time(line: &[u8]) -> Option<&[u8]> {
     let mut from = 0;
     loop {
         let quote = from + memchr(b'"', &line[from..])?;
@@ -61,7 +62,7 @@ fn after_time(line: &[u8]) -> Option<&[u8]> {
 /// A quoted string whose first quotation mark is behind us, and what follows its last one. A
 /// backslash takes the byte after it along: Apache writes `\"`, nginx `\x22`.
 #[inline]
-fn quoted(text: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(crate) fn quoted(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let mut from = 0;
     loop {
         let at = from + memchr2(b'"', b'\\', text.get(from..)?)?;
@@ -90,7 +91,7 @@ fn token(text: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// Whether a field ends here; further fields, which a server was told to add, are skipped over.
 #[inline]
-fn ends(rest: &[u8]) -> bool {
+pub(crate) fn ends(rest: &[u8]) -> bool {
     matches!(rest, [] | [b' ', ..])
 }
 
@@ -99,7 +100,7 @@ mod tests {
     use super::*;
 
     /// Method, status and bytes as they would be counted.
-    fn read(parse: fn(&[u8]) -> Option<Request>, line: impl AsRef<[u8]>) -> Option<(&'static str, String, Number)> {
+    fn read(parse: fn(&[u8]) -> Option<Request<'_>>, line: impl AsRef<[u8]>) -> Option<(&'static str, String, Number)> {
         let request = parse(line.as_ref())?;
         Some((Method::NAMES[request.method.index()], Status::label(request.status.index()), request.bytes))
     }
@@ -165,11 +166,12 @@ mod tests {
             }
         }
 
-        fn read(&self, line: &[u8], format: &regex::bytes::Regex) -> Option<Request> {
+        fn read<'a>(&self, line: &'a [u8], format: &regex::bytes::Regex) -> Option<Request<'a>> {
             let time = self.time.find(line).filter(|time| line[..time.start()].contains(&b'['))?;
             let captures = format.captures(&line[time.end()..])?;
             Some(Request {
                 method: Method::of(&captures[1]),
+                line: captures.get(1)?.as_bytes(),
                 status: Status::parse(&captures[2]).unwrap(),
                 bytes: Number::bytes(&captures[3]),
                 duration: captures.get(4).map_or(Number::Absent, |time| Number::seconds(time.as_bytes())),

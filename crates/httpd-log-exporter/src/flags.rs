@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::{Result, bail};
+use regex::bytes::Regex;
 
-use crate::format::Named;
+use crate::counts::Route;
+use crate::format::Format;
 use crate::permission;
 use crate::tail::Start;
 
@@ -18,17 +20,60 @@ pub(crate) struct Flags {
     #[arg(value_parser = source)]
     pub(crate) access_logs: Vec<String>,
 
-    /// Format of the logs: combined (also reads common), common, combined_time
-    #[arg(long = "access-log.format", value_name = "NAME", default_value = "combined")]
-    pub(crate) format: Named,
+    /// Format of the logs: a preset's name (combined, common, combined_time, combined_us, vhost_combined, ingress_nginx,
+    /// traefik, traefik_json, caddy, haproxy, envoy, json, …), or nginx's log_format or Apache's LogFormat as it stands
+    /// in the server's configuration
+    #[arg(long = "access-log.format", value_name = "FORMAT", default_value = "combined", global = true)]
+    format: Format,
+
+    /// Regular expression for logs that no format fits, with groups named status, request, bytes, request_time, …
+    #[arg(long = "access-log.regex", value_name = "REGEX", global = true, conflicts_with = "format")]
+    #[arg(value_parser = Format::of_regex)]
+    regex: Option<Format>,
 
     /// Where to start in a log that is there already; one that appears later is read whole
     #[arg(long = "access-log.start", value_name = "WHERE", default_value = "end", value_enum)]
     pub(crate) start: Start,
 
     /// Upper bounds of the buckets of durations, in seconds, separated by commas
-    #[arg(long = "metrics.buckets", value_name = "LIST", default_value = ".005,.01,.025,.05,.1,.25,.5,1,2.5,5,10")]
+    #[arg(long = "metrics.buckets", value_name = "LIST", default_value = DEFAULT_BUCKETS)]
     pub(crate) buckets: Buckets,
+
+    /// How many series httpd_requests_total may have before further virtual hosts are counted as other
+    #[arg(long = "metrics.max-series", value_name = "COUNT", default_value = "10000")]
+    pub(crate) max_series: usize,
+
+    /// Name for the requests whose path matches a pattern, again for each further one: api=^/api/; the first that
+    /// matches is the label route, or other
+    #[arg(long = "metrics.route", value_name = "NAME=REGEX", value_delimiter = '\n')]
+    pub(crate) routes: Vec<Route>,
+}
+
+const DEFAULT_BUCKETS: &str = ".005,.01,.025,.05,.1,.25,.5,1,2.5,5,10";
+
+impl Flags {
+    /// The format that the flags say.
+    pub(crate) fn format(&self) -> Format {
+        self.regex.as_ref().unwrap_or(&self.format).clone()
+    }
+
+    /// Whether buckets were asked for.
+    pub(crate) fn asks_for_buckets(&self) -> bool {
+        DEFAULT_BUCKETS.parse().ok().as_ref() != Some(&self.buckets)
+    }
+}
+
+impl FromStr for Route {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, pattern) = text.split_once('=').ok_or("a route is NAME=REGEX")?;
+        if name.is_empty() || name == "other" {
+            return Err("a route needs a name, and 'other' is taken".to_owned());
+        }
+        let pattern = Regex::new(pattern).map_err(|error| error.to_string())?;
+        Ok(Self { name: name.to_owned(), pattern })
+    }
 }
 
 /// The upper bounds of a histogram's buckets, ascending.
@@ -99,6 +144,21 @@ pub(crate) fn check(sources: &[String], at_present: bool) -> Result<()> {
     Ok(())
 }
 
+/// What is wrong between the format and what is wanted of it.
+pub(crate) fn check_format(flags: &Flags) -> Result<()> {
+    let format = flags.format();
+    if flags.asks_for_buckets() && !format.has_time() {
+        tracing::warn!(
+            format = format.name,
+            "--metrics.buckets has no effect: the format has no time; with nginx add $request_time, with Apache %D"
+        );
+    }
+    if !flags.routes.is_empty() && !format.has_path() {
+        bail!("--metrics.route needs a path, and the format has none");
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,6 +169,15 @@ mod tests {
         assert_eq!("1,+Inf".parse(), Ok(Buckets(vec![1.0])));
         for text in ["", "1,", "x", "1,1", "2,1", "0", "-1", "nan", "inf,inf"] {
             assert!(text.parse::<Buckets>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_route_has_a_name_and_a_pattern() {
+        let route: Route = "api=^/api/(v=1)?".parse().unwrap();
+        assert_eq!((route.name.as_str(), route.pattern.as_str()), ("api", "^/api/(v=1)?"));
+        for text in ["", "api", "=x", "other=x", "api=("] {
+            assert!(text.parse::<Route>().is_err(), "{text}");
         }
     }
 

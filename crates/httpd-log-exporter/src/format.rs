@@ -1,67 +1,241 @@
-//! The formats of access logs that are known by name.
+//! The format of the logs, as the flags say it, and how a line of it is read.
 
 use std::str::FromStr;
 
-use crate::clf;
-use crate::request::Request;
+use crate::field::{Field, NAMES};
+use crate::json::Json;
+use crate::pattern::Pattern;
+use crate::presets::{Definition, PRESETS, preset};
+use crate::request::{Details, Request, Upstream};
+use crate::steps::Steps;
+use crate::template;
 
-/// A format: its name, what it is, and how a line is read.
-#[derive(Debug)]
+/// A format, ready to read lines.
+#[derive(Clone, Debug)]
 pub(crate) struct Format {
-    pub(crate) name: &'static str,
-    about: &'static str,
-    /// Whether a line says how long the request took.
-    pub(crate) has_duration: bool,
-    /// `None` for a line that does not have this format.
-    pub(crate) parse: fn(&[u8]) -> Option<Request>,
+    /// The preset's name, or what else the flag says.
+    pub(crate) name: String,
+    pub(crate) reader: Reader,
+    /// What a line says.
+    fields: Vec<Field>,
 }
 
-/// Every format there is.
-pub(crate) const FORMATS: &[Format] = &[
-    Format {
-        name: "combined",
-        about: "Apache's and nginx's combined format, which also reads common",
-        has_duration: false,
-        parse: clf::combined,
-    },
-    Format { name: "common", about: "Apache's common format", has_duration: false, parse: clf::common },
-    Format {
-        name: "combined_time",
-        about: "combined, then the request's time in seconds (nginx $request_time)",
-        has_duration: true,
-        parse: clf::combined_time,
-    },
-];
+/// The ways to read a line.
+#[derive(Clone, Debug)]
+pub(crate) enum Reader {
+    /// The common log format and its like, by a function written for it; for people by steps.
+    Clf(fn(&[u8]) -> Option<Request<'_>>, Steps),
+    Steps(Steps),
+    Json(Json),
+    Pattern(Box<Pattern>),
+}
 
-/// A format as a flag names it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Named(pub(crate) &'static Format);
+impl Format {
+    /// A format by a regular expression.
+    pub(crate) fn of_regex(text: &str) -> Result<Self, String> {
+        let pattern = Pattern::compile(text)?;
+        Ok(Self { name: text.to_owned(), fields: pattern.fields(), reader: Reader::Pattern(Box::new(pattern)) })
+    }
 
-impl FromStr for Named {
+    /// A format by its definition.
+    pub(crate) fn of_preset(name: &str, definition: Definition) -> Result<Self, String> {
+        let (reader, fields) = match definition {
+            Definition::Clf(parse, text) => {
+                let steps = Steps::compile(&template::parse(text)?)?;
+                let fields = steps.fields();
+                (Reader::Clf(parse, steps), fields)
+            }
+            Definition::Template(text) => of_template(text)?,
+            Definition::Json(paths) => of_json(Json::new(paths.iter().copied())?),
+            Definition::JsonNames => of_json(Json::new(NAMES.iter().copied())?),
+        };
+        Ok(Self { name: name.to_owned(), reader, fields })
+    }
+
+    /// What a line says.
+    pub(crate) fn fields(&self) -> &[Field] {
+        &self.fields
+    }
+
+    /// Whether a line has a field, in any unit.
+    fn has(&self, wanted: impl Fn(&Field) -> bool) -> bool {
+        self.fields.iter().any(wanted)
+    }
+
+    /// Whether a line says how long something took.
+    pub(crate) fn has_time(&self) -> bool {
+        self.has(|field| matches!(field, Field::Duration(_) | Field::Upstream(..)))
+    }
+
+    /// Whether a line says how long the request took.
+    pub(crate) fn has_duration(&self) -> bool {
+        self.has(|field| matches!(field, Field::Duration(_)))
+    }
+
+    /// Whether a line says how long a server behind took.
+    pub(crate) fn has_upstream(&self, what: Upstream) -> bool {
+        self.has(|field| matches!(field, Field::Upstream(of, _) if *of == what))
+    }
+
+    /// Whether a line has a virtual host.
+    pub(crate) fn has_vhost(&self) -> bool {
+        self.has(|field| *field == Field::Vhost)
+    }
+
+    /// Whether a line says how many bytes were sent.
+    pub(crate) fn has_sent(&self) -> bool {
+        self.has(|field| *field == Field::Bytes)
+    }
+
+    /// Whether a line says how many bytes were received.
+    pub(crate) fn has_received(&self) -> bool {
+        self.has(|field| *field == Field::Received)
+    }
+
+    /// Whether a line says what a cache did.
+    pub(crate) fn has_cache(&self) -> bool {
+        self.has(|field| *field == Field::Cache)
+    }
+
+    /// Whether a line has the protocol, in its request line or apart.
+    pub(crate) fn has_protocol(&self) -> bool {
+        self.has(|field| matches!(field, Field::Protocol | Field::Request))
+    }
+
+    /// Whether a line has the path, in its request line or apart.
+    pub(crate) fn has_path(&self) -> bool {
+        self.has(|field| matches!(field, Field::Path | Field::Request))
+    }
+
+    /// Reads a line; `None` for one that does not have this format.
+    pub(crate) fn read<'a>(&mut self, line: &'a [u8]) -> Option<(Request<'a>, Details<'a>)> {
+        match &mut self.reader {
+            Reader::Clf(parse, _) => parse(line).map(|request| (request, Details::NONE)),
+            Reader::Steps(steps) => steps.read(line),
+            Reader::Json(json) => json.read(line),
+            Reader::Pattern(pattern) => pattern.read(line),
+        }
+    }
+
+    /// The text in a line that says when it was written.
+    pub(crate) fn time<'a>(&mut self, line: &'a [u8]) -> Option<&'a [u8]> {
+        let mut time = None;
+        match &mut self.reader {
+            Reader::Clf(_, steps) | Reader::Steps(steps) => {
+                let _ = steps.walk(line, &mut |_, field, text| {
+                    if field == Field::Time {
+                        time = Some(text);
+                    }
+                });
+            }
+            Reader::Json(json) => {
+                let _ = json.walk(line, &mut |key, text| {
+                    if key.field() == Field::Time {
+                        time = Some(text);
+                    }
+                });
+            }
+            Reader::Pattern(pattern) => {
+                pattern.walk(line, |_, field, text| {
+                    if field == Field::Time {
+                        time = Some(text);
+                    }
+                });
+            }
+        }
+        time
+    }
+}
+
+impl FromStr for Format {
     type Err = String;
 
-    fn from_str(name: &str) -> Result<Self, String> {
-        FORMATS.iter().find(|format| format.name == name).map(Self).ok_or_else(|| {
-            let known: Vec<_> = FORMATS.iter().map(|format| format!("{} ({})", format.name, format.about)).collect();
-            format!("no such format; there are {}", known.join(", "))
-        })
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(preset) = preset(text) {
+            return Self::of_preset(preset.name, preset.definition);
+        }
+        if text.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c)) {
+            let known: Vec<_> = PRESETS.iter().map(|preset| format!("{} ({})", preset.name, preset.about)).collect();
+            return Err(format!(
+                "no such preset; there are {}; or give nginx's log_format or Apache's LogFormat as it stands in the \
+                 server's configuration",
+                known.join(", ")
+            ));
+        }
+        let (reader, fields) = of_template(text)?;
+        Ok(Self { name: text.to_owned(), reader, fields })
     }
+}
+
+fn of_template(text: &str) -> Result<(Reader, Vec<Field>), String> {
+    let template = template::parse(text)?;
+    match Json::of_template(&template) {
+        Some(json) => Ok(of_json(json)),
+        None => {
+            let steps = Steps::compile(&template)?;
+            let fields = steps.fields();
+            Ok((Reader::Steps(steps), fields))
+        }
+    }
+}
+
+fn of_json(json: Json) -> (Reader, Vec<Field>) {
+    let fields = json.fields();
+    (Reader::Json(json), fields)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::request::{Method, Number, Status};
 
     #[test]
-    fn a_format_is_found_by_its_name() {
-        for format in FORMATS {
-            assert_eq!(format.name.parse::<Named>().unwrap().0.name, format.name);
+    fn every_preset_is_found_by_each_of_its_names() {
+        for preset in PRESETS {
+            for name in preset.aliases.iter().chain([&preset.name]) {
+                assert_eq!(name.parse::<Format>().unwrap().name, preset.name);
+                assert_eq!(name.to_uppercase().replace('_', "-").parse::<Format>().unwrap().name, preset.name);
+            }
         }
     }
 
     #[test]
-    fn an_unknown_format_is_answered_with_those_there_are() {
-        let error = "$remote_addr [$time_local]".parse::<Named>().unwrap_err();
-        assert!(FORMATS.iter().all(|format| error.contains(format.name)), "{error}");
+    fn an_unknown_name_is_answered_with_those_there_are() {
+        let error = "nonsense".parse::<Format>().unwrap_err();
+        assert!(PRESETS.iter().all(|preset| error.contains(preset.name)), "{error}");
+    }
+
+    /// Lines of servers with what is to be read of them, by preset: a line of tests/lines/presets.txt
+    /// is preset, then `method status bytes duration received upstream vhost`, then the line, with tabs
+    /// between.
+    #[test]
+    fn lines_of_servers_are_read_by_their_presets() {
+        let mut seen = Vec::new();
+        for case in include_str!("../tests/lines/presets.txt").lines() {
+            let mut parts = case.splitn(3, '\t');
+            let (name, expected, line) = (parts.next().unwrap(), parts.next().unwrap(), parts.next().unwrap());
+            let mut format: Format = name.parse().unwrap();
+            let (request, details) = format.read(line.as_bytes()).unwrap_or_else(|| panic!("not read: {line}"));
+            let number = |number: Number| match number {
+                Number::Value(value) => value.to_string(),
+                other => format!("{other:?}"),
+            };
+            let read = format!(
+                "{} {} {} {} {} {} {}",
+                Method::NAMES[request.method.index()],
+                Status::label(request.status.index()),
+                number(request.bytes),
+                number(request.duration),
+                number(details.received),
+                number(details.upstream[Upstream::Response as usize]),
+                String::from_utf8_lossy(details.vhost.unwrap_or(b"-")),
+            );
+            assert_eq!(read, expected, "{line}");
+            assert!(format.time(line.as_bytes()).is_some(), "{line}");
+            seen.push(preset(name).unwrap().name);
+        }
+        for preset in PRESETS {
+            assert!(seen.contains(&preset.name), "no line of {}", preset.name);
+        }
     }
 }

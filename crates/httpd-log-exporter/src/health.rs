@@ -12,8 +12,12 @@ pub(crate) struct Health {
     pub(crate) truncations: u64,
     pub(crate) open_errors: u64,
     pub(crate) read_errors: u64,
+    /// Whether it is made of files, which have places to be behind at.
+    pub(crate) is_file: bool,
     /// Bytes that are in its files and were not read.
     pub(crate) lag: u64,
+    /// When the last line that was read was written, in seconds since the epoch, where the log says so.
+    pub(crate) last_time: Option<f64>,
     /// What is wrong with it at present.
     pub(crate) fault: Option<String>,
 }

@@ -4,17 +4,27 @@ mod access_log;
 mod book;
 mod clf;
 mod counts;
+mod explain;
+mod field;
 mod flags;
 mod follow;
 mod format;
 mod health;
+mod histogram;
+mod json;
 mod lines;
 mod log_file;
 mod metrics;
+mod pattern;
 mod permission;
+mod presets;
 mod request;
 mod rotated;
+mod steps;
 mod tail;
+mod template;
+mod time;
+mod vhosts;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -25,6 +35,7 @@ use exporter_common::{Program, Purpose, Source};
 
 use crate::access_log::AccessLog;
 use crate::book::{Book, Shared};
+use crate::counts::Counts;
 use crate::flags::Flags;
 use crate::tail::{Start, Tail};
 
@@ -36,13 +47,17 @@ pub fn main() -> ExitCode {
         "Exports an HTTP server's metrics from its access logs.",
         8001,
     )
+    .subcommand(explain::command(), explain::run)
     .main(|flags: Flags, startup| {
         flags::check(&flags.access_logs, startup.purpose == Purpose::Check)?;
+        flags::check_format(&flags)?;
         if startup.purpose == Purpose::Check {
             return Ok(Vec::new());
         }
         let start = if startup.purpose == Purpose::Once { Start::Beginning } else { flags.start };
-        let book = Shared::new(Book::new(flags.format.0, &flags.buckets.0, flags.access_logs.iter().cloned()));
+        let format = flags.format();
+        let counts = Counts::new(&format, &flags.buckets.0, flags.routes, flags.max_series);
+        let book = Shared::new(Book::new(format, counts, flags.access_logs.iter().cloned()));
         let tails = open(&flags.access_logs, start, &book)?;
         if startup.purpose == Purpose::Serve {
             return Ok(vec![Source::new(AccessLog::new(book, tails))]);

@@ -5,6 +5,8 @@ use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
+use memchr::memrchr;
+
 use crate::book::Shared;
 use crate::log_file::{Identity, LogFile};
 use crate::permission;
@@ -73,7 +75,8 @@ impl Tail {
             searched: None,
         };
         let fault = tail.look(book, now).err();
-        book.lock().logs[index].fault = fault;
+        let health = &mut book.lock().logs[index];
+        (health.fault, health.is_file) = (fault, true);
         tail
     }
 
@@ -92,6 +95,7 @@ impl Tail {
             let progress = file.catch_up(now, buffer, |lines, bytes, left| {
                 let mut book = book.lock();
                 lines.feed(bytes, |line| book.line(index, line));
+                book.note_time(index, last_line(bytes));
                 book.logs[index].read_bytes += bytes.len() as u64;
                 book.logs[index].lag = lag + left;
                 book.came_by = Some(Instant::now());
@@ -212,6 +216,12 @@ impl Tail {
     }
 }
 
+/// The last line that ends in a piece of a log.
+fn last_line(bytes: &[u8]) -> &[u8] {
+    let whole = &bytes[..memrchr(b'\n', bytes).unwrap_or(0)];
+    &whole[memrchr(b'\n', whole).map_or(0, |end| end + 1)..]
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs::{self, File};
@@ -220,7 +230,8 @@ mod tests {
 
     use super::*;
     use crate::book::Book;
-    use crate::format::FORMATS;
+    use crate::counts::Counts;
+    use crate::format::Format;
     use crate::health::Health;
 
     /// A log in a folder of its own, and a clock that is moved by hand.
@@ -235,7 +246,9 @@ mod tests {
         /// Starts with what `prepare` does in the folder.
         fn new(start: Start, prepare: impl FnOnce(&Drill)) -> Self {
             let folder = tempfile::tempdir().unwrap();
-            let book = Shared::new(Book::new(&FORMATS[0], &[], ["access.log".to_owned()]));
+            let format: Format = "combined".parse().unwrap();
+            let counts = Counts::new(&format, &[], Vec::new(), 0);
+            let book = Shared::new(Book::new(format, counts, ["access.log".to_owned()]));
             let mut drill = Self { folder, book, tail: None, now: Instant::now() };
             prepare(&drill);
             drill.tail = Some(Tail::open(0, drill.path("access.log"), start, &drill.book, drill.now));
@@ -269,8 +282,8 @@ mod tests {
             let health = self.look();
             let expected: u128 = lines.iter().map(|line| 1 << line).sum();
             let book = self.book.lock();
-            let bytes: u128 = book.counts.cells().map(|(.., cell)| cell.bytes).sum();
-            let requests: u64 = book.counts.cells().map(|(.., cell)| cell.requests).sum();
+            let bytes: u128 = book.counts.series().map(|series| series.cell.sent).sum();
+            let requests: u64 = book.counts.series().map(|series| series.cell.requests).sum();
             assert_eq!((requests, format!("{bytes:b}")), (lines.len() as u64, format!("{expected:b}")), "{health:?}");
             health
         }

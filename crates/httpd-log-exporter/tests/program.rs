@@ -238,6 +238,56 @@ fn the_metrics_are_those_of_the_golden_files() {
 }
 
 #[test]
+fn buckets_for_a_format_without_a_time_are_warned_of() {
+    let folder = Folder::new();
+    folder.append("access.log", LINE);
+    let output = run(PROGRAM, ["--once", "--metrics.buckets=1,2", &folder.flag("access.log")]);
+    assert!(output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("the format has no time"), "{output:?}");
+    let timed =
+        run(PROGRAM, ["--once", "--metrics.buckets=1,2", "--access-log.format=%m %s %D", &folder.flag("access.log")]);
+    assert!(!String::from_utf8_lossy(&timed.stderr).contains("--metrics.buckets"), "{timed:?}");
+}
+
+#[test]
+fn a_format_and_routes_are_taken_from_the_command_line_or_the_environment() {
+    let folder = Folder::new();
+    folder.append("access.log", "www.example.com PUT /api/x 204 250\nwww.example.com GET /?/api/ 200 1\n");
+    let output = Command::new(PROGRAM)
+        .env("HTTPD_LOG_EXPORTER_ACCESS_LOG_FORMAT", "%v %m %U %s %{ms}T")
+        .args(["--once", "--metrics.route=api=^/api/", &folder.flag("access.log")])
+        .output()
+        .unwrap();
+    let metrics = String::from_utf8(output.stdout).unwrap();
+    for series in [
+        r#"httpd_requests_total{method="PUT",route="api",status_code="204",vhost="www.example.com"}"#,
+        r#"httpd_requests_total{method="GET",route="other",status_code="200",vhost="www.example.com"}"#,
+        r#"httpd_request_duration_seconds_bucket{route="api",vhost="www.example.com",le="0.25"}"#,
+    ] {
+        assert_eq!(value(&metrics, series), Some(1.0), "{series}\n{metrics}");
+    }
+    assert!(!metrics.contains("httpd_bytes_sent_total"), "the format has no bytes: {metrics}");
+}
+
+#[test]
+fn explain_shows_fields_and_where_reading_stopped() {
+    let folder = Folder::new();
+    folder.append("access.log", LINE);
+    let log = folder.path("access.log").display().to_string();
+    let output = run(PROGRAM, ["explain", &log]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("GET / HTTP/1.1"), "{output:?}");
+    let output = run(PROGRAM, ["explain", "--access-log.format", "json", &log]);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said.contains("^ expected a JSON object") && said.contains("--access-log.format=combined"), "{said}");
+    let output = run(PROGRAM, ["explain", &folder.path("missing").display().to_string()]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("cannot read"), "{output:?}");
+    assert_eq!(run(PROGRAM, ["explain"]).status.code(), Some(2));
+}
+
+#[test]
 fn wrong_flags_and_files_are_told_in_one_line() {
     let folder = Folder::new();
     folder.append("access.log", LINE);
@@ -249,6 +299,15 @@ fn wrong_flags_and_files_are_told_in_one_line() {
     let cases: &[(&[&str], i32, &str)] = &[
         (&[], 2, "--access-log"),
         (&[&log, "--access-log.format=nonsense"], 2, "combined_time"),
+        (&[&log, "--access-log.format=$request $bytes_sent"], 2, "it has no status"),
+        (&[&log, "--access-log.format=%>s %b"], 2, "it has no request"),
+        (&[&log, "--access-log.regex=(?P<status>x"], 2, "unclosed group"),
+        (
+            &[&log, "--access-log.regex=(?P<status>.)(?P<method>.)", "--access-log.format=json"],
+            2,
+            "cannot be used with",
+        ),
+        (&[&log, "--metrics.route=api"], 2, "NAME=REGEX"),
         (&[&log, "--metrics.buckets=2,1"], 2, "ascend"),
         (&[&log, "--access-log.start=middle"], 2, "beginning"),
         (&["--access-log=-"], 2, "standard input"),
