@@ -340,7 +340,7 @@ fn a_fifo_in_place_of_a_file_is_not_waited_for() {
     let host = Host::new();
     host.write("sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq", "3300000\n");
     let cpus = "sys/devices/system/cpu";
-    for fifo in ["proc/loadavg", &format!("{cpus}/cpu0/cpufreq/scaling_cur_freq"), &format!("{cpus}/online")] {
+    for fifo in ["proc/loadavg", &format!("{cpus}/cpu0/cpufreq/scaling_cur_freq"), &format!("{cpus}/isolated")] {
         let mode = rustix::fs::Mode::from_raw_mode(0o600);
         rustix::fs::mknodat(rustix::fs::CWD, host.path(fifo), rustix::fs::FileType::Fifo, mode, 0).unwrap();
     }
@@ -356,11 +356,16 @@ fn a_fifo_in_place_of_a_file_is_not_waited_for() {
 fn enormous_lists_and_files_do_not_eat_the_memory() {
     let host = Host::new();
     host.write("sys/devices/system/cpu/online", "0-4294967295\n");
-    std::os::unix::fs::symlink("/dev/zero", host.path("proc/loadavg")).unwrap();
+    fs::File::create(host.path("proc/loadavg")).unwrap().set_len(1 << 30).unwrap();
+    fs::remove_file(host.path("proc/stat")).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", host.path("proc/stat")).unwrap();
     let exporter = host.start();
     let metrics = exporter.scrape();
-    assert_eq!((success(&metrics, "topology"), success(&metrics, "loadavg")), (Some(0.0), Some(0.0)));
-    assert!(exporter.log().contains("loadavg is longer than 32 MiB"), "{}", exporter.log());
+    for collector in ["topology", "loadavg", "cpu", "stat"] {
+        assert_eq!(success(&metrics, collector), Some(0.0), "{collector}");
+    }
+    let log = exporter.log();
+    assert!(log.contains("loadavg is longer than 64 KiB") && log.contains("stat: it is not a regular file"), "{log}");
 }
 
 #[test]

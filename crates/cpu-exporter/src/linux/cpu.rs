@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{Context, Result, bail};
 use exporter_common::{Collector, Family, Scrape, async_trait};
 
-use super::roots::{Roots, excerpt, read_into};
+use super::roots::{Roots, STAT_LIMIT, excerpt, read_into};
 
 /// The CPU time of the host.
 pub(crate) struct Cpu {
@@ -39,7 +39,7 @@ impl Collector for Cpu {
         // the sums change only in Sums::add, which cannot fail half-way: they are whole at any time
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let State { sums, bytes, lines } = &mut *state;
-        if !read_into(&self.stat, bytes)? {
+        if !read_into(bytes, STAT_LIMIT, &self.stat)? {
             bail!("{} is missing: is procfs mounted there?", self.stat.display());
         }
         parse(bytes, lines).with_context(|| format!("{}", self.stat.display()))?;

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use anyhow::{Context, Result, bail};
 use exporter_common::{Collector, Family, Scrape, async_trait};
 
-use super::roots::Roots;
+use super::roots::{CPUINFO_LIMIT, Roots, read_at_most};
 use super::{PROCFS, SYSFS};
 
 /// Maker, model and place of every CPU.
@@ -52,8 +52,9 @@ struct Names {
 }
 
 fn read(roots: &Roots, names: &OnceLock<BTreeMap<String, Names>>) -> Result<Option<Vec<Facts>>> {
-    let Some(text) = roots.proc("cpuinfo")? else { return Ok(None) };
-    let mut cpus = parse(&text).with_context(|| format!("{}", roots.procfs.join("cpuinfo").display()))?;
+    let path = roots.procfs.join("cpuinfo");
+    let Some(text) = read_at_most(CPUINFO_LIMIT, &path)? else { return Ok(None) };
+    let mut cpus = parse(&text).with_context(|| format!("{}", path.display()))?;
     // sysinfo speaks of the machine this runs on, whatever the roots are
     let this_machine = roots.procfs == Path::new(PROCFS) && roots.sysfs == Path::new(SYSFS);
     let nameless = |cpu: &Facts| cpu.contains_key(IMPLEMENTER) && !cpu.contains_key("model_name");

@@ -55,8 +55,13 @@ impl Roots {
 
 /// The text of a file; `None` where it is missing or the kernel does not support it.
 pub(crate) fn read(path: &Path) -> Result<Option<String>> {
+    read_at_most(LIMIT, path)
+}
+
+/// The same for a file that may be longer than most.
+pub(crate) fn read_at_most(limit: u64, path: &Path) -> Result<Option<String>> {
     let mut bytes = Vec::new();
-    if !read_into(path, &mut bytes)? {
+    if !read_into(&mut bytes, limit, path)? {
         return Ok(None);
     }
     String::from_utf8(bytes).map(Some).with_context(|| format!("{} is not text", path.display()))
@@ -71,17 +76,30 @@ pub(crate) fn number(path: &Path) -> Result<Option<u64>> {
 
 /// Puts the bytes of a file in `bytes`, in place of what was there; `false` where it is missing or
 /// the kernel does not support it.
-pub(crate) fn read_into(path: &Path, bytes: &mut Vec<u8>) -> Result<bool> {
+pub(crate) fn read_into(bytes: &mut Vec<u8>, limit: u64, path: &Path) -> Result<bool> {
+    bytes.shrink_to(2 * bytes.len()); // what a far longer file has left is not kept for later ones
     bytes.clear();
-    // without O_NONBLOCK a FIFO in place of a file would be waited for
-    let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
-    let file = File::options().read(true).custom_flags(nonblocking).open(path);
-    match file.and_then(|file| file.take(LIMIT + 1).read_to_end(bytes)) {
-        Ok(length) if length as u64 > LIMIT => bail!("{} is longer than {} MiB", path.display(), LIMIT >> 20),
+    match read_regular(bytes, limit, path) {
+        Ok(length) if length as u64 > limit => {
+            *bytes = Vec::new();
+            bail!("{} is longer than {} KiB: is it a file of the kernel?", path.display(), limit >> 10);
+        }
         Ok(_) => Ok(true),
         Err(error) if absent(&error) => Ok(false),
         Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
     }
+}
+
+/// Reads a file, of a longer one than the limit a byte more. What stands in place of a file may wait or
+/// never end: a FIFO, a device.
+fn read_regular(bytes: &mut Vec<u8>, limit: u64, path: &Path) -> std::io::Result<usize> {
+    // without O_NONBLOCK opening a FIFO would wait
+    let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
+    let file = File::options().read(true).custom_flags(nonblocking).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(std::io::Error::other("it is not a regular file"));
+    }
+    file.take(limit + 1).read_to_end(bytes)
 }
 
 /// The beginning of a text, for messages.
@@ -98,6 +116,67 @@ fn absent(error: &std::io::Error) -> bool {
         || [Errno::OPNOTSUPP, Errno::NODEV, Errno::NXIO].iter().any(|errno| Some(errno.raw_os_error()) == number)
 }
 
-/// No file of the kernel comes near; what stands in its place must not eat the memory. The largest,
-/// /proc/cpuinfo, is 1.5 kB for each CPU.
-const LIMIT: u64 = 32 << 20;
+/// How long a file may be: what stands in its place must not eat the memory. Most are a page at most.
+const LIMIT: u64 = 64 << 10;
+
+/// /proc/stat has about 100 bytes for each of 8,192 CPUs at most, and a number for each interrupt.
+pub(crate) const STAT_LIMIT: u64 = 2 << 20;
+
+/// No file is longer than /proc/cpuinfo: up to 2 kB for each CPU.
+pub(crate) const CPUINFO_LIMIT: u64 = 16 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(content: &[u8]) -> (tempfile::TempDir, PathBuf) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        std::fs::write(&path, content).unwrap();
+        (directory, path)
+    }
+
+    #[test]
+    fn a_file_as_long_as_the_limit_is_read() {
+        let (_directory, path) = file(b"0123\n");
+        assert_eq!(read_at_most(5, &path).unwrap().as_deref(), Some("0123\n"));
+    }
+
+    #[test]
+    fn a_file_that_is_too_long_is_refused_and_leaves_no_buffer() {
+        let (_directory, path) = file(&[b'x'; 2049]);
+        let mut bytes = Vec::with_capacity(1 << 20);
+        let error = read_into(&mut bytes, 2048, &path).unwrap_err();
+        assert!(error.to_string().ends_with("/file is longer than 2 KiB: is it a file of the kernel?"), "{error}");
+        assert_eq!(bytes.capacity(), 0);
+    }
+
+    #[test]
+    fn a_buffer_that_has_become_far_too_large_is_given_back() {
+        let (_directory, path) = file(&[b'x'; 100_000]);
+        let mut bytes = Vec::new();
+        assert!(read_into(&mut bytes, STAT_LIMIT, &path).unwrap());
+        std::fs::write(&path, "x\n").unwrap();
+        for _ in 0..2 {
+            assert!(read_into(&mut bytes, STAT_LIMIT, &path).unwrap());
+        }
+        assert_eq!(bytes, b"x\n");
+        assert!(bytes.capacity() < 100, "{}", bytes.capacity());
+    }
+
+    #[test]
+    fn devices_and_directories_are_not_read() {
+        let directory = tempfile::tempdir().unwrap();
+        for path in [Path::new("/dev/zero"), Path::new("/dev/null"), directory.path()] {
+            assert_eq!(
+                format!("{:#}", read(path).unwrap_err()),
+                format!("cannot read {}: it is not a regular file", path.display())
+            );
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_missing_is_no_fault() {
+        assert_eq!(read(Path::new("/nowhere/at/all")).unwrap(), None);
+    }
+}

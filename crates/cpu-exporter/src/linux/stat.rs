@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use exporter_common::{Collector, Family, Faults, Scrape, async_trait};
 
 use super::rising::Rising;
-use super::roots::{Roots, excerpt, read};
+use super::roots::{Roots, STAT_LIMIT, excerpt, read_at_most};
 
 /// Interrupts, context switches, forks and processes of the host.
 pub(crate) struct Stat {
@@ -28,7 +28,7 @@ impl Collector for Stat {
     }
 
     async fn collect(&self, scrape: &Scrape) -> Result<()> {
-        let Some(text) = read(&self.path)? else {
+        let Some(text) = read_at_most(STAT_LIMIT, &self.path)? else {
             bail!("{} is missing: is procfs mounted there?", self.path.display());
         };
         let (mut counters, faults) = Counters::parse(&text);
