@@ -1,11 +1,15 @@
 //! CPU frequencies and governors: cpu*/cpufreq in sysfs.
 
+use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
+use exporter_common::duration::human;
 use exporter_common::{Collector, Family, Faults, Scrape, async_trait};
-use futures_util::future::join_all;
+use futures_util::stream::{self, Stream, StreamExt};
 
 use super::cpulist::read_list;
 use super::roots::{Roots, excerpt, read};
@@ -22,26 +26,48 @@ impl Collector for Cpufreq {
     async fn collect(&self, scrape: &Scrape) -> Result<()> {
         let roots = self.0.clone();
         let (directories, mut faults) = scrape.blocking(move || directories(&roots)).await;
-        // The kernel may take 50 ms for each CPU, so they are read at the same time, a share of them
-        // on each of a few threads.
-        let shares = directories.chunks(directories.len().div_ceil(THREADS).max(1)).map(<[_]>::to_vec);
-        let reads = shares.map(|share| {
-            scrape.blocking(move || share.iter().map(|(cpu, path)| Frequencies::read(*cpu, path)).collect::<Vec<_>>())
-        });
-        let mut cpus = Vec::with_capacity(directories.len());
-        for (cpu, read) in join_all(reads).await.into_iter().flatten() {
-            cpus.push(cpu);
-            faults.keep(read.result());
-        }
-        for family in families(&cpus) {
-            scrape.add(family);
-        }
+        let cpus: BTreeSet<_> = directories.iter().map(|(cpu, _)| *cpu).collect();
+        // the kernel may take 50 ms for each CPU, so several are read at the same time
+        let reads = directories.into_iter().map(|(cpu, path)| scrape.blocking(move || Frequencies::read(cpu, &path)));
+        let reads = stream::iter(reads).buffer_unordered(THREADS);
+        let add = |cpu: &_| families(cpu).into_iter().for_each(|family| scrape.add(family));
+        faults.keep(each(cpus, reads, scrape.time_left().mul_f64(PATIENCE), add).await);
         faults.result()
     }
 }
 
 /// How many threads read at the same time; other collectors need some of the 64 too.
 const THREADS: usize = 16;
+
+/// Which part of its time a read waits for CPUs that do not answer, so that it can still say which.
+const PATIENCE: f64 = 0.9;
+
+/// Hands on what each CPU says as soon as it is there: one that hangs costs only itself.
+///
+/// # Errors
+/// The first fault, or that CPUs have not answered in time.
+async fn each(
+    mut waiting: BTreeSet<u32>,
+    reads: impl Stream<Item = (Frequencies, Faults)>,
+    patience: Duration,
+    add: impl Fn(&Frequencies),
+) -> Result<()> {
+    let mut faults = Faults::default();
+    let mut reads = pin!(reads);
+    let all = async {
+        while let Some((frequencies, read)) = reads.next().await {
+            waiting.remove(&frequencies.cpu);
+            add(&frequencies);
+            faults.keep(read.result());
+        }
+    };
+    let in_time = tokio::time::timeout(patience, all).await;
+    if let (Err(_), Some(first)) = (in_time, waiting.first()) {
+        let (count, patience) = (waiting.len(), human(patience));
+        faults.note(anyhow!("CPUs without an answer within {patience}: {count}, the first is cpu{first}"));
+    }
+    faults.result()
+}
 
 /// The directory `cpufreq` of each CPU that has one. A CPU that is offline is left out: what its
 /// files say is old.
@@ -134,28 +160,24 @@ fn kilohertz(text: &str) -> Result<Option<u64>> {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "exact below 2^53 kHz")]
-fn families(cpus: &[Frequencies]) -> Vec<Family> {
+fn families(cpu: &Frequencies) -> Vec<Family> {
+    let number = cpu.cpu.to_string();
     let mut families = Vec::new();
-    for (at, (_, name, help)) in FREQUENCIES.iter().enumerate() {
-        let mut family = Family::gauge(*name, *help, &["cpu"]);
-        for cpu in cpus {
-            if let Some(kilohertz) = cpu.kilohertz[at] {
-                family.push(&[cpu.cpu.to_string()], kilohertz as f64 * 1000.0);
-            }
+    for ((_, name, help), kilohertz) in FREQUENCIES.iter().zip(cpu.kilohertz) {
+        if let Some(kilohertz) = kilohertz {
+            families.push(Family::gauge(*name, *help, &["cpu"]).with(&[&number], kilohertz as f64 * 1000.0));
         }
-        families.push(family);
     }
     let mut governors = Family::gauge(
         "cpu_exporter_cpu_scaling_governor",
         "Current enabled CPU frequency governor.",
         &["cpu", "governor"],
     );
-    for cpu in cpus {
-        let Some(current) = &cpu.governor else { continue };
+    if let Some(current) = &cpu.governor {
         // the current one is enabled whether or not it is listed
         let unlisted = Some(current).filter(|current| !cpu.governors.contains(current));
         for governor in cpu.governors.iter().chain(unlisted) {
-            governors.push(&[&cpu.cpu.to_string(), governor], f64::from(u8::from(governor == current)));
+            governors.push(&[&number, governor], f64::from(u8::from(governor == current)));
         }
     }
     families.push(governors);
@@ -164,6 +186,9 @@ fn families(cpus: &[Frequencies]) -> Vec<Family> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+    use std::ops::Range;
+
     use exporter_common::to_text;
 
     use super::*;
@@ -184,9 +209,9 @@ mod tests {
             governors: governors.iter().map(|&governor| governor.to_owned()).collect(),
             ..Frequencies::default()
         };
-        let listed = to_text(families(&[cpu("powersave", &["performance", "powersave"])]));
+        let listed = to_text(families(&cpu("powersave", &["performance", "powersave"])));
         assert!(listed.contains("governor=\"performance\"} 0\n") && listed.contains("governor=\"powersave\"} 1\n"));
-        let unlisted = to_text(families(&[cpu("userspace", &[])]));
+        let unlisted = to_text(families(&cpu("userspace", &[])));
         assert!(unlisted.contains("governor=\"userspace\"} 1\n"), "{unlisted}");
     }
 
@@ -204,6 +229,28 @@ mod tests {
         assert_eq!(found, [(0, cpus.join("cpu0/cpufreq"))]);
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_cpu_that_hangs_costs_only_itself_and_is_named() {
+        let read = |cpu| async move {
+            if cpu == 1 {
+                std::future::pending::<()>().await;
+            }
+            (Frequencies { cpu, ..Frequencies::default() }, Faults::default())
+        };
+        let added = RefCell::new(Vec::new());
+        let each = |cpus: Range<u32>, at_once| {
+            let reads = stream::iter(cpus.clone().map(read)).buffer_unordered(at_once);
+            each(cpus.collect(), reads, Duration::from_secs(9), |frequencies| added.borrow_mut().push(frequencies.cpu))
+        };
+        let started = tokio::time::Instant::now();
+        let error = each(0..100, 2).await.unwrap_err();
+        assert_eq!(error.to_string(), "CPUs without an answer within 9s: 1, the first is cpu1");
+        assert_eq!(started.elapsed(), Duration::from_secs(9));
+        assert_eq!(added.take(), (0..100).filter(|cpu| *cpu != 1).collect::<Vec<_>>());
+        each(2..4, 2).await.unwrap();
+        assert_eq!((added.take(), started.elapsed()), (vec![2, 3], Duration::from_secs(9)), "nothing is waited for");
+    }
+
     #[test]
     fn an_unreadable_file_costs_only_itself() {
         let root = tempfile::tempdir().unwrap();
@@ -212,7 +259,7 @@ mod tests {
         let (frequencies, faults) = Frequencies::read(0, root.path());
         assert!(faults.result().is_err());
         assert_eq!(
-            to_text(families(&[frequencies])).lines().last(),
+            to_text(families(&frequencies)).lines().last(),
             Some("cpu_exporter_cpu_frequency_max_hertz{cpu=\"0\"} 3.3e+09")
         );
     }
