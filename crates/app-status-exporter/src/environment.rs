@@ -17,19 +17,22 @@ pub(crate) struct Defaults {
     /// Variables that were ignored because they hold a Kubernetes service link: where a service is called `app`
     /// every pod of the namespace gets an `APP_PORT=tcp://10.0.0.1:80`.
     pub(crate) ignored: Vec<&'static str>,
+    /// What is wrong with variables; it is no matter for who asks for help.
+    pub(crate) faults: Vec<String>,
 }
 
 impl Defaults {
     /// Reads the process's own environment.
-    pub(crate) fn from_environment() -> Result<Self, String> {
+    pub(crate) fn from_environment() -> Self {
         let set = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
-        let typed = |flag: &str| std::env::args().any(|argument| argument.split('=').next() == Some(flag));
+        let typed =
+            |flag: &str| std::env::args_os().any(|argument| argument.to_string_lossy().split('=').next() == Some(flag));
         Self::read(set, typed)
     }
 
     /// Reads the variables that `set` knows, but for those whose flag is `typed` or set by its own variable:
     /// what does not count is not judged.
-    fn read(set: impl Fn(&str) -> Option<String>, typed: impl Fn(&str) -> bool) -> Result<Self, String> {
+    fn read(set: impl Fn(&str) -> Option<String>, typed: impl Fn(&str) -> bool) -> Self {
         let set = |name: &str| set(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
         let mut ignored = Vec::new();
         let mut counts = |name: &'static str, flag: &str, own: &str| {
@@ -44,16 +47,24 @@ impl Defaults {
         let interval = counts("POLLING_INTERVAL_SECONDS", "--poll.interval", "APP_STATUS_EXPORTER_POLL_INTERVAL");
         let exporter_port = counts("EXPORTER_PORT", "--web.listen-address", "APP_STATUS_EXPORTER_WEB_LISTEN_ADDRESS");
 
-        let app_port = app_port.map_or(Ok(80), |value| match port("APP_PORT", &value)? {
-            0 => Err("APP_PORT='0': nothing listens on port 0".to_owned()),
-            port => Ok(port),
-        })?;
-        Ok(Self {
-            url: format!("http://localhost:{app_port}/status"),
-            interval: interval.map_or(Ok(Duration::from_secs(5)), |value| seconds(&value))?,
-            listen_address: format!(":{}", exporter_port.map_or(Ok(9877), |value| port("EXPORTER_PORT", &value))?),
+        let mut faults = Vec::new();
+        let mut noted = |fault| faults.push(fault);
+        let app_port = app_port.and_then(|value| match port("APP_PORT", &value) {
+            Ok(0) => {
+                noted("APP_PORT='0': nothing listens on port 0".to_owned());
+                None
+            }
+            port => port.map_err(&mut noted).ok(),
+        });
+        let interval = interval.and_then(|value| seconds(&value).map_err(&mut noted).ok());
+        let exporter_port = exporter_port.and_then(|value| port("EXPORTER_PORT", &value).map_err(&mut noted).ok());
+        Self {
+            url: format!("http://localhost:{}/status", app_port.unwrap_or(80)),
+            interval: interval.unwrap_or(Duration::from_secs(5)),
+            listen_address: format!(":{}", exporter_port.unwrap_or(9877)),
             ignored,
-        })
+            faults,
+        }
     }
 }
 
@@ -73,7 +84,7 @@ fn seconds(value: &str) -> Result<Duration, String> {
 mod tests {
     use super::*;
 
-    fn read(variables: &[(&str, &str)]) -> Result<Defaults, String> {
+    fn read(variables: &[(&str, &str)]) -> Defaults {
         let set = |name: &str| variables.iter().find(|(set, _)| *set == name).map(|(_, value)| (*value).to_owned());
         Defaults::read(set, |flag| flag == "--poll.interval" && variables.contains(&("typed", "--poll.interval")))
     }
@@ -84,13 +95,14 @@ mod tests {
             interval: Duration::from_secs(5),
             listen_address: ":9877".to_owned(),
             ignored: Vec::new(),
+            faults: Vec::new(),
         }
     }
 
     #[test]
     fn without_variables_the_defaults_stand() {
-        assert_eq!(read(&[]), Ok(plain()));
-        assert_eq!(read(&[("APP_PORT", ""), ("POLLING_INTERVAL_SECONDS", " ")]), Ok(plain()));
+        assert_eq!(read(&[]), plain());
+        assert_eq!(read(&[("APP_PORT", ""), ("POLLING_INTERVAL_SECONDS", " ")]), plain());
     }
 
     #[test]
@@ -101,14 +113,15 @@ mod tests {
             interval: Duration::from_millis(500),
             listen_address: ":9999".to_owned(),
             ignored: Vec::new(),
+            faults: Vec::new(),
         };
-        assert_eq!(defaults, Ok(expected));
+        assert_eq!(defaults, expected);
     }
 
     #[test]
     fn a_service_link_is_ignored() {
         let defaults = read(&[("APP_PORT", "tcp://10.0.0.1:80"), ("EXPORTER_PORT", "tcp://10.0.0.2:9877")]);
-        assert_eq!(defaults, Ok(Defaults { ignored: vec!["APP_PORT", "EXPORTER_PORT"], ..plain() }));
+        assert_eq!(defaults, Defaults { ignored: vec!["APP_PORT", "EXPORTER_PORT"], ..plain() });
     }
 
     #[test]
@@ -126,14 +139,16 @@ mod tests {
             ("POLLING_INTERVAL_SECONDS", "inf"),
             ("POLLING_INTERVAL_SECONDS", "99999999999"),
         ] {
-            let fault = read(&[(name, value)]).unwrap_err();
+            let defaults = read(&[(name, value)]);
+            let fault = defaults.faults.first().unwrap().clone();
+            assert_eq!(Defaults { faults: Vec::new(), ..defaults }, plain());
             assert!(fault.starts_with(&format!("{name}='{value}'")), "{fault}");
         }
     }
 
     #[test]
     fn a_variable_that_does_not_count_is_not_judged() {
-        assert_eq!(read(&[("APP_PORT", "x"), ("APP_STATUS_EXPORTER_APP_URL", "http://app/")]), Ok(plain()));
-        assert_eq!(read(&[("POLLING_INTERVAL_SECONDS", "x"), ("typed", "--poll.interval")]), Ok(plain()));
+        assert_eq!(read(&[("APP_PORT", "x"), ("APP_STATUS_EXPORTER_APP_URL", "http://app/")]), plain());
+        assert_eq!(read(&[("POLLING_INTERVAL_SECONDS", "x"), ("typed", "--poll.interval")]), plain());
     }
 }

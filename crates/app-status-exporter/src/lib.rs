@@ -1,20 +1,35 @@
 //! Prometheus exporter for an application's JSON status page.
 
+mod client;
+mod config;
+mod convert;
+mod document;
 mod environment;
-mod json;
+mod failures;
+mod fields;
+mod jsonpath;
+mod mapping;
+mod oauth2;
 mod page;
 mod status;
+mod target;
 mod url;
 
-use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use exporter_common::{CollectFlags, Collector, Faults, Program, Scrape, Source, async_trait};
+use exporter_common::reload::Reloaded;
+use exporter_common::{CollectFlags, Collector, Family, Faults, Program, Scrape, Source, UsageError, async_trait};
+use futures_util::future::join_all;
+use reqwest::StatusCode;
 
+use crate::document::{Document, Fault};
 use crate::environment::Defaults;
-use crate::page::Page;
+use crate::failures::{Failure, Failures, Why};
 use crate::status::Status;
+use crate::target::{Mapping, Target, Targets};
 use crate::url::AppUrl;
 
 /// The exporter's own flags.
@@ -23,10 +38,18 @@ use crate::url::AppUrl;
     http://localhost:APP_PORT/status), POLLING_INTERVAL_SECONDS (--poll.interval) and EXPORTER_PORT \
     (--web.listen-address :EXPORTER_PORT).")]
 struct Flags {
-    /// The application's status page, http or https
+    /// The application's status page: http://, https://, unix:/run/app.sock:/path, or file:page.json
     #[arg(id = "app.url", long = "app.url", value_name = "URL", value_parser = url::Parser, hide_env_values = true)]
     #[arg(required = false)] // it has a default, which the environment may change
     url: AppUrl,
+
+    /// What is taken from the page: a configuration of json_exporter. Without it the page has the classic four fields
+    #[arg(id = "config.file", long = "config.file", value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Which module of the configuration is used [default: default]
+    #[arg(id = "config.module", long = "config.module", value_name = "NAME")]
+    module: Option<String>,
 
     #[command(flatten)]
     collect: CollectFlags,
@@ -34,28 +57,34 @@ struct Flags {
 
 /// Runs the exporter to its end.
 pub fn main() -> ExitCode {
-    let defaults = match Defaults::from_environment() {
-        Ok(defaults) => defaults,
-        Err(fault) => {
-            let _ = writeln!(std::io::stderr(), "app-status-exporter: error: {fault}"); // nobody left to tell
-            return ExitCode::from(2);
-        }
-    };
+    let defaults = Defaults::from_environment();
     Program::new("app-status-exporter", env!("CARGO_PKG_VERSION"), "Exports an application's JSON status page.", 9877)
         .default_value("app.url", defaults.url)
         .default_value("poll.interval", format!("{}s", defaults.interval.as_secs_f64()))
         .default_value("web.listen-address", defaults.listen_address)
         .main(|flags: Flags, _| {
+            if let Some(fault) = defaults.faults.into_iter().next() {
+                return Err(UsageError::new(fault).into());
+            }
             for variable in defaults.ignored {
                 tracing::warn!(variable, "ignored: its value is a Kubernetes service link (tcp://...)");
             }
-            let app_status = AppStatus(Page::new(flags.url)?);
+            let config = match (flags.config, flags.module) {
+                (None, Some(_)) => return Err(UsageError::new("--config.module goes with --config.file").into()),
+                (None, None) => None,
+                (Some(file), module) => Some((file, module.unwrap_or("default".to_owned()))),
+            };
+            let targets = Arc::new(Targets::load(flags.url, config)?);
+            let app_status = AppStatus { targets, failures: Failures::default() };
             Ok(vec![Source::new(app_status).collected(flags.collect.collection(defaults.interval)?)])
         })
 }
 
 /// The status page of one application.
-struct AppStatus(Page);
+struct AppStatus {
+    targets: Arc<Targets>,
+    failures: Failures,
+}
 
 #[async_trait]
 impl Collector for AppStatus {
@@ -64,25 +93,87 @@ impl Collector for AppStatus {
     }
 
     async fn collect(&self, scrape: &Scrape) -> Result<()> {
-        let Self(page) = self;
-        self.translate(scrape).await.with_context(|| page.place().to_owned())
+        let attempt = self.failures.attempt();
+        let targets = self.targets.clone();
+        let target = scrape.blocking(move || targets.up_to_date()).await;
+        // what is left of the time is for saying what went wrong
+        let limit = scrape.time_left().mul_f64(0.95);
+        let pages = join_all((0..target.site.pages()).map(|page| target.site.fetch(page, limit))).await;
+        let mut faults = Faults::default();
+        let mut why = None;
+        for (page, fetched) in pages.into_iter().enumerate() {
+            let mut failed = Faults::default();
+            if let Err(failure) =
+                fetched.and_then(|fetched| self.translate(&target, page, &fetched, scrape, &mut failed))
+            {
+                why.get_or_insert(failure.why);
+                failed.note(failure.error);
+            } else if !failed.is_empty() {
+                why.get_or_insert(Why::Incomplete);
+            }
+            faults.keep(failed.result().with_context(|| target.site.place(page).to_owned()));
+        }
+        attempt.ended(why);
+        faults.result()
+    }
+
+    fn kept(&self) -> Vec<Family> {
+        self.failures.families()
+    }
+
+    async fn reload(&self) {
+        let targets = self.targets.clone();
+        let _ = tokio::task::spawn_blocking(move || targets.reload()).await; // it does not panic
+    }
+
+    fn reloaded(&self) -> Option<Reloaded> {
+        self.targets.reloaded()
     }
 }
 
 impl AppStatus {
-    async fn translate(&self, scrape: &Scrape) -> Result<()> {
-        // what is left of the time is for saying what went wrong
-        let (code, body) = self.0.fetch(scrape.time_left().mul_f64(0.95)).await?;
-        let status = Status::parse(&body).map_err(|error| match code.is_success() {
-            true => error,
-            false => error.context(format!("it answers {code}")), // from something in between, as a rule
-        })?;
-        let mut faults = Faults::default();
-        for family in status::families(status) {
-            if let Some(family) = faults.keep(family) {
-                scrape.add(family);
+    /// Adds what a page gives, as the mapping says; what it does not give is noted and counted.
+    fn translate(
+        &self,
+        target: &Target,
+        page: usize,
+        (body, status): &(Vec<u8>, Option<StatusCode>),
+        scrape: &Scrape,
+        faults: &mut Faults,
+    ) -> Result<(), Failure> {
+        let text = String::from_utf8_lossy(body);
+        let document = Document::parse(&text).map_err(|fault| match status {
+            None => Failure::from(fault),
+            Some(status) => {
+                let Failure { why, error } = fault.into();
+                Failure { why, error: error.context(format!("it answers {status}")) } // something in between, as a rule
             }
+        })?;
+        let (families, lost): (Vec<_>, Vec<_>) = match &target.mapping {
+            Mapping::Classic => {
+                let status = Status::of(&document).map_err(|error| Failure { why: Why::Incomplete, error })?;
+                status::families(status)
+            }
+            Mapping::Configured(metrics) => {
+                mapping::families(metrics.iter().filter(|metric| metric.page == page), &document)
+            }
+        };
+        families.into_iter().for_each(|family| scrape.add(family));
+        for lost in lost {
+            self.failures.lose(&lost);
+            faults.note(anyhow::Error::msg(lost.what));
         }
-        faults.result()
+        Ok(())
+    }
+}
+
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        let why = match fault {
+            Fault::NotJson(_) => Why::NotJson,
+            Fault::TooDeep => Why::TooDeep,
+            Fault::TooManyValues => Why::TooLarge,
+        };
+        Self { why, error: fault.into() }
     }
 }

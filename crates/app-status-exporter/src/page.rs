@@ -1,130 +1,201 @@
-//! One GET of the status page, bounded in time and size. Its errors say what went wrong.
+//! One request for a page of the application, bounded in time and size. Its errors say what went wrong.
 
-use std::error::Error;
-use std::sync::Arc;
+use std::io::Read;
+use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::Context;
 use exporter_common::duration::human;
-use reqwest::header::{ACCEPT, CONTENT_ENCODING};
-use reqwest::{Client, Response, StatusCode, redirect};
-use rustls::crypto::ring;
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_ENCODING, HOST, HeaderMap, HeaderValue};
+use reqwest::{Client, Response, StatusCode, Url};
 
+use crate::client::{Wanted, cause, client};
+use crate::config::{Login, Proxy, Request};
+use crate::failures::{Failure, Why};
+use crate::oauth2::Tokens;
 use crate::url::AppUrl;
 
-/// The largest page that is read. Its memory is what a scrape costs at most.
+/// The largest page that is read unless the configuration says otherwise. Its memory is what a scrape costs at most.
 const BODY_LIMIT: usize = 4 << 20;
 
-/// How many redirects are followed.
-const REDIRECTS: usize = 5;
-
-/// A status page, and the connection to it that is kept from one fetch to the next.
-pub(crate) struct Page {
+/// The pages of one application, and the connection to it that is kept from one fetch to the next.
+pub(crate) struct Site {
     client: Client,
-    url: AppUrl,
-    place: String,
+    headers: HeaderMap,
+    tokens: Option<Tokens>,
+    body: Option<String>,
+    valid_status_codes: Vec<u16>,
+    body_limit: usize,
+    pages: Vec<AppUrl>,
+    /// The pages' URLs for people.
+    places: Vec<String>,
 }
 
-impl Page {
+impl Site {
     /// Connects to nothing yet.
-    pub(crate) fn new(url: AppUrl) -> Result<Self> {
+    pub(crate) fn new(url: &AppUrl, pages: &[String], request: Request) -> anyhow::Result<Self> {
         let place = url.place();
-        let client = client(url.0.scheme()).with_context(|| format!("cannot prepare requests to {place}"))?;
-        Ok(Self { client, url, place })
-    }
-
-    /// The URL for people.
-    pub(crate) fn place(&self) -> &str {
-        &self.place
-    }
-
-    /// The whole page, and the status it came with: 2xx or 503.
-    pub(crate) async fn fetch(&self, limit: Duration) -> Result<(StatusCode, Vec<u8>)> {
-        let fetch = async {
-            let response = self.answer().await?;
-            let status = response.status();
-            // 503 is how an application says that it is not well, which is when people look
-            ensure!(status.is_success() || status == StatusCode::SERVICE_UNAVAILABLE, "it answers {status}");
-            let encoding = response.headers().get(CONTENT_ENCODING);
-            if let Some(encoding) = encoding.filter(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
-                bail!("the page is encoded as {encoding:?}, which was not asked for");
+        let mut pages =
+            pages.iter().map(|page| url.join(page)).collect::<Result<Vec<_>, _>>().map_err(anyhow::Error::msg)?;
+        let places = pages.iter().map(AppUrl::place).collect();
+        let mut headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("application/json"))]);
+        headers.extend(request.headers);
+        let (mut tokens, mut resolve, mut https, mut socket) = (None, None, false, None);
+        match url {
+            AppUrl::Http(url) => https = url.scheme() == "https",
+            AppUrl::Socket { socket: path, .. } => socket = Some(path.as_path()),
+            AppUrl::File(_) => {}
+        }
+        if let Some(name) = request.tls.as_ref().and_then(|tls| tls.server_name.as_deref())
+            && https
+        {
+            anyhow::ensure!(matches!(request.proxy, Proxy::None), "server_name and a proxy exclude each other");
+            for page in &mut pages {
+                let AppUrl::Http(url) = page else { continue };
+                let (host, port) =
+                    (url.host_str().unwrap_or_default().to_owned(), url.port_or_known_default().unwrap_or(443));
+                let authority = url.port().map_or(host.clone(), |port| format!("{host}:{port}"));
+                headers.insert(HOST, HeaderValue::try_from(authority)?);
+                resolve = Some((host.trim_matches(['[', ']']).to_owned(), port));
+                let named = url.set_host(Some(name)).is_ok() && url.domain().is_some();
+                anyhow::ensure!(named, "tls_config: server_name {name:?} is no name of a host");
             }
-            Ok((status, body(response).await?))
+        }
+        let client = client(Wanted {
+            https: https || matches!(&request.proxy, Proxy::Url { url, .. } if url.scheme() == "https"),
+            tls: request.tls.as_ref(),
+            proxy: &request.proxy,
+            socket,
+            redirects: !request.no_redirects,
+            // a request that may not be repeated must not meet a connection that is just being closed
+            keeps: request.body.is_none(),
+            resolve,
+        });
+        let client = client.with_context(|| format!("cannot prepare requests to {place}"))?;
+        match request.login {
+            Login::None => {}
+            Login::Header(value) => {
+                headers.insert(AUTHORIZATION, value);
+            }
+            Login::Basic { username, password } => {
+                let made = client.get("http://localhost/").basic_auth(username, Some(password)).build()?;
+                headers.extend(made.headers().get(AUTHORIZATION).cloned().map(|value| (AUTHORIZATION, value)));
+            }
+            Login::OAuth2(oauth2) => tokens = Some(Tokens::new(*oauth2)?),
+        }
+        Ok(Self {
+            client,
+            headers,
+            tokens,
+            body: request.body,
+            valid_status_codes: request.valid_status_codes,
+            body_limit: request.body_limit.unwrap_or(BODY_LIMIT),
+            pages,
+            places,
+        })
+    }
+
+    /// How many pages there are.
+    pub(crate) fn pages(&self) -> usize {
+        self.pages.len()
+    }
+
+    /// A page's URL for people.
+    pub(crate) fn place(&self, page: usize) -> &str {
+        &self.places[page]
+    }
+
+    /// A whole page, and the status it came with, if that is not what it should be.
+    pub(crate) async fn fetch(&self, page: usize, limit: Duration) -> Result<(Vec<u8>, Option<StatusCode>), Failure> {
+        let fetch = async {
+            match &self.pages[page] {
+                AppUrl::Http(url) | AppUrl::Socket { url, .. } => self.get(url).await,
+                AppUrl::File(path) => read(path, self.body_limit).await.map(|page| (page, None)),
+            }
         };
         match tokio::time::timeout(limit, fetch).await {
             Ok(page) => page,
-            Err(_) => bail!("no whole answer within {}", human(limit)),
+            Err(_) => Err(Failure::new(Why::Timeout, format!("no whole answer within {}", human(limit)))),
         }
     }
 
-    async fn answer(&self) -> Result<Response> {
-        let get = || self.client.get(self.url.0.clone()).header(ACCEPT, "application/json").send();
-        let answer = match get().await {
+    async fn get(&self, url: &Url) -> Result<(Vec<u8>, Option<StatusCode>), Failure> {
+        let response = self.answer(url).await?;
+        let status = response.status();
+        let read = match self.valid_status_codes[..] {
+            // 503 is how an application says that it is not well, which is when people look
+            [] => status.is_success() || status == StatusCode::SERVICE_UNAVAILABLE,
+            ref valid => valid.contains(&status.as_u16()),
+        };
+        if !read {
+            if let (StatusCode::UNAUTHORIZED, Some(tokens)) = (status, &self.tokens) {
+                tokens.forget().await;
+            }
+            return Err(Failure::new(Why::Status, format!("it answers {status}")));
+        }
+        let encoding = response.headers().get(CONTENT_ENCODING);
+        if let Some(encoding) = encoding.filter(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+            let what = format!("the page is encoded as {encoding:?}, which was not asked for");
+            return Err(Failure::new(Why::Answer, what));
+        }
+        let page = limited(response, self.body_limit).await?;
+        Ok((page, (!status.is_success()).then_some(status)))
+    }
+
+    async fn answer(&self, url: &Url) -> Result<Response, Failure> {
+        let mut headers = self.headers.clone();
+        if let Some(tokens) = &self.tokens {
+            headers.insert(AUTHORIZATION, tokens.header().await?);
+        }
+        let ask = || {
+            let request = match &self.body {
+                None => self.client.get(url.clone()),
+                Some(body) => self.client.post(url.clone()).body(body.clone()),
+            };
+            request.headers(headers.clone()).send()
+        };
+        let answer = match ask().await {
             // an application may close a kept connection in the moment it is used again
-            Err(error) if error.is_request() && !error.is_connect() => get().await,
+            Err(error) if error.is_request() && !error.is_connect() && self.body.is_none() => ask().await,
             answer => answer,
         };
         answer.map_err(|error| match error {
-            error if error.is_connect() => anyhow::anyhow!("cannot connect: {}", cause(&error)),
-            error if error.is_redirect() => anyhow::anyhow!("{}", cause(&error)),
-            error => anyhow::anyhow!("no answer: {}", cause(&error)),
+            error if error.is_connect() => Failure::new(Why::Connect, format!("cannot connect: {}", cause(&error))),
+            error if error.is_redirect() => Failure::new(Why::Redirect, cause(&error)),
+            error => Failure::new(Why::Answer, format!("no answer: {}", cause(&error))),
         })
     }
 }
 
-/// The body, of which no more than the limit is read.
-async fn body(mut response: Response) -> Result<Vec<u8>> {
-    let too_large = || format!("the page is larger than {} MiB", BODY_LIMIT >> 20);
-    let announced = response.content_length().unwrap_or_default();
-    ensure!(announced <= BODY_LIMIT as u64, too_large());
+/// The body of an answer, of which no more than the limit is read.
+pub(crate) async fn limited(mut response: Response, limit: usize) -> Result<Vec<u8>, Failure> {
+    if response.content_length().unwrap_or_default() > limit as u64 {
+        return Err(too_large(limit));
+    }
     let mut page = Vec::new();
-    while let Some(chunk) =
-        response.chunk().await.map_err(|error| anyhow::anyhow!("the answer broke off: {}", cause(&error)))?
-    {
-        ensure!(page.len() + chunk.len() <= BODY_LIMIT, too_large());
-        page.extend_from_slice(&chunk);
+    loop {
+        match response.chunk().await {
+            Ok(None) => return Ok(page),
+            Ok(Some(chunk)) if page.len() + chunk.len() > limit => return Err(too_large(limit)),
+            Ok(Some(chunk)) => page.extend_from_slice(&chunk),
+            Err(error) => return Err(Failure::new(Why::Answer, format!("the answer broke off: {}", cause(&error)))),
+        }
     }
-    Ok(page)
 }
 
-fn client(scheme: &str) -> Result<Client> {
-    let builder = Client::builder()
-        // what runs beside the application must not look for it behind a proxy
-        .no_proxy()
-        .redirect(redirect::Policy::custom(follow))
-        .user_agent(concat!("app-status-exporter/", env!("CARGO_PKG_VERSION")));
-    let builder = if scheme == "https" {
-        let _ = ring::default_provider().install_default(); // fails when there is one already
-        builder
-    } else {
-        // without TLS the certificates of the system would only cost memory
-        let tls = rustls::ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(rustls::RootCertStore::empty())
-            .with_no_client_auth();
-        builder.tls_backend_preconfigured(tls)
-    };
-    Ok(builder.build()?)
+async fn read(path: &Path, limit: usize) -> Result<Vec<u8>, Failure> {
+    let path = path.to_owned();
+    let read = tokio::task::spawn_blocking(move || {
+        let mut page = Vec::new();
+        std::fs::File::open(path)?.take(limit as u64 + 1).read_to_end(&mut page)?;
+        std::io::Result::Ok(page)
+    });
+    let page = read.await.map_err(std::io::Error::other).flatten();
+    let page = page.map_err(|error| Failure::new(Why::Connect, format!("cannot read: {error}")))?;
+    if page.len() > limit { Err(too_large(limit)) } else { Ok(page) }
 }
 
-/// Redirects are followed as long as they stay at the application.
-fn follow(attempt: redirect::Attempt<'_>) -> redirect::Action {
-    let (to, from) = (attempt.url(), attempt.previous().first());
-    if from.is_some_and(|from| from.origin() != to.origin()) {
-        let fault = format!("it redirects to another place, {}", AppUrl(to.clone()).place());
-        return attempt.error(fault);
-    }
-    if attempt.previous().len() > REDIRECTS {
-        return attempt.error(format!("it redirects more than {REDIRECTS} times"));
-    }
-    attempt.follow()
-}
-
-/// The innermost reason; the layers around it say only that there is one, and the URL with its credentials.
-fn cause(error: &reqwest::Error) -> String {
-    let mut cause: &dyn Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
+fn too_large(limit: usize) -> Failure {
+    let size = if limit.is_multiple_of(1 << 20) { format!("{} MiB", limit >> 20) } else { format!("{limit} bytes") };
+    Failure::new(Why::TooLarge, format!("the page is larger than {size}"))
 }

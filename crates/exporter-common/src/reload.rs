@@ -33,6 +33,11 @@ impl Files {
         Self(paths.into_iter().map(|path| (Stamp::of(&path), path)).map(|(stamp, path)| (path, stamp)).collect())
     }
 
+    /// One file more.
+    pub fn add(&mut self, path: &Path) {
+        self.0.push((path.to_owned(), Stamp::of(path)));
+    }
+
     /// Whether any of them is another one than it was.
     pub fn changed(&self) -> bool {
         self.0.iter().any(|(path, stamp)| Stamp::of(path) != *stamp)

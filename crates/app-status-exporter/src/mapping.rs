@@ -1,0 +1,336 @@
+//! From a document to families, as a module's metrics say. What one metric cannot find costs its own series only.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use exporter_common::{Family, Histogram, Kind};
+
+use crate::convert::{self, Conversion};
+use crate::document::Document;
+use crate::jsonpath::{Error, Found, Item, Template};
+
+/// One metric of a module, or with `values` several that share their elements and labels.
+#[derive(Debug)]
+pub(crate) struct Metric {
+    /// The name in the configuration.
+    pub(crate) name: String,
+    pub(crate) help: String,
+    /// The page it is read from, a position in the module's list.
+    pub(crate) page: usize,
+    pub(crate) kind: Kind,
+    /// What becomes a series each: the matches of this path, or the document itself.
+    pub(crate) elements: Option<Template>,
+    /// The whole name of each family with the value in an element.
+    pub(crate) values: Vec<(String, Reading)>,
+    pub(crate) labels: Vec<(String, Template)>,
+    pub(crate) timestamp: Option<(Template, Moment)>,
+    pub(crate) policy: Policy,
+}
+
+/// How the value of a series is read in its element.
+#[derive(Debug)]
+pub(crate) enum Reading {
+    Number(Template, Conversion),
+    /// One of these states.
+    State(Template, Vec<String>),
+    /// Always 1: what is said stands in the labels.
+    Info,
+    Histogram(Buckets),
+}
+
+/// Where the parts of a histogram stand.
+#[derive(Debug)]
+pub(crate) struct Buckets {
+    /// A match for each bucket.
+    pub(crate) buckets: Template,
+    pub(crate) bounds: Bounds,
+    /// In a bucket its count.
+    pub(crate) value: Template,
+    /// Whether a bucket's count has the counts below it in it.
+    pub(crate) cumulative: bool,
+    pub(crate) sum: Option<Template>,
+    pub(crate) count: Option<Template>,
+    /// What bounds and sum are multiplied by, to come to the base unit.
+    pub(crate) scale: f64,
+}
+
+/// Where the upper bounds of a histogram's buckets stand.
+#[derive(Debug)]
+pub(crate) enum Bounds {
+    /// In each bucket, or its key.
+    Inside(Template),
+    /// In a list beside the buckets.
+    Beside(Template),
+    /// In the configuration.
+    Fixed(Vec<f64>),
+}
+
+/// How the time of a sample is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Moment {
+    /// As whole milliseconds.
+    Milliseconds,
+    /// As [`convert::time`] reads it.
+    Any,
+}
+
+/// What becomes of a series whose value cannot be had.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Policy {
+    pub(crate) missing: Otherwise,
+    pub(crate) null: Otherwise,
+    pub(crate) invalid: Otherwise,
+}
+
+/// What is done instead.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) enum Otherwise {
+    /// The series is left out, and the read has failed.
+    #[default]
+    Fail,
+    /// The series is left out.
+    Skip,
+    /// The series has this value.
+    Number(f64),
+}
+
+/// A series, or a part of one, that the document does not give.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Lost {
+    pub(crate) metric: String,
+    pub(crate) reason: Reason,
+    pub(crate) what: String,
+}
+
+/// Why a series is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Reason {
+    /// The document does not have what the path names.
+    Missing,
+    /// It is null.
+    Null,
+    /// It cannot be read as what is wanted.
+    Invalid,
+}
+
+impl Reason {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Null => "null",
+            Self::Invalid => "invalid",
+        }
+    }
+}
+
+/// What was found instead of a value.
+struct Trouble {
+    reason: Reason,
+    what: String,
+}
+
+impl Trouble {
+    fn invalid(what: impl Into<String>) -> Self {
+        Self { reason: Reason::Invalid, what: what.into() }
+    }
+}
+
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Self {
+        let reason = match error {
+            Error::Missing(_) => Reason::Missing,
+            Error::Unfit(_) => Reason::Invalid,
+        };
+        Self { reason, what: error.to_string() }
+    }
+}
+
+/// The families of the metrics that are read from one page, and what the document does not give.
+pub(crate) fn families<'m>(
+    metrics: impl IntoIterator<Item = &'m Metric>,
+    document: &Document<'_>,
+) -> (Vec<Family>, Vec<Lost>) {
+    let (mut families, mut lost) = (Vec::new(), Vec::new());
+    for metric in metrics {
+        translate(metric, document, &mut families, &mut lost);
+    }
+    (families, lost)
+}
+
+fn translate(metric: &Metric, document: &Document<'_>, families: &mut Vec<Family>, lost: &mut Vec<Lost>) {
+    let mut lose = |what: &str, trouble: Trouble| {
+        let what = format!("{what}: {}", trouble.what);
+        lost.push(Lost { metric: metric.name.clone(), reason: trouble.reason, what });
+    };
+    let root = Item::Place(document.root());
+    let elements = match &metric.elements {
+        None => vec![root],
+        Some(path) => match path.items(document, root) {
+            Ok(elements) => elements,
+            Err(error) => {
+                let trouble = Trouble::from(error);
+                if trouble.reason != Reason::Missing || metric.policy.missing == Otherwise::Fail {
+                    lose(&metric.name, trouble);
+                }
+                return;
+            }
+        },
+    };
+    let begun = families.len();
+    for (name, reading) in &metric.values {
+        let names = metric.labels.iter().map(|(label, _)| label.clone());
+        let own = matches!(reading, Reading::State(..)).then(|| name.clone()); // a state set's label has its name
+        families.push(Family::new(metric.kind, name.clone(), metric.help.clone(), names.chain(own)));
+    }
+    for element in elements {
+        let mut labels: Vec<Cow<'_, str>> = Vec::with_capacity(metric.labels.len() + 1);
+        for (label, template) in &metric.labels {
+            labels.push(template.text(document, element).unwrap_or_else(|error| {
+                // a label that is empty is one that is not there; the series is whole without it
+                if metric.policy.missing == Otherwise::Fail {
+                    lose(&format!("{} label {label}", metric.name), error.into());
+                }
+                Cow::Borrowed("")
+            }));
+        }
+        let time = metric.timestamp.as_ref().and_then(|(template, moment)| {
+            let time = read_time(template, *moment, document, element);
+            time.map_err(|trouble| lose(&format!("{} timestamp", metric.name), trouble)).ok()
+        });
+        for ((name, reading), family) in metric.values.iter().zip(&mut families[begun..]) {
+            let mut push = |labels: &[Cow<'_, str>], value: exporter_common::Value| match time {
+                Some(time) => family.push_at(labels, value, time),
+                None => family.push(labels, value),
+            };
+            let read = match reading {
+                Reading::Number(template, conversion) => {
+                    number(template, conversion, document, element).map(|value| push(&labels, value.into()))
+                }
+                Reading::Info => {
+                    push(&labels, 1.0.into());
+                    Ok(())
+                }
+                Reading::Histogram(buckets) => {
+                    histogram(buckets, document, element).map(|histogram| push(&labels, histogram.into()))
+                }
+                Reading::State(template, states) => state(template, states, document, element).map(|present| {
+                    for (at, state) in states.iter().enumerate() {
+                        labels.push(Cow::Borrowed(state));
+                        push(&labels, f64::from(u8::from(at == present)).into());
+                        labels.pop();
+                    }
+                }),
+            };
+            let Err(trouble) = read else { continue };
+            let otherwise = match trouble.reason {
+                Reason::Missing => metric.policy.missing,
+                Reason::Null => metric.policy.null,
+                Reason::Invalid => metric.policy.invalid,
+            };
+            match otherwise {
+                Otherwise::Fail => lose(name, trouble),
+                Otherwise::Skip => {}
+                Otherwise::Number(number) => push(&labels, number.into()),
+            }
+        }
+    }
+}
+
+/// The text of a value that must be there.
+fn found<'d>(template: &'d Template, document: &'d Document<'_>, at: Item<'d>) -> Result<Cow<'d, str>, Trouble> {
+    match template.value(document, at)? {
+        Found::Text(text) => Ok(text),
+        Found::Null => Err(Trouble { reason: Reason::Null, what: "it is null".to_owned() }),
+        Found::Other(what) => Err(Trouble::invalid(format!("it is {what}"))),
+        Found::Nothing => Err(Trouble { reason: Reason::Missing, what: "nothing matches".to_owned() }),
+        Found::Several(count) => Err(Trouble::invalid(format!("{count} values match, a series has one"))),
+    }
+}
+
+fn number(template: &Template, conversion: &Conversion, document: &Document<'_>, at: Item<'_>) -> Result<f64, Trouble> {
+    conversion.number(&found(template, document, at)?).map_err(Trouble::invalid)
+}
+
+fn state(template: &Template, states: &[String], document: &Document<'_>, at: Item<'_>) -> Result<usize, Trouble> {
+    let text = found(template, document, at)?;
+    let exact = states.iter().position(|state| *state == text);
+    exact.or_else(|| states.iter().position(|state| state.to_lowercase() == text.to_lowercase())).ok_or_else(|| {
+        let shown: String = text.chars().take(40).collect();
+        Trouble::invalid(format!("{shown:?} is none of the states {}", states.join(", ")))
+    })
+}
+
+fn read_time(template: &Template, moment: Moment, document: &Document<'_>, at: Item<'_>) -> Result<i64, Trouble> {
+    let text = found(template, document, at)?;
+    let time = match moment {
+        Moment::Milliseconds => text.parse().ok(),
+        #[expect(clippy::cast_possible_truncation, reason = "whole and far below 2^63")]
+        Moment::Any => convert::time(&text)
+            .map(|seconds| (seconds * 1000.0).round())
+            .filter(|time| time.abs() < 1e17)
+            .map(|time| time as i64),
+    };
+    let shown: String = text.chars().take(40).collect();
+    time.ok_or_else(|| Trouble::invalid(format!("{shown:?} is no time")))
+}
+
+fn histogram(buckets: &Buckets, document: &Document<'_>, element: Item<'_>) -> Result<Histogram, Trouble> {
+    let plain = Conversion::default();
+    let places = buckets.buckets.items(document, element)?;
+    let bounds: Vec<f64> = match &buckets.bounds {
+        Bounds::Fixed(bounds) => bounds.clone(),
+        Bounds::Inside(template) => {
+            let bound = |place: &Item<'_>| number(template, &plain, document, *place);
+            places.iter().map(bound).collect::<Result<_, _>>()?
+        }
+        Bounds::Beside(template) => {
+            let itself = |item: &Item<'_>| plain.number(&item.text(document)).map_err(Trouble::invalid);
+            template.items(document, element)?.iter().map(itself).collect::<Result<_, _>>()?
+        }
+    };
+    // the last count may be that of what is above all bounds
+    if !(bounds.len()..=bounds.len() + 1).contains(&places.len()) {
+        let what = format!("{} buckets do not go with {} bounds", places.len(), bounds.len());
+        return Err(Trouble::invalid(what));
+    }
+    let mut counted = Vec::new();
+    for (at, place) in places.iter().enumerate() {
+        let bound = bounds.get(at).map_or(f64::INFINITY, |bound| bound * buckets.scale);
+        counted.push((bound, count(number(&buckets.value, &plain, document, *place)?)?));
+    }
+    counted.sort_by(|a, b| a.0.total_cmp(&b.0));
+    if counted.iter().any(|(bound, _)| bound.is_nan()) || counted.windows(2).any(|two| two[0].0 == two[1].0) {
+        return Err(Trouble::invalid("a bound is there twice, or is no number"));
+    }
+    if buckets.cumulative {
+        if counted.windows(2).any(|two| two[0].1 > two[1].1) {
+            return Err(Trouble::invalid("the counts fall from one bucket to the next; are they cumulative: false?"));
+        }
+    } else {
+        let mut below = 0_u64;
+        for (_, count) in &mut counted {
+            below = below.saturating_add(*count);
+            *count = below;
+        }
+    }
+    let above_all = counted.pop_if(|(bound, _)| *bound == f64::INFINITY).map(|(_, count)| count);
+    let part = |template: &Option<Template>| {
+        template.as_ref().map(|template| number(template, &plain, document, element)).transpose()
+    };
+    let total = part(&buckets.count)?.map(count).transpose()?;
+    let least = above_all.or(counted.last().map(|(_, count)| *count)).unwrap_or_default();
+    if total.is_some_and(|total| total < least) {
+        return Err(Trouble::invalid("its count is smaller than its buckets"));
+    }
+    let sum = part(&buckets.sum)?.map(|sum| sum * buckets.scale);
+    Ok(Histogram { buckets: counted, sum, count: total.unwrap_or(least) })
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole, and within what a double counts")]
+fn count(number: f64) -> Result<u64, Trouble> {
+    let whole = number.fract() == 0.0 && (0.0..9.0e15).contains(&number);
+    if whole { Ok(number as u64) } else { Err(Trouble::invalid(format!("{number} is no count"))) }
+}
+
+/// Lost series by metric and reason.
+pub(crate) type Losses = BTreeMap<(String, Reason), u64>;

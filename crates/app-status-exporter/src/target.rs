@@ -1,0 +1,111 @@
+//! What is read and how it is translated, from the flags and the configuration file, which may change meanwhile.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use anyhow::Result;
+use exporter_common::reload::{Files, Reloaded};
+
+use crate::config::{self, Request};
+use crate::mapping::Metric;
+use crate::page::Site;
+use crate::url::AppUrl;
+
+/// What is read, and how it is translated.
+pub(crate) struct Target {
+    pub(crate) site: Site,
+    pub(crate) mapping: Mapping,
+}
+
+/// How pages become metrics.
+pub(crate) enum Mapping {
+    /// The four fields of the classic page.
+    Classic,
+    /// As a configuration says.
+    Configured(Vec<Metric>),
+}
+
+/// The target in effect. When its files change it is made anew; when they are broken the last good one stays.
+pub(crate) struct Targets {
+    url: AppUrl,
+    /// The file and its module.
+    config: Option<(PathBuf, String)>,
+    state: Mutex<State>,
+}
+
+struct State {
+    target: Arc<Target>,
+    files: Files,
+    last_success: SystemTime,
+    /// Why the last load failed; it is tried again at every read, since a file that was missing may come.
+    fault: Option<String>,
+}
+
+impl Targets {
+    /// Reads the configuration, if there is one.
+    ///
+    /// # Errors
+    /// What is wrong with it, or with a file that it names.
+    pub(crate) fn load(url: AppUrl, config: Option<(PathBuf, String)>) -> Result<Self> {
+        let (target, files) = load(&url, config.as_ref())?;
+        let state = State { target: Arc::new(target), files, last_success: SystemTime::now(), fault: None };
+        Ok(Self { url, config, state: Mutex::new(state) })
+    }
+
+    /// The target, made anew if its files have changed.
+    pub(crate) fn up_to_date(&self) -> Arc<Target> {
+        let mut state = self.lock();
+        if self.config.is_some() && (state.fault.is_some() || state.files.changed()) {
+            self.load_again(&mut state);
+        }
+        state.target.clone()
+    }
+
+    /// Reads the configuration again, changed or not.
+    pub(crate) fn reload(&self) {
+        if self.config.is_some() {
+            self.load_again(&mut self.lock());
+        }
+    }
+
+    /// How the last load went; nothing without a configuration.
+    pub(crate) fn reloaded(&self) -> Option<Reloaded> {
+        self.config.as_ref()?;
+        let state = self.lock();
+        Some(Reloaded { successful: state.fault.is_none(), last_success: state.last_success })
+    }
+
+    fn load_again(&self, state: &mut State) {
+        match load(&self.url, self.config.as_ref()) {
+            Ok((target, files)) => {
+                *state = State { target: Arc::new(target), files, last_success: SystemTime::now(), fault: None };
+                tracing::info!("configuration loaded");
+            }
+            Err(error) => {
+                let error = format!("{error:#}");
+                if state.fault.as_ref() != Some(&error) {
+                    tracing::error!(error, "cannot load the configuration; the last good one stays in effect");
+                }
+                state.fault = Some(error);
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner) // it is replaced as a whole
+    }
+}
+
+fn load(url: &AppUrl, config: Option<&(PathBuf, String)>) -> Result<(Target, Files)> {
+    let Some((path, module)) = config else {
+        let site = Site::new(url, &[String::new()], Request::default())?;
+        return Ok((Target { site, mapping: Mapping::Classic }, Files::default()));
+    };
+    let module = config::load(path, module)?;
+    for warning in module.warnings {
+        tracing::warn!(warning, "configuration");
+    }
+    let site = Site::new(url, &module.pages, module.request)?;
+    Ok((Target { site, mapping: Mapping::Configured(module.metrics) }, module.files))
+}
