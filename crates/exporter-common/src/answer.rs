@@ -12,12 +12,14 @@ use crate::exposition::Exposition;
 use crate::family::Family;
 use crate::process;
 use crate::source::{Answer, Source};
+use crate::web::Web;
 
 /// The collectors of one exporter, and what goes into every answer beside theirs.
 pub(crate) struct Exporter {
     pub(crate) sources: Vec<Arc<Source>>,
     pub(crate) build_info: Arc<Family>,
     pub(crate) process_metrics: bool,
+    pub(crate) web: Arc<Web>,
     /// `--scrape.timeout`.
     pub(crate) timeout: Duration,
     pub(crate) duplicates: AtomicU64,
@@ -31,6 +33,7 @@ impl Exporter {
         let answers = join_all(self.wanted(wanted).map(|source| source.scrape(deadline, self.timeout))).await;
         let mut families: Vec<_> = about(&answers).into_iter().map(Arc::new).collect();
         families.push(self.build_info.clone());
+        families.extend(self.web.families().into_iter().map(Arc::new));
         if self.process_metrics {
             families.extend(process::families().into_iter().map(Arc::new));
         }

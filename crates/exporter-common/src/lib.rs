@@ -13,6 +13,7 @@
 mod answer;
 mod changes;
 mod collector;
+mod connection;
 pub mod duration;
 mod escaping;
 mod exposition;
@@ -20,6 +21,7 @@ mod family;
 mod flags;
 mod health;
 mod lines;
+mod listen;
 pub mod log;
 mod negotiate;
 mod openmetrics;
@@ -28,10 +30,12 @@ mod program;
 mod protobuf;
 mod registry;
 mod serve;
+mod site;
 mod source;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod text;
+mod web;
 
 pub use async_trait::async_trait;
 pub use collector::{Collector, Faults, Scrape};
