@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
@@ -19,6 +19,9 @@ use crate::web::Logins;
 
 /// How long requests under way have to end when the process is stopped.
 const DRAIN: Duration = Duration::from_secs(5);
+
+/// How long no connection has failed when it is said that they are accepted again.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// Serves until SIGTERM or SIGINT, then drains.
 pub(crate) async fn serve(exporter: Arc<Exporter>, about: About, common: Common) -> Result<()> {
@@ -85,19 +88,21 @@ pub(crate) async fn serve(exporter: Arc<Exporter>, about: About, common: Common)
 }
 
 async fn accept(listener: Listener, site: Arc<Site>, connections: Arc<Connections>) {
-    let mut failing = false;
+    let mut failed: Option<Instant> = None;
     loop {
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
-                if !std::mem::replace(&mut failing, true) {
+                if failed.replace(Instant::now()).is_none() {
                     tracing::warn!(%error, "cannot accept connections");
                 }
                 tokio::time::sleep(Duration::from_millis(100)).await; // out of descriptors: let some be closed
                 continue;
             }
         };
-        if std::mem::take(&mut failing) {
+        // those in between do not mean that it is over
+        if failed.is_some_and(|failed| failed.elapsed() > QUIET) {
+            failed = None;
             tracing::info!("connections are accepted again");
         }
         let Some(place) = connections.place().await else { return };

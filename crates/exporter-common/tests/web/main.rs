@@ -3,6 +3,8 @@
 
 mod auth;
 mod client;
+mod limits;
+mod listen;
 mod pki;
 mod reload;
 mod tls;
