@@ -20,6 +20,7 @@ mod exposition;
 mod family;
 mod flags;
 mod health;
+mod landing;
 mod lines;
 mod listen;
 pub mod log;

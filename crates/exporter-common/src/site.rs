@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
-    VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT, ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap,
+    HeaderName, HeaderValue, RETRY_AFTER, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{Method, Response, StatusCode};
 use tokio::sync::Semaphore;
@@ -18,6 +18,8 @@ use warp::path::FullPath;
 
 use crate::answer::{Exporter, Wanted};
 use crate::connection::Request;
+use crate::escaping::Escaping;
+use crate::landing;
 use crate::negotiate;
 use crate::web::{Login, Logins, Web};
 
@@ -103,7 +105,7 @@ impl Site {
         }
         match path {
             path if path == self.telemetry_path => self.metrics(query, headers).await,
-            "/" => self.landing_page(),
+            "/" => self.landing_page().await,
             "/-/healthy" => plain(StatusCode::OK, "Healthy.\n"),
             "/-/ready" if !self.caught_up() => plain(StatusCode::SERVICE_UNAVAILABLE, CATCHING_UP),
             "/-/ready" if self.ready.load(Ordering::Relaxed) => plain(StatusCode::OK, "Ready.\n"),
@@ -147,20 +149,23 @@ impl Site {
         self.exporter.sources.iter().all(|source| source.ready())
     }
 
-    fn landing_page(&self) -> Response<Vec<u8>> {
-        let About { name, version, about } = &self.about;
-        let metrics = &self.telemetry_path;
-        let page = format!(
-            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>{name}</title>\n\
-             <style>body {{ font-family: sans-serif; margin: 2rem auto; max-width: 40rem }}</style>\n</head>\n\
-             <body>\n<h1>{name}</h1>\n<p>{about}</p>\n<p>Version {version}</p>\n<ul>\n\
-             <li><a href=\"{metrics}\">Metrics</a></li>\n<li><a href=\"/-/healthy\">Healthy</a></li>\n\
-             <li><a href=\"/-/ready\">Ready</a></li>\n</ul>\n</body>\n</html>\n",
-            about = escape_html(about),
-            metrics = escape_html(metrics),
-        );
+    /// The page for people, with a scrape of its own.
+    async fn landing_page(&self) -> Response<Vec<u8>> {
+        let found = match self.scrapes.try_acquire() {
+            Err(_) => Err("Too many scrapes are being answered: load the page again to see the metrics."),
+            Ok(_) if !self.caught_up() => Err(CATCHING_UP),
+            Ok(_permit) => {
+                let wanted = Wanted::default();
+                Ok(self.exporter.scrape(&wanted, self.exporter.timeout, Escaping::AllowUtf8).await.0)
+            }
+        };
+        let page = landing::page(&self.about, &self.telemetry_path, found.as_ref().map_err(|why| *why));
         let mut response = plain(StatusCode::OK, &page);
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=UTF-8"));
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=UTF-8"));
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.extend(HeaderValue::from_str(&landing::POLICY).map(|policy| (CONTENT_SECURITY_POLICY, policy)));
         response
     }
 }
@@ -190,10 +195,6 @@ fn gzip(body: &[u8]) -> std::io::Result<Vec<u8>> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::with_capacity(body.len() / 4), flate2::Compression::fast());
     encoder.write_all(body)?;
     encoder.finish()
-}
-
-fn escape_html(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 #[cfg(test)]

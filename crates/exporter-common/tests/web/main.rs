@@ -3,6 +3,7 @@
 
 mod auth;
 mod client;
+mod landing;
 mod limits;
 mod listen;
 mod pki;
