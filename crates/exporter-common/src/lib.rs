@@ -19,6 +19,8 @@ mod escaping;
 mod exposition;
 mod family;
 mod flags;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod health;
 mod landing;
 mod lines;
@@ -37,6 +39,11 @@ mod source;
 pub mod testing;
 mod text;
 mod web;
+
+/// The code of the guide is compiled by the documentation's tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/write-an-exporter.md")]
+struct Guide;
 
 pub use async_trait::async_trait;
 pub use collector::{Collector, Faults, Scrape};

@@ -259,3 +259,18 @@ fn stamp(path: &Path) -> Option<Stamp> {
     let modified = metadata.modified().ok();
     Some(Stamp { modified, length: metadata.len(), place: (metadata.dev(), metadata.ino()) })
 }
+
+#[cfg(fuzzing)]
+pub(crate) fn fuzz_config(text: &str) {
+    // nothing is read: paths lead below a folder that is not there
+    if let Ok(Config { tls: Some(tls), http2, .. }) = config::parse(text, Path::new("/nonexistent"))
+        && [&tls.cert, &tls.key].iter().all(|pem| matches!(pem, Pem::Inline(_)))
+    {
+        let _ = tls::server(&tls, http2);
+    }
+}
+
+#[cfg(fuzzing)]
+pub(crate) fn fuzz_certificate(der: &[u8]) {
+    let _ = der::certificate(der);
+}
