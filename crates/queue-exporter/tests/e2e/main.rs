@@ -1,7 +1,8 @@
-//! The built exporter against queue systems: made up ones that misbehave, and a real one.
+//! The built exporter against queue systems: made up ones that misbehave, and real ones.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod broker;
+mod chaos;
 mod fake;
 mod http;
 mod rabbitmq;
@@ -9,6 +10,7 @@ mod real_rabbitmq;
 mod real_redis;
 mod redis_server;
 mod refusals;
+mod watch;
 
 use exporter_common::testing::{Running, eventually, run};
 
