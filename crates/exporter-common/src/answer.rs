@@ -13,12 +13,14 @@ use crate::family::Family;
 use crate::process;
 use crate::reload::{self, Reloaded};
 use crate::source::{Answer, Source};
+use crate::web::Web;
 
 /// The collectors of one exporter, and what goes into every answer beside theirs.
 pub(crate) struct Exporter {
     pub(crate) sources: Vec<Arc<Source>>,
     pub(crate) build_info: Arc<Family>,
     pub(crate) process_metrics: bool,
+    pub(crate) web: Arc<Web>,
     /// `--scrape.timeout`.
     pub(crate) timeout: Duration,
     pub(crate) duplicates: AtomicU64,
@@ -60,7 +62,7 @@ impl Exporter {
 
     /// How the last load of each configuration went.
     pub(crate) fn reloaded(&self) -> impl Iterator<Item = Reloaded> {
-        self.sources.iter().filter_map(|source| source.reloaded())
+        self.sources.iter().filter_map(|source| source.reloaded()).chain(self.web.reloaded())
     }
 
     fn wanted<'a>(&'a self, wanted: &'a Wanted) -> impl Iterator<Item = &'a Arc<Source>> {

@@ -1,7 +1,6 @@
 //! The flags that every exporter has, their environment variables, and errors in one line.
 
-use std::fmt;
-use std::str::FromStr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::{ArgPredicate, BoolishValueParser};
@@ -10,6 +9,7 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command};
 use tracing::Level;
 
 use crate::duration;
+use crate::listen::ListenAddress;
 use crate::log;
 use crate::program::UsageError;
 use crate::source::Collection;
@@ -18,7 +18,7 @@ use crate::source::Collection;
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Common {
     // not a doc comment: there the brackets would be a link
-    #[arg(help = "Address to listen on, again for each further one: host:port, :port, [v6]:port")]
+    #[arg(help = "Address to listen on, again for each further one: host:port, :port, [v6]:port, unix:/path")]
     #[arg(id = "web.listen-address", long = "web.listen-address", value_name = "ADDRESS", value_delimiter = '\n')]
     #[arg(global = true, help_heading = WEB)]
     pub(crate) listen_addresses: Vec<ListenAddress>,
@@ -28,12 +28,11 @@ pub(crate) struct Common {
     #[arg(value_parser = telemetry_path, help_heading = WEB)]
     pub(crate) telemetry_path: String,
 
-    /// File with TLS and authentication settings; not supported yet
-    #[arg(long = "web.config.file", value_name = "FILE", help_heading = WEB)]
-    #[arg(value_parser = |_: &str| Err::<String, _>("this version serves plain HTTP only"))]
-    pub(crate) web_config: Option<String>,
+    /// File with TLS, users and headers, as all Prometheus exporters read it
+    #[arg(id = "web.config.file", long = "web.config.file", value_name = "FILE", global = true, help_heading = WEB)]
+    pub(crate) web_config: Option<PathBuf>,
 
-    /// Take the listening sockets from systemd; not supported yet
+    /// Take the listening sockets from systemd, instead of the addresses
     #[arg(long = "web.systemd-socket", action = ArgAction::SetTrue, help_heading = WEB)]
     #[arg(value_parser = BoolishValueParser::new())]
     pub(crate) systemd_socket: bool,
@@ -117,40 +116,6 @@ const WEB: &str = "Web";
 const SCRAPE: &str = "Scrape";
 const LOG: &str = "Log";
 const COLLECTORS: &str = "Collectors";
-
-/// An address to listen on, as written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ListenAddress {
-    /// `None` for all addresses of the host.
-    pub(crate) host: Option<String>,
-    pub(crate) port: u16,
-}
-
-impl FromStr for ListenAddress {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let fault = || format!("'{text}' is not host:port, :port or [v6]:port");
-        let (host, port) = text.rsplit_once(':').ok_or_else(fault)?;
-        let port = port.parse().map_err(|_| format!("'{port}' is not a port from 0 to 65535"))?;
-        let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-        let host = match bracketed {
-            Some(v6) => v6.parse::<std::net::Ipv6Addr>().map(|_| v6).map_err(|_| fault())?,
-            None if host.contains([':', '[', ']', '/']) => return Err(fault()),
-            None => host,
-        };
-        Ok(Self { host: (!host.is_empty()).then(|| host.to_owned()), port })
-    }
-}
-
-impl fmt::Display for ListenAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.host.as_deref() {
-            Some(v6) if v6.contains(':') => write!(f, "[{v6}]:{}", self.port),
-            host => write!(f, "{}:{}", host.unwrap_or_default(), self.port),
-        }
-    }
-}
 
 fn telemetry_path(text: &str) -> Result<String, String> {
     match text {
@@ -292,23 +257,6 @@ fn from_variable(arg: &str, program: &str) -> Option<String> {
 mod tests {
     use super::*;
     use clap::FromArgMatches;
-
-    #[test]
-    fn addresses_are_read_as_go_programs_read_them() {
-        for (text, host, port) in [
-            (":9100", None, 9100),
-            ("127.0.0.1:0", Some("127.0.0.1"), 0),
-            ("localhost:8000", Some("localhost"), 8000),
-            ("[::1]:80", Some("::1"), 80),
-        ] {
-            let address: ListenAddress = text.parse().unwrap();
-            assert_eq!((address.host.as_deref(), address.port), (host, port), "{text}");
-            assert_eq!(address.to_string(), text);
-        }
-        for text in ["", "9100", "host", "::1:80", "host:", "host:70000", "[::1]", "[x]:1", "http://host:1"] {
-            assert!(text.parse::<ListenAddress>().is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn a_flag_and_its_variable_have_one_name() {

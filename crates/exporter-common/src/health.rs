@@ -2,19 +2,24 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::flags::ListenAddress;
+use crate::listen::ListenAddress;
+use crate::web::{Peer, Web};
 
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Succeeds when the exporter answers 200 at one of its addresses.
-pub(crate) fn check(addresses: &[ListenAddress]) -> Result<()> {
+/// Succeeds when the exporter answers 200 at one of its addresses, over TLS if its configuration says so.
+pub(crate) fn check(addresses: &[ListenAddress], config: Option<&Path>) -> Result<()> {
+    let peer = Web::load(config).context("--web.config.file")?.peer()?;
     let mut result = Ok(());
     for address in addresses {
-        result = ask(address).with_context(|| format!("no healthy exporter at {address}"));
+        let stream = connect(address).and_then(|stream| ask(stream, &peer));
+        result = stream.with_context(|| format!("no healthy exporter at {address}"));
         if result.is_ok() {
             break;
         }
@@ -22,24 +27,64 @@ pub(crate) fn check(addresses: &[ListenAddress]) -> Result<()> {
     result
 }
 
-fn ask(address: &ListenAddress) -> Result<()> {
+trait Stream: Read + Write {}
+
+impl<S: Read + Write> Stream for S {}
+
+fn connect(address: &ListenAddress) -> Result<Box<dyn Stream>> {
+    let (host, port) = match address {
+        ListenAddress::Unix(path) => {
+            let stream = UnixStream::connect(path)?;
+            stream.set_read_timeout(Some(TIMEOUT))?;
+            stream.set_write_timeout(Some(TIMEOUT))?;
+            return Ok(Box::new(stream));
+        }
+        ListenAddress::Tcp { host, port } => (host.as_deref(), *port),
+    };
     // an exporter that listens on all addresses is asked on loopback
-    let host = match address.host.as_deref() {
+    let host = match host {
         None | Some("0.0.0.0" | "::") => "localhost",
         Some(host) => host,
     };
-    let candidates = (host, address.port).to_socket_addrs().with_context(|| format!("cannot resolve {host}"))?;
-    let mut connection = candidates
+    let candidates = (host, port).to_socket_addrs().with_context(|| format!("cannot resolve {host}"))?;
+    let stream = candidates
         .map(|candidate| TcpStream::connect_timeout(&candidate, TIMEOUT))
         .reduce(Result::or)
         .with_context(|| format!("{host} has no address"))??;
-    connection.set_read_timeout(Some(TIMEOUT))?;
-    connection.set_write_timeout(Some(TIMEOUT))?;
-    connection.write_all(b"GET /-/healthy HTTP/1.0\r\n\r\n")?;
-    let mut status = [0; 12];
-    connection.read_exact(&mut status).context("it does not answer")?;
-    if !status.ends_with(b" 200") {
-        bail!("it answers {}", String::from_utf8_lossy(&status));
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    stream.set_write_timeout(Some(TIMEOUT))?;
+    Ok(Box::new(stream))
+}
+
+fn ask(stream: Box<dyn Stream>, peer: &Peer) -> Result<()> {
+    let answer = match peer {
+        Peer::Plain => answer(stream),
+        Peer::Tls { client, wants_certificate } => {
+            let connection = client.connect()?;
+            match answer(rustls::StreamOwned::new(connection, stream)) {
+                // it serves, but not whom it does not know
+                Err(error) if *wants_certificate && is_alert(&error) => return Ok(()),
+                answer => answer,
+            }
+        }
+    }
+    .context("it does not answer")?;
+    if !answer.ends_with(b" 200") {
+        bail!("it answers {}", String::from_utf8_lossy(&answer));
     }
     Ok(())
+}
+
+/// The protocol and status of the answer.
+fn answer(mut stream: impl Read + Write) -> std::io::Result<[u8; 12]> {
+    stream.write_all(b"GET /-/healthy HTTP/1.0\r\n\r\n")?;
+    let mut status = [0; 12];
+    stream.read_exact(&mut status)?;
+    Ok(status)
+}
+
+/// Whether the exporter itself refused the connection, in TLS's words.
+fn is_alert(error: &std::io::Error) -> bool {
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    matches!(tls, Some(rustls::Error::AlertReceived(_)))
 }

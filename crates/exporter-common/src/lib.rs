@@ -13,13 +13,18 @@
 mod answer;
 mod changes;
 mod collector;
+mod connection;
 pub mod duration;
 mod escaping;
 mod exposition;
 mod family;
 mod flags;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod health;
+mod landing;
 mod lines;
+mod listen;
 pub mod log;
 mod negotiate;
 mod openmetrics;
@@ -29,11 +34,18 @@ mod protobuf;
 mod registry;
 pub mod reload;
 mod serve;
+mod site;
 mod source;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod text;
+mod web;
 pub mod yaml;
+
+/// The code of the guide is compiled by the documentation's tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/write-an-exporter.md")]
+struct Guide;
 
 pub use async_trait::async_trait;
 pub use collector::{Collector, Faults, Scrape};

@@ -12,7 +12,9 @@ use clap::{ArgMatches, Args, Command, FromArgMatches};
 use crate::answer::{Exporter, Wanted};
 use crate::escaping::Escaping;
 use crate::flags::{self, Common};
+use crate::site::About;
 use crate::source::Source;
+use crate::web::Web;
 use crate::{health, log, process, serve, text};
 
 /// What an exporter is: its name, what it says of itself, and where it listens.
@@ -125,13 +127,6 @@ impl Program {
             Ok(parsed) => parsed,
             Err(error) => return self.usage(&error),
         };
-        if common.systemd_socket {
-            say(format_args!(
-                "{}: error: --web.systemd-socket is not supported yet; use --web.listen-address\n",
-                self.name
-            ));
-            return ExitCode::from(2);
-        }
         log::init(common.log_level, common.log_format);
         let check = common.check;
         match self.run(common, own, &matches, sources) {
@@ -159,7 +154,7 @@ impl Program {
         sources: impl FnOnce(F, &Startup) -> Result<Vec<Source>>,
     ) -> Result<ExitCode> {
         if matches.subcommand_name() == Some("healthcheck") {
-            return Ok(match health::check(&common.listen_addresses) {
+            return Ok(match health::check(&common.listen_addresses, common.web_config.as_deref()) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => {
                     say(format_args!("{}: {error:#}\n", self.name));
@@ -190,11 +185,13 @@ impl Program {
             named: flags::all_named(matches, &self.toggles),
         };
         let sources = sources(own, &startup)?;
+        let web = Arc::new(Web::load(common.web_config.as_deref()).context("--web.config.file")?);
         drop(entered);
         let exporter = Arc::new(Exporter {
             sources: sources.into_iter().map(Arc::new).collect(),
             build_info: Arc::new(process::build_info(self.name, self.version)),
             process_metrics: !common.disable_exporter_metrics,
+            web,
             timeout: common.scrape_timeout,
             duplicates: AtomicU64::new(0),
         });
@@ -205,7 +202,7 @@ impl Program {
             }
             Purpose::Once => Ok(runtime.block_on(once(&exporter))),
             Purpose::Serve => {
-                let about = serve::About { name: self.name, version: self.version, about: self.about };
+                let about = About { name: self.name, version: self.version, about: self.about };
                 runtime.block_on(serve::serve(exporter, about, common)).map(|()| ExitCode::SUCCESS)
             }
         };

@@ -215,12 +215,11 @@ fn faults_in_flags_are_one_clear_line() {
         ),
         (&["--scrape.timeout=5"], "'5' is no duration; write it as 500ms, 5s, 1m or 1h30m"),
         (&["--scrape.timeout=0"], "must be longer than 0"),
-        (&["--web.listen-address=9100"], "'9100' is not host:port, :port or [v6]:port"),
+        (&["--web.listen-address=9100"], "'9100' is not host:port, :port, [v6]:port or unix:/path"),
         (&["--web.max-requests=-1"], "'--web.max-requests"),
         (&["--web.telemetry-path=metrics"], "a path starts with /"),
         (&["--log.level=loud"], "expected error, warn, info or debug"),
-        (&["--web.config.file=web.yml"], "this version serves plain HTTP only"),
-        (&["--web.systemd-socket"], "--web.systemd-socket is not supported yet"),
+        (&["--web.listen-address=unix:relative"], "'unix:relative' is not unix:/path"),
         (&["surplus"], "unrecognized subcommand 'surplus'"),
     ] {
         let output = testing::run(&drill(), arguments);

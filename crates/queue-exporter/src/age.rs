@@ -15,9 +15,42 @@ pub(crate) fn seconds_since(then: f64, now: f64) -> Option<f64> {
     (then >= EARLIEST && then <= now + AHEAD).then(|| (now - then).max(0.0))
 }
 
+/// Seconds since the epoch of a time in UTC as Python writes it: `2026-05-01T12:00:00.250000Z`.
+pub(crate) fn of_utc(text: &str) -> Option<f64> {
+    let (date, time) = text.trim_end_matches('Z').split_once(['T', ' '])?;
+    let mut date = date.split('-').map(|part| part.parse::<i64>().ok());
+    let (year, month, day) = (date.next()??, date.next()??, date.next()??);
+    let mut time = time.split(':').map(|part| part.parse::<f64>().ok());
+    let (hours, minutes, seconds) = (time.next()??, time.next()??, time.next()??);
+    if !(1..=12).contains(&month) || !(1..=31).contains(&day) || !(1970..=9999).contains(&year) {
+        return None;
+    }
+    // years that begin in March have their leap day at their end
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let leap_days = year / 4 - year / 100 + year / 400;
+    let days = year * 365 + leap_days + (month * 153 + 2) / 5 + day - 1 - 719_468;
+    #[expect(clippy::cast_precision_loss, reason = "days are few")]
+    let days = days as f64;
+    Some(days * 86_400.0 + hours * 3600.0 + minutes * 60.0 + seconds)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_in_utc_is_seconds_since_the_epoch() {
+        for (text, seconds) in [
+            ("1970-01-01T00:00:00Z", Some(0.0)),
+            ("2000-02-29T23:59:59.500000Z", Some(951_868_799.5)),
+            ("2026-11-20T10:00:00", Some(1_795_168_800.0)),
+            ("2026-13-01T00:00:00Z", None),
+            ("yesterday", None),
+            ("", None),
+        ] {
+            assert_eq!(of_utc(text), seconds, "{text}");
+        }
+    }
 
     #[test]
     fn what_is_no_time_has_no_age() {

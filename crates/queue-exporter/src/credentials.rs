@@ -30,15 +30,26 @@ enum Password {
 impl Credentials {
     /// From the flags, else from `user:password@` in the URL, out of which they are taken.
     pub(crate) fn new(url: &mut Url, username: Option<String>, file: Option<PathBuf>) -> Result<Option<Self>> {
+        let named = username.is_some() || !url.username().is_empty();
+        ensure!(named || file.is_none(), "--queue.password-file is of no use without --queue.username");
+        let found = Self::optional_name(url, username, file)?;
+        Ok(found.filter(|it| !it.username.is_empty()))
+    }
+
+    /// The same where a password may stand alone: then the name is empty.
+    pub(crate) fn optional_name(
+        url: &mut Url,
+        username: Option<String>,
+        file: Option<PathBuf>,
+    ) -> Result<Option<Self>> {
         let in_url = (decoded(url.username())?, url.password().map(decoded).transpose()?);
         if url.set_username("").and_then(|()| url.set_password(None)).is_err() && !in_url.0.is_empty() {
             bail!("--queue.url has a user name but no host");
         }
-        let username = username.or(Some(in_url.0).filter(|name| !name.is_empty()));
-        let Some(username) = username else {
-            ensure!(file.is_none(), "--queue.password-file is of no use without --queue.username");
+        let username = username.unwrap_or(in_url.0);
+        if username.is_empty() && file.is_none() && in_url.1.is_none() {
             return Ok(None);
-        };
+        }
         let password = match file {
             Some(path) => {
                 let last = Mutex::new(read(&path)?);

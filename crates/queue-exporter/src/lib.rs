@@ -10,6 +10,7 @@ mod filter;
 mod limit;
 mod memory;
 mod metrics;
+mod redis;
 mod system;
 mod systems;
 mod tls;

@@ -5,7 +5,7 @@ use std::fmt;
 
 use anyhow::Result;
 use exporter_common::{Histogram, async_trait};
-use futures_util::stream::BoxStream;
+use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
 /// A queue system that can be asked for its queues. It knows nothing of metrics, of deadlines (each
 /// queue it lists and each call of [`System::read`] has the timeout of a call), or of filters.
@@ -43,6 +43,13 @@ pub(crate) trait System: Send + Sync + 'static {
     fn event_gaps(&self) -> Option<u64> {
         None
     }
+}
+
+/// A list that is read in one go.
+pub(crate) fn in_one_go<'a>(
+    list: impl Future<Output = Result<Vec<Listed>>> + Send + 'a,
+) -> BoxStream<'a, Result<Listed>> {
+    stream::once(list).map_ok(|list| stream::iter(list.into_iter().map(Ok))).try_flatten().boxed()
 }
 
 /// How queues are asked for.

@@ -1,7 +1,12 @@
 //! The queue systems this exporter knows.
 
+mod bullmq;
+mod celery;
 mod http;
 mod rabbitmq;
+mod redis_streams;
+mod rq;
+mod sidekiq;
 
 use anyhow::Result;
 
@@ -20,4 +25,5 @@ pub(crate) struct Kind {
 }
 
 /// Every queue system.
-pub(crate) const SYSTEMS: &[Kind] = &[http::KIND, rabbitmq::KIND];
+pub(crate) const SYSTEMS: &[Kind] =
+    &[http::KIND, rabbitmq::KIND, redis_streams::KIND, bullmq::KIND, rq::KIND, celery::KIND, sidekiq::KIND];

@@ -11,7 +11,7 @@ use rustls::{ClientConfig, RootCertStore};
 /// `--queue.tls-…`
 #[derive(clap::Args, Clone, Debug, Default)]
 pub(crate) struct TlsFlags {
-    /// PEM file with the authorities to trust for https, in place of the system's
+    /// PEM file with the authorities to trust for https and rediss, in place of the system's
     #[arg(long = "queue.tls-ca-file", value_name = "FILE")]
     ca_file: Option<PathBuf>,
 
@@ -35,7 +35,7 @@ impl TlsFlags {
         };
         ensure!(
             encrypted || (self.ca_file.is_none() && identity.is_none()),
-            "--queue.tls-… is of no use without TLS: begin --queue.url with https://"
+            "--queue.tls-… is of no use without TLS: begin --queue.url with https:// or rediss://"
         );
         let roots = match &self.ca_file {
             Some(file) => authorities(file)?,

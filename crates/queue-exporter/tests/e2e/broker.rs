@@ -24,7 +24,7 @@ struct Ports {
 }
 
 /// A process that ends with its owner.
-struct Ended(Child);
+pub(crate) struct Ended(pub(crate) Child);
 
 impl Drop for Ended {
     fn drop(&mut self) {
@@ -122,7 +122,8 @@ impl RabbitMq {
 /// guest:guest, which every new broker knows.
 const GUEST: &str = "Basic Z3Vlc3Q6Z3Vlc3Q=";
 
-fn free() -> u16 {
+/// A port that nobody listens on.
+pub(crate) fn free() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 

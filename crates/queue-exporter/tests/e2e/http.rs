@@ -7,7 +7,7 @@ use exporter_common::testing::{assert_golden, assert_lint, value};
 use percent_encoding::percent_decode_str;
 
 use crate::fake::{Fake, Reply, Request};
-use crate::{SUCCESS, exporter, once, started};
+use crate::{SUCCESS, assert_vocabulary, exporter, once, started};
 
 /// An application with queues, each of which answers as the test says, and a list of its own when that
 /// is broken.
@@ -84,6 +84,7 @@ fn every_metric_is_exported_and_promtool_finds_no_fault() {
     let fake = app.start();
     let metrics = exporter(&fake.url, []).scrape();
     assert_golden(&metrics, concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/http.prom"));
+    assert_vocabulary(&metrics);
     assert_lint(&metrics);
 }
 

@@ -6,7 +6,7 @@ use exporter_common::testing::{assert_golden, assert_lint, value};
 use serde_json::{Value, json};
 
 use crate::fake::{Fake, Reply, Request};
-use crate::{SUCCESS, exporter, once};
+use crate::{SUCCESS, assert_vocabulary, exporter, once};
 
 const RABBITMQ: &str = "--queue.system=rabbitmq";
 
@@ -60,6 +60,7 @@ fn a_real_page_is_exported_and_promtool_finds_no_fault() {
     let fake = broker(&Arc::new(Mutex::new(items)), |_, _| ());
     let metrics = exporter(&fake.url, [RABBITMQ]).scrape();
     assert_golden(&metrics, concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/rabbitmq.prom"));
+    assert_vocabulary(&metrics);
     assert_lint(&metrics);
 }
 

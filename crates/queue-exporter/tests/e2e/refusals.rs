@@ -11,7 +11,13 @@ fn wrong_flags_are_told_in_one_line() {
     for (flags, told) in [
         ("", "name one with --queue.url"),
         ("--queue.url=localhost", "--queue.url is no URL"),
-        ("--queue.url=redis://me:secret@h/", "--queue.url begins with redis://"),
+        ("--queue.url=ftp://me:secret@h/", "--queue.url begins with ftp://"),
+        ("--queue.url=redis://me:secret@h/x", "the database after the host is no number"),
+        (
+            "--queue.url=http://h --queue.system=bullmq",
+            "--queue.url begins with http://, not with one of redis://, rediss://",
+        ),
+        ("--queue.url=http://h --queue.max-queues=0", "--queue.max-queues"),
         ("--queue.url=unix:/secret", "--queue.url begins with unix://"),
         ("--queue.url=http://h --queue.system=kafka", "possible values: http, rabbitmq"),
         ("--queue.url=http://h --queue.include=(", "unclosed group"),

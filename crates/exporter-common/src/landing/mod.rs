@@ -1,0 +1,227 @@
+//! The page for people at `/`: what this exporter is, how its collectors are, and its metrics as a table.
+//!
+//! All of it comes from the exporter, and everything it shows is escaped. The policy that it is sent with allows its
+//! own style and script by their hashes, and nothing else; without the script it is a plain table.
+
+mod human;
+
+use std::fmt::Write;
+use std::sync::LazyLock;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use ring::digest;
+
+use crate::exposition::{Exposition, Group};
+use crate::family::{Family, Kind, Value};
+use crate::site::About;
+
+const STYLE: &str = include_str!("page.css");
+const SCRIPT: &str = include_str!("page.js");
+
+/// How many series of one family are shown, and of all.
+const MOST_OF_ONE: usize = 200;
+const MOST: usize = 5000;
+
+/// The page's Content-Security-Policy.
+pub(crate) static POLICY: LazyLock<String> = LazyLock::new(|| {
+    let hash = |text: &str| STANDARD.encode(digest::digest(&digest::SHA256, text.as_bytes()));
+    format!(
+        "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; base-uri 'none'; form-action 'none'; \
+         frame-ancestors 'none'",
+        hash(STYLE),
+        hash(SCRIPT)
+    )
+});
+
+/// The page, with what a scrape has found, or why there was none.
+pub(crate) fn page(about: &About, telemetry_path: &str, found: Result<&Exposition, &str>) -> String {
+    let mut page = String::with_capacity(32 * 1024);
+    let (name, metrics) = (escaped(about.name), escaped(telemetry_path));
+    let _ = write!(
+        page,
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width\">\n<title>{name}</title>\n<style>{STYLE}</style>\n\
+         </head>\n<body>\n<header>\n<h1>{name}</h1>\n<p>{about}</p>\n<p>Version {version}</p>\n</header>\n\
+         <nav><a href=\"{metrics}\">Metrics</a> <a href=\"/-/healthy\">Healthy</a> <a href=\"/-/ready\">Ready</a></nav>\n",
+        about = escaped(about.about),
+        version = escaped(about.version),
+    ); // writing to a String cannot fail, here and below
+    match found {
+        Ok(exposition) => {
+            states(exposition, &mut page);
+            table(exposition, &mut page);
+        }
+        Err(why) => {
+            let _ = writeln!(page, "<p class=\"note\">{}</p>", escaped(why));
+        }
+    }
+    let _ = write!(page, "<script>{SCRIPT}</script>\n</body>\n</html>\n");
+    page
+}
+
+/// Whether each collector succeeded, and how long it took.
+fn states(exposition: &Exposition, page: &mut String) {
+    let group = |name: &str| exposition.groups.iter().find(|group| group.head().name() == name);
+    let Some(success) = group("exporter_scrape_success") else { return };
+    let durations = group("exporter_scrape_duration_seconds");
+    page.push_str("<ul class=\"states\">\n");
+    for (family, series) in success.series() {
+        let Some((_, collector)) = family.labels(series).next() else { continue };
+        let succeeded = *family.series_value(series) == Value::Number(1.0);
+        let (class, state) = if succeeded { ("", "succeeded") } else { (" class=\"failed\"", "failed") };
+        let duration = durations.iter().flat_map(|group| group.series()).find_map(|(family, series)| {
+            let same = family.labels(series).next().is_some_and(|(_, other)| other == collector);
+            match family.series_value(series) {
+                Value::Number(seconds) if same => Some(human::value("_seconds", *seconds)),
+                _ => None,
+            }
+        });
+        let collector = escaped(&String::from_utf8_lossy(collector));
+        let _ = writeln!(page, "<li{class}>{collector} {state}: {}</li>", duration.unwrap_or_default());
+    }
+    page.push_str("</ul>\n");
+}
+
+fn table(exposition: &Exposition, page: &mut String) {
+    page.push_str(
+        "<table>\n<colgroup><col><col class=\"value\"><col class=\"raw\"></colgroup>\n<thead><tr><th>Metric</th>\
+         <th class=\"value\">Value</th><th class=\"raw\">Exactly</th></tr></thead>\n",
+    );
+    let mut left = MOST;
+    for group in &exposition.groups {
+        rows(group, &mut left, page);
+    }
+    page.push_str("</table>\n");
+}
+
+fn rows(group: &Group, left: &mut usize, page: &mut String) {
+    let head = group.head();
+    let (name, kind) = (escaped(head.name()), kind(head.kind()));
+    let _ = writeln!(
+        page,
+        "<tbody>\n<tr><th colspan=\"3\" scope=\"rowgroup\">{name}<small class=\"type\">{kind}</small><div>{}</div></th></tr>",
+        escaped(head.help())
+    );
+    let most = MOST_OF_ONE.min(*left);
+    for (family, series) in group.series().take(most) {
+        let _ = writeln!(
+            page,
+            "<tr><td>{}</td><td class=\"value\">{}</td><td class=\"raw\">{}</td></tr>",
+            labels(family, series),
+            escaped(&shown(family.name(), family.series_value(series))),
+            exactly(family.series_value(series))
+        );
+    }
+    let all = group.series().count();
+    *left -= most.min(all);
+    if all > most {
+        let _ = writeln!(page, "<tr><td class=\"note\" colspan=\"3\">and {} more, see Metrics</td></tr>", all - most);
+    }
+    page.push_str("</tbody>\n");
+}
+
+fn kind(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Counter => "counter",
+        Kind::Gauge => "gauge",
+        Kind::Histogram => "histogram",
+        Kind::Summary => "summary",
+        Kind::Unknown => "unknown",
+        Kind::Info => "info",
+        Kind::StateSet => "state set",
+    }
+}
+
+/// `mode="idle" cpu="0"`, or a dash.
+fn labels(family: &Family, series: usize) -> String {
+    let labels = family.labels(series);
+    let labels = labels.map(|(name, value)| format!("{name}=\"{}\"", String::from_utf8_lossy(value)));
+    let labels: Vec<_> = labels.collect();
+    if labels.is_empty() { "–".to_owned() } else { escaped(&labels.join(" ")) }
+}
+
+fn shown(name: &str, value: &Value) -> String {
+    match value {
+        Value::Number(number) => human::value(name, *number),
+        Value::Histogram(histogram) => human::histogram(name, histogram),
+        Value::Summary(summary) => {
+            let quantiles = summary.quantiles.iter();
+            let quantiles =
+                quantiles.map(|(quantile, at)| format!("{} %: {}", quantile * 100.0, human::value(name, *at)));
+            quantiles.chain([format!("{} ×", human::value("", summary.count as f64))]).collect::<Vec<_>>().join(", ")
+        }
+    }
+}
+
+fn exactly(value: &Value) -> String {
+    match value {
+        Value::Number(number) => number.to_string(),
+        Value::Histogram(histogram) => match histogram.sum {
+            Some(sum) => format!("sum {sum}"),
+            None => String::new(),
+        },
+        Value::Summary(summary) => format!("sum {}", summary.sum),
+    }
+}
+
+/// A text that HTML shows as it is, in content and in quoted attributes.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    const ABOUT: About = About { name: "x-exporter", version: "1", about: "Exports <x> & \"y\"." };
+
+    #[test]
+    fn everything_is_escaped() {
+        let evil = "<script>alert('1')</script>&\"";
+        let family = Family::gauge("queue_depth", evil, &["queue_name"]).with(&[evil], 1.0);
+        let state = Family::gauge("exporter_scrape_success", "", &["collector"]).with(&[evil], 0.0);
+        let exposition = Exposition::merge(vec![Arc::new(family), Arc::new(state)]);
+        let page = page(&ABOUT, "/m\"><script>", Ok(&exposition));
+        assert_eq!(page.matches("<script>").count(), 1, "the page's own");
+        assert!(page.contains("&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&amp;&quot;"));
+        assert!(page.contains("href=\"/m&quot;&gt;&lt;script&gt;\""));
+        assert!(page.contains("<li class=\"failed\">"));
+        let note = super::page(&ABOUT, "/m", Err(evil));
+        assert_eq!(note.matches("<script>").count(), 1);
+    }
+
+    #[test]
+    fn families_of_any_size_make_a_page_of_a_size_that_can_be_read() {
+        let mut families = Vec::new();
+        for name in 0..40 {
+            let mut family = Family::gauge(format!("g{name}"), "", &["l"]);
+            for series in 0..1000 {
+                family.push(&[series.to_string()], 1.0);
+            }
+            families.push(Arc::new(family));
+        }
+        let page = page(&ABOUT, "/metrics", Ok(&Exposition::merge(families)));
+        assert_eq!(page.matches("<td class=\"value\">").count(), MOST);
+        assert!(page.contains("and 800 more, see Metrics"));
+        assert!(page.contains("and 1000 more, see Metrics"));
+    }
+
+    #[test]
+    fn style_and_script_cannot_end_their_elements() {
+        assert!(!STYLE.contains('<') && !SCRIPT.contains("</"));
+    }
+}

@@ -1,0 +1,187 @@
+//! Where an exporter listens: addresses of TCP, sockets of the file system, sockets from systemd.
+
+use std::fmt;
+use std::io::ErrorKind;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use anyhow::{Context, Result, bail, ensure};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener, lookup_host};
+
+/// An address to listen on, as written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ListenAddress {
+    /// `host:port`; without a host all addresses.
+    Tcp { host: Option<String>, port: u16 },
+    /// `unix:/path`.
+    Unix(PathBuf),
+}
+
+impl FromStr for ListenAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(path) = text.strip_prefix("unix:") {
+            return match path.starts_with('/') {
+                true => Ok(Self::Unix(PathBuf::from(path))),
+                false => Err(format!("'{text}' is not unix:/path")),
+            };
+        }
+        let fault = || format!("'{text}' is not host:port, :port, [v6]:port or unix:/path");
+        let (host, port) = text.rsplit_once(':').ok_or_else(fault)?;
+        let port = port.parse().map_err(|_| format!("'{port}' is not a port from 0 to 65535"))?;
+        let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        let host = match bracketed {
+            Some(v6) => v6.parse::<std::net::Ipv6Addr>().map(|_| v6).map_err(|_| fault())?,
+            None if host.contains([':', '[', ']', '/']) => return Err(fault()),
+            None => host,
+        };
+        Ok(Self::Tcp { host: (!host.is_empty()).then(|| host.to_owned()), port })
+    }
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { host: Some(v6), port } if v6.contains(':') => write!(f, "[{v6}]:{port}"),
+            Self::Tcp { host, port } => write!(f, "{}:{port}", host.as_deref().unwrap_or_default()),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// A stream of bytes to a client.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+/// A socket that clients connect to.
+pub(crate) enum Listener {
+    Tcp(TcpListener),
+    Unix { listener: UnixListener, path: PathBuf, _made: Option<SocketFile> },
+}
+
+/// A socket in the file system that this process made, removed at the end.
+pub(crate) struct SocketFile {
+    path: PathBuf,
+    inode: u64,
+}
+
+impl Listener {
+    /// Listens on an address.
+    pub(crate) async fn bind(address: &ListenAddress) -> Result<Self> {
+        let bound = match address {
+            ListenAddress::Tcp { host, port } => tcp(host.as_deref(), *port).await.map(Self::Tcp),
+            ListenAddress::Unix(path) => unix(path).await,
+        };
+        bound.with_context(|| format!("cannot listen on {address}"))
+    }
+
+    /// The sockets that systemd opened for this process.
+    pub(crate) fn from_systemd() -> Result<Vec<Self>> {
+        let sockets = sd_listen_fds::get().context("socket activation")?;
+        ensure!(!sockets.is_empty(), "no socket activation file descriptors found");
+        sockets.into_iter().map(|(_, socket)| Self::from_fd(socket.into_std())).collect()
+    }
+
+    fn from_fd(fd: OwnedFd) -> Result<Self> {
+        let tcp = std::net::TcpListener::from(fd);
+        if tcp.local_addr().is_ok() {
+            tcp.set_nonblocking(true)?;
+            return Ok(Self::Tcp(TcpListener::from_std(tcp)?));
+        }
+        let unix = std::os::unix::net::UnixListener::from(OwnedFd::from(tcp));
+        let Ok(address) = unix.local_addr() else { bail!("a descriptor from systemd is no stream socket") };
+        unix.set_nonblocking(true)?;
+        let path = address.as_pathname().unwrap_or(Path::new("")).to_owned();
+        Ok(Self::Unix { listener: UnixListener::from_std(unix)?, path, _made: None }) // the file is systemd's
+    }
+
+    /// Where it listens, for the log.
+    pub(crate) fn address(&self) -> Result<String> {
+        Ok(match self {
+            Self::Tcp(listener) => listener.local_addr().context("cannot tell the address")?.to_string(),
+            Self::Unix { path, .. } => format!("unix:{}", path.display()),
+        })
+    }
+
+    /// The next client, and its address if it has one.
+    pub(crate) async fn accept(&self) -> std::io::Result<(Box<dyn Stream>, Option<IpAddr>)> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                let _ = stream.set_nodelay(true); // only slower without
+                Ok((Box::new(stream), Some(peer.ip().to_canonical())))
+            }
+            Self::Unix { listener, .. } => Ok((Box::new(listener.accept().await?.0), None)),
+        }
+    }
+}
+
+/// Without a host all of IPv6 and IPv4, or IPv4 alone where there is no IPv6.
+async fn tcp(host: Option<&str>, port: u16) -> std::io::Result<TcpListener> {
+    let Some(host) = host else {
+        return match TcpListener::bind(("::", port)).await {
+            Err(error) if error.kind() != ErrorKind::AddrInUse => TcpListener::bind(("0.0.0.0", port)).await,
+            bound => bound,
+        };
+    };
+    let mut candidates: Vec<SocketAddr> = lookup_host((host, port)).await?.collect();
+    candidates.sort_by_key(SocketAddr::is_ipv6); // localhost is 127.0.0.1, as for Go programs
+    TcpListener::bind(&candidates[..]).await
+}
+
+/// A socket that nobody serves any more, left by a process that was killed, gives way.
+async fn unix(path: &Path) -> std::io::Result<Listener> {
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket());
+    if is_socket
+        && let Err(error) = tokio::net::UnixStream::connect(path).await
+        && error.kind() == ErrorKind::ConnectionRefused
+    {
+        std::fs::remove_file(path)?;
+    }
+    let listener = UnixListener::bind(path)?;
+    let path = path.to_owned();
+    let made = SocketFile { inode: std::fs::symlink_metadata(&path)?.ino(), path: path.clone() };
+    Ok(Listener::Unix { listener, path, _made: Some(made) })
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        // not one that another process has put in its place
+        if std::fs::symlink_metadata(&self.path).is_ok_and(|metadata| metadata.ino() == self.inode) {
+            let _ = std::fs::remove_file(&self.path); // the next start removes it
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_as_go_programs_read_them() {
+        for (text, host, port) in [
+            (":9100", None, 9100),
+            ("127.0.0.1:0", Some("127.0.0.1"), 0),
+            ("localhost:8000", Some("localhost"), 8000),
+            ("[::1]:80", Some("::1"), 80),
+        ] {
+            let address: ListenAddress = text.parse().unwrap();
+            assert_eq!(address, ListenAddress::Tcp { host: host.map(str::to_owned), port }, "{text}");
+            assert_eq!(address.to_string(), text);
+        }
+        let socket: ListenAddress = "unix:/run/x.sock".parse().unwrap();
+        assert_eq!(socket, ListenAddress::Unix("/run/x.sock".into()));
+        assert_eq!(socket.to_string(), "unix:/run/x.sock");
+        for text in
+            ["", "9100", "host", "::1:80", "host:", "host:70000", "[::1]", "[x]:1", "http://host:1", "unix:", "unix:x"]
+        {
+            assert!(text.parse::<ListenAddress>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! Basic authentication with bcrypt, such that logins cannot be used to keep the exporter busy.
+//!
+//! bcrypt is slow on purpose. So it runs on threads of its own, a few at once; a bounded number waits, and few
+//! of those for one address; the same login is checked once however often it is sent at once; and results are kept.
+//! What is kept is a keyed hash: neither the password nor anything it could be guessed from outside this process.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::net::IpAddr;
+use std::str::FromStr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use anyhow::{Result, bail, ensure};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared, WeakShared};
+use http::header::{AUTHORIZATION, HeaderMap};
+use ring::hmac;
+use tokio::sync::Semaphore;
+
+/// How many logins wait to be checked, of all clients and of one address.
+const MAX_WAITING: usize = 64;
+const MAX_WAITING_OF_ONE: usize = 16;
+/// How many results are kept. Wrong logins, which anybody can send, never drive out right ones.
+const MAX_RIGHT: usize = 128;
+const MAX_WRONG: usize = 1024;
+/// Above this cost a check takes more than a second.
+const HIGH_COST: u32 = 14;
+
+/// Whether a request may be answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Login {
+    Right,
+    /// Wrong, or missing.
+    Wrong,
+    /// Too many are being checked.
+    Busy,
+}
+
+/// The check of logins: one for the process, whatever the number of listeners and of configurations.
+pub(crate) struct Logins {
+    key: hmac::Key,
+    state: Arc<Mutex<State>>,
+    workers: Arc<Semaphore>,
+}
+
+/// A login's keyed hash.
+type Tag = [u8; 32];
+type Check = BoxFuture<'static, bool>;
+
+#[derive(Default)]
+struct State {
+    right: Kept,
+    wrong: Kept,
+    under_way: HashMap<Tag, WeakShared<Check>>,
+    waiting: HashMap<Option<IpAddr>, usize>,
+}
+
+/// Results, of which the oldest is forgotten first.
+#[derive(Default)]
+struct Kept {
+    known: HashSet<Tag>,
+    order: VecDeque<Tag>,
+}
+
+impl Logins {
+    pub(crate) fn new() -> Result<Self> {
+        let random = ring::rand::SystemRandom::new();
+        let Ok(key) = hmac::Key::generate(hmac::HMAC_SHA256, &random) else {
+            bail!("the system has no random numbers")
+        };
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Ok(Self { key, state: Arc::default(), workers: Arc::new(Semaphore::new((cores / 2).max(1))) })
+    }
+
+    /// Checks the login that a request brings against users and their hashes.
+    pub(crate) async fn check(
+        &self,
+        users: &BTreeMap<String, String>,
+        headers: &HeaderMap,
+        peer: Option<IpAddr>,
+    ) -> Login {
+        let Some((user, password)) = credentials(headers) else { return Login::Wrong };
+        // an unknown user costs as much as a known one
+        let known = users.get(&user).cloned();
+        let is_known = known.is_some();
+        let hash = known.unwrap_or_else(|| nobody(users));
+        let tag = self.tag(&user, &hash, &password);
+        let Some(check) = self.start(tag, is_known, hash, password, peer) else { return Login::Busy };
+        match check {
+            Begun::Known(login) => login,
+            Begun::UnderWay(check) => match check.await {
+                true => Login::Right,
+                false => Login::Wrong,
+            },
+        }
+    }
+
+    fn start(&self, tag: Tag, is_known: bool, hash: String, password: Vec<u8>, peer: Option<IpAddr>) -> Option<Begun> {
+        let mut state = lock(&self.state);
+        if state.right.known.contains(&tag) {
+            return Some(Begun::Known(Login::Right));
+        }
+        if state.wrong.known.contains(&tag) {
+            return Some(Begun::Known(Login::Wrong));
+        }
+        if let Some(check) = state.under_way.get(&tag).and_then(WeakShared::upgrade) {
+            return Some(Begun::UnderWay(check));
+        }
+        let of_this = state.waiting.get(&peer).copied().unwrap_or_default();
+        if of_this >= MAX_WAITING_OF_ONE || state.waiting.values().sum::<usize>() >= MAX_WAITING {
+            return None;
+        }
+        *state.waiting.entry(peer).or_default() += 1;
+        // leaves the queue with the last client that waits for it
+        let place = Place { state: self.state.clone(), tag, peer };
+        let workers = self.workers.clone();
+        let check = async move {
+            let Ok(worker) = workers.acquire_owned().await else { return false };
+            let right = tokio::task::spawn_blocking(move || {
+                let _worker = worker; // also of a client that has left
+                is_known & bcrypt::verify(password, &hash).unwrap_or(false)
+            });
+            let right = right.await.unwrap_or(false);
+            let mut state = lock(&place.state);
+            if right {
+                state.right.keep(tag, MAX_RIGHT)
+            } else {
+                state.wrong.keep(tag, MAX_WRONG)
+            }
+            drop(state);
+            right
+        };
+        let check = check.boxed().shared();
+        state.under_way.extend(check.downgrade().map(|weak| (tag, weak)));
+        Some(Begun::UnderWay(check))
+    }
+
+    /// The lengths keep user, hash and password apart (CVE-2022-46146).
+    fn tag(&self, user: &str, hash: &str, password: &[u8]) -> Tag {
+        let mut context = hmac::Context::with_key(&self.key);
+        for part in [user.as_bytes(), hash.as_bytes(), password] {
+            context.update(&(part.len() as u64).to_be_bytes());
+            context.update(part);
+        }
+        context.sign().as_ref().try_into().unwrap_or_default() // SHA-256 has 32 bytes
+    }
+}
+
+enum Begun {
+    Known(Login),
+    UnderWay(Shared<Check>),
+}
+
+/// A place among those that wait.
+struct Place {
+    state: Arc<Mutex<State>>,
+    tag: Tag,
+    peer: Option<IpAddr>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut state = lock(&self.state);
+        state.under_way.remove(&self.tag);
+        if let Some(waiting) = state.waiting.get_mut(&self.peer) {
+            *waiting -= 1;
+            if *waiting == 0 {
+                state.waiting.remove(&self.peer);
+            }
+        }
+    }
+}
+
+impl Kept {
+    fn keep(&mut self, tag: Tag, most: usize) {
+        if !self.known.insert(tag) {
+            return;
+        }
+        self.order.push_back(tag);
+        if self.order.len() > most
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// User and password of a request.
+fn credentials(headers: &HeaderMap) -> Option<(String, Vec<u8>)> {
+    let (scheme, encoded) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let decoded = STANDARD.decode(encoded).ok()?;
+    let colon = decoded.iter().position(|byte| *byte == b':')?;
+    Some((String::from_utf8(decoded[..colon].to_vec()).ok()?, decoded[colon + 1..].to_vec()))
+}
+
+/// A hash that no password has, as costly as the costliest of the users'.
+fn nobody(users: &BTreeMap<String, String>) -> String {
+    let cost = users.values().filter_map(|hash| cost(hash)).max().unwrap_or(bcrypt::DEFAULT_COST);
+    format!("$2b${cost:02}$aaaaaaaaaaaaaaaaaaaaaeaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa")
+}
+
+fn cost(hash: &str) -> Option<u32> {
+    bcrypt::HashParts::from_str(hash).ok().map(|parts| parts.get_cost())
+}
+
+/// Succeeds if a text is a bcrypt hash.
+pub(super) fn check_hash(hash: &str) -> Result<()> {
+    ensure!(hash.len() >= 59, "crypto/bcrypt: hashedSecret too short to be a bcrypted password");
+    let Ok(parts) = bcrypt::HashParts::from_str(hash) else { bail!("crypto/bcrypt: it is no bcrypt hash") };
+    ensure!((4..=31).contains(&parts.get_cost()), "crypto/bcrypt: cost {} is not between 4 and 31", parts.get_cost());
+    Ok(())
+}
+
+/// What is to be said of the users' hashes.
+pub(super) fn warnings(users: &BTreeMap<String, String>) -> impl Iterator<Item = String> {
+    users.iter().filter_map(|(user, hash)| {
+        let cost = cost(hash).filter(|cost| *cost > HIGH_COST)?;
+        Some(format!(
+            "basic_auth_users: the password of {user} has bcrypt cost {cost}: each first login takes seconds of CPU; use 10 to 12"
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// "fakepassword" with cost 4.
+    fn users() -> BTreeMap<String, String> {
+        BTreeMap::from([("alice".to_owned(), bcrypt::hash_with_salt("secret", 4, [7; 16]).unwrap().to_string())])
+    }
+
+    fn login(user: &str, password: &str) -> HeaderMap {
+        let value = format!("Basic {}", STANDARD.encode(format!("{user}:{password}")));
+        HeaderMap::from_iter([(AUTHORIZATION, value.parse().unwrap())])
+    }
+
+    #[tokio::test]
+    async fn right_wrong_unknown_and_missing_logins_are_told_apart_cold_and_kept() {
+        let logins = Logins::new().unwrap();
+        for _ in 0..2 {
+            for (headers, expected) in [
+                (login("alice", "secret"), Login::Right),
+                (login("alice", "Secret"), Login::Wrong),
+                (login("bob", "secret"), Login::Wrong),
+                (login("", ""), Login::Wrong),
+                (HeaderMap::new(), Login::Wrong),
+                (HeaderMap::from_iter([(AUTHORIZATION, "Bearer x".parse().unwrap())]), Login::Wrong),
+                (HeaderMap::from_iter([(AUTHORIZATION, "Basic !".parse().unwrap())]), Login::Wrong),
+            ] {
+                assert_eq!(logins.check(&users(), &headers, None).await, expected, "{headers:?}");
+            }
+        }
+        let state = lock(&logins.state);
+        assert_eq!((state.right.known.len(), state.wrong.known.len()), (1, 3));
+        assert!(state.under_way.is_empty() && state.waiting.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_changed_password_makes_a_kept_login_wrong() {
+        let logins = Logins::new().unwrap();
+        assert_eq!(logins.check(&users(), &login("alice", "secret"), None).await, Login::Right);
+        let changed =
+            BTreeMap::from([("alice".to_owned(), bcrypt::hash_with_salt("new", 4, [7; 16]).unwrap().to_string())]);
+        assert_eq!(logins.check(&changed, &login("alice", "secret"), None).await, Login::Wrong);
+        assert_eq!(logins.check(&changed, &login("alice", "new"), None).await, Login::Right);
+    }
+
+    #[tokio::test]
+    async fn one_address_cannot_fill_the_queue_and_the_same_login_waits_once() {
+        let logins = Logins::new().unwrap();
+        let workers = logins.workers.acquire_many(logins.workers.available_permits() as u32).await.unwrap();
+        let users = users();
+        let (bad, good) = (Some("192.0.2.1".parse().unwrap()), Some("192.0.2.2".parse().unwrap()));
+        let flood: Vec<_> = (0..40).map(|number| login("alice", &number.to_string())).collect();
+        let mut flood: Vec<_> = flood.iter().map(|headers| Box::pin(logins.check(&users, headers, bad))).collect();
+        let polled: Vec<_> = flood.iter_mut().map(|check| check.now_or_never()).collect();
+        assert_eq!(polled.iter().filter(|login| **login == Some(Login::Busy)).count(), 40 - MAX_WAITING_OF_ONE);
+        let headers = login("alice", "secret");
+        let mut same: Vec<_> = (0..100).map(|_| Box::pin(logins.check(&users, &headers, good))).collect();
+        assert!(same.iter_mut().all(|check| check.now_or_never().is_none()), "they wait");
+        assert_eq!(lock(&logins.state).waiting[&good], 1);
+        drop(flood);
+        assert!(!lock(&logins.state).waiting.contains_key(&bad), "who has left does not wait");
+        drop(workers);
+        for check in same {
+            assert_eq!(check.await, Login::Right);
+        }
+    }
+
+    #[test]
+    fn the_oldest_result_is_forgotten_first() {
+        let mut kept = Kept::default();
+        for byte in [1, 2, 1, 3] {
+            kept.keep([byte; 32], 2);
+        }
+        assert!(!kept.known.contains(&[1; 32]) && kept.known.contains(&[2; 32]) && kept.known.contains(&[3; 32]));
+    }
+
+    #[test]
+    fn hashes_are_known_by_their_form() {
+        for version in ["2a", "2b", "2y"] {
+            check_hash(&nobody(&users()).replace("2b", version)).unwrap();
+        }
+        let high = nobody(&users()).replace("$04$", "$15$");
+        assert_eq!(warnings(&BTreeMap::from([("a".to_owned(), high)])).count(), 1);
+        assert_eq!(warnings(&users()).count(), 0);
+        for (hash, fault) in [
+            ("secret".to_owned(), "too short"),
+            ("x".repeat(60), "no bcrypt hash"),
+            (nobody(&users()).replace("$04$", "$03$"), "cost 3"),
+            (nobody(&users()).replace("$04$", "$32$"), "cost 32"),
+        ] {
+            assert!(check_hash(&hash).unwrap_err().to_string().contains(fault), "{hash}");
+        }
+    }
+}

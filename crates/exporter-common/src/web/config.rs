@@ -1,0 +1,437 @@
+//! The web configuration file: the YAML that every Prometheus exporter reads, with the same keys, defaults and rules.
+//!
+//! Source: web/tls_config.go and docs/web-configuration.md of exporter-toolkit.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::auth;
+use crate::yaml::{self, Node, Value};
+
+/// What the file says.
+#[derive(Debug)]
+pub(super) struct Config {
+    /// TLS, where the file turns it on.
+    pub(super) tls: Option<Tls>,
+    pub(super) http2: bool,
+    pub(super) headers: HeaderMap,
+    /// Users and the bcrypt hashes of their passwords.
+    pub(super) users: BTreeMap<String, String>,
+}
+
+/// The block `tls_server_config`.
+#[derive(Debug)]
+pub(super) struct Tls {
+    pub(super) cert: Pem,
+    pub(super) key: Pem,
+    pub(super) client_ca: Option<Pem>,
+    pub(super) client_auth: ClientAuth,
+    pub(super) client_allowed_sans: Vec<String>,
+    pub(super) min_version: Version,
+    pub(super) max_version: Version,
+    /// Names of cipher suites, all known; none for the defaults.
+    pub(super) cipher_suites: Vec<String>,
+    /// Names of curves, all known; none for the defaults.
+    pub(super) curves: Vec<String>,
+}
+
+/// PEM text, from a file or inline.
+pub(super) enum Pem {
+    File { key: &'static str, path: PathBuf },
+    Inline(String),
+}
+
+impl std::fmt::Debug for Pem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File { path, .. } => path.fmt(f),
+            Self::Inline(_) => f.write_str("<inline>"), // it may be a key
+        }
+    }
+}
+
+/// What is asked of a client's certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ClientAuth {
+    NoClientCert,
+    RequestClientCert,
+    RequireAnyClientCert,
+    VerifyClientCertIfGiven,
+    RequireAndVerifyClientCert,
+}
+
+/// Versions of TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Version {
+    Tls10,
+    Tls11,
+    Tls12,
+    Tls13,
+}
+
+/// The names of cipher suites that Go knows and finds good; those with CBC are accepted but never served.
+const CIPHER_SUITES: &[&str] = &[
+    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+    "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
+    "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
+    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
+    "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
+    "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA",
+    "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA",
+    "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA",
+    "TLS_AES_128_GCM_SHA256",
+    "TLS_AES_256_GCM_SHA384",
+    "TLS_CHACHA20_POLY1305_SHA256",
+];
+
+const CURVES: &[&str] = &["CurveP256", "CurveP384", "CurveP521", "X25519"];
+
+/// The headers that may be set, and the values that one may have where they are few.
+const HEADERS: &[(&str, &[&str])] = &[
+    ("Strict-Transport-Security", &[]),
+    ("X-Content-Type-Options", &["nosniff"]),
+    ("X-Frame-Options", &["deny", "sameorigin"]),
+    ("X-XSS-Protection", &[]),
+    ("Content-Security-Policy", &[]),
+];
+
+/// Reads a configuration whose relative paths are relative to `folder`.
+///
+/// # Errors
+/// What is wrong with it, with the line where it stands.
+pub(super) fn parse(text: &str, folder: &Path) -> Result<Config> {
+    let mut fields = Fields::of(yaml::parse(text)?, "the file")?;
+    let tls = fields.take("tls_server_config").map(|node| tls(node, folder)).transpose()?.flatten();
+    let (http2, headers) = http_server(fields.take("http_server_config"))?;
+    let users = fields.take("basic_auth_users").map(users).transpose()?.unwrap_or_default();
+    let rate_limited = fields.take("rate_limit").map(rate_limited).transpose()?.unwrap_or_default();
+    fields.end()?;
+    ensure!(!rate_limited, "rate_limit is not supported: leave it out, or set its interval to 0");
+    Ok(Config { tls, http2, headers, users })
+}
+
+fn tls(node: Node, folder: &Path) -> Result<Option<Tls>> {
+    let mut fields = Fields::of(node, "tls_server_config")?;
+    let [cert, key, client_ca] = [("cert", "cert_file"), ("key", "key_file"), ("client_ca", "client_ca_file")]
+        .map(|(inline, file)| fields.pem(inline, file, folder));
+    let (cert, key, client_ca) = (cert?, key?, client_ca?);
+    let client_auth = fields.text("client_auth_type")?;
+    let client_allowed_sans = fields.texts("client_allowed_sans")?;
+    let min_version = fields.version("min_version", Version::Tls12)?;
+    let max_version = fields.version("max_version", Version::Tls13)?;
+    let cipher_suites = fields.texts("cipher_suites")?;
+    let curves = fields.texts("curve_preferences")?;
+    fields.bool("prefer_server_cipher_suites")?; // no effect in modern Go either: the server's order counts
+    fields.end()?;
+    if let Some(unknown) = cipher_suites.iter().find(|name| !CIPHER_SUITES.contains(&name.as_str())) {
+        bail!("unknown cipher: {unknown}");
+    }
+    if let Some(unknown) = curves.iter().find(|name| !CURVES.contains(&name.as_str())) {
+        bail!("unknown curve: {unknown}");
+    }
+    if cert.is_none() && key.is_none() && client_ca.is_none() && client_auth.is_empty() {
+        return Ok(None);
+    }
+    let cert = cert.context("missing one of cert or cert_file")?;
+    let key = key.context("missing one of key or key_file")?;
+    let client_auth = match client_auth.as_str() {
+        "" | "NoClientCert" => ClientAuth::NoClientCert,
+        "RequestClientCert" => ClientAuth::RequestClientCert,
+        "RequireAnyClientCert" | "RequireClientCert" => ClientAuth::RequireAnyClientCert,
+        "VerifyClientCertIfGiven" => ClientAuth::VerifyClientCertIfGiven,
+        "RequireAndVerifyClientCert" => ClientAuth::RequireAndVerifyClientCert,
+        other => bail!("invalid ClientAuth: {other}"),
+    };
+    if client_ca.is_some() && client_auth == ClientAuth::NoClientCert {
+        bail!("client CA's have been configured without a Client Auth Policy");
+    }
+    Ok(Some(Tls {
+        cert,
+        key,
+        client_ca,
+        client_auth,
+        client_allowed_sans,
+        min_version,
+        max_version,
+        cipher_suites,
+        curves,
+    }))
+}
+
+/// Whether HTTP/2 is offered, and the headers that every answer has.
+fn http_server(node: Option<Node>) -> Result<(bool, HeaderMap)> {
+    let mut headers = HeaderMap::new();
+    let Some(node) = node else { return Ok((true, headers)) };
+    let mut fields = Fields::of(node, "http_server_config")?;
+    let http2 = fields.bool("http2")?.unwrap_or(true);
+    let configured = fields.take("headers");
+    fields.end()?;
+    for (name, node) in configured.map(|node| Fields::of(node, "headers")).transpose()?.unwrap_or_default().entries {
+        let Some((_, values)) = HEADERS.iter().find(|(known, _)| *known == name) else {
+            bail!("HTTP header {name:?} can not be configured");
+        };
+        let value = node.into_text(&name)?;
+        if value.is_empty() {
+            continue; // as if it were not there
+        }
+        if !values.is_empty() && !values.contains(&value.as_str()) {
+            bail!("invalid value for {name}. Expected one of: {values:?}");
+        }
+        let value = HeaderValue::from_str(&value).with_context(|| format!("invalid value for {name}"))?;
+        headers.insert(HeaderName::from_bytes(name.as_bytes())?, value);
+    }
+    Ok((http2, headers))
+}
+
+fn users(node: Node) -> Result<BTreeMap<String, String>> {
+    let mut users = BTreeMap::new();
+    for (user, node) in Fields::of(node, "basic_auth_users")?.entries {
+        let hash = node.into_text(&user)?;
+        auth::check_hash(&hash).with_context(|| format!("basic_auth_users: {user}"))?;
+        users.insert(user, hash);
+    }
+    Ok(users)
+}
+
+fn rate_limited(node: Node) -> Result<bool> {
+    let mut fields = Fields::of(node, "rate_limit")?;
+    let line = fields.line;
+    let interval = fields.text("interval")?;
+    let burst = fields.text("burst")?;
+    fields.end()?;
+    ensure!(burst.is_empty() || burst.parse::<i64>().is_ok(), "yaml: line {line}: burst {burst:?} is no whole number");
+    let interval = match interval.as_str() {
+        "" => Duration::ZERO,
+        text => go_duration(text).with_context(|| format!("yaml: line {line}: interval {text:?} is no duration"))?,
+    };
+    Ok(!interval.is_zero())
+}
+
+/// Reads a duration as Go writes it (`1.5s`, `1m30s`), or a whole number of nanoseconds. Negative ones count as 0.
+fn go_duration(text: &str) -> Option<Duration> {
+    if let Ok(nanos) = text.parse::<i64>() {
+        return Some(Duration::from_nanos(nanos.max(0).unsigned_abs()));
+    }
+    let negative = text.starts_with('-');
+    let mut rest = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let mut seconds = 0.0;
+    while !rest.is_empty() {
+        let (number, following) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit() && c != '.')?);
+        let unit_len = following.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(following.len());
+        let (unit, following) = following.split_at(unit_len);
+        seconds += number.parse::<f64>().ok()?
+            * match unit {
+                "ns" => 1e-9,
+                "us" | "µs" | "μs" => 1e-6,
+                "ms" => 1e-3,
+                "s" => 1.0,
+                "m" => 60.0,
+                "h" => 3600.0,
+                _ => return None,
+            };
+        rest = following;
+    }
+    let seconds = if negative { 0.0 } else { seconds };
+    (!text.is_empty()).then(|| Duration::try_from_secs_f64(seconds).ok()).flatten()
+}
+
+/// The entries of one map that are not read yet.
+#[derive(Default)]
+struct Fields {
+    place: &'static str,
+    line: usize,
+    entries: Vec<(String, Node)>,
+}
+
+impl Fields {
+    fn of(node: Node, place: &'static str) -> Result<Self> {
+        let line = node.line;
+        match node.value {
+            Value::Null => Ok(Self { place, line, entries: Vec::new() }),
+            Value::Map(entries) => Ok(Self { place, line, entries }),
+            _ => bail!("yaml: line {line}: {place} is no map"),
+        }
+    }
+
+    fn take(&mut self, key: &str) -> Option<Node> {
+        let at = self.entries.iter().position(|(name, _)| name == key)?;
+        Some(self.entries.swap_remove(at).1)
+    }
+
+    /// A text; empty if it is not there.
+    fn text(&mut self, key: &str) -> Result<String> {
+        self.take(key).map_or_else(|| Ok(String::new()), |node| node.into_text(key))
+    }
+
+    fn texts(&mut self, key: &str) -> Result<Vec<String>> {
+        let Some(node) = self.take(key) else { return Ok(Vec::new()) };
+        match node.value {
+            Value::Null => Ok(Vec::new()),
+            Value::List(nodes) => nodes.into_iter().map(|node| node.into_text(key)).collect(),
+            // one where a list belongs is taken for a list of one, as Go's library does
+            Value::Text(text) => Ok(vec![text]),
+            Value::Map(_) => bail!("yaml: line {}: {key} is no list", node.line),
+        }
+    }
+
+    fn bool(&mut self, key: &str) -> Result<Option<bool>> {
+        let Some(node) = self.take(key) else { return Ok(None) };
+        let line = node.line;
+        match node.into_text(key)?.to_ascii_lowercase().as_str() {
+            "" => Ok(None),
+            "true" | "yes" | "y" | "on" => Ok(Some(true)),
+            "false" | "no" | "n" | "off" => Ok(Some(false)),
+            other => bail!("yaml: line {line}: {key} is true or false, not {other:?}"),
+        }
+    }
+
+    fn version(&mut self, key: &str, default: Version) -> Result<Version> {
+        match self.text(key)?.as_str() {
+            "" => Ok(default),
+            "TLS10" => Ok(Version::Tls10),
+            "TLS11" => Ok(Version::Tls11),
+            "TLS12" => Ok(Version::Tls12),
+            "TLS13" => Ok(Version::Tls13),
+            other => bail!("unknown TLS version: {other}"),
+        }
+    }
+
+    /// PEM text under either of two keys; the file wins.
+    fn pem(&mut self, inline: &str, file: &'static str, folder: &Path) -> Result<Option<Pem>> {
+        let (text, path) = (self.text(inline)?, self.text(file)?);
+        if !path.is_empty() {
+            return Ok(Some(Pem::File { key: file, path: folder.join(path) }));
+        }
+        Ok((!text.is_empty()).then_some(Pem::Inline(text)))
+    }
+
+    /// Succeeds if everything was read.
+    fn end(self) -> Result<()> {
+        match self.entries.first() {
+            None => Ok(()),
+            Some((key, node)) => bail!("yaml: line {}: field {key} not found in {}", node.line, self.place),
+        }
+    }
+}
+
+impl Node {
+    fn into_text(self, key: &str) -> Result<String> {
+        match self.value {
+            Value::Null => Ok(String::new()),
+            Value::Text(text) => Ok(text),
+            _ => bail!("yaml: line {}: {key} is no text", self.line),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HASH: &str = "$2y$10$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi";
+
+    fn read(text: &str) -> Result<Config> {
+        parse(text, Path::new("/etc/web"))
+    }
+
+    #[test]
+    fn an_empty_file_turns_nothing_on() {
+        for text in ["", "# nothing\n", "{}", "tls_server_config:\nhttp_server_config: {}\nbasic_auth_users:\n"] {
+            let config = read(text).unwrap();
+            assert!(config.tls.is_none() && config.http2 && config.headers.is_empty() && config.users.is_empty());
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_as_upstream_tells_it() {
+        for (text, fault) in [
+            ("tls_server_config: {cert_filse: a}", "yaml: line 1: field cert_filse not found in tls_server_config"),
+            ("a: 1", "yaml: line 1: field a not found in the file"),
+            ("a", "yaml: line 1: the file is no map"),
+            ("tls_server_config:\n  key_file: a\n  key_file: b", "yaml: line 3: key \"key_file\" already set in map"),
+            ("tls_server_config: {key_file: k}", "missing one of cert or cert_file"),
+            ("tls_server_config: {cert: '', key: k}", "missing one of cert or cert_file"),
+            ("tls_server_config: {cert_file: c}", "missing one of key or key_file"),
+            ("tls_server_config: {cert: c, key: ''}", "missing one of key or key_file"),
+            ("tls_server_config: {cert: '', client_auth_type: x}", "missing one of cert or cert_file"),
+            ("tls_server_config: {cert: c, key: k, client_auth_type: x}", "invalid ClientAuth: x"),
+            (
+                "tls_server_config: {cert: c, key: k, client_ca: a}",
+                "client CA's have been configured without a Client Auth Policy",
+            ),
+            ("tls_server_config: {cert: c, key: k, cipher_suites: [TLS_X]}", "unknown cipher: TLS_X"),
+            ("tls_server_config: {cert: c, key: k, curve_preferences: [CurveP2]}", "unknown curve: CurveP2"),
+            ("tls_server_config: {cert: c, key: k, min_version: TLS14}", "unknown TLS version: TLS14"),
+            ("tls_server_config: {prefer_server_cipher_suites: maybe}", "yaml: line 1: prefer_server_cipher_suites"),
+            (
+                "http_server_config: {headers: {X-Frame-Options: DENY}}",
+                "invalid value for X-Frame-Options. Expected one",
+            ),
+            ("http_server_config: {headers: {X-Content-Type-Options: x}}", "invalid value for X-Content-Type-Options"),
+            ("http_server_config: {headers: {Server: x}}", "HTTP header \"Server\" can not be configured"),
+            (
+                "basic_auth_users: {alice: secret}",
+                "basic_auth_users: alice: crypto/bcrypt: hashedSecret too short to be a bcrypted password",
+            ),
+            ("rate_limit: {interval: 1s, burst: 0}", "rate_limit is not supported"),
+            ("rate_limit: {interval: soon}", "yaml: line 1: interval \"soon\" is no duration"),
+            ("rate_limit: {interval: 0, burst: many}", "yaml: line 1: burst \"many\" is no whole number"),
+        ] {
+            let error = format!("{:#}", read(text).unwrap_err());
+            assert!(error.starts_with(fault), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn everything_that_may_be_set_is_read() {
+        let config = read(&format!(
+            "tls_server_config:\n  cert_file: cert.pem\n  key_file: /k.pem\n  client_ca: PEM\n  \
+             client_auth_type: RequireClientCert\n  client_allowed_sans: [a, b]\n  min_version: TLS13\n  \
+             cipher_suites: [TLS_AES_128_GCM_SHA256]\n  curve_preferences: [X25519]\n  \
+             prefer_server_cipher_suites: false\nhttp_server_config:\n  http2: false\n  headers:\n    \
+             X-XSS-Protection: 1\n    X-Frame-Options: deny\nbasic_auth_users:\n  alice: {HASH}\n  1: {HASH}\n\
+             rate_limit: {{interval: 0s, burst: 5}}\n"
+        ))
+        .unwrap();
+        let tls = config.tls.unwrap();
+        assert!(matches!(&tls.cert, Pem::File { path, .. } if path == Path::new("/etc/web/cert.pem")));
+        assert!(matches!(&tls.key, Pem::File { path, .. } if path == Path::new("/k.pem")));
+        assert!(matches!(&tls.client_ca, Some(Pem::Inline(text)) if text == "PEM"));
+        assert_eq!(tls.client_auth, ClientAuth::RequireAnyClientCert);
+        assert_eq!((tls.min_version, tls.max_version), (Version::Tls13, Version::Tls13));
+        assert_eq!((tls.client_allowed_sans.len(), tls.cipher_suites.len(), tls.curves.len()), (2, 1, 1));
+        assert!(!config.http2);
+        assert_eq!(config.headers["x-xss-protection"], "1");
+        assert_eq!(config.users.keys().collect::<Vec<_>>(), ["1", "alice"]);
+    }
+
+    #[test]
+    fn every_name_of_the_lists_is_accepted() {
+        let text = format!(
+            "tls_server_config: {{cert: c, key: k, cipher_suites: [{}], curve_preferences: [{}], min_version: TLS10}}",
+            CIPHER_SUITES.join(", "),
+            CURVES.join(", ")
+        );
+        let tls = read(&text).unwrap().tls.unwrap();
+        assert_eq!((tls.cipher_suites.len(), tls.curves.len(), tls.min_version), (13, 4, Version::Tls10));
+    }
+
+    #[test]
+    fn durations_are_read_as_go_reads_them() {
+        for (text, nanos) in
+            [("0", 0), ("1", 1), ("1s", 1_000_000_000), ("1m0.5s", 60_500_000_000), ("1.5ms", 1_500_000)]
+        {
+            assert_eq!(go_duration(text), Some(Duration::from_nanos(nanos)), "{text}");
+        }
+        assert_eq!(go_duration("-1s"), Some(Duration::ZERO));
+        for text in ["", "s", "1", "1x", "1s ", "..s"].into_iter().filter(|text| *text != "1") {
+            assert_eq!(go_duration(text), None, "{text}");
+        }
+    }
+}

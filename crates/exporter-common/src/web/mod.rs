@@ -1,0 +1,259 @@
+//! The web side's settings: the file `--web.config.file`, read again when it or a file it names has changed.
+
+mod auth;
+mod clients;
+mod config;
+mod der;
+mod peer;
+mod tls;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result, anyhow};
+use http::HeaderMap;
+use rustls::ServerConfig;
+use tokio::time::Instant;
+
+pub(crate) use auth::{Login, Logins};
+use config::{ClientAuth, Config, Pem};
+pub(crate) use peer::Peer;
+
+use crate::reload::Reloaded;
+
+/// How often the files are looked at, at most.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long a request waits for that, at most: a file system that hangs must not.
+const LOOK_AT_MOST: Duration = Duration::from_millis(500);
+
+/// What the configuration file says, ready to be used.
+#[derive(Default)]
+pub(crate) struct Settings {
+    /// How TLS is spoken; none for plain HTTP.
+    pub(crate) tls: Option<Arc<ServerConfig>>,
+    /// Headers of every answer.
+    pub(crate) headers: HeaderMap,
+    /// Users and the hashes of their passwords; none lets everybody in.
+    pub(crate) users: BTreeMap<String, String>,
+    /// Whether a client without a certificate is turned away.
+    pub(crate) clients_must_show_certificates: bool,
+    http2: bool,
+    warnings: Vec<String>,
+}
+
+/// The settings in effect.
+pub(crate) struct Web {
+    path: Option<PathBuf>,
+    state: Mutex<State>,
+    /// Held by who looks at the files.
+    looking: tokio::sync::Mutex<()>,
+}
+
+struct State {
+    settings: Arc<Settings>,
+    files: Files,
+    looked: Instant,
+    loaded: SystemTime,
+    /// Why the last load failed; it is tried again at every look, since a file that was missing may come.
+    fault: Option<String>,
+}
+
+/// The files a configuration was read from, each with what shows that it has changed.
+type Files = Vec<(PathBuf, Option<Stamp>)>;
+
+#[derive(Debug, PartialEq)]
+struct Stamp {
+    modified: Option<SystemTime>,
+    length: u64,
+    /// Device and inode: a file that was renamed into place may have the old one's time and length.
+    place: (u64, u64),
+}
+
+impl Web {
+    /// Reads the file, if there is one.
+    ///
+    /// # Errors
+    /// What is wrong with it, or with a file it names.
+    pub(crate) fn load(path: Option<&Path>) -> Result<Self> {
+        let (settings, files) = match path {
+            Some(path) => {
+                let files = stamps(vec![path.to_owned()]); // before it is read: a change meanwhile is seen
+                let read = read(path)?;
+                (read.0, files.into_iter().chain(read.1).collect())
+            }
+            None => (Settings::default(), Files::new()),
+        };
+        settings.warn();
+        let state = State {
+            settings: Arc::new(settings),
+            files,
+            looked: Instant::now(),
+            loaded: SystemTime::now(),
+            fault: None,
+        };
+        Ok(Self { path: path.map(Path::to_owned), state: Mutex::new(state), looking: tokio::sync::Mutex::new(()) })
+    }
+
+    /// Whether there is a file.
+    pub(crate) fn is_configured(&self) -> bool {
+        self.path.is_some()
+    }
+
+    /// The settings, of a file that was looked at a second ago or less.
+    pub(crate) async fn settings(self: &Arc<Self>) -> Arc<Settings> {
+        if self.is_configured() && self.lock().looked.elapsed() >= LOOK {
+            let web = self.clone();
+            let look = tokio::spawn(async move {
+                // one looks, the others go on with what is known
+                if let Ok(_looking) = web.looking.try_lock() {
+                    let blocking = web.clone();
+                    let _ = tokio::task::spawn_blocking(move || blocking.look()).await; // it cannot panic
+                }
+            });
+            let _ = tokio::time::timeout(LOOK_AT_MOST, look).await; // what is known will do
+        }
+        self.lock().settings.clone()
+    }
+
+    /// Reads the file again, changed or not.
+    pub(crate) async fn reload(self: &Arc<Self>) {
+        let _looking = self.looking.lock().await;
+        let web = self.clone();
+        let _ = tokio::task::spawn_blocking(move || web.read_again()).await; // it cannot panic
+    }
+
+    /// Reads the file again if a file has changed.
+    fn look(&self) {
+        let (files, failed) = {
+            let mut state = self.lock();
+            state.looked = Instant::now();
+            (state.files.iter().map(|(path, _)| path.clone()).collect(), state.fault.is_some())
+        };
+        let now = stamps(files);
+        if failed || now != self.lock().files {
+            self.read_again();
+        }
+    }
+
+    fn read_again(&self) {
+        let Some(path) = &self.path else { return };
+        let first = stamps(vec![path.clone()]);
+        match read(path) {
+            Ok((mut settings, files)) => {
+                settings.warn();
+                let mut state = self.lock();
+                settings.keep(&state.settings);
+                state.settings = Arc::new(settings);
+                state.files = first.into_iter().chain(files).collect();
+                state.loaded = SystemTime::now();
+                state.fault = None;
+                tracing::info!(file = %path.display(), "web configuration loaded");
+            }
+            Err(error) => {
+                let error = format!("{error:#}");
+                let before = self.lock().fault.replace(error.clone());
+                if before.as_ref() != Some(&error) {
+                    tracing::error!(error, "cannot load the web configuration; the last good one stays in effect");
+                }
+            }
+        }
+    }
+
+    /// How the last load went; nothing where there is no file.
+    pub(crate) fn reloaded(&self) -> Option<Reloaded> {
+        self.path.as_ref()?;
+        let state = self.lock();
+        Some(Reloaded { successful: state.fault.is_none(), last_success: state.loaded })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner) // whole at any time
+    }
+}
+
+impl Settings {
+    fn warn(&self) {
+        for warning in &self.warnings {
+            tracing::warn!(warning, "web configuration");
+        }
+    }
+
+    /// Keeps what cannot change while the process runs: whether TLS is spoken, and HTTP/2 offered.
+    fn keep(&mut self, before: &Settings) {
+        match (&mut self.tls, &before.tls) {
+            (tls @ Some(_), None) => {
+                tracing::warn!(
+                    "the web configuration turns TLS on: restart the exporter; until then it serves plain HTTP"
+                );
+                *tls = None;
+            }
+            (tls @ None, Some(_)) => {
+                tracing::warn!("the web configuration turns TLS off: restart the exporter; until then it serves TLS");
+                tls.clone_from(&before.tls);
+            }
+            (Some(tls), Some(tls_before)) if self.http2 != before.http2 => {
+                tracing::warn!(
+                    "the web configuration changes http2: restart the exporter; until then it stays as it was"
+                );
+                Arc::make_mut(tls).alpn_protocols.clone_from(&tls_before.alpn_protocols);
+                self.http2 = before.http2;
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The settings of a file, and the further files it was made of.
+fn read(path: &Path) -> Result<(Settings, Files)> {
+    let place = || path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|error| anyhow!("{}", tls::said(&error))).with_context(place)?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let Config { tls, http2, headers, users } = config::parse(&text, folder).with_context(place)?;
+    let files = tls.iter().flat_map(|tls| [Some(&tls.cert), Some(&tls.key), tls.client_ca.as_ref()]).flatten();
+    let files = files.filter_map(|pem| match pem {
+        Pem::File { path, .. } => Some(path.clone()),
+        Pem::Inline(_) => None,
+    });
+    let files = stamps(files.collect());
+    let mut settings = Settings { http2, headers, ..Settings::default() };
+    settings.warnings.extend(auth::warnings(&users));
+    settings.users = users;
+    if let Some(tls) = tls {
+        let (server, warnings) = tls::server(&tls, http2).with_context(place)?;
+        settings.warnings.extend(warnings);
+        settings.clients_must_show_certificates =
+            matches!(tls.client_auth, ClientAuth::RequireAnyClientCert | ClientAuth::RequireAndVerifyClientCert)
+                || (tls.client_auth != ClientAuth::NoClientCert && !tls.client_allowed_sans.is_empty());
+        settings.tls = Some(Arc::new(server));
+    }
+    Ok((settings, files))
+}
+
+fn stamps(paths: Vec<PathBuf>) -> Files {
+    paths.into_iter().map(|path| (stamp(&path), path)).map(|(stamp, path)| (path, stamp)).collect()
+}
+
+fn stamp(path: &Path) -> Option<Stamp> {
+    use std::os::unix::fs::MetadataExt;
+
+    let metadata = std::fs::metadata(path).ok()?;
+    let modified = metadata.modified().ok();
+    Some(Stamp { modified, length: metadata.len(), place: (metadata.dev(), metadata.ino()) })
+}
+
+#[cfg(fuzzing)]
+pub(crate) fn fuzz_config(text: &str) {
+    // nothing is read: paths lead below a folder that is not there
+    if let Ok(Config { tls: Some(tls), http2, .. }) = config::parse(text, Path::new("/nonexistent"))
+        && [&tls.cert, &tls.key].iter().all(|pem| matches!(pem, Pem::Inline(_)))
+    {
+        let _ = tls::server(&tls, http2);
+    }
+}
+
+#[cfg(fuzzing)]
+pub(crate) fn fuzz_certificate(der: &[u8]) {
+    let _ = der::certificate(der);
+}

@@ -1,0 +1,166 @@
+//! TLS by rustls, from what the web configuration file asks for.
+
+use std::io::ErrorKind;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, anyhow, ensure};
+use rustls::crypto::ring::{self, cipher_suite as suite, kx_group};
+use rustls::crypto::{CryptoProvider, SupportedKxGroup};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, SupportedCipherSuite, SupportedProtocolVersion, version};
+
+use super::clients;
+use super::config::{ClientAuth, Pem, Tls, Version};
+
+/// The cipher suites of TLS 1.2, as Go prefers them.
+const TLS12_SUITES: &[(&str, SupportedCipherSuite)] = &[
+    ("TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256", suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256),
+    ("TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", suite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256),
+    ("TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384", suite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384),
+    ("TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384", suite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384),
+    ("TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256", suite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256),
+    ("TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256", suite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256),
+];
+
+/// The cipher suites of TLS 1.3, which are on whatever the configuration names, as in Go.
+const TLS13_SUITES: &[(&str, SupportedCipherSuite)] = &[
+    ("TLS_AES_128_GCM_SHA256", suite::TLS13_AES_128_GCM_SHA256),
+    ("TLS_AES_256_GCM_SHA384", suite::TLS13_AES_256_GCM_SHA384),
+    ("TLS_CHACHA20_POLY1305_SHA256", suite::TLS13_CHACHA20_POLY1305_SHA256),
+];
+
+const GROUPS: &[(&str, &dyn SupportedKxGroup)] =
+    &[("X25519", kx_group::X25519), ("CurveP256", kx_group::SECP256R1), ("CurveP384", kx_group::SECP384R1)];
+
+/// What rustls is to do, and what is to be said of it in the log.
+///
+/// # Errors
+/// Files that cannot be read, certificates and keys that do not fit, settings of which nothing can be served.
+pub(super) fn server(tls: &Tls, http2: bool) -> Result<(ServerConfig, Vec<String>)> {
+    let mut warnings = Vec::new();
+    let versions = versions(tls, &mut warnings)?;
+    let cipher_suites = cipher_suites(tls, &versions, &mut warnings)?;
+    if http2 && tls.min_version < Version::Tls13 && !tls.cipher_suites.is_empty() {
+        ensure!(
+            tls.cipher_suites.iter().any(|name| name.ends_with("WITH_AES_128_GCM_SHA256")),
+            "TLSConfig.CipherSuites is missing an HTTP/2-required AES_128_GCM_SHA256 cipher (need at least one of \
+             TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 or TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256): add one, or set http2 \
+             to false"
+        );
+    }
+    let kx_groups = groups(tls, &mut warnings)?;
+    let provider = Arc::new(CryptoProvider { cipher_suites, kx_groups, ..ring::default_provider() });
+
+    let authorities = authorities(tls, &mut warnings)?;
+    let allowed = tls.client_allowed_sans.clone();
+    if !allowed.is_empty() && tls.client_auth == ClientAuth::NoClientCert {
+        warnings.push("client_allowed_sans has no effect without a client_auth_type".to_owned());
+    }
+    let clients = clients::verifier(tls.client_auth, authorities, allowed, &provider)?;
+
+    let builder = ServerConfig::builder_with_provider(provider).with_protocol_versions(&versions)?;
+    let builder = match clients {
+        Some(clients) => builder.with_client_cert_verifier(clients),
+        None => builder.with_no_client_auth(),
+    };
+    let pair = || "failed to load X509KeyPair";
+    let chain = CertificateDer::pem_slice_iter(tls.cert.read()?.as_bytes()).collect::<Result<Vec<_>, _>>();
+    let chain = chain.with_context(pair)?;
+    ensure!(!chain.is_empty(), "failed to load X509KeyPair: there is no certificate in {:?}", tls.cert);
+    let key = tls.key.read()?;
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes())
+        .map_err(|_| anyhow!("failed to load X509KeyPair: there is no private key in {:?}", tls.key))?;
+    let mut config = builder.with_single_cert(chain, key).with_context(pair)?;
+    config.ignore_client_order = true;
+    if http2 {
+        config.alpn_protocols.push(b"h2".to_vec());
+    }
+    config.alpn_protocols.push(b"http/1.1".to_vec());
+    Ok((config, warnings))
+}
+
+fn versions(tls: &Tls, warnings: &mut Vec<String>) -> Result<Vec<&'static SupportedProtocolVersion>> {
+    let served = [(Version::Tls12, &version::TLS12), (Version::Tls13, &version::TLS13)];
+    let served = served.into_iter().filter(|(version, _)| (tls.min_version..=tls.max_version).contains(version));
+    let versions: Vec<_> = served.map(|(_, version)| version).collect();
+    ensure!(
+        !versions.is_empty(),
+        "no TLS version remains: this program serves TLS12 and TLS13, and the configuration allows neither"
+    );
+    if tls.min_version < Version::Tls12 {
+        warnings.push("min_version: TLS10 and TLS11 are not served; the lowest version is TLS12".to_owned());
+    }
+    Ok(versions)
+}
+
+fn cipher_suites(
+    tls: &Tls,
+    versions: &[&'static SupportedProtocolVersion],
+    warnings: &mut Vec<String>,
+) -> Result<Vec<SupportedCipherSuite>> {
+    let named = |name: &str| tls.cipher_suites.iter().any(|wanted| wanted == name);
+    let all = tls.cipher_suites.is_empty();
+    let tls12 = TLS12_SUITES.iter().filter(|(name, _)| all || named(name));
+    let suites: Vec<_> = tls12.chain(TLS13_SUITES).map(|(_, suite)| *suite).collect();
+    let usable = |version: &&&SupportedProtocolVersion| suites.iter().any(|suite| suite.version() == **version);
+    let unserved: Vec<_> =
+        tls.cipher_suites.iter().map(String::as_str).filter(|name| name.ends_with("_CBC_SHA")).collect();
+    let unserved = unserved.join(", ");
+    ensure!(
+        versions.iter().any(|version| usable(&version)),
+        "no cipher suite remains: TLS12 is the only version, and of its suites named here ({}) none can be served",
+        tls.cipher_suites.join(", ")
+    );
+    if !unserved.is_empty() {
+        warnings.push(format!("cipher_suites: not served: {unserved}"));
+    }
+    if !versions.iter().all(|version| usable(&version)) {
+        warnings.push("cipher_suites: none for TLS12 can be served, only TLS13 remains".to_owned());
+    }
+    Ok(suites)
+}
+
+fn groups(tls: &Tls, warnings: &mut Vec<String>) -> Result<Vec<&'static dyn SupportedKxGroup>> {
+    let named = |name: &str| tls.curves.is_empty() || tls.curves.iter().any(|wanted| wanted == name);
+    let groups: Vec<_> = GROUPS.iter().filter(|(name, _)| named(name)).map(|(_, group)| *group).collect();
+    ensure!(!groups.is_empty(), "no curve remains: CurveP521 is not served; add X25519, CurveP256 or CurveP384");
+    if tls.curves.iter().any(|name| name == "CurveP521") {
+        warnings.push("curve_preferences: not served: CurveP521".to_owned());
+    }
+    Ok(groups)
+}
+
+/// The authorities of clients: those of the configuration, or the system's.
+fn authorities(tls: &Tls, warnings: &mut Vec<String>) -> Result<Vec<CertificateDer<'static>>> {
+    let verified =
+        matches!(tls.client_auth, ClientAuth::VerifyClientCertIfGiven | ClientAuth::RequireAndVerifyClientCert);
+    let authorities: Vec<_> = match &tls.client_ca {
+        // what is no certificate is passed over, as Go does
+        Some(pem) => CertificateDer::pem_slice_iter(pem.read()?.as_bytes()).flatten().collect(),
+        None if verified => rustls_native_certs::load_native_certs().certs,
+        None => Vec::new(),
+    };
+    if verified && authorities.is_empty() {
+        warnings.push("there is no certificate in client_ca: every client's certificate will be refused".to_owned());
+    }
+    Ok(authorities)
+}
+
+impl Pem {
+    fn read(&self) -> Result<String> {
+        match self {
+            Self::Inline(text) => Ok(text.clone()),
+            Self::File { key, path } => std::fs::read_to_string(path)
+                .map_err(|error| anyhow!("failed to read {key} ({}): {}", path.display(), said(&error))),
+        }
+    }
+}
+
+/// An error of the system in the words that Go has for the most frequent one.
+pub(super) fn said(error: &std::io::Error) -> String {
+    match error.kind() {
+        ErrorKind::NotFound => "no such file or directory".to_owned(),
+        _ => error.to_string(),
+    }
+}

@@ -1,0 +1,181 @@
+//! Slow, silent, stuck and odd clients, and what they cost the others.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use exporter_common::testing::{Running, eventually, value};
+
+use crate::client::{Client, ask, tcp};
+use crate::drill;
+use crate::pki::{Pki, TLS};
+use crate::start_with;
+
+fn start(arguments: &[&str]) -> Running {
+    Running::start(&drill(), [&["--collector.fine", "--log.level=debug"], arguments].concat())
+}
+
+/// Everything up to the end.
+fn all(stream: &mut TcpStream) -> String {
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer); // a reset is an end too
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[test]
+fn a_flood_of_bad_connections_does_not_delay_a_scrape() {
+    let exporter = start(&["--collector.large"]);
+    let mut flood = Vec::new();
+    for number in 0..800 {
+        let mut stream = tcp(&exporter);
+        let sent = match number % 4 {
+            0 => &b""[..],                                                    // silent
+            1 => b"GET /metrics HTTP/1.1\r\nHost: x\r\nX-Slow: ",             // half a head
+            2 if number < 100 => b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", // does not read the answer
+            _ => b"\x16\x03\x01 no request at all \r\n\r\n\r\n",
+        };
+        let _ = stream.write_all(sent); // it may have made room already
+        flood.push(stream);
+    }
+    for _ in 0..3 {
+        let asked = Instant::now();
+        let headers = "X-Prometheus-Scrape-Timeout-Seconds: 10\r\n";
+        let (status, answer) = ask(&mut tcp(&exporter), "/metrics?collect[]=fine", headers).unwrap();
+        assert_eq!((status, value(&answer, "exporter_scrape_success{collector=\"fine\"}")), (200, Some(1.0)));
+        assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
+        assert_eq!(ask(&mut tcp(&exporter), "/-/healthy", "").unwrap().0, 200);
+    }
+    let memory = value(
+        &exporter.get("/metrics?name[]=process_resident_memory_bytes", &[]).body,
+        "process_resident_memory_bytes",
+    );
+    assert!(memory.unwrap() < 300e6, "{memory:?} bytes");
+}
+
+#[test]
+fn what_is_kept_open_for_nothing_is_closed() {
+    let exporter = start(&["--collector.large"]);
+    let (mut silent, mut half, mut stuck, mut idle) = (tcp(&exporter), tcp(&exporter), tcp(&exporter), tcp(&exporter));
+    half.write_all(b"GET /metrics HTTP/1.1\r\nHost: x").unwrap();
+    // more than the buffers of the system take
+    stuck.write_all(&b"GET /metrics HTTP/1.1\r\nHost: x\r\nAccept-Encoding: identity\r\n\r\n".repeat(10)).unwrap();
+    assert_eq!(ask(&mut idle, "/-/healthy", "").unwrap().0, 200);
+    eventually("the one that takes nothing is closed", || {
+        exporter.log().contains("the answer was not taken").then_some(())
+    });
+    assert!(all(&mut stuck).matches("exporter_scrape_success").count() < 30, "it got a part");
+    assert_eq!((all(&mut silent), all(&mut half)), (String::new(), String::new()));
+    assert_eq!(exporter.log().matches("no request came").count(), 2, "{}", exporter.log());
+    assert_eq!(ask(&mut idle, "/-/healthy", "").unwrap().0, 200, "between requests there is more time");
+}
+
+#[test]
+fn a_stop_does_not_wait_for_those_that_ask_nothing() {
+    let mut exporter = start(&[]);
+    let (_silent, mut half, mut idle) = (tcp(&exporter), tcp(&exporter), tcp(&exporter));
+    half.write_all(b"GET /metrics HTTP/1.1\r\nHost: x").unwrap();
+    assert_eq!(ask(&mut idle, "/-/healthy", "").unwrap().0, 200);
+    exporter.signal("TERM");
+    assert_eq!(exporter.wait(), Some(0));
+    let log = exporter.log();
+    assert!(!log.contains("still under way"), "{log}");
+}
+
+#[test]
+fn a_stop_waits_five_seconds_for_a_stuck_client_and_ends() {
+    let pki = Pki::new();
+    let mut exporter = start_with(&pki, TLS, &["--collector.large"]);
+    let mut stuck = Client::new(&pki).connect(&exporter).unwrap();
+    stuck.write_all(&b"GET /metrics HTTP/1.1\r\nHost: x\r\nAccept-Encoding: identity\r\n\r\n".repeat(10)).unwrap();
+    let mut byte = [0];
+    stuck.read_exact(&mut byte).unwrap(); // the answer has begun
+    let _half_greeted = tcp(&exporter);
+    let asked = Instant::now();
+    exporter.signal("TERM");
+    assert_eq!(exporter.wait(), Some(0));
+    assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
+}
+
+#[test]
+fn heads_have_a_bound_and_bodies_are_ignored() {
+    let exporter = start(&[]);
+    let answer = |request: String| {
+        let mut stream = tcp(&exporter);
+        let _ = stream.write_all(request.as_bytes()); // it may be refused before it was sent
+        all(&mut stream)
+    };
+    let long = format!("GET / HTTP/1.1\r\nHost: x\r\nX-Long: {}\r\n\r\n", "x".repeat(100_000));
+    assert!(answer(long).starts_with("HTTP/1.1 431 "));
+    let many = "X-Many: x\r\n".repeat(200);
+    assert!(answer(format!("GET / HTTP/1.1\r\nHost: x\r\n{many}\r\n")).starts_with("HTTP/1.1 431 "));
+    for method in ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH", "CONNECT"] {
+        let path = if method == "CONNECT" { "a:80" } else { "/metrics" };
+        let said = answer(format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
+        assert!(said.starts_with("HTTP/1.1 405 ") && said.contains("allow: GET, HEAD"), "{method}: {said}");
+    }
+    let said = answer("OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".to_owned());
+    assert!(said.starts_with("HTTP/1.1 404 "), "{said}");
+    let body = "x".repeat(1000);
+    let said = answer(format!("GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\nConnection: close\r\n\r\n{body}"));
+    assert!(said.starts_with("HTTP/1.1 200 "), "{said}");
+    let said = answer("GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000000\r\n\r\n".to_owned());
+    assert!(said.starts_with("HTTP/1.1 200 "), "it does not wait for what it will not read: {said}");
+    assert!(!exporter.log().contains("panicked"), "{}", exporter.log());
+}
+
+#[test]
+fn any_number_may_be_the_limit_of_requests() {
+    let exporter = start(&["--web.max-requests=18446744073709551615"]);
+    assert_eq!(exporter.get("/metrics", &[]).status, 200);
+}
+
+#[test]
+fn running_out_of_descriptors_is_told_once_and_passes() {
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n 40 && exec \"$0\" --collector.fine --web.listen-address=127.0.0.1:0", &drill()]);
+    let exporter = Running::spawn(&mut command);
+    let flood: Vec<_> = (0..60).map(|_| tcp(&exporter)).collect();
+    eventually("it is out of descriptors", || exporter.log().contains("cannot accept connections").then_some(()));
+    drop(flood);
+    eventually("it is over", || {
+        assert_eq!(exporter.get("/-/healthy", &[]).status, 200);
+        exporter.log().contains("accepted again").then_some(())
+    });
+    let log = exporter.log();
+    assert_eq!(log.matches("cannot accept connections").count(), 1, "{log}");
+    assert_eq!(log.matches("accepted again").count(), 1, "{log}");
+}
+
+#[test]
+fn http2_streams_are_answered_side_by_side() {
+    // two requests and a reset by hand would be a client of its own; curl has one
+    let Some(curl) = exporter_common::testing::real("curl") else { return };
+    let pki = Pki::new();
+    let exporter = start_with(&pki, TLS, &["--collector.sleep"]);
+    let url = exporter.url.replace("http://", "https://");
+    let asked = Instant::now();
+    let output = Command::new(curl)
+        .args([
+            "-sS",
+            "--http2",
+            "--parallel",
+            "--parallel-immediate",
+            "-o",
+            "/dev/null",
+            "-w",
+            "%{http_code} ",
+            "--cacert",
+        ])
+        .arg(pki.path("ca.crt"))
+        .arg(format!("{url}/metrics?n=[1-8]"))
+        .output()
+        .unwrap();
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "200 ".repeat(8),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(asked.elapsed() < Duration::from_secs(20), "each takes 3 s");
+}

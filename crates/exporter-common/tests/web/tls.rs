@@ -1,0 +1,219 @@
+//! TLS as clients see it: versions, suites, curves, HTTP/2, certificates of clients.
+
+use std::io::{Read, Write};
+use std::process::Command;
+
+use exporter_common::testing;
+use rustls::crypto::ring::{cipher_suite as suite, kx_group};
+
+use crate::client::{Client, tcp};
+use crate::pki::{Pki, TLS};
+use crate::{drill, start};
+
+#[test]
+fn a_scrape_goes_over_tls_from_files_and_inline() {
+    let pki = Pki::new();
+    let inline =
+        format!("tls_server_config:\n  cert: |\n{}  key: |\n{}", pki.inline("server.crt"), pki.inline("server.key"));
+    for config in [TLS, &inline] {
+        let exporter = start(&pki, config);
+        let (status, answer) = Client::new(&pki).get(&exporter, "/metrics", "").unwrap();
+        assert_eq!(status, 200);
+        assert!(answer.contains("drill_info{drill=\"fine\"} 1"), "{answer}");
+        assert!(answer.contains("\nexporter_config_last_reload_successful 1\n"), "{answer}");
+    }
+}
+
+#[test]
+fn plain_http_to_the_tls_port_is_told_so() {
+    let pki = Pki::new();
+    let exporter = start(&pki, TLS);
+    let mut plain = tcp(&exporter);
+    plain.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    plain.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.0 400 Bad Request\r\n"), "{answer}");
+    assert!(answer.ends_with("\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"), "{answer}");
+    assert_eq!(Client::new(&pki).status(&exporter), Ok(200));
+}
+
+#[test]
+fn http2_is_offered_unless_it_is_turned_off() {
+    let pki = Pki::new();
+    for (more, protocol) in [("", &b"h2"[..]), ("http_server_config:\n  http2: false\n", b"http/1.1")] {
+        let exporter = start(&pki, &format!("{TLS}{more}"));
+        let client = Client { alpn: vec![b"h2".to_vec(), b"http/1.1".to_vec()], ..Client::new(&pki) };
+        let stream = client.connect(&exporter).unwrap();
+        assert_eq!(stream.conn.alpn_protocol(), Some(protocol), "{more}");
+    }
+    let no_http2 = format!(
+        "{TLS}  max_version: TLS12\n  cipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384]\n\
+         http_server_config: {{http2: false}}\n"
+    );
+    assert_eq!(Client::new(&pki).status(&start(&pki, &no_http2)), Ok(200));
+}
+
+#[test]
+fn the_suites_that_are_named_are_served_and_no_others() {
+    let pki = Pki::new();
+    let some = "cipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, \
+                TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA]";
+    for prefer in ["true", "false"] {
+        let exporter = start(&pki, &format!("{TLS}  prefer_server_cipher_suites: {prefer}\n  {some}\n"));
+        let negotiated = |suites| {
+            let stream = Client { suites, ..Client::new(&pki) }.connect(&exporter)?;
+            Ok(stream.conn.negotiated_cipher_suite().unwrap().suite())
+        };
+        let (aes128, aes256) =
+            (suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, suite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384);
+        assert_eq!(negotiated(vec![aes128]), Ok(aes128.suite()));
+        assert_eq!(negotiated(vec![aes256]), Ok(aes256.suite()));
+        assert_eq!(negotiated(vec![aes256, aes128]), Ok(aes128.suite()), "the server's order counts");
+        let refused: Result<_, String> = negotiated(vec![suite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256]);
+        assert!(refused.unwrap_err().contains("HandshakeFailure"));
+    }
+}
+
+#[test]
+fn every_suite_and_curve_may_be_named() {
+    let pki = Pki::new();
+    let kinds = ["ECDSA", "RSA"].map(|kind| {
+        ["AES_128_GCM_SHA256", "AES_256_GCM_SHA384", "CHACHA20_POLY1305_SHA256", "AES_128_CBC_SHA", "AES_256_CBC_SHA"]
+            .map(|suite| format!("TLS_ECDHE_{kind}_WITH_{suite}"))
+            .join(", ")
+    });
+    let exporter = start(
+        &pki,
+        &format!(
+            "{TLS}  cipher_suites: [{}, TLS_AES_128_GCM_SHA256, TLS_AES_256_GCM_SHA384, TLS_CHACHA20_POLY1305_SHA256]\n  \
+             client_auth_type: VerifyClientCertIfGiven\n  curve_preferences: [CurveP256, CurveP384, CurveP521, X25519]\n",
+            kinds.join(", ")
+        ),
+    );
+    assert_eq!(Client::new(&pki).status(&exporter), Ok(200));
+}
+
+#[test]
+fn curves_that_are_not_named_are_not_served() {
+    let pki = Pki::new();
+    let exporter = start(&pki, &format!("{TLS}  min_version: TLS13\n  curve_preferences: [CurveP384]\n"));
+    let with = |group| Client { groups: vec![group], ..Client::new(&pki) }.status(&exporter);
+    assert_eq!(with(kx_group::SECP384R1), Ok(200));
+    assert!(with(kx_group::X25519).unwrap_err().contains("HandshakeFailure"));
+}
+
+#[test]
+fn clients_show_certificates_as_the_mode_asks() {
+    let pki = Pki::new();
+    // none, self-signed in the CA file, self-signed elsewhere, by the CA in the CA file
+    let cases = [
+        ("NoClientCert", "", [true, true, true, true]),
+        ("RequestClientCert", "", [true, true, true, true]),
+        ("RequireAnyClientCert", "", [false, true, true, true]),
+        ("RequireClientCert", "", [false, true, true, true]),
+        ("VerifyClientCertIfGiven", "both.crt", [true, true, false, true]),
+        ("RequireAndVerifyClientCert", "both.crt", [false, true, false, true]),
+        ("RequireAndVerifyClientCert", "self.crt", [false, true, false, false]),
+        // the system's authorities know none of them
+        ("RequireAndVerifyClientCert", "", [false, false, false, false]),
+    ];
+    pki.write("both.crt", &(pki.text("self.crt") + &pki.text("ca.crt")));
+    for (mode, authorities, expected) in cases {
+        let more = if authorities.is_empty() { String::new() } else { format!("  client_ca_file: {authorities}\n") };
+        for version in ["TLS12", "TLS13"] {
+            let exporter = start(&pki, &format!("{TLS}  client_auth_type: {mode}\n  max_version: {version}\n{more}"));
+            for (certificate, expected) in [None, Some("self"), Some("other"), Some("leaf")].into_iter().zip(expected) {
+                let status = Client { certificate, ..Client::new(&pki) }.status(&exporter);
+                assert_eq!(
+                    status.as_ref().ok(),
+                    expected.then_some(&200),
+                    "{mode} {version} {certificate:?}: {status:?}"
+                );
+                if let (Err(alert), Some("other")) = (&status, certificate) {
+                    assert!(alert.contains("UnknownCA"), "{alert}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn of_clients_names_one_must_be_allowed() {
+    let pki = Pki::new();
+    for mode in ["RequireAnyClientCert", "RequestClientCert", "VerifyClientCertIfGiven"] {
+        let more = if mode.starts_with("Verify") { "  client_ca_file: self.crt\n" } else { "" };
+        let config = format!("{TLS}  client_auth_type: {mode}\n  client_allowed_sans: [no.test, self.test]\n{more}");
+        let exporter = start(&pki, &config);
+        assert_eq!(Client::with(&pki, "self").status(&exporter), Ok(200));
+        assert!(Client::new(&pki).status(&exporter).is_err(), "no certificate, no name");
+        if mode == "RequireAnyClientCert" {
+            let alert = Client::with(&pki, "other").status(&exporter).unwrap_err();
+            assert!(alert.contains("BadCertificate"), "{alert}");
+        }
+    }
+}
+
+#[test]
+fn openssl_is_served_by_the_versions_that_are_configured() {
+    let Some(openssl) = testing::real("openssl") else { return };
+    let pki = Pki::new();
+    let exporter = start(&pki, TLS);
+    let address = exporter.url.strip_prefix("http://").unwrap();
+    for (arguments, served) in [
+        (&["-tls1_3"][..], true),
+        (&["-tls1_2"], true),
+        (&["-tls1_1", "-cipher", "ALL:@SECLEVEL=0"], false),
+        (&["-tls1_2", "-cipher", "ECDHE-ECDSA-AES256-SHA:@SECLEVEL=0"], false),
+    ] {
+        let mut command = Command::new(&openssl);
+        command.args(["s_client", "-connect", address, "-verify_return_error", "-CAfile"]).arg(pki.path("ca.crt"));
+        let output = command.args(arguments).stdin(std::process::Stdio::null()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.success(), served, "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn curl_scrapes_by_http2_and_with_an_rsa_certificate() {
+    let (Some(curl), Some(openssl)) = (testing::real("curl"), testing::real("openssl")) else { return };
+    let pki = Pki::new();
+    let made = Command::new(openssl)
+        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"])
+        .args(["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "rsa.key", "-out", "rsa.crt"])
+        .current_dir(pki.folder())
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let exporter = start(&pki, "tls_server_config:\n  cert_file: rsa.crt\n  key_file: rsa.key\n");
+    let url = exporter.url.replace("http://", "https://") + "/metrics";
+    for (arguments, version) in [
+        (&["--http2"][..], "2"),
+        (&["--http1.1"], "1.1"),
+        (&["--tls-max", "1.2", "--ciphers", "ECDHE-RSA-AES128-GCM-SHA256"], "2"),
+    ] {
+        let mut command = Command::new(&curl);
+        command.args(["-sS", "--compressed", "-w", "HTTP/%{http_version}", "--cacert"]).arg(pki.path("rsa.crt"));
+        let output = command.args(arguments).arg(&url).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(said.contains("drill_info") && said.ends_with(&format!("HTTP/{version}")), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn the_healthcheck_speaks_tls() {
+    let pki = Pki::new();
+    for more in
+        ["", "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.crt\n", "  max_version: TLS12\n"]
+    {
+        let exporter = start(&pki, &format!("{TLS}{more}"));
+        let check = |arguments: &[&str]| {
+            let address = exporter.url.replace("http://", "--web.listen-address=");
+            let output = testing::run(&drill(), [&["healthcheck", &address], arguments].concat());
+            (output.status.code(), String::from_utf8(output.stderr).unwrap())
+        };
+        let config = format!("--web.config.file={}", pki.path("web.yml").display());
+        assert_eq!(check(&[&config]), (Some(0), String::new()), "{more}");
+        assert_eq!(check(&[]).0, Some(1), "plain HTTP is no health over TLS");
+    }
+}

@@ -1,0 +1,457 @@
+//! `bullmq`: queues of BullMQ in Redis; what has ended is counted from its events.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use anyhow::Result;
+use exporter_common::{Histogram, async_trait};
+use futures_util::stream::BoxStream;
+use redis::{Pipeline, Value};
+
+use super::Kind;
+use crate::age::{now, seconds_since};
+use crate::fault::{Reason, fault};
+use crate::redis::{Keys, Redis, Replies, SCHEMES, add, count, field, list, literal, refusal, text};
+use crate::system::{Batch, Counter, Listed, Origin, Queue, Statistics, System, in_one_go};
+
+pub(super) const KIND: Kind = Kind {
+    name: "bullmq",
+    schemes: SCHEMES,
+    connect: |connection| {
+        let redis = Redis::new(connection)?;
+        let prefix = redis.prefix().unwrap_or("bull").to_owned();
+        let keys = Keys::new(format!("{}:*:meta", literal(&prefix)), "hash");
+        Ok(Box::new(BullMq { redis, prefix, keys, tails: Mutex::default(), gaps: AtomicU64::new(0) }))
+    },
+};
+
+struct BullMq {
+    redis: Redis,
+    prefix: String,
+    keys: Keys,
+    tails: Mutex<HashMap<String, Tail>>,
+    gaps: AtomicU64,
+}
+
+/// How many queues' events are followed, those of queues that are gone included.
+const TAILS: usize = 50_000;
+
+/// How many events of each queue come with one call, for all queues and for those that have more.
+const EVENTS: [usize; 2] = [100, 2000];
+
+/// How many events are read for one batch of queues; what is left comes with the next read.
+const PATIENCE: usize = 200_000;
+
+#[async_trait]
+impl System for BullMq {
+    fn origin(&self, metric: &str, detail: &str) -> Origin {
+        match (metric, detail) {
+            ("queue_messages", "ready" | "in_flight" | "delayed" | "dead" | "blocked" | "completed")
+            | ("queue_depth" | "queue_paused", _) => Origin::Native,
+            ("queue_oldest_message_age_seconds" | "messages_enqueued_total", _) => Origin::Derived,
+            ("messages_processed_total" | "messages_delivered_total" | "message_processing_seconds", _) => {
+                Origin::Events
+            }
+            _ => Origin::Unavailable,
+        }
+    }
+
+    fn batch(&self) -> Batch {
+        Batch { size: 250, at_once: 1 }
+    }
+
+    fn event_gaps(&self) -> Option<u64> {
+        Some(self.gaps.load(Ordering::Relaxed))
+    }
+
+    fn list(&self) -> BoxStream<'_, Result<Listed>> {
+        in_one_go(async {
+            self.redis.refresh_credentials().await?;
+            let keys = self.keys.find(&self.redis).await?;
+            let name = |key: String| {
+                let rest = key.strip_prefix(&self.prefix)?.strip_prefix(':')?;
+                Some(Listed { queue: Queue::named(rest.strip_suffix(":meta")?), statistics: None })
+            };
+            Ok(keys.into_iter().filter_map(name).collect())
+        })
+    }
+
+    async fn read(&self, queues: &[Queue]) -> Result<Vec<Listed>> {
+        self.begin_tails(queues).await?;
+        let mut commands = Pipeline::with_capacity(queues.len() * COMMANDS.len());
+        let mut key = String::new();
+        for Queue { name, .. } in queues {
+            for (before, part, after) in COMMANDS {
+                key.clear();
+                key.extend([&self.prefix, ":", name, ":", part]);
+                let mut command = redis::Cmd::with_capacity(4, key.len() + 32);
+                command.arg(*before).arg(&key);
+                for word in *after {
+                    command.arg(*word);
+                }
+                commands.add_command(command);
+            }
+        }
+        let mut replies = Replies::new(self.redis.ask(&commands).await?);
+        let mut listed = Vec::with_capacity(queues.len());
+        let mut oldest = Vec::new();
+        for queue in queues {
+            let replies: [Value; COMMANDS.len()] = replies.next();
+            let meta = &replies[0];
+            if list(meta).is_ok_and(<[_]>::is_empty) {
+                self.keys.forget(&self.key(&queue.name, "meta"));
+                listed.push(Listed { queue: queue.clone(), statistics: None });
+                continue;
+            }
+            if let Ok(Some(job)) = text(&replies[9]) {
+                oldest.push((listed.len(), self.key(&queue.name, job)));
+            }
+            listed.push(Listed { queue: queue.clone(), statistics: Some(statistics(&replies)) });
+        }
+        self.ages(&mut listed, oldest).await?;
+        self.follow(queues).await?;
+        let tails = self.tails();
+        for Listed { queue, statistics } in &mut listed {
+            if let (Some(Ok(statistics)), Some(tail)) = (statistics, tails.get(&queue.name)) {
+                tail.complete(statistics);
+            }
+        }
+        Ok(listed)
+    }
+}
+
+/// What is asked of each queue: a command, a part of the queue, and more words.
+const COMMANDS: &[(&str, &str, &[&str]); 13] = &[
+    ("HGETALL", "meta", &[]),
+    ("LLEN", "wait", &[]),
+    ("ZCARD", "prioritized", &[]),
+    ("LLEN", "paused", &[]),
+    ("LLEN", "active", &[]),
+    ("ZCARD", "delayed", &[]),
+    ("ZCARD", "failed", &[]),
+    ("ZCARD", "waiting-children", &[]),
+    ("ZCARD", "completed", &[]),
+    ("LINDEX", "wait", &["-1"]),
+    ("GET", "id", &[]),
+    ("HGET", "metrics:completed", &["count"]),
+    ("HGET", "metrics:failed", &["count"]),
+];
+
+fn statistics(replies: &[Value; COMMANDS.len()]) -> Result<Statistics> {
+    let [meta, wait, prioritized, paused, active, delayed, failed, blocked, completed, _, id, success, failure] =
+        replies;
+    let ready = [wait, prioritized, paused].map(count).into_iter().collect::<Result<Vec<_>>>()?;
+    Ok(Statistics {
+        ready: ready.into_iter().flatten().reduce(u64::saturating_add),
+        in_flight: count(active)?,
+        delayed: count(delayed)?,
+        dead: count(failed)?,
+        blocked: count(blocked)?,
+        completed: count(completed)?,
+        paused: Some(field(list(meta)?, "paused").is_some_and(|paused| text(paused).ok().flatten() == Some("1"))),
+        enqueued: Counter::whole(count(id)?),
+        // workers that keep metrics count themselves
+        success: Counter::whole(count(success)?),
+        failure: Counter::whole(count(failure)?),
+        ..Statistics::default()
+    })
+}
+
+impl BullMq {
+    fn key(&self, queue: &str, part: &str) -> String {
+        format!("{}:{queue}:{part}", self.prefix)
+    }
+
+    fn tails(&self) -> MutexGuard<'_, HashMap<String, Tail>> {
+        self.tails.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds how long the job has waited that is next.
+    async fn ages(&self, listed: &mut [Listed], oldest: Vec<(usize, String)>) -> Result<()> {
+        let mut commands = Pipeline::with_capacity(oldest.len());
+        for (_, job) in &oldest {
+            add(&mut commands, &["HGET", job, "timestamp"]);
+        }
+        let mut replies = Replies::new(self.redis.ask(&commands).await?);
+        let now = now();
+        for (at, _) in oldest {
+            let [reply] = replies.next();
+            if let (Some(Ok(statistics)), Ok(Some(created))) = (&mut listed[at].statistics, text(&reply)) {
+                let created: Option<f64> = created.parse().ok(); // milliseconds
+                statistics.oldest = created.and_then(|created| seconds_since(created / 1000.0, now));
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins to follow the events of queues that are new here.
+    async fn begin_tails(&self, queues: &[Queue]) -> Result<()> {
+        let new: Vec<&Queue> = {
+            let mut tails = self.tails();
+            if tails.len() > TAILS {
+                tails.clear(); // names without end; the sums of the queues that are there are kept elsewhere
+            }
+            queues.iter().filter(|queue| !tails.contains_key(&queue.name)).collect()
+        };
+        let mut commands = Pipeline::with_capacity(new.len() * 3);
+        for Queue { name, .. } in &new {
+            add(&mut commands, &["XINFO", "STREAM", &self.key(name, "events")]);
+            add(&mut commands, &["HGET", &self.key(name, "metrics:completed"), "count"]);
+            add(&mut commands, &["HGET", &self.key(name, "metrics:failed"), "count"]);
+        }
+        let mut replies = Replies::new(self.redis.ask(&commands).await?);
+        for queue in new {
+            let [events, success, failure] = replies.next();
+            let counted = |reply: &Value| matches!(count(reply), Ok(Some(_)));
+            if let Some(last) = beginning(&events)? {
+                let tail = Tail { last, counted: [counted(&success), counted(&failure)], ..Tail::default() };
+                self.tails().insert(queue.name.clone(), tail);
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts what has happened in queues since the last time.
+    async fn follow(&self, queues: &[Queue]) -> Result<()> {
+        let mut read = 0;
+        let mut behind: Vec<&str> = queues.iter().map(|queue| queue.name.as_str()).collect();
+        let mut size = EVENTS[0];
+        while !behind.is_empty() && read < PATIENCE {
+            let (names, lasts): (Vec<&str>, Vec<String>) = {
+                let tails = self.tails();
+                behind.iter().filter_map(|name| Some((*name, tails.get(*name)?.last.clone()))).unzip()
+            };
+            if names.is_empty() {
+                return Ok(());
+            }
+            let mut commands = Pipeline::new();
+            let mut words = vec!["XREAD".to_owned(), "COUNT".to_owned(), size.to_string(), "STREAMS".to_owned()];
+            words.extend(names.iter().map(|name| self.key(name, "events")));
+            words.extend(lasts);
+            add(&mut commands, &words);
+            let mut replies = Replies::new(self.redis.ask(&commands).await?);
+            let [streams] = replies.next();
+            let mut more = Vec::new();
+            let mut fresh = Vec::new();
+            for stream in list(&streams)? {
+                let [key, events] = list(stream)? else { continue };
+                let key = text(key)?.unwrap_or_default();
+                let name = names.iter().find(|name| self.is_events(key, name)).copied();
+                let (Some(name), events) = (name, list(events)?) else { continue };
+                read += events.len();
+                if let Some(tail) = self.tails().get_mut(name) {
+                    tail.see(events)?;
+                }
+                fresh.push(name);
+                if events.len() == size {
+                    more.push(name);
+                }
+            }
+            self.look_for_gaps(fresh, &more).await?;
+            (behind, size) = (more, EVENTS[1]);
+        }
+        Ok(())
+    }
+
+    fn is_events(&self, key: &str, name: &str) -> bool {
+        let rest = key.strip_prefix(&self.prefix).and_then(|rest| rest.strip_prefix(':'));
+        rest.and_then(|rest| rest.strip_suffix(":events")) == Some(name)
+    }
+
+    /// Where all events that there are were new, some may have been lost before they were read.
+    async fn look_for_gaps(&self, caught_up: Vec<&str>, more: &[&str]) -> Result<()> {
+        let caught_up: Vec<_> = caught_up.into_iter().filter(|name| !more.contains(name)).collect();
+        let mut commands = Pipeline::with_capacity(caught_up.len());
+        for name in &caught_up {
+            add(&mut commands, &["XLEN", &self.key(name, "events")]);
+        }
+        let mut replies = Replies::new(self.redis.ask(&commands).await?);
+        for name in caught_up {
+            let [length] = replies.next();
+            if let (Some(length), Some(tail)) = (count(&length)?, self.tails().get_mut(name)) {
+                if tail.begun && tail.new >= length && length > 0 {
+                    self.gaps.fetch_add(1, Ordering::Relaxed);
+                }
+                (tail.begun, tail.new) = (true, 0);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where to begin to read events: at the first when all that ever happened is there, else after the last.
+/// `None` where that cannot be told now.
+fn beginning(events: &Value) -> Result<Option<String>> {
+    const FIRST: &str = "0-0";
+    let events = match events {
+        Value::ServerError(error) if error.details().is_some_and(|it| it.contains("no such key")) => {
+            return Ok(Some(FIRST.to_owned()));
+        }
+        Value::ServerError(error) if error.code() == "WRONGTYPE" => return Ok(None), // only this queue's fault
+        Value::ServerError(error) => return Err(refusal(error)),
+        events => list(events)?,
+    };
+    let number = |name| field(events, name).map(count).transpose().map(Option::flatten);
+    let whole = number("length")?.zip(number("entries-added")?).is_some_and(|(length, added)| length == added);
+    let last = field(events, "last-generated-id").map(text).transpose()?.flatten();
+    Ok(if whole { Some(FIRST.to_owned()) } else { last.map(str::to_owned) })
+}
+
+/// What is counted from the events of one queue.
+#[derive(Default)]
+struct Tail {
+    /// The id of the last event read.
+    last: String,
+    /// Whether all events were read once.
+    begun: bool,
+    /// How many were new since then.
+    new: u64,
+    /// Whether workers counted successes and failures themselves when this began; who counts must not
+    /// change, lest what both have counted is counted twice.
+    counted: [bool; 2],
+    active: u64,
+    success: u64,
+    failure: u64,
+    /// When jobs were begun that have not ended, in milliseconds.
+    begun_at: HashMap<String, u64>,
+    buckets: [u64; BUCKETS.len()],
+    milliseconds: u64,
+    ended: u64,
+}
+
+/// Upper bounds in seconds, and in milliseconds.
+const BUCKETS: [(f64, u64); 8] =
+    [(0.01, 10), (0.05, 50), (0.1, 100), (0.25, 250), (0.5, 500), (1.0, 1000), (2.5, 2500), (5.0, 5000)];
+
+/// How many jobs of one queue are timed at once.
+const TIMED: usize = 10_000;
+
+impl Tail {
+    fn see(&mut self, events: &[Value]) -> Result<()> {
+        for event in events {
+            let [id, fields] = list(event)? else {
+                return Err(fault(Reason::Protocol, "an event that is none"));
+            };
+            let (id, fields) = (text(id)?.unwrap_or_default(), list(fields)?);
+            let word = |name| field(fields, name).and_then(|value| text(value).ok().flatten());
+            let at: Option<u64> = id.split('-').next().and_then(|at| at.parse().ok());
+            let job = word("jobId");
+            match word("event") {
+                Some("active") => {
+                    self.active += 1;
+                    if let (Some(job), Some(at)) = (job, at)
+                        && self.begun_at.len() < TIMED
+                    {
+                        self.begun_at.insert(job.to_owned(), at);
+                    }
+                }
+                Some("completed") => {
+                    self.success += 1;
+                    self.end(job, at);
+                }
+                Some("failed") => {
+                    self.failure += 1;
+                    self.end(job, at);
+                }
+                // given back: the next attempt is timed by itself
+                Some("waiting" | "delayed" | "stalled" | "removed") => {
+                    job.and_then(|job| self.begun_at.remove(job));
+                }
+                _ => {}
+            }
+            id.clone_into(&mut self.last);
+            self.new += 1;
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, job: Option<&str>, at: Option<u64>) {
+        let begun = job.and_then(|job| self.begun_at.remove(job));
+        if let Some((begun, at)) = begun.zip(at) {
+            let took = at.saturating_sub(begun);
+            for (count, (_, bound)) in self.buckets.iter_mut().zip(BUCKETS) {
+                *count += u64::from(took <= bound);
+            }
+            self.milliseconds += took;
+            self.ended += 1;
+        }
+    }
+
+    /// Puts in what events have told.
+    fn complete(&self, statistics: &mut Statistics) {
+        let [success, failure] = self.counted;
+        if !success {
+            statistics.success = Counter::whole(Some(self.success));
+        }
+        if !failure {
+            statistics.failure = Counter::whole(Some(self.failure));
+        }
+        statistics.delivered = Counter::whole(Some(self.active));
+        #[expect(clippy::cast_precision_loss, reason = "exact below 2^53")]
+        let sum = self.milliseconds as f64 / 1000.0;
+        statistics.processing = Some(Histogram {
+            buckets: BUCKETS.iter().zip(self.buckets).map(|((bound, _), count)| (*bound, count)).collect(),
+            sum: Some(sum),
+            count: self.ended,
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bulk(text: &str) -> Value {
+        Value::BulkString(text.as_bytes().to_vec())
+    }
+
+    fn event(id: &str, event: &str, job: &str) -> Value {
+        let fields = ["event", event, "jobId", job, "prev", "x"].map(bulk).to_vec();
+        Value::Array(vec![bulk(id), Value::Array(fields)])
+    }
+
+    #[test]
+    fn events_are_counted_and_timed() {
+        let mut tail = Tail { last: "0-0".to_owned(), ..Tail::default() };
+        let first = [event("1000-0", "added", "1"), event("1000-1", "active", "1"), event("1040-0", "completed", "1")];
+        let second = [
+            event("2000-0", "active", "2"),
+            event("2500-0", "delayed", "2"),
+            event("9000-0", "active", "2"),
+            event("12000-0", "failed", "2"),
+            event("13000-0", "completed", "begun before"),
+        ];
+        tail.see(&first).unwrap();
+        tail.see(&second).unwrap();
+        let mut read = Statistics::default();
+        tail.complete(&mut read);
+        let counters = [read.success, read.failure, read.delivered].map(Counter::value);
+        assert_eq!(counters, [Some(2), Some(1), Some(3)]);
+        let processing = read.processing.unwrap();
+        assert_eq!((processing.count, processing.sum), (2, Some(3.04)), "of one the beginning is not known");
+        assert_eq!(processing.buckets[1], (0.05, 1));
+        assert_eq!(processing.buckets[7], (5.0, 2));
+        assert_eq!((tail.last.as_str(), tail.begun_at.len()), ("13000-0", 0));
+    }
+
+    #[test]
+    fn who_counts_does_not_change() {
+        let tail = Tail { counted: [true, false], success: 2, failure: 1, ..Tail::default() };
+        let counted = Counter::whole(Some(50));
+        let mut read = Statistics { success: counted, failure: counted, ..Statistics::default() };
+        tail.complete(&mut read);
+        assert_eq!((read.success.value(), read.failure.value()), (Some(50), Some(1)));
+    }
+
+    #[test]
+    fn events_are_read_from_the_first_only_where_none_are_lost() {
+        let info = |length, added| {
+            let fields = [("length", Value::Int(length)), ("entries-added", added), ("last-generated-id", bulk("5-1"))];
+            Value::Array(fields.into_iter().flat_map(|(name, value)| [bulk(name), value]).collect())
+        };
+        assert_eq!(beginning(&info(5, Value::Int(5))).unwrap().unwrap(), "0-0");
+        assert_eq!(beginning(&info(5, Value::Int(9))).unwrap().unwrap(), "5-1");
+        assert_eq!(beginning(&info(5, Value::Nil)).unwrap().unwrap(), "5-1", "an older Redis does not know");
+    }
+}

@@ -1,0 +1,212 @@
+//! `celery`: queues of Celery with Redis as its broker: what waits, and what workers have taken.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use anyhow::{Context, Result};
+use exporter_common::async_trait;
+use futures_util::stream::BoxStream;
+use redis::{Pipeline, Value};
+use serde::de::IgnoredAny;
+
+use super::Kind;
+use crate::age::{now, seconds_since};
+use crate::redis::{Keys, Redis, Replies, SCHEMES, add, count, list, literal, names, text};
+use crate::system::{Batch, Listed, Origin, Queue, Statistics, System, in_one_go};
+
+pub(super) const KIND: Kind = Kind {
+    name: "celery",
+    schemes: SCHEMES,
+    connect: |connection| {
+        let redis = Redis::new(connection)?;
+        let prefix = redis.prefix().unwrap_or_default().to_owned();
+        let bindings = Keys::new(format!("{}{BINDING}*", literal(&prefix)), "set");
+        Ok(Box::new(Celery { redis, prefix, bindings, taken: Mutex::default() }))
+    },
+};
+
+struct Celery {
+    redis: Redis,
+    /// `global_keyprefix`, before every key.
+    prefix: String,
+    bindings: Keys,
+    /// How many messages of each queue are with workers, as last read; `None` where that is not known.
+    taken: Mutex<Option<HashMap<String, u64>>>,
+}
+
+const BINDING: &str = "_kombu.binding.";
+
+/// Stands between the parts of a binding, and between a queue and a priority.
+const SEPARATOR: &str = "\x06\x16";
+
+/// Where Celery puts messages by priority; the first is 0, which has the queue's own name.
+const PRIORITIES: [&str; 4] = ["", "\x06\x163", "\x06\x166", "\x06\x169"];
+
+/// What may be read of the messages that workers have taken, to know whose they are.
+const TAKEN_ENTRIES: u64 = 5000;
+const TAKEN_BYTES: usize = 4 << 20;
+
+#[async_trait]
+impl System for Celery {
+    fn origin(&self, metric: &str, detail: &str) -> Origin {
+        match (metric, detail) {
+            ("queue_depth", _) | ("queue_messages", "ready") => Origin::Native,
+            ("queue_messages", "in_flight") | ("queue_oldest_in_flight_age_seconds", _) => Origin::Derived,
+            _ => Origin::Unavailable,
+        }
+    }
+
+    fn batch(&self) -> Batch {
+        Batch { size: 250, at_once: 1 }
+    }
+
+    fn list(&self) -> BoxStream<'_, Result<Listed>> {
+        in_one_go(async {
+            self.redis.refresh_credentials().await?;
+            let bindings = self.bindings().await?;
+            let queues: BTreeSet<_> = bindings.values().flatten().filter(|queue| !is_own(queue)).cloned().collect();
+            let all = self.read_taken(&bindings).await?;
+            let listed = queues.into_iter().map(|queue| Listed { queue: Queue::named(queue), statistics: None });
+            let all = Listed { queue: Queue::default(), statistics: Some(Ok(all)) };
+            Ok(listed.chain([all]).collect())
+        })
+    }
+
+    async fn read(&self, queues: &[Queue]) -> Result<Vec<Listed>> {
+        let mut commands = Pipeline::with_capacity(queues.len() * PRIORITIES.len());
+        for Queue { name, .. } in queues {
+            for priority in PRIORITIES {
+                add(&mut commands, &["LLEN", &format!("{}{name}{priority}", self.prefix)]);
+            }
+        }
+        let mut replies = Replies::new(self.redis.ask(&commands).await?);
+        let taken = self.taken();
+        let listed = queues.iter().map(|queue| {
+            let lengths: [Value; PRIORITIES.len()] = replies.next();
+            let ready = lengths.iter().map(count).sum::<Result<Option<u64>>>();
+            let in_flight = taken.as_ref().map(|taken| taken.get(&queue.name).copied().unwrap_or(0));
+            let statistics = ready.map(|ready| Statistics { ready, in_flight, ..Statistics::default() });
+            Listed { queue: queue.clone(), statistics: Some(statistics) }
+        });
+        Ok(listed.collect())
+    }
+}
+
+/// Queues that Celery makes for itself.
+fn is_own(queue: &str) -> bool {
+    queue.starts_with("celeryev.") || queue.ends_with(".pidbox")
+}
+
+/// Queues by exchange and routing key.
+type Bindings = HashMap<(String, String), Vec<String>>;
+
+impl Celery {
+    fn taken(&self) -> MutexGuard<'_, Option<HashMap<String, u64>>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn bindings(&self) -> Result<Bindings> {
+        let keys = self.bindings.find(&self.redis).await?;
+        let mut commands = Pipeline::with_capacity(keys.len());
+        for key in &keys {
+            add(&mut commands, &["SMEMBERS", key]);
+        }
+        let mut replies = Replies::new(self.redis.ask(&commands).await?);
+        let mut bindings = Bindings::new();
+        for key in keys {
+            let [members] = replies.next();
+            let exchange = key[self.prefix.len()..].strip_prefix(BINDING).unwrap_or_default();
+            for member in names(&members)? {
+                let mut parts = member.split(SEPARATOR);
+                if let (Some(routing_key), Some(_), Some(queue)) = (parts.next(), parts.next(), parts.next()) {
+                    let route = (exchange.to_owned(), routing_key.to_owned());
+                    bindings.entry(route).or_default().push(queue.to_owned());
+                }
+            }
+        }
+        Ok(bindings)
+    }
+
+    /// Counts what workers have taken by queue, where it is not too much; and says what is known of all of it.
+    async fn read_taken(&self, bindings: &Bindings) -> Result<Statistics> {
+        let [hash, index] = ["unacked", "unacked_index"].map(|key| format!("{}{key}", self.prefix));
+        let mut commands = Pipeline::new();
+        add(&mut commands, &["HLEN", &hash]);
+        add(&mut commands, &["ZRANGE", &index, "0", "0", "WITHSCORES"]);
+        let mut replies = Replies::new(self.redis.ask(&commands).await?);
+        let [all, oldest] = replies.next();
+        let all = count(&all)?.unwrap_or(0);
+        let taken = if all <= TAKEN_ENTRIES { self.by_queue(&hash, bindings).await? } else { None };
+        let delivered = list(&oldest)?.get(1).and_then(|score| text(score).ok()??.parse().ok());
+        let statistics = Statistics {
+            // either by queue or all in one, so that a sum over queues is right
+            in_flight: taken.is_none().then_some(all),
+            oldest_in_flight: delivered.and_then(|delivered| seconds_since(delivered, now())),
+            ..Statistics::default()
+        };
+        *self.taken() = taken;
+        Ok(statistics)
+    }
+
+    /// How many taken messages each queue has; `None` when that cannot be told of one of them.
+    async fn by_queue(&self, hash: &str, bindings: &Bindings) -> Result<Option<HashMap<String, u64>>> {
+        let mut taken = HashMap::new();
+        let mut seen = BTreeSet::new();
+        let (mut cursor, mut bytes) = ("0".to_owned(), 0);
+        loop {
+            let reply = self.redis.ask_one(&["HSCAN", hash, &cursor, "COUNT", "100"]).await?;
+            let [next, entries] = list(&reply)? else { return Ok(None) };
+            for entry in list(entries)?.chunks_exact(2) {
+                let (Some(tag), Some(message)) = (text(&entry[0])?, text(&entry[1])?) else { return Ok(None) };
+                bytes += message.len();
+                if !seen.insert(tag.to_owned()) {
+                    continue; // a scan may show an entry twice
+                }
+                let Some(queue) = queue_of(message, bindings) else { return Ok(None) };
+                *taken.entry(queue.to_owned()).or_default() += 1;
+            }
+            cursor = text(next)?.context("a scan without a cursor")?.to_owned();
+            if cursor == "0" {
+                return Ok(Some(taken));
+            }
+            if bytes > TAKEN_BYTES {
+                return Ok(None);
+            }
+        }
+    }
+}
+
+/// The queue that a taken message came from: `[message, exchange, routing key]`.
+fn queue_of<'a>(message: &str, bindings: &'a Bindings) -> Option<&'a str> {
+    let (_, exchange, routing_key): (IgnoredAny, String, String) = serde_json::from_str(message).ok()?;
+    if let Some([queue]) = bindings.get(&(exchange.clone(), routing_key.clone())).map(Vec::as_slice) {
+        return Some(queue);
+    }
+    // the exchange without a name is bound to every queue by the queue's name
+    let mut queues = bindings.values().flatten();
+    queues.find(|queue| exchange.is_empty() && **queue == routing_key).map(String::as_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_taken_message_is_that_of_the_queue_bound_to_its_exchange_and_key() {
+        let route = |exchange: &str, key: &str| (exchange.to_owned(), key.to_owned());
+        let bindings = Bindings::from([
+            (route("celery", "celery"), vec!["celery".to_owned()]),
+            (route("news", "all"), vec!["a".to_owned(), "b".to_owned()]),
+        ]);
+        for (message, queue) in [
+            (r#"[{"body":"x","properties":{}},"celery","celery"]"#, Some("celery")),
+            (r#"["{}","","b"]"#, Some("b")),
+            (r#"["{}","news","all"]"#, None),
+            (r#"["{}","gone","gone"]"#, None),
+            ("{}", None),
+        ] {
+            assert_eq!(queue_of(message, &bindings), queue, "{message}");
+        }
+        assert!(is_own("celeryev.0b7") && is_own("celery@host.celery.pidbox") && !is_own("celery"));
+    }
+}

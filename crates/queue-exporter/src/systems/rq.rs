@@ -1,0 +1,226 @@
+//! `rq`: queues of RQ in Redis; what has ended is counted by its workers, which come and go.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use anyhow::Result;
+use exporter_common::async_trait;
+use futures_util::stream::BoxStream;
+use redis::{Pipeline, Value};
+
+use super::Kind;
+use crate::age::{now, of_utc, seconds_since};
+use crate::redis::{Keys, Redis, Replies, SCHEMES, add, count, names, text};
+use crate::system::{Batch, Counter, Listed, Origin, Queue, Statistics, System, in_one_go};
+
+pub(super) const KIND: Kind = Kind {
+    name: "rq",
+    schemes: SCHEMES,
+    connect: |connection| {
+        // not those of the set rq:workers: a worker that has ended is in it no more, and its counters stay
+        // for a minute
+        let workers = Keys::new("rq:worker:*".to_owned(), "hash");
+        Ok(Box::new(Rq { redis: Redis::new(connection)?, workers, counted: Mutex::default() }))
+    },
+};
+
+struct Rq {
+    redis: Redis,
+    workers: Keys,
+    counted: Mutex<Counted>,
+}
+
+/// What workers have counted, those that are gone included.
+#[derive(Default)]
+struct Counted {
+    workers: HashMap<String, Worker>,
+    /// Successes and failures by queue. Those of workers that serve several queues have no name.
+    queues: HashMap<String, [u64; 2]>,
+    suspended: Option<bool>,
+}
+
+struct Worker {
+    birth: String,
+    jobs: [u64; 2],
+    /// Whether it was there when workers were last read.
+    here: bool,
+}
+
+const QUEUE: &str = "rq:queue:";
+
+#[async_trait]
+impl System for Rq {
+    fn origin(&self, metric: &str, detail: &str) -> Origin {
+        match (metric, detail) {
+            ("queue_messages", "ready" | "in_flight" | "delayed" | "dead" | "blocked" | "completed")
+            | ("queue_depth" | "queue_consumers" | "queue_paused", _) => Origin::Native,
+            ("queue_oldest_message_age_seconds" | "messages_processed_total", _) => Origin::Derived,
+            _ => Origin::Unavailable,
+        }
+    }
+
+    fn batch(&self) -> Batch {
+        Batch { size: 250, at_once: 1 }
+    }
+
+    fn list(&self) -> BoxStream<'_, Result<Listed>> {
+        in_one_go(async {
+            self.redis.refresh_credentials().await?;
+            let queues = names(&self.redis.ask_one(&["SMEMBERS", "rq:queues"]).await?)?;
+            self.read_workers().await?;
+            let listed = |queue: String| Listed {
+                queue: Queue::named(queue.strip_prefix(QUEUE).unwrap_or(&queue)),
+                statistics: None,
+            };
+            let unnamed = self.counted().of("").map(|(success, failure)| Listed {
+                queue: Queue::default(),
+                statistics: Some(Ok(Statistics { success, failure, ..Statistics::default() })),
+            });
+            Ok(queues.into_iter().map(listed).chain(unnamed).collect())
+        })
+    }
+
+    async fn read(&self, queues: &[Queue]) -> Result<Vec<Listed>> {
+        let mut commands = Pipeline::with_capacity(queues.len() * COMMANDS.len());
+        for Queue { name, .. } in queues {
+            for (command, before, after) in COMMANDS {
+                add(&mut commands, &[*command, &format!("{before}{name}{after}")]);
+            }
+        }
+        for Queue { name, .. } in queues {
+            add(&mut commands, &["LINDEX", &format!("{QUEUE}{name}"), "0"]);
+        }
+        let mut replies = Replies::new(self.redis.ask(&commands).await?);
+        let mut listed: Vec<_> = queues
+            .iter()
+            .map(|queue| Listed { queue: queue.clone(), statistics: Some(statistics(&replies.next())) })
+            .collect();
+        let jobs: Vec<Value> = queues.iter().map(|_| replies.next::<1>()[0].clone()).collect();
+        let enqueued = self.enqueued(&jobs).await?;
+        let (now, counted) = (now(), self.counted());
+        for (Listed { queue, statistics }, enqueued) in listed.iter_mut().zip(enqueued) {
+            let Some(Ok(statistics)) = statistics else { continue };
+            statistics.oldest = enqueued.and_then(|enqueued| seconds_since(enqueued, now));
+            statistics.paused = counted.suspended;
+            if let Some((success, failure)) = counted.of(&queue.name) {
+                (statistics.success, statistics.failure) = (success, failure);
+            }
+        }
+        Ok(listed)
+    }
+}
+
+/// What is asked of each queue: a command, and what stands before and after the name in a key.
+const COMMANDS: &[(&str, &str, &str); 8] = &[
+    ("LLEN", QUEUE, ""),
+    ("ZCARD", "rq:wip:", ""),
+    ("LLEN", QUEUE, ":intermediate"),
+    ("ZCARD", "rq:scheduled:", ""),
+    ("ZCARD", "rq:deferred:", ""),
+    ("ZCARD", "rq:failed:", ""),
+    ("ZCARD", "rq:finished:", ""),
+    ("SCARD", "rq:workers:", ""),
+];
+
+fn statistics(replies: &[Value; COMMANDS.len()]) -> Result<Statistics> {
+    let [ready, begun, taken, delayed, blocked, dead, completed, workers] = replies;
+    Ok(Statistics {
+        ready: count(ready)?,
+        // taken from the queue and not yet begun is on its way to a worker too
+        in_flight: count(begun)?.zip(count(taken)?).map(|(begun, taken)| begun.saturating_add(taken)),
+        delayed: count(delayed)?,
+        blocked: count(blocked)?,
+        dead: count(dead)?,
+        completed: count(completed)?,
+        consumers: count(workers)?,
+        ..Statistics::default()
+    })
+}
+
+impl Rq {
+    fn counted(&self) -> MutexGuard<'_, Counted> {
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn read_workers(&self) -> Result<()> {
+        let workers = self.workers.find(&self.redis).await?;
+        let mut commands = Pipeline::with_capacity(workers.len() + 1);
+        add(&mut commands, &["EXISTS", "rq:suspended"]);
+        for worker in &workers {
+            add(&mut commands, &["HMGET", worker, "birth", "queues", "successful_job_count", "failed_job_count"]);
+        }
+        let mut replies = Replies::new(self.redis.ask(&commands).await?);
+        let [suspended] = replies.next();
+        let mut counted = self.counted();
+        counted.suspended = count(&suspended)?.map(|suspended| suspended > 0);
+        counted.workers.values_mut().for_each(|worker| worker.here = false);
+        for name in workers {
+            let [reply] = replies.next();
+            let fields = crate::redis::list(&reply)?;
+            let [Ok(Some(birth)), Ok(Some(queues))] = [0, 1].map(|at| fields.get(at).map_or(Ok(None), text)) else {
+                self.workers.forget(&name); // expired
+                continue;
+            };
+            // what has never failed has no count of failures
+            let [success, failure] = [2, 3].map(|at| fields.get(at).map_or(Ok(None), count));
+            counted.see(name, birth, queues, [success?.unwrap_or(0), failure?.unwrap_or(0)]);
+        }
+        counted.workers.retain(|_, worker| worker.here);
+        Ok(())
+    }
+
+    /// When jobs were enqueued, where that is known.
+    async fn enqueued(&self, jobs: &[Value]) -> Result<Vec<Option<f64>>> {
+        let jobs: Vec<_> = jobs.iter().map(|job| text(job).ok().flatten()).collect();
+        let mut commands = Pipeline::new();
+        for job in jobs.iter().flatten() {
+            add(&mut commands, &["HGET", &format!("rq:job:{job}"), "enqueued_at"]);
+        }
+        let mut replies = Replies::new(self.redis.ask(&commands).await?);
+        let enqueued = jobs.into_iter().map(|job| {
+            let [reply] = job.map(|_| replies.next())?;
+            of_utc(text(&reply).ok()??)
+        });
+        Ok(enqueued.collect())
+    }
+}
+
+impl Counted {
+    /// Adds what a worker has counted since it was last seen. A new one has counted from 0.
+    fn see(&mut self, name: String, birth: &str, queues: &str, jobs: [u64; 2]) {
+        let last = self.workers.get(&name).filter(|worker| worker.birth == birth);
+        let before = last.map_or([0, 0], |worker| worker.jobs);
+        let queue = if queues.contains(',') { "" } else { queues };
+        let sums = self.queues.entry(queue.to_owned()).or_default();
+        for ((sum, now), before) in sums.iter_mut().zip(jobs).zip(before) {
+            *sum = sum.saturating_add(now.saturating_sub(before));
+        }
+        self.workers.insert(name, Worker { birth: birth.to_owned(), jobs, here: true });
+    }
+
+    /// Successes and failures of a queue that a worker of its own has served.
+    fn of(&self, queue: &str) -> Option<(Counter, Counter)> {
+        let [success, failure] = self.queues.get(queue)?.map(|jobs| Counter::whole(Some(jobs)));
+        Some((success, failure))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workers_come_and_go_and_what_they_counted_stays() {
+        let mut counted = Counted::default();
+        let mut see = |name: &str, birth, queues, jobs| counted.see(name.to_owned(), birth, queues, jobs);
+        see("a", "monday", "mail", [5, 1]);
+        see("b", "monday", "mail", [2, 0]);
+        see("a", "monday", "mail", [7, 1]);
+        see("a", "tuesday", "mail", [1, 1]);
+        see("c", "monday", "mail,orders", [10, 10]);
+        let of = |queue| counted.of(queue).map(|(success, failure)| (success.value(), failure.value()));
+        assert_eq!(of("mail"), Some((Some(10), Some(2))));
+        assert_eq!(of(""), Some((Some(10), Some(10))), "whose they are is not known");
+        assert_eq!(of("orders"), None);
+    }
+}

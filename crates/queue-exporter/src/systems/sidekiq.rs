@@ -1,0 +1,263 @@
+//! `sidekiq`: queues and processes of Sidekiq in Redis, 6.5 to 8.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use anyhow::Result;
+use exporter_common::async_trait;
+use futures_util::stream::BoxStream;
+use redis::{Pipeline, Value};
+use serde::Deserialize;
+
+use super::Kind;
+use crate::age::{now, seconds_since};
+use crate::redis::{Redis, Replies, SCHEMES, add, count, list, names, text};
+use crate::system::{Batch, Counter, Listed, Origin, Queue, Statistics, System, in_one_go};
+
+pub(super) const KIND: Kind = Kind {
+    name: "sidekiq",
+    schemes: SCHEMES,
+    connect: |connection| Ok(Box::new(Sidekiq { redis: Redis::new(connection)?, served: Mutex::default() })),
+};
+
+struct Sidekiq {
+    redis: Redis,
+    /// What processes say of queues, as last read.
+    served: Mutex<Served>,
+}
+
+#[derive(Default)]
+struct Served {
+    queues: HashMap<String, Service>,
+    paused: Vec<String>,
+}
+
+/// What processes do for one queue.
+#[derive(Clone, Copy, Default)]
+struct Service {
+    /// Threads that take jobs from it.
+    threads: u64,
+    /// Jobs that are being processed, and when the first of them was begun.
+    jobs: u64,
+    begun: Option<f64>,
+}
+
+#[async_trait]
+impl System for Sidekiq {
+    fn origin(&self, metric: &str, detail: &str) -> Origin {
+        match (metric, detail) {
+            ("queue_messages", "ready" | "delayed" | "retry" | "dead")
+            | ("messages_processed_total", "failure")
+            | ("queue_depth" | "queue_paused", _) => Origin::Native,
+            ("queue_messages", "in_flight") | ("messages_processed_total", "success") => Origin::Derived,
+            ("queue_consumers" | "queue_consumers_busy", _) => Origin::Derived,
+            ("queue_oldest_message_age_seconds" | "queue_oldest_in_flight_age_seconds", _) => Origin::Derived,
+            _ => Origin::Unavailable,
+        }
+    }
+
+    fn batch(&self) -> Batch {
+        Batch { size: 250, at_once: 1 }
+    }
+
+    fn list(&self) -> BoxStream<'_, Result<Listed>> {
+        in_one_go(async {
+            self.redis.refresh_credentials().await?;
+            let mut commands = Pipeline::new();
+            add(&mut commands, &["SMEMBERS", "queues"]);
+            add(&mut commands, &["SMEMBERS", "paused"]);
+            add(&mut commands, &["SMEMBERS", "processes"]);
+            // with one command: of two, jobs that end in between would be in one only
+            add(&mut commands, &["MGET", "stat:processed", "stat:failed"]);
+            for set in ["schedule", "retry", "dead"] {
+                add(&mut commands, &["ZCARD", set]);
+            }
+            let mut replies = Replies::new(self.redis.ask(&commands).await?);
+            let [queues, paused, processes, counted, delayed, retry, dead] = replies.next();
+            let served = Served { queues: self.services(&names(&processes)?).await?, paused: names(&paused)? };
+            *self.served() = served;
+            let [processed, failed] = [0, 1].map(|at| list(&counted)?.get(at).map_or(Ok(None), count));
+            let all = Statistics {
+                delayed: count(&delayed)?,
+                retry: count(&retry)?,
+                dead: count(&dead)?,
+                ..all(processed?, failed?)
+            };
+            let listed = names(&queues)?.into_iter().map(|name| Listed { queue: Queue::named(name), statistics: None });
+            let all = Listed { queue: Queue::default(), statistics: Some(Ok(all)) };
+            Ok(listed.chain([all]).collect())
+        })
+    }
+
+    async fn read(&self, queues: &[Queue]) -> Result<Vec<Listed>> {
+        let mut commands = Pipeline::with_capacity(queues.len() * 2);
+        for Queue { name, .. } in queues {
+            let key = format!("queue:{name}");
+            add(&mut commands, &["LLEN", &key]);
+            add(&mut commands, &["LINDEX", &key, "-1"]);
+        }
+        let mut replies = Replies::new(self.redis.ask(&commands).await?);
+        let (served, now) = (self.served(), now());
+        let listed = queues.iter().map(|queue| {
+            let [length, oldest] = replies.next();
+            let service = served.queues.get(&queue.name).copied().unwrap_or_default();
+            let statistics = count(&length).map(|ready| Statistics {
+                ready,
+                in_flight: Some(service.jobs),
+                consumers: Some(service.threads),
+                consumers_busy: Some(service.jobs),
+                oldest: text(&oldest).ok().flatten().and_then(enqueued).and_then(|then| seconds_since(then, now)),
+                oldest_in_flight: service.begun.and_then(|begun| seconds_since(begun, now)),
+                paused: Some(served.paused.contains(&queue.name)),
+                ..Statistics::default()
+            });
+            Listed { queue: queue.clone(), statistics: Some(statistics) }
+        });
+        Ok(listed.collect())
+    }
+}
+
+/// What the whole of Sidekiq has counted. Its count of what was processed has the failures in it.
+fn all(processed: Option<u64>, failed: Option<u64>) -> Statistics {
+    let success = processed.map(|processed| processed.saturating_sub(failed.unwrap_or(0)));
+    Statistics { success: Counter::whole(success), failure: Counter::whole(failed), ..Statistics::default() }
+}
+
+/// A job, as far as it is looked at.
+#[derive(Deserialize)]
+struct Job {
+    enqueued_at: Option<f64>,
+    created_at: Option<f64>,
+}
+
+/// When a job was enqueued, in seconds since the epoch.
+fn enqueued(job: &str) -> Option<f64> {
+    let job: Job = serde_json::from_str(job).ok()?;
+    job.enqueued_at.or(job.created_at).map(seconds)
+}
+
+/// Seconds, which are written in milliseconds since version 8.
+fn seconds(time: f64) -> f64 {
+    if time > 1e11 { time / 1000.0 } else { time }
+}
+
+/// What a process says of itself.
+#[derive(Deserialize)]
+struct Info {
+    #[serde(default)]
+    queues: Vec<String>,
+    #[serde(default)]
+    concurrency: u64,
+    /// Since version 7: threads in groups with queues of their own.
+    #[serde(default)]
+    capsules: BTreeMap<String, Capsule>,
+}
+
+#[derive(Deserialize)]
+struct Capsule {
+    #[serde(default)]
+    concurrency: u64,
+    #[serde(default)]
+    weights: BTreeMap<String, u64>,
+}
+
+/// A job that is being processed.
+#[derive(Deserialize)]
+struct Work {
+    queue: String,
+    run_at: Option<f64>,
+}
+
+impl Sidekiq {
+    fn served(&self) -> MutexGuard<'_, Served> {
+        self.served.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn services(&self, processes: &[String]) -> Result<HashMap<String, Service>> {
+        let mut commands = Pipeline::with_capacity(processes.len() * 2);
+        for process in processes {
+            add(&mut commands, &["HMGET", process, "info", "quiet"]);
+            add(&mut commands, &["HVALS", &format!("{process}:work")]);
+        }
+        let mut replies = Replies::new(self.redis.ask(&commands).await?);
+        let mut services = HashMap::new();
+        for _ in processes {
+            let [process, work] = replies.next();
+            add_process(&mut services, &process, &work)?;
+        }
+        Ok(services)
+    }
+}
+
+/// Adds what one process does. One that has died without a word has nothing left but its name.
+fn add_process(services: &mut HashMap<String, Service>, process: &Value, work: &Value) -> Result<()> {
+    let [info, quiet] = list(process)? else { return Ok(()) };
+    let Some(info) = text(info)? else { return Ok(()) };
+    let info: Info = serde_json::from_str(info)?;
+    if text(quiet)? != Some("true") {
+        let groups: Vec<(u64, Vec<String>)> = if info.capsules.is_empty() {
+            vec![(info.concurrency, info.queues)]
+        } else {
+            let groups = info.capsules.into_values();
+            groups.map(|group| (group.concurrency, group.weights.into_keys().collect())).collect()
+        };
+        for (threads, mut queues) in groups {
+            queues.sort();
+            queues.dedup(); // a queue is named as often as it weighs
+            for queue in queues {
+                services.entry(queue).or_default().threads += threads;
+            }
+        }
+    }
+    for work in list(work)? {
+        let work: Work = serde_json::from_str(text(work)?.unwrap_or_default())?;
+        let service = services.entry(work.queue).or_default();
+        service.jobs += 1;
+        let begun = work.run_at.map(seconds);
+        service.begun = [service.begun, begun].into_iter().flatten().reduce(f64::min);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bulk(text: &str) -> Value {
+        Value::BulkString(text.as_bytes().to_vec())
+    }
+
+    #[test]
+    fn times_are_seconds_in_every_version() {
+        assert_eq!(enqueued(r#"{"class":"A","enqueued_at":1700000000.25}"#), Some(1_700_000_000.25));
+        assert_eq!(enqueued(r#"{"class":"A","enqueued_at":1700000000250}"#), Some(1_700_000_000.25));
+        assert_eq!(enqueued(r#"{"created_at":1700000000}"#), Some(1_700_000_000.0));
+        assert_eq!([enqueued("{}"), enqueued("no job")], [None, None]);
+    }
+
+    #[test]
+    fn successes_are_what_was_processed_without_failures() {
+        let read = all(Some(10), Some(3));
+        assert_eq!((read.success.value(), read.failure.value()), (Some(7), Some(3)));
+        let nothing = all(None, None);
+        assert_eq!((nothing.success.value(), nothing.failure.value()), (None, None));
+    }
+
+    #[test]
+    fn threads_and_jobs_are_those_of_the_queues_they_serve() {
+        let mut services = HashMap::new();
+        let process = |info: &str, quiet: &str| Value::Array(vec![bulk(info), bulk(quiet)]);
+        let old = process(r#"{"queues":["mail","mail","orders"],"concurrency":5}"#, "false");
+        let work =
+            [r#"{"queue":"mail","payload":"{}","run_at":1700000050}"#, r#"{"queue":"mail","run_at":1700000000}"#];
+        add_process(&mut services, &old, &Value::Array(work.map(bulk).to_vec())).unwrap();
+        let capsules = r#"{"queues":["mail","slow"],"concurrency":9,"capsules":{
+            "default":{"concurrency":8,"mode":"strict","weights":{"mail":0}},"one":{"concurrency":1,"weights":{"slow":0}}}}"#;
+        add_process(&mut services, &process(capsules, "false"), &Value::Array(Vec::new())).unwrap();
+        add_process(&mut services, &process(capsules, "true"), &Value::Array(Vec::new())).unwrap();
+        add_process(&mut services, &Value::Array(vec![Value::Nil, Value::Nil]), &Value::Nil).unwrap();
+        let threads = ["mail", "orders", "slow"].map(|queue| services[queue].threads);
+        assert_eq!(threads, [13, 5, 1]);
+        assert_eq!((services["mail"].jobs, services["mail"].begun), (2, Some(1.7e9)));
+    }
+}

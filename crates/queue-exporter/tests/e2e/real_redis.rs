@@ -1,0 +1,331 @@
+//! The queue systems that live in Redis, against a real one and the real clients that produce and consume.
+
+use std::process::Stdio;
+
+use exporter_common::testing::{Running, assert_lint, real, value};
+
+use crate::broker::Ended;
+use crate::redis_server::{RedisServer, client, run};
+use crate::{SUCCESS, assert_vocabulary, exporter};
+
+fn started(server: &RedisServer, system: &str) -> Running {
+    exporter(&server.url(), [&format!("--queue.system={system}")])
+}
+
+/// Values of metrics of one queue, by what stands before and after its name in the labels.
+fn of<const N: usize>(metrics: &str, queue: &str, series: [&str; N]) -> [Option<f64>; N] {
+    series.map(|series| {
+        let (name, more) = series.split_once(' ').unwrap_or((series, ""));
+        value(metrics, &format!("{name}{{queue_name=\"{queue}\"{more}}}"))
+    })
+}
+
+const OUTCOME: [&str; 5] = [
+    "queue_depth",
+    "messages_processed_total ,status=\"success\"",
+    "messages_processed_total ,status=\"failure\"",
+    "message_processing_seconds_count",
+    "queue_messages ,state=\"in_flight\"",
+];
+
+#[test]
+fn bullmq_jobs_are_counted_exactly_with_and_without_its_own_metrics() {
+    let (Some(node), Some(server)) = (real("bullmq-node"), RedisServer::start(&[])) else { return };
+    let port = server.port.to_string();
+    let before = started(&server, "bullmq");
+    before.scrape();
+    for (queue, metrics) in [("plain", ""), ("counted", "metrics")] {
+        run(client(node.clone(), &["bullmq.js", &port, queue, "7", "3", "4", metrics], &[]));
+    }
+    let after = started(&server, "bullmq");
+    for exporter in [&before, &after] {
+        let metrics = exporter.scrape();
+        for queue in ["plain", "counted"] {
+            let expected = [4.0, 7.0, 3.0, 10.0, 0.0].map(Some);
+            assert_eq!(of(&metrics, queue, OUTCOME), expected, "{queue}: {metrics}");
+            let more = [
+                "queue_messages ,state=\"delayed\"",
+                "queue_messages ,state=\"dead\"",
+                "queue_messages ,state=\"completed\"",
+                "messages_enqueued_total",
+                "messages_delivered_total",
+                "queue_paused",
+            ];
+            // two attempts of each that failed
+            assert_eq!(of(&metrics, queue, more), [1.0, 3.0, 7.0, 15.0, 13.0, 0.0].map(Some), "{queue}");
+            let [sum, at_once, age] = of(
+                &metrics,
+                queue,
+                [
+                    "message_processing_seconds_sum",
+                    "message_processing_seconds_bucket ,le=\"0.01\"",
+                    "queue_oldest_message_age_seconds",
+                ],
+            );
+            assert!(sum >= Some(0.2) && at_once == Some(0.0) && age < Some(60.0), "{sum:?} {at_once:?} {age:?}");
+        }
+        assert_eq!(value(&metrics, SUCCESS), Some(1.0), "{}", exporter.log());
+        assert_eq!(value(&metrics, "queue_exporter_event_gaps_total"), Some(0.0));
+        assert_vocabulary(&metrics);
+        assert_lint(&metrics);
+    }
+    server.run(&[
+        "HSET bull:plain:meta paused 1",
+        "DEL bull:plain:wait",
+        "RENAME bull:counted:wait bull:counted:paused",
+    ]);
+    let metrics = before.scrape();
+    assert_eq!(of(&metrics, "plain", ["queue_depth", "queue_paused"]), [Some(0.0), Some(1.0)], "emptied and there");
+    assert_eq!(of(&metrics, "counted", ["queue_depth"]), [Some(4.0)], "where a paused queue keeps its jobs");
+    server.run(&["DEL bull:plain:meta"]);
+    let metrics = before.scrape();
+    assert_eq!((of(&metrics, "plain", OUTCOME), value(&metrics, SUCCESS)), ([None; 5], Some(1.0)));
+}
+
+#[test]
+fn rq_jobs_are_counted_exactly_though_their_worker_is_gone() {
+    let (Some(rq), Some(server)) = (real("rq"), RedisServer::start(&[])) else { return };
+    let exporter = started(&server, "rq");
+    let port = server.port.to_string();
+    let python = rq.with_file_name("python");
+    run(client(python.clone(), &["rq_jobs.py", &port, "7", "3", "4"], &[]));
+    let metrics = exporter.scrape();
+    let [depth, success, failure, _, in_flight] = of(&metrics, "mail", OUTCOME);
+    assert_eq!([depth, success, failure, in_flight], [4.0, 7.0, 3.0, 0.0].map(Some), "{metrics}");
+    let states = ["delayed", "dead", "completed", "blocked"].map(|state| format!("queue_messages ,state=\"{state}\""));
+    assert_eq!(of(&metrics, "mail", states.each_ref().map(String::as_str)), [1.0, 3.0, 7.0, 0.0].map(Some));
+    let [age, consumers] = of(&metrics, "mail", ["queue_oldest_message_age_seconds", "queue_consumers"]);
+    assert!(age < Some(60.0) && age.is_some() && consumers == Some(0.0), "{age:?} {consumers:?}");
+    assert_eq!(value(&metrics, SUCCESS), Some(1.0), "{}", exporter.log());
+    assert_vocabulary(&metrics);
+    assert_lint(&metrics);
+    // another worker does what was left
+    run(client(python, &["rq_jobs.py", &port, "0", "1", "0"], &[]));
+    let [depth, success, failure, ..] = of(&exporter.scrape(), "mail", OUTCOME);
+    assert_eq!([depth, success, failure], [0.0, 11.0, 4.0].map(Some));
+}
+
+#[test]
+fn celery_shows_what_waits_by_every_priority_and_what_is_taken() {
+    let (Some(celery), Some(server)) = (real("celery"), RedisServer::start(&[])) else { return };
+    let broker = format!("redis://127.0.0.1:{}/0", server.port);
+    let environment = [("BROKER", broker.as_str())];
+    let send = |task, queue, count, priority| {
+        run(client(celery.with_file_name("python"), &["celery_jobs.py", task, queue, count, priority], &environment));
+    };
+    let exporter = started(&server, "celery");
+    send("quick", "mail", "3", "0");
+    send("quick", "mail", "2", "9");
+    send("waits", "slow", "4", "0");
+    let seen = |metrics: &str| {
+        let one = |queue| of(metrics, queue, ["queue_depth", "queue_messages ,state=\"in_flight\""]);
+        [one("mail"), one("slow")]
+    };
+    let metrics = exporter.scrape();
+    assert_eq!(seen(&metrics), [[Some(5.0), Some(0.0)], [Some(4.0), Some(0.0)]], "{metrics}");
+    let worker = ["-A", "celery_jobs", "worker", "-Q", "mail,slow", "--pool=threads", "--concurrency=2", "-l", "ERROR"];
+    let mut worker = client(celery, &worker, &environment);
+    let worker = Ended(worker.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    // both of its threads end up with a job that does not end
+    let taken = |metrics: &str| seen(metrics)[1][1].is_some_and(|taken| taken >= 2.0);
+    let metrics = exporter.scrape_until("a worker has taken jobs", taken);
+    let [_, [depth, in_flight]] = seen(&metrics);
+    assert_eq!(depth.zip(in_flight).map(|(depth, taken)| depth + taken), Some(4.0), "none is lost or counted twice");
+    assert!(value(&metrics, "queue_oldest_in_flight_age_seconds").is_some_and(|age| age < 60.0), "{metrics}");
+    assert!(!metrics.contains("pidbox") && !metrics.contains("celeryev"), "{metrics}");
+    assert_eq!(value(&metrics, SUCCESS), Some(1.0), "{}", exporter.log());
+    assert_vocabulary(&metrics);
+    assert_lint(&metrics);
+    drop(worker);
+}
+
+#[test]
+fn streams_show_each_group_and_no_depth_where_redis_knows_none() {
+    let Some(server) = RedisServer::start(&[]) else { return };
+    let exporter = started(&server, "redis-streams");
+    server.run(&[
+        "XGROUP CREATE orders billing 0 MKSTREAM",
+        "XGROUP CREATE orders mail 0",
+        "XADD quiet * a 1",
+        "SET other 1",
+    ]);
+    for n in 0..10 {
+        server.run(&[&format!("XADD orders * n {n}")]);
+    }
+    let mut connection = server.connection();
+    let read = |count: &str, connection: &mut redis::Connection| {
+        let command = ["GROUP", "billing", "c1", "COUNT", count, "STREAMS", "orders", ">"];
+        redis::cmd("XREADGROUP").arg(&command).query::<redis::Value>(connection).unwrap();
+    };
+    read("7", &mut connection);
+    let acknowledge = r#"for _, e in ipairs(redis.call('XRANGE', 'orders', '-', '+', 'COUNT', 5)) do redis.call('XACK', 'orders', 'billing', e[1]) end"#;
+    redis::cmd("EVAL").arg(&[acknowledge, "0"]).query::<redis::Value>(&mut connection).unwrap();
+    let seen = |metrics: &str, group: &str| {
+        let scope = format!(",scope=\"{group}\"");
+        let labels = |name: &str, more: &str| format!("{name}{{queue_name=\"orders\"{scope}{more}}}");
+        [
+            value(metrics, &labels("queue_depth", "")),
+            value(metrics, &labels("queue_messages", ",state=\"in_flight\"")),
+            value(metrics, &format!("messages_processed_total{{queue_name=\"orders\"{scope},status=\"success\"}}")),
+            value(metrics, &labels("queue_consumers", "")),
+        ]
+    };
+    let metrics = exporter.scrape();
+    assert_eq!(seen(&metrics, "billing"), [3.0, 2.0, 5.0, 1.0].map(Some), "{metrics}");
+    assert_eq!(seen(&metrics, "mail")[0], Some(10.0));
+    assert_eq!(of(&metrics, "orders", ["messages_enqueued_total"]), [Some(10.0)]);
+    assert_eq!(of(&metrics, "quiet", ["messages_enqueued_total", "queue_depth"]), [Some(1.0), None]);
+    let age = |name| value(&metrics, &format!("{name}{{queue_name=\"orders\",scope=\"billing\"}}"));
+    let ages = ["queue_oldest_message_age_seconds", "queue_oldest_in_flight_age_seconds"].map(age);
+    assert!(ages.iter().all(|age| age.is_some_and(|age| age < 60.0)), "{ages:?}");
+    assert!(!metrics.contains("queue_name=\"other\""), "what is no stream is no queue");
+    assert_vocabulary(&metrics);
+    assert_lint(&metrics);
+    // an entry deleted ahead of a group makes its lag unknown to Redis
+    let delete = "redis.call('XDEL', 'orders', redis.call('XREVRANGE', 'orders', '+', '-', 'COUNT', 2)[2][1])";
+    redis::cmd("EVAL").arg(&[delete, "0"]).query::<redis::Value>(&mut connection).unwrap();
+    let metrics = exporter.scrape();
+    assert_eq!((seen(&metrics, "billing")[0], value(&metrics, SUCCESS)), (None, Some(1.0)), "not 0");
+    read("100", &mut connection);
+    assert_eq!(seen(&exporter.scrape(), "billing")[0], Some(0.0), "it has read to the end");
+    server.run(&["DEL orders"]);
+    let metrics = exporter.scrape();
+    assert_eq!((seen(&metrics, "billing"), value(&metrics, SUCCESS)), ([None; 4], Some(1.0)));
+}
+
+#[test]
+fn sidekiq_is_read_by_its_documented_scheme() {
+    let Some(server) = RedisServer::start(&[]) else { return };
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
+    let (old, new) = (now / 1000 - 50, now - 20_000); // version 7 writes seconds, version 8 milliseconds
+    server.run(&[
+        "SADD queues mail orders empty",
+        "SADD paused orders",
+        &format!(r#"LPUSH queue:mail {{"class":"A","jid":"1","queue":"mail","enqueued_at":{old}.25}}"#),
+        &format!(r#"LPUSH queue:mail {{"class":"A","jid":"2","queue":"mail","enqueued_at":{old}.75}}"#),
+        &format!(r#"LPUSH queue:orders {{"class":"B","jid":"3","queue":"orders","enqueued_at":{new}}}"#),
+        "SET stat:processed 100",
+        "SET stat:failed 30",
+        "ZADD schedule 9000000000 {}",
+        "ZADD retry 9000000000 {} 9000000001 {\"a\":1}",
+        "ZADD dead 1 a 2 b 3 c",
+        "SADD processes host:1:abc host:2:gone",
+        r#"HSET host:1:abc info {"hostname":"host","concurrency":5,"queues":["mail","orders"]} busy 2 beat 1.5 quiet false"#,
+        &format!(r#"HSET host:1:abc:work t1 {{"queue":"mail","payload":"{{}}","run_at":{old}}} t2 {{"queue":"mail","run_at":{old}}}"#),
+    ]);
+    let exporter = started(&server, "sidekiq");
+    let metrics = exporter.scrape();
+    let series = [
+        "queue_depth",
+        "queue_messages ,state=\"in_flight\"",
+        "queue_consumers",
+        "queue_consumers_busy",
+        "queue_paused",
+    ];
+    assert_eq!(of(&metrics, "mail", series), [2.0, 2.0, 5.0, 2.0, 0.0].map(Some), "{metrics}");
+    assert_eq!(of(&metrics, "orders", series), [1.0, 0.0, 5.0, 0.0, 1.0].map(Some));
+    assert_eq!(of(&metrics, "empty", series), [Some(0.0); 5]);
+    let all = |name: &str| value(&metrics, name);
+    assert_eq!(all("messages_processed_total{status=\"success\"}"), Some(70.0));
+    assert_eq!(all("messages_processed_total{status=\"failure\"}"), Some(30.0));
+    let states = ["delayed", "retry", "dead"].map(|state| all(&format!("queue_messages{{state=\"{state}\"}}")));
+    assert_eq!(states, [1.0, 2.0, 3.0].map(Some));
+    let near = |queue, seconds: f64| {
+        let [age] = of(&metrics, queue, ["queue_oldest_message_age_seconds"]);
+        age.is_some_and(|age| age >= seconds - 1.0 && age < seconds + 60.0)
+    };
+    assert!(near("mail", 50.0) && near("orders", 20.0), "{metrics}");
+    assert_eq!(value(&metrics, SUCCESS), Some(1.0), "{}", exporter.log());
+    assert_vocabulary(&metrics);
+    assert_lint(&metrics);
+    server.run(&["DEL queue:mail", "SREM queues orders"]);
+    let metrics = exporter.scrape();
+    assert_eq!(of(&metrics, "mail", ["queue_depth"]), [Some(0.0)]);
+    assert_eq!(of(&metrics, "orders", ["queue_depth"]), [None]);
+}
+
+#[test]
+fn one_poisoned_queue_costs_only_itself_and_success() {
+    let Some(server) = RedisServer::start(&[]) else { return };
+    server.run(&["SADD queues good bad", "LPUSH queue:good {}", "SET queue:bad x"]);
+    let exporter = started(&server, "sidekiq");
+    let metrics = exporter.scrape();
+    assert_eq!((of(&metrics, "good", ["queue_depth"]), of(&metrics, "bad", ["queue_depth"])), ([Some(1.0)], [None]));
+    assert_eq!(value(&metrics, SUCCESS), Some(0.0));
+    assert_eq!(value(&metrics, "queue_exporter_queues{outcome=\"error\"}"), Some(1.0));
+    server.run(&["DEL queue:bad"]);
+    assert_eq!(value(&exporter.scrape(), SUCCESS), Some(1.0));
+}
+
+#[test]
+fn faults_of_redis_are_told_by_reason_and_recovered_from() {
+    let Some(mut server) = RedisServer::start(&[]) else { return };
+    server.run(&["SADD queues mail", "LPUSH queue:mail {}"]);
+    let errors = |metrics: &str, reason: &str| {
+        value(metrics, &format!("queue_exporter_source_errors_total{{reason=\"{reason}\"}}")).unwrap()
+    };
+    let exporter = exporter(&server.url(), ["--queue.system=sidekiq", "--queue.timeout=500ms"]);
+    let seen = || {
+        let metrics = exporter.scrape();
+        let [depth] = of(&metrics, "mail", ["queue_depth"]);
+        (depth, value(&metrics, SUCCESS), metrics)
+    };
+    assert!(matches!(seen(), (Some(1.0), Some(1.0), _)));
+    // half dead: it holds its connections and answers nothing
+    server.signal("STOP");
+    let (depth, success, metrics) = seen();
+    assert_eq!((depth, success, errors(&metrics, "timeout")), (None, Some(0.0), 1.0), "{metrics}");
+    server.signal("CONT");
+    assert!(matches!(seen(), (Some(1.0), Some(1.0), _)), "{}", exporter.log());
+    server.down();
+    let (depth, success, metrics) = seen();
+    assert_eq!((depth, success, errors(&metrics, "connect")), (None, Some(0.0), 1.0), "{metrics}");
+    server.up();
+    assert!(matches!(seen(), (None, Some(1.0), _)), "it came back empty: {}", exporter.log());
+    let log = exporter.log();
+    assert!(!log.contains("secret") && !log.contains("watcher"), "{log}");
+
+    let wrong = format!("redis://watcher:wr0ngword@127.0.0.1:{}", server.port);
+    let (metrics, log) = crate::once(&wrong, ["--queue.system=sidekiq", "--log.level=debug"]);
+    assert_eq!((value(&metrics, SUCCESS), errors(&metrics, "auth")), (Some(0.0), 1.0), "{log}");
+    assert!(log.contains("WRONGPASS") && log.contains("--queue.password-file") && !log.contains("wr0ngword"), "{log}");
+    server.run(&["ACL SETUSER watcher -smembers"]);
+    let (metrics, log) = crate::once(&server.url(), ["--queue.system=sidekiq"]);
+    assert_eq!((value(&metrics, SUCCESS), errors(&metrics, "auth")), (Some(0.0), 1.0), "{log}");
+    assert!(log.contains("NOPERM"), "{log}");
+}
+
+#[test]
+fn redis_is_read_over_tls_in_another_database() {
+    let (Some(openssl), Some(_)) = (real("openssl"), real("redis-server")) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (key, certificate) = (file("key.pem"), file("cert.pem"));
+    let names = "subjectAltName=IP:127.0.0.1";
+    let make = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=redis -addext basicConstraints=CA:FALSE -addext";
+    let make: Vec<_> = make.split(' ').chain([names, "-keyout", &key, "-out", &certificate]).collect();
+    run(client(openssl, &make, &[]));
+    let port = crate::broker::free().to_string();
+    let arguments = [
+        "--port",
+        "0",
+        "--tls-port",
+        &port,
+        "--tls-cert-file",
+        &certificate,
+        "--tls-key-file",
+        &key,
+        "--tls-ca-cert-file",
+        &certificate,
+        "--tls-auth-clients",
+        "no",
+    ];
+    let Some(_server) = RedisServer::start(&arguments) else { return };
+    let url = format!("rediss://watcher:secret%25word@127.0.0.1:{port}/3");
+    let authority = format!("--queue.tls-ca-file={certificate}");
+    let (metrics, log) = crate::once(&url, ["--queue.system=sidekiq", &authority]);
+    assert_eq!(value(&metrics, SUCCESS), Some(1.0), "{log}");
+    let (metrics, log) = crate::once(&url, ["--queue.system=sidekiq"]);
+    assert_eq!(value(&metrics, SUCCESS), Some(0.0), "an authority that the system does not know: {log}");
+    assert_eq!(value(&metrics, "queue_exporter_source_errors_total{reason=\"tls\"}"), Some(1.0), "{log}");
+}
