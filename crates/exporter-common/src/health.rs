@@ -15,11 +15,15 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Succeeds when the exporter answers 200 at one of its addresses, over TLS if its configuration says so.
 pub(crate) fn check(addresses: &[ListenAddress], config: Option<&Path>) -> Result<()> {
-    let peer = Web::load(config).context("--web.config.file")?.peer()?;
+    let peers = match Web::load(config).and_then(|web| web.peer()) {
+        Ok(peer) => vec![peer],
+        // it was broken after the start, and the exporter goes on with the last good one: that speaks either
+        Err(_) => vec![Peer::tls(true)?, Peer::Plain],
+    };
     let mut result = Ok(());
-    for address in addresses {
-        let stream = connect(address).and_then(|stream| ask(stream, &peer));
-        result = stream.with_context(|| format!("no healthy exporter at {address}"));
+    for (address, peer) in addresses.iter().flat_map(|address| peers.iter().map(move |peer| (address, peer))) {
+        let asked = connect(address).and_then(|stream| ask(stream, peer));
+        result = asked.with_context(|| format!("no healthy exporter at {address}"));
         if result.is_ok() {
             break;
         }

@@ -27,16 +27,22 @@ impl Web {
     /// How the exporter of this configuration is spoken to.
     pub(crate) fn peer(&self) -> Result<Peer> {
         let settings = self.lock().settings.clone();
-        if settings.tls.is_none() {
-            return Ok(Peer::Plain);
+        match settings.tls {
+            Some(_) => Peer::tls(settings.clients_must_show_certificates),
+            None => Ok(Peer::Plain),
         }
+    }
+}
+
+impl Peer {
+    pub(crate) fn tls(wants_certificate: bool) -> Result<Self> {
         let provider = Arc::new(ring::default_provider());
         let config = ClientConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(AnyServer(provider)))
             .with_no_client_auth();
-        Ok(Peer::Tls { client: Client(Arc::new(config)), wants_certificate: settings.clients_must_show_certificates })
+        Ok(Self::Tls { client: Client(Arc::new(config)), wants_certificate })
     }
 }
 

@@ -215,5 +215,7 @@ fn the_healthcheck_speaks_tls() {
         let config = format!("--web.config.file={}", pki.path("web.yml").display());
         assert_eq!(check(&[&config]), (Some(0), String::new()), "{more}");
         assert_eq!(check(&[]).0, Some(1), "plain HTTP is no health over TLS");
+        pki.write("web.yml", "broken");
+        assert_eq!(check(&[&config]), (Some(0), String::new()), "it serves by the last good one: {more}");
     }
 }
