@@ -74,7 +74,7 @@ fn proxied(builder: ClientBuilder, proxy: &Proxy) -> Result<ClientBuilder> {
         Proxy::None => builder.no_proxy(),
         Proxy::Environment => builder,
         Proxy::Url { url, no_proxy, headers } => {
-            let proxy = reqwest::Proxy::all(url.clone())?.headers(headers.clone());
+            let proxy = reqwest::Proxy::all(url.clone())?.headers(headers.as_ref().clone());
             builder.proxy(proxy.no_proxy(no_proxy.as_deref().and_then(NoProxy::from_string)))
         }
     })

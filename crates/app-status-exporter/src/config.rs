@@ -91,7 +91,7 @@ pub(crate) enum Proxy {
     Url {
         url: Url,
         no_proxy: Option<String>,
-        headers: HeaderMap,
+        headers: Box<HeaderMap>,
     },
 }
 
@@ -485,7 +485,7 @@ fn proxy(fields: &mut Fields) -> Result<Proxy> {
     let from_environment = fields.bool("proxy_from_environment")? == Some(true);
     match fields.text("proxy_url")?.filter(|url| !url.is_empty()) {
         Some(_) if from_environment => Err(Fault::new(line, "proxy_url and proxy_from_environment exclude each other")),
-        Some(url) => Ok(Proxy::Url { url: http_url(line, "proxy_url", &url)?, no_proxy, headers }),
+        Some(url) => Ok(Proxy::Url { url: http_url(line, "proxy_url", &url)?, no_proxy, headers: Box::new(headers) }),
         None if from_environment && no_proxy.is_none() && headers.is_empty() => Ok(Proxy::Environment),
         None if no_proxy.is_some() || !headers.is_empty() => {
             Err(Fault::new(line, "no_proxy and proxy_connect_header go with proxy_url"))

@@ -1,7 +1,9 @@
 //! The built exporter beside an application that works, and that fails in every way it can.
 #![expect(clippy::disallowed_types, reason = "tests start programs; exporters do not")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod app;
+mod connection;
 
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -48,11 +50,6 @@ fn exporter(app: &App, flags: &[&str]) -> Running {
 /// The series of the application, of which there are five when all is well.
 fn series(metrics: &str) -> Vec<&str> {
     metrics.lines().filter(|line| line.starts_with("app_") && !line.starts_with("app_status_")).collect()
-}
-
-/// How many reads failed for a reason.
-fn failures(metrics: &str, reason: &str) -> f64 {
-    value(metrics, &format!("app_status_failures_total{{reason=\"{reason}\"}}")).unwrap()
 }
 
 const ALL_WELL: [&str; 5] = [
@@ -162,6 +159,11 @@ fn every_fault_costs_its_metrics_and_is_told_once(mode: &str) {
         assert!(!log.contains("secret"), "{log}");
     }
     let metrics = exporter.scrape();
+    for reason in ["status", "not_json", "too_deep", "too_large", "incomplete", "answer", "redirect", "timeout"] {
+        let count = value(&metrics, &format!("app_status_failures_total{{reason=\"{reason}\"}}"));
+        assert!(count > Some(0.0), "{reason} {metrics}");
+    }
+    assert!(value(&metrics, "app_status_series_lost_total{metric=\"app_uptime\",reason=\"invalid\"}") > Some(0.0));
     let resident = value(&metrics, "process_resident_memory_bytes");
     assert!(!cfg!(target_os = "linux") || resident.is_some_and(|bytes| bytes < 48e6), "{resident:?}");
 }
@@ -386,4 +388,31 @@ fn a_cache_and_a_poll_interval_that_are_both_given_are_refused() {
     assert_eq!(output.status.code(), Some(2));
     let output = run(["--check", "--collect.cache-ttl=5s"]);
     assert_eq!(output.status.code(), Some(0), "the default interval is not in the way");
+}
+
+#[test]
+fn what_asks_for_help_is_not_judged_by_variables() {
+    let mut command = sidecar(&[("APP_PORT", "web")]);
+    assert_eq!(command.arg("--help").output().unwrap().status.code(), Some(0));
+    assert_eq!(sidecar(&[("EXPORTER_PORT", "x")]).arg("--version").output().unwrap().status.code(), Some(0));
+}
+
+#[cfg(unix)]
+#[test]
+fn an_argument_that_is_no_utf8_is_a_usage_error() {
+    use std::os::unix::ffi::OsStrExt;
+    let output = sidecar(&[("APP_PORT", "81")]).arg(std::ffi::OsStr::from_bytes(b"\xff")).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn a_value_that_nothing_can_hold_costs_only_itself() {
+    let app = App::start(page(": 7", ": 1e400"));
+    let metrics = exporter(&app, &["--poll.interval=0"]).scrape();
+    assert_eq!((series(&metrics).len(), value(&metrics, SUCCESS)), (4, Some(0.0)));
+}
+
+#[test]
+fn a_module_without_a_file_is_a_usage_error() {
+    assert_eq!(run(["--check", "--config.module=x"]).status.code(), Some(2));
 }

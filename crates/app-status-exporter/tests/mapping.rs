@@ -1,5 +1,6 @@
 //! What mappings give for documents, through the built exporter: `--once --app.url file:… --config.file …`.
 #![expect(clippy::disallowed_types, reason = "tests start programs; exporters do not")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::process::{Command, Output};
 

@@ -1,5 +1,4 @@
 //! An application that can be broken in many ways while it runs.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};

@@ -1,0 +1,347 @@
+//! How a configuration reaches the application: headers, logins, bodies, tokens, sockets, proxies, TLS; and reloads.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+use std::thread;
+
+use crate::app::{App, Manner, answer, raw};
+use exporter_common::testing::{Running, eventually, value};
+use tempfile::TempDir;
+
+const EXPORTER: &str = env!("CARGO_BIN_EXE_app-status-exporter");
+const SUCCESS: &str = "exporter_scrape_success{collector=\"app_status\"}";
+const GOOD: &str = "exporter_config_last_reload_successful";
+
+/// A folder with a configuration of one metric, `up`, and what else stands in its module.
+struct Config(TempDir);
+
+impl Config {
+    fn new(module: &str) -> Self {
+        let config = Self(tempfile::tempdir().unwrap());
+        config.write("config.yml", &of(module, "up"));
+        config
+    }
+
+    fn write(&self, name: &str, content: &str) -> PathBuf {
+        let path = self.0.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+
+    fn flags(&self, url: &str) -> [String; 3] {
+        let file = self.0.path().join("config.yml");
+        [format!("--config.file={}", file.display()), format!("--app.url={url}"), "--poll.interval=0".to_owned()]
+    }
+
+    fn once(&self, url: &str) -> Output {
+        program().arg("--once").args(self.flags(url)).stdin(Stdio::null()).output().unwrap()
+    }
+
+    fn start(&self, url: &str) -> Running {
+        Running::spawn(program().arg("--web.listen-address=127.0.0.1:0").args(self.flags(url)))
+    }
+}
+
+fn of(module: &str, metric: &str) -> String {
+    format!("modules:\n  default:\n    metrics:\n    - {{name: {metric}, path: '{{.up}}'}}\n{module}")
+}
+
+/// The exporter without the proxies and settings of this environment, and with one secret.
+fn program() -> Command {
+    let mut command = Command::new(EXPORTER);
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy().to_uppercase();
+        if text.starts_with("APP_STATUS_EXPORTER_") || text.ends_with("_PROXY") || text.ends_with("_PORT") {
+            command.env_remove(name);
+        }
+    }
+    command.env("APP_TOKEN", "s3cret-of-environment");
+    command
+}
+
+fn up() -> Manner {
+    answer("200 OK", "{\"up\": 1}")
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn is_up(output: &Output) -> bool {
+    output.status.code() == Some(0) && value(&String::from_utf8_lossy(&output.stdout), "up") == Some(1.0)
+}
+
+#[test]
+fn headers_and_logins_reach_the_application_and_no_log() {
+    for (module, expected) in [
+        (
+            "    headers: {X-Dummy: my-test, User-Agent: nobody}\n",
+            vec!["x-dummy: my-test", "user-agent: nobody", "accept: application/json"],
+        ),
+        ("    headers: {Accept: text/json}\n", vec!["accept: text/json"]),
+        (
+            "    http_client_config: {basic_auth: {username: user, password: s3cret}}\n",
+            vec!["authorization: basic dxnlcjpzm2nyzxq="],
+        ),
+        (
+            "    http_client_config: {basic_auth: {username: user, password_file: secret.txt}}\n",
+            vec!["authorization: basic dxnlcjpzm2nyzxqtb2ytzmlszq=="],
+        ),
+        ("    http_client_config: {bearer_token: s3cret}\n", vec!["authorization: bearer s3cret"]),
+        (
+            "    http_client_config: {authorization: {type: Token, credentials_env: APP_TOKEN}}\n",
+            vec!["authorization: token s3cret-of-environment"],
+        ),
+        (
+            "    http_client_config: {authorization: {credentials_file: secret.txt}}\n",
+            vec!["authorization: bearer s3cret-of-file"],
+        ),
+        (
+            "    http_client_config: {http_headers: {X-Key: {values: [a], secrets: [s3cret], files: [secret.txt], env: [APP_TOKEN]}}}\n",
+            vec!["x-key: a\r\n", "x-key: s3cret\r\n", "x-key: s3cret-of-file\r\n", "x-key: s3cret-of-environment\r\n"],
+        ),
+    ] {
+        let app = App::start(up());
+        let config = Config::new(module);
+        config.write("secret.txt", "s3cret-of-file\n");
+        let exporter = Running::spawn(
+            program().args(["--web.listen-address=127.0.0.1:0", "--log.level=debug"]).args(config.flags(&app.url())),
+        );
+        assert_eq!(value(&exporter.scrape(), "up"), Some(1.0), "{module} {}", exporter.log());
+        let request = app.requests()[0].to_lowercase();
+        for header in expected {
+            assert!(request.contains(header), "{header}\n{request}");
+        }
+        app.now(answer("500 Internal Server Error", ""));
+        exporter.scrape();
+        eventually("the failure is told", || exporter.log().contains("it answers 500").then_some(()));
+        assert!(!exporter.log().contains("s3cret"), "{}", exporter.log());
+    }
+}
+
+#[test]
+fn a_body_is_posted() {
+    let app = App::start(up());
+    let output = Config::new("    body: {content: '{\"query\": 1}'}\n").once(&app.url());
+    assert!(is_up(&output), "{}", said(&output));
+    assert!(app.requests()[0].starts_with("POST /status "), "{:?}", app.requests());
+    assert!(app.requests()[0].to_lowercase().contains("content-length: 12\r\n"), "{:?}", app.requests());
+}
+
+#[test]
+fn only_the_status_codes_that_are_listed_are_read() {
+    for (module, status, read) in [
+        ("", "200 OK", true),
+        ("", "503 Service Unavailable", true),
+        ("", "500 Internal Server Error", false),
+        ("    valid_status_codes: [418, 500]\n", "500 Internal Server Error", true),
+        ("    valid_status_codes: [418, 500]\n", "200 OK", false),
+    ] {
+        let app = App::start(answer(status, "{\"up\": 1}"));
+        assert_eq!(is_up(&Config::new(module).once(&app.url())), read, "{module} {status}");
+    }
+}
+
+#[test]
+fn on_a_redirect_to_another_host_nothing_goes_along() {
+    let other = App::start(up());
+    let app = App::start(Manner::Answers(raw("302 Found", &format!("Location: {}\r\n", other.url()), "")));
+    let config = Config::new("    headers: {X-Api-Key: s3cret}\n    http_client_config: {bearer_token: s3cret}\n");
+    let exporter = config.start(&app.url());
+    let metrics = exporter.scrape();
+    assert_eq!(value(&metrics, SUCCESS), Some(0.0));
+    assert!(value(&metrics, "app_status_failures_total{reason=\"redirect\"}") > Some(0.0), "{metrics}");
+    assert_eq!((other.connections(), value(&metrics, "up")), (0, None));
+    let output = Config::new("    http_client_config: {follow_redirects: false}\n").once(&app.url());
+    assert!(said(&output).contains("it answers 302 Found"), "{}", said(&output));
+}
+
+#[test]
+fn a_token_is_asked_for_once_and_sent() {
+    let server =
+        App::start(answer("200 OK", "{\"access_token\": \"t0ken\", \"token_type\": \"bearer\", \"expires_in\": 3600}"));
+    let app = App::start(up());
+    let config = Config::new(&format!(
+        "    http_client_config:\n      oauth2: {{client_id: me, client_secret: 's3cret', scopes: [a, b], token_url: '{}'}}\n",
+        server.url()
+    ));
+    let exporter = config.start(&app.url());
+    for _ in 0..3 {
+        assert_eq!(value(&exporter.scrape(), "up"), Some(1.0), "{}", exporter.log());
+    }
+    assert!(app.requests().iter().all(|request| request.to_lowercase().contains("authorization: bearer t0ken")));
+    let asked = server.requests();
+    assert_eq!(asked.iter().filter(|request| request.starts_with("POST /status ")).count(), 1, "{asked:?}");
+    assert!(asked[0].to_lowercase().contains("authorization: basic bwu6cznjcmv0"), "{asked:?}");
+    server.now(answer("400 Bad Request", "{}"));
+    app.now(answer("401 Unauthorized", ""));
+    exporter.scrape_until("the token is given up", |metrics| {
+        value(metrics, "app_status_failures_total{reason=\"token\"}") > Some(0.0)
+    });
+    assert!(!exporter.log().contains("s3cret") && !exporter.log().contains("t0ken"), "{}", exporter.log());
+}
+
+#[test]
+fn a_unix_socket_is_reached() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("app.sock");
+    let listener = UnixListener::bind(&path).unwrap();
+    let served = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut request = vec![0; 4096];
+        let len = stream.read(&mut request).unwrap();
+        stream.write_all(raw("200 OK", "", "{\"up\": 1}").as_bytes()).unwrap();
+        String::from_utf8_lossy(&request[..len]).into_owned()
+    });
+    let output = Config::new("").once(&format!("unix:{}:/status?full=1", path.display()));
+    assert!(is_up(&output), "{}", said(&output));
+    assert!(served.join().unwrap().starts_with("GET /status?full=1 HTTP/1.1\r\n"));
+}
+
+#[test]
+fn a_proxy_that_is_configured_is_asked() {
+    let proxy = App::start(up());
+    let config = Config::new(&format!("    http_client_config: {{proxy_url: 'http://{}'}}\n", proxy.address));
+    assert!(is_up(&config.once("http://app.example/status")));
+    assert!(proxy.requests()[0].starts_with("GET http://app.example/status "), "{:?}", proxy.requests());
+}
+
+#[test]
+fn several_pages_of_one_application_are_one_scrape() {
+    let folder = Config(tempfile::tempdir().unwrap());
+    folder.write("status.json", "{\"up\": 1}");
+    folder.write("queues.json", "{\"depth\": 3}");
+    let metrics =
+        "    - {name: depth, url: /queues.json, path: '{.depth}'}\n    - {name: gone, url: gone.json, path: '{.x}'}\n";
+    folder.write("config.yml", &of(metrics, "up"));
+    let output = folder.once(&format!("file:{}/status.json", folder.0.path().display()));
+    let metrics = String::from_utf8_lossy(&output.stdout);
+    assert_eq!((value(&metrics, "up"), value(&metrics, "depth")), (Some(1.0), Some(3.0)), "{}", said(&output));
+    assert_eq!((value(&metrics, SUCCESS), output.status.code()), (Some(0.0), Some(1)));
+    assert!(said(&output).contains("gone.json: cannot read: No such file"), "{}", said(&output));
+}
+
+#[test]
+fn a_changed_file_is_read_again_and_a_broken_one_is_not_used() {
+    let app = App::start(up());
+    let config = Config::new("");
+    let exporter = config.start(&app.url());
+    let metrics = exporter.scrape();
+    assert_eq!((value(&metrics, "up"), value(&metrics, GOOD)), (Some(1.0), Some(1.0)));
+    config.write("config.yml", &of("", "renamed"));
+    exporter.scrape_until("the new mapping", |metrics| value(metrics, "renamed") == Some(1.0));
+    config.write("config.yml", &of("    heders: {}\n", "broken"));
+    let metrics = exporter.scrape_until("it is told", |metrics| value(metrics, GOOD) == Some(0.0));
+    assert_eq!((value(&metrics, "renamed"), value(&metrics, SUCCESS)), (Some(1.0), Some(1.0)), "the last good one");
+    exporter.scrape();
+    let told = "config.yml:5: module default has no key heders; did you mean headers?";
+    assert_eq!(exporter.log().matches(told).count(), 1, "{}", exporter.log());
+    config.write("config.yml", &of("", "mended"));
+    exporter.scrape_until("the mended one", |metrics| {
+        value(metrics, "mended") == Some(1.0) && value(metrics, GOOD) == Some(1.0)
+    });
+}
+
+#[test]
+fn sighup_reads_the_file_again() {
+    let app = App::start(up());
+    let config = Config::new("");
+    let exporter = config.start(&app.url());
+    exporter.scrape();
+    exporter.signal("HUP");
+    eventually("it is told", || exporter.log().contains("msg=\"configuration loaded\"").then_some(()));
+    assert_eq!(value(&exporter.scrape(), "up"), Some(1.0));
+}
+
+#[test]
+fn check_tells_what_is_wrong_and_connects_to_nothing() {
+    let app = App::start(up());
+    for (module, told) in [
+        ("", None),
+        ("    heders: {}\n", Some("config.yml:5: module default has no key heders; did you mean headers?")),
+        (
+            "    body: {content: '{{ .x }}', templatize: true}\n",
+            Some("config.yml:5: body: templatize is not supported"),
+        ),
+        ("    http_client_config: {bearer_token_file: none}\n", Some("config.yml:5: bearer_token_file: cannot read ")),
+        ("    http_client_config: {bearer_token_env: NOT_SET_HERE}\n", Some("the variable NOT_SET_HERE is not set")),
+    ] {
+        let config = Config::new(module);
+        let output = program().arg("--check").args(config.flags(&app.url())).output().unwrap();
+        assert_eq!(output.status.code(), Some(i32::from(told.is_some())), "{module} {}", said(&output));
+        assert!(said(&output).contains(told.unwrap_or("valid")), "{}", said(&output));
+        assert_eq!(said(&output).lines().count(), 1, "{}", said(&output));
+    }
+    assert_eq!(app.connections(), 0);
+}
+
+/// Serves one connection over TLS, and tells the name that was asked for and the number of certificates shown.
+fn serve_tls(config: rustls::ServerConfig) -> (u16, thread::JoinHandle<Option<(String, usize)>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let serving = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut tls = rustls::ServerConnection::new(Arc::new(config)).unwrap();
+        let mut stream = rustls::Stream::new(&mut tls, &mut stream);
+        let len = stream.read(&mut [0; 4096]).ok()?;
+        assert!(len > 0);
+        stream.write_all(raw("200 OK", "Connection: close\r\n", "{\"up\": 1}").as_bytes()).ok()?;
+        let _ = stream.flush();
+        let shown = tls.peer_certificates().map_or(0, <[_]>::len);
+        Some((tls.server_name().unwrap_or_default().to_owned(), shown))
+    });
+    (port, serving)
+}
+
+fn write_certificate(folder: &Path, name: &str) -> rcgen::CertifiedKey<rcgen::KeyPair> {
+    let made = rcgen::generate_simple_self_signed(vec![name.to_owned()]).unwrap();
+    std::fs::write(folder.join("cert.pem"), made.cert.pem()).unwrap();
+    std::fs::write(folder.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+    made
+}
+
+#[test]
+fn tls_knows_its_own_authority_a_client_certificate_and_the_name_of_the_server() {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    for (tls, works, name, shown) in [
+        ("{ca_file: cert.pem, server_name: app.internal}", true, "app.internal", 0),
+        (
+            "{ca_file: cert.pem, server_name: app.internal, cert_file: cert.pem, key_file: key.pem}",
+            true,
+            "app.internal",
+            1,
+        ),
+        ("{insecure_skip_verify: true}", true, "", 0),
+        ("{ca_file: cert.pem}", false, "", 0),
+        ("{server_name: app.internal}", false, "", 0),
+    ] {
+        let config = Config::new(&format!("    http_client_config: {{tls_config: {tls}}}\n"));
+        let made = write_certificate(config.0.path(), "app.internal");
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(made.cert.der().clone()).unwrap();
+        let clients = rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())
+            .allow_unauthenticated()
+            .build()
+            .unwrap();
+        let key = rustls::pki_types::PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
+        let server = rustls::ServerConfig::builder_with_provider(provider.clone())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_client_cert_verifier(clients)
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .unwrap();
+        let (port, serving) = serve_tls(server);
+        let output = config.once(&format!("https://127.0.0.1:{port}/status"));
+        assert_eq!(is_up(&output), works, "{tls} {}", said(&output));
+        let seen = serving.join().unwrap();
+        if works {
+            assert_eq!(seen, Some((name.to_owned(), shown)), "{tls}");
+        } else {
+            assert!(said(&output).contains("cannot connect: "), "{}", said(&output));
+        }
+    }
+}
