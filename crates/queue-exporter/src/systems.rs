@@ -1,5 +1,6 @@
 //! The queue systems this exporter knows.
 
+mod beanstalkd;
 mod bullmq;
 mod celery;
 mod http;
@@ -25,5 +26,13 @@ pub(crate) struct Kind {
 }
 
 /// Every queue system.
-pub(crate) const SYSTEMS: &[Kind] =
-    &[http::KIND, rabbitmq::KIND, redis_streams::KIND, bullmq::KIND, rq::KIND, celery::KIND, sidekiq::KIND];
+pub(crate) const SYSTEMS: &[Kind] = &[
+    http::KIND,
+    rabbitmq::KIND,
+    redis_streams::KIND,
+    bullmq::KIND,
+    rq::KIND,
+    celery::KIND,
+    sidekiq::KIND,
+    beanstalkd::KIND,
+];

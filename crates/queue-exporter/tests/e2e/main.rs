@@ -6,6 +6,7 @@ mod chaos;
 mod fake;
 mod http;
 mod rabbitmq;
+mod real_beanstalkd;
 mod real_rabbitmq;
 mod real_redis;
 mod redis_server;

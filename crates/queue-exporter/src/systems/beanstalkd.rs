@@ -1,0 +1,272 @@
+//! `beanstalkd`: its tubes, by its own protocol of lines.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use exporter_common::async_trait;
+use futures_util::stream::BoxStream;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use super::Kind;
+use crate::Connection;
+use crate::fault::{Reason, fault};
+use crate::redis::host;
+use crate::system::{Batch, Counter, Listed, Origin, Queue, Statistics, System, in_one_go};
+
+pub(super) const KIND: Kind = Kind {
+    name: "beanstalkd",
+    schemes: &["beanstalk"],
+    connect: |connection| Ok(Box::new(Beanstalkd::new(connection)?)),
+};
+
+struct Beanstalkd {
+    host: String,
+    port: u16,
+    connection: Mutex<Option<BufReader<TcpStream>>>,
+    tubes: Mutex<Tubes>,
+}
+
+/// The tubes seen. A tube that is empty and that nobody uses is no more, and is made anew for the next
+/// job: to a consumer that waits for work it was there all the time, with nothing in it.
+#[derive(Default)]
+struct Tubes {
+    /// The id of the server, another one for each of its lives.
+    server: String,
+    seen: HashMap<String, Tube>,
+}
+
+#[derive(Clone, Copy)]
+struct Tube {
+    /// How often it was made anew, as far as was seen: each time its counters begin at 0.
+    life: u64,
+    /// When it was no more.
+    gone: Option<Instant>,
+}
+
+/// How long a tube that is no more is shown as empty, and how many are.
+const REMEMBERED: Duration = Duration::from_secs(3600);
+const TUBES: usize = 10_000;
+
+/// What a reply may weigh: the list of 10,000 tubes weighs less than 3 MB.
+const REPLY_LIMIT: usize = 16 << 20;
+
+#[async_trait]
+impl System for Beanstalkd {
+    fn origin(&self, metric: &str, detail: &str) -> Origin {
+        match (metric, detail) {
+            ("queue_messages", "ready" | "in_flight" | "delayed" | "dead")
+            | ("queue_depth" | "queue_consumers" | "queue_paused" | "messages_enqueued_total", _) => Origin::Native,
+            ("messages_processed_total", "success") => Origin::Derived,
+            _ => Origin::Unavailable,
+        }
+    }
+
+    fn batch(&self) -> Batch {
+        Batch { size: 250, at_once: 1 }
+    }
+
+    fn list(&self) -> BoxStream<'_, Result<Listed>> {
+        in_one_go(async {
+            let replies = self.ask(&["stats".to_owned(), "list-tubes".to_owned()]).await?;
+            let [Some(stats), Some(tubes)] = &replies[..] else { bail!("no list of tubes") };
+            let server = value(stats, "id").context("stats without an id")?;
+            let tubes: Vec<&str> = tubes.lines().filter_map(|line| line.strip_prefix("- ")).map(unquoted).collect();
+            let listed = |name: String| Listed { queue: Queue::named(name), statistics: None };
+            Ok(self.tubes().see(server, &tubes, Instant::now()).into_iter().map(listed).collect())
+        })
+    }
+
+    async fn read(&self, queues: &[Queue]) -> Result<Vec<Listed>> {
+        let commands: Vec<_> = queues.iter().map(|queue| format!("stats-tube {}", queue.name)).collect();
+        let replies = self.ask(&commands).await?;
+        let tubes = self.tubes();
+        let listed = queues.iter().zip(replies).map(|(queue, reply)| {
+            let life = tubes.seen.get(&queue.name).map_or(0, |tube| tube.life);
+            let statistics = match reply {
+                Some(stats) => statistics(&stats, life).map(|mut read| {
+                    // every connection watches the tube of this name, and so does ours
+                    let ours = u64::from(queue.name == "default");
+                    read.consumers = read.consumers.map(|consumers| consumers.saturating_sub(ours));
+                    read
+                }),
+                None => Ok(empty(life)),
+            };
+            Listed { queue: queue.clone(), statistics: Some(statistics) }
+        });
+        Ok(listed.collect())
+    }
+}
+
+impl Beanstalkd {
+    fn new(Connection { url, username, password_file, tls }: Connection) -> Result<Self> {
+        tls.config(false)?; // says that there is no TLS, where some was meant
+        let anybody = username.is_none() && password_file.is_none() && url.username().is_empty();
+        ensure!(anybody, "beanstalkd knows no users: leave out --queue.username and --queue.password-file");
+        let (host, port) = (host(&url)?, url.port().unwrap_or(11300));
+        Ok(Self { host, port, connection: Mutex::default(), tubes: Mutex::default() })
+    }
+
+    fn tubes(&self) -> MutexGuard<'_, Tubes> {
+        self.tubes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Option<BufReader<TcpStream>>> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The replies to some commands, all sent at once; `None` for what is not found. They only read, so
+    /// they are sent again when a connection has ended since it was last used.
+    async fn ask(&self, commands: &[String]) -> Result<Vec<Option<String>>> {
+        let kept = self.kept().take(); // kept again when it has answered: one that is half dead is not
+        if let Some(mut connection) = kept
+            && let Ok(replies) = exchange(&mut connection, commands).await
+        {
+            self.kept().replace(connection);
+            return Ok(replies);
+        }
+        let place = format!("beanstalkd at {}:{}", self.host, self.port);
+        let stream = TcpStream::connect((self.host.as_str(), self.port)).await;
+        let stream = stream.map_err(|error| fault(Reason::Connect, format!("cannot connect to {place}: {error}")))?;
+        let mut connection = BufReader::new(stream);
+        let replies = exchange(&mut connection, commands).await.context(place)?;
+        self.kept().replace(connection);
+        Ok(replies)
+    }
+}
+
+async fn exchange(connection: &mut BufReader<TcpStream>, commands: &[String]) -> Result<Vec<Option<String>>> {
+    let broken = |error: std::io::Error| fault(Reason::Connect, error.to_string());
+    let text: String = commands.iter().flat_map(|command| [command, "\r\n"]).collect();
+    connection.write_all(text.as_bytes()).await.map_err(broken)?;
+    let mut replies = Vec::with_capacity(commands.len());
+    for _ in commands {
+        let mut line = String::new();
+        // no line of it is long; what is has no end
+        connection.take(1024).read_line(&mut line).await.map_err(broken)?;
+        if line.is_empty() {
+            return Err(fault(Reason::Connect, "it ended the connection"));
+        }
+        let line = line.trim_end();
+        replies.push(match line.strip_prefix("OK ") {
+            Some(length) => {
+                let length: usize =
+                    length.parse().map_err(|_| fault(Reason::Protocol, format!("answered {line:?}")))?;
+                ensure!(length <= REPLY_LIMIT, fault(Reason::Protocol, "answered more than 16 MB: not read"));
+                let mut data = vec![0; length + 2]; // and the end of its line
+                connection.read_exact(&mut data).await.map_err(broken)?;
+                data.truncate(length);
+                Some(String::from_utf8(data).context("an answer that is not UTF-8")?)
+            }
+            None if line == "NOT_FOUND" => None,
+            None => return Err(fault(Reason::Protocol, format!("answered {line:?}"))),
+        });
+    }
+    Ok(replies)
+}
+
+impl Tubes {
+    /// Notes which tubes are there, and gives those to show: them, and those that were there lately.
+    fn see(&mut self, server: &str, tubes: &[&str], now: Instant) -> Vec<String> {
+        let restarted = self.server != server;
+        server.clone_into(&mut self.server);
+        self.seen.values_mut().for_each(|tube| {
+            tube.gone = tube.gone.or(Some(now));
+            tube.life += u64::from(restarted);
+        });
+        for name in tubes {
+            let tube = self.seen.entry((*name).to_owned()).or_insert(Tube { life: 0, gone: None });
+            // gone for longer than this read: made anew
+            tube.life += u64::from(tube.gone.is_some_and(|gone| gone < now) && !restarted);
+            tube.gone = None;
+        }
+        let lately = |gone: Option<Instant>| gone.is_none_or(|gone| now.duration_since(gone) < REMEMBERED);
+        self.seen.retain(|_, tube| lately(tube.gone));
+        if self.seen.len() > TUBES.max(tubes.len()) {
+            self.seen.retain(|_, tube| tube.gone.is_none());
+        }
+        let mut names: Vec<_> = self.seen.keys().cloned().collect();
+        names.sort_unstable();
+        names
+    }
+}
+
+/// The value of a key.
+fn value<'a>(yaml: &'a str, key: &str) -> Option<&'a str> {
+    let mut pairs = yaml.lines().filter_map(|line| line.split_once(": "));
+    pairs.find(|(name, _)| *name == key).map(|(_, value)| unquoted(value))
+}
+
+fn unquoted(text: &str) -> &str {
+    let text = text.trim();
+    text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text)
+}
+
+fn statistics(stats: &str, life: u64) -> Result<Statistics> {
+    let number = |key: &str| -> Result<Option<u64>> {
+        let number = value(stats, key).map(|value| value.parse().map_err(|_| anyhow!("{key}: {value:?} is no count")));
+        number.transpose()
+    };
+    ensure!(stats.starts_with("---"), "an answer that has no statistics");
+    Ok(Statistics {
+        life,
+        ready: number("current-jobs-ready")?,
+        in_flight: number("current-jobs-reserved")?,
+        delayed: number("current-jobs-delayed")?,
+        dead: number("current-jobs-buried")?,
+        consumers: number("current-watching")?,
+        paused: number("pause-time-left")?.map(|left| left > 0),
+        enqueued: Counter::whole(number("total-jobs")?),
+        success: Counter::whole(number("cmd-delete")?),
+        ..Statistics::default()
+    })
+}
+
+/// What is true of a tube that is no more.
+fn empty(life: u64) -> Statistics {
+    let none = Some(0);
+    Statistics {
+        life,
+        ready: none,
+        in_flight: none,
+        delayed: none,
+        dead: none,
+        consumers: none,
+        ..Statistics::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What beanstalkd 1.12 answers.
+    const STATS: &str = include_str!("../../tests/beanstalkd/stats-tube-1.12.yaml");
+
+    #[test]
+    fn the_statistics_of_a_tube_are_read() {
+        let read = statistics(STATS, 0).unwrap();
+        let states = [read.ready, read.in_flight, read.delayed, read.dead];
+        assert_eq!(states, [Some(4), Some(1), Some(1), Some(2)]);
+        assert_eq!((read.enqueued.value(), read.success.value()), (Some(10), Some(2)));
+        assert_eq!((read.consumers, read.paused), (Some(1), Some(true)));
+        assert!(statistics("", 0).is_err() && statistics("---\ncurrent-jobs-ready: many\n", 0).is_err());
+    }
+
+    #[test]
+    fn a_tube_that_is_no_more_is_remembered_for_a_while() {
+        let (mut tubes, start) = (Tubes::default(), Instant::now());
+        let after = |seconds| start + Duration::from_secs(seconds);
+        assert_eq!(tubes.see("a", &["default", "mail"], start), ["default", "mail"]);
+        assert_eq!(tubes.see("a", &["default"], after(60)), ["default", "mail"]);
+        assert_eq!(tubes.see("a", &["default", "mail"], after(120)), ["default", "mail"]);
+        assert_eq!((tubes.seen["default"].life, tubes.seen["mail"].life), (0, 1), "its counters have begun anew");
+        assert_eq!(tubes.see("a", &["default"], after(180)).len(), 2);
+        assert_eq!(tubes.see("a", &["default"], after(180 + 3600)), ["default"]);
+        tubes.see("b", &["default"], after(9000));
+        assert_eq!(tubes.seen["default"].life, 1, "another server");
+    }
+}

@@ -1,0 +1,109 @@
+//! The queue system `beanstalkd` against the real one.
+#![expect(clippy::disallowed_types, reason = "tests start programs; exporters do not")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::Command;
+
+use exporter_common::testing::{assert_lint, eventually, real, value};
+
+use crate::broker::{Ended, free};
+use crate::watch::Watch;
+use crate::{SUCCESS, assert_vocabulary, exporter};
+
+/// A connection that does commands.
+struct Client(BufReader<TcpStream>);
+
+impl Client {
+    fn connect(port: u16) -> Self {
+        Self(BufReader::new(eventually("beanstalkd answers", || TcpStream::connect(("127.0.0.1", port)).ok())))
+    }
+
+    /// The second word of the reply: the id of a job.
+    fn run(&mut self, command: &str) -> String {
+        write!(self.0.get_mut(), "{command}\r\n").unwrap();
+        let mut line = String::new();
+        self.0.read_line(&mut line).unwrap();
+        if line.starts_with("RESERVED") {
+            self.0.read_exact(&mut [0; 3]).unwrap(); // the body, x
+        }
+        line.split_whitespace().nth(1).unwrap_or_default().to_owned()
+    }
+
+    fn put(&mut self, count: usize, delay: u32) {
+        for _ in 0..count {
+            self.run(&format!("put 10 {delay} 100 1\r\nx"));
+        }
+    }
+}
+
+fn start(program: &PathBuf, port: u16) -> Ended {
+    Ended(Command::new(program).args(["-l", "127.0.0.1", "-p", &port.to_string()]).spawn().unwrap())
+}
+
+const SEEN: [&str; 7] = [
+    "queue_depth{queue_name=\"mail\"}",
+    "queue_messages{queue_name=\"mail\",state=\"in_flight\"}",
+    "queue_messages{queue_name=\"mail\",state=\"delayed\"}",
+    "queue_messages{queue_name=\"mail\",state=\"dead\"}",
+    "messages_enqueued_total{queue_name=\"mail\"}",
+    "messages_processed_total{queue_name=\"mail\",status=\"success\"}",
+    "queue_consumers{queue_name=\"mail\"}",
+];
+
+#[test]
+fn what_was_put_and_deleted_is_exported_exactly_over_a_restart() {
+    let Some(program) = real("beanstalkd") else { return };
+    let port = free();
+    let server = start(&program, port);
+    let mut client = Client::connect(port);
+    let exporter = exporter(&format!("beanstalk://127.0.0.1:{port}"), []);
+    let watch = Watch::default();
+    let seen = || {
+        let metrics = exporter.scrape();
+        watch.see(&metrics);
+        (SEEN.map(|series| value(&metrics, series)), value(&metrics, SUCCESS), metrics)
+    };
+    client.run("use mail");
+    client.run("watch mail");
+    client.put(14, 0);
+    client.put(1, 3600);
+    let ids: Vec<_> = (0..11).map(|_| client.run("reserve")).collect();
+    for id in &ids[..7] {
+        client.run(&format!("delete {id}"));
+    }
+    for id in &ids[7..10] {
+        client.run(&format!("bury {id} 1"));
+    }
+    let (values, success, metrics) = seen();
+    assert_eq!((values, success), ([3.0, 1.0, 1.0, 3.0, 15.0, 7.0, 1.0].map(Some), Some(1.0)), "{metrics}");
+    assert_eq!(value(&metrics, "queue_consumers{queue_name=\"default\"}"), Some(1.0), "our own is not counted");
+    assert_vocabulary(&metrics);
+    assert_lint(&metrics);
+
+    drop((client, server));
+    let (values, success, metrics) = seen();
+    assert_eq!((values, success), ([None; 7], Some(0.0)), "{metrics}");
+    assert_eq!(value(&metrics, "queue_exporter_source_errors_total{reason=\"connect\"}"), Some(1.0));
+    let _server = start(&program, port);
+    let mut client = Client::connect(port);
+    let (values, success, metrics) = seen();
+    assert_eq!(
+        (values[0], values[5], success),
+        (Some(0.0), None, Some(1.0)),
+        "a tube that is no more is empty: {metrics}"
+    );
+    client.run("use mail");
+    client.put(2, 0);
+    client.run("watch mail");
+    let id = client.run("reserve");
+    client.run(&format!("delete {id}"));
+    let (values, success, metrics) = seen();
+    assert_eq!((values, success), ([1.0, 0.0, 0.0, 0.0, 17.0, 8.0, 1.0].map(Some), Some(1.0)), "{metrics}");
+    let id = client.run("reserve");
+    client.run(&format!("delete {id}"));
+    drop(client);
+    let empty = |metrics: &str| value(metrics, SEEN[4]).is_none() && value(metrics, SEEN[0]) == Some(0.0);
+    exporter.scrape_until("the tube is no more and shown as empty", empty);
+}
