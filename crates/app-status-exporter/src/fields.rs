@@ -151,7 +151,11 @@ pub(crate) fn text(node: Node, key: &str) -> Result<(usize, String)> {
 fn meant<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     let plain = |word: &str| word.to_lowercase().replace(['-', '_'], "");
     let nearest = known.iter().map(|other| (distance(&plain(word), &plain(other)), *other)).min()?;
-    (nearest.0 <= nearest.1.len().max(3) / 3).then_some(nearest.1)
+    if nearest.0 <= nearest.1.len().max(3) / 3 {
+        return Some(nearest.1);
+    }
+    let begun = |other: &&&str| word.len() > 2 && other.starts_with(word);
+    known.iter().filter(begun).min_by_key(|other| other.len()).copied()
 }
 
 /// How many letters must be put in, left out, changed or swapped with the next.
