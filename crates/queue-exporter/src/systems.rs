@@ -4,6 +4,7 @@ mod beanstalkd;
 mod bullmq;
 mod celery;
 mod http;
+mod nats;
 mod rabbitmq;
 mod redis_streams;
 mod rq;
@@ -35,4 +36,5 @@ pub(crate) const SYSTEMS: &[Kind] = &[
     celery::KIND,
     sidekiq::KIND,
     beanstalkd::KIND,
+    nats::KIND,
 ];

@@ -7,6 +7,7 @@ mod fake;
 mod http;
 mod rabbitmq;
 mod real_beanstalkd;
+mod real_nats;
 mod real_rabbitmq;
 mod real_redis;
 mod redis_server;

@@ -1,0 +1,240 @@
+//! `nats`: streams and consumers of NATS JetStream, from the monitoring of one server.
+
+use std::borrow::Cow;
+
+use anyhow::{Context, Result, anyhow};
+use exporter_common::async_trait;
+use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
+use reqwest::Url;
+use serde::Deserialize;
+
+use super::Kind;
+use crate::age::{now, of_utc, seconds_since};
+use crate::client::Client;
+use crate::count::Count;
+use crate::fault::{Reason, fault};
+use crate::system::{Counter, Listed, Origin, Queue, Statistics, System};
+
+pub(super) const KIND: Kind = Kind {
+    name: "nats",
+    schemes: &["nats+http", "nats+https", "http", "https"],
+    connect: |mut connection| {
+        let url = connection.url.as_str();
+        let url = Url::parse(url.strip_prefix("nats+").unwrap_or(url)).map_err(|_| anyhow!("--queue.url is no URL"))?;
+        connection.url = url;
+        Ok(Box::new(Nats(Client::new(connection)?)))
+    },
+};
+
+/// A queue is a consumer of a stream; what is that of the stream itself has no scope.
+struct Nats(Client);
+
+/// How many accounts come with one call; all of the streams of an account come with it.
+const ACCOUNTS: usize = 16;
+
+/// The account of everybody who has none.
+const DEFAULT_ACCOUNT: &str = "$G";
+
+#[async_trait]
+impl System for Nats {
+    fn info_labels(&self) -> &'static [&'static str] {
+        &["account"]
+    }
+
+    fn origin(&self, metric: &str, detail: &str) -> Origin {
+        match (metric, detail) {
+            ("queue_messages", "ready" | "in_flight")
+            | ("queue_depth" | "queue_message_bytes" | "messages_enqueued_total" | "messages_delivered_total", _) => {
+                Origin::Native
+            }
+            ("messages_processed_total", "success") | ("queue_oldest_message_age_seconds", _) => Origin::Derived,
+            _ => Origin::Unavailable,
+        }
+    }
+
+    fn list(&self) -> BoxStream<'_, Result<Listed>> {
+        stream::try_unfold(Some((String::new(), 0)), |place| self.page(place))
+            .map_ok(stream::iter)
+            .try_flatten()
+            .boxed()
+    }
+}
+
+impl Nats {
+    /// The queues of some accounts, and where the next are: this server's name, and how many there were.
+    async fn page(
+        &self,
+        place: Option<(String, usize)>,
+    ) -> Result<Option<(Vec<Result<Listed>>, Option<(String, usize)>)>> {
+        let Some((mut server, offset)) = place else { return Ok(None) };
+        if offset == 0 {
+            self.0.refresh_credentials().await?;
+            let reply = self.0.get(self.0.url(&["varz"])?).await?;
+            server = reply.object::<Varz>()?.server_name;
+        }
+        let mut url = self.0.url(&["jsz"])?;
+        url.query_pairs_mut()
+            .append_pair("accounts", "true")
+            .append_pair("streams", "true")
+            .append_pair("consumers", "true")
+            .append_pair("offset", &offset.to_string())
+            .append_pair("limit", &ACCOUNTS.to_string());
+        let reply = self.0.get(url).await?;
+        let page: Jsz = reply.object()?;
+        if page.disabled {
+            return Err(fault(Reason::Protocol, "JetStream is not enabled on this server"));
+        }
+        let accounts = page.account_details.len();
+        let queues = queues(page, &server, now());
+        let next = (accounts == ACCOUNTS).then(|| (server, offset + accounts));
+        Ok(Some((queues, next)))
+    }
+}
+
+#[derive(Deserialize)]
+struct Varz {
+    server_name: String,
+}
+
+#[derive(Deserialize)]
+struct Jsz {
+    #[serde(default)]
+    disabled: bool,
+    #[serde(default)]
+    account_details: Vec<Account>,
+}
+
+#[derive(Deserialize)]
+struct Account {
+    name: String,
+    #[serde(default)]
+    stream_detail: Vec<Stream>,
+}
+
+#[derive(Deserialize)]
+struct Stream {
+    name: String,
+    created: String,
+    cluster: Option<Cluster>,
+    state: State,
+    #[serde(default)]
+    consumer_detail: Vec<Consumer>,
+}
+
+#[derive(Deserialize)]
+struct Cluster {
+    leader: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct State {
+    messages: Count,
+    bytes: Count,
+    last_seq: Count,
+    first_ts: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Consumer {
+    name: String,
+    created: String,
+    cluster: Option<Cluster>,
+    delivered: Sequence,
+    ack_floor: Sequence,
+    num_ack_pending: Count,
+    num_pending: Count,
+}
+
+#[derive(Deserialize)]
+struct Sequence {
+    consumer_seq: Count,
+}
+
+fn queues(page: Jsz, server: &str, now: f64) -> Vec<Result<Listed>> {
+    let mut queues = Vec::new();
+    for Account { name: account, stream_detail } in page.account_details {
+        for stream in stream_detail {
+            // every replica shows what it has; that of the leader is what counts
+            let led_here =
+                |cluster: &Option<Cluster>| cluster.as_ref().is_none_or(|it| it.leader.as_deref() == Some(server));
+            let scope = |consumer: &str| match account.as_str() {
+                DEFAULT_ACCOUNT => consumer.to_owned(),
+                account => format!("{account}/{consumer}"),
+            };
+            let mut add = |consumer: &str, created: &str, statistics: Statistics| {
+                let queue = Queue { name: stream.name.clone(), scope: scope(consumer) };
+                let life = life(created).with_context(|| format!("{queue}: when it was made"));
+                let info = Some(vec![Cow::from(account.clone())]);
+                let statistics = life.map(|life| Statistics { life, info, ..statistics });
+                queues.push(Ok(Listed { queue, statistics: Some(statistics) }));
+            };
+            let State { messages: Count(messages), bytes: Count(bytes), last_seq: Count(last), first_ts } =
+                &stream.state;
+            if led_here(&stream.cluster) {
+                let enqueued = Counter::whole(Some(*last));
+                let whole = Statistics { enqueued, message_bytes: Some(*bytes), ..Statistics::default() };
+                add("", &stream.created, whole);
+            }
+            for consumer in stream.consumer_detail.iter().filter(|consumer| led_here(&consumer.cluster)) {
+                let Count(ready) = consumer.num_pending;
+                let first = first_ts.as_deref().filter(|_| ready > 0 && ready == *messages); // it is yet to come
+                let statistics = Statistics {
+                    ready: Some(ready),
+                    in_flight: Some(consumer.num_ack_pending.0),
+                    oldest: first.and_then(of_utc).and_then(|first| seconds_since(first, now)),
+                    delivered: Counter::whole(Some(consumer.delivered.consumer_seq.0)),
+                    success: Counter::whole(Some(consumer.ack_floor.consumer_seq.0)),
+                    ..Statistics::default()
+                };
+                add(&consumer.name, &consumer.created, statistics);
+            }
+        }
+    }
+    queues
+}
+
+/// One that was made anew has another time.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "milliseconds since the epoch")]
+fn life(created: &str) -> Result<u64> {
+    let created = of_utc(created).with_context(|| format!("{created:?} is no time"))?;
+    Ok((created * 1000.0) as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::object;
+
+    /// What a server of version 2.9.10 answers that is alone; and, as documented, one of three.
+    const ALONE: &[u8] = include_bytes!("../../tests/nats/jsz-2.9.10.json");
+
+    fn read(text: &[u8], server: &str) -> Vec<(Queue, Statistics)> {
+        let queues = queues(object(text).unwrap(), server, of_utc("2026-11-20T10:58:00Z").unwrap());
+        queues.into_iter().map(Result::unwrap).map(|it| (it.queue, it.statistics.unwrap().unwrap())).collect()
+    }
+
+    #[test]
+    fn a_stream_and_its_consumer_are_read() {
+        let read = read(ALONE, "NCG5DNW5MXTQTGH7XDHP6UIWLWMTDO7HD3257W6ZDC6K3P6S7FLDXB47");
+        let [(stream, whole), (consumer, one)] = &read[..] else { panic!("{read:?}") };
+        assert_eq!((stream.name.as_str(), stream.scope.as_str()), ("ORDERS", ""));
+        assert_eq!((whole.enqueued.value(), whole.message_bytes, whole.ready), (Some(14), Some(574), None));
+        assert_eq!((consumer.name.as_str(), consumer.scope.as_str()), ("ORDERS", "billing"));
+        assert_eq!((one.ready, one.in_flight, one.oldest), (Some(3), Some(1), None));
+        assert_eq!((one.delivered.value(), one.success.value()), (Some(11), Some(10)));
+        assert_ne!(whole.life, one.life);
+    }
+
+    #[test]
+    fn of_replicas_only_the_leader_counts_for_streams_and_consumers_apart() {
+        let text =
+            br#"{"account_details":[{"name":"SHOP","stream_detail":[{"name":"S","created":"2026-11-20T10:00:00Z",
+            "cluster":{"leader":"a"},"state":{"messages":3,"bytes":9,"last_seq":5,"first_ts":"2026-11-20T10:57:00Z"},
+            "consumer_detail":[{"name":"c","created":"2026-11-20T10:00:00Z","cluster":{"leader":"b"},
+            "delivered":{"consumer_seq":0},"ack_floor":{"consumer_seq":0},"num_ack_pending":0,"num_pending":3}]}]}]}"#;
+        let seen = |server| read(text, server).into_iter().map(|(queue, _)| queue.scope).collect::<Vec<_>>();
+        assert_eq!((seen("a"), seen("b")), (vec!["SHOP/".to_owned()], vec!["SHOP/c".to_owned()]));
+        assert!(seen("c").is_empty());
+        assert_eq!(read(text, "b")[0].1.oldest, Some(60.0), "all of the stream is yet to come");
+    }
+}

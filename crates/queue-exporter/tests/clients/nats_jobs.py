@@ -1,0 +1,23 @@
+"""Publishes and consumes with NATS JetStream: PORT PUBLISHED TAKEN ACKNOWLEDGED."""
+
+import asyncio
+import sys
+
+import nats
+
+
+async def main():
+    port, published, taken, acknowledged = map(int, sys.argv[1:])
+    client = await nats.connect(f"nats://127.0.0.1:{port}")
+    jetstream = client.jetstream()
+    await jetstream.add_stream(name="ORDERS", subjects=["orders.*"])
+    for _ in range(published):
+        await jetstream.publish("orders.new", b"x")
+    consumer = await jetstream.pull_subscribe("orders.*", durable="billing")
+    if taken:
+        for message in (await consumer.fetch(taken))[:acknowledged]:
+            await message.ack_sync()
+    await client.drain()
+
+
+asyncio.run(main())

@@ -1,0 +1,73 @@
+//! The queue system `nats` against a real server and a real client.
+#![expect(clippy::disallowed_types, reason = "tests start programs; exporters do not")]
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use exporter_common::testing::{assert_lint, eventually, real, value};
+
+use crate::broker::{Ended, free};
+use crate::redis_server::{client, run};
+use crate::watch::Watch;
+use crate::{SUCCESS, assert_vocabulary, exporter};
+
+const SEEN: [&str; 5] = [
+    "queue_depth{queue_name=\"ORDERS\",scope=\"billing\"}",
+    "queue_messages{queue_name=\"ORDERS\",scope=\"billing\",state=\"in_flight\"}",
+    "messages_processed_total{queue_name=\"ORDERS\",scope=\"billing\",status=\"success\"}",
+    "messages_delivered_total{queue_name=\"ORDERS\",scope=\"billing\"}",
+    "messages_enqueued_total{queue_name=\"ORDERS\"}",
+];
+
+fn start(program: &Path, folder: &Path, port: u16, monitoring: u16) -> Ended {
+    let [port, monitoring] = [port, monitoring].map(|port| port.to_string());
+    let mut server = Command::new(program);
+    server.args(["-js", "-a", "127.0.0.1", "-p", &port, "-m", &monitoring, "-sd"]).arg(folder);
+    let server = Ended(server.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    eventually("NATS is healthy", || ureq::get(format!("http://127.0.0.1:{monitoring}/healthz")).call().ok());
+    server
+}
+
+#[test]
+fn what_was_published_and_acknowledged_is_exported_exactly_over_a_restart() {
+    // the client is installed beside Celery
+    let (Some(program), Some(celery)) = (real("nats-server"), real("celery")) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (port, monitoring) = (free(), free());
+    let server = start(&program, folder.path(), port, monitoring);
+    let exporter = exporter(&format!("nats+http://127.0.0.1:{monitoring}"), []);
+    let watch = Watch::default();
+    let seen = || {
+        let metrics = exporter.scrape();
+        watch.see(&metrics);
+        (SEEN.map(|series| value(&metrics, series)), value(&metrics, SUCCESS), metrics)
+    };
+    let jobs = |counts: [&str; 3]| {
+        let port = port.to_string();
+        run(client(celery.with_file_name("python"), &["nats_jobs.py", &port, counts[0], counts[1], counts[2]], &[]));
+    };
+    jobs(["14", "0", "0"]);
+    let (values, success, metrics) = seen();
+    assert_eq!((values, success), ([14.0, 0.0, 0.0, 0.0, 14.0].map(Some), Some(1.0)), "{metrics}");
+    let age = value(&metrics, "queue_oldest_message_age_seconds{queue_name=\"ORDERS\",scope=\"billing\"}");
+    assert!(age.is_some_and(|age| age < 60.0), "{metrics}");
+    jobs(["0", "11", "10"]);
+    let (values, success, metrics) = seen();
+    assert_eq!((values, success), ([3.0, 1.0, 10.0, 11.0, 14.0].map(Some), Some(1.0)), "{metrics}");
+    assert_vocabulary(&metrics);
+    assert_lint(&metrics);
+
+    drop(server);
+    let (values, success, _) = seen();
+    assert_eq!((values, success), ([None; 5], Some(0.0)));
+    let _server = start(&program, folder.path(), port, monitoring);
+    let back = |metrics: &str| value(metrics, SEEN[0]).is_some() && value(metrics, SUCCESS) == Some(1.0);
+    exporter.scrape_until("it is back", |metrics| {
+        watch.see(metrics);
+        back(metrics)
+    });
+    jobs(["5", "3", "3"]);
+    let (values, success, metrics) = seen();
+    assert_eq!((values[4], success), (Some(19.0), Some(1.0)), "{metrics}");
+    assert!(values[3] >= Some(14.0) && values[0] <= Some(6.0), "{metrics}");
+}
