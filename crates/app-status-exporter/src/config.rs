@@ -113,6 +113,14 @@ pub(crate) fn load(path: &Path, module: &str) -> anyhow::Result<Module> {
     }
 }
 
+/// Reads a configuration from its text, for fuzzing.
+#[cfg(fuzzing)]
+pub(crate) fn check(text: &str) -> anyhow::Result<()> {
+    let folder = Path::new("/nowhere");
+    Reader { folder, files: Files::default(), warnings: Vec::new() }.file(yaml::parse(text)?, "default")?;
+    Ok(())
+}
+
 /// Reads a configuration, and keeps what is to be known of it besides.
 struct Reader<'a> {
     /// What relative names of files are relative to.

@@ -7,6 +7,8 @@ mod document;
 mod environment;
 mod failures;
 mod fields;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod jsonpath;
 mod mapping;
 mod oauth2;

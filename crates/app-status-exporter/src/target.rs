@@ -32,11 +32,13 @@ pub(crate) struct Targets {
     /// The file and its module.
     config: Option<(PathBuf, String)>,
     state: Mutex<State>,
+    /// Held by who looks at the files, which may take long; the state is locked for moments only.
+    loading: Mutex<()>,
 }
 
 struct State {
     target: Arc<Target>,
-    files: Files,
+    files: Arc<Files>,
     last_success: SystemTime,
     /// Why the last load failed; it is tried again at every read, since a file that was missing may come.
     fault: Option<String>,
@@ -49,23 +51,31 @@ impl Targets {
     /// What is wrong with it, or with a file that it names.
     pub(crate) fn load(url: AppUrl, config: Option<(PathBuf, String)>) -> Result<Self> {
         let (target, files) = load(&url, config.as_ref())?;
-        let state = State { target: Arc::new(target), files, last_success: SystemTime::now(), fault: None };
-        Ok(Self { url, config, state: Mutex::new(state) })
+        let state = State::new(target, files);
+        Ok(Self { url, config, state: Mutex::new(state), loading: Mutex::default() })
     }
 
     /// The target, made anew if its files have changed.
     pub(crate) fn up_to_date(&self) -> Arc<Target> {
-        let mut state = self.lock();
-        if self.config.is_some() && (state.fault.is_some() || state.files.changed()) {
-            self.load_again(&mut state);
+        if self.config.is_some()
+            && let Ok(_loading) = self.loading.try_lock()
+        {
+            let (files, failed) = {
+                let state = self.lock();
+                (state.files.clone(), state.fault.is_some())
+            };
+            if failed || files.changed() {
+                self.load_again();
+            }
         }
-        state.target.clone()
+        self.lock().target.clone()
     }
 
     /// Reads the configuration again, changed or not.
     pub(crate) fn reload(&self) {
         if self.config.is_some() {
-            self.load_again(&mut self.lock());
+            let _loading = self.loading.lock().unwrap_or_else(PoisonError::into_inner); // it guards nothing
+            self.load_again();
         }
     }
 
@@ -76,10 +86,12 @@ impl Targets {
         Some(Reloaded { successful: state.fault.is_none(), last_success: state.last_success })
     }
 
-    fn load_again(&self, state: &mut State) {
-        match load(&self.url, self.config.as_ref()) {
+    fn load_again(&self) {
+        let loaded = load(&self.url, self.config.as_ref());
+        let mut state = self.lock();
+        match loaded {
             Ok((target, files)) => {
-                *state = State { target: Arc::new(target), files, last_success: SystemTime::now(), fault: None };
+                *state = State::new(target, files);
                 tracing::info!("configuration loaded");
             }
             Err(error) => {
@@ -94,6 +106,12 @@ impl Targets {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner) // it is replaced as a whole
+    }
+}
+
+impl State {
+    fn new(target: Target, files: Files) -> Self {
+        Self { target: Arc::new(target), files: Arc::new(files), last_success: SystemTime::now(), fault: None }
     }
 }
 

@@ -1,5 +1,4 @@
 //! The sidecar's manifests: what an exporter beside an application must and must not have.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use exporter_common::yaml::{Node, Value, parse};
 

@@ -1,0 +1,33 @@
+//! The parsers that read what applications and people write, for the fuzz targets. Built by `cargo fuzz` only.
+#![expect(missing_docs, reason = "not part of the library")]
+
+use crate::document::Document;
+use crate::jsonpath::{Item, Template};
+use crate::{config, convert};
+
+/// A template on one line, and the document it is walked over.
+pub fn template(text: &str) {
+    let (template, page) = text.split_once('\n').unwrap_or((text, "{\"a\": [1, {\"b\": \"x\"}, null]}"));
+    let Ok(document) = Document::parse(page) else { return };
+    if let Ok(template) = Template::parse(template) {
+        let root = Item::Place(document.root());
+        if let Ok(text) = template.text(&document, root) {
+            let _ = convert::Conversion::default().number(&text);
+        }
+        let _ = template.value(&document, root);
+        let _ = template.items(&document, root);
+    }
+}
+
+/// A number in every format.
+pub fn number(text: &str) {
+    for (_, format) in convert::Format::NAMES {
+        let conversion = convert::Conversion { format: *format, ..convert::Conversion::default() };
+        let _ = conversion.number(text);
+    }
+}
+
+/// A configuration that names no files.
+pub fn configuration(text: &str) {
+    let _ = config::check(text);
+}
