@@ -1,7 +1,8 @@
 //! The collector: hands out what was counted, while the logs are followed between scrapes.
 
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, anyhow};
 use exporter_common::duration::human;
@@ -10,23 +11,41 @@ use exporter_common::{Collector, Faults, Scrape, async_trait};
 use crate::book::Shared;
 use crate::follow::{follow, stop};
 use crate::metrics;
+use crate::state::Keeper;
+use crate::stream::Stream;
 use crate::tail::Tail;
 
 /// The access logs of one server.
 pub(crate) struct AccessLog {
     book: Shared,
-    /// The logs to follow, until they are followed.
-    tails: Mutex<Vec<Tail>>,
+    /// What is to be read between scrapes, until it is.
+    work: Mutex<Option<Work>>,
+    started: Instant,
+}
+
+/// What is read between scrapes.
+#[derive(Debug, Default)]
+pub(crate) struct Work {
+    pub(crate) tails: Vec<Tail>,
+    /// With their places in the book.
+    pub(crate) streams: Vec<(usize, Stream)>,
+    pub(crate) keeper: Option<Keeper>,
+    /// Whether it goes on where an earlier process was.
+    pub(crate) resumed: bool,
 }
 
 /// For how long the thread that reads may be away before its counters are not believed: it hangs in
 /// a file system that does not answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long nobody may ask before it has caught up with what an earlier process showed.
+const CATCHING_UP: Duration = Duration::from_secs(60);
+
 impl AccessLog {
-    /// The collector of a book that is written from these logs.
-    pub(crate) fn new(book: Shared, tails: Vec<Tail>) -> Self {
-        Self { book, tails: Mutex::new(tails) }
+    /// The collector of a book, and the work by which it is written.
+    pub(crate) fn new(book: Shared, work: Work) -> Self {
+        book.lock().caught_up = !work.resumed;
+        Self { book, work: Mutex::new(Some(work)), started: Instant::now() }
     }
 }
 
@@ -36,11 +55,15 @@ impl Collector for AccessLog {
         "access_log"
     }
 
+    fn ready(&self) -> bool {
+        self.book.lock().caught_up || self.started.elapsed() > CATCHING_UP
+    }
+
     async fn collect(&self, scrape: &Scrape) -> Result<()> {
         let mut faults = Faults::default();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
         let book = self.book.lock();
-        for family in metrics::families(&book.counts, &book.logs, now) {
+        for family in metrics::families(&book, now) {
             scrape.add(family);
         }
         if let Some(away) = book.came_by.map(|came_by| came_by.elapsed()).filter(|away| *away > PATIENCE) {
@@ -53,10 +76,26 @@ impl Collector for AccessLog {
     }
 
     async fn run(&self) -> Result<()> {
-        let tails = std::mem::take(&mut *self.tails.lock().unwrap_or_else(PoisonError::into_inner));
+        let work = self.work.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Work { tails, streams, keeper, .. } = work.unwrap_or_default();
+        let _sockets = Sockets(streams.iter().filter_map(|(_, stream)| stream.socket()).collect());
+        for (index, stream) in streams {
+            stream.start(index, self.book.clone())?;
+        }
         let (_stop, wakes) = stop(); // dropped with this future
         let book = self.book.clone();
-        let reading = tokio::task::spawn_blocking(move || follow(tails, &book, wakes));
+        let reading = tokio::task::spawn_blocking(move || follow(tails, keeper, &book, wakes));
         reading.await.context("the thread that reads the logs has died")
+    }
+}
+
+/// Sockets of this process, which go with it.
+struct Sockets(Vec<PathBuf>);
+
+impl Drop for Sockets {
+    fn drop(&mut self) {
+        for path in &self.0 {
+            let _ = std::fs::remove_file(path); // it may be gone
+        }
     }
 }

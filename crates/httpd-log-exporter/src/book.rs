@@ -18,6 +18,10 @@ pub(crate) struct Book {
     pub(crate) logs: Vec<Health>,
     /// When the thread that reads files last came by; `None` while there is none.
     pub(crate) came_by: Option<Instant>,
+    /// Whether there is no more to be read of what was there at the start.
+    pub(crate) caught_up: bool,
+    /// How often the state file could not be written, where there is to be one.
+    pub(crate) state_errors: Option<u64>,
 }
 
 /// The book as both sides hold it. It is locked once for many lines.
@@ -28,7 +32,7 @@ impl Book {
     /// All at 0.
     pub(crate) fn new(format: Format, counts: Counts, sources: impl IntoIterator<Item = String>) -> Self {
         let logs = sources.into_iter().map(|source| Health { source, ..Health::default() }).collect();
-        Self { format, counts, logs, came_by: None }
+        Self { format, counts, logs, came_by: None, caught_up: false, state_errors: None }
     }
 
     /// Counts a line of a log.

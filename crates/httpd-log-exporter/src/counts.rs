@@ -259,6 +259,42 @@ impl Counts {
             })
         })
     }
+
+    /// Adds what an earlier process had counted of a label set.
+    pub(crate) fn restore(
+        &mut self,
+        vhost: Option<&str>,
+        route: Option<&str>,
+        method: Method,
+        status: Status,
+        cell: Cell,
+    ) {
+        let group = self.restored_group(vhost, route);
+        let number = self.combinations.number(method, status);
+        let cells = &mut self.groups[group].cells;
+        if number >= cells.len() {
+            cells.resize(number + 1, Cell::default());
+        }
+        let there = &mut cells[number];
+        there.requests += cell.requests;
+        there.sent += cell.sent;
+        there.received += cell.received;
+    }
+
+    /// The group for what an earlier process had counted. What the flags do not know any more is `other`.
+    pub(crate) fn restored_group(&mut self, vhost: Option<&str>, route: Option<&str>) -> usize {
+        let route =
+            self.routes.iter().position(|known| Some(known.name.as_str()) == route).unwrap_or(self.routes.len());
+        match vhost {
+            Some(vhost) if self.vhosts.is_some() && vhost != "other" => self.new_series(vhost.as_bytes(), route),
+            _ => route,
+        }
+    }
+
+    /// The histograms of a group.
+    pub(crate) fn durations(&mut self, group: usize) -> &mut [Option<Durations>; 4] {
+        &mut self.groups[group].durations
+    }
 }
 
 /// Observes a time; false for a wrong one.

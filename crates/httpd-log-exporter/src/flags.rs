@@ -8,16 +8,19 @@ use regex::bytes::Regex;
 
 use crate::counts::Route;
 use crate::format::Format;
+use crate::origin::Origin;
 use crate::permission;
+use crate::place::Place;
 use crate::tail::Start;
 
 /// The exporter's own flags.
 #[derive(clap::Args)]
 #[command(subcommand_negates_reqs = true)]
 pub(crate) struct Flags {
-    /// Access log to follow, again for each further one of the same server
-    #[arg(long = "access-log", value_name = "PATH", value_delimiter = '\n', required = true)]
-    #[arg(value_parser = source)]
+    /// Access log to follow, again for each further one of the same server: a path, a pattern of paths, a FIFO, - for
+    /// standard input, syslog+udp://HOST:PORT or syslog+unix:/PATH
+    #[arg(long = "access-log", value_name = "SOURCE", value_delimiter = '\n', required = true)]
+    #[arg(value_parser = |text: &str| Origin::parse(text).map(|_| text.to_owned()))]
     pub(crate) access_logs: Vec<String>,
 
     /// Format of the logs: a preset's name (combined, common, combined_time, combined_us, vhost_combined, ingress_nginx,
@@ -34,6 +37,10 @@ pub(crate) struct Flags {
     /// Where to start in a log that is there already; one that appears later is read whole
     #[arg(long = "access-log.start", value_name = "WHERE", default_value = "end", value_enum)]
     pub(crate) start: Start,
+
+    /// File for positions and counters, so that a restart neither loses nor repeats a line
+    #[arg(long = "state.file", value_name = "FILE")]
+    pub(crate) state_file: Option<PathBuf>,
 
     /// Upper bounds of the buckets of durations, in seconds, separated by commas
     #[arg(long = "metrics.buckets", value_name = "LIST", default_value = DEFAULT_BUCKETS)]
@@ -98,21 +105,6 @@ impl FromStr for Buckets {
     }
 }
 
-/// Refuses what would be another kind of source than a file.
-fn source(text: &str) -> Result<String, String> {
-    match text {
-        "" => Err("a log has a path".to_owned()),
-        "-" => Err("standard input cannot be followed by this version; give the path of a log".to_owned()),
-        _ if text.starts_with("syslog+") => {
-            Err("syslog cannot be received by this version; give the path of a log".to_owned())
-        }
-        _ if text.contains(['*', '?']) && !Path::new(text).exists() => {
-            Err("patterns are not supported by this version; repeat the flag for each log".to_owned())
-        }
-        _ => Ok(text.to_owned()),
-    }
-}
-
 /// What is wrong with the files that the flags name: what can never be followed, or, for `--check`,
 /// what cannot be read at present.
 pub(crate) fn check(sources: &[String], at_present: bool) -> Result<()> {
@@ -121,27 +113,33 @@ pub(crate) fn check(sources: &[String], at_present: bool) -> Result<()> {
         if sources[..index].contains(source) {
             faults.push(format!("--access-log {source} is given twice"));
         }
-        let path = PathBuf::from(source);
-        match std::fs::metadata(&path) {
-            Ok(metadata) if metadata.is_dir() => {
-                faults.push(format!("--access-log {source} is a directory; give the log itself"));
+        match Origin::parse(source) {
+            Ok(Origin::Files(Place::Path(path))) => faults.extend(file_fault(source, &path, at_present)),
+            Ok(Origin::Files(place @ Place::Glob(_))) if at_present => {
+                let found = place.list().into_iter();
+                faults.extend(found.filter_map(|(path, _)| file_fault(source, &path, at_present)));
             }
-            Ok(metadata) if !metadata.is_file() => {
-                faults.push(format!("--access-log {source} is neither a file nor a link to one"));
-            }
-            found => {
-                if let Err(error) = found.and_then(|_| std::fs::File::open(&path))
-                    && at_present
-                {
-                    faults.push(permission::explain(&path, &error, "open"));
-                }
-            }
+            _ => {}
         }
     }
     if !faults.is_empty() {
         bail!("{}", faults.join("; "));
     }
     Ok(())
+}
+
+/// What is wrong with a file.
+fn file_fault(source: &str, path: &Path, at_present: bool) -> Option<String> {
+    match std::fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => Some(format!("--access-log {source} is a directory; give the log itself")),
+        Ok(metadata) if !metadata.is_file() => {
+            Some(format!("--access-log {source} is neither a file, a FIFO, nor a link to one"))
+        }
+        found => {
+            let error = found.and_then(|_| std::fs::File::open(path)).err()?;
+            at_present.then(|| permission::explain(path, &error, "open"))
+        }
+    }
 }
 
 /// What is wrong between the format and what is wanted of it.
@@ -179,13 +177,5 @@ mod tests {
         for text in ["", "api", "=x", "other=x", "api=("] {
             assert!(text.parse::<Route>().is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn what_is_no_path_of_a_file_is_refused() {
-        for text in ["", "-", "syslog+udp://127.0.0.1:514", "/var/log/nginx/*.log"] {
-            assert!(source(text).is_err(), "{text}");
-        }
-        assert_eq!(source("logs/access.log").as_deref(), Ok("logs/access.log"));
     }
 }

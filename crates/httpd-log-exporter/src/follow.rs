@@ -1,7 +1,7 @@
 //! The thread that follows all logs: it sleeps until something happens, then reads on a tick.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
 use crate::book::Shared;
+use crate::state::Keeper;
 use crate::tail::Tail;
 
 /// How often the files of logs that are written to are read.
@@ -19,15 +20,21 @@ const POLL: Duration = Duration::from_millis(250);
 /// How long nothing must have happened before the tick gives way to waiting for an event. While logs
 /// are written to, an event for every line would cost more than reading them.
 const SETTLE: Duration = Duration::from_secs(2);
+/// How many times longer than a look it rests at least, when there is no more to read.
+const REST: u32 = 20;
 /// How much is read at once.
 pub(crate) const BUFFER: usize = 256 * 1024;
 
-/// Stops the thread when it is dropped.
+/// Stops the thread when it is dropped, and waits for its last deeds.
 #[derive(Debug)]
 pub(crate) struct Stop {
     stopped: Arc<AtomicBool>,
     wake: SyncSender<()>,
+    ended: Receiver<()>,
 }
+
+/// How long the thread may take to end: a file system may not answer.
+const ENDING: Duration = Duration::from_secs(3);
 
 /// What wakes the thread, and whether it is to stop.
 #[derive(Debug)]
@@ -35,13 +42,17 @@ pub(crate) struct Wakes {
     stopped: Arc<AtomicBool>,
     woken: Receiver<()>,
     directories: Directories,
+    /// Dropped when the thread has ended.
+    _ending: SyncSender<()>,
 }
 
 /// A pair: one stops, the other is woken.
 pub(crate) fn stop() -> (Stop, Wakes) {
     let (wake, woken) = sync_channel(1); // one that waits stands for all
-    let stop = Stop { stopped: Arc::default(), wake };
-    let wakes = Wakes { stopped: stop.stopped.clone(), woken, directories: Directories::new(stop.wake.clone()) };
+    let (ending, ended) = sync_channel(1);
+    let stop = Stop { stopped: Arc::default(), wake, ended };
+    let directories = Directories::new(stop.wake.clone());
+    let wakes = Wakes { stopped: stop.stopped.clone(), woken, directories, _ending: ending };
     (stop, wakes)
 }
 
@@ -49,16 +60,20 @@ impl Drop for Stop {
     fn drop(&mut self) {
         self.stopped.store(true, Ordering::Relaxed);
         let _ = self.wake.try_send(()); // full: it wakes up anyway
+        let _ = self.ended.recv_timeout(ENDING); // nothing is sent: the other side is dropped
     }
 }
 
-/// Follows logs until it is stopped.
-pub(crate) fn follow(mut tails: Vec<Tail>, book: &Shared, mut wakes: Wakes) {
-    let directories: BTreeSet<_> = tails.iter().map(|tail| directory(&tail.path).to_path_buf()).collect();
+/// Follows logs until it is stopped, and keeps their state.
+pub(crate) fn follow(mut tails: Vec<Tail>, mut keeper: Option<Keeper>, book: &Shared, mut wakes: Wakes) {
+    if let Some(keeper) = &mut keeper {
+        keeper.save(&tails, book); // before the first line is counted
+    }
     let mut buffer = vec![0; BUFFER];
     let mut active = Instant::now();
-    while !wakes.stopped.load(Ordering::Relaxed) {
+    loop {
         let now = Instant::now();
+        let stopped = wakes.stopped.load(Ordering::Relaxed);
         let mut more = false;
         for tail in &mut tails {
             let seen = tail.pass(book, &mut buffer, now);
@@ -67,16 +82,33 @@ pub(crate) fn follow(mut tails: Vec<Tail>, book: &Shared, mut wakes: Wakes) {
                 active = now;
             }
         }
-        book.lock().came_by = Some(Instant::now());
+        let took = now.elapsed();
+        let caught_up = {
+            let mut book = book.lock();
+            book.came_by = Some(Instant::now());
+            let first = !more && !book.caught_up;
+            book.caught_up |= !more;
+            first
+        };
+        match &mut keeper {
+            Some(keeper) if caught_up || stopped => keeper.save(&tails, book),
+            Some(keeper) => keeper.tick(&tails, book),
+            None => {}
+        }
+        if stopped {
+            return;
+        }
         if more {
             continue;
         }
+        // thousands of files take their time; not more than this part of a core
+        let (tick, poll) = (TICK.max(took * REST), POLL.max(took * REST));
         if active.elapsed() < SETTLE {
             wakes.directories.ignore();
-            let _ = wakes.woken.recv_timeout(TICK); // an event from before is as good as a tick
-        } else if wakes.directories.watch(&directories) {
+            let _ = wakes.woken.recv_timeout(tick); // an event from before is as good as a tick
+        } else if wakes.directories.watch(&tails) {
             continue; // what happened before the watch had no event
-        } else if wakes.woken.recv_timeout(POLL) != Err(RecvTimeoutError::Timeout) {
+        } else if wakes.woken.recv_timeout(poll) != Err(RecvTimeoutError::Timeout) {
             active = Instant::now();
         }
     }
@@ -106,14 +138,15 @@ impl Directories {
     }
 
     /// Watches the directories that are there; false if they were watched before.
-    fn watch(&mut self, directories: &BTreeSet<PathBuf>) -> bool {
+    fn watch(&mut self, tails: &[Tail]) -> bool {
         let Some(watcher) = &mut self.watcher else { return false };
         if std::mem::replace(&mut self.watching, true) {
             return false;
         }
+        let directories: BTreeSet<_> = tails.iter().flat_map(|tail| tail.place.directories()).collect();
         for directory in directories {
-            match watcher.watch(directory, RecursiveMode::NonRecursive) {
-                Ok(()) => self.watched.push(directory.to_path_buf()),
+            match watcher.watch(&directory, RecursiveMode::NonRecursive) {
+                Ok(()) => self.watched.push(directory),
                 Err(error) => tracing::debug!(directory = %directory.display(), %error, "cannot watch"),
             }
         }
@@ -134,14 +167,5 @@ impl Directories {
 impl std::fmt::Debug for Directories {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_list().entries(&self.watched).finish()
-    }
-}
-
-/// Where a file is.
-fn directory(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
-        Some(parent) => parent,
-        None => Path::new("/"),
     }
 }

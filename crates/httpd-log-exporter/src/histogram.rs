@@ -28,6 +28,16 @@ impl Durations {
         self.sum += u128::from(nanoseconds);
     }
 
+    /// Adds what an earlier process had counted; false if it had other bounds.
+    pub(crate) fn restore(&mut self, bounds: &[f64], counts: &[u64], sum: u128) -> bool {
+        let same = self.bounds == bounds && self.counts.len() == counts.len();
+        if same {
+            self.counts.iter_mut().zip(counts).for_each(|(there, count)| *there += count);
+            self.sum += sum;
+        }
+        same
+    }
+
     /// The sum of all observations in seconds.
     #[expect(clippy::cast_precision_loss, reason = "the formats know only doubles")]
     pub(crate) fn sum(&self) -> f64 {
@@ -53,5 +63,13 @@ mod tests {
         let mut durations = Durations::new(&[]);
         (0..1_000_000).for_each(|_| durations.observe(100_000_000));
         assert!((durations.sum() - 100_000.0).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn counts_of_other_bounds_are_not_taken_over() {
+        let mut durations = Durations::new(&[0.1, 1.0]);
+        assert!(!durations.restore(&[0.1, 2.0], &[1, 2, 3], 9));
+        assert!(durations.restore(&[0.1, 1.0], &[1, 2, 3], 9));
+        assert_eq!((durations.counts, durations.sum), (vec![1, 2, 3], 9));
     }
 }

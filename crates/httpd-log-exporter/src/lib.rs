@@ -4,6 +4,8 @@ mod access_log;
 mod book;
 mod clf;
 mod counts;
+#[cfg(test)]
+mod drills;
 mod explain;
 mod field;
 mod flags;
@@ -15,28 +17,35 @@ mod json;
 mod lines;
 mod log_file;
 mod metrics;
+mod origin;
 mod pattern;
 mod permission;
+mod place;
 mod presets;
 mod request;
 mod rotated;
+mod state;
 mod steps;
+mod stream;
+mod syslog;
 mod tail;
 mod template;
 mod time;
 mod vhosts;
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use exporter_common::{Program, Purpose, Source};
 
-use crate::access_log::AccessLog;
+use crate::access_log::{AccessLog, Work};
 use crate::book::{Book, Shared};
 use crate::counts::Counts;
 use crate::flags::Flags;
+use crate::origin::Origin;
+use crate::state::{Keeper, State};
 use crate::tail::{Start, Tail};
 
 /// Runs the exporter to its end.
@@ -52,36 +61,98 @@ pub fn main() -> ExitCode {
         flags::check(&flags.access_logs, startup.purpose == Purpose::Check)?;
         flags::check_format(&flags)?;
         if startup.purpose == Purpose::Check {
+            flags.state_file.as_deref().map_or(Ok(None), State::load)?;
             return Ok(Vec::new());
         }
-        let start = if startup.purpose == Purpose::Once { Start::Beginning } else { flags.start };
+        let start = flags.start;
         let format = flags.format();
         let counts = Counts::new(&format, &flags.buckets.0, flags.routes, flags.max_series);
         let book = Shared::new(Book::new(format, counts, flags.access_logs.iter().cloned()));
-        let tails = open(&flags.access_logs, start, &book)?;
-        if startup.purpose == Purpose::Serve {
-            return Ok(vec![Source::new(AccessLog::new(book, tails))]);
+        let origins = origins(&flags.access_logs)?;
+        if startup.purpose == Purpose::Once {
+            read_once(&origins, &book)?;
+            return Ok(vec![Source::new(AccessLog::new(book, Work::default()))]);
         }
-        // a log of any size: the scrape's deadline begins when it was read
-        let mut buffer = vec![0; follow::BUFFER];
-        for tail in tails {
-            tail.read_to_end(&book, &mut buffer);
+        let state = flags.state_file.as_deref().and_then(load);
+        let mut work = Work { resumed: state.is_some(), ..Work::default() };
+        work.tails = open(&origins, start, state.as_ref(), &book)?;
+        for (index, origin) in origins.iter().enumerate() {
+            work.streams.extend(origin.stream()?.map(|stream| (index, stream)));
         }
-        book.lock().came_by = None; // nobody reads any more
-        Ok(vec![Source::new(AccessLog::new(book, Vec::new()))])
+        if let Some(path) = flags.state_file {
+            book.lock().state_errors = Some(0);
+            work.keeper = Some(Keeper::new(path));
+        }
+        Ok(vec![Source::new(AccessLog::new(book, work))])
     })
 }
 
-/// Opens the logs. What is written from now on is counted.
-fn open(sources: &[String], start: Start, book: &Shared) -> Result<Vec<Tail>> {
-    let mut tails: Vec<Tail> = Vec::new();
-    for (index, source) in sources.iter().enumerate() {
-        let tail = Tail::open(index, PathBuf::from(source), start, book, Instant::now());
-        let twice = tails.iter().find(|other| tail.identity().is_some() && other.identity() == tail.identity());
-        if let Some(other) = twice {
-            bail!("--access-log {source} and {} are the same file", other.path.display());
+/// The state that an earlier process left, if it can be used.
+fn load(path: &Path) -> Option<State> {
+    State::load(path).unwrap_or_else(|error| {
+        tracing::warn!(error = format!("{error:#}"), "starting without the state of an earlier process");
+        None
+    })
+}
+
+/// What the flags name.
+fn origins(sources: &[String]) -> Result<Vec<Origin>> {
+    sources
+        .iter()
+        .map(|source| Origin::parse(source).map_err(|error| anyhow!("--access-log {source}: {error}")))
+        .collect()
+}
+
+/// Reads everything to its end. A log of any size: the scrape's deadline begins when it was read.
+fn read_once(origins: &[Origin], book: &Shared) -> Result<()> {
+    let tails = open(origins, Start::Beginning, None, book)?;
+    let mut buffer = vec![0; follow::BUFFER];
+    for tail in tails {
+        tail.read_to_end(book, &mut buffer);
+    }
+    for (index, origin) in origins.iter().enumerate() {
+        match origin {
+            Origin::Udp(_) | Origin::Unix(_) => bail!("--once needs a source that has an end, and syslog has none"),
+            Origin::Files(_) => {}
+            Origin::Stdin | Origin::Fifo(_) => {
+                if let Some(stream) = origin.stream()? {
+                    stream.read_to_end(index, book)?;
+                }
+            }
         }
+    }
+    book.lock().came_by = None; // nobody reads any more
+    Ok(())
+}
+
+/// Opens the logs, where an earlier process was if its state knows them. What is written from now on is
+/// counted.
+fn open(origins: &[Origin], start: Start, state: Option<&State>, book: &Shared) -> Result<Vec<Tail>> {
+    if let Some(state) = state {
+        state.restore(&mut book.lock());
+    }
+    let mut tails: Vec<Tail> = Vec::new();
+    for (index, origin) in origins.iter().enumerate() {
+        let Origin::Files(place) = origin else { continue };
+        let source = book.lock().logs[index].source.clone();
+        let tail = match state.and_then(|state| state.source(&source)) {
+            Some(saved) => Tail::resume(index, place.clone(), saved, book, Instant::now()),
+            None => Tail::open(index, place.clone(), start, book, Instant::now()),
+        };
+        refuse_twice(&tails, &tail)?;
         tails.push(tail);
     }
     Ok(tails)
+}
+
+/// Refuses logs that share a file: its lines would count twice.
+fn refuse_twice(tails: &[Tail], tail: &Tail) -> Result<()> {
+    for (identity, path) in tail.identities() {
+        for other in tails {
+            if let Some((_, same)) = other.identities().find(|(other, _)| *other == identity) {
+                bail!("--access-log {} and {} are the same file", path.display(), same.display());
+            }
+        }
+    }
+    Ok(())
 }

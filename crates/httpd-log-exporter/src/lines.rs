@@ -1,6 +1,6 @@
 //! From bytes as they were read to lines: what is cut waits for its end, what is too long is skipped.
 
-use memchr::memchr;
+use memchr::{memchr, memrchr};
 
 /// The longest line that is read; longer ones are counted and skipped.
 pub(crate) const MAX_LINE: usize = 1 << 20;
@@ -24,10 +24,26 @@ pub(crate) enum Line<'a> {
     TooLong,
 }
 
+/// The last line that ends in a piece of a stream, or as much of it as is in the piece.
+pub(crate) fn last(piece: &[u8]) -> &[u8] {
+    let whole = &piece[..memrchr(b'\n', piece).unwrap_or(0)];
+    &whole[memrchr(b'\n', whole).map_or(0, |end| end + 1)..]
+}
+
 impl Lines {
     /// A stream that is entered in the middle of a line; the rest of that line is left out.
     pub(crate) fn within_a_line() -> Self {
         Self { skipping: true, begun: true, ..Self::default() }
+    }
+
+    /// How many of the bytes it was fed belong to a line whose end it waits for.
+    pub(crate) fn waiting(&self) -> usize {
+        self.partial.len()
+    }
+
+    /// Whether it is within a line that is left out.
+    pub(crate) fn is_skipping(&self) -> bool {
+        self.skipping
     }
 
     /// Takes the next bytes and hands over every line that ends in them.
@@ -126,6 +142,13 @@ mod tests {
         let stream = b"\xef\xbb\xbfone\r\n\n\r\ntwo \"x\ny\"\n\0\0\0three\nfour";
         for size in 1..=stream.len() {
             assert_eq!(read(stream, size), ["one", "two \"x", "y\"", "three", "four"], "pieces of {size}");
+        }
+    }
+
+    #[test]
+    fn the_last_line_of_a_piece_is_found() {
+        for (piece, line) in [("a\nb\nc", "b"), ("a\nb\n", "b"), ("b\n", "b"), ("b", ""), ("", "")] {
+            assert_eq!(last(piece.as_bytes()), line.as_bytes(), "{piece:?}");
         }
     }
 

@@ -11,10 +11,10 @@ use memchr::memrchr;
 use crate::lines::{Line, Lines, MAX_LINE};
 
 /// What a file is, whatever its name. While it is open nobody else gets its number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Identity {
-    device: u64,
-    inode: u64,
+    pub(crate) device: u64,
+    pub(crate) inode: u64,
 }
 
 /// An open file that is read as it grows.
@@ -24,29 +24,37 @@ pub(crate) struct LogFile {
     pub(crate) identity: Identity,
     /// When it was made, where the file system knows.
     pub(crate) born: Option<SystemTime>,
-    offset: u64,
-    /// The last bytes before the offset, by which a file is known that was written anew in place.
-    anchor: Vec<u8>,
-    lines: Lines,
+    pub(crate) mark: Mark,
     /// Size and time of the last change when it was last looked at.
     seen: Option<(u64, i64, i64)>,
     /// When it was last seen to grow.
     grew: Instant,
 }
 
+/// How far a file was read, and by which bytes it is known again.
+#[derive(Debug, Default)]
+pub(crate) struct Mark {
+    pub(crate) offset: u64,
+    /// Its first bytes, by which a copy is known.
+    pub(crate) head: Vec<u8>,
+    /// The last bytes before the offset, by which a file is known that was written anew in place.
+    pub(crate) anchor: Vec<u8>,
+    pub(crate) lines: Lines,
+}
+
 /// What a look at a file found.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Progress {
     /// How much was read.
     pub(crate) read: u64,
     /// How much is left.
     pub(crate) left: u64,
-    /// Whether it was cut or written anew, and is read from its beginning.
-    pub(crate) truncated: bool,
+    /// If it was cut or written anew, and is read from its beginning: how far it was read before.
+    pub(crate) truncated: Option<Mark>,
 }
 
-/// How much of a file is remembered to know it again.
-const ANCHOR: usize = 256;
+/// How much of a file is remembered to know it again, at its beginning and before the offset.
+const REMEMBERED: usize = 256;
 /// How much of one file is read before another has its turn.
 const TURN: u64 = 16 << 20;
 
@@ -54,6 +62,27 @@ impl Identity {
     /// The identity of what metadata belong to.
     pub(crate) fn of(metadata: &Metadata) -> Self {
         Self { device: metadata.dev(), inode: metadata.ino() }
+    }
+}
+
+impl Mark {
+    /// Whether a file has what was read before the offset.
+    pub(crate) fn is_of(&self, file: &LogFile) -> bool {
+        let begin = self.offset - self.anchor.len() as u64;
+        self.offset > 0
+            && file.has(&self.head, 0).unwrap_or_default()
+            && file.has(&self.anchor, begin).unwrap_or_default()
+    }
+
+    fn remember(&mut self, read: &[u8]) {
+        if self.head.len() as u64 == self.offset {
+            self.head.extend_from_slice(&read[..read.len().min(REMEMBERED.saturating_sub(self.head.len()))]);
+        }
+        let new = &read[read.len().saturating_sub(REMEMBERED)..];
+        let surplus = (self.anchor.len() + new.len()).saturating_sub(REMEMBERED);
+        self.anchor.drain(..surplus);
+        self.anchor.extend_from_slice(new);
+        self.offset += read.len() as u64;
     }
 }
 
@@ -69,9 +98,7 @@ impl LogFile {
             file,
             identity: Identity::of(&metadata),
             born: metadata.created().ok(),
-            offset: 0,
-            anchor: Vec::new(),
-            lines: Lines::default(),
+            mark: Mark::default(),
             seen: None,
             grew: now,
         })
@@ -86,18 +113,19 @@ impl LogFile {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()), // cut since: all is new
             read => read?,
         }
+        let mut mark = Mark { offset: size, ..Mark::default() };
         match memrchr(b'\n', &tail) {
             Some(end) => {
-                self.offset = start + end as u64 + 1;
+                mark.offset = start + end as u64 + 1;
                 tail.truncate(end + 1);
             }
             None if start == 0 => return Ok(()), // all of it is one line
-            None => {
-                self.offset = size;
-                self.lines = Lines::within_a_line();
-            }
+            None => mark.lines = Lines::within_a_line(),
         }
-        self.anchor = tail.split_off(tail.len().saturating_sub(ANCHOR));
+        mark.anchor = tail.split_off(tail.len().saturating_sub(REMEMBERED));
+        mark.head = vec![0; REMEMBERED.min(usize::try_from(mark.offset).unwrap_or(REMEMBERED))];
+        self.file.read_exact_at(&mut mark.head, 0)?;
+        self.mark = mark;
         Ok(())
     }
 
@@ -113,30 +141,27 @@ impl LogFile {
         let state = (metadata.len(), metadata.mtime(), metadata.mtime_nsec());
         let mut progress = Progress::default();
         if self.seen != Some(state) {
-            if metadata.len() < self.offset || !self.is_what_was_read()? {
-                progress.truncated = true;
-                self.offset = 0;
-                self.anchor.clear();
-                self.lines = Lines::default();
+            if metadata.len() < self.mark.offset || !self.is_what_was_read()? {
+                progress.truncated = Some(std::mem::take(&mut self.mark));
             }
             self.seen = Some(state);
         }
         // no further than it was checked for
-        while self.offset < metadata.len() && progress.read < TURN {
-            let wanted = buffer.len().min(usize::try_from(metadata.len() - self.offset).unwrap_or(usize::MAX));
-            let read = match self.file.read_at(&mut buffer[..wanted], self.offset) {
+        while self.mark.offset < metadata.len() && progress.read < TURN {
+            let left = metadata.len() - self.mark.offset;
+            let wanted = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            let read = match self.file.read_at(&mut buffer[..wanted], self.mark.offset) {
                 Ok(0) => break, // cut just now
                 Ok(read) => read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
             };
-            self.offset += read as u64;
-            each(&mut self.lines, &buffer[..read], metadata.len() - self.offset);
-            self.remember(&buffer[..read]);
+            self.mark.remember(&buffer[..read]);
+            each(&mut self.mark.lines, &buffer[..read], metadata.len() - self.mark.offset);
             progress.read += read as u64;
             self.grew = now;
         }
-        progress.left = metadata.len().saturating_sub(self.offset);
+        progress.left = metadata.len().saturating_sub(self.mark.offset);
         Ok(progress)
     }
 
@@ -155,26 +180,31 @@ impl LogFile {
         self.file.metadata().is_ok_and(|metadata| metadata.nlink() == 0)
     }
 
-    /// Hands over its last line, if that has no end: nobody will write it.
-    pub(crate) fn finish(mut self, each: impl FnMut(Line<'_>)) {
-        self.lines.finish(each);
+    /// Whether it begins as another file did: as far as there is anything in it, it may be a copy.
+    pub(crate) fn begins_as(&self, mark: &Mark) -> bool {
+        let size = self.file.metadata().map_or(0, |metadata| metadata.len());
+        let both = mark.head.len().min(usize::try_from(size).unwrap_or(usize::MAX));
+        self.has(&mark.head[..both], 0).unwrap_or_default()
+    }
+
+    /// Hands over its last line, if that has no end: nobody will write it. And how far it was read.
+    pub(crate) fn finish(mut self, each: impl FnMut(Line<'_>)) -> Mark {
+        self.mark.lines.finish(each);
+        self.mark
     }
 
     /// Whether what stands before the offset is what was read there.
     fn is_what_was_read(&self) -> io::Result<bool> {
-        let mut there = vec![0; self.anchor.len()];
-        match self.file.read_exact_at(&mut there, self.offset - self.anchor.len() as u64) {
-            Ok(()) => Ok(there == self.anchor),
+        self.has(&self.mark.anchor, self.mark.offset - self.mark.anchor.len() as u64)
+    }
+
+    fn has(&self, bytes: &[u8], at: u64) -> io::Result<bool> {
+        let mut there = vec![0; bytes.len()];
+        match self.file.read_exact_at(&mut there, at) {
+            Ok(()) => Ok(there == bytes),
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
             Err(error) => Err(error),
         }
-    }
-
-    fn remember(&mut self, read: &[u8]) {
-        let new = &read[read.len().saturating_sub(ANCHOR)..];
-        let surplus = (self.anchor.len() + new.len()).saturating_sub(ANCHOR);
-        self.anchor.drain(..surplus);
-        self.anchor.extend_from_slice(new);
     }
 }
 

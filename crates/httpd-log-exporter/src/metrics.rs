@@ -2,19 +2,22 @@
 
 use exporter_common::{Family, Histogram};
 
+use crate::book::Book;
 use crate::counts::{Counts, Series};
 use crate::health::{Health, Outcome};
 use crate::histogram::Durations;
 use crate::request::{Cache, Protocol, Status, Upstream};
 
 /// What was counted of requests, and the health of each log at a time in seconds since the epoch.
-pub(crate) fn families(counts: &Counts, logs: &[Health], now: f64) -> Vec<Family> {
+pub(crate) fn families(book: &Book, now: f64) -> Vec<Family> {
+    let counts = &book.counts;
     let mut families = requests(counts);
     families.extend(durations(counts));
     families.extend(protocols(counts));
     families.extend(caches(counts));
     families.extend(overflowed(counts));
-    families.extend(health(logs, now));
+    families.extend(health(&book.logs, now));
+    families.extend(state(book));
     families
 }
 
@@ -141,6 +144,11 @@ fn overflowed(counts: &Counts) -> Option<Family> {
     counts.has_vhosts().then(|| family.value(counts.overflowed))
 }
 
+fn state(book: &Book) -> Option<Family> {
+    let family = Family::counter("httpd_log_state_errors_total", "Failed attempts to write the state file.", &[]);
+    book.state_errors.map(|errors| family.value(errors))
+}
+
 fn health(logs: &[Health], now: f64) -> [Family; 10] {
     const SOURCE: &[&str] = &["source"];
     let mut up = Family::gauge(
@@ -205,7 +213,6 @@ fn health(logs: &[Health], now: f64) -> [Family; 10] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::book::Book;
     use crate::lines::Line;
 
     /// The metrics of lines in a format, as text.
@@ -219,7 +226,7 @@ mod tests {
         book.line(0, Line::TooLong);
         book.note_time(0, lines[0].as_bytes());
         (book.logs[0].lag, book.logs[0].is_file) = (7, true);
-        exporter_common::to_text(families(&book.counts, &book.logs, 1_795_166_780.0))
+        exporter_common::to_text(families(&book, 1_795_166_780.0))
     }
 
     #[track_caller]

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::log_file::{Identity, LogFile};
+use crate::place::directory;
 
 /// How far the time of a file may lag behind the clock: the kernel's ticks are coarse.
 pub(crate) const COARSE: Duration = Duration::from_millis(20);
@@ -12,22 +13,30 @@ pub(crate) const COARSE: Duration = Duration::from_millis(20);
 /// Opens what was rotated away from a path and is younger than the last look at it. Older ones were
 /// read in their time. Empty where the file system does not know when a file was made.
 pub(crate) fn since(path: &Path, last_look: SystemTime, known: &[Identity], now: Instant) -> Vec<LogFile> {
-    let (Some(directory), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
-        return Vec::new();
-    };
-    let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
-    let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
     let youngest = last_look.checked_sub(COARSE).unwrap_or(last_look);
-    let rotated =
-        entries.flatten().filter(|entry| entry.file_name().to_str().is_some_and(|other| is_rotated(other, name)));
+    let mut found = siblings(path, now);
+    found.retain(|file| file.born.is_some_and(|born| born >= youngest) && !known.contains(&file.identity));
+    found
+}
+
+/// Opens everything whose name is what rotation makes of a log's, each file once.
+pub(crate) fn siblings(path: &Path, now: Instant) -> Vec<LogFile> {
+    let Ok(entries) = std::fs::read_dir(directory(path)) else { return Vec::new() };
+    let rotated = entries.flatten().map(|entry| entry.path()).filter(|other| is_of(other, path));
     let mut found: Vec<LogFile> = Vec::new();
-    for file in rotated.filter_map(|entry| LogFile::open(&entry.path(), now).ok()) {
-        let new = file.born.is_some_and(|born| born >= youngest);
-        if new && !known.contains(&file.identity) && found.iter().all(|other| other.identity != file.identity) {
+    for file in rotated.filter_map(|path| LogFile::open(&path, now).ok()) {
+        if found.iter().all(|other| other.identity != file.identity) {
             found.push(file);
         }
     }
     found
+}
+
+/// Whether a path is what rotation makes of a log's.
+pub(crate) fn is_of(other: &Path, path: &Path) -> bool {
+    let name = |path: &Path| path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
+    directory(other) == directory(path)
+        && name(other).zip(name(path)).is_some_and(|(other, name)| is_rotated(&other, &name))
 }
 
 /// Whether a name is what rotation makes of a log's name, uncompressed: a number or a date follows.

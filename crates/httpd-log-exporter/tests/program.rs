@@ -296,6 +296,9 @@ fn wrong_flags_and_files_are_told_in_one_line() {
     let directory = folder.flag("");
     let device = "--access-log=/dev/null".to_owned();
     let missing = folder.flag("missing.log");
+    folder.append("broken", "{}");
+    let broken = folder.path("broken");
+    let broken = broken.to_str().unwrap();
     let cases: &[(&[&str], i32, &str)] = &[
         (&[], 2, "--access-log"),
         (&[&log, "--access-log.format=nonsense"], 2, "combined_time"),
@@ -310,9 +313,9 @@ fn wrong_flags_and_files_are_told_in_one_line() {
         (&[&log, "--metrics.route=api"], 2, "NAME=REGEX"),
         (&[&log, "--metrics.buckets=2,1"], 2, "ascend"),
         (&[&log, "--access-log.start=middle"], 2, "beginning"),
-        (&["--access-log=-"], 2, "standard input"),
-        (&["--access-log=syslog+udp://:514"], 2, "syslog"),
-        (&["--access-log=/var/log/*.log"], 2, "repeat the flag"),
+        (&["--access-log=syslog+tcp://:514"], 2, "syslog+udp://HOST:PORT"),
+        (&["--once", "--access-log=syslog+udp://127.0.0.1:0"], 1, "syslog has none"),
+        (&["--check", "--state.file", broken, &log], 1, "state"),
         (&[&directory], 1, "is a directory"),
         (&[&device], 1, "neither a file"),
         (&[&log, &log], 1, "given twice"),

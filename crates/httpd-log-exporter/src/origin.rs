@@ -1,0 +1,80 @@
+//! What `--access-log` names: files, a stream, or a socket for syslog.
+
+use std::os::unix::fs::FileTypeExt;
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::place::Place;
+use crate::stream::Stream;
+
+/// A source as the flag says it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    Files(Place),
+    Stdin,
+    Fifo(PathBuf),
+    Udp(String),
+    Unix(PathBuf),
+}
+
+impl Origin {
+    /// Reads the flag's value, and looks whether a path is that of a FIFO.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let fifo = || std::fs::metadata(text).is_ok_and(|metadata| metadata.file_type().is_fifo());
+        match text {
+            "" => Err("a log has a path".to_owned()),
+            "-" => Ok(Self::Stdin),
+            _ => match text.strip_prefix("syslog+") {
+                Some(syslog) => Self::syslog(syslog)
+                    .ok_or_else(|| "syslog is received at syslog+udp://HOST:PORT or syslog+unix:/PATH".to_owned()),
+                None if fifo() => Ok(Self::Fifo(text.into())),
+                None => Ok(Self::Files(Place::parse(text))),
+            },
+        }
+    }
+
+    fn syslog(text: &str) -> Option<Self> {
+        if let Some(address) = text.strip_prefix("udp://") {
+            let (host, port) = address.rsplit_once(':')?;
+            port.parse::<u16>().ok()?;
+            let host = if host.is_empty() { "0.0.0.0" } else { host };
+            return Some(Self::Udp(format!("{host}:{port}")));
+        }
+        let path = text.strip_prefix("unix:")?;
+        path.starts_with('/').then(|| Self::Unix(path.into()))
+    }
+
+    /// The stream, opened, unless it is files.
+    pub(crate) fn stream(&self) -> Result<Option<Stream>> {
+        Ok(match self {
+            Self::Files(_) => None,
+            Self::Stdin => Some(Stream::Stdin),
+            Self::Fifo(path) => Some(Stream::Fifo(path.clone())),
+            Self::Udp(address) => Some(Stream::udp(address)?),
+            Self::Unix(path) => Some(Stream::unix(path)?),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_is_told_by_how_it_is_spelled() {
+        let parse = |text: &str| Origin::parse(text).unwrap();
+        assert_eq!(parse("-"), Origin::Stdin);
+        assert_eq!(parse("syslog+udp://127.0.0.1:5514"), Origin::Udp("127.0.0.1:5514".to_owned()));
+        assert_eq!(parse("syslog+udp://:514"), Origin::Udp("0.0.0.0:514".to_owned()));
+        assert_eq!(parse("syslog+udp://[::1]:514"), Origin::Udp("[::1]:514".to_owned()));
+        assert_eq!(parse("syslog+unix:/run/x"), Origin::Unix("/run/x".into()));
+        assert_eq!(parse("logs/x.log"), Origin::Files(Place::Path("logs/x.log".into())));
+        assert_eq!(parse("/var/log/nginx/*.log"), Origin::Files(Place::Glob("/var/log/nginx/*.log".into())));
+        for text in
+            ["", "syslog+udp://127.0.0.1", "syslog+udp://x:port", "syslog+tcp://:514", "syslog+unix:x", "syslog+"]
+        {
+            assert!(Origin::parse(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! Where a log's files are: a path, or a pattern of paths.
+
+use std::fs::Metadata;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+/// A path or a pattern.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    Path(PathBuf),
+    /// `*`, `?` and `[a-z]` stand for parts of a name, in any part of the path.
+    Glob(PathBuf),
+}
+
+impl Place {
+    /// What a flag says. A path that is there is a path, whatever it looks like.
+    pub(crate) fn parse(text: &str) -> Self {
+        if text.contains(['*', '?', '[']) && !Path::new(text).exists() {
+            Self::Glob(text.into())
+        } else {
+            Self::Path(text.into())
+        }
+    }
+
+    /// Whether it is a pattern.
+    pub(crate) fn is_glob(&self) -> bool {
+        matches!(self, Self::Glob(_))
+    }
+
+    /// Every path there is at present with what is there. A path is always listed, a pattern has files only, no
+    /// compressed ones, and may have none.
+    pub(crate) fn list(&self) -> Vec<(PathBuf, io::Result<Metadata>)> {
+        match self {
+            Self::Path(path) => vec![(path.clone(), std::fs::metadata(path))],
+            Self::Glob(pattern) => {
+                let paths = matching(pattern).into_iter().filter(|path| !is_compressed(path));
+                let found = paths.filter_map(|path| {
+                    let metadata = std::fs::metadata(&path);
+                    let file = metadata
+                        .as_ref()
+                        .map_or_else(|error| error.kind() != io::ErrorKind::NotFound, Metadata::is_file);
+                    file.then_some((path, metadata))
+                });
+                found.collect()
+            }
+        }
+    }
+
+    /// The directories in which files come and go.
+    pub(crate) fn directories(&self) -> Vec<PathBuf> {
+        match self {
+            Self::Path(path) => vec![directory(path).to_path_buf()],
+            Self::Glob(pattern) => matching(directory(pattern)),
+        }
+    }
+}
+
+/// Where a file is.
+pub(crate) fn directory(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+        None => Path::new("/"),
+    }
+}
+
+/// Whether a name says that what is in it cannot be read as it is.
+pub(crate) fn is_compressed(path: &Path) -> bool {
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    extension.is_some_and(|extension| ["gz", "zst", "xz", "bz2", "lz4", "Z"].contains(&extension))
+}
+
+/// The paths that match a pattern, in order.
+fn matching(pattern: &Path) -> Vec<PathBuf> {
+    let mut found = vec![PathBuf::new()];
+    for component in pattern.components() {
+        let name = match component {
+            Component::Normal(name) => name.to_str().filter(|name| name.contains(['*', '?', '['])),
+            _ => None,
+        };
+        found = match name {
+            None => found.into_iter().map(|path| path.join(component)).collect(),
+            Some(name) => found.iter().flat_map(|path| within(path, name)).collect(),
+        };
+    }
+    found.sort();
+    found
+}
+
+/// The entries of a directory whose names match.
+fn within(path: &Path, pattern: &str) -> Vec<PathBuf> {
+    let readable = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+    let Ok(entries) = std::fs::read_dir(readable) else { return Vec::new() };
+    let names = entries.flatten().map(|entry| entry.file_name());
+    let names = names.filter(|name| {
+        let name = name.as_encoded_bytes();
+        (name[0] != b'.' || pattern.starts_with('.')) && matches(pattern.as_bytes(), name)
+    });
+    names.map(|name| path.join(name)).collect()
+}
+
+/// Whether a name matches a pattern.
+fn matches(pattern: &[u8], name: &[u8]) -> bool {
+    let (mut at, mut in_name) = (0, 0);
+    // where to go on if what follows the last star turns out not to match
+    let mut star: Option<(usize, usize)> = None;
+    while in_name < name.len() {
+        let step = match pattern.get(at) {
+            Some(b'*') => {
+                star = Some((at + 1, in_name));
+                at += 1;
+                continue;
+            }
+            Some(b'?') => Some(1),
+            Some(b'[') => class(&pattern[at..], name[in_name]),
+            Some(byte) if *byte == name[in_name] => Some(1),
+            _ => None,
+        };
+        match (step, star) {
+            (Some(step), _) => (at, in_name) = (at + step, in_name + 1),
+            (None, Some((after, from))) => {
+                (at, in_name) = (after, from + 1);
+                star = Some((after, from + 1));
+            }
+            (None, None) => return false,
+        }
+    }
+    pattern[at..].iter().all(|&byte| byte == b'*')
+}
+
+/// How long the class is that a pattern begins with, if a byte is in it: `[a-z]`, `[!a-z]`.
+fn class(pattern: &[u8], byte: u8) -> Option<usize> {
+    let negated = matches!(pattern.get(1), Some(b'!' | b'^'));
+    let begin = 1 + usize::from(negated);
+    // a bracket that comes first stands for itself
+    let end = begin + 1 + pattern.get(begin + 1..)?.iter().position(|&byte| byte == b']')?;
+    let mut set = &pattern[begin..end];
+    let mut found = false;
+    while let Some(&first) = set.first() {
+        let (last, length) = match set {
+            [_, b'-', last, ..] => (*last, 3),
+            _ => (first, 1),
+        };
+        found |= (first..=last).contains(&byte);
+        set = &set[length..];
+    }
+    (found != negated).then_some(end + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stars_questions_and_classes_stand_for_parts_of_names() {
+        for (pattern, name, expected) in [
+            ("*.log", "access.log", true),
+            ("*.log", "access.log.1", false),
+            ("access*log*", "access.www.log.1", true),
+            ("a?c", "abc", true),
+            ("a?c", "ac", false),
+            ("*", "", true),
+            ("[ab]*", "bx", true),
+            ("[!ab]*", "bx", false),
+            ("x[0-9][0-9]", "x42", true),
+            ("x[0-9]", "xa", false),
+            ("x[]]", "x]", true),
+            ("*a*b*c*", "xxaxxbxxc", true),
+            ("*a*b*c*", "xxaxxcxxb", false),
+            ("x[", "x[", false),
+        ] {
+            assert_eq!(matches(pattern.as_bytes(), name.as_bytes()), expected, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_has_files_in_every_directory_that_matches_and_no_compressed_ones() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in
+            ["a/access.log", "b/access.log", "b/access.log.1", "b/access.log.2.gz", "b/.access.log", "c/error.log"]
+        {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "").unwrap();
+        }
+        std::fs::create_dir(folder.path().join("c/access.log")).unwrap();
+        let place = Place::parse(folder.path().join("*/access.log*").to_str().unwrap());
+        let found: Vec<_> = place.list().into_iter().map(|(path, _)| path).collect();
+        let expected = ["a/access.log", "b/access.log", "b/access.log.1"].map(|name| folder.path().join(name));
+        assert_eq!(found, expected);
+        assert_eq!(place.directories().len(), 3);
+    }
+
+    #[test]
+    fn a_path_that_is_there_is_no_pattern() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("[x]*");
+        assert!(Place::parse(path.to_str().unwrap()).is_glob());
+        std::fs::write(&path, "").unwrap();
+        assert!(!Place::parse(path.to_str().unwrap()).is_glob());
+    }
+}

@@ -1,0 +1,158 @@
+//! Sources without a place to come back to: standard input, FIFOs, syslog.
+
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
+use std::net::UdpSocket;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::book::Shared;
+use crate::follow::BUFFER;
+use crate::lines::{Line, Lines};
+use crate::permission;
+use crate::syslog;
+
+/// A stream that is read as long as the process lives.
+#[derive(Debug)]
+pub(crate) enum Stream {
+    Stdin,
+    Fifo(PathBuf),
+    Udp(UdpSocket),
+    Unix(UnixDatagram, PathBuf),
+}
+
+/// How long to wait before a FIFO that could not be opened is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
+impl Stream {
+    /// Binds an address for syslog over UDP.
+    pub(crate) fn udp(address: &str) -> Result<Self> {
+        let socket = UdpSocket::bind(address).with_context(|| format!("cannot listen on syslog+udp://{address}"))?;
+        let at = socket.local_addr().context("cannot tell the address")?;
+        tracing::info!(address = %at, "receiving syslog over UDP");
+        Ok(Self::Udp(socket))
+    }
+
+    /// Makes a socket for syslog of servers on this host. One that nobody listens at any more is
+    /// replaced.
+    pub(crate) fn unix(path: &Path) -> Result<Self> {
+        let what = || format!("cannot listen on syslog+unix:{}", path.display());
+        let is_socket = std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket());
+        if is_socket {
+            let there = UnixDatagram::unbound().and_then(|socket| socket.connect(path));
+            match there {
+                Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
+                    std::fs::remove_file(path).with_context(what)?;
+                }
+                _ => bail!("{}: another process listens there", what()),
+            }
+        }
+        let socket = UnixDatagram::bind(path).with_context(what)?;
+        // the server's workers have another user
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666)).with_context(what)?;
+        tracing::info!(path = %path.display(), "receiving syslog");
+        Ok(Self::Unix(socket, path.to_path_buf()))
+    }
+
+    /// Where its socket is in the file system.
+    pub(crate) fn socket(&self) -> Option<PathBuf> {
+        match self {
+            Self::Unix(_, path) => Some(path.clone()),
+            _ => None,
+        }
+    }
+
+    /// Reads for as long as the process lives, on a thread of its own: nothing else can wait for a
+    /// writer that never comes.
+    pub(crate) fn start(self, index: usize, book: Shared) -> Result<()> {
+        thread::Builder::new()
+            .name("stream".to_owned())
+            .spawn(move || self.read(index, &book))
+            .context("cannot start a thread")?;
+        Ok(())
+    }
+
+    /// Reads standard input or a FIFO to its end.
+    pub(crate) fn read_to_end(&self, index: usize, book: &Shared) -> io::Result<()> {
+        match self {
+            Self::Stdin => lines(io::stdin().lock(), index, book),
+            Self::Fifo(path) => lines(File::open(path)?, index, book),
+            Self::Udp(_) | Self::Unix(..) => Ok(()), // has no end
+        }
+    }
+
+    fn read(&self, index: usize, book: &Shared) {
+        let fault = |fault: Option<String>| book.lock().logs[index].fault = fault;
+        match self {
+            Self::Stdin => {
+                let ended = self
+                    .read_to_end(index, book)
+                    .map_or_else(|error| error.to_string(), |()| "it has ended".to_owned());
+                fault(Some(format!("standard input: {ended}")));
+            }
+            Self::Fifo(path) => loop {
+                match self.read_to_end(index, book) {
+                    Ok(()) => fault(None), // its writer has gone; the next one opens it again
+                    Err(error) => {
+                        book.lock().logs[index].open_errors += 1;
+                        fault(Some(permission::explain(path, &error, "read")));
+                        thread::sleep(RETRY);
+                    }
+                }
+            },
+            Self::Udp(socket) => messages(|buffer| socket.recv(buffer), index, book),
+            Self::Unix(socket, _) => messages(|buffer| socket.recv(buffer), index, book),
+        }
+    }
+}
+
+/// Counts lines until there are no more.
+fn lines(mut source: impl Read, index: usize, book: &Shared) -> io::Result<()> {
+    let mut lines = Lines::default();
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        let read = match source.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(read) => read,
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        let mut book = book.lock();
+        lines.feed(&buffer[..read], |line| book.line(index, line));
+        book.note_time(index, crate::lines::last(&buffer[..read]));
+        book.logs[index].read_bytes += read as u64;
+    }
+    lines.finish(|line| book.lock().line(index, line));
+    Ok(())
+}
+
+/// Counts the line of each message, for ever.
+fn messages(mut receive: impl FnMut(&mut [u8]) -> io::Result<usize>, index: usize, book: &Shared) {
+    let mut buffer = vec![0; 64 * 1024]; // no message is longer
+    loop {
+        match receive(&mut buffer) {
+            Ok(read) => {
+                let line = syslog::line(&buffer[..read]);
+                let mut book = book.lock();
+                if !line.is_empty() {
+                    book.line(index, Line::Whole(line));
+                    book.note_time(index, line);
+                }
+                let log = &mut book.logs[index];
+                (log.read_bytes, log.fault) = (log.read_bytes + read as u64, None);
+            }
+            Err(error) => {
+                let mut book = book.lock();
+                book.logs[index].read_errors += 1;
+                book.logs[index].fault = Some(format!("cannot receive syslog: {error}"));
+                drop(book);
+                thread::sleep(RETRY);
+            }
+        }
+    }
+}

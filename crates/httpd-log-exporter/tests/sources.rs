@@ -1,0 +1,112 @@
+//! The built exporter on sources that are no plain files: patterns, standard input, FIFOs, syslog.
+#![expect(clippy::disallowed_types, clippy::unwrap_used, reason = "tests start programs, and fail by panicking")]
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::net::UdpSocket;
+use std::os::unix::net::UnixDatagram;
+use std::process::{Command, Stdio};
+
+use exporter_common::testing::{Running, eventually, run, value};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_httpd-log-exporter");
+const LINE: &str = "192.0.2.7 - - [20/Nov/2026:09:00:00 +0000] \"GET / HTTP/1.1\" 200 5 \"-\" \"-\"\n";
+
+fn found(metrics: &str) -> f64 {
+    value(metrics, r#"httpd_requests_total{method="GET",status_code="200"}"#).unwrap_or_default()
+}
+
+fn success(metrics: &str) -> f64 {
+    value(metrics, r#"exporter_scrape_success{collector="access_log"}"#).unwrap()
+}
+
+#[test]
+fn a_pattern_finds_files_that_come_while_it_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let pattern = folder.path().join("*/access.log");
+    let exporter = Running::start(PROGRAM, [format!("--access-log={}", pattern.display())]);
+    let metrics = exporter.scrape();
+    let up = format!("httpd_log_source_up{{source=\"{}\"}}", pattern.display());
+    assert_eq!((success(&metrics), value(&metrics, &up)), (1.0, Some(1.0)), "a pattern without files is no fault");
+    for (number, name) in [(1.0, "a"), (2.0, "b")] {
+        fs::create_dir(folder.path().join(name)).unwrap();
+        fs::write(folder.path().join(name).join("access.log"), LINE.repeat(1000)).unwrap();
+        let metrics = exporter.scrape_until("it is read", |metrics| found(metrics) >= 1000.0 * number);
+        assert_eq!(found(&metrics), 1000.0 * number);
+    }
+}
+
+#[test]
+fn standard_input_is_read_to_its_end_which_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    fs::write(&log, LINE.repeat(2)).unwrap();
+    let script = format!("exec {PROGRAM} --web.listen-address=127.0.0.1:0 --access-log=- < {}", log.display());
+    let mut command = Command::new("sh");
+    let exporter = Running::spawn(command.args(["-c", &script]));
+    let metrics =
+        exporter.scrape_until("both lines and the end", |metrics| found(metrics) == 2.0 && success(metrics) == 0.0);
+    assert_eq!(value(&metrics, r#"httpd_log_source_up{source="-"}"#), Some(0.0));
+    assert!(!metrics.contains("httpd_log_lag_bytes{"), "a stream has no place to be behind at: {metrics}");
+}
+
+#[test]
+fn once_reads_standard_input_whole() {
+    let mut child = Command::new(PROGRAM)
+        .args(["--once", "--access-log=-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(LINE.repeat(3).trim_end().as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    assert_eq!(found(&String::from_utf8(output.stdout).unwrap()), 3.0);
+}
+
+#[test]
+fn a_fifo_is_read_writer_after_writer() {
+    let folder = tempfile::tempdir().unwrap();
+    let fifo = folder.path().join("fifo");
+    assert!(run("mkfifo", [&fifo]).status.success());
+    let exporter = Running::start(PROGRAM, [format!("--access-log={}", fifo.display())]);
+    for writer in 1..=3 {
+        let mut writing = File::options().write(true).open(&fifo).unwrap();
+        writing.write_all(LINE.repeat(100).as_bytes()).unwrap();
+        drop(writing);
+        let metrics = exporter.scrape_until("all of it", |metrics| found(metrics) >= 100.0 * f64::from(writer));
+        assert_eq!((found(&metrics), success(&metrics)), (100.0 * f64::from(writer), 1.0));
+    }
+}
+
+#[test]
+fn messages_of_syslog_are_lines() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("socket");
+    drop(UnixDatagram::bind(&path).unwrap()); // nobody listens there any more
+    let mut exporter = Running::start(
+        PROGRAM,
+        ["--access-log=syslog+udp://127.0.0.1:0".to_owned(), format!("--access-log=syslog+unix:{}", path.display())],
+    );
+    let address = eventually("it says where it receives", || {
+        let log = exporter.log();
+        let line = log.lines().find(|line| line.contains("receiving syslog over UDP"))?;
+        Some(line.split("address=").nth(1)?.split(' ').next()?.to_owned())
+    });
+    let message = format!("<190>Nov 20 09:00:00 web1 nginx: {LINE}");
+    let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let unix = UnixDatagram::unbound().unwrap();
+    for _ in 0..50 {
+        udp.send_to(message.as_bytes(), &address).unwrap();
+        unix.send_to(message.as_bytes(), &path).unwrap();
+    }
+    let metrics = exporter.scrape_until("all messages", |metrics| found(metrics) >= 100.0);
+    assert_eq!((found(&metrics), success(&metrics)), (100.0, 1.0));
+    let twice =
+        run(PROGRAM, ["--web.listen-address=127.0.0.1:0", &format!("--access-log=syslog+unix:{}", path.display())]);
+    assert_eq!(twice.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&twice.stderr).contains("another process listens there"), "{twice:?}");
+    exporter.signal("TERM");
+    assert_eq!(exporter.wait(), Some(0));
+    assert!(!path.exists(), "its socket goes with it");
+}

@@ -1,0 +1,171 @@
+//! The built exporter killed and started again: by its state file no line is lost, and none counted twice.
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use exporter_common::testing::{Running, eventually, run, value};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_httpd-log-exporter");
+
+fn requests(metrics: &str) -> f64 {
+    let series = metrics.lines().filter(|line| line.starts_with("httpd_requests_total{"));
+    series.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
+}
+
+fn bytes(metrics: &str) -> f64 {
+    let series = metrics.lines().filter(|line| line.starts_with("httpd_bytes_sent_total{"));
+    series.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
+}
+
+/// A line whose bytes are its number, so that the sum tells lost and repeated lines apart.
+fn line(number: u64) -> String {
+    format!("192.0.2.7 - - [20/Nov/2026:09:00:00 +0000] \"GET / HTTP/1.1\" 200 {number} \"-\" \"-\"\n")
+}
+
+fn start(folder: &Path) -> Running {
+    let (log, state) = (folder.join("access.log"), folder.join("state"));
+    Running::start(PROGRAM, [format!("--access-log={}", log.display()), format!("--state.file={}", state.display())])
+}
+
+/// Writes lines and rotates as logrotate does, until it is stopped; how many were written.
+fn write(folder: PathBuf, stop: &AtomicBool, written: &AtomicU64) {
+    let log = folder.join("access.log");
+    let mut file = File::options().append(true).create(true).open(&log).unwrap();
+    let mut old: Option<File> = None;
+    let mut number = 0;
+    while !stop.load(Ordering::Relaxed) {
+        for _ in 0..20 {
+            number += 1;
+            // for a while after a rotation a server goes on in the file it has open
+            old.as_mut().unwrap_or(&mut file).write_all(line(number).as_bytes()).unwrap();
+        }
+        written.store(number, Ordering::Relaxed);
+        thread::sleep(Duration::from_millis(1)); // the pace of a server
+        match number % 4000 {
+            0 => {
+                for generation in (1..9).rev() {
+                    let of = |generation: u64| folder.join(format!("access.log.{generation}"));
+                    let _ = fs::rename(of(generation), of(generation + 1));
+                }
+                fs::rename(&log, folder.join("access.log.1")).unwrap();
+                let new = File::options().append(true).create(true).open(&log).unwrap();
+                old = Some(std::mem::replace(&mut file, new));
+            }
+            1000 => old = None,
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn killed_under_load_and_rotation_every_line_counts_once_and_no_counter_goes_down() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("access.log"), line(1_000_000_000)).unwrap(); // before the start
+    let (stop, written) = (AtomicBool::new(false), AtomicU64::new(0));
+    let (mut requests_seen, mut last) = (0.0, 0.0);
+    thread::scope(|scope| {
+        let mut exporter = start(folder.path());
+        scope.spawn(|| write(folder.path().to_owned(), &stop, &written));
+        for kill in 1..=6 {
+            let wanted = f64::from(kill) * 3000.0;
+            let seen = exporter.scrape_until("more lines", |metrics| requests(metrics) >= wanted);
+            assert!(requests(&seen) >= last, "a counter went down from {last}: {seen}");
+            last = requests(&seen);
+            exporter.signal(if kill % 3 == 0 { "TERM" } else { "KILL" });
+            exporter.wait();
+            // a rotation or more while it is down
+            let down = written.load(Ordering::Relaxed);
+            eventually("more is written", || (written.load(Ordering::Relaxed) > down + 4500).then_some(()));
+            exporter = start(folder.path());
+            let first = eventually("it has caught up", || {
+                let answer = exporter.get("/metrics", &[]);
+                assert!([200, 503].contains(&answer.status));
+                (answer.status == 200).then_some(answer.body)
+            });
+            assert!(requests(&first) >= last, "a counter went down from {last}: {first}");
+        }
+        stop.store(true, Ordering::Relaxed);
+        let number = eventually("the writer ends", || {
+            let number = written.load(Ordering::Relaxed);
+            (requests(&exporter.scrape()) >= number as f64).then_some(number)
+        });
+        let metrics = exporter.scrape();
+        requests_seen = requests(&metrics);
+        assert_eq!(bytes(&metrics), (number * (number + 1) / 2) as f64, "{}", exporter.log());
+    });
+    assert_eq!(requests_seen, written.load(Ordering::Relaxed) as f64);
+}
+
+#[test]
+fn a_first_start_counts_from_the_end_and_what_is_written_while_it_is_down_is_not_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("access.log");
+    fs::write(&log, line(1)).unwrap();
+    let mut exporter = start(folder.path());
+    eventually("the state is written before the first line is counted", || {
+        folder.path().join("state").exists().then_some(())
+    });
+    exporter.signal("KILL");
+    exporter.wait();
+    File::options().append(true).open(&log).unwrap().write_all(line(2).as_bytes()).unwrap();
+    let exporter = start(folder.path());
+    let metrics = eventually("it has caught up", || {
+        let answer = exporter.get("/metrics", &[]);
+        (answer.status == 200).then_some(answer.body)
+    });
+    assert_eq!((requests(&metrics), bytes(&metrics)), (1.0, 2.0));
+}
+
+#[test]
+fn a_state_file_that_cannot_be_written_is_warned_of_and_nothing_else_happens() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("access.log");
+    fs::write(&log, "").unwrap();
+    let state = folder.path().join("missing/state");
+    let exporter = Running::start(
+        PROGRAM,
+        [format!("--access-log={}", log.display()), format!("--state.file={}", state.display())],
+    );
+    fs::write(&log, line(5)).unwrap();
+    let metrics = exporter.scrape_until("it is counted, and the error too", |metrics| {
+        requests(metrics) == 1.0 && value(metrics, "httpd_log_state_errors_total") >= Some(1.0)
+    });
+    assert_eq!(value(&metrics, r#"exporter_scrape_success{collector="access_log"}"#), Some(1.0));
+    assert_eq!(exporter.log().matches("cannot write the state file").count(), 1, "{}", exporter.log());
+    fs::create_dir(folder.path().join("missing")).unwrap();
+    eventually("it is written as soon as it can be", || state.exists().then_some(()));
+}
+
+#[test]
+fn a_state_that_is_garbage_is_warned_of_and_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let (log, state) = (folder.path().join("access.log"), folder.path().join("state"));
+    fs::write(&log, line(1)).unwrap();
+    fs::write(&state, "garbage").unwrap();
+    let exporter = start(folder.path());
+    assert_eq!(requests(&exporter.scrape()), 0.0);
+    assert!(exporter.log().contains("starting without the state"), "{}", exporter.log());
+    eventually("it is replaced", || fs::read(&state).unwrap().starts_with(b"{").then_some(()));
+}
+
+#[test]
+fn once_leaves_the_state_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let (log, state) = (folder.path().join("access.log"), folder.path().join("state"));
+    fs::write(&log, line(7)).unwrap();
+    fs::write(&state, "garbage").unwrap();
+    fs::set_permissions(&state, fs::Permissions::from_mode(0o400)).unwrap();
+    let output = run(
+        PROGRAM,
+        ["--once", &format!("--access-log={}", log.display()), &format!("--state.file={}", state.display())],
+    );
+    assert!(output.status.success());
+    assert_eq!(bytes(&String::from_utf8(output.stdout).unwrap()), 7.0);
+    assert_eq!(fs::read(&state).unwrap(), b"garbage");
+}
