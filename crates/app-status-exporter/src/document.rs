@@ -9,7 +9,7 @@ use std::fmt;
 const MAX_DEPTH: usize = 127;
 
 /// How many values a document may have: its table takes 24 bytes for each.
-const MAX_VALUES: usize = 1 << 20;
+const MAX_VALUES: usize = 1 << 19;
 
 /// A parsed document.
 #[derive(Debug)]
