@@ -443,6 +443,29 @@ fn what_was_written_between_the_last_look_and_a_truncation_is_read_from_the_copy
 }
 
 #[test]
+fn a_copy_that_was_made_right_after_a_rotation_is_not_read_twice() {
+    for read_after_copying in [true, false] {
+        let mut drill = Drill::new(Start::End, |drill| drop(drill.append("access.log", "")));
+        drill.append("access.log", &line(0));
+        drill.look();
+        drill.rename("access.log", "access.log.1");
+        drill.append("access.log", &(line(1) + &line(2)));
+        drill.counted(&[0, 1, 2]); // searches for a second what came and went
+        drill.rename("access.log.1", "access.log.2");
+        fs::copy(drill.path("access.log"), drill.path("access.log.1")).unwrap();
+        if read_after_copying {
+            drill.append("access.log", &line(3));
+            drill.counted(&[0, 1, 2, 3]);
+        }
+        drill.append("access.log", "").set_len(0).unwrap();
+        drill.append("access.log", &line(4));
+        let lines: &[u32] = if read_after_copying { &[0, 1, 2, 3, 4] } else { &[0, 1, 2, 4] };
+        drill.counted(lines);
+        drill.counted(lines);
+    }
+}
+
+#[test]
 fn files_with_the_same_first_line_are_several_in_a_pattern() {
     let mut drill = Drill::of("*.log", Start::End, |_| ());
     for name in ["a.log", "b.log"] {

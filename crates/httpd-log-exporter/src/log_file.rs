@@ -181,10 +181,27 @@ impl LogFile {
     }
 
     /// Whether it begins as another file did: as far as there is anything in it, it may be a copy.
-    pub(crate) fn begins_as(&self, mark: &Mark) -> bool {
+    fn begins_as(&self, mark: &Mark) -> bool {
         let size = self.file.metadata().map_or(0, |metadata| metadata.len());
         let both = mark.head.len().min(usize::try_from(size).unwrap_or(usize::MAX));
         self.has(&mark.head[..both], 0).unwrap_or_default()
+    }
+
+    /// Goes on where another file was read to of which this is a copy, or to its end if it has no more than was read;
+    /// false if it is no copy.
+    pub(crate) fn goes_on(&mut self, mark: &mut Mark) -> bool {
+        let size = self.file.metadata().map_or(0, |metadata| metadata.len());
+        if mark.is_of(self) {
+            self.mark = std::mem::take(mark);
+            return true;
+        }
+        size > 0 && size < mark.offset && self.begins_as(mark) && self.go_to(size).is_ok()
+    }
+
+    /// Whether it is a copy of another file, or may be one that is still being made.
+    pub(crate) fn may_copy(&self, mark: &Mark) -> bool {
+        let size = self.file.metadata().map_or(0, |metadata| metadata.len());
+        if size < mark.offset { self.begins_as(mark) } else { mark.is_of(self) }
     }
 
     /// Hands over its last line, if that has no end: nobody will write it. And how far it was read.

@@ -19,6 +19,19 @@ pub(crate) fn since(path: &Path, last_look: SystemTime, known: &[Identity], now:
     found
 }
 
+/// Opens what may be the copy of a log that was truncated, the youngest first: made not long before the last look at the
+/// log, since making a large one takes its time.
+pub(crate) fn copies(path: &Path, last_look: SystemTime, now: Instant) -> Vec<LogFile> {
+    let oldest = last_look.checked_sub(COPYING).unwrap_or(last_look);
+    let mut found = siblings(path, now);
+    found.retain(|file| file.born.is_none_or(|born| born >= oldest));
+    found.sort_by_key(|file| std::cmp::Reverse(file.born));
+    found
+}
+
+/// How long making a copy may take.
+const COPYING: Duration = Duration::from_secs(300);
+
 /// Opens everything whose name is what rotation makes of a log's, each file once.
 pub(crate) fn siblings(path: &Path, now: Instant) -> Vec<LogFile> {
     let Ok(entries) = std::fs::read_dir(directory(path)) else { return Vec::new() };

@@ -148,6 +148,12 @@ impl Tail {
                 tail.go_on(candidates.swap_remove(at), file);
                 continue;
             }
+            let copied = |(_, candidate): &mut (_, LogFile)| candidate.goes_on(&mut file.mark().unwrap_or_default());
+            if let Some(at) = candidates.iter_mut().position(copied).filter(|_| rewritten) {
+                let (path, file) = candidates.swap_remove(at);
+                tail.files.push(Followed { file, spot: path.map_or(Spot::Gone, |path| Spot::At(path.clone())) });
+                continue;
+            }
             let path = file.path.as_ref().map_or("a rotated log".into(), |path| path.to_string_lossy());
             tracing::warn!(%path, "cannot find again what was read before; what was not yet read of it is missing");
             tail.closed.push_back((file.identity(), file.resumed(mark))); // it may come back
@@ -176,6 +182,7 @@ impl Tail {
     pub(crate) fn pass(&mut self, book: &Shared, buffer: &mut [u8], now: Instant) -> Seen {
         let (changed, mut fault) = self.look(book, now);
         self.search(book, now);
+        self.judge_copies();
         let mut seen = Seen { active: changed, more: false };
         let mut lag = 0;
         let index = self.index;
@@ -337,7 +344,10 @@ impl Tail {
         let may_be = path.as_os_str().as_encoded_bytes().last().is_some_and(u8::is_ascii_digit);
         let original = self.files.iter().filter(|_| may_be).find(|followed| match &followed.spot {
             Spot::At(at) => {
-                rotated::is_of(path, at) && followed.file.mark.offset > 0 && copy.begins_as(&followed.file.mark)
+                rotated::is_of(path, at)
+                    && followed.file.mark.offset > 0
+                    && std::fs::metadata(at).is_ok_and(|there| Identity::of(&there) == followed.file.identity)
+                    && copy.may_copy(&followed.file.mark)
             }
             _ => false,
         });
@@ -345,26 +355,37 @@ impl Tail {
     }
 
     /// A file was cut or written anew. If it was copied before, the copy has what was not yet read of it.
-    fn truncated(&mut self, at: usize, mark: Mark, book: &Shared, now: Instant) {
+    fn truncated(&mut self, at: usize, mut mark: Mark, book: &Shared, now: Instant) {
         let original = self.files[at].file.identity;
         let Spot::At(path) = self.files[at].spot.clone() else { return };
         tracing::info!(path = %path.display(), "log truncated; reading it from its beginning");
         book.lock().logs[self.index].truncations += 1;
-        let is_copy = |followed: &Followed| matches!(followed.spot, Spot::CopyOf(_, of) if of == original);
-        for followed in self.files.iter_mut().filter(|followed| is_copy(followed)) {
-            if let Spot::CopyOf(path, _) = &followed.spot {
+        for followed in &mut self.files {
+            if let Spot::CopyOf(path, of) = &followed.spot
+                && *of == original
+            {
                 followed.spot = Spot::At(path.clone());
-            }
-            if mark.is_of(&followed.file) {
-                followed.file.mark = mark;
-                return;
+                followed.file.goes_on(&mut mark);
             }
         }
         let tracked: Vec<_> = self.files.iter().map(|followed| followed.file.identity).collect();
-        let copies = rotated::siblings(&path, now).into_iter();
-        if let Some(mut file) = copies.filter(|file| !tracked.contains(&file.identity)).find(|file| mark.is_of(file)) {
-            file.mark = mark;
-            self.files.push(Followed { file, spot: Spot::Gone });
+        let copies = rotated::copies(&path, self.last_look, now).into_iter();
+        for mut file in copies.filter(|file| !tracked.contains(&file.identity)) {
+            if file.goes_on(&mut mark) {
+                self.files.push(Followed { file, spot: Spot::Gone });
+                return;
+            }
+        }
+    }
+
+    /// What was taken for a copy of another file and turns out to be none is a file of its own.
+    fn judge_copies(&mut self) {
+        for at in 0..self.files.len() {
+            let Spot::CopyOf(path, original) = &self.files[at].spot else { continue };
+            let original = self.files.iter().find(|other| other.file.identity == *original);
+            if original.is_some_and(|original| !self.files[at].file.may_copy(&original.file.mark)) {
+                self.files[at].spot = Spot::At(path.clone());
+            }
         }
     }
 
@@ -372,7 +393,12 @@ impl Tail {
     fn search(&mut self, book: &Shared, now: Instant) {
         for (path, since, _) in &self.searched {
             let tracked: Vec<_> = self.files.iter().map(|followed| followed.file.identity).collect();
-            let between = rotated::since(path, *since, &tracked, now);
+            let mut between = rotated::since(path, *since, &tracked, now);
+            // a copy of what is there has nothing new as long as that is not truncated
+            let there = self.files.iter().find(|followed| matches!(&followed.spot, Spot::At(at) if at == path));
+            if let Some(mark) = there.map(|followed| &followed.file.mark).filter(|mark| mark.offset > 0) {
+                between.retain(|file| !file.may_copy(mark));
+            }
             book.lock().logs[self.index].rotations += between.len() as u64;
             self.files.extend(between.into_iter().map(|file| Followed { file, spot: Spot::Gone }));
         }

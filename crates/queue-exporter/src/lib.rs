@@ -33,16 +33,17 @@ use crate::tls::TlsFlags;
 /// The exporter's own flags.
 #[derive(clap::Args)]
 struct Flags {
-    /// What to read; without it the scheme of the URL tells, where http and https mean http
+    /// What to read; without it the scheme of the URL tells, where http means http and redis redis-streams
     #[arg(long = "queue.system", value_name = "SYSTEM")]
     #[arg(value_parser = clap::builder::PossibleValuesParser::new(SYSTEMS.iter().map(|kind| kind.name)))]
     system: Option<String>,
 
-    /// Where it is: http://localhost:8082/queues, or http://localhost:15672 for rabbitmq
+    /// Where it is: http://localhost:8082/queues, http://localhost:15672 for rabbitmq, redis://localhost:6379,
+    /// beanstalk://localhost:11300, nats+http://localhost:8222
     #[arg(long = "queue.url", value_name = "URL", hide_env_values = true)]
     url: Option<String>, // read later: what is wrong with it must not be shown with its password
 
-    /// User name; it wins over that in the URL
+    /// User name of HTTP or Redis; it wins over that in the URL
     #[arg(long = "queue.username", value_name = "NAME")]
     username: Option<String>,
 

@@ -223,3 +223,33 @@ pub(crate) fn info(system: &str) -> Family {
     )
     .with(&[env!("CARGO_PKG_VERSION"), system], 1.0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_is_on_the_page_of_this_exporter() {
+        let page = include_str!("../../../docs/queue-exporter.md");
+        let names = GAUGES.iter().map(|it| it.0).chain(COUNTERS.iter().map(|it| it.0));
+        let own = [
+            PROCESSING,
+            "queue_messages",
+            "queue_info",
+            "queue_exporter_queues",
+            "queue_exporter_metric_origin",
+            "queue_exporter_pattern_matches",
+            "queue_exporter_source_errors_total",
+            "queue_exporter_event_gaps_total",
+        ];
+        for name in names.chain(own) {
+            assert!(page.contains(&format!("`{name}`")), "{name}");
+        }
+        for (state, _) in STATES {
+            assert!(page.contains(&format!("`{state}`")), "{state}");
+        }
+        for system in crate::systems::SYSTEMS {
+            assert!(page.contains(&format!("`{}`", system.name)), "{}", system.name);
+        }
+    }
+}

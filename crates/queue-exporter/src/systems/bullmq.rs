@@ -110,9 +110,12 @@ impl System for BullMq {
             listed.push(Listed { queue: queue.clone(), statistics: Some(statistics(&replies)) });
         }
         self.ages(&mut listed, oldest).await?;
-        self.follow(queues).await?;
+        let mut broken: HashMap<_, _> = self.follow(queues).await?.into_iter().collect();
         let tails = self.tails();
         for Listed { queue, statistics } in &mut listed {
+            if let (Some(Ok(_)), Some(error)) = (&statistics, broken.remove(queue.name.as_str())) {
+                *statistics = Some(Err(error.context("its events")));
+            }
             if let (Some(Ok(statistics)), Some(tail)) = (statistics, tails.get(&queue.name)) {
                 tail.complete(statistics);
             }
@@ -212,8 +215,9 @@ impl BullMq {
         Ok(())
     }
 
-    /// Counts what has happened in queues since the last time.
-    async fn follow(&self, queues: &[Queue]) -> Result<()> {
+    /// Counts what has happened in queues since the last time; and gives those whose events are broken.
+    async fn follow<'a>(&self, queues: &'a [Queue]) -> Result<Vec<(&'a str, anyhow::Error)>> {
+        let mut broken = Vec::new();
         let mut read = 0;
         let mut behind: Vec<&str> = queues.iter().map(|queue| queue.name.as_str()).collect();
         let mut size = EVENTS[0];
@@ -222,41 +226,33 @@ impl BullMq {
                 let tails = self.tails();
                 behind.iter().filter_map(|name| Some((*name, tails.get(*name)?.last.clone()))).unzip()
             };
-            if names.is_empty() {
-                return Ok(());
+            let mut commands = Pipeline::with_capacity(names.len());
+            for (name, last) in names.iter().zip(&lasts) {
+                add(&mut commands, &["XREAD", "COUNT", &size.to_string(), "STREAMS", &self.key(name, "events"), last]);
             }
-            let mut commands = Pipeline::new();
-            let mut words = vec!["XREAD".to_owned(), "COUNT".to_owned(), size.to_string(), "STREAMS".to_owned()];
-            words.extend(names.iter().map(|name| self.key(name, "events")));
-            words.extend(lasts);
-            add(&mut commands, &words);
             let mut replies = Replies::new(self.redis.ask(&commands).await?);
-            let [streams] = replies.next();
             let mut more = Vec::new();
             let mut fresh = Vec::new();
-            for stream in list(&streams)? {
-                let [key, events] = list(stream)? else { continue };
-                let key = text(key)?.unwrap_or_default();
-                let name = names.iter().find(|name| self.is_events(key, name)).copied();
-                let (Some(name), events) = (name, list(events)?) else { continue };
-                read += events.len();
-                if let Some(tail) = self.tails().get_mut(name) {
-                    tail.see(events)?;
-                }
-                fresh.push(name);
-                if events.len() == size {
-                    more.push(name);
+            for name in names {
+                let [reply] = replies.next();
+                let mut tails = self.tails();
+                let Some(tail) = tails.get_mut(name) else { continue };
+                match events(&reply).and_then(|events| tail.see(events).map(|()| events.len())) {
+                    Ok(0) => {}
+                    Ok(seen) => {
+                        read += seen;
+                        fresh.push(name);
+                        if seen == size {
+                            more.push(name);
+                        }
+                    }
+                    Err(error) => broken.push((name, error)),
                 }
             }
             self.look_for_gaps(fresh, &more).await?;
             (behind, size) = (more, EVENTS[1]);
         }
-        Ok(())
-    }
-
-    fn is_events(&self, key: &str, name: &str) -> bool {
-        let rest = key.strip_prefix(&self.prefix).and_then(|rest| rest.strip_prefix(':'));
-        rest.and_then(|rest| rest.strip_suffix(":events")) == Some(name)
+        Ok(broken)
     }
 
     /// Where all events that there are were new, some may have been lost before they were read.
@@ -288,7 +284,8 @@ fn beginning(events: &Value) -> Result<Option<String>> {
         Value::ServerError(error) if error.details().is_some_and(|it| it.contains("no such key")) => {
             return Ok(Some(FIRST.to_owned()));
         }
-        Value::ServerError(error) if error.code() == "WRONGTYPE" => return Ok(None), // only this queue's fault
+        // what it is instead is told when it is read
+        Value::ServerError(error) if error.code() == "WRONGTYPE" => return Ok(Some(FIRST.to_owned())),
         Value::ServerError(error) => return Err(refusal(error)),
         events => list(events)?,
     };
@@ -296,6 +293,18 @@ fn beginning(events: &Value) -> Result<Option<String>> {
     let whole = number("length")?.zip(number("entries-added")?).is_some_and(|(length, added)| length == added);
     let last = field(events, "last-generated-id").map(text).transpose()?.flatten();
     Ok(if whole { Some(FIRST.to_owned()) } else { last.map(str::to_owned) })
+}
+
+/// The events in the reply to a read of one stream.
+fn events(reply: &Value) -> Result<&[Value]> {
+    match list(reply)? {
+        [] => Ok(&[]),
+        [stream] => match list(stream)? {
+            [_, events] => list(events),
+            _ => Err(fault(Reason::Protocol, "a stream that is none")),
+        },
+        _ => Err(fault(Reason::Protocol, "more streams than were asked for")),
+    }
 }
 
 /// What is counted from the events of one queue.

@@ -255,6 +255,23 @@ fn one_poisoned_queue_costs_only_itself_and_success() {
     assert_eq!(value(&metrics, "queue_exporter_queues{outcome=\"error\"}"), Some(1.0));
     server.run(&["DEL queue:bad"]);
     assert_eq!(value(&exporter.scrape(), SUCCESS), Some(1.0));
+    server.run(&[
+        "HSET bull:good:meta a 1",
+        "HSET bull:bad:meta a 1",
+        "SET bull:bad:events x",
+        "LPUSH bull:good:wait 1",
+    ]);
+    let exporter = started(&server, "bullmq");
+    for _ in 0..2 {
+        let metrics = exporter.scrape();
+        assert_eq!(
+            (of(&metrics, "good", ["queue_depth"]), of(&metrics, "bad", ["queue_depth"])),
+            ([Some(1.0)], [None])
+        );
+        assert_eq!(value(&metrics, SUCCESS), Some(0.0));
+    }
+    server.run(&["DEL bull:bad:events"]);
+    assert_eq!(value(&exporter.scrape(), SUCCESS), Some(1.0), "{}", exporter.log());
 }
 
 #[test]
