@@ -1,5 +1,4 @@
 //! The parsers that read what applications and people write, for the fuzz targets. Built by `cargo fuzz` only.
-#![expect(missing_docs, reason = "not part of the library")]
 
 use crate::document::Document;
 use crate::jsonpath::{Item, Template};
