@@ -42,7 +42,7 @@ pub(crate) async fn serve(exporter: Arc<Exporter>, about: About, common: Common)
     let site = Arc::new(Site {
         exporter: exporter.clone(),
         web: web.clone(),
-        logins: Logins::new()?,
+        logins: Logins::new(),
         about,
         telemetry_path: common.telemetry_path,
         timeout_offset: common.timeout_offset,

@@ -96,3 +96,42 @@ impl Shared {
         self.0.lock().unwrap_or_else(PoisonError::into_inner) // counters are whole at any time
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lines::Lines;
+
+    #[test]
+    fn lines_like_those_before_are_counted_without_an_allocation() {
+        let presets = include_str!("../tests/lines/presets.txt").lines();
+        let presets = presets.map(|case| {
+            let mut parts = case.splitn(3, '\t');
+            (parts.next().unwrap().parse().unwrap(), parts.nth(1).unwrap())
+        });
+        let regex = Format::of_regex(r#""(?P<request>[^"]*)" (?P<status>\d{3}) (?P<bytes>\d+)"#).unwrap();
+        let further = [
+            ("$host $request_method $status $request_time".parse().unwrap(), "www.example.com GET 200 0.5"),
+            (regex, r#"x "GET / HTTP/1.1" 200 5"#),
+        ];
+        for (format, line) in presets.chain(further) {
+            let name = format.name.clone();
+            let routes = vec!["api=^/api/".parse().unwrap()];
+            let counts = Counts::new(&format, &[0.1, 1.0], routes, 100);
+            let mut book = Book::new(format, counts, ["access.log".to_owned()]);
+            let mut lines = Lines::default();
+            // the end is cut off, so that a line waits for its end
+            let piece = format!("{line}\n").repeat(100);
+            let (piece, rest) = piece.split_at(piece.len() - 10);
+            let mut read = |piece: &str| lines.feed(piece.as_bytes(), |line| book.line(0, line));
+            read(piece);
+            read(rest);
+            let used = allocation_counter::measure(|| {
+                read(piece);
+                read(rest);
+            });
+            assert_eq!(used.count_total, 0, "{name}: {line}");
+            assert_eq!(book.logs[0].lines, [200, 0, 0, 0], "{name}: {line}");
+        }
+    }
+}

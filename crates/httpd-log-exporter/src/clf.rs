@@ -98,6 +98,7 @@ pub(crate) fn ends(rest: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clf_regex::Expected;
 
     /// Method, status and bytes as they would be counted.
     fn read(parse: fn(&[u8]) -> Option<Request<'_>>, line: impl AsRef<[u8]>) -> Option<(&'static str, String, Number)> {
@@ -145,40 +146,6 @@ mod tests {
         assert_eq!(read(combined, line), Some(("GET", "200".to_owned(), Number::Value(5))));
     }
 
-    /// The format as regular expressions say it: where the request begins, and what follows there.
-    struct Expected {
-        time: regex::bytes::Regex,
-        combined: regex::bytes::Regex,
-        combined_time: regex::bytes::Regex,
-    }
-
-    impl Expected {
-        fn new() -> Self {
-            const REQUEST: &str = r#"^((?:[^"\\]|\\.)*)" (\d\d\d|-) ([^ ]+)"#;
-            const QUOTED: &str = r#" "(?:[^"\\]|\\.)*""#;
-            let regex = |text: &str| {
-                regex::bytes::RegexBuilder::new(text).unicode(false).dot_matches_new_line(true).build().unwrap()
-            };
-            Self {
-                time: regex(r#"\] ""#),
-                combined: regex(&format!("{REQUEST}(?:$|{QUOTED}{QUOTED}(?:$| ))")),
-                combined_time: regex(&format!("{REQUEST}{QUOTED}{QUOTED} ([^ ]+)")),
-            }
-        }
-
-        fn read<'a>(&self, line: &'a [u8], format: &regex::bytes::Regex) -> Option<Request<'a>> {
-            let time = self.time.find(line).filter(|time| line[..time.start()].contains(&b'['))?;
-            let captures = format.captures(&line[time.end()..])?;
-            Some(Request {
-                method: Method::of(&captures[1]),
-                line: captures.get(1)?.as_bytes(),
-                status: Status::parse(&captures[2]).unwrap(),
-                bytes: Number::bytes(&captures[3]),
-                duration: captures.get(4).map_or(Number::Absent, |time| Number::seconds(time.as_bytes())),
-            })
-        }
-    }
-
     #[test]
     fn lines_changed_at_random_are_read_as_regular_expressions_read_them() {
         let expected = Expected::new();
@@ -208,8 +175,8 @@ mod tests {
                 }
             }
             let shown = || String::from_utf8_lossy(&line).into_owned();
-            assert_eq!(combined(&line), expected.read(&line, &expected.combined), "{}", shown());
-            let wanted = expected.read(&line, &expected.combined_time);
+            assert_eq!(combined(&line), expected.combined(&line), "{}", shown());
+            let wanted = expected.combined_time(&line);
             matched += usize::from(wanted.is_some());
             assert_eq!(combined_time(&line), wanted, "{}", shown());
         }

@@ -3,6 +3,8 @@
 mod access_log;
 mod book;
 mod clf;
+#[cfg(any(test, fuzzing))]
+mod clf_regex;
 mod counts;
 #[cfg(test)]
 mod drills;
@@ -11,6 +13,8 @@ mod field;
 mod flags;
 mod follow;
 mod format;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod health;
 mod histogram;
 mod json;

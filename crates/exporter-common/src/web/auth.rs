@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::net::IpAddr;
 use std::str::FromStr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use anyhow::{Result, bail, ensure};
 use base64::Engine;
@@ -39,7 +39,8 @@ pub(crate) enum Login {
 
 /// The check of logins: one for the process, whatever the number of listeners and of configurations.
 pub(crate) struct Logins {
-    key: hmac::Key,
+    /// Made for the first login: most exporters never see one.
+    key: OnceLock<hmac::Key>,
     state: Arc<Mutex<State>>,
     workers: Arc<Semaphore>,
 }
@@ -64,13 +65,9 @@ struct Kept {
 }
 
 impl Logins {
-    pub(crate) fn new() -> Result<Self> {
-        let random = ring::rand::SystemRandom::new();
-        let Ok(key) = hmac::Key::generate(hmac::HMAC_SHA256, &random) else {
-            bail!("the system has no random numbers")
-        };
+    pub(crate) fn new() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Ok(Self { key, state: Arc::default(), workers: Arc::new(Semaphore::new((cores / 2).max(1))) })
+        Self { key: OnceLock::new(), state: Arc::default(), workers: Arc::new(Semaphore::new((cores / 2).max(1))) }
     }
 
     /// Checks the login that a request brings against users and their hashes.
@@ -85,7 +82,7 @@ impl Logins {
         let known = users.get(&user).cloned();
         let is_known = known.is_some();
         let hash = known.unwrap_or_else(|| nobody(users));
-        let tag = self.tag(&user, &hash, &password);
+        let Some(tag) = self.tag(&user, &hash, &password) else { return Login::Busy };
         let Some(check) = self.start(tag, is_known, hash, password, peer) else { return Login::Busy };
         match check {
             Begun::Known(login) => login,
@@ -137,13 +134,18 @@ impl Logins {
     }
 
     /// The lengths keep user, hash and password apart (CVE-2022-46146).
-    fn tag(&self, user: &str, hash: &str, password: &[u8]) -> Tag {
-        let mut context = hmac::Context::with_key(&self.key);
+    fn tag(&self, user: &str, hash: &str, password: &[u8]) -> Option<Tag> {
+        if self.key.get().is_none() {
+            // fails where the system has no random numbers yet; the next login tries again
+            let key = hmac::Key::generate(hmac::HMAC_SHA256, &ring::rand::SystemRandom::new()).ok()?;
+            let _ = self.key.set(key); // another may have been faster
+        }
+        let mut context = hmac::Context::with_key(self.key.get()?);
         for part in [user.as_bytes(), hash.as_bytes(), password] {
             context.update(&(part.len() as u64).to_be_bytes());
             context.update(part);
         }
-        context.sign().as_ref().try_into().unwrap_or_default() // SHA-256 has 32 bytes
+        context.sign().as_ref().try_into().ok()
     }
 }
 
@@ -245,7 +247,7 @@ mod tests {
 
     #[tokio::test]
     async fn right_wrong_unknown_and_missing_logins_are_told_apart_cold_and_kept() {
-        let logins = Logins::new().unwrap();
+        let logins = Logins::new();
         for _ in 0..2 {
             for (headers, expected) in [
                 (login("alice", "secret"), Login::Right),
@@ -266,7 +268,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_changed_password_makes_a_kept_login_wrong() {
-        let logins = Logins::new().unwrap();
+        let logins = Logins::new();
         assert_eq!(logins.check(&users(), &login("alice", "secret"), None).await, Login::Right);
         let changed =
             BTreeMap::from([("alice".to_owned(), bcrypt::hash_with_salt("new", 4, [7; 16]).unwrap().to_string())]);
@@ -276,7 +278,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_address_cannot_fill_the_queue_and_the_same_login_waits_once() {
-        let logins = Logins::new().unwrap();
+        let logins = Logins::new();
         let workers = logins.workers.acquire_many(logins.workers.available_permits() as u32).await.unwrap();
         let users = users();
         let (bad, good) = (Some("192.0.2.1".parse().unwrap()), Some("192.0.2.2".parse().unwrap()));

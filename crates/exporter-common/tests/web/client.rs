@@ -94,8 +94,9 @@ pub(crate) fn ask(stream: &mut (impl Read + Write), path: &str, headers: &str) -
         answer.extend_from_slice(&buffer[..read]);
         let text = String::from_utf8_lossy(&answer);
         let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
-        let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
-        if body.len() >= length.map_or(0, |length| length.parse().unwrap()) {
+        let length =
+            head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
+        if body.len() >= length.unwrap_or(0) {
             return Ok((head.split(' ').nth(1).unwrap().parse().unwrap(), text.into_owned()));
         }
     }

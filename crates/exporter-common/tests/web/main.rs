@@ -7,6 +7,7 @@ mod landing;
 mod limits;
 mod listen;
 mod pki;
+mod prometheus;
 mod reload;
 mod tls;
 mod valid;

@@ -1,0 +1,52 @@
+//! Prometheus, both generations, as a client with a certificate and a login.
+
+use std::net::{TcpListener, TcpStream};
+use std::process::{Command, Stdio};
+
+use exporter_common::testing::{self, eventually};
+
+use crate::client::ask;
+use crate::pki::{Pki, TLS};
+use crate::start;
+
+#[test]
+fn prometheus_scrapes_with_a_certificate_and_a_login() {
+    for program in ["prometheus", "prometheus-3"] {
+        let Some(prometheus) = testing::real(program) else { continue };
+        let pki = Pki::new();
+        let hash = bcrypt::hash_with_salt("secret", 10, [5; 16]).unwrap();
+        let exporter = start(
+            &pki,
+            &format!(
+                "{TLS}  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.crt\n  \
+                 client_allowed_sans: [leaf.test]\nbasic_auth_users:\n  prometheus: {hash}\n"
+            ),
+        );
+        let target = exporter.url.strip_prefix("http://").unwrap();
+        let config = pki.write(
+            "prometheus.yml",
+            &format!(
+                "scrape_configs:\n- job_name: drill\n  scheme: https\n  scrape_interval: 1s\n  scrape_timeout: 1s\n  \
+                 basic_auth: {{username: prometheus, password: secret}}\n  tls_config: {{ca_file: ca.crt, cert_file: \
+                 leaf.crt, key_file: leaf.key}}\n  static_configs: [{{targets: ['{target}']}}]\n"
+            ),
+        );
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let mut server = Command::new(prometheus)
+            .arg(format!("--config.file={}", config.display()))
+            .arg(format!("--storage.tsdb.path={}", pki.path("data").display()))
+            .arg(format!("--web.listen-address={free}"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let found = eventually("it has scraped", || {
+            assert!(server.try_wait().unwrap().is_none(), "{program} ended");
+            let (_, answer) = ask(&mut TcpStream::connect(free).ok()?, "/api/v1/query?query=drill_info", "").ok()?;
+            answer.contains("\"drill\":\"fine\"").then_some(answer)
+        });
+        server.kill().unwrap();
+        server.wait().unwrap();
+        assert!(found.contains("\"job\":\"drill\""), "{found}");
+    }
+}

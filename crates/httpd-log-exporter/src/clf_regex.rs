@@ -1,0 +1,49 @@
+//! The common log format as regular expressions say it: what tests and fuzzing compare its parser with.
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use crate::request::{Method, Number, Request, Status};
+
+/// The format as regular expressions say it: where the request begins, and what follows there.
+pub(crate) struct Expected {
+    time: regex::bytes::Regex,
+    combined: regex::bytes::Regex,
+    combined_time: regex::bytes::Regex,
+}
+
+impl Expected {
+    /// Compiles the expressions.
+    pub(crate) fn new() -> Self {
+        const REQUEST: &str = r#"^((?:[^"\\]|\\.)*)" (\d\d\d|-1?) ([^ ]+)"#;
+        const QUOTED: &str = r#" "(?:[^"\\]|\\.)*""#;
+        let regex = |text: &str| {
+            regex::bytes::RegexBuilder::new(text).unicode(false).dot_matches_new_line(true).build().unwrap()
+        };
+        Self {
+            time: regex(r#"\] ""#),
+            combined: regex(&format!("{REQUEST}(?:$|{QUOTED}{QUOTED}(?:$| ))")),
+            combined_time: regex(&format!("{REQUEST}{QUOTED}{QUOTED} ([^ ]+)")),
+        }
+    }
+
+    /// What `combined` is to read.
+    pub(crate) fn combined<'a>(&self, line: &'a [u8]) -> Option<Request<'a>> {
+        self.read(line, &self.combined)
+    }
+
+    /// What `combined_time` is to read.
+    pub(crate) fn combined_time<'a>(&self, line: &'a [u8]) -> Option<Request<'a>> {
+        self.read(line, &self.combined_time)
+    }
+
+    fn read<'a>(&self, line: &'a [u8], format: &regex::bytes::Regex) -> Option<Request<'a>> {
+        let time = self.time.find(line).filter(|time| line[..time.start()].contains(&b'['))?;
+        let captures = format.captures(&line[time.end()..])?;
+        Some(Request {
+            method: Method::of(&captures[1]),
+            line: captures.get(1)?.as_bytes(),
+            status: Status::parse(&captures[2]).unwrap(),
+            bytes: Number::bytes(&captures[3]),
+            duration: captures.get(4).map_or(Number::Absent, |time| Number::seconds(time.as_bytes())),
+        })
+    }
+}
