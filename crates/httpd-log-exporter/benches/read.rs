@@ -1,4 +1,4 @@
-//! How fast a log is read and counted, beside `grep -c` over the same cached file in the same run:
+//! How fast a log is read and counted, beside `grep -c`, mtail and a loop in Python over the same cached lines in the same run:
 //! `cargo bench -p httpd-log-exporter`. Whole processes are measured, from start to end.
 #![expect(clippy::disallowed_types, reason = "it measures programs")]
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark prints, and fails by panicking")]
@@ -13,20 +13,78 @@ const ROUNDS: u32 = 5;
 
 fn main() {
     let folder = tempfile::tempdir().unwrap();
-    println!("{:<44} {:>9} {:>13} {:>9} {:>10}", "", "ms", "lines/s", "MB/s", "× grep ''");
+    println!("{:<52} {:>9} {:>13} {:>9} {:>16}", "", "ms", "lines/s", "MB/s", "× grep '\" 200 '");
     for (name, agent) in [("short", "curl/8.14.1"), ("long", LONG_AGENT)] {
         let log = folder.path().join(name);
         let text = generate(agent);
         std::fs::write(&log, &text).unwrap();
         println!("{LINES} {name} lines of {} bytes on average", text.len() / LINES as usize);
-        let baseline = measure(|| grep("", &log));
-        report("grep -c ''", baseline, text.len(), baseline);
-        report("grep -c '\" 200 '", measure(|| grep("\" 200 ", &log)), text.len(), baseline);
-        for format in ["combined", "common", "combined_time"] {
-            let time = measure(|| exporter(format, &log));
-            report(&format!("httpd-log-exporter --once, {format}"), time, text.len(), baseline);
+        let whole = Log { path: &log, lines: LINES, bytes: text.len() };
+        let grep_time = measure(|| grep("\" 200 ", &log), ROUNDS);
+        let report =
+            |what: &str, of: &Log<'_>, time| report(what, of, time, grep_time.as_secs_f64() / f64::from(LINES));
+        report("LC_ALL=C grep -c '\" 200 '", &whole, grep_time);
+        report("LC_ALL=C grep -c ''", &whole, measure(|| grep("", &log), ROUNDS));
+        for format in ["combined", "common", "combined_time", COMBINED] {
+            let time = measure(|| exporter(&["--access-log.format", format], &log), ROUNDS);
+            report(&format!("httpd-log-exporter --once, {}", format.split(' ').next().unwrap()), &whole, time);
+        }
+        let time = measure(|| exporter(&["--access-log.regex", REGEX], &log), ROUNDS);
+        report("httpd-log-exporter --once, a regular expression", &whole, time);
+        // the slow ones get fewer lines
+        let begin: String = text.split_inclusive('\n').take(FEWER as usize).collect();
+        let fewer = folder.path().join("fewer.log");
+        std::fs::write(&fewer, &begin).unwrap();
+        let fewer = Log { path: &fewer, lines: FEWER, bytes: begin.len() };
+        report("Python, re and a dictionary", &fewer, measure(|| python(fewer.path), 2));
+        if let Some(mtail) = exporter_common::testing::real("mtail") {
+            let program = folder.path().join("combined.mtail");
+            std::fs::write(&program, MTAIL).unwrap();
+            report("mtail --one_shot", &fewer, measure(|| one_shot(&mtail, &program, fewer.path), 2));
         }
     }
+}
+
+/// What is read.
+struct Log<'a> {
+    path: &'a Path,
+    lines: u32,
+    bytes: usize,
+}
+
+const FEWER: u32 = 100_000;
+/// As nginx's configuration has it.
+const COMBINED: &str = r#"$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent""#;
+const REGEX: &str = r#"^\S+ \S+ \S+ \[[^\]]+\] "(?P<request>(?:[^"\\]|\\.)*)" (?P<status>\d{3}) (?P<bytes>\S+)"#;
+const MTAIL: &str = r#"counter requests by method, code
+counter bytes by method, code
+/^\S+ \S+ \S+ \[[^\]]+\] "(?P<method>\S+) [^"]*" (?P<code>\d{3}) (?P<size>\d+)/ {
+  requests[$method][$code]++
+  bytes[$method][$code] += $size
+}
+"#;
+const PYTHON: &str = r#"
+import re, sys, collections
+line = re.compile(r'^\S+ \S+ \S+ \[[^\]]+\] "(\S+) [^"]*" (\d{3}) (\d+)')
+requests, sent = collections.Counter(), collections.Counter()
+for text in open(sys.argv[1]):
+    if found := line.match(text):
+        method, code, size = found.groups()
+        requests[method, code] += 1
+        sent[method, code] += int(size)
+"#;
+
+fn python(log: &Path) -> Command {
+    let mut command = Command::new("python3");
+    command.args(["-c", PYTHON]).arg(log);
+    command
+}
+
+fn one_shot(mtail: &Path, program: &Path, log: &Path) -> Command {
+    let mut command = Command::new(mtail);
+    command.arg("--one_shot").arg("--progs").arg(program).arg("--logs").arg(log);
+    command.stderr(Stdio::null());
+    command
 }
 
 fn grep(pattern: &str, log: &Path) -> Command {
@@ -35,35 +93,35 @@ fn grep(pattern: &str, log: &Path) -> Command {
     command
 }
 
-fn exporter(format: &str, log: &Path) -> Command {
+fn exporter(format: &[&str], log: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_httpd-log-exporter"));
-    command.args(["--once", "--access-log.format", format, "--access-log"]).arg(log);
+    command.arg("--once").args(format).arg("--access-log").arg(log);
     command
 }
 
 /// The best of some rounds; the first fills the cache.
-fn measure(command: impl Fn() -> Command) -> Duration {
+fn measure(command: impl Fn() -> Command, rounds: u32) -> Duration {
     let round = |_| {
         let mut command = command();
-        command.stdout(Stdio::piped()).stderr(Stdio::inherit());
+        command.stdout(Stdio::piped());
         let start = Instant::now();
         let output = command.output().unwrap();
         assert!(output.status.success());
         start.elapsed()
     };
-    (0..ROUNDS).map(round).min().unwrap()
+    (0..rounds).map(round).min().unwrap()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "figures for people")]
-fn report(what: &str, time: Duration, bytes: usize, baseline: Duration) {
+fn report(what: &str, log: &Log<'_>, time: Duration, grep_seconds_a_line: f64) {
     let seconds = time.as_secs_f64();
     println!(
-        "{:<44} {:>9.1} {:>13.0} {:>9.0} {:>10.2}",
+        "{:<52} {:>9.1} {:>13.0} {:>9.0} {:>16.2}",
         format!("  {what}"),
         seconds * 1e3,
-        f64::from(LINES) / seconds,
-        bytes as f64 / seconds / 1e6,
-        seconds / baseline.as_secs_f64(),
+        f64::from(log.lines) / seconds,
+        log.bytes as f64 / seconds / 1e6,
+        seconds / f64::from(log.lines) / grep_seconds_a_line,
     );
 }
 

@@ -276,6 +276,7 @@ impl Counts {
             cells.resize(number + 1, Cell::default());
         }
         let there = &mut cells[number];
+        self.series += usize::from(group > self.routes.len() && there.requests == 0);
         there.requests += cell.requests;
         there.sent += cell.sent;
         there.received += cell.received;
@@ -285,10 +286,14 @@ impl Counts {
     pub(crate) fn restored_group(&mut self, vhost: Option<&str>, route: Option<&str>) -> usize {
         let route =
             self.routes.iter().position(|known| Some(known.name.as_str()) == route).unwrap_or(self.routes.len());
-        match vhost {
-            Some(vhost) if self.vhosts.is_some() && vhost != "other" => self.new_series(vhost.as_bytes(), route),
-            _ => route,
+        let Some((vhosts, vhost)) = self.vhosts.as_mut().zip(vhost) else { return route };
+        let room = self.series < self.max_series;
+        let known = vhosts.id(vhost.as_bytes());
+        let id = known.unwrap_or_else(|| if room { vhosts.insert(vhost.as_bytes()) } else { Vhosts::OTHER });
+        if known.is_none() && id != Vhosts::OTHER {
+            self.add_groups();
         }
+        id * (self.routes.len() + 1) + route
     }
 
     /// The histograms of a group.
@@ -410,6 +415,23 @@ mod tests {
         let new = Request { status, ..request(Number::Absent, Number::Absent) };
         counts.add_detailed(&new, &Details { vhost: Some(b"a"), ..Details::NONE });
         assert_eq!((seen(&counts).len(), counts.overflowed), (5, 5));
+    }
+
+    #[test]
+    fn what_is_restored_counts_once_towards_the_limit() {
+        let mut counts = counts("vhost_combined", &[], 3);
+        let cell = Cell { requests: 1, sent: 0, received: 0 };
+        for vhost in ["a", "b"] {
+            counts.restore(Some(vhost), None, Method::of(b"GET"), Status::NONE, cell);
+            counts.restored_group(Some(vhost), None);
+        }
+        for vhost in ["c", "d"] {
+            let details = Details { vhost: Some(vhost.as_bytes()), ..Details::NONE };
+            counts.add_detailed(&request(Number::Absent, Number::Absent), &details);
+        }
+        let expected = [("other", 1), ("a", 1), ("b", 1), ("c", 1)];
+        assert_eq!(seen(&counts), expected.map(|(vhost, n)| (vhost.to_owned(), String::new(), n)));
+        assert_eq!(counts.overflowed, 1);
     }
 
     #[test]

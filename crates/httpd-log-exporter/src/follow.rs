@@ -22,6 +22,8 @@ const POLL: Duration = Duration::from_millis(250);
 const SETTLE: Duration = Duration::from_secs(2);
 /// How many times longer than a look it rests at least, when there is no more to read.
 const REST: u32 = 20;
+/// But never longer than this: on a busy machine a look takes long that is little work.
+const LONGEST_REST: Duration = Duration::from_secs(1);
 /// How much is read at once.
 pub(crate) const BUFFER: usize = 256 * 1024;
 
@@ -102,7 +104,8 @@ pub(crate) fn follow(mut tails: Vec<Tail>, mut keeper: Option<Keeper>, book: &Sh
             continue;
         }
         // thousands of files take their time; not more than this part of a core
-        let (tick, poll) = (TICK.max(took * REST), POLL.max(took * REST));
+        let rest = (took * REST).min(LONGEST_REST);
+        let (tick, poll) = (TICK.max(rest), POLL.max(rest));
         if active.elapsed() < SETTLE {
             wakes.directories.ignore();
             let _ = wakes.woken.recv_timeout(tick); // an event from before is as good as a tick
