@@ -43,7 +43,7 @@ impl AppUrl {
         let url = Url::parse(text).map_err(|error| format!("no URL ({error}), {EXAMPLES}"))?;
         match url.scheme() {
             "http" | "https" => Ok(Self::Http(url)),
-            scheme => Err(format!("{scheme} is not supported, {EXAMPLES}")),
+            scheme => Err(format!("it begins with {scheme}:, and not with http:// or https://, {EXAMPLES}")),
         }
     }
 

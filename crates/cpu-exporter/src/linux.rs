@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use exporter_common::{Collector, Program, Source};
+use exporter_common::{Collector, Program, Source, UsageError};
 
 use self::roots::Roots;
 
@@ -74,7 +74,8 @@ pub fn main() -> ExitCode {
             match &flags.cgroup {
                 Some(directory) => must_be_directory("--path.cgroup", directory)?,
                 None if startup.enabled(CGROUP) => {
-                    bail!("--collector.cgroup needs --path.cgroup: name the directory of the cgroup")
+                    let what = "--collector.cgroup needs --path.cgroup: name the directory of the cgroup";
+                    return Err(UsageError::new(what).into());
                 }
                 None => {}
             }

@@ -419,7 +419,7 @@ fn a_cgroup_is_reported_when_its_path_is_given() {
         assert_eq!(value(&metrics, "cpu_exporter_cgroup_cpu_limit_cores"), on.then_some(1.5), "{flags:?}");
     }
     let (line, status) = check(&["--collector.cgroup".to_owned()]);
-    assert!(status == Some(1) && line.contains("--collector.cgroup needs --path.cgroup"), "{line}");
+    assert!(status == Some(2) && line.contains("--collector.cgroup needs --path.cgroup"), "{line}");
 }
 
 #[test]
