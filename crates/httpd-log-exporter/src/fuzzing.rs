@@ -1,5 +1,5 @@
 //! The parsers that read what servers, clients and people write, for the fuzz targets. Built by `cargo fuzz` only.
-#![expect(missing_docs, clippy::missing_panics_doc, reason = "not part of the library")]
+#![expect(clippy::missing_panics_doc, reason = "not part of the library")]
 
 use crate::clf;
 use crate::clf_regex::Expected;
