@@ -40,6 +40,8 @@ impl Client {
             .tls_backend_preconfigured(tls.config(url.scheme() == "https")?)
             // elsewhere is not where the credentials belong
             .redirect(reqwest::redirect::Policy::none())
+            // a proxy from the environment would be told the credentials as well
+            .no_proxy()
             .pool_max_idle_per_host(16) // as many as are asked for at once
             .user_agent(concat!("queue-exporter/", env!("CARGO_PKG_VERSION")))
             .build()

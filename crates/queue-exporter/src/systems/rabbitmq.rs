@@ -2,19 +2,23 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::pin::pin;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use exporter_common::async_trait;
+use futures_util::future::{Either, select};
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use reqwest::StatusCode;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
+use tokio::time::timeout;
 
 use super::Kind;
 use crate::age::{now, seconds_since};
-use crate::client::{Client, object};
+use crate::client::{Client, Reply, object};
 use crate::count::Count;
 use crate::fault::{Reason, fault};
 use crate::system::{Counter, Listed, Origin, Queue, Statistics, System};
@@ -83,23 +87,27 @@ type Items = Vec<Result<Listed>>;
 /// The most that the API gives. Without `columns`: the broker computes what it leaves out all the same.
 const PAGE_SIZE: &str = "500";
 
+/// How much later than the first page the broker may tell of its nodes: the queues do not wait for it longer.
+const GRACE: Duration = Duration::from_millis(250);
+
 /// How often a page is read again in one list, before the broker is left in peace.
 const PATIENCE: u64 = 3;
 
 impl RabbitMq {
     /// Reads the page at `place`, and says where the next is.
     async fn page(&self, place: Place) -> Result<Option<(Items, Place)>> {
-        let (number, queues, again, life) = match place {
-            Place::Start => {
-                self.client.refresh_credentials().await?;
-                (1, 0, 0, self.life().await)
-            }
-            Place::Page { number, queues, again, life } => (number, queues, again, life),
+        let (number, queues, again, known) = match place {
+            Place::Start => (1, 0, 0, None),
+            Place::Page { number, queues, again, life } => (number, queues, again, Some(life)),
             Place::End => return Ok(None),
         };
-        let mut url = self.client.url(&["api", "queues"])?;
-        url.query_pairs_mut().append_pair("page", &number.to_string()).append_pair("page_size", PAGE_SIZE);
-        let reply = self.client.get(url).await?;
+        let (reply, life) = match known {
+            Some(life) => (self.queues(number).await?, life),
+            None => {
+                self.client.refresh_credentials().await?;
+                self.first().await?
+            }
+        };
         // a page past the end is an error to the broker, and the end of a list that has become shorter
         let past_the_end = reply.status == StatusCode::BAD_REQUEST && number > 1;
         let page = if past_the_end { Page::default() } else { Page::parse(reply.object()?, life)? };
@@ -123,17 +131,29 @@ impl RabbitMq {
         Ok(Some((items, next)))
     }
 
-    /// In which life the broker is. A broker that cannot be asked is in the same as before: then a
-    /// counter that falls is a new baseline.
-    async fn life(&self) -> u64 {
-        let nodes = self.nodes().await.inspect_err(|error| {
-            tracing::debug!(error = format!("{error:#}"), "cannot tell whether the broker was restarted");
-        });
+    async fn queues(&self, page: u64) -> Result<Reply> {
+        let mut url = self.client.url(&["api", "queues"])?;
+        url.query_pairs_mut().append_pair("page", &page.to_string()).append_pair("page_size", PAGE_SIZE);
+        self.client.get(url).await
+    }
+
+    /// The first page, and in which life the broker is, which is asked at the same time. A broker that does not
+    /// tell is in the same as before: then a counter that falls is a new baseline.
+    async fn first(&self) -> Result<(Reply, u64)> {
+        let (nodes, page) = (pin!(self.nodes()), pin!(self.queues(1)));
+        let (nodes, page) = match select(nodes, page).await {
+            Either::Left((nodes, page)) => (Ok(nodes), page.await),
+            Either::Right((page, nodes)) => (timeout(GRACE, nodes).await, page),
+        };
+        let nodes = nodes.unwrap_or_else(|_| bail!("no answer"));
         let mut life = self.life.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Ok(nodes) = nodes {
-            life.see(nodes);
+        match nodes {
+            Ok(nodes) => life.see(nodes),
+            Err(error) => {
+                tracing::debug!(error = format!("{error:#}"), "cannot tell whether the broker was restarted");
+            }
         }
-        life.number
+        Ok((page?, life.number))
     }
 
     async fn nodes(&self) -> Result<Vec<Node>> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use exporter_common::testing::{assert_golden, assert_lint, value};
+use exporter_common::testing::{self, assert_golden, assert_lint, value};
 use percent_encoding::percent_decode_str;
 
 use crate::fake::{Fake, Reply, Request};
@@ -432,4 +432,19 @@ fn redirects_are_not_followed() {
     assert_eq!(value(&exporter.scrape(), SUCCESS), Some(0.0));
     assert!(exporter.log().contains("redirects are not followed"), "{}", exporter.log());
     assert!(elsewhere.requests().is_empty());
+}
+
+#[test]
+fn a_proxy_in_the_environment_is_told_nothing() {
+    let fake = App::with([("a", r#"{"depth":3}"#)]).start();
+    let proxy = Fake::start(|_| Reply::json(r#"{"queues":[]}"#));
+    let mut command = testing::command(env!("CARGO_BIN_EXE_queue-exporter"));
+    for variable in ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
+        command.env(variable, &proxy.url);
+    }
+    let url = fake.url.replace("http://", "http://me:secret@");
+    let output = command.args(["--once", "--queue.url", &url]).output();
+    let metrics = String::from_utf8(output.unwrap().stdout).unwrap();
+    assert_eq!((value(&metrics, SUCCESS), value(&metrics, &depth("a"))), (Some(1.0), Some(3.0)));
+    assert!(proxy.requests().is_empty());
 }

@@ -118,6 +118,21 @@ fn a_page_that_fails_keeps_the_pages_before_it() {
 }
 
 #[test]
+fn nodes_that_hang_or_fail_cost_no_queue() {
+    let items = queues(1);
+    let good = broker(&items, |_, _| ());
+    for broken in [Reply::Hang, Reply::Close, Reply::Answer(500, String::new())] {
+        let (target, told) = (good.url.clone(), broken.clone());
+        let fake = Fake::start(move |request| match request.target.starts_with("/api/nodes") {
+            true => told.clone(),
+            false => Reply::json(exporter_common::testing::get(&format!("{target}{}", request.target), &[]).body),
+        });
+        let (metrics, log) = once(&fake.url, [RABBITMQ, "--queue.timeout=2s"]);
+        assert_eq!((value(&metrics, SUCCESS), depths(&metrics)), (Some(1.0), 1), "{broken:?}: {log}");
+    }
+}
+
+#[test]
 fn one_broken_item_costs_only_itself_and_success() {
     let items = queues(3);
     items.lock().unwrap()[1]["messages_ready"] = json!("many");
