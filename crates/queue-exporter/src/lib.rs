@@ -11,6 +11,7 @@ mod limit;
 mod memory;
 mod metrics;
 mod redis;
+mod small_file;
 mod system;
 mod systems;
 mod tls;
@@ -20,8 +21,8 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
-use exporter_common::{CollectFlags, Program, Source, duration};
+use anyhow::Result;
+use exporter_common::{CollectFlags, Program, Source, UsageError, duration};
 use regex::Regex;
 use reqwest::Url;
 
@@ -38,8 +39,9 @@ struct Flags {
     #[arg(value_parser = clap::builder::PossibleValuesParser::new(SYSTEMS.iter().map(|kind| kind.name)))]
     system: Option<String>,
 
-    /// Where it is: http://localhost:8082/queues, http://localhost:15672 for rabbitmq, redis://localhost:6379,
-    /// beanstalk://localhost:11300, nats+http://localhost:8222
+    /// The queue system to read; needed: http://localhost:8082/queues, http://localhost:15672 (RabbitMQ's management
+    /// API, with --queue.system rabbitmq), redis://localhost:6379, beanstalk://localhost:11300,
+    /// nats+http://localhost:8222
     #[arg(long = "queue.url", value_name = "URL", hide_env_values = true)]
     url: Option<String>, // read later: what is wrong with it must not be shown with its password
 
@@ -91,10 +93,7 @@ pub fn main() -> ExitCode {
 }
 
 fn source(flags: Flags) -> Result<Source> {
-    let url = flags.url.context("no queue system: name one with --queue.url")?;
-    let url = Url::parse(&url).map_err(|error| anyhow!("--queue.url is no URL: {error}"))?;
-    let kind = kind(flags.system.as_deref(), &url)?;
-    ensure!(url.has_host(), "--queue.url has no host");
+    let (kind, url) = named(flags.system.as_deref(), flags.url.as_deref()).map_err(UsageError::new)?;
     let Flags { username, password_file, tls, include, exclude, max_queues, timeout, .. } = flags;
     let system = (kind.connect)(Connection { url, username, password_file, tls })?;
     let filter = Filter { include, exclude };
@@ -103,12 +102,29 @@ fn source(flags: Flags) -> Result<Source> {
     Ok(Source::new(queues).collected(flags.collect.collection(Duration::ZERO)?))
 }
 
-/// The system that is named, or else meant by the scheme of the URL.
-fn kind(name: Option<&str>, url: &Url) -> Result<Kind> {
-    let named = SYSTEMS.iter().filter(|kind| name.is_none_or(|name| kind.name == name));
+/// The system that is named, or else meant by the scheme of the URL, and where it is.
+fn named(system: Option<&str>, url: Option<&str>) -> Result<(Kind, Url), String> {
+    let url = url.ok_or("no queue system: name one with --queue.url")?;
+    let url = Url::parse(url).map_err(|error| format!("--queue.url is no URL: {error}"))?;
+    let named = SYSTEMS.iter().filter(|kind| system.is_none_or(|name| kind.name == name));
     let Some(kind) = named.clone().find(|kind| kind.schemes.contains(&url.scheme())) else {
-        let schemes: Vec<_> = named.flat_map(|kind| kind.schemes).map(|scheme| format!("{scheme}://")).collect();
-        bail!("--queue.url begins with {}://, not with one of {}", url.scheme(), schemes.join(", "));
+        let mut schemes = Vec::new();
+        for scheme in named.flat_map(|kind| kind.schemes).map(|scheme| format!("{scheme}://")) {
+            if !schemes.contains(&scheme) {
+                schemes.push(scheme);
+            }
+        }
+        let hint = match url.scheme() {
+            "amqp" | "amqps" => {
+                "; for RabbitMQ give its management API: --queue.system rabbitmq --queue.url http://host:15672"
+            }
+            _ => "",
+        };
+        let schemes = schemes.join(", ");
+        return Err(format!("--queue.url begins with {}://, not with one of {schemes}{hint}", url.scheme()));
     };
-    Ok(*kind)
+    if !url.has_host() {
+        return Err("--queue.url has no host".to_owned());
+    }
+    Ok((*kind, url))
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow, bail};
+use exporter_common::UsageError;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Pipeline, RedisConnectionInfo, RedisError, ServerError, Value};
 use reqwest::Url;
@@ -15,7 +16,7 @@ use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
 use crate::Connection;
-use crate::client::is_tls;
+use crate::client::tls_fault;
 use crate::credentials::Credentials;
 use crate::fault::{Reason, fault};
 
@@ -49,11 +50,15 @@ impl Redis {
         };
         let database = match url.path().trim_matches('/') {
             "" => 0,
-            path => path.parse().map_err(|_| anyhow!("--queue.url: the database after the host is no number"))?,
+            path => {
+                path.parse().map_err(|_| UsageError::new("--queue.url: the database after the host is no number"))?
+            }
         };
         let mut prefix = None;
         for (key, value) in url.query_pairs() {
-            ensure!(key == "prefix", "--queue.url knows no parameter but prefix");
+            if key != "prefix" {
+                bail!(UsageError::new("--queue.url knows no parameter but prefix"));
+            }
             prefix = Some(value.into_owned());
         }
         let port = url.port().unwrap_or(6379);
@@ -65,12 +70,9 @@ impl Redis {
         self.prefix.as_deref()
     }
 
-    /// Reads the password again where it lies in a file.
-    pub(crate) async fn refresh_credentials(&self) -> Result<()> {
-        match &self.credentials {
-            Some(credentials) => credentials.refresh().await,
-            None => Ok(()),
-        }
+    /// Who is asking.
+    pub(crate) fn credentials(&self) -> Option<&Credentials> {
+        self.credentials.as_ref()
     }
 
     /// The replies to some commands, among which may be errors of one command each. All commands only
@@ -128,8 +130,11 @@ impl Redis {
             None => start(stream).await,
             Some((connector, name)) => {
                 let encrypted = connector.connect(name.clone(), stream).await;
-                let reason = |error: &std::io::Error| if is_tls(error) { Reason::Tls } else { Reason::Connect };
-                start(encrypted.map_err(|error| cannot(reason(&error), &error))?).await
+                let failed = |error: std::io::Error| match tls_fault(&error) {
+                    Some(text) => cannot(Reason::Tls, &text),
+                    None => cannot(Reason::Connect, &error),
+                };
+                start(encrypted.map_err(failed)?).await
             }
         };
         let mut connection = started.map_err(|error| self.fault(&error))?;

@@ -7,6 +7,8 @@ use anyhow::Result;
 use exporter_common::{Histogram, async_trait};
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
+use crate::credentials::Credentials;
+
 /// A queue system that can be asked for its queues. It knows nothing of metrics, of deadlines (each
 /// queue it lists and each call of [`System::read`] has the timeout of a call), or of filters.
 #[async_trait]
@@ -23,6 +25,11 @@ pub(crate) trait System: Send + Sync + 'static {
 
     /// Where the values of a metric come from; `detail` is its status or state, where it has one.
     fn origin(&self, metric: &str, detail: &str) -> Origin;
+
+    /// Who is asking. The password is read again before each list.
+    fn credentials(&self) -> Option<&Credentials> {
+        None
+    }
 
     /// How many queues one call of [`System::read`] is given.
     fn batch(&self) -> Batch {

@@ -3,10 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
+use exporter_common::UsageError;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
+
+use crate::small_file;
 
 /// `--queue.tls-…`
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -31,12 +34,15 @@ impl TlsFlags {
         let identity = match (&self.cert_file, &self.key_file) {
             (Some(cert), Some(key)) => Some((cert, key)),
             (None, None) => None,
-            _ => anyhow::bail!("--queue.tls-cert-file and --queue.tls-key-file need each other: set both"),
+            _ => {
+                let what = "--queue.tls-cert-file and --queue.tls-key-file need each other: set both";
+                bail!(UsageError::new(what));
+            }
         };
-        ensure!(
-            encrypted || (self.ca_file.is_none() && identity.is_none()),
-            "--queue.tls-… is of no use without TLS: begin --queue.url with https:// or rediss://"
-        );
+        if !encrypted && (self.ca_file.is_some() || identity.is_some()) {
+            let what = "--queue.tls-… is of no use without TLS: begin --queue.url with https:// or rediss://";
+            bail!(UsageError::new(what));
+        }
         let roots = match &self.ca_file {
             Some(file) => authorities(file)?,
             None if encrypted => authorities_of_the_system()?,
@@ -50,7 +56,7 @@ impl TlsFlags {
         let Some((cert, key)) = identity else {
             return Ok(config.with_no_client_auth());
         };
-        let private = PrivateKeyDer::from_pem_file(key)
+        let private = PrivateKeyDer::from_pem_slice(&small_file::read("--queue.tls-key-file", key)?)
             .with_context(|| format!("no private key in --queue.tls-key-file {}", key.display()))?;
         config
             .with_client_auth_cert(certificates(cert, "--queue.tls-cert-file")?, private)
@@ -75,9 +81,10 @@ fn authorities_of_the_system() -> Result<RootCertStore> {
 }
 
 fn certificates(file: &Path, flag: &str) -> Result<Vec<CertificateDer<'static>>> {
-    let fault = || format!("cannot read certificates from {flag} {}", file.display());
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_file_iter(file).with_context(fault)?.collect();
-    let certificates = certificates.with_context(fault)?;
+    let text = small_file::read(flag, file)?;
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
+    let certificates =
+        certificates.with_context(|| format!("cannot read certificates from {flag} {}", file.display()))?;
     ensure!(!certificates.is_empty(), "no certificate in {flag} {}", file.display());
     Ok(certificates)
 }

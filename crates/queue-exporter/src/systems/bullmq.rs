@@ -11,6 +11,7 @@ use redis::{Pipeline, Value};
 
 use super::Kind;
 use crate::age::{now, seconds_since};
+use crate::credentials::Credentials;
 use crate::fault::{Reason, fault};
 use crate::redis::{Keys, Redis, Replies, SCHEMES, add, count, field, list, literal, refusal, text};
 use crate::system::{Batch, Counter, Listed, Origin, Queue, Statistics, System, in_one_go};
@@ -45,6 +46,10 @@ const PATIENCE: usize = 200_000;
 
 #[async_trait]
 impl System for BullMq {
+    fn credentials(&self) -> Option<&Credentials> {
+        self.redis.credentials()
+    }
+
     fn origin(&self, metric: &str, detail: &str) -> Origin {
         match (metric, detail) {
             ("queue_messages", "ready" | "in_flight" | "delayed" | "dead" | "blocked" | "completed")
@@ -67,7 +72,6 @@ impl System for BullMq {
 
     fn list(&self) -> BoxStream<'_, Result<Listed>> {
         in_one_go(async {
-            self.redis.refresh_credentials().await?;
             let keys = self.keys.find(&self.redis).await?;
             let name = |key: String| {
                 let rest = key.strip_prefix(&self.prefix)?.strip_prefix(':')?;

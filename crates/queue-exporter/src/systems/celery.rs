@@ -11,6 +11,7 @@ use serde::de::IgnoredAny;
 
 use super::Kind;
 use crate::age::{now, seconds_since};
+use crate::credentials::Credentials;
 use crate::redis::{Keys, Redis, Replies, SCHEMES, add, count, list, literal, names, text};
 use crate::system::{Batch, Listed, Origin, Queue, Statistics, System, in_one_go};
 
@@ -48,6 +49,10 @@ const TAKEN_BYTES: usize = 4 << 20;
 
 #[async_trait]
 impl System for Celery {
+    fn credentials(&self) -> Option<&Credentials> {
+        self.redis.credentials()
+    }
+
     fn origin(&self, metric: &str, detail: &str) -> Origin {
         match (metric, detail) {
             ("queue_depth", _) | ("queue_messages", "ready") => Origin::Native,
@@ -62,7 +67,6 @@ impl System for Celery {
 
     fn list(&self) -> BoxStream<'_, Result<Listed>> {
         in_one_go(async {
-            self.redis.refresh_credentials().await?;
             let bindings = self.bindings().await?;
             let queues: BTreeSet<_> = bindings.values().flatten().filter(|queue| !is_own(queue)).cloned().collect();
             let all = self.read_taken(&bindings).await?;

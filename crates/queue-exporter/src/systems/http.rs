@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use super::Kind;
 use crate::client::Client;
 use crate::count::Count;
+use crate::credentials::Credentials;
 use crate::system::{Counter, Listed, Origin, Queue, Statistics, System};
 
 pub(super) const KIND: Kind = Kind {
@@ -24,6 +25,10 @@ struct Http(Client);
 
 #[async_trait]
 impl System for Http {
+    fn credentials(&self) -> Option<&Credentials> {
+        self.0.credentials()
+    }
+
     fn origin(&self, metric: &str, _: &str) -> Origin {
         match metric {
             "queue_depth" | "messages_processed_total" | "message_processing_seconds" => Origin::Native,
@@ -34,9 +39,8 @@ impl System for Http {
     /// `GET URL`: the names, and nothing more.
     fn list(&self) -> BoxStream<'_, Result<Listed>> {
         let names = async {
-            self.0.refresh_credentials().await?;
             let reply = self.0.get(self.0.base()).await?;
-            names(reply.object()?)
+            names(reply.object_or("is this RabbitMQ? then --queue.system rabbitmq")?)
         };
         stream::once(names)
             .map_ok(stream::iter)

@@ -12,6 +12,7 @@ use super::Kind;
 use crate::age::{now, of_utc, seconds_since};
 use crate::client::Client;
 use crate::count::Count;
+use crate::credentials::Credentials;
 use crate::fault::{Reason, fault};
 use crate::system::{Counter, Listed, Origin, Queue, Statistics, System};
 
@@ -37,6 +38,10 @@ const DEFAULT_ACCOUNT: &str = "$G";
 
 #[async_trait]
 impl System for Nats {
+    fn credentials(&self) -> Option<&Credentials> {
+        self.0.credentials()
+    }
+
     fn info_labels(&self) -> &'static [&'static str] {
         &["account"]
     }
@@ -68,7 +73,6 @@ impl Nats {
     ) -> Result<Option<(Vec<Result<Listed>>, Option<(String, usize)>)>> {
         let Some((mut server, offset)) = place else { return Ok(None) };
         if offset == 0 {
-            self.0.refresh_credentials().await?;
             let reply = self.0.get(self.0.url(&["varz"])?).await?;
             server = reply.object::<Varz>()?.server_name;
         }

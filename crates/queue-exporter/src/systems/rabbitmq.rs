@@ -20,13 +20,18 @@ use super::Kind;
 use crate::age::{now, seconds_since};
 use crate::client::{Client, Reply, object};
 use crate::count::Count;
+use crate::credentials::Credentials;
 use crate::fault::{Reason, fault};
 use crate::system::{Counter, Listed, Origin, Queue, Statistics, System};
 
 pub(super) const KIND: Kind = Kind {
     name: "rabbitmq",
     schemes: &["http", "https"],
-    connect: |connection| Ok(Box::new(RabbitMq { client: Client::new(connection)?, life: Mutex::default() })),
+    connect: |mut connection| {
+        let path = prefix(connection.url.path()).to_owned();
+        connection.url.set_path(&path);
+        Ok(Box::new(RabbitMq { client: Client::new(connection)?, life: Mutex::default() }))
+    },
 };
 
 struct RabbitMq {
@@ -36,6 +41,10 @@ struct RabbitMq {
 
 #[async_trait]
 impl System for RabbitMq {
+    fn credentials(&self) -> Option<&Credentials> {
+        self.client.credentials()
+    }
+
     fn scope_label(&self) -> &'static str {
         "vhost"
     }
@@ -82,6 +91,13 @@ enum Place {
     End,
 }
 
+/// What the management has before `/api` in its paths; who gives the path of the API means the same.
+fn prefix(path: &str) -> &str {
+    let path = path.trim_end_matches('/');
+    let path = path.strip_suffix("/queues").filter(|path| path.ends_with("/api")).unwrap_or(path);
+    path.strip_suffix("/api").unwrap_or(path)
+}
+
 type Items = Vec<Result<Listed>>;
 
 /// The most that the API gives. Without `columns`: the broker computes what it leaves out all the same.
@@ -103,10 +119,7 @@ impl RabbitMq {
         };
         let (reply, life) = match known {
             Some(life) => (self.queues(number).await?, life),
-            None => {
-                self.client.refresh_credentials().await?;
-                self.first().await?
-            }
+            None => self.first().await?,
         };
         // a page past the end is an error to the broker, and the end of a list that has become shorter
         let past_the_end = reply.status == StatusCode::BAD_REQUEST && number > 1;
@@ -418,6 +431,16 @@ mod tests {
         let items = page.items.iter().map(|item| item.as_ref().unwrap());
         let mut found = items.filter(|item| item.queue.name == name && item.queue.scope == vhost);
         found.next().unwrap().statistics.as_ref().unwrap().as_ref().unwrap().clone()
+    }
+
+    #[test]
+    fn the_path_of_the_api_may_be_given_as_well() {
+        for path in ["", "/", "/api", "/api/", "/api/queues", "/api/queues/"] {
+            assert_eq!(prefix(path), "", "{path}");
+        }
+        for (path, expected) in [("/mq/api", "/mq"), ("/mq/", "/mq"), ("/queues", "/queues"), ("/myapi", "/myapi")] {
+            assert_eq!(prefix(path), expected);
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use redis::{Pipeline, Value};
 
 use super::Kind;
 use crate::age::{now, seconds_since};
+use crate::credentials::Credentials;
 use crate::redis::{Keys, Redis, Replies, SCHEMES, add, count, field, list, literal, refusal, text};
 use crate::system::{Batch, Counter, Listed, Origin, Queue, Statistics, System, in_one_go};
 
@@ -28,6 +29,10 @@ struct Streams {
 
 #[async_trait]
 impl System for Streams {
+    fn credentials(&self) -> Option<&Credentials> {
+        self.redis.credentials()
+    }
+
     fn origin(&self, metric: &str, detail: &str) -> Origin {
         match (metric, detail) {
             ("queue_messages", "ready" | "in_flight") => Origin::Native,
@@ -51,7 +56,6 @@ impl System for Streams {
 
     fn list(&self) -> BoxStream<'_, Result<Listed>> {
         in_one_go(async {
-            self.redis.refresh_credentials().await?;
             let keys = self.keys.find(&self.redis).await?;
             Ok(keys.into_iter().map(|key| Listed { queue: Queue::named(key), statistics: None }).collect())
         })

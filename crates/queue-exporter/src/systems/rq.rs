@@ -10,6 +10,7 @@ use redis::{Pipeline, Value};
 
 use super::Kind;
 use crate::age::{now, of_utc, seconds_since};
+use crate::credentials::Credentials;
 use crate::redis::{Keys, Redis, Replies, SCHEMES, add, count, names, text};
 use crate::system::{Batch, Counter, Listed, Origin, Queue, Statistics, System, in_one_go};
 
@@ -50,6 +51,10 @@ const QUEUE: &str = "rq:queue:";
 
 #[async_trait]
 impl System for Rq {
+    fn credentials(&self) -> Option<&Credentials> {
+        self.redis.credentials()
+    }
+
     fn origin(&self, metric: &str, detail: &str) -> Origin {
         match (metric, detail) {
             ("queue_messages", "ready" | "in_flight" | "delayed" | "dead" | "blocked" | "completed")
@@ -65,7 +70,6 @@ impl System for Rq {
 
     fn list(&self) -> BoxStream<'_, Result<Listed>> {
         in_one_go(async {
-            self.redis.refresh_credentials().await?;
             let queues = names(&self.redis.ask_one(&["SMEMBERS", "rq:queues"]).await?)?;
             self.read_workers().await?;
             let listed = |queue: String| Listed {

@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use super::Kind;
 use crate::age::{now, seconds_since};
+use crate::credentials::Credentials;
 use crate::redis::{Redis, Replies, SCHEMES, add, count, list, names, text};
 use crate::system::{Batch, Counter, Listed, Origin, Queue, Statistics, System, in_one_go};
 
@@ -44,6 +45,10 @@ struct Service {
 
 #[async_trait]
 impl System for Sidekiq {
+    fn credentials(&self) -> Option<&Credentials> {
+        self.redis.credentials()
+    }
+
     fn origin(&self, metric: &str, detail: &str) -> Origin {
         match (metric, detail) {
             ("queue_messages", "ready" | "delayed" | "retry" | "dead")
@@ -62,7 +67,6 @@ impl System for Sidekiq {
 
     fn list(&self) -> BoxStream<'_, Result<Listed>> {
         in_one_go(async {
-            self.redis.refresh_credentials().await?;
             let mut commands = Pipeline::new();
             add(&mut commands, &["SMEMBERS", "queues"]);
             add(&mut commands, &["SMEMBERS", "paused"]);

@@ -1,7 +1,10 @@
 //! The queue system `http`.
 
 use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
+use std::thread;
 
 use exporter_common::testing::{self, assert_golden, assert_lint, value};
 use percent_encoding::percent_decode_str;
@@ -319,16 +322,6 @@ fn faults_are_counted_by_their_reason() {
             assert_eq!(grown, f64::from(u8::from(known == reason)), "{known} for {reason}: {after}");
         }
     }
-    let plain = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("https://{}", plain.local_addr().unwrap());
-    std::thread::spawn(move || {
-        for mut stream in plain.incoming().map_while(Result::ok) {
-            let _ = std::io::Write::write_all(&mut stream, b"HTTP/1.1 400 This is not TLS\r\n\r\n");
-            let _ = std::io::Read::read_to_end(&mut stream, &mut Vec::new());
-        }
-    });
-    let (metrics, log) = once(&url, []);
-    assert_eq!(value(&metrics, "queue_exporter_source_errors_total{reason=\"tls\"}"), Some(1.0), "{log}");
 }
 
 #[test]
@@ -447,4 +440,51 @@ fn a_proxy_in_the_environment_is_told_nothing() {
     let metrics = String::from_utf8(output.unwrap().stdout).unwrap();
     assert_eq!((value(&metrics, SUCCESS), value(&metrics, &depth("a"))), (Some(1.0), Some(3.0)));
     assert!(proxy.requests().is_empty());
+}
+
+#[test]
+fn queues_that_hang_are_named_within_the_time_of_the_scrape_and_hide_none_behind_them() {
+    for hung in [1, 16, 40] {
+        let app = App::with([("zz healthy", r#"{"depth":3}"#)]);
+        let fake = app.start();
+        let exporter = exporter(&fake.url, []); // what it reads first has more time, and would be shared
+        for n in 0..hung {
+            app.set(&format!("hung {n}"), Reply::Hang);
+        }
+        let metrics = exporter.get("/metrics", &[("X-Prometheus-Scrape-Timeout-Seconds", "5")]).body;
+        assert_eq!((value(&metrics, SUCCESS), value(&metrics, &depth("zz healthy"))), (Some(0.0), Some(3.0)), "{hung}");
+        let error = value(&metrics, "queue_exporter_queues{outcome=\"error\"}");
+        assert_eq!(error, Some(f64::from(hung)), "{}", exporter.log());
+        assert!(exporter.log().contains("queue \\\"hung"), "{}", exporter.log());
+    }
+}
+
+/// The address of a server that says the same to everybody and then waits for them to go.
+fn says(greeting: &'static [u8]) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let _ = stream.write_all(greeting); // a client may go away at any time
+            let _ = stream.read_to_end(&mut Vec::new());
+        }
+    });
+    address
+}
+
+#[test]
+fn who_gives_the_wrong_address_is_told_which_it_is() {
+    let page = Fake::start(|_| Reply::json("<!doctype html><title>RabbitMQ Management</title>"));
+    let (_, log) = once(&page.url, []);
+    assert!(log.contains("not a JSON object; is this RabbitMQ? then --queue.system rabbitmq"), "{log}");
+    let plain = says(b"HTTP/1.1 400 This is not TLS\r\n\r\n");
+    for scheme in ["https", "rediss"] {
+        let (metrics, log) = once(&format!("{scheme}://{plain}"), []);
+        assert!(log.contains("it does not speak TLS"), "{log}");
+        assert_eq!(value(&metrics, "queue_exporter_source_errors_total{reason=\"tls\"}"), Some(1.0), "{log}");
+    }
+    let amqp = says(b"AMQP\0\0\x09\x01");
+    let (metrics, log) = once(&format!("http://{amqp}"), ["--queue.system=rabbitmq"]);
+    assert!(log.contains("what answers there is not HTTP; RabbitMQ's management API is on 15672"), "{log}");
+    assert_eq!(value(&metrics, "queue_exporter_source_errors_total{reason=\"protocol\"}"), Some(1.0), "{log}");
 }

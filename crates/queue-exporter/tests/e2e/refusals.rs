@@ -3,38 +3,57 @@
 use exporter_common::testing::run;
 
 #[test]
+#[expect(clippy::disallowed_types, reason = "tests start programs; exporters do not")]
 fn wrong_flags_are_told_in_one_line() {
     let folder = tempfile::tempdir().unwrap();
     let no_pem = folder.path().join("no.pem");
     std::fs::write(&no_pem, "x").unwrap();
     let no_pem = no_pem.display();
-    for (flags, told) in [
-        ("", "name one with --queue.url"),
-        ("--queue.url=localhost", "--queue.url is no URL"),
-        ("--queue.url=ftp://me:secret@h/", "--queue.url begins with ftp://"),
-        ("--queue.url=redis://me:secret@h/x", "the database after the host is no number"),
+    let fifo = folder.path().join("fifo");
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let fifo = fifo.display();
+    for (status, flags, told) in [
+        (2, "", "queue-exporter: error: no queue system: name one with --queue.url; try --help"),
+        (2, "--queue.url=localhost", "--queue.url is no URL"),
+        (2, "--queue.url=ftp://me:secret@h/", "--queue.url begins with ftp://"),
         (
+            2,
+            "--queue.url=amqp://me:secret@h",
+            "not with one of http://, https://, redis://, rediss://, beanstalk://, nats+http://, nats+https://; \
+             for RabbitMQ give its management API: --queue.system rabbitmq --queue.url http://host:15672; try --help",
+        ),
+        (2, "--queue.url=redis://me:secret@h/x", "the database after the host is no number"),
+        (2, "--queue.url=redis://me:secret@h?x=y", "knows no parameter but prefix"),
+        (
+            2,
             "--queue.url=http://h --queue.system=bullmq",
             "--queue.url begins with http://, not with one of redis://, rediss://",
         ),
-        ("--queue.url=http://h --queue.max-queues=0", "--queue.max-queues"),
-        ("--queue.url=unix:/secret", "--queue.url begins with unix://"),
-        ("--queue.url=http://h --queue.system=kafka", "possible values: http, rabbitmq"),
-        ("--queue.url=http://h --queue.include=(", "unclosed group"),
-        ("--queue.url=http://h --queue.timeout=0", "longer than 0"),
-        ("--queue.url=http://h --queue.timeout=5", "write it as 500ms"),
-        ("--queue.url=http://h --poll.interval=5s --collect.cache-ttl=5s", "exclude each other"),
-        ("--queue.url=http://me@h --queue.password-file=/missing", "cannot read --queue.password-file /missing"),
-        ("--queue.url=http://h --queue.password-file=/missing", "without --queue.username"),
-        ("--queue.url=http://h --queue.tls-ca-file=/missing", "begin --queue.url with https://"),
-        ("--queue.url=https://h --queue.tls-ca-file=/missing", "cannot read certificates from --queue.tls-ca-file"),
-        (&format!("--queue.url=https://h --queue.tls-ca-file={no_pem}"), "no certificate in --queue.tls-ca-file"),
-        (&format!("--queue.url=https://h --queue.tls-key-file={no_pem}"), "need each other"),
+        (2, "--queue.url=http://h --queue.max-queues=0", "--queue.max-queues"),
+        (2, "--queue.url=unix:/secret", "--queue.url begins with unix://"),
+        (2, "--queue.url=http://h --queue.system=kafka", "possible values: http, rabbitmq"),
+        (2, "--queue.url=http://h --queue.include=(", "unclosed group"),
+        (2, "--queue.url=http://h --queue.timeout=0", "longer than 0"),
+        (2, "--queue.url=http://h --queue.timeout=5", "write it as 500ms"),
+        (2, "--queue.url=http://h --poll.interval=5s --collect.cache-ttl=5s", "exclude each other"),
+        (1, "--queue.url=http://me@h --queue.password-file=/missing", "cannot read --queue.password-file /missing"),
+        (2, "--queue.url=http://h --queue.password-file=/missing", "without --queue.username"),
+        (2, "--queue.url=http://h --queue.tls-ca-file=/missing", "begin --queue.url with https://"),
+        (1, "--queue.url=https://h --queue.tls-ca-file=/missing", "cannot read --queue.tls-ca-file /missing"),
+        (1, &format!("--queue.url=https://h --queue.tls-ca-file={no_pem}"), "no certificate in --queue.tls-ca-file"),
+        (1, &format!("--queue.url=https://h --queue.tls-ca-file={fifo}"), "not a small file"),
+        (
+            1,
+            &format!("--queue.url=https://h --queue.tls-cert-file={no_pem} --queue.tls-key-file={fifo}"),
+            "not a small file",
+        ),
+        (2, &format!("--queue.url=https://h --queue.tls-key-file={no_pem}"), "need each other"),
     ] {
         let flags = flags.split(' ').filter(|flag| !flag.is_empty()).chain(["--check"]);
         let output = run(env!("CARGO_BIN_EXE_queue-exporter"), flags.clone());
         let said = String::from_utf8(output.stderr).unwrap();
-        assert!(!output.status.success() && said.contains(told), "{:?}: {said}", flags.collect::<Vec<_>>());
+        let flags: Vec<_> = flags.collect();
+        assert!(output.status.code() == Some(status) && said.contains(told), "{flags:?}: {} {said}", output.status);
         assert_eq!(said.lines().count(), 1, "{said}");
         assert!(!said.contains("secret"), "{said}");
     }
