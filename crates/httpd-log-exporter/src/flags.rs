@@ -110,7 +110,8 @@ impl FromStr for Buckets {
 pub(crate) fn check(sources: &[String], at_present: bool) -> Result<()> {
     let mut faults = Vec::new();
     for (index, source) in sources.iter().enumerate() {
-        if sources[..index].contains(source) {
+        // a log that is not there yet has no identity: the same path, however it is written, is the same log
+        if sources[..index].iter().any(|other| other == source || same_path(other, source)) {
             faults.push(format!("--access-log {source} is given twice"));
         }
         match Origin::parse(source) {
@@ -126,6 +127,19 @@ pub(crate) fn check(sources: &[String], at_present: bool) -> Result<()> {
         bail!("{}", faults.join("; "));
     }
     Ok(())
+}
+
+/// Whether two sources are the same path, with the folder's links resolved where it is there.
+fn same_path(one: &str, other: &str) -> bool {
+    let resolved = |source: &str| match Origin::parse(source) {
+        Ok(Origin::Files(Place::Path(path))) => {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let folder = folder.canonicalize().or_else(|_| std::path::absolute(folder)).ok()?;
+            Some(folder.join(path.file_name()?))
+        }
+        _ => None,
+    };
+    resolved(one).is_some_and(|one| resolved(other) == Some(one))
 }
 
 /// What is wrong with a file.

@@ -189,12 +189,14 @@ fn health(logs: &[Health], now: f64) -> [Family; 10] {
     for log in logs {
         let source = [log.source.as_str()];
         up.push(&source, f64::from(u8::from(log.fault.is_none())));
-        if log.is_file {
+        // of a log that is not there, or may not be read, nobody knows how much is unread
+        let measured = log.is_file && (log.fault.is_none() || log.lag > 0);
+        if measured {
             lag.push(&source, log.lag);
         }
         if let Some(time) = log.last_time {
             last_line.push(&source, time);
-            if log.is_file {
+            if measured {
                 lag_seconds.push(&source, if log.lag == 0 { 0.0 } else { (now - time).max(0.0) });
             }
         }
@@ -273,6 +275,18 @@ mod tests {
         for absent in [r#"status_code="418""#, "upstream", "cache", "received", "overflowed"] {
             assert!(!text.contains(absent), "{absent} is in\n{text}");
         }
+    }
+
+    #[test]
+    fn how_far_behind_is_not_known_of_a_log_that_is_not_there() {
+        let format: crate::format::Format = "combined".parse().unwrap();
+        let counts = Counts::new(&format, &[], Vec::new(), 100);
+        let mut book = Book::new(format, counts, ["access.log".to_owned()]);
+        (book.logs[0].is_file, book.logs[0].fault) = (true, Some("it is missing".to_owned()));
+        let text = exporter_common::to_text(families(&book, 0.0));
+        assert!(!text.contains("lag_bytes{") && text.contains("source_up{source=\"access.log\"} 0"), "{text}");
+        book.logs[0].lag = 7; // of a file that was rotated away
+        assert_has(&exporter_common::to_text(families(&book, 0.0)), &[r#"httpd_log_lag_bytes{source="access.log"} 7"#]);
     }
 
     #[test]

@@ -295,7 +295,7 @@ fn wrong_flags_and_files_are_told_in_one_line() {
     let (log, link) = (folder.flag("access.log"), folder.flag("link.log"));
     let directory = folder.flag("");
     let device = "--access-log=/dev/null".to_owned();
-    let missing = folder.flag("missing.log");
+    let (missing, same_missing) = (folder.flag("missing.log"), folder.flag("./missing.log"));
     folder.append("broken", "{}");
     let broken = folder.path("broken");
     let broken = broken.to_str().unwrap();
@@ -319,6 +319,7 @@ fn wrong_flags_and_files_are_told_in_one_line() {
         (&[&directory], 1, "is a directory"),
         (&[&device], 1, "neither a file"),
         (&[&log, &log], 1, "given twice"),
+        (&[&missing, &same_missing], 1, "given twice"),
         (&[&log, &link], 1, "are the same file"),
         (&["--check", &missing, &directory], 1, "missing.log"),
     ];
