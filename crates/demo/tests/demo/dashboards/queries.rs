@@ -76,7 +76,10 @@ fn golden(folder: &Path, catalogue: &mut Catalogue) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            golden(&path, catalogue);
+            // what a user's own mapping makes of a page is on no dashboard of ours
+            if !path.ends_with("mappings") {
+                golden(&path, catalogue);
+            }
         } else if path.extension().is_some_and(|extension| extension == "prom" || extension == "txt")
             && let Ok(text) = std::fs::read_to_string(&path)
             && text.starts_with("# HELP")
