@@ -3,10 +3,9 @@
 #![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a test fails by panicking")]
 
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,7 +15,8 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 /// A program that runs until this is dropped; its log is kept.
 pub struct Running {
     child: Child,
-    log: Arc<Mutex<String>>,
+    /// A file and not a pipe: what was logged before an answer is there when the answer is.
+    log: tempfile::NamedTempFile,
     /// `http://127.0.0.1:…`
     pub url: String,
 }
@@ -42,17 +42,9 @@ impl Running {
 
     /// Starts a command that says `msg=listening address=…` on stderr, and waits until it does.
     pub fn spawn(command: &mut Command) -> Self {
-        let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        let log = Arc::new(Mutex::new(String::new()));
-        let (stderr, shared) = (child.stderr.take().unwrap(), log.clone());
-        // read to the end: a program whose stderr is full waits
-        thread::spawn(move || {
-            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                let mut log = shared.lock().unwrap();
-                log.push_str(&line);
-                log.push('\n');
-            }
-        });
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let stderr = log.as_file().try_clone().unwrap();
+        let child = command.stdin(Stdio::null()).stderr(stderr).spawn().unwrap();
         let mut running = Self { child, log, url: String::new() };
         let address = eventually("the exporter listens", || {
             assert!(running.child.try_wait().unwrap().is_none(), "it ended: {}", running.log());
@@ -66,7 +58,7 @@ impl Running {
 
     /// What it logged so far.
     pub fn log(&self) -> String {
-        self.log.lock().unwrap().clone()
+        String::from_utf8_lossy(&std::fs::read(self.log.path()).unwrap()).into_owned()
     }
 
     /// The process's id.
