@@ -1,0 +1,280 @@
+//! The text of a page into the table of its values.
+
+use super::{Document, Fault, Id, Kind, MAX_DEPTH, MAX_VALUES, Node, ROOT, Slice};
+
+/// Reads a whole document.
+pub(super) fn parse(source: &str) -> Result<Document<'_>, Fault> {
+    let document = Document { source, unescaped: String::new(), nodes: Vec::new(), members: Vec::new() };
+    let mut parser = Parser { bytes: source.as_bytes(), at: 0, open: Vec::new(), document };
+    parser.value(ROOT, Slice::default(), 0)?;
+    parser.blanks();
+    if parser.at < source.len() {
+        return Err(parser.expected("nothing more"));
+    }
+    Ok(parser.document)
+}
+
+struct Parser<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    /// The members so far of all lists and objects that are not closed yet.
+    open: Vec<Id>,
+    document: Document<'a>,
+}
+
+impl Parser<'_> {
+    /// A value with all that is in it.
+    fn value(&mut self, parent: Id, key: Slice, depth: usize) -> Result<Id, Fault> {
+        self.blanks();
+        if self.document.nodes.len() == MAX_VALUES {
+            return Err(Fault::TooManyValues);
+        }
+        let id = Id(self.document.nodes.len() as u32);
+        self.document.nodes.push(Node { parent, key, value: Slice::default(), kind: Kind::Null });
+        let (kind, value) = match self.bytes.get(self.at) {
+            Some(b'"') => match self.string()? {
+                (text, true) => (Kind::Text, text),
+                (text, false) => (Kind::Malformed, text),
+            },
+            Some(b'{' | b'[') if depth == MAX_DEPTH => return Err(Fault::TooDeep),
+            Some(b'{') => (Kind::Object, self.object(id, depth + 1)?),
+            Some(b'[') => (Kind::List, self.list(id, depth + 1)?),
+            Some(b'-' | b'0'..=b'9') => (Kind::Number, self.number()?),
+            Some(b't') => (Kind::True, self.word("true")?),
+            Some(b'f') => (Kind::False, self.word("false")?),
+            Some(b'n') => (Kind::Null, self.word("null")?),
+            _ => return Err(self.expected("a value")),
+        };
+        let node = &mut self.document.nodes[id.0 as usize];
+        (node.kind, node.value) = (kind, value);
+        Ok(id)
+    }
+
+    fn object(&mut self, id: Id, depth: usize) -> Result<Slice, Fault> {
+        let first = self.open.len();
+        self.at += 1;
+        self.blanks();
+        if self.bytes.get(self.at) == Some(&b'}') {
+            self.at += 1;
+            return Ok(self.close(first));
+        }
+        loop {
+            self.blanks();
+            if self.bytes.get(self.at) != Some(&b'"') {
+                return Err(self.expected("a key in quotes"));
+            }
+            let (key, _) = self.string()?;
+            self.blanks();
+            if self.bytes.get(self.at) != Some(&b':') {
+                return Err(self.expected("a colon"));
+            }
+            self.at += 1;
+            let member = self.value(id, key, depth)?;
+            self.open.push(member);
+            self.blanks();
+            match self.bytes.get(self.at) {
+                Some(b',') => self.at += 1,
+                Some(b'}') => break,
+                _ => return Err(self.expected("a comma or }")),
+            }
+        }
+        self.at += 1;
+        let document = &self.document;
+        let key = |member: &Id| document.text(document.node(*member).key);
+        let members = &mut self.open[first..];
+        if !members.is_sorted_by(|a, b| key(a) < key(b)) {
+            members.sort_by(|a, b| key(a).cmp(key(b)).then(b.0.cmp(&a.0))); // of one key the last comes first
+            let mut kept = first;
+            for at in first..self.open.len() {
+                if at == first || key(&self.open[at]) != key(&self.open[kept - 1]) {
+                    self.open[kept] = self.open[at];
+                    kept += 1;
+                }
+            }
+            self.open.truncate(kept);
+        }
+        Ok(self.close(first))
+    }
+
+    fn list(&mut self, id: Id, depth: usize) -> Result<Slice, Fault> {
+        let first = self.open.len();
+        self.at += 1;
+        self.blanks();
+        if self.bytes.get(self.at) == Some(&b']') {
+            self.at += 1;
+            return Ok(self.close(first));
+        }
+        loop {
+            let position = (self.open.len() - first) as u32;
+            let member = self.value(id, Slice { start: position, len: 0 }, depth)?;
+            self.open.push(member);
+            self.blanks();
+            match self.bytes.get(self.at) {
+                Some(b',') => self.at += 1,
+                Some(b']') => break,
+                _ => return Err(self.expected("a comma or ]")),
+            }
+        }
+        self.at += 1;
+        Ok(self.close(first))
+    }
+
+    /// Moves the members of a container that is complete to where they stay.
+    fn close(&mut self, first: usize) -> Slice {
+        let members = &mut self.document.members;
+        let slice = Slice { start: members.len() as u32, len: (self.open.len() - first) as u32 };
+        members.extend(self.open.drain(first..));
+        slice
+    }
+
+    /// A string, and whether it is well-formed.
+    fn string(&mut self) -> Result<(Slice, bool), Fault> {
+        self.at += 1;
+        let start = self.at;
+        while let Some(&byte) = self.bytes.get(self.at) {
+            match byte {
+                b'"' => {
+                    let slice = Slice { start: start as u32, len: (self.at - start) as u32 };
+                    self.at += 1;
+                    return Ok((slice, true));
+                }
+                b'\\' | 0..0x20 => return self.escaped(start),
+                _ => self.at += 1,
+            }
+        }
+        Err(self.expected("the end of a string"))
+    }
+
+    /// A string from its first escape on; what is before it is plain.
+    fn escaped(&mut self, start: usize) -> Result<(Slice, bool), Fault> {
+        let begun = self.document.unescaped.len();
+        let mut well_formed = true;
+        let mut plain = start;
+        loop {
+            while self.bytes.get(self.at).is_some_and(|byte| !matches!(byte, b'"' | b'\\' | 0..0x20)) {
+                self.at += 1;
+            }
+            self.document.unescaped.push_str(&self.document.source[plain..self.at]);
+            match self.bytes.get(self.at) {
+                Some(b'"') => break,
+                Some(b'\\') => {
+                    self.at += 1;
+                    match self.escape() {
+                        Some(character) => self.document.unescaped.push(character),
+                        None => well_formed = false, // what follows the backslash stands for itself
+                    }
+                }
+                Some(_) => {
+                    well_formed = false;
+                    self.at += 1;
+                }
+                None => return Err(self.expected("the end of a string")),
+            }
+            plain = self.at;
+        }
+        self.at += 1;
+        let start = self.document.source.len() + begun;
+        Ok((Slice { start: start as u32, len: (self.document.unescaped.len() - begun) as u32 }, well_formed))
+    }
+
+    /// What stands behind a backslash; of what is no escape nothing is read.
+    fn escape(&mut self) -> Option<char> {
+        let character = match *self.bytes.get(self.at)? {
+            byte @ (b'"' | b'\\' | b'/') => char::from(byte),
+            b'b' => '\u{8}',
+            b'f' => '\u{c}',
+            b'n' => '\n',
+            b'r' => '\r',
+            b't' => '\t',
+            b'u' => return self.unicode(),
+            _ => return None,
+        };
+        self.at += 1;
+        Some(character)
+    }
+
+    /// `u` and four digits, or two of them for what is beyond; half a pair becomes the replacement character, as
+    /// in most readers.
+    fn unicode(&mut self) -> Option<char> {
+        let first = self.four_digits()?;
+        if (0xd800..0xdc00).contains(&first) && self.bytes[self.at..].starts_with(b"\\u") {
+            let before = self.at;
+            self.at += 1;
+            match self.four_digits() {
+                Some(second @ 0xdc00..0xe000) => {
+                    return char::from_u32(0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00));
+                }
+                _ => self.at = before, // it stands for itself
+            }
+        }
+        Some(char::from_u32(first).unwrap_or(char::REPLACEMENT_CHARACTER))
+    }
+
+    fn four_digits(&mut self) -> Option<u32> {
+        let digits = self.bytes.get(self.at + 1..self.at + 5)?;
+        let mut number = 0;
+        for digit in digits {
+            number = number * 16 + char::from(*digit).to_digit(16)?;
+        }
+        self.at += 5;
+        Some(number)
+    }
+
+    fn number(&mut self) -> Result<Slice, Fault> {
+        let start = self.at;
+        self.at += usize::from(self.bytes[self.at] == b'-');
+        match self.bytes.get(self.at) {
+            Some(b'0') => self.at += 1,
+            _ => self.digits()?,
+        }
+        if self.bytes.get(self.at) == Some(&b'.') {
+            self.at += 1;
+            self.digits()?;
+        }
+        if let Some(b'e' | b'E') = self.bytes.get(self.at) {
+            self.at += 1;
+            self.at += usize::from(matches!(self.bytes.get(self.at), Some(b'+' | b'-')));
+            self.digits()?;
+        }
+        Ok(Slice { start: start as u32, len: (self.at - start) as u32 })
+    }
+
+    fn digits(&mut self) -> Result<(), Fault> {
+        let start = self.at;
+        while self.bytes.get(self.at).is_some_and(u8::is_ascii_digit) {
+            self.at += 1;
+        }
+        if self.at == start { Err(self.expected("a digit")) } else { Ok(()) }
+    }
+
+    fn word(&mut self, word: &str) -> Result<Slice, Fault> {
+        for byte in word.bytes() {
+            if self.bytes.get(self.at) != Some(&byte) {
+                return Err(self.expected(word));
+            }
+            self.at += 1;
+        }
+        Ok(Slice::default())
+    }
+
+    fn blanks(&mut self) {
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.bytes.get(self.at) {
+            self.at += 1;
+        }
+    }
+
+    fn expected(&self, what: &str) -> Fault {
+        if self.at >= self.bytes.len() {
+            return Fault::NotJson(format!("the page is not JSON, or not whole: it ends where {what} should be"));
+        }
+        Fault::NotJson(format!("the page is not JSON: expected {what} at {}", place(self.bytes, self.at)))
+    }
+}
+
+/// A position for people.
+fn place(page: &[u8], at: usize) -> String {
+    let before = &page[..at];
+    let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+    let column = before.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;
+    format!("line {line} column {column}")
+}

@@ -1,0 +1,193 @@
+//! A path's steps, made over a document.
+
+use std::cmp::Ordering;
+
+use super::print::describe;
+use super::{Bounds, Error, Filter, Item, Literal, Operator, Step};
+use crate::document::{Document, Id, Key, Value};
+
+/// What the steps find, beginning at an item.
+pub(super) fn walk<'d>(document: &'d Document<'_>, steps: &'d [Step], at: Item<'d>) -> Result<Vec<Item<'d>>, Error> {
+    follow(document, steps, vec![at])
+}
+
+/// Makes each step with all that the one before it found.
+fn follow<'d>(document: &'d Document<'_>, steps: &'d [Step], mut items: Vec<Item<'d>>) -> Result<Vec<Item<'d>>, Error> {
+    for step in steps {
+        items = match step {
+            Step::Field(name) => present(name, items, |item| document.get(place(item)?, name).map(Item::Place))?,
+            Step::Key => present("a key", items, |item| name(document, place(item)?).map(Item::Text))?,
+            Step::Index => present("an index", items, |item| match document.key(place(item)?)? {
+                Key::Index(at) => Some(Item::Int(at.into())),
+                Key::Name(_) => None,
+            })?,
+            Step::Parent => present("a parent", items, |item| parent(document, place(item)?).map(Item::Place))?,
+            Step::Root => vec![Item::Place(document.root())],
+            Step::Wildcard => items.into_iter().flat_map(|item| members(document, item)).collect(),
+            Step::Recursive => {
+                let mut found = Vec::new();
+                for item in items {
+                    descend(document, item, &mut found);
+                }
+                found
+            }
+            Step::Slice(bounds) => slices(document, bounds, &items)?,
+            Step::Union(paths) => {
+                let mut found = Vec::new();
+                for path in paths {
+                    found.extend(follow(document, path, items.clone())?);
+                }
+                found
+            }
+            Step::Filter(filter) => {
+                let mut found = Vec::new();
+                for item in items {
+                    let Some(Value::List(_) | Value::Object(_)) = place(item).map(|id| document.value(id)) else {
+                        return Err(Error::Unfit(format!("{} cannot be filtered", describe(document, item))));
+                    };
+                    found.extend(members(document, item).filter(|member| passes(document, filter, *member)));
+                }
+                found
+            }
+            Step::Literal(Literal::Text(text)) => vec![Item::Text(text)],
+            Step::Literal(Literal::Int(number)) => vec![Item::Int(*number); items.len()],
+            Step::Literal(Literal::Float(number)) => vec![Item::Float(*number); items.len()],
+            Step::Literal(Literal::Bool(value)) => vec![Item::Bool(*value); items.len()],
+        };
+    }
+    Ok(items)
+}
+
+/// What is found from each item; that there is nothing at all is an error, unless nothing was looked at.
+fn present<'d>(
+    what: &str,
+    items: Vec<Item<'d>>,
+    find: impl Fn(Item<'d>) -> Option<Item<'d>>,
+) -> Result<Vec<Item<'d>>, Error> {
+    let looked_at = items.len();
+    let found: Vec<_> = items.into_iter().filter_map(find).collect();
+    if found.is_empty() && looked_at > 0 { Err(Error::Missing(what.to_owned())) } else { Ok(found) }
+}
+
+fn place(item: Item<'_>) -> Option<Id> {
+    match item {
+        Item::Place(id) => Some(id),
+        _ => None,
+    }
+}
+
+fn members<'d>(document: &'d Document<'_>, item: Item<'d>) -> impl Iterator<Item = Item<'d>> {
+    place(item).map(|id| document.members_of(id)).unwrap_or_default().iter().map(|member| Item::Place(*member))
+}
+
+/// The nearest key above a value: its own, or that of the list it is in.
+fn name<'d>(document: &'d Document<'_>, mut id: Id) -> Option<&'d str> {
+    loop {
+        match document.key(id)? {
+            Key::Name(name) => return Some(name),
+            Key::Index(_) => id = document.parent(id)?,
+        }
+    }
+}
+
+/// The nearest object that contains a value: lists have nothing to say.
+fn parent(document: &Document<'_>, mut id: Id) -> Option<Id> {
+    loop {
+        id = document.parent(id)?;
+        if let Value::Object(_) = document.value(id) {
+            return Some(id);
+        }
+    }
+}
+
+fn descend<'d>(document: &'d Document<'_>, item: Item<'d>, found: &mut Vec<Item<'d>>) {
+    let mut members = members(document, item).peekable();
+    if members.peek().is_some() {
+        found.push(item);
+        for member in members {
+            descend(document, member, found);
+        }
+    }
+}
+
+fn slices<'d>(document: &'d Document<'_>, bounds: &Bounds, items: &[Item<'d>]) -> Result<Vec<Item<'d>>, Error> {
+    let whole = bounds.from.is_none() && bounds.to.is_none() && !bounds.single;
+    let mut found = Vec::new();
+    for item in items {
+        match place(*item).map(|id| document.value(id)) {
+            Some(Value::Null) => continue,
+            Some(Value::List(_)) => {}
+            Some(Value::Object(_)) if whole => {}
+            _ => return Err(Error::Unfit(format!("{} is not a list", describe(document, *item)))),
+        }
+        let members: Vec<_> = members(document, *item).collect();
+        let len = members.len() as i64;
+        let from = match bounds.from.unwrap_or(0) {
+            from if from < 0 => from + len,
+            from => from,
+        };
+        let to = match (bounds.single, bounds.to) {
+            (true, _) => from + 1,
+            (false, None) => len,
+            (false, Some(to)) if to < 0 => to + len,
+            (false, Some(to)) => to,
+        };
+        if from == to {
+            continue; // client-go stops here, and so an empty list hides those after it
+        }
+        if from < 0 || from >= len || to < 0 || to > len {
+            return Err(Error::Missing(format!("index {} of {len}", bounds.from.or(bounds.to).unwrap_or_default())));
+        }
+        if from > to {
+            return Err(Error::Unfit(format!("the slice begins at {from} and ends at {to}")));
+        }
+        let step = usize::try_from(bounds.step.unwrap_or(1)).unwrap_or(1);
+        found.extend(members[from as usize..to as usize].iter().step_by(step));
+    }
+    Ok(found)
+}
+
+fn passes(document: &Document<'_>, filter: &Filter, member: Item<'_>) -> bool {
+    let Ok(left) = walk(document, &filter.left, member) else { return false };
+    let Some((operator, right)) = &filter.right else { return !left.is_empty() };
+    let Ok(right) = walk(document, right, member) else { return false };
+    let ([left], [right]) = (&left[..], &right[..]) else { return false };
+    let order = compare(document, *left, *right);
+    match operator {
+        Operator::Equal => order == Some(Ordering::Equal),
+        Operator::NotEqual => order != Some(Ordering::Equal),
+        Operator::Less => order == Some(Ordering::Less),
+        Operator::LessEqual => matches!(order, Some(Ordering::Less | Ordering::Equal)),
+        Operator::Greater => order == Some(Ordering::Greater),
+        Operator::GreaterEqual => matches!(order, Some(Ordering::Greater | Ordering::Equal)),
+    }
+}
+
+/// The order of two items of one kind.
+fn compare(document: &Document<'_>, left: Item<'_>, right: Item<'_>) -> Option<Ordering> {
+    enum Basic<'d> {
+        Text(&'d str),
+        Number(f64),
+        Bool(bool),
+    }
+    let basic = |item| {
+        Some(match item {
+            Item::Text(text) => Basic::Text(text),
+            Item::Int(number) => Basic::Number(number as f64),
+            Item::Float(number) => Basic::Number(number),
+            Item::Bool(value) => Basic::Bool(value),
+            Item::Place(id) => match document.value(id) {
+                Value::Text(text) => Basic::Text(text),
+                Value::Number(number) => Basic::Number(number.parse().ok()?),
+                Value::Bool(value) => Basic::Bool(value),
+                Value::Null | Value::Malformed | Value::List(_) | Value::Object(_) => return None,
+            },
+        })
+    };
+    match (basic(left)?, basic(right)?) {
+        (Basic::Text(left), Basic::Text(right)) => Some(left.cmp(right)),
+        (Basic::Number(left), Basic::Number(right)) => left.partial_cmp(&right),
+        (Basic::Bool(left), Basic::Bool(right)) if left == right => Some(Ordering::Equal),
+        _ => None,
+    }
+}
