@@ -27,6 +27,7 @@ mod lines;
 mod listen;
 pub mod log;
 mod negotiate;
+mod notify;
 mod openmetrics;
 mod process;
 mod program;

@@ -14,6 +14,7 @@ use crate::connection::{self, Connections};
 use crate::escaping::Escaping;
 use crate::flags::Common;
 use crate::listen::Listener;
+use crate::notify;
 use crate::site::{About, Site};
 use crate::web::Logins;
 
@@ -61,6 +62,8 @@ pub(crate) async fn serve(exporter: Arc<Exporter>, about: About, common: Common)
         tracing::info!(address = listener.address()?, tls, version = site.about.version, "listening");
         accepting.spawn(accept(listener, site.clone(), connections.clone()));
     }
+    notify::tell("READY=1");
+    tasks.spawn(notify::watchdog());
     let first = site.clone();
     tasks.spawn(async move {
         first.exporter.scrape(&Wanted::default(), first.exporter.timeout, Escaping::AllowUtf8).await;
@@ -86,6 +89,7 @@ pub(crate) async fn serve(exporter: Arc<Exporter>, about: About, common: Common)
         }
     };
     tracing::info!(signal, "stopping");
+    notify::tell("STOPPING=1");
     accepting.shutdown().await; // closes the listeners
     if !connections.drain(DRAIN).await {
         tracing::warn!("requests were still under way at the end");
