@@ -30,6 +30,11 @@ impl Defaults {
         Self::read(set, typed)
     }
 
+    /// What they are where no variable is set.
+    pub(crate) fn without_environment() -> Self {
+        Self::read(|_| None, |_| false)
+    }
+
     /// Reads the variables that `set` knows, but for those whose flag is `typed` or set by its own variable:
     /// what does not count is not judged.
     fn read(set: impl Fn(&str) -> Option<String>, typed: impl Fn(&str) -> bool) -> Self {

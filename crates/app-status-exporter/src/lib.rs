@@ -60,26 +60,34 @@ struct Flags {
 /// Runs the exporter to its end.
 pub fn main() -> ExitCode {
     let defaults = Defaults::from_environment();
+    program(&defaults).main(|flags: Flags, _| {
+        if let Some(fault) = defaults.faults.into_iter().next() {
+            return Err(UsageError::new(fault).into());
+        }
+        for variable in defaults.ignored {
+            tracing::warn!(variable, "ignored: its value is a Kubernetes service link (tcp://...)");
+        }
+        let config = match (flags.config, flags.module) {
+            (None, Some(_)) => return Err(UsageError::new("--config.module goes with --config.file").into()),
+            (None, None) => None,
+            (Some(file), module) => Some((file, module.unwrap_or("default".to_owned()))),
+        };
+        let targets = Arc::new(Targets::load(flags.url, config)?);
+        let app_status = AppStatus { targets, failures: Failures::default() };
+        Ok(vec![Source::new(app_status).collected(flags.collect.collection(defaults.interval)?)])
+    })
+}
+
+/// The command line as it is without variables, for what is made from it: man pages, completions.
+pub fn command() -> clap::Command {
+    program(&Defaults::without_environment()).command::<Flags>()
+}
+
+fn program(defaults: &Defaults) -> Program {
     Program::new("app-status-exporter", env!("CARGO_PKG_VERSION"), "Exports an application's JSON status page.", 9877)
-        .default_value("app.url", defaults.url)
+        .default_value("app.url", defaults.url.clone())
         .default_value("poll.interval", format!("{}s", defaults.interval.as_secs_f64()))
-        .default_value("web.listen-address", defaults.listen_address)
-        .main(|flags: Flags, _| {
-            if let Some(fault) = defaults.faults.into_iter().next() {
-                return Err(UsageError::new(fault).into());
-            }
-            for variable in defaults.ignored {
-                tracing::warn!(variable, "ignored: its value is a Kubernetes service link (tcp://...)");
-            }
-            let config = match (flags.config, flags.module) {
-                (None, Some(_)) => return Err(UsageError::new("--config.module goes with --config.file").into()),
-                (None, None) => None,
-                (Some(file), module) => Some((file, module.unwrap_or("default".to_owned()))),
-            };
-            let targets = Arc::new(Targets::load(flags.url, config)?);
-            let app_status = AppStatus { targets, failures: Failures::default() };
-            Ok(vec![Source::new(app_status).collected(flags.collect.collection(defaults.interval)?)])
-        })
+        .default_value("web.listen-address", defaults.listen_address.clone())
 }
 
 /// The status page of one application.

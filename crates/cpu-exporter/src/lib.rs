@@ -4,7 +4,7 @@
 mod linux;
 
 #[cfg(target_os = "linux")]
-pub use linux::main;
+pub use linux::{command, main};
 
 /// Says why there is nothing to run, and ends: other systems have neither /proc/stat nor a sysfs.
 #[cfg(not(target_os = "linux"))]

@@ -61,29 +61,37 @@ const CGROUP: &str = "cgroup";
 
 /// Runs the exporter to its end.
 pub fn main() -> ExitCode {
+    program().main(|flags: Flags, startup| {
+        // a host without /sys costs the metrics that come from there; a path that was given must be right
+        if flags.procfs != Path::new(PROCFS) {
+            must_be_directory("--path.procfs", &flags.procfs)?;
+        }
+        if flags.sysfs != Path::new(SYSFS) {
+            must_be_directory("--path.sysfs", &flags.sysfs)?;
+        }
+        match &flags.cgroup {
+            Some(directory) => must_be_directory("--path.cgroup", directory)?,
+            None if startup.enabled(CGROUP) => {
+                let what = "--collector.cgroup needs --path.cgroup: name the directory of the cgroup";
+                return Err(UsageError::new(what).into());
+            }
+            None => {}
+        }
+        let cgroup = flags.cgroup.is_some() && startup.named(CGROUP) != Some(false);
+        let roots = Roots { procfs: flags.procfs, sysfs: flags.sysfs, cgroup: flags.cgroup };
+        let enabled = COLLECTORS.iter().filter(|(name, ..)| startup.enabled(name) || (cgroup && *name == CGROUP));
+        Ok(enabled.map(|(_, _, make)| Source::boxed(make(&roots))).collect())
+    })
+}
+
+/// The command line, for what is made from it: man pages, completions.
+pub fn command() -> clap::Command {
+    program().command::<Flags>()
+}
+
+fn program() -> Program {
     Program::new("cpu-exporter", env!("CARGO_PKG_VERSION"), "Exports the CPU time of this Linux host.", 8000)
         .collectors(COLLECTORS.iter().map(|(name, default, _)| (*name, *default)))
-        .main(|flags: Flags, startup| {
-            // a host without /sys costs the metrics that come from there; a path that was given must be right
-            if flags.procfs != Path::new(PROCFS) {
-                must_be_directory("--path.procfs", &flags.procfs)?;
-            }
-            if flags.sysfs != Path::new(SYSFS) {
-                must_be_directory("--path.sysfs", &flags.sysfs)?;
-            }
-            match &flags.cgroup {
-                Some(directory) => must_be_directory("--path.cgroup", directory)?,
-                None if startup.enabled(CGROUP) => {
-                    let what = "--collector.cgroup needs --path.cgroup: name the directory of the cgroup";
-                    return Err(UsageError::new(what).into());
-                }
-                None => {}
-            }
-            let cgroup = flags.cgroup.is_some() && startup.named(CGROUP) != Some(false);
-            let roots = Roots { procfs: flags.procfs, sysfs: flags.sysfs, cgroup: flags.cgroup };
-            let enabled = COLLECTORS.iter().filter(|(name, ..)| startup.enabled(name) || (cgroup && *name == CGROUP));
-            Ok(enabled.map(|(_, _, make)| Source::boxed(make(&roots))).collect())
-        })
 }
 
 fn must_be_directory(flag: &str, path: &Path) -> Result<()> {

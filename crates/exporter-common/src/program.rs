@@ -210,8 +210,9 @@ impl Program {
         code
     }
 
-    /// The command line: common flags, the program's own, toggles, variables, `healthcheck`.
-    fn command<F: Args>(&self) -> Command {
+    /// The command line: common flags, the program's own, toggles, variables, `healthcheck`. For what is made
+    /// from it: man pages, completions.
+    pub fn command<F: Args>(&self) -> Command {
         let version = format!("{} (revision {}, rustc {})", self.version, process::revision(), process::rustc());
         let command = F::augment_args(Command::new(self.name));
         let mut command = Common::augment_args(command)

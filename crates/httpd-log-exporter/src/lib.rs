@@ -54,14 +54,7 @@ use crate::tail::{Start, Tail};
 
 /// Runs the exporter to its end.
 pub fn main() -> ExitCode {
-    Program::new(
-        "httpd-log-exporter",
-        env!("CARGO_PKG_VERSION"),
-        "Exports an HTTP server's metrics from its access logs.",
-        8001,
-    )
-    .subcommand(explain::command(), explain::run)
-    .main(|flags: Flags, startup| {
+    program().main(|flags: Flags, startup| {
         flags::check(&flags.access_logs, startup.purpose == Purpose::Check)?;
         flags::check_format(&flags)?;
         if startup.purpose == Purpose::Check {
@@ -89,6 +82,21 @@ pub fn main() -> ExitCode {
         }
         Ok(vec![Source::new(AccessLog::new(book, work))])
     })
+}
+
+/// The command line, for what is made from it: man pages, completions.
+pub fn command() -> clap::Command {
+    program().command::<Flags>()
+}
+
+fn program() -> Program {
+    Program::new(
+        "httpd-log-exporter",
+        env!("CARGO_PKG_VERSION"),
+        "Exports an HTTP server's metrics from its access logs.",
+        8001,
+    )
+    .subcommand(explain::command(), explain::run)
 }
 
 /// The state that an earlier process left, if it can be used.

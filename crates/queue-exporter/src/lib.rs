@@ -88,8 +88,16 @@ struct Connection {
 
 /// Runs the exporter to its end.
 pub fn main() -> ExitCode {
+    program().main(|flags, _| Ok(vec![source(flags)?]))
+}
+
+/// The command line, for what is made from it: man pages, completions.
+pub fn command() -> clap::Command {
+    program().command::<Flags>()
+}
+
+fn program() -> Program {
     Program::new("queue-exporter", env!("CARGO_PKG_VERSION"), "Exports the queues of a queue system.", 9100)
-        .main(|flags, _| Ok(vec![source(flags)?]))
 }
 
 fn source(flags: Flags) -> Result<Source> {
