@@ -1,5 +1,6 @@
 //! The demo: things to monitor, each a subcommand, and all of them together with the exporters.
 
+mod alerts;
 mod amqp;
 mod app;
 mod children;
@@ -61,6 +62,8 @@ enum Command {
     Producer(amqp::Args),
     /// Consume the jobs of RabbitMQ; a share of them is rejected
     Consumer(amqp::Args),
+    /// A webhook for Alertmanager, which logs the alerts that it gets
+    Alerts(alerts::Args),
     /// Ask a URL and succeed if it answers 2xx; for containers
     Healthcheck {
         /// What to ask, for example http://127.0.0.1:8080/status
@@ -114,6 +117,7 @@ fn run(cli: Cli) -> Result<()> {
             Some(Command::Load(args)) => load::run(args).await,
             Some(Command::Producer(args)) => amqp::producer(args).await,
             Some(Command::Consumer(args)) => amqp::consumer(args).await,
+            Some(Command::Alerts(args)) => alerts::run(args).await,
             Some(Command::Healthcheck { url }) => load::healthcheck(&url).await,
             Some(Command::Under(under)) => under.exec(),
         }

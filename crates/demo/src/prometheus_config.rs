@@ -1,4 +1,4 @@
-//! Prometheus with the repository's own configuration, and targets of the demo's own.
+//! Prometheus with the repository's own configuration and rules, and targets of the demo's own.
 
 use std::path::Path;
 
@@ -6,6 +6,15 @@ use anyhow::{Context, Result};
 
 /// The repository's configuration, as it is. It names its targets by files beside it.
 const CONFIG: &str = include_str!("../../../prometheus/prometheus.yml");
+
+/// The rules that it names.
+const RULES: &[(&str, &str)] = &[
+    ("app-status.yml", include_str!("../../../prometheus/rules/app-status.yml")),
+    ("cpu.yml", include_str!("../../../prometheus/rules/cpu.yml")),
+    ("exporters.yml", include_str!("../../../prometheus/rules/exporters.yml")),
+    ("httpd-log.yml", include_str!("../../../prometheus/rules/httpd-log.yml")),
+    ("queue.yml", include_str!("../../../prometheus/rules/queue.yml")),
+];
 
 /// The files of targets that `prometheus.yml` names, and the part and the path of ports that each has.
 const TARGETS: &[(&str, &str)] = &[
@@ -16,12 +25,17 @@ const TARGETS: &[(&str, &str)] = &[
     ("demo-app.yml", "demo-app"),
 ];
 
-/// Writes the configuration and beside it the targets; `metrics` tells where a part's metrics are.
+/// Writes the configuration and beside it rules and targets; `metrics` tells where a part's metrics are.
 pub(crate) fn write<'a>(folder: &Path, metrics: impl Fn(&str) -> Option<&'a str>) -> Result<()> {
     let folder = folder.join("prometheus");
     let cannot = || format!("cannot write the configuration of Prometheus to {}", folder.display());
-    std::fs::create_dir_all(folder.join("targets")).with_context(cannot)?;
+    for inside in ["targets", "rules"] {
+        std::fs::create_dir_all(folder.join(inside)).with_context(cannot)?;
+    }
     std::fs::write(folder.join("prometheus.yml"), CONFIG).with_context(cannot)?;
+    for (file, text) in RULES {
+        std::fs::write(folder.join("rules").join(file), text).with_context(cannot)?;
+    }
     for (file, part) in TARGETS {
         let address = metrics(part).and_then(|url| url.strip_prefix("http://")?.strip_suffix("/metrics"));
         let address = address.with_context(|| format!("{part} has no metrics"))?;
