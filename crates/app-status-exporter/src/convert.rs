@@ -79,7 +79,7 @@ fn shown(text: &str) -> String {
     }
 }
 
-/// A number as Go's `strconv.ParseFloat` reads it.
+/// A number as Go's `strconv.ParseFloat` reads it; and hexadecimal ones without an exponent, such as `0xd8ef11`.
 pub(crate) fn go_number(text: &str) -> Option<f64> {
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
     if unsigned.len() > 1 && unsigned.as_bytes()[..2].eq_ignore_ascii_case(b"0x") {
@@ -92,9 +92,9 @@ pub(crate) fn go_number(text: &str) -> Option<f64> {
     ((named || number.is_finite()) && !signed_nan).then_some(number)
 }
 
-/// `1.8p-2`, behind its `0x`.
+/// `1.8p-2` or `ff`, behind its `0x`.
 fn hexadecimal(text: &str) -> Option<f64> {
-    let (mantissa, exponent) = text.split_once(['p', 'P'])?;
+    let (mantissa, exponent) = text.split_once(['p', 'P']).unwrap_or((text, "0"));
     let exponent: i32 = exponent.parse().ok()?;
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     if whole.is_empty() && fraction.is_empty() {
@@ -346,6 +346,7 @@ mod tests {
             ("F", 0.0),
             ("0x1p-2", 0.25),
             ("-0X1.8p1", -3.0),
+            ("0xd8ef11", 14_216_977.0),
             ("Inf", f64::INFINITY),
             ("+inf", f64::INFINITY),
             ("-Infinity", f64::NEG_INFINITY),
@@ -353,9 +354,10 @@ mod tests {
             assert_eq!(conversion.number(text), Ok(number), "{text}");
         }
         assert!(conversion.number("NaN").unwrap().is_nan());
-        for text in
-            ["", " 1", "1 ", "abcd", "{}", "[]", "''", "1_000", "1e400", "+nan", "0x10", "0xp1", "tRUE", "null", "1e"]
-        {
+        for text in [
+            "", " 1", "1 ", "abcd", "{}", "[]", "''", "1_000", "1e400", "+nan", "0x", "0xg", "0xp1", "tRUE", "null",
+            "1e",
+        ] {
             assert!(conversion.number(text).is_err(), "{text}");
         }
     }

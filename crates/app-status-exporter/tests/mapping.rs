@@ -44,6 +44,15 @@ fn configurations_of_json_exporter_give_its_exposition() {
 }
 
 #[test]
+fn what_users_of_json_exporter_posted_is_mapped() {
+    let output = once("posted", "data.json", "default");
+    let text = mapped(&output);
+    expect_test::expect_file![format!("{MAPPINGS}/posted/expected.txt")].assert_eq(&text);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_lint(&text);
+}
+
+#[test]
 fn what_users_of_json_exporter_asked_for_is_given() {
     let output = once("wishes", "data.json", "default");
     let text = mapped(&output);

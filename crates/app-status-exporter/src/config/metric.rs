@@ -45,6 +45,13 @@ impl Reader<'_> {
             if label.is_empty() || label.starts_with("__") || (kind == Kind::Histogram && label == "le") {
                 return Err(Fault::new(line, format!("{label:?} cannot be the name of a label")));
             }
+            if text.starts_with("$.") || text.strip_prefix('.').is_some_and(|key| key.starts_with(char::is_alphabetic))
+            {
+                self.warnings.push(format!(
+                    "{name}: the label {label} is the text {text:?}; a path stands in braces: '{}'",
+                    braced(&text)
+                ));
+            }
             labels.push((label, compile(line, &text)?));
         }
         let mut suffixes = Vec::new();
@@ -118,9 +125,14 @@ impl Reader<'_> {
                 (false, true) => (None, vec![(name.clone(), path)]),
                 (false, false) => return Err(fault("values go with type: object".to_owned())),
             };
+            let conversion = conversion.unwrap_or_default();
+            let plain = templates.iter().filter_map(|(_, template)| template.plain());
+            if let Some(text) = plain.into_iter().find(|text| conversion.number(text).is_err()) {
+                return Err(fault(format!("{text:?} is plain text; a path stands in braces: '{}'", braced(text))));
+            }
             let reading = |template| match kind {
                 Kind::StateSet => Reading::State(template, states.clone()),
-                _ => Reading::Number(template, conversion.clone().unwrap_or_default()),
+                _ => Reading::Number(template, conversion.clone()),
             };
             (elements, templates.into_iter().map(|(name, template)| (name, reading(template))).collect())
         };
@@ -139,6 +151,12 @@ fn template(fields: &mut Fields, key: &'static str) -> Result<Option<Template>> 
 
 fn compile(line: usize, text: &str) -> Result<Template> {
     Template::parse(text).map_err(|what| Fault::new(line, format!("{text:?} is no JSONPath: {what}")))
+}
+
+/// What was probably meant by a path without its braces.
+fn braced(text: &str) -> String {
+    let dot = if text.starts_with(['.', '$', '@', '[']) { "" } else { "." };
+    format!("{{{dot}{text}}}")
 }
 
 /// The keys that say how text becomes a number, if there is any of them.

@@ -68,6 +68,10 @@ impl Reader<'_> {
             return Err(Fault::new(file.line, what));
         }
         let modules = file.entries("modules")?;
+        if let Some((name, node)) = modules.iter().find(|(_, node)| matches!(node.value, yaml::Value::List(_))) {
+            let what = format!("{name} stands in a module: put it under a name of its own, such as default:");
+            return Err(Fault::new(node.line, what));
+        }
         file.ignore(|key| key.starts_with("x-")); // a place for anchors, as in compose files
         let line = file.line;
         file.end()?;
@@ -120,6 +124,9 @@ mod tests {
     #[test]
     fn what_is_wrong_with_a_metric_is_told_with_its_line() {
         for (keys, fault) in [
+            ("path: a", "m: \"a\" is plain text; a path stands in braces: '{.a}'"),
+            ("path: $.a", "m: \"$.a\" is plain text; a path stands in braces: '{$.a}'"),
+            ("path: '{.a}', type: object, values: {x: .b}", "m: \".b\" is plain text; a path stands in braces: '{.b}'"),
             ("path: '{.a}', lables: {}", "a metric has no key lables; did you mean labels?"),
             ("path: '{.a}', valueType: gauge", "a metric has no key valueType; did you mean valuetype?"),
             ("pth: '{.a}'", "a metric has no key pth; did you mean path?"),
@@ -180,7 +187,10 @@ mod tests {
                 "http_client_config: {oauth2: {client_id: a, token_url: 'http://a/', grant_type: jwt-bearer}}",
                 "3: oauth2: of the grant types client_credentials is supported",
             ),
-            ("metrics: [{name: a, path: x}, {name: a, path: x, valuetype: gauge}]", "3: a has another valuetype here"),
+            (
+                "metrics: [{name: a, path: '{.x}'}, {name: a, path: '{.x}', valuetype: gauge}]",
+                "3: a has another valuetype here",
+            ),
         ] {
             let found = read(&format!("modules:\n  default:\n    {module}\n")).map(|_| ()).unwrap_err();
             assert!(found.starts_with(&format!("c.yml:{fault}")), "{module}: {found}");
@@ -195,6 +205,7 @@ mod tests {
                 "modules: {other: {}}",
                 "c.yml:1: there is no module default, which --config.module asks for; there are other",
             ),
+            ("modules:\n  metrics:\n    - {name: a}\n", "c.yml:2: metrics stands in a module: put it under a name"),
             ("moduls: {default: {}}", "c.yml:1: the file has no key moduls; did you mean modules?"),
             ("metrics: []", "c.yml:1: metrics stand in a module"),
             ("modules: [", "c.yml: yaml: line "),
@@ -205,10 +216,20 @@ mod tests {
     }
 
     #[test]
+    fn a_label_that_looks_like_a_path_without_braces_is_warned_of() {
+        let warnings =
+            metric("path: '{.a}', labels: {x: $.b, y: .c, z: '.5', v: 'v1.2'}").map(|module| module.warnings);
+        let warning =
+            |name, text| format!("m: the label {name} is the text {text:?}; a path stands in braces: '{{{text}}}'");
+        assert_eq!(warnings, Ok(vec![warning("x", "$.b"), warning("y", ".c")]));
+    }
+
+    #[test]
     fn other_modules_and_anchors_are_passed_over() {
         let text = "x-labels: &labels {env: beta}\nmodules:\n  default:\n    metrics:\n    - name: a\n      path: '{.a}'\n      \
                     labels: {<<: *labels, b: c}\n  other: {whatever: 1}\n";
         let module = read(text).unwrap();
+        assert_eq!(module.warnings, [""; 0]);
         let labels: Vec<_> = module.metrics[0].labels.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(labels, ["b", "env"]);
     }

@@ -4,7 +4,8 @@
 //! Compiled once and walked over a parsed [`Document`]. Where client-go gives a result this gives the same. Where it
 //! fails there are four words more, for what an element of a list cannot say of itself: `{key}`, `{index}`,
 //! `{parent.name}`, `{root.version}`; numbers compare whether they are written `5` or `5.0`; values that cannot
-//! be compared are not equal; `[*]` takes objects too; whole numbers are printed with all their digits.
+//! be compared are not equal; `[*]` takes objects too; `{.}` is the value itself; keys with dots stand in
+//! brackets, `['jvm.memory']`; whole numbers are printed with all their digits.
 
 mod parse;
 mod print;
@@ -32,7 +33,10 @@ enum Piece {
 
 #[derive(Debug)]
 enum Step {
+    /// The member under a key. Under no key: the value itself.
     Field(String),
+    /// `['a.b']`: the path that client-go takes it for, or else the member under the key as it is written.
+    Quoted(Vec<Step>, String),
     /// Every member of a list or object.
     Wildcard,
     /// The value and all lists and objects in it.
@@ -126,8 +130,7 @@ pub(crate) enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Missing(what) => write!(f, "{what} is missing"),
-            Self::Unfit(why) => f.write_str(why),
+            Self::Missing(why) | Self::Unfit(why) => f.write_str(why),
         }
     }
 }
@@ -174,6 +177,15 @@ impl Template {
     /// Whether it is one path and nothing else, whose matches can be taken one by one.
     pub(crate) fn is_path(&self) -> bool {
         matches!(&self.0[..], [Piece::Action(_)])
+    }
+
+    /// Its text, if there are no braces in it.
+    pub(crate) fn plain(&self) -> Option<&str> {
+        match &self.0[..] {
+            [] => Some(""),
+            [Piece::Text(text)] => Some(text),
+            _ => None,
+        }
     }
 
     /// All matches of a path.
@@ -325,6 +337,38 @@ mod tests {
         for template in ["{key}", "{parent}", "{.apps.wp.key}", "{.apps.wp index}"] {
             assert!(text(template, document).is_err(), "{template}");
         }
+    }
+
+    #[test]
+    fn a_key_with_dots_stands_in_brackets() {
+        let document = r#"{"a.b": 1, "a": {"b": 2}, "c.d": {"e.f": 3}, "g": {"h": 4}, "5xx {x}": 5}"#;
+        for (template, expected) in [
+            ("{['a.b']}", "2"), // as in client-go
+            (r"{['a\.b']}", "1"),
+            ("{['c.d']['e.f']}", "3"),
+            ("{$['c.d'][\"e.f\"]}", "3"),
+            ("{[\"g\"].h}", "4"),
+            ("{['5xx {x}']}", "5"),
+            ("{['c.d', 'g.h']}", "{\"e.f\":3} 4"),
+        ] {
+            assert_eq!(text(template, document).as_deref(), Ok(expected), "{template}");
+        }
+        assert_eq!(text("{['c.x']}", document), Err("c.x is missing".to_owned()));
+    }
+
+    #[test]
+    fn a_dot_alone_is_the_value_itself() {
+        let document = r#"{"a": [1, 2]}"#;
+        for (template, expected) in [("{.}", r#"{"a":[1,2]}"#), ("{.a.}", "[1,2]"), ("{$.a.[1]}", "2")] {
+            assert_eq!(text(template, document).as_deref(), Ok(expected), "{template}");
+        }
+        assert_eq!(text("{.}", r#"{"": 3}"#).as_deref(), Ok("3"), "as in client-go");
+    }
+
+    #[test]
+    fn what_is_missing_in_a_list_says_how_to_get_its_elements() {
+        let error = text("{.a.b}", r#"{"a": [{"b": 1}]}"#).unwrap_err();
+        assert_eq!(error, "b is missing, in a list: [*] takes its elements");
     }
 
     #[test]

@@ -126,8 +126,14 @@ impl<'t> Parser<'t> {
             steps.push(Step::Union(text.split(',').map(path).collect::<Result<_, _>>()?));
             return Ok(());
         }
-        if let Some(key) = text.strip_prefix('\'').and_then(|key| key.strip_suffix('\'')) {
-            steps.extend(Parser { rest: &format!(".{key}") }.steps(None)?);
+        let quoted = |quote| text.strip_prefix(quote)?.strip_suffix(quote);
+        if let Some(key) = quoted('\'').or_else(|| quoted('"')) {
+            let path = Parser { rest: &format!(".{key}") }.steps(None).unwrap_or_default();
+            steps.push(match path[..] {
+                [] => Step::Field(key.to_owned()),
+                [Step::Field(ref name)] => Step::Field(name.clone()),
+                _ => Step::Quoted(path, key.to_owned()),
+            });
             return Ok(());
         }
         let text = if text == "*" { ":" } else { text };

@@ -15,7 +15,15 @@ pub(super) fn walk<'d>(document: &'d Document<'_>, steps: &'d [Step], at: Item<'
 fn follow<'d>(document: &'d Document<'_>, steps: &'d [Step], mut items: Vec<Item<'d>>) -> Result<Vec<Item<'d>>, Error> {
     for step in steps {
         items = match step {
-            Step::Field(name) => present(name, items, |item| document.get(place(item)?, name).map(Item::Place))?,
+            Step::Field(name) if name.is_empty() => {
+                let itself = |item| place(item).and_then(|id| document.get(id, "")).map_or(item, Item::Place);
+                items.into_iter().map(itself).collect()
+            }
+            Step::Field(name) => field(document, name, items)?,
+            Step::Quoted(path, key) => match follow(document, path, items.clone()) {
+                Err(Error::Missing(_)) => field(document, key, items)?,
+                found => found?,
+            },
             Step::Key => present("a key", items, |item| name(document, place(item)?).map(Item::Text))?,
             Step::Index => present("an index", items, |item| match document.key(place(item)?)? {
                 Key::Index(at) => Some(Item::Int(at.into())),
@@ -58,6 +66,15 @@ fn follow<'d>(document: &'d Document<'_>, steps: &'d [Step], mut items: Vec<Item
     Ok(items)
 }
 
+fn field<'d>(document: &'d Document<'_>, name: &str, items: Vec<Item<'d>>) -> Result<Vec<Item<'d>>, Error> {
+    let list = |item: &Item<'_>| place(*item).is_some_and(|id| matches!(document.value(id), Value::List(_)));
+    let hint = if items.iter().all(list) { ", in a list: [*] takes its elements" } else { "" };
+    present(name, items, |item| document.get(place(item)?, name).map(Item::Place)).map_err(|error| match error {
+        Error::Missing(why) => Error::Missing(why + hint),
+        error => error,
+    })
+}
+
 /// What is found from each item; that there is nothing at all is an error, unless nothing was looked at.
 fn present<'d>(
     what: &str,
@@ -66,7 +83,7 @@ fn present<'d>(
 ) -> Result<Vec<Item<'d>>, Error> {
     let looked_at = items.len();
     let found: Vec<_> = items.into_iter().filter_map(find).collect();
-    if found.is_empty() && looked_at > 0 { Err(Error::Missing(what.to_owned())) } else { Ok(found) }
+    if found.is_empty() && looked_at > 0 { Err(Error::Missing(format!("{what} is missing"))) } else { Ok(found) }
 }
 
 fn place(item: Item<'_>) -> Option<Id> {
@@ -136,7 +153,10 @@ fn slices<'d>(document: &'d Document<'_>, bounds: &Bounds, items: &[Item<'d>]) -
             continue; // client-go stops here, and so an empty list hides those after it
         }
         if from < 0 || from >= len || to < 0 || to > len {
-            return Err(Error::Missing(format!("index {} of {len}", bounds.from.or(bounds.to).unwrap_or_default())));
+            return Err(Error::Missing(format!(
+                "index {} of {len} is missing",
+                bounds.from.or(bounds.to).unwrap_or_default()
+            )));
         }
         if from > to {
             return Err(Error::Unfit(format!("the slice begins at {from} and ends at {to}")));
