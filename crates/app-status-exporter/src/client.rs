@@ -69,15 +69,17 @@ pub(crate) fn client(wanted: Wanted<'_>) -> Result<Client> {
 }
 
 fn proxied(builder: ClientBuilder, proxy: &Proxy) -> Result<ClientBuilder> {
-    Ok(match proxy {
-        // what runs beside the application must not look for it behind a proxy unless it is told to
-        Proxy::None => builder.no_proxy(),
-        Proxy::Environment => builder,
-        Proxy::Url { url, no_proxy, headers } => {
-            let proxy = reqwest::Proxy::all(url.clone())?.headers(headers.as_ref().clone());
-            builder.proxy(proxy.no_proxy(no_proxy.as_deref().and_then(NoProxy::from_string)))
-        }
-    })
+    // what runs beside the application must not look for it behind a proxy unless it is told to
+    let mut builder = builder.no_proxy();
+    let direct = || NoProxy::from_string(&proxy.direct);
+    if let Some(url) = &proxy.http {
+        builder = builder.proxy(reqwest::Proxy::http(url.clone())?.no_proxy(direct()));
+    }
+    if let Some(url) = &proxy.https {
+        let headers = proxy.connect_headers.clone();
+        builder = builder.proxy(reqwest::Proxy::https(url.clone())?.headers(headers).no_proxy(direct()));
+    }
+    Ok(builder)
 }
 
 fn config(tls: &Tls) -> Result<ClientConfig> {

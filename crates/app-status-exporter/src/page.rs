@@ -10,7 +10,7 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_ENCODING, HOST, HeaderMap, 
 use reqwest::{Client, Response, StatusCode, Url};
 
 use crate::client::{Wanted, cause, client};
-use crate::config::{Login, Proxy, Request};
+use crate::config::{Login, Request};
 use crate::failures::{Failure, Why};
 use crate::oauth2::Tokens;
 use crate::url::AppUrl;
@@ -49,7 +49,7 @@ impl Site {
         if let Some(name) = request.tls.as_ref().and_then(|tls| tls.server_name.as_deref())
             && https
         {
-            anyhow::ensure!(matches!(request.proxy, Proxy::None), "server_name and a proxy exclude each other");
+            anyhow::ensure!(!request.proxy.is_any(), "server_name and a proxy exclude each other");
             for page in &mut pages {
                 let AppUrl::Http(url) = page else { continue };
                 let (host, port) =
@@ -62,7 +62,7 @@ impl Site {
             }
         }
         let client = client(Wanted {
-            https: https || matches!(&request.proxy, Proxy::Url { url, .. } if url.scheme() == "https"),
+            https: https || request.proxy.http.as_ref().is_some_and(|proxy| proxy.scheme() == "https"),
             tls: request.tls.as_ref(),
             proxy: &request.proxy,
             socket,

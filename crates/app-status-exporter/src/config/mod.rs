@@ -182,7 +182,12 @@ mod tests {
                 "3: tls_config: of the versions TLS12 and TLS13",
             ),
             ("http_client_config: {proxy_url: 's3cret'}", "3: proxy_url is no URL of http or https"),
-            ("http_client_config: {no_proxy: a}", "3: no_proxy and proxy_connect_header go with proxy_url"),
+            ("http_client_config: {no_proxy: a}", "3: no_proxy goes with proxy_url"),
+            ("http_client_config: {proxy_connect_header: {a: [b]}}", "3: proxy_connect_header goes with a proxy"),
+            (
+                "http_client_config: {proxy_url: 'http://a', proxy_from_environment: true}",
+                "3: proxy_url and proxy_from_environment exclude each other",
+            ),
             (
                 "http_client_config: {oauth2: {client_id: a, token_url: 'http://a/', grant_type: jwt-bearer}}",
                 "3: oauth2: of the grant types client_credentials is supported",

@@ -59,17 +59,24 @@ pub(crate) struct Tls {
     pub(crate) tls13: bool,
 }
 
-/// Which proxy is asked.
+/// Which proxies are asked; none unless they are named.
 #[derive(Default)]
-pub(crate) enum Proxy {
-    #[default]
-    None,
-    Environment,
-    Url {
-        url: Url,
-        no_proxy: Option<String>,
-        headers: Box<HeaderMap>,
-    },
+pub(crate) struct Proxy {
+    /// For what is asked over HTTP.
+    pub(crate) http: Option<Url>,
+    /// For what is asked over TLS, through a tunnel.
+    pub(crate) https: Option<Url>,
+    /// Hosts that are asked directly, as in `no_proxy`.
+    pub(crate) direct: String,
+    /// Sent to the proxy when a tunnel is asked for.
+    pub(crate) connect_headers: HeaderMap,
+}
+
+impl Proxy {
+    /// Whether there is any.
+    pub(crate) fn is_any(&self) -> bool {
+        self.http.is_some() || self.https.is_some()
+    }
 }
 
 impl Reader<'_> {
@@ -272,7 +279,7 @@ fn environment(line: usize, key: &str, variable: &str) -> Result<String> {
 fn proxy(fields: &mut Fields) -> Result<Proxy> {
     let line = fields.line;
     let no_proxy = fields.text("no_proxy")?;
-    let mut headers = HeaderMap::new();
+    let mut connect_headers = HeaderMap::new();
     for (name, node) in fields.entries("proxy_connect_header")? {
         let values = match node {
             Node { value: Value::List(values), .. } => values,
@@ -280,19 +287,44 @@ fn proxy(fields: &mut Fields) -> Result<Proxy> {
         };
         for value in values {
             let (line, value) = fields::text(value, &name)?;
-            headers.append(header_name(line, &name)?, secret_value(line, &name, &value)?);
+            connect_headers.append(header_name(line, &name)?, secret_value(line, &name, &value)?);
         }
     }
     let from_environment = fields.bool("proxy_from_environment")? == Some(true);
-    match fields.text("proxy_url")?.filter(|url| !url.is_empty()) {
-        Some(_) if from_environment => Err(Fault::new(line, "proxy_url and proxy_from_environment exclude each other")),
-        Some(url) => Ok(Proxy::Url { url: http_url(line, "proxy_url", &url)?, no_proxy, headers: Box::new(headers) }),
-        None if from_environment && no_proxy.is_none() && headers.is_empty() => Ok(Proxy::Environment),
-        None if no_proxy.is_some() || !headers.is_empty() => {
-            Err(Fault::new(line, "no_proxy and proxy_connect_header go with proxy_url"))
+    let url = fields.text("proxy_url")?.filter(|url| !url.is_empty());
+    let fault = |what: &str| Err(Fault::new(line, what));
+    Ok(match url {
+        Some(_) if from_environment => return fault("proxy_url and proxy_from_environment exclude each other"),
+        Some(url) => {
+            let url = http_url(line, "proxy_url", &url)?;
+            let direct = no_proxy.as_deref().map(beside).unwrap_or_default();
+            Proxy { http: Some(url.clone()), https: Some(url), direct, connect_headers }
         }
-        None => Ok(Proxy::None),
-    }
+        None if no_proxy.is_some() => return fault("no_proxy goes with proxy_url"),
+        None if from_environment => {
+            let set = |names: [&'static str; 2]| {
+                names
+                    .into_iter()
+                    .find_map(|name| Some((name, std::env::var(name).ok().filter(|text| !text.is_empty())?)))
+            };
+            let proxy = |names| {
+                let Some((name, url)) = set(names) else { return Ok(None) };
+                let scheme = if url.contains("://") { "" } else { "http://" };
+                http_url(line, name, &format!("{scheme}{url}")).map(Some)
+            };
+            let (http, https) = (proxy(["HTTP_PROXY", "http_proxy"])?, proxy(["HTTPS_PROXY", "https_proxy"])?);
+            let direct = beside(&set(["NO_PROXY", "no_proxy"]).map(|(_, hosts)| hosts).unwrap_or_default());
+            Proxy { http, https, direct, connect_headers }
+        }
+        None if !connect_headers.is_empty() => return fault("proxy_connect_header goes with a proxy"),
+        None => Proxy::default(),
+    })
+}
+
+/// The hosts of a `no_proxy`, and this one, for which Go never asks a proxy where it reads such a list.
+fn beside(no_proxy: &str) -> String {
+    let all = if no_proxy.split(',').any(|host| host.trim() == "*") { ",0.0.0.0/0,::/0" } else { "" };
+    format!("{no_proxy},localhost,127.0.0.0/8,::1{all}")
 }
 
 fn http_url(line: usize, key: &str, text: &str) -> Result<Url> {

@@ -77,7 +77,11 @@ impl App {
                     shared.accepted.fetch_add(1, Ordering::SeqCst);
                     shared.connections.lock().unwrap().push(stream.try_clone().unwrap());
                     let shared = shared.clone();
-                    thread::spawn(move || serve(stream, &shared));
+                    thread::spawn(move || {
+                        let peer = stream.peer_addr().ok();
+                        serve(stream, &shared);
+                        forget(peer, &shared);
+                    });
                 }
             }
         });
@@ -165,9 +169,12 @@ fn serve(mut stream: TcpStream, shared: &Shared) -> Option<()> {
 
 /// Drops the last handles of a connection, which closes it.
 fn stop(stream: &TcpStream, shared: &Shared) -> Option<()> {
-    let peer = stream.peer_addr().ok();
-    shared.connections.lock().unwrap().retain(|other| other.peer_addr().ok() != peer);
+    forget(stream.peer_addr().ok(), shared);
     None
+}
+
+fn forget(peer: Option<SocketAddr>, shared: &Shared) {
+    shared.connections.lock().unwrap().retain(|other| other.peer_addr().ok().is_some_and(|other| Some(other) != peer));
 }
 
 fn byte(stream: &mut TcpStream) -> Option<u8> {

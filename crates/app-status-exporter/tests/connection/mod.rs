@@ -1,11 +1,12 @@
-//! How a configuration reaches the application: headers, logins, bodies, tokens, sockets, proxies, TLS; and reloads.
+//! How a configuration reaches the application: headers, logins, bodies, tokens, sockets; and reloads.
+
+mod proxy;
+mod tls;
 
 use std::io::{Read, Write};
-use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
-use std::sync::Arc;
 use std::thread;
 
 use crate::app::{App, Manner, answer, raw};
@@ -203,14 +204,6 @@ fn a_unix_socket_is_reached() {
 }
 
 #[test]
-fn a_proxy_that_is_configured_is_asked() {
-    let proxy = App::start(up());
-    let config = Config::new(&format!("    http_client_config: {{proxy_url: 'http://{}'}}\n", proxy.address));
-    assert!(is_up(&config.once("http://app.example/status")));
-    assert!(proxy.requests()[0].starts_with("GET http://app.example/status "), "{:?}", proxy.requests());
-}
-
-#[test]
 fn several_pages_of_one_application_are_one_scrape() {
     let folder = Config(tempfile::tempdir().unwrap());
     folder.write("status.json", "{\"up\": 1}");
@@ -277,71 +270,4 @@ fn check_tells_what_is_wrong_and_connects_to_nothing() {
         assert_eq!(said(&output).lines().count(), 1, "{}", said(&output));
     }
     assert_eq!(app.connections(), 0);
-}
-
-/// Serves one connection over TLS, and tells the name that was asked for and the number of certificates shown.
-fn serve_tls(config: rustls::ServerConfig) -> (u16, thread::JoinHandle<Option<(String, usize)>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let serving = thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        let mut tls = rustls::ServerConnection::new(Arc::new(config)).unwrap();
-        let mut stream = rustls::Stream::new(&mut tls, &mut stream);
-        let len = stream.read(&mut [0; 4096]).ok()?;
-        assert!(len > 0);
-        stream.write_all(raw("200 OK", "Connection: close\r\n", "{\"up\": 1}").as_bytes()).ok()?;
-        let _ = stream.flush();
-        let shown = tls.peer_certificates().map_or(0, <[_]>::len);
-        Some((tls.server_name().unwrap_or_default().to_owned(), shown))
-    });
-    (port, serving)
-}
-
-fn write_certificate(folder: &Path, name: &str) -> rcgen::CertifiedKey<rcgen::KeyPair> {
-    let made = rcgen::generate_simple_self_signed(vec![name.to_owned()]).unwrap();
-    std::fs::write(folder.join("cert.pem"), made.cert.pem()).unwrap();
-    std::fs::write(folder.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
-    made
-}
-
-#[test]
-fn tls_knows_its_own_authority_a_client_certificate_and_the_name_of_the_server() {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    for (tls, works, name, shown) in [
-        ("{ca_file: cert.pem, server_name: app.internal}", true, "app.internal", 0),
-        (
-            "{ca_file: cert.pem, server_name: app.internal, cert_file: cert.pem, key_file: key.pem}",
-            true,
-            "app.internal",
-            1,
-        ),
-        ("{insecure_skip_verify: true}", true, "", 0),
-        ("{ca_file: cert.pem}", false, "", 0),
-        ("{server_name: app.internal}", false, "", 0),
-    ] {
-        let config = Config::new(&format!("    http_client_config: {{tls_config: {tls}}}\n"));
-        let made = write_certificate(config.0.path(), "app.internal");
-        let mut roots = rustls::RootCertStore::empty();
-        roots.add(made.cert.der().clone()).unwrap();
-        let clients = rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())
-            .allow_unauthenticated()
-            .build()
-            .unwrap();
-        let key = rustls::pki_types::PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
-        let server = rustls::ServerConfig::builder_with_provider(provider.clone())
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_client_cert_verifier(clients)
-            .with_single_cert(vec![made.cert.der().clone()], key)
-            .unwrap();
-        let (port, serving) = serve_tls(server);
-        let output = config.once(&format!("https://127.0.0.1:{port}/status"));
-        assert_eq!(is_up(&output), works, "{tls} {}", said(&output));
-        let seen = serving.join().unwrap();
-        if works {
-            assert_eq!(seen, Some((name.to_owned(), shown)), "{tls}");
-        } else {
-            assert!(said(&output).contains("cannot connect: "), "{}", said(&output));
-        }
-    }
 }

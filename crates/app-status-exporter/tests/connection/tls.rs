@@ -1,0 +1,111 @@
+//! TLS with the application.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+
+use super::{Config, is_up, said, up};
+use crate::app::{App, raw};
+
+/// What a server saw of a client.
+#[derive(Debug)]
+pub(super) struct Seen {
+    /// The server's name as it was asked for.
+    name: String,
+    /// How many certificates were shown.
+    certificates: usize,
+    pub(super) request: String,
+}
+
+/// Serves one connection over TLS.
+pub(super) fn serve_tls(config: rustls::ServerConfig, answer: String) -> (u16, thread::JoinHandle<Option<Seen>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let serving = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut tls = rustls::ServerConnection::new(Arc::new(config)).unwrap();
+        let mut stream = rustls::Stream::new(&mut tls, &mut stream);
+        let mut request = vec![0; 4096];
+        let len = stream.read(&mut request).ok()?;
+        assert!(len > 0);
+        stream.write_all(answer.as_bytes()).ok()?;
+        let _ = stream.flush();
+        let certificates = tls.peer_certificates().map_or(0, <[_]>::len);
+        let request = String::from_utf8_lossy(&request[..len]).to_lowercase();
+        Some(Seen { name: tls.server_name().unwrap_or_default().to_owned(), certificates, request })
+    });
+    (port, serving)
+}
+
+pub(super) fn page_and_close() -> String {
+    raw("200 OK", "Connection: close\r\n", "{\"up\": 1}")
+}
+
+/// A server's configuration for a certificate that stands as cert.pem and key.pem in the folder; it takes that
+/// certificate from clients too.
+pub(super) fn certified(folder: &Path, name: &str) -> rustls::ServerConfig {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let made = rcgen::generate_simple_self_signed(vec![name.to_owned()]).unwrap();
+    std::fs::write(folder.join("cert.pem"), made.cert.pem()).unwrap();
+    std::fs::write(folder.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(made.cert.der().clone()).unwrap();
+    let clients = rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())
+        .allow_unauthenticated()
+        .build()
+        .unwrap();
+    let key = rustls::pki_types::PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
+    rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_client_cert_verifier(clients)
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .unwrap()
+}
+
+#[test]
+fn tls_knows_its_own_authority_a_client_certificate_and_the_name_of_the_server() {
+    for (tls, works, name, certificates) in [
+        ("{ca_file: cert.pem, server_name: app.internal}", true, "app.internal", 0),
+        (
+            "{ca_file: cert.pem, server_name: app.internal, cert_file: cert.pem, key_file: key.pem}",
+            true,
+            "app.internal",
+            1,
+        ),
+        ("{insecure_skip_verify: true}", true, "", 0),
+        ("{ca_file: cert.pem}", false, "", 0),
+        ("{server_name: app.internal}", false, "", 0),
+    ] {
+        let config = Config::new(&format!("    http_client_config: {{tls_config: {tls}}}\n"));
+        let (port, serving) = serve_tls(certified(config.0.path(), "app.internal"), page_and_close());
+        let output = config.once(&format!("https://127.0.0.1:{port}/status"));
+        assert_eq!(is_up(&output), works, "{tls} {}", said(&output));
+        let seen = serving.join().unwrap();
+        if works {
+            let seen = seen.unwrap();
+            assert_eq!((seen.name.as_str(), seen.certificates), (name, certificates), "{tls}");
+        } else {
+            assert!(said(&output).contains("cannot connect: "), "{}", said(&output));
+        }
+    }
+}
+
+#[test]
+fn over_tls_too_nothing_goes_along_on_a_redirect_to_another_host() {
+    let other = App::start(up());
+    let config = Config::new(
+        "    headers: {X-Api-Key: s3cret}\n    http_client_config: {bearer_token: s3cret, tls_config: {insecure_skip_verify: true}}\n",
+    );
+    // the same name without TLS is another place too
+    for elsewhere in [other.url(), other.url().replace("127.0.0.1", "localhost")] {
+        let redirect = raw("302 Found", &format!("Connection: close\r\nLocation: {elsewhere}\r\n"), "");
+        let (port, serving) = serve_tls(certified(config.0.path(), "app.internal"), redirect);
+        let output = config.once(&format!("https://localhost:{port}/status"));
+        assert!(said(&output).contains("it redirects to another place, http://"), "{}", said(&output));
+        assert!(serving.join().unwrap().unwrap().request.contains("x-api-key: s3cret"));
+    }
+    assert_eq!(other.connections(), 0);
+}
