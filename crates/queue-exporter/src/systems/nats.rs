@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use anyhow::{Context, Result, anyhow};
 use exporter_common::async_trait;
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
-use reqwest::Url;
+use reqwest::{StatusCode, Url};
 use serde::Deserialize;
 
 use super::Kind;
@@ -58,24 +58,21 @@ impl System for Nats {
     }
 
     fn list(&self) -> BoxStream<'_, Result<Listed>> {
-        stream::try_unfold(Some((String::new(), 0)), |place| self.page(place))
-            .map_ok(stream::iter)
-            .try_flatten()
-            .boxed()
+        stream::try_unfold(Some((None, 0)), |place| self.page(place)).map_ok(stream::iter).try_flatten().boxed()
     }
 }
 
 impl Nats {
-    /// The queues of some accounts, and where the next are: this server's name, and how many there were.
+    /// The queues of some accounts, and where the next are: who this server is, and how many there were.
     async fn page(
         &self,
-        place: Option<(String, usize)>,
-    ) -> Result<Option<(Vec<Result<Listed>>, Option<(String, usize)>)>> {
-        let Some((mut server, offset)) = place else { return Ok(None) };
-        if offset == 0 {
-            let reply = self.0.get(self.0.url(&["varz"])?).await?;
-            server = reply.object::<Varz>()?.server_name;
-        }
+        place: Option<(Option<Server>, usize)>,
+    ) -> Result<Option<(Vec<Result<Listed>>, Option<(Option<Server>, usize)>)>> {
+        let Some((server, offset)) = place else { return Ok(None) };
+        let server = match server {
+            Some(server) => server,
+            None => self.server().await?,
+        };
         let mut url = self.0.url(&["jsz"])?;
         url.query_pairs_mut()
             .append_pair("accounts", "true")
@@ -88,20 +85,42 @@ impl Nats {
         if page.disabled {
             return Err(fault(Reason::Protocol, "JetStream is not enabled on this server"));
         }
+        if page.server_id != server.server_id {
+            return Err(fault(Reason::Partial, "the server was restarted while it was read"));
+        }
         let accounts = page.account_details.len();
-        let queues = queues(page, &server, now());
-        let next = (accounts == ACCOUNTS).then(|| (server, offset + accounts));
+        let queues = queues(page, &server.server_name, now());
+        let next = (accounts == ACCOUNTS).then(|| (Some(server), offset + accounts));
         Ok(Some((queues, next)))
+    }
+
+    /// Which server answers: one that knows what it has. While it starts it shows streams without their
+    /// consumers.
+    async fn server(&self) -> Result<Server> {
+        let server = self.0.get(self.0.url(&["varz"])?).await?.object()?;
+        let mut url = self.0.url(&["healthz"])?;
+        // that a stream lags behind its leader elsewhere is no fault of what is led here
+        url.query_pairs_mut().append_pair("js-server-only", "true");
+        let reply = self.0.get(url).await?;
+        match reply.status {
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::INTERNAL_SERVER_ERROR => {
+                Err(fault(Reason::Partial, "the server says that it is not healthy: it starts, ends, or is alone"))
+            }
+            _ => Ok(server), // versions before 2.7 know nothing of health
+        }
     }
 }
 
+/// Who answers. The id is another one in each of a server's lives.
 #[derive(Deserialize)]
-struct Varz {
+struct Server {
+    server_id: String,
     server_name: String,
 }
 
 #[derive(Deserialize)]
 struct Jsz {
+    server_id: String,
     #[serde(default)]
     disabled: bool,
     #[serde(default)]
@@ -232,7 +251,7 @@ mod tests {
     #[test]
     fn of_replicas_only_the_leader_counts_for_streams_and_consumers_apart() {
         let text =
-            br#"{"account_details":[{"name":"SHOP","stream_detail":[{"name":"S","created":"2026-11-20T10:00:00Z",
+            br#"{"server_id":"A","account_details":[{"name":"SHOP","stream_detail":[{"name":"S","created":"2026-11-20T10:00:00Z",
             "cluster":{"leader":"a"},"state":{"messages":3,"bytes":9,"last_seq":5,"first_ts":"2026-11-20T10:57:00Z"},
             "consumer_detail":[{"name":"c","created":"2026-11-20T10:00:00Z","cluster":{"leader":"b"},
             "delivered":{"consumer_seq":0},"ack_floor":{"consumer_seq":0},"num_ack_pending":0,"num_pending":3}]}]}]}"#;

@@ -26,6 +26,15 @@ struct Ports {
 /// A process that ends with its owner.
 pub(crate) struct Ended(pub(crate) Child);
 
+impl Ended {
+    /// Ends it by this signal, and waits for that.
+    pub(crate) fn end(mut self, signal: &str) {
+        let sent = Command::new("kill").args([&format!("-{signal}"), &self.0.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+        eventually("it ends", || self.0.try_wait().unwrap());
+    }
+}
+
 impl Drop for Ended {
     fn drop(&mut self) {
         let _ = self.0.kill();
@@ -39,7 +48,7 @@ impl RabbitMq {
         let found = real("rabbitmq-server")?;
         // Debian's own wrapper changes the user and the folders; this is what it wraps
         let wrapped = PathBuf::from("/usr/lib/rabbitmq/bin/rabbitmq-server");
-        let program = if wrapped.exists() { wrapped } else { found };
+        let program = if found.starts_with("/usr/sbin") && wrapped.exists() { wrapped } else { found };
         let epmd = real("epmd")?;
         let ports = Ports { epmd: free(), distribution: free(), amqp: free(), management: free() };
         let folder = tempfile::tempdir().unwrap();
@@ -95,12 +104,9 @@ impl RabbitMq {
         });
     }
 
-    /// Stops it as an administrator does, so that it keeps what is to be kept.
-    pub(crate) fn down(&mut self) {
-        let mut node = self.node.take().unwrap();
-        let sent = Command::new("kill").arg(node.0.id().to_string()).status().unwrap();
-        assert!(sent.success());
-        eventually("RabbitMQ ends", || node.0.try_wait().unwrap());
+    /// Ends it: by TERM as an administrator does, so that it keeps what is to be kept, or by KILL as a crash does.
+    pub(crate) fn down(&mut self, signal: &str) {
+        self.node.take().unwrap().end(signal);
     }
 
     /// The management API, for an administrator or another user.

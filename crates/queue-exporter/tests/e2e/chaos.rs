@@ -1,115 +1,194 @@
-//! A Redis that is killed while jobs flow: no counter goes down, no depth is 0 that is not, success tells the truth.
+//! Brokers that are stopped and killed while jobs flow through real clients: no counter goes down, no depth is 0
+//! that is not, and success tells the truth at every scrape. `CHAOS_ROUNDS=20` makes it a long run.
+#![expect(clippy::disallowed_types, reason = "tests start programs; exporters do not")]
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use exporter_common::testing::{Running, value};
+use exporter_common::testing::{Running, eventually, value};
 
-use crate::redis_server::RedisServer;
+use crate::SUCCESS;
+use crate::broker::Ended;
 use crate::watch::Watch;
-use crate::{SUCCESS, exporter};
 
-/// How many jobs stay in each queue.
-const BACKLOG: usize = 20;
+/// How many jobs stay in each queue, whatever happens.
+pub(crate) const BACKLOG: u32 = 20;
 
-/// Jobs through a group of a stream and through a queue of BullMQ, until told to stop; after an error begun
-/// anew, as clients do.
-fn flow(port: u16, stop: &AtomicBool) {
-    while !stop.load(Ordering::Relaxed) {
-        let _ = jobs(port, stop);
-        thread::sleep(Duration::from_millis(10)); // Redis is down: not to be asked in a tight loop
+/// A server that can be ended by a signal and begun again.
+pub(crate) trait Broker: Send {
+    /// Ends it by this signal; it is no more when this returns.
+    fn down(&mut self, signal: &str);
+
+    /// Starts it, and waits until it does what it is asked to.
+    fn up(&mut self);
+}
+
+/// An exporter, and what must be true of all that it says.
+pub(crate) struct Watched<'a> {
+    exporter: Running,
+    watch: Watch,
+    /// Counters that grow while jobs flow.
+    flows: &'a [&'static str],
+    /// Depths, none of which is below the backlog while that is there.
+    depths: &'a [&'static str],
+    /// What is found in a read that was whole, while the backlog is there.
+    there: &'a [&'static str],
+    /// Asks the broker whether the backlog is there. It may be gone with a broker that keeps nothing.
+    backlog: &'a dyn Fn() -> bool,
+}
+
+impl<'a> Watched<'a> {
+    pub(crate) fn new(exporter: Running, flows: &'a [&'static str], depths: &'a [&'static str]) -> Self {
+        Self { exporter, watch: Watch::default(), flows, depths, there: depths, backlog: &|| true }
+    }
+
+    /// Waits until all that is to stay is there.
+    pub(crate) fn once_filled(self) -> Self {
+        let filled = |series: &&str, metrics: &str| value(metrics, series) >= Some(f64::from(BACKLOG));
+        self.exporter
+            .scrape_until("the backlog is there", |metrics| self.depths.iter().all(|series| filled(series, metrics)));
+        self
+    }
+
+    pub(crate) fn with_backlog(self, backlog: &'a dyn Fn() -> bool) -> Self {
+        Self { backlog, ..self }
+    }
+
+    pub(crate) fn there(self, there: &'a [&'static str]) -> Self {
+        Self { there, ..self }
+    }
+
+    /// One scrape, which is compared with what is known to be true all the time that it took.
+    fn scrape(&self, truth: &Mutex<Truth>) {
+        let state = |truth: &Mutex<Truth>| truth.lock().unwrap().state;
+        let (before, backlog_before) = (state(truth), (self.backlog)());
+        let metrics = self.exporter.scrape();
+        let (backlog_after, after) = ((self.backlog)(), state(truth));
+        self.watch.see(&metrics);
+        let success = value(&metrics, SUCCESS);
+        let steady = (before == after).then_some(before);
+        match steady {
+            Some(State::Up(_)) => assert_eq!(success, Some(1.0), "it is up: {}{metrics}", self.exporter.log()),
+            Some(State::Down(_)) => {
+                assert_eq!(success, Some(0.0), "it is down: {metrics}");
+                assert!(!metrics.contains("queue_depth{"), "nothing is known of what is down: {metrics}");
+            }
+            Some(State::Changing) | None => {}
+        }
+        if backlog_before && backlog_after {
+            for series in self.depths {
+                let depth = value(&metrics, series).unwrap_or(f64::INFINITY);
+                assert!(depth >= f64::from(BACKLOG), "{series} {depth} is not true, {before:?}: {metrics}");
+            }
+            if success == Some(1.0) {
+                for text in self.there {
+                    assert!(metrics.contains(text), "{text} is missing, {before:?}: {metrics}");
+                }
+            }
+        }
+        let mut truth = truth.lock().unwrap();
+        if steady == Some(truth.state) {
+            let seen = truth.seen.entry(self.exporter.pid()).or_default();
+            seen.scrapes += 1;
+            let now = self.flows.iter().map(|series| value(&metrics, series));
+            match now.collect::<Option<Vec<_>>>() {
+                Some(now) if seen.flowed.is_empty() => seen.flowed = now,
+                Some(now) => seen.grown |= seen.flowed.iter().zip(now).all(|(before, now)| *before < now),
+                None => {}
+            }
+        }
     }
 }
 
-fn jobs(port: u16, stop: &AtomicBool) -> redis::RedisResult<()> {
-    let mut connection = redis::Client::open(format!("redis://127.0.0.1:{port}"))?.get_connection()?;
-    let new = !redis::cmd("EXISTS").arg("s").query::<bool>(&mut connection)?;
-    let add = |pipe: &mut redis::Pipeline| {
-        pipe.cmd("XADD").arg(&["s", "*", "n", "1"]).ignore();
-        pipe.cmd("INCR").arg("bull:b:id").ignore();
-        pipe.cmd("LPUSH").arg(&["bull:b:wait", "1"]).ignore();
-        pipe.cmd("HSET").arg(&["bull:b:meta", "opts.maxLenEvents", "10000"]).ignore();
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum State {
+    Changing,
+    /// In which round.
+    Up(u32),
+    Down(u32),
+}
+
+/// What is known to be true, and what exporters have said in this state of affairs, by their process.
+struct Truth {
+    state: State,
+    seen: HashMap<u32, Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    scrapes: u32,
+    /// The counters when they were first seen, and whether all have grown since.
+    flowed: Vec<f64>,
+    grown: bool,
+}
+
+/// Ends the broker again and again, by TERM and by KILL in turn, while every exporter is scraped all the time.
+pub(crate) fn survives(broker: &mut dyn Broker, exporters: &[Watched<'_>]) {
+    let rounds = std::env::var("CHAOS_ROUNDS").map_or(2, |rounds| rounds.parse().unwrap());
+    let truth = Mutex::new(Truth { state: State::Changing, seen: HashMap::new() });
+    let enter = |state| {
+        let mut truth = truth.lock().unwrap();
+        (truth.state, truth.seen) = (state, HashMap::new());
     };
-    if new {
-        // at once: a group that is there before its backlog has truly nothing to do
-        let mut pipe = redis::pipe();
-        pipe.cmd("XGROUP").arg(&["CREATE", "s", "g", "0", "MKSTREAM"]).ignore();
-        for _ in 0..BACKLOG {
-            add(&mut pipe);
+    let count = exporters.len();
+    let seen = |what: &str, enough: &dyn Fn(&Seen) -> bool| {
+        eventually(what, || {
+            let seen = &truth.lock().unwrap().seen;
+            (seen.len() == count && seen.values().all(enough)).then_some(())
+        });
+    };
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let _over = Stop(&over);
+            for round in 0..rounds {
+                enter(State::Up(round));
+                seen("jobs flow", &|seen| seen.scrapes >= 5 && seen.grown);
+                enter(State::Changing);
+                broker.down(["TERM", "KILL"][round as usize % 2]);
+                enter(State::Down(round));
+                seen("it is down", &|seen| seen.scrapes >= 3);
+                enter(State::Changing);
+                broker.up();
+            }
+            enter(State::Up(rounds));
+            seen("jobs flow again", &|seen| seen.scrapes >= 5 && seen.grown);
+        });
+        while !over.load(Ordering::Relaxed) {
+            let began = Instant::now();
+            for exporter in exporters {
+                exporter.scrape(&truth);
+            }
+            thread::sleep(PACE.saturating_sub(began.elapsed()));
         }
-        pipe.atomic().exec(&mut connection)?;
-    }
-    while !stop.load(Ordering::Relaxed) {
-        let mut pipe = redis::pipe();
-        add(&mut pipe);
-        pipe.cmd("RPOP").arg("bull:b:wait").ignore();
-        for event in ["active", "completed"] {
-            pipe.cmd("XADD").arg(&["bull:b:events", "*", "event", event, "jobId", "1"]).ignore();
-        }
-        pipe.cmd("XREADGROUP").arg(&["GROUP", "g", "c", "COUNT", "1", "NOACK", "STREAMS", "s", ">"]).ignore();
-        pipe.atomic().exec(&mut connection)?;
-    }
-    Ok(())
-}
-
-/// Scrapes until a condition holds, and everything in between is watched.
-fn watched(exporter: &Running, watch: &Watch, up: bool, what: &str, fulfilled: impl Fn(&str) -> bool) -> String {
-    exporter.scrape_until(what, |metrics| {
-        watch.see(metrics);
-        for depth in metrics.lines().filter(|line| line.starts_with("queue_depth{")) {
-            let depth: f64 = depth.rsplit(' ').next().unwrap().parse().unwrap();
-            assert!(depth >= BACKLOG as f64, "{depth} is not the depth of any time: {metrics}");
-        }
-        assert!(up || value(metrics, SUCCESS) == Some(0.0), "Redis is down: {metrics}");
-        fulfilled(metrics)
-    })
-}
-
-fn survives(arguments: &[&str]) {
-    let Some(mut server) = RedisServer::start(arguments) else { return };
-    let stop = Arc::new(AtomicBool::new(false));
-    let (port, told) = (server.port, stop.clone());
-    let jobs = thread::spawn(move || flow(port, &told));
-    let systems = [
-        ("redis-streams", "messages_processed_total{queue_name=\"s\",scope=\"g\",status=\"success\"}"),
-        ("bullmq", "messages_processed_total{queue_name=\"b\",status=\"success\"}"),
-    ];
-    let exporters = systems.map(|(system, processed)| {
-        (
-            exporter(&server.url(), [&format!("--queue.system={system}"), "--queue.timeout=1s"]),
-            processed,
-            Watch::default(),
-        )
     });
-    for _ in 0..3 {
-        for (exporter, processed, watch) in &exporters {
-            let metrics = watched(exporter, watch, true, "jobs flow", |metrics| value(metrics, processed).is_some());
-            let before = value(&metrics, processed);
-            let flows = |metrics: &str| value(metrics, processed) > before && value(metrics, SUCCESS) == Some(1.0);
-            watched(exporter, watch, true, "more are processed", flows);
-        }
-        server.down();
-        for (exporter, _, watch) in &exporters {
-            watched(exporter, watch, false, "it is told", |metrics| value(metrics, SUCCESS) == Some(0.0));
-        }
-        server.up();
-    }
-    for (exporter, processed, watch) in &exporters {
-        let back = |metrics: &str| value(metrics, processed).is_some() && value(metrics, SUCCESS) == Some(1.0);
-        watched(exporter, watch, true, "all is well", back);
-    }
-    stop.store(true, Ordering::Relaxed);
-    jobs.join().unwrap();
 }
 
-#[test]
-fn a_redis_that_loses_everything_is_survived() {
-    survives(&[]);
+/// How often exporters are scraped.
+const PACE: Duration = Duration::from_millis(200);
+
+/// Tells that something is over, also when it ended badly.
+pub(crate) struct Stop<'a>(pub(crate) &'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
-#[test]
-fn a_redis_that_keeps_everything_is_survived() {
-    survives(&["--appendonly", "yes", "--appendfsync", "everysec"]);
+/// Runs until told to stop; after an error it begins anew, as clients do.
+pub(crate) fn again_and_again<E>(stop: &AtomicBool, mut jobs: impl FnMut() -> Result<(), E>) {
+    while !stop.load(Ordering::Relaxed) {
+        let _ = jobs();
+        thread::sleep(Duration::from_millis(10)); // the broker is down: not to be asked in a tight loop
+    }
+}
+
+/// Starts a client that runs until it is killed.
+pub(crate) fn started(mut client: Command) -> Ended {
+    Ended(client.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
 }

@@ -3,8 +3,13 @@
 
 mod broker;
 mod chaos;
+mod chaos_beanstalkd;
+mod chaos_nats;
+mod chaos_rabbitmq;
+mod chaos_redis;
 mod fake;
 mod http;
+mod nats;
 mod rabbitmq;
 mod real_beanstalkd;
 mod real_nats;

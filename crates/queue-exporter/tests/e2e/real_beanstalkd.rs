@@ -1,7 +1,7 @@
 //! The queue system `beanstalkd` against the real one.
 #![expect(clippy::disallowed_types, reason = "tests start programs; exporters do not")]
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::Command;
@@ -12,23 +12,71 @@ use crate::broker::{Ended, free};
 use crate::watch::Watch;
 use crate::{SUCCESS, assert_vocabulary, exporter};
 
+/// A server, with a log of its jobs where it is to keep them.
+pub(crate) struct Server {
+    program: PathBuf,
+    folder: Option<tempfile::TempDir>,
+    pub(crate) port: u16,
+    process: Option<Ended>,
+}
+
+impl Server {
+    pub(crate) fn start(keeps: bool) -> Option<Self> {
+        let program = real("beanstalkd")?;
+        let folder = keeps.then(|| tempfile::tempdir().unwrap());
+        let mut server = Self { program, folder, port: free(), process: None };
+        server.up();
+        Some(server)
+    }
+
+    pub(crate) fn up(&mut self) {
+        let mut server = Command::new(&self.program);
+        server.args(["-l", "127.0.0.1", "-p", &self.port.to_string()]);
+        if let Some(folder) = &self.folder {
+            server.arg("-b").arg(folder.path());
+        }
+        self.process = Some(Ended(server.spawn().unwrap()));
+        eventually("beanstalkd answers", || Client::try_connect(self.port).ok());
+    }
+
+    pub(crate) fn down(&mut self, signal: &str) {
+        self.process.take().unwrap().end(signal);
+    }
+}
+
 /// A connection that does commands.
-struct Client(BufReader<TcpStream>);
+pub(crate) struct Client(BufReader<TcpStream>);
 
 impl Client {
-    fn connect(port: u16) -> Self {
-        Self(BufReader::new(eventually("beanstalkd answers", || TcpStream::connect(("127.0.0.1", port)).ok())))
+    pub(crate) fn try_connect(port: u16) -> io::Result<Self> {
+        Ok(Self(BufReader::new(TcpStream::connect(("127.0.0.1", port))?)))
     }
 
     /// The second word of the reply: the id of a job.
-    fn run(&mut self, command: &str) -> String {
-        write!(self.0.get_mut(), "{command}\r\n").unwrap();
+    pub(crate) fn try_run(&mut self, command: &str) -> io::Result<String> {
+        write!(self.0.get_mut(), "{command}\r\n")?;
         let mut line = String::new();
-        self.0.read_line(&mut line).unwrap();
-        if line.starts_with("RESERVED") {
-            self.0.read_exact(&mut [0; 3]).unwrap(); // the body, x
+        if self.0.read_line(&mut line)? == 0 {
+            return Err(ErrorKind::UnexpectedEof.into());
         }
-        line.split_whitespace().nth(1).unwrap_or_default().to_owned()
+        if line.starts_with("RESERVED") {
+            self.0.read_exact(&mut [0; 3])?; // the body, x
+        }
+        Ok(line.split_whitespace().nth(1).unwrap_or_default().to_owned())
+    }
+
+    /// How many jobs of a tube are ready: none of one that is not there.
+    pub(crate) fn ready(&mut self, tube: &str) -> io::Result<u32> {
+        let Ok(length) = self.try_run(&format!("stats-tube {tube}"))?.parse::<usize>() else { return Ok(0) };
+        let mut stats = vec![0; length + 2];
+        self.0.read_exact(&mut stats)?;
+        let stats = String::from_utf8(stats).unwrap();
+        let ready = stats.lines().find_map(|line| line.strip_prefix("current-jobs-ready: "));
+        Ok(ready.unwrap().parse().unwrap())
+    }
+
+    fn run(&mut self, command: &str) -> String {
+        self.try_run(command).unwrap()
     }
 
     fn put(&mut self, count: usize, delay: u32) {
@@ -36,10 +84,6 @@ impl Client {
             self.run(&format!("put 10 {delay} 100 1\r\nx"));
         }
     }
-}
-
-fn start(program: &PathBuf, port: u16) -> Ended {
-    Ended(Command::new(program).args(["-l", "127.0.0.1", "-p", &port.to_string()]).spawn().unwrap())
 }
 
 const SEEN: [&str; 7] = [
@@ -54,10 +98,9 @@ const SEEN: [&str; 7] = [
 
 #[test]
 fn what_was_put_and_deleted_is_exported_exactly_over_a_restart() {
-    let Some(program) = real("beanstalkd") else { return };
-    let port = free();
-    let server = start(&program, port);
-    let mut client = Client::connect(port);
+    let Some(mut server) = Server::start(false) else { return };
+    let port = server.port;
+    let mut client = Client::try_connect(port).unwrap();
     let exporter = exporter(&format!("beanstalk://127.0.0.1:{port}"), []);
     let watch = Watch::default();
     let seen = || {
@@ -82,12 +125,13 @@ fn what_was_put_and_deleted_is_exported_exactly_over_a_restart() {
     assert_vocabulary(&metrics);
     assert_lint(&metrics);
 
-    drop((client, server));
+    drop(client);
+    server.down("KILL");
     let (values, success, metrics) = seen();
     assert_eq!((values, success), ([None; 7], Some(0.0)), "{metrics}");
     assert_eq!(value(&metrics, "queue_exporter_source_errors_total{reason=\"connect\"}"), Some(1.0));
-    let _server = start(&program, port);
-    let mut client = Client::connect(port);
+    server.up();
+    let mut client = Client::try_connect(port).unwrap();
     let (values, success, metrics) = seen();
     assert_eq!(
         (values[0], values[5], success),

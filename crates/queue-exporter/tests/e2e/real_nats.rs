@@ -1,7 +1,7 @@
 //! The queue system `nats` against a real server and a real client.
 #![expect(clippy::disallowed_types, reason = "tests start programs; exporters do not")]
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use exporter_common::testing::{assert_lint, eventually, real, value};
@@ -19,23 +19,46 @@ const SEEN: [&str; 5] = [
     "messages_enqueued_total{queue_name=\"ORDERS\"}",
 ];
 
-fn start(program: &Path, folder: &Path, port: u16, monitoring: u16) -> Ended {
-    let [port, monitoring] = [port, monitoring].map(|port| port.to_string());
-    let mut server = Command::new(program);
-    server.args(["-js", "-a", "127.0.0.1", "-p", &port, "-m", &monitoring, "-sd"]).arg(folder);
-    let server = Ended(server.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
-    eventually("NATS is healthy", || ureq::get(format!("http://127.0.0.1:{monitoring}/healthz")).call().ok());
-    server
+/// A server that keeps its streams in a folder of its own.
+pub(crate) struct Nats {
+    program: PathBuf,
+    folder: tempfile::TempDir,
+    pub(crate) port: u16,
+    monitoring: u16,
+    process: Option<Ended>,
+}
+
+impl Nats {
+    pub(crate) fn start() -> Option<Self> {
+        let (program, folder) = (real("nats-server")?, tempfile::tempdir().unwrap());
+        let mut server = Self { program, folder, port: free(), monitoring: free(), process: None };
+        server.up();
+        Some(server)
+    }
+
+    pub(crate) fn up(&mut self) {
+        let [port, monitoring] = [self.port, self.monitoring].map(|port| port.to_string());
+        let mut server = Command::new(&self.program);
+        server.args(["-js", "-a", "127.0.0.1", "-p", &port, "-m", &monitoring, "-sd"]).arg(self.folder.path());
+        self.process = Some(Ended(server.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()));
+        eventually("NATS is healthy", || ureq::get(format!("http://127.0.0.1:{monitoring}/healthz")).call().ok());
+    }
+
+    pub(crate) fn down(&mut self, signal: &str) {
+        self.process.take().unwrap().end(signal);
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("nats+http://127.0.0.1:{}", self.monitoring)
+    }
 }
 
 #[test]
 fn what_was_published_and_acknowledged_is_exported_exactly_over_a_restart() {
     // the client is installed beside Celery
-    let (Some(program), Some(celery)) = (real("nats-server"), real("celery")) else { return };
-    let folder = tempfile::tempdir().unwrap();
-    let (port, monitoring) = (free(), free());
-    let server = start(&program, folder.path(), port, monitoring);
-    let exporter = exporter(&format!("nats+http://127.0.0.1:{monitoring}"), []);
+    let (Some(mut server), Some(celery)) = (Nats::start(), real("celery")) else { return };
+    let exporter = exporter(&server.url(), []);
+    let port = server.port.to_string();
     let watch = Watch::default();
     let seen = || {
         let metrics = exporter.scrape();
@@ -43,7 +66,6 @@ fn what_was_published_and_acknowledged_is_exported_exactly_over_a_restart() {
         (SEEN.map(|series| value(&metrics, series)), value(&metrics, SUCCESS), metrics)
     };
     let jobs = |counts: [&str; 3]| {
-        let port = port.to_string();
         run(client(celery.with_file_name("python"), &["nats_jobs.py", &port, counts[0], counts[1], counts[2]], &[]));
     };
     jobs(["14", "0", "0"]);
@@ -57,10 +79,10 @@ fn what_was_published_and_acknowledged_is_exported_exactly_over_a_restart() {
     assert_vocabulary(&metrics);
     assert_lint(&metrics);
 
-    drop(server);
+    server.down("KILL");
     let (values, success, _) = seen();
     assert_eq!((values, success), ([None; 5], Some(0.0)));
-    let _server = start(&program, folder.path(), port, monitoring);
+    server.up();
     let back = |metrics: &str| value(metrics, SEEN[0]).is_some() && value(metrics, SUCCESS) == Some(1.0);
     exporter.scrape_until("it is back", |metrics| {
         watch.see(metrics);

@@ -116,7 +116,7 @@ async fn what_was_published_and_processed_is_exported_exactly_over_a_restart() {
         watch.see(metrics);
         value(metrics, FLOW) > Some(5.0)
     });
-    broker.down();
+    broker.down("TERM");
     flow.await.unwrap();
     let metrics = exporter.scrape();
     watch.see(&metrics);

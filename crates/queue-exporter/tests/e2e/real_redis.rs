@@ -294,7 +294,7 @@ fn faults_of_redis_are_told_by_reason_and_recovered_from() {
     assert_eq!((depth, success, errors(&metrics, "timeout")), (None, Some(0.0), 1.0), "{metrics}");
     server.signal("CONT");
     assert!(matches!(seen(), (Some(1.0), Some(1.0), _)), "{}", exporter.log());
-    server.down();
+    server.down("KILL");
     let (depth, success, metrics) = seen();
     assert_eq!((depth, success, errors(&metrics, "connect")), (None, Some(0.0), 1.0), "{metrics}");
     server.up();

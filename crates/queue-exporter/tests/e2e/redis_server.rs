@@ -51,9 +51,9 @@ impl RedisServer {
         });
     }
 
-    /// Ends it as a crash does.
-    pub(crate) fn down(&mut self) {
-        self.process = None;
+    /// Ends it, by KILL as a crash does.
+    pub(crate) fn down(&mut self, signal: &str) {
+        self.process.take().unwrap().end(signal);
     }
 
     /// Stops it without ending it: connections stay and nothing is answered.

@@ -1,0 +1,81 @@
+//! RabbitMQ under chaos: a classic queue and a quorum queue.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use lapin::options::{
+    BasicAckOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions,
+};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{BasicProperties, Connection, ConnectionProperties};
+
+use crate::broker::RabbitMq;
+use crate::chaos::{BACKLOG, Broker, Stop, Watched, again_and_again, survives};
+use crate::exporter;
+
+impl Broker for RabbitMq {
+    fn down(&mut self, signal: &str) {
+        RabbitMq::down(self, signal);
+    }
+
+    fn up(&mut self) {
+        RabbitMq::up(self);
+    }
+}
+
+const QUEUES: [&str; 2] = ["classic", "quorum"];
+
+const DEPTHS: [&str; 2] =
+    ["queue_depth{queue_name=\"classic\",vhost=\"/\"}", "queue_depth{queue_name=\"quorum\",vhost=\"/\"}"];
+
+const LISTED: [&str; 2] = ["queue_name=\"classic\",type=\"classic\"", "queue_name=\"quorum\",type=\"quorum\""];
+
+const ACKNOWLEDGED: [&str; 2] = [
+    "messages_processed_total{queue_name=\"classic\",status=\"success\",vhost=\"/\"}",
+    "messages_processed_total{queue_name=\"quorum\",status=\"success\",vhost=\"/\"}",
+];
+
+/// Jobs through both queues, in which some stay.
+async fn jobs(url: &str, stop: &AtomicBool) -> lapin::Result<()> {
+    let connection = Connection::connect(url, ConnectionProperties::default()).await?;
+    let channel = connection.create_channel().await?;
+    channel.confirm_select(ConfirmSelectOptions::default()).await?;
+    let publish = async |queue: &str| {
+        let persistent = BasicProperties::default().with_delivery_mode(2);
+        let options = BasicPublishOptions::default();
+        channel.basic_publish("".into(), queue.into(), options, b"x", persistent).await?.await
+    };
+    for queue in QUEUES {
+        let mut arguments = FieldTable::default();
+        arguments.insert("x-queue-type".into(), AMQPValue::LongString(queue.into()));
+        let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+        let declared = channel.queue_declare(queue.into(), durable, arguments).await?;
+        for _ in declared.message_count()..BACKLOG {
+            publish(queue).await?;
+        }
+    }
+    while !stop.load(Ordering::Relaxed) {
+        for queue in QUEUES {
+            publish(queue).await?;
+            if let Some(got) = channel.basic_get(queue.into(), BasicGetOptions { no_ack: false }).await? {
+                got.ack(BasicAckOptions::default()).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_rabbitmq_that_is_stopped_and_killed_is_survived() {
+    let Some(mut broker) = RabbitMq::start() else { return };
+    let (url, stop) = (broker.amqp(), AtomicBool::new(false));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    thread::scope(|scope| {
+        scope.spawn(|| again_and_again(&stop, || runtime.block_on(jobs(&url, &stop))));
+        let _stop = Stop(&stop);
+        let exporter = exporter(&broker.management("guest:guest"), ["--queue.system=rabbitmq"]);
+        // of a queue that was just begun anew RabbitMQ lists no more than that it is there
+        let watched = Watched::new(exporter, &ACKNOWLEDGED, &DEPTHS).once_filled().there(&LISTED);
+        survives(&mut broker, &[watched]);
+    });
+}

@@ -1,0 +1,53 @@
+//! The queue system `nats` against a server that starts, and one that is restarted while it is read.
+
+use std::sync::Mutex;
+
+use exporter_common::testing::value;
+
+use crate::fake::{Fake, Reply};
+use crate::{SUCCESS, exporter, once};
+
+/// A stream as it is while its server starts: its consumer is not there yet.
+const STARTING: &str = r#"{"server_id":"B","account_details":[{"name":"$G","stream_detail":[{"name":"S",
+    "created":"2026-11-20T10:00:00Z","state":{"messages":3,"bytes":9,"last_seq":5}}]}]}"#;
+
+fn server(health: u16, server_id: &'static str) -> Fake {
+    Fake::start(move |request| match request.target.split('?').next() {
+        Some("/varz") => Reply::json(format!(r#"{{"server_id":"{server_id}","server_name":"a"}}"#)),
+        Some("/healthz") => Reply::Answer(health, "{}".to_owned()),
+        _ => Reply::json(STARTING),
+    })
+}
+
+#[test]
+fn of_a_server_that_starts_nothing_is_told_as_all() {
+    let seen = |health, server_id| {
+        let fake = server(health, server_id);
+        let (metrics, log) = once(&fake.url, ["--queue.system=nats"]);
+        let enqueued = value(&metrics, "messages_enqueued_total{queue_name=\"S\"}");
+        (value(&metrics, SUCCESS), enqueued, log)
+    };
+    assert!(matches!(seen(200, "B"), (Some(1.0), Some(5.0), _)));
+    assert!(matches!(seen(404, "B"), (Some(1.0), Some(5.0), _)), "an old server knows nothing of health");
+    let (success, enqueued, log) = seen(503, "B");
+    assert_eq!((success, enqueued), (Some(0.0), None));
+    assert!(log.contains("is not healthy"), "{log}");
+    let (success, enqueued, log) = seen(200, "A");
+    assert_eq!((success, enqueued), (Some(0.0), None));
+    assert!(log.contains("restarted while it was read"), "{log}");
+}
+
+#[test]
+fn a_server_that_was_restarted_is_read_again() {
+    let ids = Mutex::new(vec!["B", "A"]);
+    let fake = Fake::start(move |request| match request.target.split('?').next() {
+        Some("/varz") => {
+            let id = ids.lock().unwrap().pop().unwrap_or("B");
+            Reply::json(format!(r#"{{"server_id":"{id}","server_name":"a"}}"#))
+        }
+        Some("/healthz") => Reply::json("{}"),
+        _ => Reply::json(STARTING),
+    });
+    let exporter = exporter(&fake.url, ["--queue.system=nats"]); // its first read
+    assert_eq!(value(&exporter.scrape(), SUCCESS), Some(1.0), "{}", exporter.log());
+}
