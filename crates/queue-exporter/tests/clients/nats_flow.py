@@ -18,6 +18,7 @@ async def jobs(client, name, storage):
         await jetstream.publish(f"{name}.new", b"x")
         for message in await consumer.fetch(1, timeout=1):
             await message.ack_sync(timeout=1)
+        await asyncio.sleep(0.01)
 
 
 async def flow(client, name, storage):

@@ -4,8 +4,10 @@
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
-use exporter_common::testing::{eventually, real};
+use exporter_common::testing::{PATIENCE, eventually, real};
 
 pub(crate) struct RabbitMq {
     program: PathBuf,
@@ -98,7 +100,7 @@ impl RabbitMq {
             .unwrap();
         let node = self.node.insert(Ended(child));
         let url = format!("http://127.0.0.1:{}/api/overview", self.ports.management);
-        eventually("RabbitMQ answers", || {
+        patiently("RabbitMQ answers", || {
             assert!(node.0.try_wait().unwrap().is_none(), "it ended: {}", said(folder));
             ureq::get(&url).header("authorization", GUEST).call().ok()
         });
@@ -127,6 +129,19 @@ impl RabbitMq {
 
 /// guest:guest, which every new broker knows.
 const GUEST: &str = "Basic Z3Vlc3Q6Z3Vlc3Q=";
+
+/// Asks again until there is an answer, for what takes ten seconds where nothing else is done, and minutes on a busy
+/// machine.
+pub(crate) fn patiently<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + 10 * PATIENCE;
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "still not: {what}");
+        thread::sleep(Duration::from_millis(100));
+    }
+}
 
 /// A port that nobody listens on.
 pub(crate) fn free() -> u16 {

@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use exporter_common::testing::{Running, eventually, value};
+use exporter_common::testing::{Running, value};
 
 use crate::SUCCESS;
-use crate::broker::Ended;
+use crate::broker::{Ended, patiently};
 use crate::watch::Watch;
 
 /// How many jobs stay in each queue, whatever happens.
@@ -129,6 +129,7 @@ struct Seen {
 /// Ends the broker again and again, by TERM and by KILL in turn, while every exporter is scraped all the time.
 pub(crate) fn survives(broker: &mut dyn Broker, exporters: &[Watched<'_>]) {
     let rounds = std::env::var("CHAOS_ROUNDS").map_or(2, |rounds| rounds.parse().unwrap());
+    let over = AtomicBool::new(false);
     let truth = Mutex::new(Truth { state: State::Changing, seen: HashMap::new() });
     let enter = |state| {
         let mut truth = truth.lock().unwrap();
@@ -136,12 +137,12 @@ pub(crate) fn survives(broker: &mut dyn Broker, exporters: &[Watched<'_>]) {
     };
     let count = exporters.len();
     let seen = |what: &str, enough: &dyn Fn(&Seen) -> bool| {
-        eventually(what, || {
+        patiently(what, || {
+            assert!(!over.load(Ordering::Relaxed), "the scrapes have ended");
             let seen = &truth.lock().unwrap().seen;
             (seen.len() == count && seen.values().all(enough)).then_some(())
         });
     };
-    let over = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
             let _over = Stop(&over);
@@ -158,6 +159,7 @@ pub(crate) fn survives(broker: &mut dyn Broker, exporters: &[Watched<'_>]) {
             enter(State::Up(rounds));
             seen("jobs flow again", &|seen| seen.scrapes >= 5 && seen.grown);
         });
+        let _over = Stop(&over);
         while !over.load(Ordering::Relaxed) {
             let began = Instant::now();
             for exporter in exporters {
@@ -180,11 +182,14 @@ impl Drop for Stop<'_> {
     }
 }
 
+/// Between two jobs: enough of them, and some of the machine for others.
+pub(crate) const PAUSE: Duration = Duration::from_millis(10);
+
 /// Runs until told to stop; after an error it begins anew, as clients do.
 pub(crate) fn again_and_again<E>(stop: &AtomicBool, mut jobs: impl FnMut() -> Result<(), E>) {
     while !stop.load(Ordering::Relaxed) {
         let _ = jobs();
-        thread::sleep(Duration::from_millis(10)); // the broker is down: not to be asked in a tight loop
+        thread::sleep(PAUSE); // the broker is down: not to be asked in a tight loop
     }
 }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use crate::chaos::{BACKLOG, Broker, Stop, Watched, again_and_again, survives};
+use crate::chaos::{BACKLOG, Broker, PAUSE, Stop, Watched, again_and_again, survives};
 use crate::exporter;
 use crate::real_beanstalkd::{Client, Server};
 
@@ -33,6 +33,7 @@ fn jobs(port: u16, stop: &AtomicBool) -> io::Result<()> {
         client.try_run("put 10 0 100 1\r\nx")?;
         let id = client.try_run("reserve")?;
         client.try_run(&format!("delete {id}"))?;
+        thread::sleep(PAUSE);
     }
     Ok(())
 }

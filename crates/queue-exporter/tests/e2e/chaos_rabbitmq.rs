@@ -10,7 +10,7 @@ use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Connection, ConnectionProperties};
 
 use crate::broker::RabbitMq;
-use crate::chaos::{BACKLOG, Broker, Stop, Watched, again_and_again, survives};
+use crate::chaos::{BACKLOG, Broker, PAUSE, Stop, Watched, again_and_again, survives};
 use crate::exporter;
 
 impl Broker for RabbitMq {
@@ -61,6 +61,7 @@ async fn jobs(url: &str, stop: &AtomicBool) -> lapin::Result<()> {
                 got.ack(BasicAckOptions::default()).await?;
             }
         }
+        tokio::time::sleep(PAUSE).await;
     }
     Ok(())
 }

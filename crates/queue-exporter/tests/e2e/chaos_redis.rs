@@ -5,7 +5,7 @@ use std::thread;
 
 use exporter_common::testing::real;
 
-use crate::chaos::{BACKLOG, Broker, Stop, Watched, again_and_again, started, survives};
+use crate::chaos::{BACKLOG, Broker, PAUSE, Stop, Watched, again_and_again, started, survives};
 use crate::exporter;
 use crate::redis_server::{RedisServer, client};
 
@@ -36,6 +36,7 @@ fn jobs(port: u16, stop: &AtomicBool) -> redis::RedisResult<()> {
         pipe.cmd("XADD").arg(&["s", "*", "n", "1"]).ignore();
         pipe.cmd("XREADGROUP").arg(&["GROUP", "g", "c", "COUNT", "1", "NOACK", "STREAMS", "s", ">"]).ignore();
         pipe.atomic().exec(&mut connection)?;
+        thread::sleep(PAUSE);
     }
     Ok(())
 }
