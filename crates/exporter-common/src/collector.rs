@@ -90,8 +90,11 @@ impl Scrape {
     /// How long this read may still take: until the last of those who wait for it gives up. A collector that
     /// ends by itself a little before says what was late; one that does not is cut off.
     pub fn time_left(&self) -> Duration {
-        let deadline = *self.deadline.lock().unwrap_or_else(PoisonError::into_inner);
-        deadline.saturating_duration_since(Instant::now())
+        self.deadline().saturating_duration_since(Instant::now())
+    }
+
+    pub(crate) fn deadline(&self) -> Instant {
+        *self.deadline.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Runs what may wait (a file of sysfs asks hardware, a user's file lies on a network) on a

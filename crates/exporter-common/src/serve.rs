@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use futures_util::future::join_all;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::answer::{Exporter, Wanted};
+use crate::answer::Exporter;
 use crate::connection::{self, Connections};
-use crate::escaping::Escaping;
 use crate::flags::Common;
 use crate::listen::Listener;
 use crate::notify;
@@ -66,7 +66,8 @@ pub(crate) async fn serve(exporter: Arc<Exporter>, about: About, common: Common)
     tasks.spawn(notify::watchdog());
     let first = site.clone();
     tasks.spawn(async move {
-        first.exporter.scrape(&Wanted::default(), first.exporter.timeout, Escaping::AllowUtf8).await;
+        let (sources, timeout) = (&first.exporter.sources, first.exporter.timeout);
+        join_all(sources.iter().map(|source| source.read_first(timeout))).await;
         first.ready.store(true, Ordering::Relaxed);
     });
     let signal = loop {

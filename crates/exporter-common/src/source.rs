@@ -139,6 +139,21 @@ impl Source {
         self.answer_without_read(families, &why, asked)
     }
 
+    /// Reads once before anybody asks, and waits for the end of that. A scrape that comes meanwhile joins, or
+    /// has its own read in this one's place.
+    pub(crate) async fn read_first(self: &Arc<Self>, timeout: Duration) {
+        if self.ended.get().is_some() {
+            return;
+        }
+        let read = self.start(Instant::now() + timeout, timeout).await;
+        let mut done = read.done.clone();
+        self.lock().shared = Some(read); // which keeps it, but is nobody who waits
+        while done.wait_for(|done| *done).await.is_err() {
+            let Some(other) = self.lock().reading.upgrade() else { return };
+            done = other.done.clone();
+        }
+    }
+
     /// What goes on between scrapes: the collector's own work, and its reads in the background.
     pub(crate) async fn run(self: Arc<Self>, timeout: Duration) {
         let why = tokio::select! {
@@ -202,10 +217,17 @@ impl Source {
     fn try_start(self: &Arc<Self>, deadline: Instant, timeout: Duration) -> Option<Arc<Read>> {
         let mut state = self.lock();
         if let Some(reading) = state.reading.upgrade() {
-            if self.collection == Collection::OnScrape {
-                reading.scrape.extend(deadline);
+            // A collector plans its work by the time it has. The first read, which nobody waits for, may have
+            // planned for more than this scrape has: such a read would say too late what was late.
+            let unawaited = state.shared.is_some() && Arc::strong_count(&reading) == 2;
+            if self.collection != Collection::OnScrape {
+                return Some(reading);
             }
-            return Some(reading);
+            if !unawaited || reading.scrape.deadline() <= deadline || self.blocked.any() {
+                reading.scrape.extend(deadline);
+                return Some(reading);
+            }
+            state.shared = None;
         }
         if self.blocked.any() {
             return None;
@@ -488,6 +510,72 @@ mod tests {
         assert_eq!(read.scrape.time_left(), SECOND);
         let joined = source.start(Instant::now() + 3 * SECOND, 10 * SECOND).await;
         assert_eq!((read.scrape.time_left(), joined.scrape.time_left()), (3 * SECOND, 3 * SECOND));
+    }
+
+    /// A collector that ends a little before its time and says what was late.
+    struct Hanging(Arc<AtomicUsize>);
+
+    #[async_trait::async_trait]
+    impl Collector for Hanging {
+        fn name(&self) -> &'static str {
+            "hanging"
+        }
+
+        async fn collect(&self, scrape: &Scrape) -> anyhow::Result<()> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            tokio::time::sleep(scrape.time_left().mul_f64(0.95)).await;
+            scrape.add(Family::gauge("late", "", &[]).value(1.0));
+            anyhow::bail!("the source is late")
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_scrape_that_meets_the_first_read_learns_what_was_late_within_its_own_time() {
+        let reads = Arc::new(AtomicUsize::new(0));
+        let source = Arc::new(Source::new(Hanging(reads.clone())));
+        let first = tokio::spawn({
+            let source = source.clone();
+            async move { source.read_first(10 * SECOND).await }
+        });
+        tokio::time::sleep(SECOND).await;
+        let (answer, other) = tokio::join!(scrape_within(&source, 2 * SECOND), scrape_within(&source, 2 * SECOND));
+        assert_eq!((names(&answer), answer.success), (vec!["late"], false));
+        assert_eq!((names(&other), reads.load(Ordering::Relaxed)), (vec!["late"], 2), "and the two share a read");
+        first.await.unwrap();
+        assert_eq!(reads.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_scrape_with_more_time_joins_the_first_read() {
+        let slow = Slow { takes: 3 * SECOND, ..Slow::default() };
+        let reads = slow.reads.clone();
+        let source = Arc::new(Source::new(slow));
+        let begun = Instant::now();
+        let (source, first) = (source.clone(), source.clone());
+        let first = tokio::spawn(async move { first.read_first(10 * SECOND).await });
+        tokio::time::sleep(SECOND).await;
+        assert!(scrape_within(&source, 10 * SECOND).await.success);
+        first.await.unwrap();
+        assert_eq!((begun.elapsed(), reads.load(Ordering::Relaxed)), (3 * SECOND, 1));
+    }
+
+    #[tokio::test]
+    #[expect(clippy::await_holding_lock, reason = "the device is held on purpose; only a blocking thread waits for it")]
+    async fn a_first_read_that_waits_for_a_device_is_joined() {
+        let device = Arc::new(Mutex::new(()));
+        let source = Arc::new(Source::new(Device(device.clone())));
+        let held = device.lock().unwrap();
+        let first = tokio::spawn({
+            let source = source.clone();
+            async move { source.read_first(10 * SECOND).await }
+        });
+        while source.blocked.count() == 0 {
+            tokio::task::yield_now().await;
+        }
+        assert!(!scrape_within(&source, Duration::from_millis(10)).await.success);
+        drop(held);
+        first.await.unwrap();
+        assert!(source.lock().last_success.is_some(), "the first read ended well");
     }
 
     /// A collector that waits for a device until the test lets it go.

@@ -39,8 +39,7 @@ fn a_bad_collector_costs_only_its_own_metrics() {
         }
         assert_lint(&metrics);
     }
-    // one read at the start, three scrapes
-    assert_eq!(value(&exporter.scrape(), "exporter_duplicate_series_total"), Some(5.0));
+    assert_eq!(value(&exporter.scrape(), "exporter_duplicate_series_total"), Some(4.0));
     let log = exporter.log();
     let told = |what: &str| log.lines().filter(|line| line.contains(what)).count();
     assert_eq!(told(r#"level=WARN msg="collector failed" collector=fail error="the cheese is \"gone\"\nfor good""#), 1);
@@ -221,6 +220,8 @@ fn faults_in_flags_are_one_clear_line() {
         (&["--log.level=loud"], "expected error, warn, info or debug"),
         (&["--web.listen-address=unix:relative"], "'unix:relative' is not unix:/path"),
         (&["surplus"], "unrecognized subcommand 'surplus'"),
+        (&["--no-collector.nope"], "; there is no collector \"nope\", there are fine, sleep, block, linger,"),
+        (&["--collector.nope=1"], "; there is no collector \"nope\", there are fine,"),
     ] {
         let output = testing::run(&drill(), arguments);
         let said = stderr(&output);
@@ -268,6 +269,7 @@ fn a_port_in_use_ends_the_start_with_one_line() {
     assert_eq!(output.status.code(), Some(1));
     let said = stderr(&output);
     assert!(said.contains(&format!("cannot listen on {address}: Address already in use")), "{said}");
+    assert!(said.contains("--web.listen-address"), "{said}");
     assert_eq!(said.lines().count(), 1, "{said}");
 }
 
