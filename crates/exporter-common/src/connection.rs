@@ -310,6 +310,7 @@ pub(crate) async fn serve(stream: Box<dyn Stream>, peer: Option<IpAddr>, place: 
 async fn converse(stream: Box<dyn Stream>, peer: Option<IpAddr>, place: &Place, site: Arc<Site>) -> Result<()> {
     let mut stream = Wire { stream, watched: place.watched.clone(), first: Bytes::new() };
     let tls = site.web.settings().await.tls.clone();
+    let plain = tls.is_none();
     let (stream, http2): (Box<dyn Stream>, bool) = match tls {
         None => (Box::new(stream), false),
         Some(tls) => {
@@ -359,7 +360,11 @@ async fn converse(stream: Box<dyn Stream>, peer: Option<IpAddr>, place: &Place, 
             connection.await
         }
     };
-    ended.map_err(|error| anyhow::anyhow!(error))
+    ended.map_err(|error| {
+        let parse = error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse);
+        let error = anyhow::anyhow!(error);
+        if parse && plain { error.context("no HTTP request came; a client that speaks TLS?") } else { error }
+    })
 }
 
 /// Whether a client that should greet in TLS sends a request, as Go tells it.

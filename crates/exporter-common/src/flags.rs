@@ -217,7 +217,7 @@ pub(crate) fn with_variables(command: Command, program: &str) -> Command {
 }
 
 /// clap's error in one line: what is wrong, where it comes from, what to do.
-pub(crate) fn one_line(error: &clap::Error, program: &str) -> String {
+pub(crate) fn one_line(error: &clap::Error, program: &str, toggles: &[(&str, bool)]) -> String {
     let text = error.render().to_string();
     let mut paragraphs = text.split("\n\n");
     let what = paragraphs.next().unwrap_or_default();
@@ -225,12 +225,24 @@ pub(crate) fn one_line(error: &clap::Error, program: &str) -> String {
     let what = what.split_whitespace().collect::<Vec<_>>().join(" ");
     let tip = paragraphs.find_map(|paragraph| paragraph.trim().strip_prefix("tip: "));
     let tip = tip.map(|tip| format!("; {}", tip.lines().next().unwrap_or_default()));
+    let tip = unknown_collector(error, toggles).or(tip);
     let place = match error.get(ContextKind::InvalidArg) {
         Some(ContextValue::String(arg)) if error.kind() == ErrorKind::ValueValidation => from_variable(arg, program),
         _ if error.kind() == ErrorKind::InvalidUtf8 => not_utf8(program),
         _ => None,
     };
     format!("{what}{}{}; try --help", place.unwrap_or_default(), tip.unwrap_or_default())
+}
+
+/// Names the collectors where a flag is about one that there is not.
+fn unknown_collector(error: &clap::Error, toggles: &[(&str, bool)]) -> Option<String> {
+    let Some(ContextValue::String(arg)) = error.get(ContextKind::InvalidArg) else { return None };
+    let named = arg.strip_prefix("--no-").or(arg.strip_prefix("--"))?.strip_prefix("collector.")?;
+    if error.kind() != ErrorKind::UnknownArgument || toggles.is_empty() {
+        return None;
+    }
+    let names: Vec<_> = toggles.iter().map(|(name, _)| *name).collect();
+    Some(format!("; there is no collector {named:?}, there are {}", names.join(", ")))
 }
 
 /// Names the argument, or the program's variable, that is not UTF-8.

@@ -68,15 +68,19 @@ fn ask(stream: Box<dyn Stream>, peer: &Peer) -> Result<()> {
             match answer(rustls::StreamOwned::new(connection, stream)) {
                 // it serves, but not whom it does not know
                 Err(error) if *wants_certificate && is_alert(&error) => return Ok(()),
+                Err(error) if is_not_tls(&error) => {
+                    bail!("it speaks plain HTTP: it was started without TLS, or another file is its --web.config.file")
+                }
                 answer => answer,
             }
         }
     }
     .context("it does not answer")?;
-    if !answer.ends_with(b" 200") {
-        bail!("it answers {}", String::from_utf8_lossy(&answer));
+    match &answer[8..] {
+        b" 200" => Ok(()),
+        b" 400" if matches!(peer, Peer::Plain) => bail!("it speaks TLS: name its --web.config.file"),
+        _ => bail!("it answers {}", String::from_utf8_lossy(&answer)),
     }
-    Ok(())
 }
 
 /// The protocol and status of the answer.
@@ -89,6 +93,14 @@ fn answer(mut stream: impl Read + Write) -> std::io::Result<[u8; 12]> {
 
 /// Whether the exporter itself refused the connection, in TLS's words.
 fn is_alert(error: &std::io::Error) -> bool {
-    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    matches!(tls, Some(rustls::Error::AlertReceived(_)))
+    matches!(of_tls(error), Some(rustls::Error::AlertReceived(_)))
+}
+
+/// Whether what the exporter said is no TLS.
+fn is_not_tls(error: &std::io::Error) -> bool {
+    matches!(of_tls(error), Some(rustls::Error::InvalidMessage(_)))
+}
+
+fn of_tls(error: &std::io::Error) -> Option<&rustls::Error> {
+    error.get_ref().and_then(|inner| inner.downcast_ref())
 }

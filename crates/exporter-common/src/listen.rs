@@ -8,7 +8,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener, lookup_host};
 
@@ -78,7 +78,8 @@ impl Listener {
             ListenAddress::Tcp { host, port } => tcp(host.as_deref(), *port).await.map(Self::Tcp),
             ListenAddress::Unix(path) => unix(path).await,
         };
-        bound.with_context(|| format!("cannot listen on {address}"))
+        bound
+            .map_err(|error| anyhow!("cannot listen on {address}: {error}; --web.listen-address names another address"))
     }
 
     /// The sockets that systemd opened for this process.

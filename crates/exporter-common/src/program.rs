@@ -184,8 +184,15 @@ impl Program {
             enabled: flags::enabled(matches, &self.toggles),
             named: flags::all_named(matches, &self.toggles),
         };
-        let sources = sources(own, &startup)?;
-        let web = Arc::new(Web::load(common.web_config.as_deref()).context("--web.config.file")?);
+        let sources = sources(own, &startup);
+        let web = Web::load(common.web_config.as_deref()).context("--web.config.file");
+        if purpose == Purpose::Check
+            && sources.is_err()
+            && let Err(fault) = &web
+        {
+            say(format_args!("{}: {fault:#}\n", self.name)); // that of the sources is told last, and counts
+        }
+        let (sources, web) = (sources?, Arc::new(web?));
         drop(entered);
         let exporter = Arc::new(Exporter {
             sources: sources.into_iter().map(Arc::new).collect(),
@@ -238,7 +245,7 @@ impl Program {
                 ExitCode::SUCCESS
             }
             _ => {
-                say(format_args!("{}: error: {}\n", self.name, flags::one_line(error, self.name)));
+                say(format_args!("{}: error: {}\n", self.name, flags::one_line(error, self.name, &self.toggles)));
                 ExitCode::from(2)
             }
         }

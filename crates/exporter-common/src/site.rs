@@ -75,8 +75,13 @@ impl Site {
         peer: Option<IpAddr>,
     ) -> Response<Vec<u8>> {
         let settings = self.web.settings().await;
-        let open = settings.users.is_empty() || matches!(path, "/-/healthy" | "/-/ready");
-        let login = if open { Login::Right } else { self.logins.check(&settings.users, headers, peer).await };
+        let health = matches!(path, "/-/healthy" | "/-/ready");
+        let limited = !health && settings.rate_limit.as_ref().is_some_and(|limit| !limit.allows());
+        let login = match health || settings.users.is_empty() {
+            _ if limited => Login::Busy,
+            true => Login::Right,
+            false => self.logins.check(&settings.users, headers, peer).await,
+        };
         let mut response = match login {
             Login::Right => self.answer(method, path, query, headers).await,
             Login::Wrong => {
@@ -86,7 +91,10 @@ impl Site {
                 response
             }
             Login::Busy => {
-                let text = "Too many logins are being checked, try again later.\n";
+                let text = match limited {
+                    true => "Too Many Requests\n",
+                    false => "Too many logins are being checked, try again later.\n",
+                };
                 let mut response = plain(StatusCode::TOO_MANY_REQUESTS, text);
                 response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
                 response

@@ -215,8 +215,9 @@ fn cost(hash: &str) -> Option<u32> {
 
 /// Succeeds if a text is a bcrypt hash.
 pub(super) fn check_hash(hash: &str) -> Result<()> {
-    ensure!(hash.len() >= 59, "crypto/bcrypt: hashedSecret too short to be a bcrypted password");
-    let Ok(parts) = bcrypt::HashParts::from_str(hash) else { bail!("crypto/bcrypt: it is no bcrypt hash") };
+    const HOW: &str = "make one of the password with: htpasswd -nBC 10 \"\"";
+    ensure!(hash.len() >= 59, "crypto/bcrypt: hashedSecret too short to be a bcrypted password; {HOW}");
+    let Ok(parts) = bcrypt::HashParts::from_str(hash) else { bail!("crypto/bcrypt: it is no bcrypt hash; {HOW}") };
     ensure!((4..=31).contains(&parts.get_cost()), "crypto/bcrypt: cost {} is not between 4 and 31", parts.get_cost());
     Ok(())
 }

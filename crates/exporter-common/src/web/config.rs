@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::auth;
+use super::rate::RateLimit;
 use crate::yaml::{self, Node, Value};
 
 /// What the file says.
@@ -21,6 +22,7 @@ pub(super) struct Config {
     pub(super) headers: HeaderMap,
     /// Users and the bcrypt hashes of their passwords.
     pub(super) users: BTreeMap<String, String>,
+    pub(super) rate_limit: Option<RateLimit>,
 }
 
 /// The block `tls_server_config`.
@@ -110,10 +112,9 @@ pub(super) fn parse(text: &str, folder: &Path) -> Result<Config> {
     let tls = fields.take("tls_server_config").map(|node| tls(node, folder)).transpose()?.flatten();
     let (http2, headers) = http_server(fields.take("http_server_config"))?;
     let users = fields.take("basic_auth_users").map(users).transpose()?.unwrap_or_default();
-    let rate_limited = fields.take("rate_limit").map(rate_limited).transpose()?.unwrap_or_default();
+    let rate_limit = fields.take("rate_limit").map(rate_limit).transpose()?.flatten();
     fields.end()?;
-    ensure!(!rate_limited, "rate_limit is not supported: leave it out, or set its interval to 0");
-    Ok(Config { tls, http2, headers, users })
+    Ok(Config { tls, http2, headers, users, rate_limit })
 }
 
 fn tls(node: Node, folder: &Path) -> Result<Option<Tls>> {
@@ -199,18 +200,24 @@ fn users(node: Node) -> Result<BTreeMap<String, String>> {
     Ok(users)
 }
 
-fn rate_limited(node: Node) -> Result<bool> {
+/// How many requests are answered; none for any number.
+fn rate_limit(node: Node) -> Result<Option<RateLimit>> {
     let mut fields = Fields::of(node, "rate_limit")?;
     let line = fields.line;
-    let interval = fields.text("interval")?;
-    let burst = fields.text("burst")?;
+    let (interval, burst) = (fields.text("interval")?, fields.text("burst")?);
     fields.end()?;
-    ensure!(burst.is_empty() || burst.parse::<i64>().is_ok(), "yaml: line {line}: burst {burst:?} is no whole number");
+    let burst = match burst.as_str() {
+        "" => 0,
+        text => {
+            text.parse::<i64>().ok().with_context(|| format!("yaml: line {line}: burst {text:?} is no whole number"))?
+        }
+    };
     let interval = match interval.as_str() {
         "" => Duration::ZERO,
         text => go_duration(text).with_context(|| format!("yaml: line {line}: interval {text:?} is no duration"))?,
     };
-    Ok(!interval.is_zero())
+    let burst = u32::try_from(burst.max(0)).unwrap_or(u32::MAX); // nobody will see the difference
+    Ok((!interval.is_zero()).then(|| RateLimit::new(interval, burst)))
 }
 
 /// Reads a duration as Go writes it (`1.5s`, `1m30s`), or a whole number of nanoseconds. Negative ones count as 0.
@@ -379,7 +386,6 @@ mod tests {
                 "basic_auth_users: {alice: secret}",
                 "basic_auth_users: alice: crypto/bcrypt: hashedSecret too short to be a bcrypted password",
             ),
-            ("rate_limit: {interval: 1s, burst: 0}", "rate_limit is not supported"),
             ("rate_limit: {interval: soon}", "yaml: line 1: interval \"soon\" is no duration"),
             ("rate_limit: {interval: 0, burst: many}", "yaml: line 1: burst \"many\" is no whole number"),
         ] {
@@ -409,6 +415,27 @@ mod tests {
         assert!(!config.http2);
         assert_eq!(config.headers["x-xss-protection"], "1");
         assert_eq!(config.users.keys().collect::<Vec<_>>(), ["1", "alice"]);
+    }
+
+    #[test]
+    fn requests_are_limited_where_there_is_an_interval() {
+        for (text, limit) in [
+            ("", None),
+            ("rate_limit: {burst: 5}", None),
+            ("rate_limit: {interval: 0s, burst: 5}", None),
+            ("rate_limit: {interval: -1s, burst: 5}", None),
+            ("rate_limit: {interval: 1s, burst: 5}", Some((1_000_000_000, 5))),
+            ("rate_limit: {interval: 250, burst: -5}", Some((250, 0))),
+            ("rate_limit: {interval: \"1m\"}", Some((60_000_000_000, 0))),
+        ] {
+            let expected = limit.map(|(nanos, burst)| format!("{:?}, burst: {burst}", Duration::from_nanos(nanos)));
+            let read = read(text).unwrap().rate_limit.map(|limit| format!("{limit:?}"));
+            match (read, expected) {
+                (None, None) => {}
+                (Some(read), Some(expected)) => assert!(read.contains(&expected), "{text}: {read}"),
+                (read, expected) => panic!("{text}: {read:?}, not {expected:?}"),
+            }
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod clients;
 mod config;
 mod der;
 mod peer;
+mod rate;
 mod tls;
 
 use std::collections::BTreeMap;
@@ -20,8 +21,9 @@ use tokio::time::Instant;
 pub(crate) use auth::{Login, Logins};
 use config::{ClientAuth, Config, Pem};
 pub(crate) use peer::Peer;
+use rate::RateLimit;
 
-use crate::reload::Reloaded;
+use crate::reload::{Files, Reloaded};
 
 /// How often the files are looked at, at most.
 const LOOK: Duration = Duration::from_secs(1);
@@ -39,6 +41,8 @@ pub(crate) struct Settings {
     pub(crate) users: BTreeMap<String, String>,
     /// Whether a client without a certificate is turned away.
     pub(crate) clients_must_show_certificates: bool,
+    /// How many requests are answered; none for any number.
+    pub(crate) rate_limit: Option<RateLimit>,
     http2: bool,
     warnings: Vec<String>,
 }
@@ -53,22 +57,12 @@ pub(crate) struct Web {
 
 struct State {
     settings: Arc<Settings>,
-    files: Files,
+    /// Looked at without the lock, since a file system may hang.
+    files: Arc<Files>,
     looked: Instant,
     loaded: SystemTime,
     /// Why the last load failed; it is tried again at every look, since a file that was missing may come.
     fault: Option<String>,
-}
-
-/// The files a configuration was read from, each with what shows that it has changed.
-type Files = Vec<(PathBuf, Option<Stamp>)>;
-
-#[derive(Debug, PartialEq)]
-struct Stamp {
-    modified: Option<SystemTime>,
-    length: u64,
-    /// Device and inode: a file that was renamed into place may have the old one's time and length.
-    place: (u64, u64),
 }
 
 impl Web {
@@ -77,18 +71,11 @@ impl Web {
     /// # Errors
     /// What is wrong with it, or with a file it names.
     pub(crate) fn load(path: Option<&Path>) -> Result<Self> {
-        let (settings, files) = match path {
-            Some(path) => {
-                let files = stamps(vec![path.to_owned()]); // before it is read: a change meanwhile is seen
-                let read = read(path)?;
-                (read.0, files.into_iter().chain(read.1).collect())
-            }
-            None => (Settings::default(), Files::new()),
-        };
+        let (settings, files) = path.map(read).transpose()?.unwrap_or_default();
         settings.warn();
         let state = State {
             settings: Arc::new(settings),
-            files,
+            files: Arc::new(files),
             looked: Instant::now(),
             loaded: SystemTime::now(),
             fault: None,
@@ -129,24 +116,22 @@ impl Web {
         let (files, failed) = {
             let mut state = self.lock();
             state.looked = Instant::now();
-            (state.files.iter().map(|(path, _)| path.clone()).collect(), state.fault.is_some())
+            (state.files.clone(), state.fault.is_some())
         };
-        let now = stamps(files);
-        if failed || now != self.lock().files {
+        if failed || files.changed() {
             self.read_again();
         }
     }
 
     fn read_again(&self) {
         let Some(path) = &self.path else { return };
-        let first = stamps(vec![path.clone()]);
         match read(path) {
             Ok((mut settings, files)) => {
                 settings.warn();
                 let mut state = self.lock();
                 settings.keep(&state.settings);
                 state.settings = Arc::new(settings);
-                state.files = first.into_iter().chain(files).collect();
+                state.files = Arc::new(files);
                 state.loaded = SystemTime::now();
                 state.fault = None;
                 tracing::info!(file = %path.display(), "web configuration loaded");
@@ -205,19 +190,20 @@ impl Settings {
     }
 }
 
-/// The settings of a file, and the further files it was made of.
+/// The settings of a file, and the files they were made of.
 fn read(path: &Path) -> Result<(Settings, Files)> {
+    let mut seen = Files::look([path.to_owned()]);
     let place = || path.display().to_string();
     let text = std::fs::read_to_string(path).map_err(|error| anyhow!("{}", tls::said(&error))).with_context(place)?;
     let folder = path.parent().unwrap_or(Path::new(""));
-    let Config { tls, http2, headers, users } = config::parse(&text, folder).with_context(place)?;
+    let Config { tls, http2, headers, users, rate_limit } = config::parse(&text, folder).with_context(place)?;
     let files = tls.iter().flat_map(|tls| [Some(&tls.cert), Some(&tls.key), tls.client_ca.as_ref()]).flatten();
-    let files = files.filter_map(|pem| match pem {
-        Pem::File { path, .. } => Some(path.clone()),
-        Pem::Inline(_) => None,
-    });
-    let files = stamps(files.collect());
-    let mut settings = Settings { http2, headers, ..Settings::default() };
+    for pem in files {
+        if let Pem::File { path, .. } = pem {
+            seen.add(path);
+        }
+    }
+    let mut settings = Settings { http2, headers, rate_limit, ..Settings::default() };
     settings.warnings.extend(auth::warnings(&users));
     settings.users = users;
     if let Some(tls) = tls {
@@ -228,19 +214,7 @@ fn read(path: &Path) -> Result<(Settings, Files)> {
                 || (tls.client_auth != ClientAuth::NoClientCert && !tls.client_allowed_sans.is_empty());
         settings.tls = Some(Arc::new(server));
     }
-    Ok((settings, files))
-}
-
-fn stamps(paths: Vec<PathBuf>) -> Files {
-    paths.into_iter().map(|path| (stamp(&path), path)).map(|(stamp, path)| (path, stamp)).collect()
-}
-
-fn stamp(path: &Path) -> Option<Stamp> {
-    use std::os::unix::fs::MetadataExt;
-
-    let metadata = std::fs::metadata(path).ok()?;
-    let modified = metadata.modified().ok();
-    Some(Stamp { modified, length: metadata.len(), place: (metadata.dev(), metadata.ino()) })
+    Ok((settings, seen))
 }
 
 #[cfg(fuzzing)]

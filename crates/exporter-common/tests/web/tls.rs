@@ -3,12 +3,12 @@
 use std::io::{Read, Write};
 use std::process::Command;
 
-use exporter_common::testing;
+use exporter_common::testing::{self, eventually};
 use rustls::crypto::ring::{cipher_suite as suite, kx_group};
 
 use crate::client::{Client, tcp};
 use crate::pki::{Pki, TLS};
-use crate::{drill, start};
+use crate::{drill, start, start_with};
 
 #[test]
 fn a_scrape_goes_over_tls_from_files_and_inline() {
@@ -35,6 +35,15 @@ fn plain_http_to_the_tls_port_is_told_so() {
     assert!(answer.starts_with("HTTP/1.0 400 Bad Request\r\n"), "{answer}");
     assert!(answer.ends_with("\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"), "{answer}");
     assert_eq!(Client::new(&pki).status(&exporter), Ok(200));
+}
+
+#[test]
+fn tls_to_a_plain_port_is_told_in_the_log() {
+    let pki = Pki::new();
+    let exporter = start_with(&pki, "", &["--log.level=debug"]);
+    assert!(Client::new(&pki).status(&exporter).is_err());
+    eventually("it is told", || exporter.log().contains("a client that speaks TLS?").then_some(()));
+    assert_eq!(exporter.get("/", &[]).status, 200);
 }
 
 #[test]
@@ -214,8 +223,20 @@ fn the_healthcheck_speaks_tls() {
         };
         let config = format!("--web.config.file={}", pki.path("web.yml").display());
         assert_eq!(check(&[&config]), (Some(0), String::new()), "{more}");
-        assert_eq!(check(&[]).0, Some(1), "plain HTTP is no health over TLS");
+        let plain = check(&[]);
+        assert!(plain.0 == Some(1) && plain.1.contains("it speaks TLS: name its --web.config.file"), "{plain:?}");
         pki.write("web.yml", "broken");
         assert_eq!(check(&[&config]), (Some(0), String::new()), "it serves by the last good one: {more}");
     }
+}
+
+#[test]
+fn the_healthcheck_tells_that_the_exporter_speaks_plain_http() {
+    let pki = Pki::new();
+    let exporter = start(&pki, "");
+    let config = format!("--web.config.file={}", pki.write("tls.yml", TLS).display());
+    let output =
+        testing::run(&drill(), ["healthcheck", &config, &exporter.url.replace("http://", "--web.listen-address=")]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && said.contains("it speaks plain HTTP"), "{said}");
 }

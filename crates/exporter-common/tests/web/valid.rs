@@ -97,10 +97,20 @@ fn what_upstream_refuses_is_refused_in_the_same_words() {
             ),
             "no cipher suite remains",
         ),
-        ("rate_limit: {interval: 1s, burst: 0}\n".to_owned(), "rate_limit is not supported"),
+        ("rate_limit: {interval: soon}\n".to_owned(), "interval \"soon\" is no duration"),
     ] {
         refused(&pki, &config, what);
     }
+}
+
+#[test]
+fn a_check_tells_faults_of_the_sources_and_of_the_web_configuration() {
+    let pki = Pki::new();
+    let file = format!("--web.config.file={}", pki.write("web.yml", "a: 1\n").display());
+    let output = testing::run(&drill(), [&file, "--check", "--usage-error"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), said.lines().count()), (Some(2), 2), "{said}");
+    assert!(said.contains("field a not found") && said.contains("exclude each other"), "{said}");
 }
 
 #[test]
@@ -136,6 +146,28 @@ fn an_empty_file_serves_plain_http() {
             assert_eq!(exporter.get("/", &[]).status, 200);
         }
     }
+}
+
+#[test]
+fn requests_above_the_limit_are_turned_away_but_not_those_for_health() {
+    let pki = Pki::new();
+    let statuses = |exporter: &Running| (0..11).map(|_| exporter.get("/", &[]).status).collect::<Vec<_>>();
+    for (limit, allowed) in
+        [("{interval: 1h, burst: 3}", 3), ("{interval: \"1h\", burst: 0}", 0), ("{interval: 0}", 11)]
+    {
+        let exporter = start(&pki, &format!("rate_limit: {limit}\n"));
+        let statuses = statuses(&exporter);
+        assert!(statuses[..allowed].iter().all(|status| *status == 200), "{limit}: {statuses:?}");
+        assert!(statuses[allowed..].iter().all(|status| *status == 429), "{limit}: {statuses:?}");
+        assert_eq!(exporter.get("/-/healthy", &[]).status, 200, "{limit}");
+        if allowed < 11 {
+            assert_eq!(exporter.get("/metrics", &[]).body, "Too Many Requests\n");
+        }
+    }
+    // it comes before the login
+    let hash = bcrypt::hash_with_salt("secret", 4, [3; 16]).unwrap();
+    let exporter = start(&pki, &format!("rate_limit: {{interval: 1h}}\nbasic_auth_users:\n  alice: {hash}\n"));
+    assert_eq!(exporter.get("/", &[]).status, 429);
 }
 
 #[test]
