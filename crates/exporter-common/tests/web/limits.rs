@@ -9,8 +9,8 @@ use exporter_common::testing::{Running, eventually, value};
 
 use crate::client::{Client, ask, tcp};
 use crate::drill;
+use crate::everywhere::start_with;
 use crate::pki::{Pki, TLS};
-use crate::start_with;
 
 fn start(arguments: &[&str]) -> Running {
     Running::start(&drill(), [&["--collector.fine", "--log.level=debug"], arguments].concat())
@@ -95,33 +95,6 @@ fn a_stop_waits_five_seconds_for_a_stuck_client_and_ends() {
     exporter.signal("TERM");
     assert_eq!(exporter.wait(), Some(0));
     assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
-}
-
-#[test]
-fn heads_have_a_bound_and_bodies_are_ignored() {
-    let exporter = start(&[]);
-    let answer = |request: String| {
-        let mut stream = tcp(&exporter);
-        let _ = stream.write_all(request.as_bytes()); // it may be refused before it was sent
-        all(&mut stream)
-    };
-    let long = format!("GET / HTTP/1.1\r\nHost: x\r\nX-Long: {}\r\n\r\n", "x".repeat(100_000));
-    assert!(answer(long).starts_with("HTTP/1.1 431 "));
-    let many = "X-Many: x\r\n".repeat(200);
-    assert!(answer(format!("GET / HTTP/1.1\r\nHost: x\r\n{many}\r\n")).starts_with("HTTP/1.1 431 "));
-    for method in ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH", "CONNECT"] {
-        let path = if method == "CONNECT" { "a:80" } else { "/metrics" };
-        let said = answer(format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
-        assert!(said.starts_with("HTTP/1.1 405 ") && said.contains("allow: GET, HEAD"), "{method}: {said}");
-    }
-    let said = answer("OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".to_owned());
-    assert!(said.starts_with("HTTP/1.1 404 "), "{said}");
-    let body = "x".repeat(1000);
-    let said = answer(format!("GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\nConnection: close\r\n\r\n{body}"));
-    assert!(said.starts_with("HTTP/1.1 200 "), "{said}");
-    let said = answer("GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000000\r\n\r\n".to_owned());
-    assert!(said.starts_with("HTTP/1.1 200 "), "it does not wait for what it will not read: {said}");
-    assert!(!exporter.log().contains("panicked"), "{}", exporter.log());
 }
 
 #[test]

@@ -1,18 +1,13 @@
 //! The web side through a built exporter: the configuration file, TLS, logins, reloads, listeners, limits.
 #![expect(clippy::disallowed_types, clippy::unwrap_used, reason = "tests start programs, and fail by panicking")]
 
-mod auth;
-mod client;
+mod everywhere; // what holds for every exporter
 mod landing;
 mod limits;
 mod listen;
-mod pki;
-mod prometheus;
-mod reload;
-mod tls;
 mod valid;
 
-use exporter_common::testing::Running;
+use everywhere::{client, pki};
 
 /// The built example `drill-exporter`; cargo builds examples before it runs tests.
 fn drill() -> String {
@@ -22,14 +17,7 @@ fn drill() -> String {
     path.join("examples/drill-exporter").to_str().unwrap().to_owned()
 }
 
-/// Starts the drill exporter with a configuration in the folder of the certificates.
-fn start(pki: &pki::Pki, config: &str) -> Running {
-    start_with(pki, config, &[])
-}
-
-fn start_with(pki: &pki::Pki, config: &str, arguments: &[&str]) -> Running {
-    let file = pki.write("web.yml", config);
-    let mut all = vec![format!("--web.config.file={}", file.display()), "--collector.fine".to_owned()];
-    all.extend(arguments.iter().map(|argument| (*argument).to_owned()));
-    Running::start(&drill(), all)
+/// What `everywhere` is compiled for.
+fn program(_: &str) -> (String, Vec<String>) {
+    (drill(), vec!["--collector.fine".to_owned()])
 }

@@ -2,9 +2,9 @@
 
 use exporter_common::testing::{eventually, value};
 
-use crate::client::{Client, ask, tcp};
-use crate::pki::{Pki, TLS};
-use crate::start;
+use super::client::{Client, ask, tcp};
+use super::pki::{Pki, TLS};
+use super::start;
 
 #[test]
 fn certificates_of_clients_are_no_longer_asked_for_without_a_restart() {

@@ -10,7 +10,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedCipherSuite};
 
-use crate::pki::Pki;
+use super::pki::Pki;
 
 /// How a client speaks TLS.
 pub(crate) struct Client<'a> {

@@ -6,9 +6,9 @@ use std::process::Command;
 use exporter_common::testing::{self, eventually};
 use rustls::crypto::ring::{cipher_suite as suite, kx_group};
 
-use crate::client::{Client, tcp};
-use crate::pki::{Pki, TLS};
-use crate::{drill, start, start_with};
+use super::client::{Client, tcp};
+use super::pki::{Pki, TLS};
+use super::{run, start, start_with};
 
 #[test]
 fn a_scrape_goes_over_tls_from_files_and_inline() {
@@ -19,7 +19,7 @@ fn a_scrape_goes_over_tls_from_files_and_inline() {
         let exporter = start(&pki, config);
         let (status, answer) = Client::new(&pki).get(&exporter, "/metrics", "").unwrap();
         assert_eq!(status, 200);
-        assert!(answer.contains("drill_info{drill=\"fine\"} 1"), "{answer}");
+        assert!(answer.contains("_exporter_build_info{"), "{answer}");
         assert!(answer.contains("\nexporter_config_last_reload_successful 1\n"), "{answer}");
     }
 }
@@ -205,7 +205,10 @@ fn curl_scrapes_by_http2_and_with_an_rsa_certificate() {
         let output = command.args(arguments).arg(&url).output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        assert!(said.contains("drill_info") && said.ends_with(&format!("HTTP/{version}")), "{arguments:?}: {said}");
+        assert!(
+            said.contains("_exporter_build_info{") && said.ends_with(&format!("HTTP/{version}")),
+            "{arguments:?}: {said}"
+        );
     }
 }
 
@@ -218,7 +221,7 @@ fn the_healthcheck_speaks_tls() {
         let exporter = start(&pki, &format!("{TLS}{more}"));
         let check = |arguments: &[&str]| {
             let address = exporter.url.replace("http://", "--web.listen-address=");
-            let output = testing::run(&drill(), [&["healthcheck", &address], arguments].concat());
+            let output = run(&[&["healthcheck", &address], arguments].concat());
             (output.status.code(), String::from_utf8(output.stderr).unwrap())
         };
         let config = format!("--web.config.file={}", pki.path("web.yml").display());
@@ -235,8 +238,7 @@ fn the_healthcheck_tells_that_the_exporter_speaks_plain_http() {
     let pki = Pki::new();
     let exporter = start(&pki, "");
     let config = format!("--web.config.file={}", pki.write("tls.yml", TLS).display());
-    let output =
-        testing::run(&drill(), ["healthcheck", &config, &exporter.url.replace("http://", "--web.listen-address=")]);
+    let output = run(&["healthcheck", &config, &exporter.url.replace("http://", "--web.listen-address=")]);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() == Some(1) && said.contains("it speaks plain HTTP"), "{said}");
 }

@@ -5,9 +5,9 @@ use std::process::{Command, Stdio};
 
 use exporter_common::testing::{self, eventually};
 
-use crate::client::ask;
-use crate::pki::{Pki, TLS};
-use crate::start;
+use super::client::ask;
+use super::pki::{Pki, TLS};
+use super::start;
 
 #[test]
 fn prometheus_scrapes_with_a_certificate_and_a_login() {
@@ -26,7 +26,7 @@ fn prometheus_scrapes_with_a_certificate_and_a_login() {
         let config = pki.write(
             "prometheus.yml",
             &format!(
-                "scrape_configs:\n- job_name: drill\n  scheme: https\n  scrape_interval: 1s\n  scrape_timeout: 1s\n  \
+                "scrape_configs:\n- job_name: exporter\n  scheme: https\n  scrape_interval: 1s\n  scrape_timeout: 1s\n  \
                  basic_auth: {{username: prometheus, password: secret}}\n  tls_config: {{ca_file: ca.crt, cert_file: \
                  leaf.crt, key_file: leaf.key}}\n  static_configs: [{{targets: ['{target}']}}]\n"
             ),
@@ -42,11 +42,12 @@ fn prometheus_scrapes_with_a_certificate_and_a_login() {
             .unwrap();
         let found = eventually("it has scraped", || {
             assert!(server.try_wait().unwrap().is_none(), "{program} ended");
-            let (_, answer) = ask(&mut TcpStream::connect(free).ok()?, "/api/v1/query?query=drill_info", "").ok()?;
-            answer.contains("\"drill\":\"fine\"").then_some(answer)
+            let (_, answer) =
+                ask(&mut TcpStream::connect(free).ok()?, "/api/v1/query?query=exporter_scrape_success", "").ok()?;
+            answer.contains("\"collector\":\"").then_some(answer)
         });
         server.kill().unwrap();
         server.wait().unwrap();
-        assert!(found.contains("\"job\":\"drill\""), "{found}");
+        assert!(found.contains("\"job\":\"exporter\""), "{found}");
     }
 }

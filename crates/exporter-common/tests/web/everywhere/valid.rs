@@ -1,0 +1,189 @@
+//! Which configurations are accepted, offline and at the start: upstream's vectors.
+
+use exporter_common::testing::Running;
+
+use super::pki::{Pki, TLS};
+use super::{run, start};
+
+/// Checks a configuration offline and starts with it; both must say the same.
+fn refused(pki: &Pki, config: &str, what: &str) {
+    let file = format!("--web.config.file={}", pki.write("web.yml", config).display());
+    for arguments in [&[&*file, "--check"][..], &[&*file, "--web.listen-address=127.0.0.1:0"]] {
+        let output = run(arguments);
+        let said = String::from_utf8_lossy(&output.stderr).replace("\\\"", "\""); // the log quotes what --check does not
+        assert_eq!(output.status.code(), Some(1), "{config}\n{said}");
+        let faults: Vec<_> = said.lines().filter(|line| !line.contains("level=WARN")).collect();
+        assert!(faults.len() == 1 && faults[0].contains(what) && faults[0].contains("web.yml"), "{config}\n{said}");
+    }
+}
+
+fn accepted(pki: &Pki, config: &str) -> String {
+    let file = format!("--web.config.file={}", pki.write("web.yml", config).display());
+    let output = run(&[&file, "--check"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{config}\n{said}");
+    said
+}
+
+#[test]
+fn a_file_that_is_not_there_is_told() {
+    let output = run(&["--web.config.file=/nonexistent/web.yml", "--check"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said.contains("/nonexistent/web.yml: no such file"), "{said}");
+    let folder = run(&["--web.config.file=/", "--check"]);
+    assert!(String::from_utf8_lossy(&folder.stderr).contains("Is a directory"));
+}
+
+#[test]
+fn what_upstream_refuses_is_refused_in_the_same_words() {
+    let pki = Pki::new();
+    let tls = |more: &str| format!("{TLS}  {more}\n");
+    let header = |line: &str| format!("http_server_config:\n  headers:\n    {line}\n");
+    for (config, what) in [
+        ("asdf: [\n".to_owned(), "yaml: line "),
+        ("tls_server_config:\n  cert_filse: server.crt\n".to_owned(), "yaml: line 2: field cert_filse not found"),
+        (tls("cert_file: server.crt"), "yaml: line 4: key \"cert_file\" already set"),
+        (
+            "tls_server_config:\n  cert_file: ''\n  key_file: server.key\n".to_owned(),
+            "missing one of cert or cert_file",
+        ),
+        ("tls_server_config:\n  cert: ''\n  key_file: server.key\n".to_owned(), "missing one of cert or cert_file"),
+        ("tls_server_config:\n  cert_file: server.crt\n  key_file: ''\n".to_owned(), "missing one of key or key_file"),
+        ("tls_server_config:\n  cert_file: server.crt\n  key: ''\n".to_owned(), "missing one of key or key_file"),
+        (
+            "tls_server_config:\n  cert_file: ''\n  key_file: ''\n  client_auth_type: x\n".to_owned(),
+            "missing one of cert",
+        ),
+        ("tls_server_config:\n  cert_file: no.crt\n  key_file: server.key\n".to_owned(), "no such file"),
+        ("tls_server_config:\n  cert_file: server.crt\n  key_file: no.key\n".to_owned(), "no such file"),
+        ("tls_server_config:\n  cert_file: no.crt\n  key_file: no.key\n".to_owned(), "no such file"),
+        (tls("client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: no.crt"), "no such file"),
+        (tls("client_ca_file: ca.crt"), "client CA's have been configured without a Client Auth Policy"),
+        (tls("client_auth_type: Sometimes"), "invalid ClientAuth: Sometimes"),
+        (tls("cipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA2048]"), "unknown cipher"),
+        (tls("curve_preferences: [CurveP257]"), "unknown curve"),
+        (tls("min_version: TLS111"), "unknown TLS version"),
+        ("basic_auth_users:\n  alice: password\n".to_owned(), "hashedSecret too short to be a bcrypted password"),
+        (header("X-Content-Type-Options: oops"), "invalid value for"),
+        (header("X-Frame-Options: oops"), "invalid value for"),
+        (header("Server: mine"), "HTTP header \"Server\" can not be configured"),
+        // what the certificates show
+        (
+            "tls_server_config:\n  cert_file: server.crt\n  key_file: second.key\n".to_owned(),
+            "failed to load X509KeyPair",
+        ),
+        (
+            "tls_server_config:\n  cert_file: server.key\n  key_file: server.key\n".to_owned(),
+            "failed to load X509KeyPair",
+        ),
+        (
+            "tls_server_config:\n  cert_file: server.crt\n  key_file: server.crt\n".to_owned(),
+            "failed to load X509KeyPair",
+        ),
+        // what cannot be served with HTTP/2
+        (
+            tls("max_version: TLS12\n  cipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384]"),
+            "TLSConfig.CipherSuites is missing an HTTP/2-required",
+        ),
+        // what rustls cannot serve
+        (tls("max_version: TLS11"), "no TLS version remains"),
+        (tls("min_version: TLS13\n  max_version: TLS12"), "no TLS version remains"),
+        (tls("curve_preferences: [CurveP521]"), "no curve remains"),
+        (
+            format!(
+                "{TLS}  max_version: TLS12\n  cipher_suites: [TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA]\n\
+                 http_server_config: {{http2: false}}\n"
+            ),
+            "no cipher suite remains",
+        ),
+        ("rate_limit: {interval: soon}\n".to_owned(), "interval \"soon\" is no duration"),
+    ] {
+        refused(&pki, &config, what);
+    }
+}
+
+#[test]
+fn what_cannot_be_served_is_warned_of_where_others_remain() {
+    let pki = Pki::new();
+    for (more, warning) in [
+        ("min_version: TLS10", "TLS10 and TLS11 are not served"),
+        ("curve_preferences: [CurveP521, X25519]", "not served: CurveP521"),
+        (
+            "cipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA]",
+            "not served: TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA",
+        ),
+        ("client_allowed_sans: [a]", "client_allowed_sans has no effect"),
+        (
+            "client_auth_type: RequireAndVerifyClientCert\n  client_ca: garbage",
+            "every client's certificate will be refused",
+        ),
+    ] {
+        let said = accepted(&pki, &format!("{TLS}  {more}\n"));
+        assert!(said.contains("level=WARN") && said.contains(warning), "{more}: {said}");
+    }
+    let said =
+        accepted(&pki, "basic_auth_users:\n  slow: $2b$16$aaaaaaaaaaaaaaaaaaaaaeaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n");
+    assert!(said.contains("level=WARN") && said.contains("bcrypt cost 16"), "{said}");
+}
+
+#[test]
+fn an_empty_file_serves_plain_http() {
+    let pki = Pki::new();
+    for config in ["", "tls_server_config:\nhttp_server_config:\nrate_limit:\n  interval: 0\n"] {
+        let exporter = start(&pki, config);
+        for _ in 0..11 {
+            assert_eq!(exporter.get("/", &[]).status, 200);
+        }
+    }
+}
+
+#[test]
+fn requests_above_the_limit_are_turned_away_but_not_those_for_health() {
+    let pki = Pki::new();
+    let statuses = |exporter: &Running| (0..11).map(|_| exporter.get("/", &[]).status).collect::<Vec<_>>();
+    for (limit, allowed) in
+        [("{interval: 1h, burst: 3}", 3), ("{interval: \"1h\", burst: 0}", 0), ("{interval: 0}", 11)]
+    {
+        let exporter = start(&pki, &format!("rate_limit: {limit}\n"));
+        let statuses = statuses(&exporter);
+        assert!(statuses[..allowed].iter().all(|status| *status == 200), "{limit}: {statuses:?}");
+        assert!(statuses[allowed..].iter().all(|status| *status == 429), "{limit}: {statuses:?}");
+        assert_eq!(exporter.get("/-/healthy", &[]).status, 200, "{limit}");
+        if allowed < 11 {
+            assert_eq!(exporter.get("/metrics", &[]).body, "Too Many Requests\n");
+        }
+    }
+    // it comes before the login
+    let hash = bcrypt::hash_with_salt("secret", 4, [3; 16]).unwrap();
+    let exporter = start(&pki, &format!("rate_limit: {{interval: 1h}}\nbasic_auth_users:\n  alice: {hash}\n"));
+    assert_eq!(exporter.get("/", &[]).status, 429);
+}
+
+#[test]
+fn every_header_that_may_be_set_is_sent_also_with_a_refusal() {
+    let pki = Pki::new();
+    let hash = bcrypt::hash_with_salt("secret", 4, [3; 16]).unwrap();
+    let exporter = start(
+        &pki,
+        &format!(
+            "http_server_config:\n  headers:\n    Strict-Transport-Security: max-age=31536000; includeSubDomains\n    \
+             X-Content-Type-Options: nosniff\n    X-Frame-Options: deny\n    X-XSS-Protection: 1\n    \
+             Content-Security-Policy: default-src 'self'\nbasic_auth_users:\n  alice: {hash}\n"
+        ),
+    );
+    for (headers, status) in [(&[("Authorization", "Basic YWxpY2U6c2VjcmV0")][..], 200), (&[], 401)] {
+        let answer = exporter.get("/", headers);
+        assert_eq!(answer.status, status);
+        for (name, value) in [
+            ("Strict-Transport-Security", "max-age=31536000; includeSubDomains"),
+            ("X-Content-Type-Options", "nosniff"),
+            ("X-Frame-Options", "deny"),
+            ("X-XSS-Protection", "1"),
+            ("Content-Security-Policy", "default-src 'self'"),
+        ] {
+            let values: Vec<_> = answer.headers.get_all(name).iter().collect();
+            assert_eq!(values, [value], "{name} of {status}");
+        }
+    }
+}
