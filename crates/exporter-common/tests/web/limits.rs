@@ -5,6 +5,8 @@ use std::net::TcpStream;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use exporter_common::testing::{Running, eventually, value};
 
 use crate::client::{Client, ask, tcp};
@@ -51,6 +53,58 @@ fn a_flood_of_bad_connections_does_not_delay_a_scrape() {
         "process_resident_memory_bytes",
     );
     assert!(memory.unwrap() < 300e6, "{memory:?} bytes");
+}
+
+#[test]
+fn a_flood_over_tls_and_of_wrong_passwords_does_not_delay_a_scrape() {
+    let pki = Pki::new();
+    let hash = bcrypt::hash_with_salt("alice123", 8, [5; 16]).unwrap();
+    let exporter = start_with(&pki, &format!("{TLS}basic_auth_users:\n  alice: {hash}\n"), &["--collector.large"]);
+    let login = |password: &str| format!("Authorization: Basic {}\r\n", STANDARD.encode(format!("alice:{password}")));
+    let scrape = || {
+        let headers = format!("{}X-Prometheus-Scrape-Timeout-Seconds: 10\r\n", login("alice123"));
+        Client::new(&pki).get(&exporter, "/metrics?collect[]=fine", &headers)
+    };
+    assert_eq!(scrape().unwrap().0, 200);
+    let (mut plain, mut greeted) = (Vec::new(), Vec::new());
+    for number in 0..700 {
+        match number % 7 {
+            0 => plain.push(tcp(&exporter)), // silent
+            1 | 2 => {
+                let mut stream = tcp(&exporter);
+                let _ =
+                    stream.write_all(&b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 half a greeting"[..number % 27]);
+                plain.push(stream);
+            }
+            3 => {
+                let mut stream = tcp(&exporter);
+                let _ = stream.write_all(b"\x16\x03\x01 no greeting at all, and more of it than that");
+                plain.push(stream);
+            }
+            kind => {
+                let Ok(mut stream) = Client::new(&pki).connect(&exporter) else { continue }; // it made room
+                let head = match kind {
+                    4 => "GET /metrics HTTP/1.1\r\nHost: x\r\nX-Slow: ".to_owned(),
+                    5 => format!("GET /metrics HTTP/1.1\r\nHost: x\r\n{}\r\n", login(&format!("guess {number}"))),
+                    // an answer that is not read; few, since each is made
+                    _ if number > 100 => String::new(),
+                    _ => format!("GET /metrics HTTP/1.1\r\nHost: x\r\n{}\r\n", login("alice123")),
+                };
+                let _ = stream.write_all(head.as_bytes());
+                greeted.push(stream);
+            }
+        }
+    }
+    for _ in 0..3 {
+        let asked = Instant::now();
+        let (status, answer) = scrape().unwrap();
+        assert_eq!((status, value(&answer, "exporter_scrape_success{collector=\"fine\"}")), (200, Some(1.0)));
+        assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
+        assert_eq!(Client::new(&pki).get(&exporter, "/-/healthy", "").unwrap().0, 200);
+    }
+    let peak = std::fs::read_to_string(format!("/proc/{}/status", exporter.pid())).unwrap();
+    let peak = peak.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")).unwrap();
+    assert!(peak.parse::<f64>().unwrap() < 300e3, "{peak} kB");
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! What the library's own exporter says of configurations.
 
+use std::process::Command;
+
 use exporter_common::testing::{self, Running};
 
 use crate::drill;
-use crate::pki::Pki;
+use crate::pki::{Pki, TLS};
 
 #[test]
 fn a_check_tells_faults_of_the_sources_and_of_the_web_configuration() {
@@ -19,4 +21,35 @@ fn a_check_tells_faults_of_the_sources_and_of_the_web_configuration() {
 fn a_program_without_a_configuration_says_nothing_of_one() {
     let exporter = Running::start(&drill(), ["--collector.fine"]);
     assert!(!exporter.scrape().contains("exporter_config_"));
+}
+
+#[test]
+fn promtool_says_the_same_of_every_configuration() {
+    use crate::everywhere::valid::{accepted_by_all, refused_at_the_start, refused_by_all};
+
+    let pki = Pki::new();
+    let text = |cases: Vec<(String, &str)>| cases.into_iter().map(|(config, _)| config).collect::<Vec<_>>();
+    for program in ["promtool", "promtool-3"] {
+        let Some(promtool) = testing::real(program) else { continue };
+        let accepts = |config: &String| {
+            let file = pki.write("web.yml", config);
+            let output = Command::new(&promtool).args(["check", "web-config"]).arg(file).output().unwrap();
+            output.status.success()
+        };
+        let wrong = |cases: Vec<String>, accepted| {
+            cases.into_iter().filter(|config| accepts(config) != accepted).collect::<Vec<_>>()
+        };
+        assert_eq!(wrong(text(refused_by_all()), false), [""; 0], "{program} accepts it");
+        assert_eq!(wrong(text(refused_at_the_start()), true), [""; 0], "{program} refuses it");
+        assert_eq!(wrong(accepted_by_all(), true), [""; 0], "{program} refuses it");
+        // keys of later versions of exporter-toolkit, which an exporter accepts
+        let inline = format!("{TLS}  client_auth_type: RequestClientCert\n  client_ca: garbage\n");
+        let later =
+            ["rate_limit: {interval: 1s, burst: 5}\n".to_owned(), "rate_limit: {burst: 5}\n".to_owned(), inline];
+        assert_eq!(later.iter().map(accepts).collect::<Vec<_>>(), [program == "promtool-3"; 3], "{program}");
+        for config in later {
+            let file = format!("--web.config.file={}", pki.write("web.yml", &config).display());
+            assert!(testing::run(&drill(), [&file, "--check"]).status.success(), "{config}");
+        }
+    }
 }

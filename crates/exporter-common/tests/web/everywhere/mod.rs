@@ -3,12 +3,13 @@
 
 mod auth;
 pub(crate) mod client;
+mod clients;
 mod http;
 pub(crate) mod pki;
 mod prometheus;
 mod reload;
 mod tls;
-mod valid;
+pub(crate) mod valid;
 
 use std::process::Output;
 

@@ -1,9 +1,8 @@
 //! TLS as clients see it: versions, suites, curves, HTTP/2, certificates of clients.
 
 use std::io::{Read, Write};
-use std::process::Command;
 
-use exporter_common::testing::{self, eventually};
+use exporter_common::testing::eventually;
 use rustls::crypto::ring::{cipher_suite as suite, kx_group};
 
 use super::client::{Client, tcp};
@@ -159,56 +158,6 @@ fn of_clients_names_one_must_be_allowed() {
             let alert = Client::with(&pki, "other").status(&exporter).unwrap_err();
             assert!(alert.contains("BadCertificate"), "{alert}");
         }
-    }
-}
-
-#[test]
-fn openssl_is_served_by_the_versions_that_are_configured() {
-    let Some(openssl) = testing::real("openssl") else { return };
-    let pki = Pki::new();
-    let exporter = start(&pki, TLS);
-    let address = exporter.url.strip_prefix("http://").unwrap();
-    for (arguments, served) in [
-        (&["-tls1_3"][..], true),
-        (&["-tls1_2"], true),
-        (&["-tls1_1", "-cipher", "ALL:@SECLEVEL=0"], false),
-        (&["-tls1_2", "-cipher", "ECDHE-ECDSA-AES256-SHA:@SECLEVEL=0"], false),
-    ] {
-        let mut command = Command::new(&openssl);
-        command.args(["s_client", "-connect", address, "-verify_return_error", "-CAfile"]).arg(pki.path("ca.crt"));
-        let output = command.args(arguments).stdin(std::process::Stdio::null()).output().unwrap();
-        let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.success(), served, "{arguments:?}: {said}");
-    }
-}
-
-#[test]
-fn curl_scrapes_by_http2_and_with_an_rsa_certificate() {
-    let (Some(curl), Some(openssl)) = (testing::real("curl"), testing::real("openssl")) else { return };
-    let pki = Pki::new();
-    let made = Command::new(openssl)
-        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"])
-        .args(["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "rsa.key", "-out", "rsa.crt"])
-        .current_dir(pki.folder())
-        .output()
-        .unwrap();
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    let exporter = start(&pki, "tls_server_config:\n  cert_file: rsa.crt\n  key_file: rsa.key\n");
-    let url = exporter.url.replace("http://", "https://") + "/metrics";
-    for (arguments, version) in [
-        (&["--http2"][..], "2"),
-        (&["--http1.1"], "1.1"),
-        (&["--tls-max", "1.2", "--ciphers", "ECDHE-RSA-AES128-GCM-SHA256"], "2"),
-    ] {
-        let mut command = Command::new(&curl);
-        command.args(["-sS", "--compressed", "-w", "HTTP/%{http_version}", "--cacert"]).arg(pki.path("rsa.crt"));
-        let output = command.args(arguments).arg(&url).output().unwrap();
-        let said = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        assert!(
-            said.contains("_exporter_build_info{") && said.ends_with(&format!("HTTP/{version}")),
-            "{arguments:?}: {said}"
-        );
     }
 }
 

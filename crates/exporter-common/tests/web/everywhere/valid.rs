@@ -35,12 +35,11 @@ fn a_file_that_is_not_there_is_told() {
     assert!(String::from_utf8_lossy(&folder.stderr).contains("Is a directory"));
 }
 
-#[test]
-fn what_upstream_refuses_is_refused_in_the_same_words() {
-    let pki = Pki::new();
+/// What everybody refuses, and in which words.
+pub(crate) fn refused_by_all() -> Vec<(String, &'static str)> {
     let tls = |more: &str| format!("{TLS}  {more}\n");
     let header = |line: &str| format!("http_server_config:\n  headers:\n    {line}\n");
-    for (config, what) in [
+    vec![
         ("asdf: [\n".to_owned(), "yaml: line "),
         ("tls_server_config:\n  cert_filse: server.crt\n".to_owned(), "yaml: line 2: field cert_filse not found"),
         (tls("cert_file: server.crt"), "yaml: line 4: key \"cert_file\" already set"),
@@ -81,6 +80,13 @@ fn what_upstream_refuses_is_refused_in_the_same_words() {
             "tls_server_config:\n  cert_file: server.crt\n  key_file: server.crt\n".to_owned(),
             "failed to load X509KeyPair",
         ),
+    ]
+}
+
+/// What `promtool check web-config` accepts and an exporter cannot serve; some of it Go cannot either.
+pub(crate) fn refused_at_the_start() -> Vec<(String, &'static str)> {
+    let tls = |more: &str| format!("{TLS}  {more}\n");
+    vec![
         // what cannot be served with HTTP/2
         (
             tls("max_version: TLS12\n  cipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384]"),
@@ -97,9 +103,49 @@ fn what_upstream_refuses_is_refused_in_the_same_words() {
             ),
             "no cipher suite remains",
         ),
-        ("rate_limit: {interval: soon}\n".to_owned(), "interval \"soon\" is no duration"),
-    ] {
+    ]
+}
+
+/// What everybody accepts.
+pub(crate) fn accepted_by_all() -> Vec<String> {
+    let hash = "$2y$10$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi";
+    let tls = |more: &str| format!("{TLS}{more}");
+    vec![
+        String::new(),
+        "tls_server_config:\nhttp_server_config:\nbasic_auth_users:\n".to_owned(),
+        TLS.to_owned(),
+        tls("  prefer_server_cipher_suites: false\nhttp_server_config: {http2: false}\n"),
+        tls("  min_version: TLS10\n  max_version: TLS13\n"),
+        tls("  curve_preferences: [CurveP256, CurveP384, CurveP521, X25519]\n"),
+        tls("  cipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA]\n"),
+        tls("  client_auth_type: RequestClientCert\n"),
+        tls("  client_auth_type: RequireAnyClientCert\n"),
+        tls("  client_auth_type: RequireClientCert\n"),
+        tls("  client_auth_type: VerifyClientCertIfGiven\n  client_ca_file: ca.crt\n"),
+        tls("  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.crt\n"),
+        tls("  client_auth_type: RequireAndVerifyClientCert\n"),
+        tls("  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: server.key\n"),
+        tls("  max_version: TLS12\n  cipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384]\n\
+             http_server_config: {http2: false}\n"),
+        format!("basic_auth_users: {{alice: {hash}, 1: {hash}}}\n"),
+        "http_server_config: {headers: {X-XSS-Protection: 1, X-Frame-Options: sameorigin}}\n".to_owned(),
+    ]
+}
+
+#[test]
+fn what_upstream_refuses_is_refused_in_the_same_words() {
+    let pki = Pki::new();
+    for (config, what) in refused_by_all().into_iter().chain(refused_at_the_start()) {
         refused(&pki, &config, what);
+    }
+    refused(&pki, "rate_limit: {interval: soon}\n", "interval \"soon\" is no duration");
+}
+
+#[test]
+fn what_upstream_accepts_is_accepted() {
+    let pki = Pki::new();
+    for config in accepted_by_all() {
+        accepted(&pki, &config);
     }
 }
 
