@@ -15,14 +15,14 @@ use exporter_common::testing::{Running, value};
 const REQUESTS: usize = 10_000;
 
 /// Of so many requests one hangs, and one is answered byte by byte: both wait for the end of their time.
-const SLOW: usize = 50;
+const SLOW: usize = 100;
 
 fn main() {
     let asked = std::env::args_os().find_map(|argument| argument.to_str()?.parse().ok());
     let requests: usize = asked.unwrap_or(REQUESTS);
     let app = App::start(Manner::Hangs);
     let flags =
-        [format!("--app.url={}", app.url()), "--poll.interval=0".to_owned(), "--scrape.timeout=50ms".to_owned()];
+        [format!("--app.url={}", app.url()), "--poll.interval=0".to_owned(), "--scrape.timeout=100ms".to_owned()];
     let exporter = Running::start(env!("CARGO_BIN_EXE_app-status-exporter"), flags);
     let faults = faults();
     let resident = |metrics: &str| value(metrics, "process_resident_memory_bytes").unwrap() / 1e6;

@@ -169,10 +169,11 @@ impl Site {
 
 /// The body of an answer, of which no more than the limit is read.
 pub(crate) async fn limited(mut response: Response, limit: usize) -> Result<Vec<u8>, Failure> {
-    if response.content_length().unwrap_or_default() > limit as u64 {
+    let announced = usize::try_from(response.content_length().unwrap_or_default()).unwrap_or(usize::MAX);
+    if announced > limit {
         return Err(too_large(limit));
     }
-    let mut page = Vec::new();
+    let mut page = Vec::with_capacity(announced);
     loop {
         match response.chunk().await {
             Ok(None) => return Ok(page),

@@ -55,6 +55,11 @@ impl Targets {
         Ok(Self { url, config, state: Mutex::new(state), loading: Mutex::default() })
     }
 
+    /// The target, where there are no files that could change it.
+    pub(crate) fn unchanging(&self) -> Option<Arc<Target>> {
+        self.config.is_none().then(|| self.lock().target.clone())
+    }
+
     /// The target, made anew if its files have changed.
     pub(crate) fn up_to_date(&self) -> Arc<Target> {
         if self.config.is_some()

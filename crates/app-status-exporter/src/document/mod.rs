@@ -10,8 +10,12 @@ use std::fmt;
 /// How deep lists and objects may be nested.
 const MAX_DEPTH: usize = 127;
 
-/// How many values a document may have: its table takes 24 bytes for each.
-const MAX_VALUES: usize = 1 << 19;
+/// How many values a document of any size may have: its table takes 24 bytes for each. A larger one may have a value
+/// for every [`BYTES_OF_A_VALUE`].
+const MAX_VALUES: usize = 1 << 18;
+
+/// How many bytes of a page a value takes; there are few pages where it takes less.
+const BYTES_OF_A_VALUE: usize = 16;
 
 /// A parsed document.
 #[derive(Debug)]
@@ -60,8 +64,8 @@ pub(crate) enum Fault {
     NotJson(String),
     /// Nested too deep.
     TooDeep,
-    /// More values than are read.
-    TooManyValues,
+    /// More values than are read, which are so many.
+    TooManyValues(usize),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -203,7 +207,7 @@ impl fmt::Display for Fault {
         match self {
             Self::NotJson(why) => f.write_str(why),
             Self::TooDeep => write!(f, "the page is nested deeper than {MAX_DEPTH} levels"),
-            Self::TooManyValues => write!(f, "the page has more than {MAX_VALUES} values"),
+            Self::TooManyValues(most) => write!(f, "the page has more than {most} values"),
         }
     }
 }
@@ -335,7 +339,9 @@ mod tests {
         assert_eq!(Document::parse(&nested(MAX_DEPTH + 1)).unwrap_err(), Fault::TooDeep);
         assert_eq!(Document::parse(&"{\"x\":".repeat(1 << 20)).unwrap_err(), Fault::TooDeep);
         let many = format!("[{}0]", "0,".repeat(MAX_VALUES));
-        assert_eq!(Document::parse(&many).unwrap_err(), Fault::TooManyValues);
+        assert_eq!(Document::parse(&many).unwrap_err(), Fault::TooManyValues(MAX_VALUES));
+        let larger = format!("[{}0]", "\"more than 16 bytes\",".repeat(MAX_VALUES));
+        assert!(Document::parse(&larger).is_ok());
     }
 
     #[test]

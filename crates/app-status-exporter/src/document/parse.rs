@@ -1,11 +1,15 @@
 //! The text of a page into the table of its values.
 
-use super::{Document, Fault, Id, Kind, MAX_DEPTH, MAX_VALUES, Node, ROOT, Slice};
+use super::{BYTES_OF_A_VALUE, Document, Fault, Id, Kind, MAX_DEPTH, MAX_VALUES, Node, ROOT, Slice};
 
 /// Reads a whole document.
 pub(super) fn parse(source: &str) -> Result<Document<'_>, Fault> {
-    let document = Document { source, unescaped: String::new(), nodes: Vec::new(), members: Vec::new() };
-    let mut parser = Parser { bytes: source.as_bytes(), at: 0, open: Vec::new(), document };
+    // room for all of it at once: a table that grows is there twice while it moves
+    let expected = source.len() / BYTES_OF_A_VALUE;
+    let (nodes, members) = (Vec::with_capacity(expected), Vec::with_capacity(expected));
+    let document = Document { source, unescaped: String::new(), nodes, members };
+    let most_values = MAX_VALUES.max(expected);
+    let mut parser = Parser { bytes: source.as_bytes(), at: 0, open: Vec::new(), most_values, document };
     parser.value(ROOT, Slice::default(), 0)?;
     parser.blanks();
     if parser.at < source.len() {
@@ -19,6 +23,7 @@ struct Parser<'a> {
     at: usize,
     /// The members so far of all lists and objects that are not closed yet.
     open: Vec<Id>,
+    most_values: usize,
     document: Document<'a>,
 }
 
@@ -26,8 +31,8 @@ impl Parser<'_> {
     /// A value with all that is in it.
     fn value(&mut self, parent: Id, key: Slice, depth: usize) -> Result<Id, Fault> {
         self.blanks();
-        if self.document.nodes.len() == MAX_VALUES {
-            return Err(Fault::TooManyValues);
+        if self.document.nodes.len() == self.most_values {
+            return Err(Fault::TooManyValues(self.most_values));
         }
         let id = Id(self.document.nodes.len() as u32);
         self.document.nodes.push(Node { parent, key, value: Slice::default(), kind: Kind::Null });
