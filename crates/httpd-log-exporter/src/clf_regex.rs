@@ -13,7 +13,7 @@ pub(crate) struct Expected {
 impl Expected {
     /// Compiles the expressions.
     pub(crate) fn new() -> Self {
-        const REQUEST: &str = r#"^((?:[^"\\]|\\.)*)" (\d\d\d|-1?) ([^ ]+)"#;
+        const REQUEST: &str = r#"^((?:[^"\\]|\\.)*)" (\d\d\d|-1?|0) ([^ ]+)"#;
         const QUOTED: &str = r#" "(?:[^"\\]|\\.)*""#;
         let regex = |text: &str| {
             regex::bytes::RegexBuilder::new(text).unicode(false).dot_matches_new_line(true).build().unwrap()

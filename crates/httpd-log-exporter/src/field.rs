@@ -51,6 +51,11 @@ impl Field {
         }
     }
 
+    /// Whether it is a number, or a list of numbers.
+    pub(crate) fn is_number(self) -> bool {
+        matches!(self, Self::Bytes | Self::Received | Self::Duration(_) | Self::Upstream(..))
+    }
+
     /// What it is, for people.
     pub(crate) fn about(self) -> &'static str {
         match self {

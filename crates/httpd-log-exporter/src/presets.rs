@@ -90,7 +90,7 @@ pub(crate) const PRESETS: &[Preset] = &[
         aliases: &["traefik_clf"],
         about: "Traefik's default",
         definition: Definition::Template(
-            r#"$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent" $request_count "$router" "$server_url" ${duration_ms}ms"#,
+            r#"log_format traefik escape=none '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent" $request_count "$router" "$server_url" ${duration_ms}ms'"#,
         ),
     },
     Preset {
@@ -134,16 +134,41 @@ pub(crate) const PRESETS: &[Preset] = &[
         aliases: &["haproxy_http", "haproxy_httplog"],
         about: "HAProxy with option httplog",
         definition: Definition::Template(
-            r#"$syslog [$time] $frontend $backend/$server $wait_request/$wait_queue/$upstream_connect_ms/$upstream_header_ms/$duration_ms $status $bytes_sent $rest "$request""#,
+            r#"log_format haproxy escape=none '$syslog [$time] $frontend $backend/$server $wait_request/$wait_queue/$upstream_connect_ms/$upstream_header_ms/$duration_ms $status $bytes_sent $rest "$request"'"#,
         ),
     },
     Preset {
         name: "envoy",
-        aliases: &["istio"],
+        aliases: &[],
         about: "Envoy's default",
         definition: Definition::Template(
-            r#"[$time_iso8601] "$request" $status $flags $bytes_received $bytes_sent $duration_ms $upstream_response_ms "$x_forwarded_for" "$user_agent" "$request_id" "$http_host" "$upstream_host""#,
+            r#"log_format envoy escape=none '[$time_iso8601] "$request" $status $flags $bytes_received $bytes_sent $duration_ms $upstream_response_ms "$x_forwarded_for" "$user_agent" "$request_id" "$http_host" "$upstream_host"'"#,
         ),
+    },
+    Preset {
+        name: "istio",
+        aliases: &[],
+        about: "Istio's default",
+        definition: Definition::Template(
+            r#"log_format istio escape=none '[$time_iso8601] "$request" $status $flags $details $termination "$failure" $bytes_received $bytes_sent $duration_ms $upstream_response_ms "$x_forwarded_for" "$user_agent" "$request_id" "$http_host" "$upstream_host" $rest'"#,
+        ),
+    },
+    Preset {
+        name: "istio_json",
+        aliases: &["envoy_json"],
+        about: "Istio's and Envoy's JSON",
+        definition: Definition::Json(&[
+            ("response_code", Field::Status),
+            ("method", Field::Method),
+            ("path", Field::Path),
+            ("protocol", Field::Protocol),
+            ("bytes_sent", Field::Bytes),
+            ("bytes_received", Field::Received),
+            ("duration", Field::Duration(Unit::Milliseconds)),
+            ("upstream_service_time", Field::Upstream(Upstream::Response, Unit::Milliseconds)),
+            ("authority", Field::Vhost),
+            ("start_time", Field::Time),
+        ]),
     },
     Preset {
         name: "json",

@@ -182,13 +182,13 @@ pub(crate) struct Status(u16);
 impl Status {
     /// How many there are.
     pub(crate) const COUNT: usize = 1001;
-    /// What Apache writes as `-`, and HAProxy as `-1`, where no answer was begun.
+    /// What Apache writes as `-`, HAProxy as `-1` and Envoy as `0`, where no answer was begun.
     pub(crate) const NONE: Self = Self(1000);
 
-    /// Reads three digits, `-` or `-1`.
+    /// Reads three digits, `-`, `-1` or `0`.
     pub(crate) fn parse(token: &[u8]) -> Option<Self> {
         match *token {
-            [b'-'] | [b'-', b'1'] => Some(Self::NONE),
+            [b'-' | b'0'] | [b'-', b'1'] => Some(Self::NONE),
             [a, b, c] if a.is_ascii_digit() && b.is_ascii_digit() && c.is_ascii_digit() => {
                 Some(Self(u16::from(a - b'0') * 100 + u16::from(b - b'0') * 10 + u16::from(c - b'0')))
             }
@@ -311,6 +311,9 @@ mod tests {
     fn a_status_is_three_digits_or_a_hyphen() {
         for text in ["000", "200", "499", "999", "-"] {
             assert_eq!(Status::label(Status::parse(text.as_bytes()).unwrap().index()), text);
+        }
+        for text in ["-", "-1", "0"] {
+            assert_eq!(Status::parse(text.as_bytes()), Some(Status::NONE), "{text}: no answer was begun");
         }
         for text in ["", "20", "2000", "2x0", "--", "+20", " 20"] {
             assert_eq!(Status::parse(text.as_bytes()), None, "{text}");

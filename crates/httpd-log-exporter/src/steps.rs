@@ -11,6 +11,8 @@ use crate::template::{Shape, Template, Token, Variable};
 #[derive(Clone, Debug)]
 pub(crate) struct Steps {
     steps: Vec<Step>,
+    /// Whether a value's end is searched for, so that there may be several ways to read a line.
+    searches: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -41,8 +43,8 @@ enum End {
     List(Box<[u8]>),
     /// Where the literal is found; further on, if what follows does not match.
     Search(Box<Finder<'static>>),
-    /// Before a byte that belongs to the next value.
-    Before(u8),
+    /// Before the path that is the next value.
+    BeforePath,
     /// With the line.
     Line,
 }
@@ -54,13 +56,22 @@ pub(crate) struct Stop {
     step: usize,
 }
 
+/// How a line is walked along.
+#[derive(Clone, Copy, Debug)]
+struct Way {
+    /// How often a value may still be taken to end later than where it first could.
+    retries: u32,
+    /// Whether there must be numbers where numbers are due, a name where a virtual host is, and nothing behind.
+    exact: bool,
+}
+
 /// How often in one line a value may be taken to end later than where it first could.
 const RETRIES: u32 = 32;
 
 impl Steps {
     /// Compiles a template. One from which nothing could be counted is refused with the reason.
     pub(crate) fn compile(template: &Template) -> Result<Self, String> {
-        let tokens = &wanted_once(&template.tokens);
+        let tokens = &with_queries(wanted_once(&template.tokens));
         let fields: Vec<_> = variables(tokens).map(|variable| variable.field).collect();
         if let Some(why) = missing(&fields) {
             return Err(why.to_owned());
@@ -73,15 +84,18 @@ impl Steps {
             if begin > 0 && matches!(&tokens[begin], Token::Variable(variable) if variable.shape == Shape::Digits) {
                 begin += 2;
             }
-            let bracket = |token: &Token| matches!(token, Token::Literal(text) if text.contains(&b'['));
-            if begin < request && tokens[begin..request].iter().any(bracket) {
+            let before = tokens.get(begin..request).unwrap_or_default();
+            // within quotation marks a value may end in what the request's begin with: "x] "
+            let fixed: Vec<u8> = before.iter().filter_map(Token::literal).flatten().copied().collect();
+            if fixed.contains(&b'[') && fixed.iter().filter(|&&byte| byte == b'"').count() == 1 {
                 compile_range(tokens, 0, begin, template.escaped, &mut steps)?;
                 steps.push(Step::ToRequest);
                 from = request;
             }
         }
         compile_range(tokens, from, tokens.len(), template.escaped, &mut steps)?;
-        Ok(Self { steps })
+        let searches = steps.iter().any(|step| matches!(step, Step::Value { end: End::Search(_), .. }));
+        Ok(Self { steps, searches })
     }
 
     /// The fields that are taken.
@@ -101,9 +115,14 @@ impl Steps {
         builder.finish()
     }
 
-    /// Hands over every value with its step and what it means.
+    /// Hands over every value with its step and what it means. Of several ways to read a line the one on which everything
+    /// is what it should be is the right one.
     pub(crate) fn walk<'a>(&self, line: &'a [u8], each: &mut impl FnMut(usize, Field, &'a [u8])) -> Result<(), Stop> {
-        self.walk_from(0, line, 0, &mut RETRIES.clone(), each)
+        let mut way = |exact| self.walk_from(0, line, 0, &mut Way { retries: RETRIES, exact }, each);
+        if self.searches && way(true).is_ok() {
+            return Ok(());
+        }
+        way(false)
     }
 
     /// The name of a step's value.
@@ -138,7 +157,7 @@ impl Steps {
         first: usize,
         line: &'a [u8],
         mut at: usize,
-        retries: &mut u32,
+        way: &mut Way,
         each: &mut impl FnMut(usize, Field, &'a [u8]),
     ) -> Result<(), Stop> {
         for (index, step) in self.steps.iter().enumerate().skip(first) {
@@ -174,8 +193,8 @@ impl Steps {
                     (text.iter().position(|&byte| byte == stops || byte == b' ').unwrap_or(text.len()), then)
                 }
                 End::List(then) => (list(text, then.first().copied().unwrap_or(b' ')), then),
-                End::Before(byte) => {
-                    let length = memchr(*byte, text).unwrap_or(text.len());
+                End::BeforePath => {
+                    let length = before_path(text);
                     each(index, field, &text[..length]);
                     at += length;
                     continue;
@@ -184,9 +203,15 @@ impl Steps {
                     each(index, field, text);
                     return Ok(());
                 }
-                End::Search(finder) => return self.search(index, field, finder, line, at, retries, each),
+                End::Search(finder) => return self.search(index, field, finder, line, at, way, each),
             };
-            if length == 0 && matches!(end, End::Status(_) | End::Digits(_) | End::Word(_)) {
+            // between two literals a server may have nothing to say
+            let needed =
+                matches!(end, End::Status(_) | End::Digits(_)) || matches!(end, End::Word(_)) && then.is_empty();
+            if length == 0 && needed {
+                return stop(at);
+            }
+            if way.exact && !is_plausible(field, &text[..length]) {
                 return stop(at);
             }
             if !text[length..].starts_with(then) {
@@ -196,7 +221,11 @@ impl Steps {
             at += length + then.len();
         }
         // further fields, which a server was told to add, are skipped over
-        if ends(&line[at..]) { Ok(()) } else { Err(Stop { at, step: self.steps.len() }) }
+        if line.len() == at || !way.exact && ends(&line[at..]) {
+            Ok(())
+        } else {
+            Err(Stop { at, step: self.steps.len() })
+        }
     }
 
     /// Takes a value to end where the literal after it is found and the rest of the line matches.
@@ -208,7 +237,7 @@ impl Steps {
         finder: &Finder<'static>,
         line: &'a [u8],
         at: usize,
-        retries: &mut u32,
+        way: &mut Way,
         each: &mut impl FnMut(usize, Field, &'a [u8]),
     ) -> Result<(), Stop> {
         let mut from = at;
@@ -216,16 +245,19 @@ impl Steps {
         loop {
             let Some(found) = find(finder, &line[from..]) else { return Err(farthest) };
             let end = from + found;
+            if way.exact && !is_plausible(field, &line[at..end]) {
+                return Err(farthest);
+            }
             each(step, field, &line[at..end]);
-            match self.walk_from(step + 1, line, end + finder.needle().len(), retries, each) {
+            match self.walk_from(step + 1, line, end + finder.needle().len(), way, each) {
                 Ok(()) => return Ok(()),
                 Err(stop) if stop.at > farthest.at || from == at => farthest = stop,
                 Err(_) => {}
             }
-            if *retries == 0 {
+            if way.retries == 0 || way.exact && step + 1 == self.steps.len() {
                 return Err(farthest);
             }
-            *retries -= 1;
+            way.retries -= 1;
             from = end + 1;
         }
     }
@@ -243,9 +275,27 @@ fn find(finder: &Finder<'static>, text: &[u8]) -> Option<usize> {
 fn status(text: &[u8]) -> usize {
     match text {
         [b'-', b'1', ..] => 2,
-        [b'-', ..] => 1,
         [a, b, c, ..] if a.is_ascii_digit() && b.is_ascii_digit() && c.is_ascii_digit() => 3,
+        [b'-' | b'0', ..] => 1,
         _ => 0,
+    }
+}
+
+/// Whether a value can be what it is to mean.
+fn is_plausible(field: Field, value: &[u8]) -> bool {
+    match field {
+        Field::Vhost => !value.iter().any(|byte| b" \"".contains(byte)),
+        _ if field.is_number() => value.iter().all(|byte| b"0123456789.-+,: ".contains(byte)),
+        _ => true,
+    }
+}
+
+/// How much stands before a path: one begins with a slash, or is `*`, or a hyphen for none.
+fn before_path(text: &[u8]) -> usize {
+    let end = text.iter().position(|byte| b"/* ".contains(byte)).unwrap_or(text.len());
+    match &text[..end] {
+        [before @ .., b'-'] if text.get(end).is_none_or(|&byte| byte == b' ') => before.len(),
+        _ => end,
     }
 }
 
@@ -276,6 +326,20 @@ fn wanted_once(tokens: &[Token]) -> Vec<Token> {
         }
     }
     wanted
+}
+
+/// The tokens with a path and what follows it at once (`%U%q`, `$uri$is_args$args`) as one.
+fn with_queries(mut tokens: Vec<Token>) -> Vec<Token> {
+    let is = |token: &Token, field| matches!(token, Token::Variable(variable) if variable.field == field);
+    let mut at = 1;
+    while at < tokens.len() {
+        if is(&tokens[at - 1], Field::Path) && is(&tokens[at], Field::Skip) {
+            tokens.remove(at);
+        } else {
+            at += 1;
+        }
+    }
+    tokens
 }
 
 fn variables(tokens: &[Token]) -> impl Iterator<Item = &Variable> {
@@ -323,7 +387,7 @@ fn compile_range(tokens: &[Token], from: usize, to: usize, escaped: bool, steps:
             Some(Token::Variable(next)) => match variable.shape {
                 Shape::Status => End::Status([].into()),
                 Shape::Digits => End::Digits([].into()),
-                _ if next.field == Field::Path => End::Before(b'/'),
+                _ if next.field == Field::Path => End::BeforePath,
                 _ if matches!(variable.field, Field::Status | Field::Request | Field::Method) => {
                     return Err(format!("nothing stands between {} and {}", variable.name, next.name));
                 }
@@ -426,6 +490,50 @@ mod tests {
         }
         let (request, _) = steps.read(b"::1 GET /x y HTTP/1.1 200 5 text/html; charset=utf-8 0.250").unwrap();
         assert_eq!(request.line, b"GET /x y HTTP/1.1");
+    }
+
+    #[test]
+    fn of_several_ways_to_read_a_line_the_one_with_numbers_where_they_are_due_is_taken() {
+        let steps = compile("$status ($body_bytes_sent) $sent_http_content_type $request_time $request_method");
+        let duration = |line: &str| steps.read(line.as_bytes()).unwrap().0.duration;
+        assert_eq!(duration("200 (5) text/html; charset=utf-8 0.250 GET"), Number::Value(250_000_000));
+        assert_eq!(duration("200 (5) text/html abc GET"), Number::Wrong, "there is no other way");
+        let raw =
+            compile(r#"log_format x escape=none '"$http_user_agent" "$host" $request_time $status $request_method';"#);
+        let (request, details) = raw.read(br#""x" 500 "7" " "www.example.com" 0.5 200 GET"#).unwrap();
+        assert_eq!((request.status.index(), details.vhost), (200, Some(&b"www.example.com"[..])));
+    }
+
+    #[test]
+    fn quoted_values_before_the_request_may_end_as_a_time_does() {
+        let steps = compile(r#""$http_x_forwarded_for" - "$remote_user" [$time_local] "$request" $status"#);
+        let line = r#""-" - "u] " [20/Nov/2026:09:26:10 +0000] "GET / HTTP/1.1" 200"#;
+        assert_eq!(read(&steps, line), Some(("GET", "200".to_owned(), Number::Absent)));
+    }
+
+    #[test]
+    fn a_path_has_its_query_behind_it_and_a_virtual_host_before_it() {
+        let path = |format: &str, line: &str| {
+            let (_, details) = compile(format).read(line.as_bytes()).unwrap();
+            let text = |part: Option<&[u8]>| part.map(|part| String::from_utf8_lossy(part).into_owned());
+            (text(details.vhost), text(details.path).unwrap())
+        };
+        assert_eq!(path(r#"%m "%U%q" %s"#, r#"GET "/a?b" 200"#), (None, "/a".to_owned()));
+        assert_eq!(path("$uri$is_args$args $request_method $status", "/a?b=c GET 200"), (None, "/a".to_owned()));
+        const WHOLE: &str = "$request_method https://$host$request_uri $status";
+        for (line, vhost, expected) in [
+            ("GET https://a.example/b?c 200", "a.example", "/b"),
+            ("OPTIONS https://a.example* 204", "a.example", "*"),
+            ("- https://a.example- 400", "a.example", "-"),
+        ] {
+            assert_eq!(path(WHOLE, line), (Some(vhost.to_owned()), expected.to_owned()), "{line}");
+        }
+    }
+
+    #[test]
+    fn nothing_between_two_literals_is_an_empty_value() {
+        let steps = compile("$request_method $status rt=$request_time; uct=$upstream_connect_time;");
+        assert_eq!(steps.read(b"GET 200 rt=; uct=;").unwrap().0.duration, Number::Absent);
     }
 
     #[test]

@@ -18,6 +18,16 @@ pub(crate) enum Token {
     Variable(Variable),
 }
 
+impl Token {
+    /// Its text, if it is one.
+    pub(crate) fn literal(&self) -> Option<&[u8]> {
+        match self {
+            Self::Literal(text) => Some(text),
+            Self::Variable(_) => None,
+        }
+    }
+}
+
 /// What a server writes a value for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Variable {
