@@ -34,8 +34,9 @@ struct Beanstalkd {
 /// job: to a consumer that waits for work it was there all the time, with nothing in it.
 #[derive(Default)]
 struct Tubes {
-    /// The id of the server, another one for each of its lives.
+    /// The id of the server, another one for each of its lives, and how many those were.
     server: String,
+    lives: u64,
     seen: HashMap<String, Tube>,
 }
 
@@ -59,7 +60,14 @@ impl System for Beanstalkd {
     fn origin(&self, metric: &str, detail: &str) -> Origin {
         match (metric, detail) {
             ("queue_messages", "ready" | "in_flight" | "delayed" | "dead")
-            | ("queue_depth" | "queue_consumers" | "queue_paused" | "messages_enqueued_total", _) => Origin::Native,
+            | (
+                "queue_depth"
+                | "queue_consumers"
+                | "queue_paused"
+                | "messages_enqueued_total"
+                | "messages_dead_lettered_total",
+                _,
+            ) => Origin::Native,
             ("messages_processed_total", "success") => Origin::Derived,
             _ => Origin::Unavailable,
         }
@@ -75,8 +83,11 @@ impl System for Beanstalkd {
             let [Some(stats), Some(tubes)] = &replies[..] else { bail!("no list of tubes") };
             let server = value(stats, "id").context("stats without an id")?;
             let tubes: Vec<&str> = tubes.lines().filter_map(|line| line.strip_prefix("- ")).map(unquoted).collect();
-            let listed = |name: String| Listed { queue: Queue::named(name), statistics: None };
-            Ok(self.tubes().see(server, &tubes, Instant::now()).into_iter().map(listed).collect())
+            let mut known = self.tubes();
+            let names = known.see(server, &tubes, Instant::now());
+            let listed = names.into_iter().map(|name| Listed { queue: Queue::named(name), statistics: None });
+            let all = Listed { queue: Queue::default(), statistics: Some(all(stats, known.lives)) };
+            Ok(listed.chain([all]).collect())
         })
     }
 
@@ -172,6 +183,7 @@ impl Tubes {
     /// Notes which tubes are there, and gives those to show: them, and those that were there lately.
     fn see(&mut self, server: &str, tubes: &[&str], now: Instant) -> Vec<String> {
         let restarted = self.server != server;
+        self.lives += u64::from(restarted);
         server.clone_into(&mut self.server);
         self.seen.values_mut().for_each(|tube| {
             tube.gone = tube.gone.or(Some(now));
@@ -205,11 +217,19 @@ fn unquoted(text: &str) -> &str {
     text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text)
 }
 
+fn number(stats: &str, key: &str) -> Result<Option<u64>> {
+    let number = value(stats, key).map(|value| value.parse().map_err(|_| anyhow!("{key}: {value:?} is no count")));
+    number.transpose()
+}
+
+/// What is counted for all tubes together.
+fn all(stats: &str, life: u64) -> Result<Statistics> {
+    let buried = Counter::whole(number(stats, "cmd-bury")?);
+    Ok(Statistics { life, dead_lettered: buried, ..Statistics::default() })
+}
+
 fn statistics(stats: &str, life: u64) -> Result<Statistics> {
-    let number = |key: &str| -> Result<Option<u64>> {
-        let number = value(stats, key).map(|value| value.parse().map_err(|_| anyhow!("{key}: {value:?} is no count")));
-        number.transpose()
-    };
+    let number = |key| number(stats, key);
     ensure!(stats.starts_with("---"), "an answer that has no statistics");
     Ok(Statistics {
         life,
@@ -253,6 +273,7 @@ mod tests {
         assert_eq!(states, [Some(4), Some(1), Some(1), Some(2)]);
         assert_eq!((read.enqueued.value(), read.success.value()), (Some(10), Some(2)));
         assert_eq!((read.consumers, read.paused), (Some(1), Some(true)));
+        assert_eq!(all("---\ncmd-bury: 3\n", 1).unwrap().dead_lettered.value(), Some(3));
         assert!(statistics("", 0).is_err() && statistics("---\ncurrent-jobs-ready: many\n", 0).is_err());
     }
 

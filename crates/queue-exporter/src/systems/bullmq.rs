@@ -55,9 +55,13 @@ impl System for BullMq {
             ("queue_messages", "ready" | "in_flight" | "delayed" | "dead" | "blocked" | "completed")
             | ("queue_depth" | "queue_paused", _) => Origin::Native,
             ("queue_oldest_message_age_seconds" | "messages_enqueued_total", _) => Origin::Derived,
-            ("messages_processed_total" | "messages_delivered_total" | "message_processing_seconds", _) => {
-                Origin::Events
-            }
+            (
+                "messages_processed_total"
+                | "messages_delivered_total"
+                | "messages_dead_lettered_total"
+                | "message_processing_seconds",
+                _,
+            ) => Origin::Events,
             _ => Origin::Unavailable,
         }
     }
@@ -400,6 +404,8 @@ impl Tail {
         if !failure {
             statistics.failure = Counter::whole(Some(self.failure));
         }
+        // who fails for good is put aside
+        statistics.dead_lettered = statistics.failure;
         statistics.delivered = Counter::whole(Some(self.active));
         #[expect(clippy::cast_precision_loss, reason = "exact below 2^53")]
         let sum = self.milliseconds as f64 / 1000.0;
@@ -439,8 +445,8 @@ mod tests {
         tail.see(&second).unwrap();
         let mut read = Statistics::default();
         tail.complete(&mut read);
-        let counters = [read.success, read.failure, read.delivered].map(Counter::value);
-        assert_eq!(counters, [Some(2), Some(1), Some(3)]);
+        let counters = [read.success, read.failure, read.dead_lettered, read.delivered].map(Counter::value);
+        assert_eq!(counters, [2, 1, 1, 3].map(Some));
         let processing = read.processing.unwrap();
         assert_eq!((processing.count, processing.sum), (2, Some(3.04)), "of one the beginning is not known");
         assert_eq!(processing.buckets[1], (0.05, 1));

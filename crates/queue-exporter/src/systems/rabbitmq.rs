@@ -474,6 +474,37 @@ mod tests {
         assert_eq!((published_only.enqueued.value(), published_only.success.value()), (Some(4), None));
     }
 
+    /// The same was done with real brokers of two versions: of ten messages three were acknowledged, one was
+    /// rejected for good, one is held.
+    const RECORDED_LATER: [&[u8]; 2] = [
+        include_bytes!("../../tests/rabbitmq/queues-4.0.5.json"),
+        include_bytes!("../../tests/rabbitmq/queues-4.3.6.json"),
+    ];
+
+    #[test]
+    fn every_kind_of_queue_is_read_alike_in_every_version() {
+        for page in RECORDED_LATER.map(page) {
+            assert_eq!((page.items.len(), page.pages, page.queues), (8, 1, 8));
+            for name in ["classic", "quorum", "priority", "autodelete", "a/b \"c\" ü中\\x"] {
+                let read = statistics(&page, name, "/");
+                assert_eq!((read.ready, read.in_flight), (Some(5), Some(1)), "{name}");
+                let counted = [read.success, read.enqueued, read.delivered, read.redelivered].map(Counter::value);
+                assert_eq!(counted, [3, 10, 5, 0].map(Some), "{name}");
+                // a quorum queue does not tell when its first message was published
+                assert_eq!(read.oldest.is_some(), name != "quorum", "{name}");
+            }
+            let kept = ["stream", "dlq"].map(|name| statistics(&page, name, "/").ready);
+            assert_eq!(kept, [Some(10), Some(28)]);
+            let dead = statistics(&page, "dlq", "/").enqueued.value();
+            assert_eq!(dead, Some(10), "what is dead-lettered into a queue is not published to it");
+            let limited = statistics(&page, "maxlen", "/");
+            assert_eq!((limited.ready, limited.max_length), (Some(0), Some(3)));
+            let info = ["quorum", "stream", "autodelete"].map(|name| statistics(&page, name, "/").info.unwrap());
+            let kinds = info.map(|info| format!("{} {}", info[0], info[1]));
+            assert_eq!(kinds, ["quorum true", "stream true", "classic false"]);
+        }
+    }
+
     #[test]
     fn one_broken_item_costs_only_itself() {
         let text = br#"{"filtered_count":4,"page_count":1,"items":[{"name":"a","vhost":"/","messages_ready":1},

@@ -86,7 +86,7 @@ impl Client {
     }
 }
 
-const SEEN: [&str; 7] = [
+const SEEN: [&str; 8] = [
     "queue_depth{queue_name=\"mail\"}",
     "queue_messages{queue_name=\"mail\",state=\"in_flight\"}",
     "queue_messages{queue_name=\"mail\",state=\"delayed\"}",
@@ -94,6 +94,7 @@ const SEEN: [&str; 7] = [
     "messages_enqueued_total{queue_name=\"mail\"}",
     "messages_processed_total{queue_name=\"mail\",status=\"success\"}",
     "queue_consumers{queue_name=\"mail\"}",
+    "messages_dead_lettered_total",
 ];
 
 #[test]
@@ -120,7 +121,7 @@ fn what_was_put_and_deleted_is_exported_exactly_over_a_restart() {
         client.run(&format!("bury {id} 1"));
     }
     let (values, success, metrics) = seen();
-    assert_eq!((values, success), ([3.0, 1.0, 1.0, 3.0, 15.0, 7.0, 1.0].map(Some), Some(1.0)), "{metrics}");
+    assert_eq!((values, success), ([3.0, 1.0, 1.0, 3.0, 15.0, 7.0, 1.0, 3.0].map(Some), Some(1.0)), "{metrics}");
     assert_eq!(value(&metrics, "queue_consumers{queue_name=\"default\"}"), Some(1.0), "our own is not counted");
     assert_vocabulary(&metrics);
     assert_lint(&metrics);
@@ -128,7 +129,7 @@ fn what_was_put_and_deleted_is_exported_exactly_over_a_restart() {
     drop(client);
     server.down("KILL");
     let (values, success, metrics) = seen();
-    assert_eq!((values, success), ([None; 7], Some(0.0)), "{metrics}");
+    assert_eq!((values, success), ([None; 8], Some(0.0)), "{metrics}");
     assert_eq!(value(&metrics, "queue_exporter_source_errors_total{reason=\"connect\"}"), Some(1.0));
     server.up();
     let mut client = Client::try_connect(port).unwrap();
@@ -144,7 +145,7 @@ fn what_was_put_and_deleted_is_exported_exactly_over_a_restart() {
     let id = client.run("reserve");
     client.run(&format!("delete {id}"));
     let (values, success, metrics) = seen();
-    assert_eq!((values, success), ([1.0, 0.0, 0.0, 0.0, 17.0, 8.0, 1.0].map(Some), Some(1.0)), "{metrics}");
+    assert_eq!((values, success), ([1.0, 0.0, 0.0, 0.0, 17.0, 8.0, 1.0, 3.0].map(Some), Some(1.0)), "{metrics}");
     let id = client.run("reserve");
     client.run(&format!("delete {id}"));
     drop(client);

@@ -49,10 +49,11 @@ fn bullmq_jobs_are_counted_exactly_with_and_without_its_own_metrics() {
                 "queue_messages ,state=\"completed\"",
                 "messages_enqueued_total",
                 "messages_delivered_total",
+                "messages_dead_lettered_total",
                 "queue_paused",
             ];
             // two attempts of each that failed
-            assert_eq!(of(&metrics, queue, more), [1.0, 3.0, 7.0, 15.0, 13.0, 0.0].map(Some), "{queue}");
+            assert_eq!(of(&metrics, queue, more), [1.0, 3.0, 7.0, 15.0, 13.0, 3.0, 0.0].map(Some), "{queue}");
             let [sum, at_once, age] = of(
                 &metrics,
                 queue,
