@@ -15,7 +15,7 @@ use crate::connection::{self, Connections};
 use crate::flags::Common;
 use crate::listen::Listener;
 use crate::notify;
-use crate::site::{About, Site};
+use crate::site::{About, Gzip, Site};
 use crate::web::Logins;
 
 /// How long requests under way have to end when the process is stopped.
@@ -49,6 +49,7 @@ pub(crate) async fn serve(exporter: Arc<Exporter>, about: About, common: Common)
         timeout_offset: common.timeout_offset,
         max_requests: common.max_requests,
         scrapes: Semaphore::new(permits),
+        gzip: Gzip::new(),
         ready: AtomicBool::new(false),
     });
     let mut tasks = JoinSet::new();

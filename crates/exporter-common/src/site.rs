@@ -1,12 +1,12 @@
 //! What is served: `/metrics`, `/`, `/-/healthy`, `/-/ready`.
 
-use std::io::Write;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use flate2::{Compress, Compression, FlushCompress, Status};
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap,
     HeaderName, HeaderValue, RETRY_AFTER, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
@@ -43,6 +43,7 @@ pub(crate) struct Site {
     pub(crate) timeout_offset: Duration,
     pub(crate) max_requests: usize,
     pub(crate) scrapes: Semaphore,
+    pub(crate) gzip: Gzip,
     pub(crate) ready: AtomicBool,
 }
 
@@ -144,7 +145,7 @@ impl Site {
         response.headers_mut().extend(content_type.map(|value| (CONTENT_TYPE, value)));
         response.headers_mut().insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
         if negotiate::gzip(&joined(headers, ACCEPT_ENCODING))
-            && let Ok(smaller) = gzip(response.body())
+            && let Ok(smaller) = self.gzip.compress(response.body())
         {
             response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
             *response.body_mut() = smaller;
@@ -199,10 +200,28 @@ fn joined(headers: &HeaderMap, name: HeaderName) -> String {
     values.collect::<Vec<_>>().join(",")
 }
 
-fn gzip(body: &[u8]) -> std::io::Result<Vec<u8>> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::with_capacity(body.len() / 4), flate2::Compression::fast());
-    encoder.write_all(body)?;
-    encoder.finish()
+/// The compressor, made once: its tables are far larger than most answers.
+pub(crate) struct Gzip(Mutex<Compress>);
+
+impl Gzip {
+    pub(crate) fn new() -> Self {
+        const WINDOW: u8 = 15; // bits: the largest
+        Self(Mutex::new(Compress::new_gzip(Compression::fast(), WINDOW)))
+    }
+
+    fn compress(&self, body: &[u8]) -> Result<Vec<u8>, flate2::CompressError> {
+        let mut compress = self.0.lock().unwrap_or_else(PoisonError::into_inner); // begun anew
+        compress.reset();
+        let mut smaller = Vec::with_capacity(body.len() / 4 + 64);
+        loop {
+            let read = compress.total_in() as usize; // of this body, whose length is a usize
+            let status = compress.compress_vec(&body[read..], &mut smaller, FlushCompress::Finish)?;
+            if status == Status::StreamEnd {
+                return Ok(smaller);
+            }
+            smaller.reserve(smaller.capacity()); // it is full
+        }
+    }
 }
 
 #[cfg(test)]
@@ -225,11 +244,14 @@ mod tests {
 
     #[test]
     fn what_is_compressed_can_be_read_again() {
-        let text = b"cpu_exporter_load1 0.5\n".repeat(100);
-        let compressed = gzip(&text).unwrap();
-        let mut read = Vec::new();
-        std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&compressed[..]), &mut read).unwrap();
-        assert_eq!(read, text);
-        assert!(compressed.len() < text.len() / 4);
+        let gzip = Gzip::new();
+        for lines in [0, 1, 100, 100_000] {
+            let text: Vec<u8> = (0..lines).flat_map(|line| format!("series {}\n", line * 7919).into_bytes()).collect();
+            let compressed = gzip.compress(&text).unwrap();
+            let mut read = Vec::new();
+            std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&compressed[..]), &mut read).unwrap();
+            assert_eq!(read, text);
+            assert!(lines < 100 || compressed.len() < text.len() / 2, "{lines}");
+        }
     }
 }
