@@ -66,8 +66,15 @@ impl Conversion {
             (Format::Duration, _) => format!("{} is no duration", shown(text)),
             (Format::Time, _) => format!("{} is no time", shown(text)),
         })?;
-        Ok(self.scale.map_or(number, |scale| number * scale))
+        Ok(self.scale.map_or(number, |scale| scaled(number, scale)))
     }
+}
+
+/// A number in another unit. By 0.001 it is divided by 1000: that is exact where it can be, 0.036 and not
+/// 0.036000000000000004.
+pub(crate) fn scaled(number: f64, scale: f64) -> f64 {
+    let inverse = (1.0 / scale).round();
+    if inverse.is_finite() && (inverse * scale - 1.0).abs() < 1e-15 { number / inverse } else { number * scale }
 }
 
 /// A text for messages, which must not repeat a page of any length.
@@ -478,5 +485,11 @@ mod tests {
     fn a_scale_leads_to_the_base_unit() {
         let conversion = Conversion { scale: Some(0.001), ..Conversion::default() };
         assert_eq!(conversion.number("250"), Ok(0.25));
+        assert_eq!(conversion.number("36"), Ok(0.036));
+        assert_eq!([scaled(312.0, 1e-6), scaled(7.0, 1e-9), scaled(99.0, 0.01)], [0.000312, 7e-9, 0.99]);
+        assert_eq!(
+            [scaled(3.0, 1000.0), scaled(3.0, 0.0), scaled(3.0, 0.7), scaled(3.0, -0.5)],
+            [3000.0, 0.0, 3.0 * 0.7, -1.5]
+        );
     }
 }

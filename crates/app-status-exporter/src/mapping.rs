@@ -295,7 +295,7 @@ fn histogram(buckets: &Buckets, document: &Document<'_>, element: Item<'_>) -> R
     }
     let mut counted = Vec::new();
     for (at, place) in places.iter().enumerate() {
-        let bound = bounds.get(at).map_or(f64::INFINITY, |bound| bound * buckets.scale);
+        let bound = bounds.get(at).map_or(f64::INFINITY, |bound| convert::scaled(*bound, buckets.scale));
         counted.push((bound, count(number(&buckets.value, &plain, document, *place)?)?));
     }
     counted.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -322,7 +322,7 @@ fn histogram(buckets: &Buckets, document: &Document<'_>, element: Item<'_>) -> R
     if total.is_some_and(|total| total < least) {
         return Err(Trouble::invalid("its count is smaller than its buckets"));
     }
-    let sum = part(&buckets.sum)?.map(|sum| sum * buckets.scale);
+    let sum = part(&buckets.sum)?.map(|sum| convert::scaled(sum, buckets.scale));
     Ok(Histogram { buckets: counted, sum, count: total.unwrap_or(least) })
 }
 

@@ -44,6 +44,21 @@ fn configurations_of_json_exporter_give_its_exposition() {
 }
 
 #[test]
+fn pages_that_many_know_are_mapped_as_the_documentation_has_it() {
+    let config = include_str!("mappings/known/config.yml");
+    assert!(include_str!("../../../docs/app-status-exporter.md").contains(config), "the documentation has another");
+    let mut all = String::new();
+    for module in ["spring", "elasticsearch", "php-fpm", "nginx", "node", "pod"] {
+        assert!(config.contains(&format!("  {module}:")));
+        let output = once("known", &format!("{module}.json"), module);
+        assert_eq!(output.status.code(), Some(0), "{module} {}", String::from_utf8_lossy(&output.stderr));
+        assert_lint(&mapped(&output));
+        all += &mapped(&output);
+    }
+    expect_test::expect_file![format!("{MAPPINGS}/known/expected.txt")].assert_eq(&all);
+}
+
+#[test]
 fn what_users_of_json_exporter_posted_is_mapped() {
     let output = once("posted", "data.json", "default");
     let text = mapped(&output);

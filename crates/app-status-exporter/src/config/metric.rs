@@ -59,6 +59,10 @@ impl Reader<'_> {
             let (line, text) = fields::text(node, &suffix)?;
             suffixes.push((format!("{name}_{suffix}"), compile(line, &text)?));
         }
+        let one = template(&mut fields, "value")?; // the series of elements have the metric's own name
+        if one.is_some() && !suffixes.is_empty() {
+            return Err(fault("value and values exclude each other".to_owned()));
+        }
         let timestamp = match (template(&mut fields, "epochtimestamp")?, template(&mut fields, "timestamp")?) {
             (Some(_), Some(_)) => return Err(fault("epochtimestamp and timestamp exclude each other".to_owned())),
             (Some(path), None) => Some((path, Moment::Milliseconds)),
@@ -109,7 +113,7 @@ impl Reader<'_> {
             return Err(fault("the label of this name shows the state".to_owned()));
         }
         let (elements, values) = if matches!(kind, Kind::Info | Kind::Histogram) {
-            if !suffixes.is_empty() {
+            if !suffixes.is_empty() || one.is_some() {
                 return Err(fault("with this valuetype there are no values".to_owned()));
             }
             let reading = match histogram {
@@ -120,7 +124,10 @@ impl Reader<'_> {
         } else {
             let path = path.ok_or_else(|| fault("it has no path".to_owned()))?;
             let (elements, templates) = match (objects, suffixes.is_empty()) {
-                (true, true) => return Err(fault("type object needs values: a suffix and a path each".to_owned())),
+                (_, true) if let Some(value) = one => (Some(path), vec![(name.clone(), value)]),
+                (true, true) => {
+                    return Err(fault("type object needs values, a suffix and a path each, or one value".to_owned()));
+                }
                 (true, false) => (Some(path), suffixes),
                 (false, true) => (None, vec![(name.clone(), path)]),
                 (false, false) => return Err(fault("values go with type: object".to_owned())),

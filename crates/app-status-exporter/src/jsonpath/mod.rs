@@ -384,7 +384,10 @@ mod tests {
             ("{.a[?(@.b == )]}", "@.b ==  compares with nothing"),
             ("{.a[?(@.b == 'x]}", "a string in a filter does not end"),
             ("{'x}", "a string does not end"),
-            ("{a}", "a is no word of JSONPath: a key is written .a, a string \"a\""),
+            (
+                "{.accepted conn}",
+                "conn is no word of JSONPath: a key is written .conn, one with blanks ['a conn'], a string \"conn\"",
+            ),
             ("{....a}", "two .. follow each other"),
             ("{end}", "{end} without {range}"),
             ("{range .a}", "{range} without {end}"),

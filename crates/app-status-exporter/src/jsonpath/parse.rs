@@ -60,7 +60,7 @@ impl<'t> Parser<'t> {
                         "range" | "end" => return Err(format!("{word} stands at the beginning of its braces")),
                         _ => {
                             return Err(format!(
-                                "{word} is no word of JSONPath: a key is written .{word}, a string \"{word}\""
+                                "{word} is no word of JSONPath: a key is written .{word}, one with blanks ['a {word}'], a string \"{word}\""
                             ));
                         }
                     });
