@@ -49,7 +49,7 @@ fn jobs_flow_through_a_real_broker_that_comes_and_goes() {
         assert_eq!(part.get("/healthy", &[]).status, 200);
     }
 
-    broker.down();
+    broker.down("TERM");
     for part in [&producer, &consumer] {
         eventually("the loss is told", || part.log().contains("no broker").then_some(()));
         eventually("it is not healthy", || (part.get("/healthy", &[]).status == 503).then_some(()));
