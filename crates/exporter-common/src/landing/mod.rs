@@ -1,7 +1,8 @@
 //! The page for people at `/`: what this exporter is, how its collectors are, and its metrics as a table.
 //!
 //! All of it comes from the exporter, and everything it shows is escaped. The policy that it is sent with allows its
-//! own style and script by their hashes, and nothing else; without the script it is a plain table.
+//! own style and script by their hashes, and that it asks this exporter again, for its live graphs; nothing else.
+//! Without the script it is a plain table.
 
 mod human;
 
@@ -27,8 +28,8 @@ const MOST: usize = 5000;
 pub(crate) static POLICY: LazyLock<String> = LazyLock::new(|| {
     let hash = |text: &str| STANDARD.encode(digest::digest(&digest::SHA256, text.as_bytes()));
     format!(
-        "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; base-uri 'none'; form-action 'none'; \
-         frame-ancestors 'none'",
+        "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; connect-src 'self'; base-uri 'none'; \
+         form-action 'none'; frame-ancestors 'none'",
         hash(STYLE),
         hash(SCRIPT)
     )

@@ -1,11 +1,21 @@
-// Filters the table by what is typed; without this script it is a plain table.
+// Searches the table and draws it live; without this script it is a plain table.
+const EVERY = 5000; // milliseconds from one answer to the next question
+const KEPT = 60; // points of a graph
 const table = document.querySelector("table");
+
 if (table) {
   const search = document.createElement("input");
   search.type = "search";
   search.placeholder = "Search names, labels and help texts";
   search.setAttribute("aria-label", search.placeholder);
-  table.before(search);
+  const watch = document.createElement("button");
+  watch.type = "button";
+  watch.textContent = "Live graphs";
+  const tools = document.createElement("div");
+  tools.className = "tools";
+  tools.append(search, watch);
+  table.before(tools);
+
   const families = [...table.tBodies].map((body) => {
     const rows = [...body.rows].slice(1).map((row) => ({ row, text: row.textContent.toLowerCase() }));
     return { body, head: body.rows[0].textContent.toLowerCase(), rows };
@@ -20,9 +30,99 @@ if (table) {
       }
       body.hidden = shown === 0;
     }
-    history.replaceState(null, "", words.length ? "#" + encodeURIComponent(search.value) : location.pathname);
+    keep();
   };
+  // the address says what is searched and whether it is live, so that it survives a reload
+  const keep = () => {
+    const hash = search.value.trim() ? "#" + encodeURIComponent(search.value) : "";
+    history.replaceState(null, "", location.pathname + (timer === null ? "" : "?live") + hash);
+  };
+
+  // Every series of a page by its family's name and its labels.
+  const read = (page) => {
+    const found = new Map();
+    for (const body of page.querySelectorAll("tbody")) {
+      const head = body.rows[0].cells[0];
+      const name = head.firstChild.data;
+      const counts = head.querySelector(".type").textContent === "counter";
+      for (const row of [...body.rows].slice(1).filter((row) => row.cells.length === 3)) {
+        found.set(name + "\n" + row.cells[0].firstChild.data, { row, counts, exactly: parseFloat(row.cells[2].textContent) });
+      }
+    }
+    return found;
+  };
+  const graphs = read(document);
+  let asked = performance.now();
+  for (const graph of graphs.values()) graph.points = graph.counts ? [] : [graph.exactly];
+
+  // A counter is drawn as its increase per second, since its value alone says little.
+  const step = (graph, other, seconds) => {
+    const [, value, exactly] = graph.row.cells;
+    if (!other) {
+      value.textContent = exactly.textContent = "–";
+      graph.exactly = NaN;
+    } else {
+      value.textContent = other.row.cells[1].textContent;
+      exactly.textContent = other.row.cells[2].textContent;
+    }
+    const now = other ? other.exactly : NaN;
+    graph.points.push(graph.counts ? (now - graph.exactly) / seconds : now);
+    if (graph.points.length > KEPT) graph.points.shift();
+    graph.exactly = now;
+    draw(graph);
+  };
+  const draw = (graph) => {
+    const known = graph.points.filter(Number.isFinite);
+    if (known.length < 2) return;
+    const low = Math.min(...known), high = Math.max(...known);
+    const points = graph.points.flatMap((point, at) => {
+      const x = 100 - ((graph.points.length - 1 - at) * 100) / (KEPT - 1);
+      const y = high > low ? 19 - ((point - low) * 18) / (high - low) : 10;
+      return Number.isFinite(point) ? [x.toFixed(1) + "," + y.toFixed(1)] : [];
+    });
+    if (!graph.line) {
+      const svg = '<svg class="graph" viewBox="0 0 100 20" preserveAspectRatio="none"><title/><polyline/>';
+      const made = new DOMParser().parseFromString(svg, "text/html").querySelector("svg");
+      graph.title = made.querySelector("title");
+      graph.line = made.querySelector("polyline");
+      graph.row.cells[0].append(made);
+    }
+    graph.line.setAttribute("points", points.join(" "));
+    const brief = (number) => Number(number.toPrecision(6)) + (graph.counts ? " per second" : "");
+    graph.title.textContent = "now " + brief(known[known.length - 1]) + ", from " + brief(low) + " to " + brief(high);
+  };
+
+  // Only while somebody watches: every question is a scrape of its own.
+  let timer = null;
+  const look = async () => {
+    const turn = timer;
+    if (!document.hidden) {
+      const began = performance.now();
+      try {
+        const answer = await fetch(location.pathname, { cache: "no-store" });
+        const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+        if (!answer.ok || !page.querySelector("table")) throw new Error(answer.statusText);
+        const found = read(page);
+        for (const [key, graph] of graphs) step(graph, found.get(key), (began - asked) / 1000);
+        asked = began;
+        const [states, fresh] = [document, page].map((page) => page.querySelector(".states"));
+        if (states && fresh) states.replaceWith(fresh);
+        watch.classList.remove("failed");
+      } catch {
+        watch.classList.add("failed"); // it may be back at the next look
+      }
+    }
+    if (timer === turn) timer = setTimeout(look, EVERY); // unless it was turned off meanwhile
+  };
+  const toggle = () => {
+    clearTimeout(timer);
+    timer = timer === null ? setTimeout(look, EVERY) : null;
+    watch.setAttribute("aria-pressed", String(timer !== null));
+    keep();
+  };
+  watch.addEventListener("click", toggle);
   search.addEventListener("input", filter);
   try { search.value = decodeURIComponent(location.hash.slice(1)); } catch { search.value = ""; }
+  if (location.search === "?live") toggle();
   if (search.value) filter();
 }

@@ -30,23 +30,52 @@ fn the_page_shows_collectors_and_metrics_and_allows_nothing_from_elsewhere() {
     assert!(page.body.len() < 1_000_000, "{} bytes", page.body.len());
 }
 
-#[test]
-fn a_browser_runs_the_search_under_the_policy() {
-    let Some(chromium) = testing::real("chromium") else { return };
-    let exporter = Running::start(&drill(), ["--collector.fine"]);
+/// The page as Chromium has it after a while of its own time, and what it logged.
+fn browse(exporter: &Running, path: &str) -> Option<(String, String)> {
+    let chromium = testing::real("chromium")?;
     let profile = tempfile::tempdir().unwrap();
     let output = Command::new(chromium)
         .args(["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--v=0", "--dump-dom"])
+        .args(["--virtual-time-budget=21000"])
         .arg(format!("--user-data-dir={}", profile.path().display()))
-        .arg(format!("{}/#drill%20fine", exporter.url))
+        .arg(format!("{}{path}", exporter.url))
         .output()
         .unwrap();
     let (dom, log) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(dom.contains("<input type=\"search\""), "the script ran\n{dom}\n{log}");
     assert!(!log.contains("Content Security Policy"), "{log}");
-    let shown = |name: &str| {
-        let at = dom.find(&format!(">{name}<small")).unwrap();
-        !dom[dom[..at].rfind("<tbody").unwrap()..at].starts_with("<tbody hidden")
-    };
+    Some((dom.into_owned(), log.into_owned()))
+}
+
+/// What a page shows of a family.
+fn family<'a>(dom: &'a str, name: &str) -> &'a str {
+    let at = dom.find(&format!(">{name}<small")).unwrap();
+    let begin = dom[..at].rfind("<tbody").unwrap();
+    &dom[begin..begin + dom[begin..].find("</tbody>").unwrap()]
+}
+
+#[test]
+fn a_browser_runs_the_search_under_the_policy() {
+    let exporter = Running::start(&drill(), ["--collector.fine"]);
+    let Some((dom, _)) = browse(&exporter, "/#drill%20fine") else { return };
+    let shown = |name| !family(&dom, name).starts_with("<tbody hidden");
     assert!(shown("drill_info") && !shown("drill_exporter_build_info"), "{dom}");
+    assert!(!dom.contains("<polyline points"), "nothing is asked that nobody wants to see");
+}
+
+#[test]
+fn a_browser_draws_the_metrics_live_under_the_policy() {
+    let exporter = Running::start(&drill(), ["--collector.fine"]);
+    let Some((dom, log)) = browse(&exporter, "/?live") else { return };
+    let line = |name| {
+        let shown = family(&dom, name);
+        let points = shown.split_once("<polyline points=\"").unwrap_or_else(|| panic!("{shown}\n{log}")).1;
+        points.split('"').next().unwrap().split(' ').map(str::to_owned).collect::<Vec<_>>()
+    };
+    // a gauge that moves, one that does not, and a counter, which is drawn by its increase
+    let moving = line("exporter_last_success_timestamp_seconds");
+    assert!(moving.len() > 2 && moving[0].ends_with(",19.0") && moving.last().unwrap().ends_with(",1.0"), "{moving:?}");
+    assert!(line("drill_info").iter().all(|point| point.ends_with(",10.0")));
+    assert_eq!(line("process_cpu_seconds_total").len(), moving.len() - 1);
+    assert!(dom.contains("aria-pressed=\"true\""), "{dom}");
 }
