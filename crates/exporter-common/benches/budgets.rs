@@ -1,7 +1,8 @@
 //! The budgets: scrape, memory, start, encoding and size, beside node_exporter in the same run.
 //!
 //! `cargo bench -p exporter-common` builds the release programs, starts each on loopback, and prints a
-//! table. What it is compared with and is not on the PATH is left out, and named.
+//! table. What it is compared with and is not on the PATH is left out, and named. Words after `--bench budgets --`
+//! choose parts: cpu, tls, programs, queues, encoding.
 #![expect(clippy::disallowed_types, reason = "a benchmark starts the programs it measures")]
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints, and fails by panicking")]
 
@@ -19,12 +20,34 @@ use prometheus::{Encoder, GaugeVec, Opts, Registry, TextEncoder};
 
 const PROGRAMS: [&str; 4] = ["cpu-exporter", "httpd-log-exporter", "app-status-exporter", "queue-exporter"];
 
+mod secure;
+
 fn main() {
-    build();
+    let parts: Vec<_> = std::env::args_os().skip(1).filter(|argument| argument != "--bench").collect();
+    let wanted = |part: &str| parts.is_empty() || parts.iter().any(|wanted| wanted == part);
+    build(if wanted("programs") || wanted("queues") { &PROGRAMS } else { &PROGRAMS[..1] });
     let node_exporter = testing::real("prometheus-node-exporter");
     println!("| what | measured | budget | beside |\n|---|---|---|---|");
-    scrapes("cpu", &["cpu"], 4.0, node_exporter.as_ref());
-    scrapes("cpu, loadavg, stat, pressure", &["cpu", "loadavg", "stat", "pressure"], 2.0, node_exporter.as_ref());
+    if wanted("cpu") {
+        scrapes("cpu", &["cpu"], 4.0, node_exporter.as_ref());
+        scrapes("cpu, loadavg, stat, pressure", &["cpu", "loadavg", "stat", "pressure"], 2.0, node_exporter.as_ref());
+    }
+    if wanted("tls") {
+        secure::scrapes(node_exporter.as_ref());
+    }
+    if wanted("programs") {
+        programs();
+    }
+    if wanted("queues") {
+        many_queues();
+    }
+    if wanted("encoding") {
+        encoding();
+    }
+}
+
+/// Memory, start and size of each program.
+fn programs() {
     let log = tempfile::NamedTempFile::new().unwrap();
     let status =
         Pages::serve(|_| r#"{"current_requests":7,"pending_requests":2,"total_uptime":1.5,"health":"healthy"}"#.into());
@@ -44,18 +67,16 @@ fn main() {
         let size = fs::metadata(binary(program)).unwrap().len() as f64 / 1e6;
         row(&format!("{program}: binary"), &format!("{size:.1} MB"), &format!("≤ {size_budget} MB"), "");
     }
-    many_queues();
-    encoding();
 }
 
 fn row(what: &str, measured: &str, budget: &str, beside: &str) {
     println!("| {what} | {measured} | {budget} | {beside} |");
 }
 
-/// Builds the programs as they are released.
-fn build() {
+/// Builds programs as they are released.
+fn build(programs: &[&str]) {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    let packages = PROGRAMS.iter().flat_map(|program| ["--package", program]);
+    let packages = programs.iter().flat_map(|program| ["--package", program]);
     let built = Command::new(cargo).args(["build", "--release", "--quiet"]).args(packages).status().unwrap();
     assert!(built.success());
 }
@@ -115,12 +136,13 @@ impl Drop for Server {
     }
 }
 
-/// One scrape as Prometheus asks for it, over a connection that stays open.
-fn scrape(connection: &mut BufReader<TcpStream>) -> usize {
-    connection
-        .get_mut()
-        .write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\nX-Prometheus-Scrape-Timeout-Seconds: 10\r\n\r\n")
-        .unwrap();
+/// A scrape as Prometheus asks for it.
+const SCRAPE: &[u8] =
+    b"GET /metrics HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\nX-Prometheus-Scrape-Timeout-Seconds: 10\r\n\r\n";
+
+/// One request, over a connection that stays open.
+fn ask(connection: &mut BufReader<impl Read + Write>, request: &[u8]) -> usize {
+    connection.get_mut().write_all(request).unwrap();
     let mut length = None;
     let mut line = String::new();
     loop {
@@ -154,12 +176,12 @@ fn scrape(connection: &mut BufReader<TcpStream>) -> usize {
 }
 
 /// Median time in milliseconds and CPU time in milliseconds, of so many scrapes.
-fn measure(server: &Server, connection: &mut BufReader<TcpStream>, times: usize) -> (f64, f64) {
+fn measure(server: &Server, connection: &mut BufReader<impl Read + Write>, request: &[u8], times: usize) -> (f64, f64) {
     let before = server.cpu_seconds();
     let mut taken: Vec<_> = (0..times)
         .map(|_| {
             let asked = Instant::now();
-            scrape(connection);
+            ask(connection, request);
             asked.elapsed().as_secs_f64() * 1000.0
         })
         .collect();
@@ -180,7 +202,7 @@ fn scrapes(what: &str, collectors: &[&str], factor: f64, peer: Option<&PathBuf>)
     let mut rounds = vec![Vec::new(); servers.len()];
     for _ in 0..ROUNDS {
         for ((server, connection), rounds) in servers.iter().zip(&mut connections).zip(&mut rounds) {
-            rounds.push(measure(server, connection, SCRAPES));
+            rounds.push(measure(server, connection, SCRAPE, SCRAPES));
         }
     }
     type Pick = fn(&(f64, f64)) -> f64;
@@ -208,7 +230,7 @@ fn scrapes(what: &str, collectors: &[&str], factor: f64, peer: Option<&PathBuf>)
 fn resident(program: &str, arguments: &[&str], budget: f64) {
     let server = Server::start(&binary(program), arguments);
     let mut connection = server.connect();
-    let (time, cpu) = measure(&server, &mut connection, 10_000);
+    let (time, cpu) = measure(&server, &mut connection, SCRAPE, 10_000);
     row(
         &format!("{program}: resident after 10,000 scrapes, default flags"),
         &format!("{:.1} MB", server.memory("VmRSS:")),
@@ -223,7 +245,7 @@ fn start(program: &str, arguments: &[&str]) {
         .map(|_| {
             let started = Instant::now();
             let server = Server::start(&binary(program), arguments);
-            scrape(&mut server.connect());
+            ask(&mut server.connect(), SCRAPE);
             started.elapsed().as_secs_f64() * 1000.0
         })
         .collect();
@@ -237,8 +259,8 @@ fn many_queues() {
     let url = format!("--queue.url={}", broker.url);
     let server = Server::start(&binary("queue-exporter"), &["--queue.system=rabbitmq", &url]);
     let mut connection = server.connect();
-    scrape(&mut connection);
-    let (time, cpu) = measure(&server, &mut connection, 20);
+    ask(&mut connection, SCRAPE);
+    let (time, cpu) = measure(&server, &mut connection, SCRAPE, 20);
     row(
         "queue-exporter: 10,000 queues, CPU of a scrape",
         &format!("{cpu:.0} ms"),
