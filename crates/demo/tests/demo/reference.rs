@@ -1,0 +1,148 @@
+//! docs/metrics.md: every metric of every exporter, made from what they export.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+
+use expect_test::expect_file;
+use exporter_common::testing::Running;
+use regex::Regex;
+
+use crate::DEMO;
+
+/// The exporters, with what begins the names that are theirs.
+const EXPORTERS: [(&str, &str); 4] = [
+    ("cpu-exporter", "^cpu_exporter_"),
+    ("httpd-log-exporter", "^httpd_"),
+    ("app-status-exporter", "^app_"),
+    ("queue-exporter", "^(queue|messages?)_"),
+];
+
+/// A format with everything that a log can say.
+const LOG_FORMAT: &str = r#"$host $remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent $request_length $request_time $upstream_connect_time $upstream_header_time $upstream_response_time $upstream_cache_status"#;
+
+/// What an exposition says of a metric.
+#[derive(Default)]
+struct Metric {
+    help: String,
+    kind: String,
+    labels: BTreeSet<String>,
+}
+
+type Metrics = BTreeMap<String, Metric>;
+
+/// Adds what stands in an exposition.
+fn learn(exposition: &str, metrics: &mut Metrics) {
+    let label = Regex::new(r#"[{,]([a-z_]+)=""#).unwrap();
+    for line in exposition.lines() {
+        if let Some((name, help)) = line.strip_prefix("# HELP ").and_then(|rest| rest.split_once(' ')) {
+            metrics.entry(name.to_owned()).or_default().help = help.replace("\\n", " ").replace('|', "\\|");
+        } else if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' ')) {
+            metrics.entry(name.to_owned()).or_default().kind = kind.to_owned();
+        } else {
+            let name = line.split(['{', ' ']).next().unwrap();
+            let stem = ["_bucket", "_sum", "_count"].iter().find_map(|suffix| name.strip_suffix(suffix));
+            let name = if metrics.contains_key(name) { name } else { stem.unwrap_or(name) };
+            let labels = label.captures_iter(line).map(|found| found[1].to_owned()).filter(|label| label != "le");
+            metrics.get_mut(name).unwrap_or_else(|| panic!("{line}")).labels.extend(labels);
+        }
+    }
+}
+
+/// Adds the golden files of a crate, but for those that a user's own mapping makes.
+fn golden(folder: &Path, metrics: &mut Metrics) {
+    for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        if path.is_dir() && !path.ends_with("mappings") {
+            golden(&path, metrics);
+        } else if path.is_file()
+            && let Ok(text) = std::fs::read_to_string(&path)
+            && text.starts_with("# HELP")
+        {
+            learn(&text, metrics);
+        }
+    }
+}
+
+/// An exporter of the demo's program, not yet started.
+fn exporter(name: &str, arguments: &[String]) -> Command {
+    let mut command = Command::new(DEMO);
+    command.arg0(name).args(arguments);
+    command
+}
+
+/// What golden files leave out: builds, a log that has everything, a mapping that misses something.
+fn live() -> Vec<String> {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let line = r#"a.example 192.0.2.1 - - [20/Nov/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 1 2 0.5 0.1 0.2 0.3 HIT"#;
+    let log = Running::spawn(&mut exporter(
+        "httpd-log-exporter",
+        &[
+            "--web.listen-address=127.0.0.1:0".to_owned(),
+            format!("--access-log={}", write("access.log", &format!("{line}\n"))),
+            format!("--access-log.format={LOG_FORMAT}"),
+            format!("--state.file={}", folder.path().join("state").display()),
+            "--access-log.start=beginning".to_owned(),
+            "--metrics.route=root=^/$".to_owned(),
+        ],
+    ));
+    let mapping = "modules: {default: {metrics: [{name: example, path: '{.missing}'}]}}";
+    let app = [
+        "--once".to_owned(),
+        format!("--app.url=file:{}", write("status.json", "{}")),
+        format!("--config.file={}", write("mapping.yml", mapping)),
+    ];
+    let queue = ["--once", "--queue.url=http://127.0.0.1:1/queues"].map(str::to_owned);
+    let once =
+        [("cpu-exporter", &["--once".to_owned()][..]), ("app-status-exporter", &app), ("queue-exporter", &queue)];
+    let mut texts: Vec<_> = once
+        .into_iter()
+        .map(|(name, arguments)| String::from_utf8(exporter(name, arguments).output().unwrap().stdout).unwrap())
+        .collect();
+    texts.push(log.scrape_until("the line is counted", |metrics| metrics.contains("cache_status=\"HIT\"} 1")));
+    texts
+}
+
+#[test]
+fn the_reference_of_metrics_is_what_the_exporters_export() {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let mut all = Metrics::new();
+    for (exporter, ..) in EXPORTERS {
+        golden(&crates.join(exporter).join("tests"), &mut all);
+    }
+    for text in live() {
+        learn(&text, &mut all);
+    }
+    all.remove("example");
+    let mut page = "# Metrics\n\n\
+        Every metric of every exporter, made from what they export (`UPDATE_EXPECT=1 cargo test -p demo --test demo reference`).\n\
+        The pages of the exporters explain them; what [stability.md](stability.md) promises holds for all names, types and labels\n\
+        here. Types are those of the text format, where an info and a state set are gauges. A label is there where the source has\n\
+        it.\n"
+        .to_owned();
+    for (exporter, pattern) in EXPORTERS {
+        let own = Regex::new(pattern).unwrap();
+        let of_it: Vec<_> = all.keys().filter(|name| own.is_match(name)).cloned().collect();
+        assert!(of_it.len() > 5, "{exporter}: {of_it:?}");
+        write!(page, "\n## {exporter}\n\n").unwrap();
+        table(of_it.into_iter().map(|name| all.remove_entry(&name).unwrap()), &mut page);
+    }
+    page += "\n## All of them\n\n";
+    table(all.into_iter(), &mut page);
+    expect_file![crates.parent().unwrap().join("docs/metrics.md")].assert_eq(&page);
+}
+
+fn table(metrics: impl Iterator<Item = (String, Metric)>, page: &mut String) {
+    *page += "| metric | type | labels | meaning |\n|---|---|---|---|\n";
+    for (name, Metric { help, kind, labels }) in metrics {
+        assert!(!help.is_empty() && !kind.is_empty(), "{name}");
+        let labels: Vec<_> = labels.iter().map(|label| format!("`{label}`")).collect();
+        writeln!(page, "| `{name}` | {kind} | {} | {help} |", labels.join(", ")).unwrap();
+    }
+}
