@@ -117,6 +117,11 @@ impl<'a> Document<'a> {
         ROOT
     }
 
+    /// How many values it has.
+    pub(crate) fn values(&self) -> usize {
+        self.nodes.len()
+    }
+
     /// What stands at a place.
     pub(crate) fn value(&self, id: Id) -> Value<'_> {
         let node = self.node(id);

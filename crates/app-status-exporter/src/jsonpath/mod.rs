@@ -16,8 +16,8 @@ use std::fmt;
 
 use crate::document::{Document, Id, Value};
 use parse::Parser;
-use print::{joined, print, unquoted};
-use walk::walk;
+use print::{join, print, unquoted};
+use walk::{most, too_many, walk};
 
 /// A compiled template.
 #[derive(Debug)]
@@ -220,13 +220,10 @@ impl Template {
     pub(crate) fn text<'d>(&'d self, document: &'d Document<'_>, at: Item<'d>) -> Result<Cow<'d, str>, Error> {
         let text = match &self.0[..] {
             [Piece::Text(text)] => Cow::Borrowed(text.as_str()),
-            [Piece::Action(steps)] => match walk(document, steps, at)?[..] {
-                [item] => print(document, item),
-                ref items => Cow::Owned(joined(document, items)),
-            },
+            [Piece::Action(steps)] if let [item] = walk(document, steps, at)?[..] => print(document, item),
             pieces => {
                 let mut out = String::new();
-                write(document, pieces, at, &mut out)?;
+                write(document, pieces, at, &mut out, &mut most(document))?;
                 Cow::Owned(out)
             }
         };
@@ -234,14 +231,22 @@ impl Template {
     }
 }
 
-fn write<'d>(document: &'d Document<'_>, pieces: &'d [Piece], at: Item<'d>, out: &mut String) -> Result<(), Error> {
+/// Writes what the pieces give. Ranges in ranges may be gone through so many times in all.
+fn write<'d>(
+    document: &'d Document<'_>,
+    pieces: &'d [Piece],
+    at: Item<'d>,
+    out: &mut String,
+    left: &mut usize,
+) -> Result<(), Error> {
     for piece in pieces {
         match piece {
             Piece::Text(text) => out.push_str(text),
-            Piece::Action(steps) => out.push_str(&joined(document, &walk(document, steps, at)?)),
+            Piece::Action(steps) => join(document, &walk(document, steps, at)?, out)?,
             Piece::Range(steps, body) => {
                 for item in walk(document, steps, at)? {
-                    write(document, body, item, out)?;
+                    *left = left.checked_sub(1).ok_or_else(|| too_many(document))?;
+                    write(document, body, item, out, left)?;
                 }
             }
         }
@@ -337,6 +342,21 @@ mod tests {
         for template in ["{key}", "{parent}", "{.apps.wp.key}", "{.apps.wp index}"] {
             assert!(text(template, document).is_err(), "{template}");
         }
+    }
+
+    #[test]
+    fn a_path_that_multiplies_its_matches_without_end_is_given_up() {
+        let document = format!("{}1{}", "{\"a\": [2, 3, ".repeat(20), "]}".repeat(20));
+        for template in ["{.. parent.. parent.. parent.. parent.. parent.. parent}".to_owned(), {
+            let (ranges, ends) = ("{range root..}".repeat(6), "{end}".repeat(6));
+            format!("{ranges}{ends}")
+        }] {
+            let error = text(&template, &document).unwrap_err();
+            assert_eq!(error, "more than 1048576 values match", "{template}");
+        }
+        let long = format!("[{}0]", format!("\"{}\",", "x".repeat(100_000)).repeat(12));
+        assert_eq!(text("{[*]}", &long), Err("its text is longer than a MiB".to_owned()));
+        assert!(text("{[9223372036854775807]}", "[1]").is_err());
     }
 
     #[test]

@@ -4,12 +4,22 @@ use std::borrow::Cow;
 
 use exporter_common::float_to_text;
 
-use super::Item;
+use super::{Error, Item};
 use crate::document::{Document, Id, Key, Value};
 
-/// Several items as one text.
-pub(super) fn joined(document: &Document<'_>, items: &[Item<'_>]) -> String {
-    items.iter().map(|item| print(document, *item)).collect::<Vec<_>>().join(" ")
+/// The longest text that is made of several matches, in bytes.
+const MAX_TEXT: usize = 1 << 20;
+
+/// Writes several items, with blanks between them.
+pub(super) fn join(document: &Document<'_>, items: &[Item<'_>], out: &mut String) -> Result<(), Error> {
+    for (at, item) in items.iter().enumerate() {
+        out.push_str(if at == 0 { "" } else { " " });
+        out.push_str(&print(document, *item));
+        if out.len() > MAX_TEXT {
+            return Err(Error::Unfit("its text is longer than a MiB".to_owned()));
+        }
+    }
+    Ok(())
 }
 
 /// An item as text: strings as they are, whole numbers with all digits, other numbers as Go prints them, lists and

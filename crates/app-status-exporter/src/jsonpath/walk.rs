@@ -6,6 +6,19 @@ use super::print::describe;
 use super::{Bounds, Error, Filter, Item, Literal, Operator, Step};
 use crate::document::{Document, Id, Key, Value};
 
+/// How many matches are followed; more if the document has more values. A path can multiply them: `..` finds what is
+/// in each of its matches.
+const MAX_MATCHES: usize = 1 << 20;
+
+/// The most that is followed in a document.
+pub(super) fn most(document: &Document<'_>) -> usize {
+    MAX_MATCHES.max(document.values())
+}
+
+pub(super) fn too_many(document: &Document<'_>) -> Error {
+    Error::Unfit(format!("more than {} values match", most(document)))
+}
+
 /// What the steps find, beginning at an item.
 pub(super) fn walk<'d>(document: &'d Document<'_>, steps: &'d [Step], at: Item<'d>) -> Result<Vec<Item<'d>>, Error> {
     follow(document, steps, vec![at])
@@ -31,32 +44,32 @@ fn follow<'d>(document: &'d Document<'_>, steps: &'d [Step], mut items: Vec<Item
             })?,
             Step::Parent => present("a parent", items, |item| parent(document, place(item)?).map(Item::Place))?,
             Step::Root => vec![Item::Place(document.root())],
-            Step::Wildcard => items.into_iter().flat_map(|item| members(document, item)).collect(),
-            Step::Recursive => {
-                let mut found = Vec::new();
-                for item in items {
-                    descend(document, item, &mut found);
-                }
-                found
-            }
-            Step::Slice(bounds) => slices(document, bounds, &items)?,
+            Step::Wildcard => collect(document, items, |item, found| {
+                found.extend(members(document, item));
+                Ok(())
+            })?,
+            Step::Recursive => collect(document, items, |item, found| {
+                descend(document, item, found);
+                Ok(())
+            })?,
+            Step::Slice(bounds) => collect(document, items, |item, found| slice(document, bounds, item, found))?,
             Step::Union(paths) => {
                 let mut found = Vec::new();
                 for path in paths {
                     found.extend(follow(document, path, items.clone())?);
+                    if found.len() > most(document) {
+                        return Err(too_many(document));
+                    }
                 }
                 found
             }
-            Step::Filter(filter) => {
-                let mut found = Vec::new();
-                for item in items {
-                    let Some(Value::List(_) | Value::Object(_)) = place(item).map(|id| document.value(id)) else {
-                        return Err(Error::Unfit(format!("{} cannot be filtered", describe(document, item))));
-                    };
-                    found.extend(members(document, item).filter(|member| passes(document, filter, *member)));
-                }
-                found
-            }
+            Step::Filter(filter) => collect(document, items, |item, found| {
+                let Some(Value::List(_) | Value::Object(_)) = place(item).map(|id| document.value(id)) else {
+                    return Err(Error::Unfit(format!("{} cannot be filtered", describe(document, item))));
+                };
+                found.extend(members(document, item).filter(|member| passes(document, filter, *member)));
+                Ok(())
+            })?,
             Step::Literal(Literal::Text(text)) => vec![Item::Text(text)],
             Step::Literal(Literal::Int(number)) => vec![Item::Int(*number); items.len()],
             Step::Literal(Literal::Float(number)) => vec![Item::Float(*number); items.len()],
@@ -64,6 +77,22 @@ fn follow<'d>(document: &'d Document<'_>, steps: &'d [Step], mut items: Vec<Item
         };
     }
     Ok(items)
+}
+
+/// What is found from all items together.
+fn collect<'d>(
+    document: &Document<'_>,
+    items: Vec<Item<'d>>,
+    find: impl Fn(Item<'d>, &mut Vec<Item<'d>>) -> Result<(), Error>,
+) -> Result<Vec<Item<'d>>, Error> {
+    let mut found = Vec::new();
+    for item in items {
+        find(item, &mut found)?;
+        if found.len() > most(document) {
+            return Err(too_many(document));
+        }
+    }
+    Ok(found)
 }
 
 fn field<'d>(document: &'d Document<'_>, name: &str, items: Vec<Item<'d>>) -> Result<Vec<Item<'d>>, Error> {
@@ -127,44 +156,44 @@ fn descend<'d>(document: &'d Document<'_>, item: Item<'d>, found: &mut Vec<Item<
     }
 }
 
-fn slices<'d>(document: &'d Document<'_>, bounds: &Bounds, items: &[Item<'d>]) -> Result<Vec<Item<'d>>, Error> {
+fn slice<'d>(
+    document: &'d Document<'_>,
+    bounds: &Bounds,
+    item: Item<'d>,
+    found: &mut Vec<Item<'d>>,
+) -> Result<(), Error> {
     let whole = bounds.from.is_none() && bounds.to.is_none() && !bounds.single;
-    let mut found = Vec::new();
-    for item in items {
-        match place(*item).map(|id| document.value(id)) {
-            Some(Value::Null) => continue,
-            Some(Value::List(_)) => {}
-            Some(Value::Object(_)) if whole => {}
-            _ => return Err(Error::Unfit(format!("{} is not a list", describe(document, *item)))),
-        }
-        let members: Vec<_> = members(document, *item).collect();
-        let len = members.len() as i64;
-        let from = match bounds.from.unwrap_or(0) {
-            from if from < 0 => from + len,
-            from => from,
-        };
-        let to = match (bounds.single, bounds.to) {
-            (true, _) => from + 1,
-            (false, None) => len,
-            (false, Some(to)) if to < 0 => to + len,
-            (false, Some(to)) => to,
-        };
-        if from == to {
-            continue; // client-go stops here, and so an empty list hides those after it
-        }
-        if from < 0 || from >= len || to < 0 || to > len {
-            return Err(Error::Missing(format!(
-                "index {} of {len} is missing",
-                bounds.from.or(bounds.to).unwrap_or_default()
-            )));
-        }
-        if from > to {
-            return Err(Error::Unfit(format!("the slice begins at {from} and ends at {to}")));
-        }
-        let step = usize::try_from(bounds.step.unwrap_or(1)).unwrap_or(1);
-        found.extend(members[from as usize..to as usize].iter().step_by(step));
+    match place(item).map(|id| document.value(id)) {
+        Some(Value::Null) => return Ok(()),
+        Some(Value::List(_)) => {}
+        Some(Value::Object(_)) if whole => {}
+        _ => return Err(Error::Unfit(format!("{} is not a list", describe(document, item)))),
     }
-    Ok(found)
+    let members: Vec<_> = members(document, item).collect();
+    let len = members.len() as i64;
+    let from = match bounds.from.unwrap_or(0) {
+        from if from < 0 => from + len,
+        from => from,
+    };
+    let to = match (bounds.single, bounds.to) {
+        (true, _) => from.saturating_add(1),
+        (false, None) => len,
+        (false, Some(to)) if to < 0 => to + len,
+        (false, Some(to)) => to,
+    };
+    if from == to && !bounds.single {
+        return Ok(()); // client-go stops here, and so an empty list hides those after it
+    }
+    if from < 0 || from >= len || to < 0 || to > len {
+        let index = bounds.from.or(bounds.to).unwrap_or_default();
+        return Err(Error::Missing(format!("index {index} of {len} is missing")));
+    }
+    if from > to {
+        return Err(Error::Unfit(format!("the slice begins at {from} and ends at {to}")));
+    }
+    let step = usize::try_from(bounds.step.unwrap_or(1)).unwrap_or(1);
+    found.extend(members[from as usize..to as usize].iter().step_by(step));
+    Ok(())
 }
 
 fn passes(document: &Document<'_>, filter: &Filter, member: Item<'_>) -> bool {
