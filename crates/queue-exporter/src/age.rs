@@ -34,6 +34,19 @@ pub(crate) fn of_utc(text: &str) -> Option<f64> {
     Some(days * 86_400.0 + hours * 3600.0 + minutes * 60.0 + seconds)
 }
 
+/// Year, month, day, hour and minute in UTC of a minute since the epoch.
+pub(crate) fn utc(minute: u64) -> (u64, u64, u64, u64, u64) {
+    // days since March of the year 0: years that begin in March have their leap day at their end
+    let days = minute / 1440 + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (year, month) = if month < 10 { (year, month + 3) } else { (year + 1, month - 9) };
+    (era * 400 + year, month, day, minute / 60 % 24, minute % 60)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -49,6 +62,16 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(of_utc(text), seconds, "{text}");
+        }
+    }
+
+    #[test]
+    fn minutes_are_days_and_back() {
+        assert_eq!(utc(0), (1970, 1, 1, 0, 0));
+        for minute in (0..80_000_000).step_by(997) {
+            let (year, month, day, hour, past) = utc(minute);
+            let seconds = of_utc(&format!("{year}-{month:02}-{day:02}T{hour:02}:{past:02}:00Z"));
+            assert_eq!(seconds, Some(minute as f64 * 60.0));
         }
     }
 

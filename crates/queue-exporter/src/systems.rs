@@ -9,6 +9,7 @@ mod rabbitmq;
 mod redis_streams;
 mod rq;
 mod sidekiq;
+mod sidekiq_times;
 
 use anyhow::Result;
 

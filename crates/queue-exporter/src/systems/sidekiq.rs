@@ -1,4 +1,4 @@
-//! `sidekiq`: queues and processes of Sidekiq in Redis, 6.5 to 8.
+//! `sidekiq`: queues and processes of Sidekiq in Redis, 6 to 8.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,6 +10,7 @@ use redis::{Pipeline, Value};
 use serde::Deserialize;
 
 use super::Kind;
+use super::sidekiq_times::Times;
 use crate::age::{now, seconds_since};
 use crate::credentials::Credentials;
 use crate::redis::{Redis, Replies, SCHEMES, add, count, list, names, text};
@@ -18,13 +19,17 @@ use crate::system::{Batch, Counter, Listed, Origin, Queue, Statistics, System, i
 pub(super) const KIND: Kind = Kind {
     name: "sidekiq",
     schemes: SCHEMES,
-    connect: |connection| Ok(Box::new(Sidekiq { redis: Redis::new(connection)?, served: Mutex::default() })),
+    connect: |connection| {
+        let redis = Redis::new(connection)?;
+        Ok(Box::new(Sidekiq { redis, served: Mutex::default(), times: Times::default() }))
+    },
 };
 
 struct Sidekiq {
     redis: Redis,
     /// What processes say of queues, as last read.
     served: Mutex<Served>,
+    times: Times,
 }
 
 #[derive(Default)]
@@ -49,6 +54,11 @@ impl System for Sidekiq {
         self.redis.credentials()
     }
 
+    /// What is known of a class of jobs, whatever its queue, is that of no queue.
+    fn scope_label(&self) -> &'static str {
+        "job_class"
+    }
+
     fn origin(&self, metric: &str, detail: &str) -> Origin {
         match (metric, detail) {
             ("queue_messages", "ready" | "delayed" | "retry" | "dead")
@@ -57,6 +67,7 @@ impl System for Sidekiq {
             ("queue_messages", "in_flight") | ("messages_processed_total", "success") => Origin::Derived,
             ("queue_consumers" | "queue_consumers_busy", _) => Origin::Derived,
             ("queue_oldest_message_age_seconds" | "queue_oldest_in_flight_age_seconds", _) => Origin::Derived,
+            ("message_processing_seconds", _) => Origin::Derived,
             _ => Origin::Unavailable,
         }
     }
@@ -89,7 +100,11 @@ impl System for Sidekiq {
             };
             let listed = names(&queues)?.into_iter().map(|name| Listed { queue: Queue::named(name), statistics: None });
             let all = Listed { queue: Queue::default(), statistics: Some(Ok(all)) };
-            Ok(listed.chain([all]).collect())
+            let classes = self.times.read(&self.redis).await?.into_iter().map(|(class, processing)| Listed {
+                queue: Queue { name: String::new(), scope: class },
+                statistics: Some(Ok(Statistics { processing: Some(processing), ..Statistics::default() })),
+            });
+            Ok(listed.chain([all]).chain(classes).collect())
         })
     }
 
@@ -178,23 +193,24 @@ impl Sidekiq {
     }
 
     async fn services(&self, processes: &[String]) -> Result<HashMap<String, Service>> {
-        let mut commands = Pipeline::with_capacity(processes.len() * 2);
+        let mut commands = Pipeline::with_capacity(processes.len() * 3);
         for process in processes {
             add(&mut commands, &["HMGET", process, "info", "quiet"]);
             add(&mut commands, &["HVALS", &format!("{process}:work")]);
+            add(&mut commands, &["HVALS", &format!("{process}:workers")]); // before version 6.5
         }
         let mut replies = Replies::new(self.redis.ask(&commands).await?);
         let mut services = HashMap::new();
         for _ in processes {
-            let [process, work] = replies.next();
-            add_process(&mut services, &process, &work)?;
+            let [process, work, before] = replies.next();
+            add_process(&mut services, &process, &[work, before])?;
         }
         Ok(services)
     }
 }
 
 /// Adds what one process does. One that has died without a word has nothing left but its name.
-fn add_process(services: &mut HashMap<String, Service>, process: &Value, work: &Value) -> Result<()> {
+fn add_process(services: &mut HashMap<String, Service>, process: &Value, work: &[Value]) -> Result<()> {
     let [info, quiet] = list(process)? else { return Ok(()) };
     let Some(info) = text(info)? else { return Ok(()) };
     let info: Info = serde_json::from_str(info)?;
@@ -213,7 +229,8 @@ fn add_process(services: &mut HashMap<String, Service>, process: &Value, work: &
             }
         }
     }
-    for work in list(work)? {
+    let work = work.iter().map(list).collect::<Result<Vec<_>>>()?;
+    for work in work.into_iter().flatten() {
         let work: Work = serde_json::from_str(text(work)?.unwrap_or_default())?;
         let service = services.entry(work.queue).or_default();
         service.jobs += 1;
@@ -254,12 +271,12 @@ mod tests {
         let old = process(r#"{"queues":["mail","mail","orders"],"concurrency":5}"#, "false");
         let work =
             [r#"{"queue":"mail","payload":"{}","run_at":1700000050}"#, r#"{"queue":"mail","run_at":1700000000}"#];
-        add_process(&mut services, &old, &Value::Array(work.map(bulk).to_vec())).unwrap();
+        add_process(&mut services, &old, &[Value::Array(work.map(bulk).to_vec())]).unwrap();
         let capsules = r#"{"queues":["mail","slow"],"concurrency":9,"capsules":{
             "default":{"concurrency":8,"mode":"strict","weights":{"mail":0}},"one":{"concurrency":1,"weights":{"slow":0}}}}"#;
-        add_process(&mut services, &process(capsules, "false"), &Value::Array(Vec::new())).unwrap();
-        add_process(&mut services, &process(capsules, "true"), &Value::Array(Vec::new())).unwrap();
-        add_process(&mut services, &Value::Array(vec![Value::Nil, Value::Nil]), &Value::Nil).unwrap();
+        add_process(&mut services, &process(capsules, "false"), &[]).unwrap();
+        add_process(&mut services, &process(capsules, "true"), &[]).unwrap();
+        add_process(&mut services, &Value::Array(vec![Value::Nil, Value::Nil]), &[Value::Nil]).unwrap();
         let threads = ["mail", "orders", "slow"].map(|queue| services[queue].threads);
         assert_eq!(threads, [13, 5, 1]);
         assert_eq!((services["mail"].jobs, services["mail"].begun), (2, Some(1.7e9)));

@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use exporter_common::testing::{Running, assert_lint, real, value};
 
-use crate::broker::Ended;
+use crate::broker::{Ended, patiently};
 use crate::redis_server::{RedisServer, client, run};
 use crate::{SUCCESS, assert_vocabulary, exporter};
 
@@ -214,8 +214,23 @@ fn sidekiq_is_read_by_its_documented_scheme() {
         r#"HSET host:1:abc info {"hostname":"host","concurrency":5,"queues":["mail","orders"]} busy 2 beat 1.5 quiet false"#,
         &format!(r#"HSET host:1:abc:work t1 {{"queue":"mail","payload":"{{}}","run_at":{old}}} t2 {{"queue":"mail","run_at":{old}}}"#),
     ]);
+    // what version 8.1.7 writes of a minute in which ten jobs of a class ended, three of them badly
+    let utc = |format: &str| {
+        let output = client("date".into(), &["-u", format], &[]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    server.run(&[
+        &format!("HSET {} A::B|ms 210 A::B|p 10 A::B|f 3 C|p 1 C|f 1", utc("+j|%y%m%d|%-H:%M")),
+        &format!("BITFIELD {} INCRBY u16 #2 7", utc("+h|A::B-%-d-%-H:%-M")),
+    ]);
     let exporter = started(&server, "sidekiq");
     let metrics = exporter.scrape();
+    let times = ["_count", "_sum", "_bucket ,le=\"0.03\"", "_bucket ,le=\"0.045\""].map(|part| {
+        let (name, more) = part.split_once(' ').unwrap_or((part, ""));
+        value(&metrics, &format!("message_processing_seconds{name}{{job_class=\"A::B\"{more}}}"))
+    });
+    assert_eq!(times, [7.0, 0.21, 0.0, 7.0].map(Some), "{metrics}");
+    assert!(!metrics.contains("job_class=\"C\""), "what ended badly is not timed");
     let series = [
         "queue_depth",
         "queue_messages ,state=\"in_flight\"",
@@ -243,6 +258,45 @@ fn sidekiq_is_read_by_its_documented_scheme() {
     let metrics = exporter.scrape();
     assert_eq!(of(&metrics, "mail", ["queue_depth"]), [Some(0.0)]);
     assert_eq!(of(&metrics, "orders", ["queue_depth"]), [None]);
+}
+
+#[test]
+fn sidekiq_jobs_are_counted_exactly() {
+    let (Some(sidekiq), Some(server)) = (real("sidekiq"), RedisServer::start(&[])) else { return };
+    let port = server.port.to_string();
+    let environment = [("PORT", port.as_str())];
+    run(client(sidekiq.with_file_name("ruby"), &["sidekiq_jobs.rb"], &environment));
+    let exporter = started(&server, "sidekiq");
+    let waiting = of(&exporter.scrape(), "mail", ["queue_depth", "queue_consumers"]);
+    assert_eq!(waiting, [12.0, 0.0].map(Some));
+    let options = ["-r", "./sidekiq_jobs.rb", "-q", "mail", "-q", "slow", "-c", "2"];
+    let mut worker = client(sidekiq, &options, &environment);
+    let _worker = Ended(worker.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    let all = |metrics: &str| {
+        let series = [
+            "messages_processed_total{status=\"success\"}",
+            "messages_processed_total{status=\"failure\"}",
+            "queue_messages{state=\"delayed\"}",
+            "queue_messages{state=\"retry\"}",
+            "queue_messages{state=\"dead\"}",
+        ];
+        series.map(|series| value(metrics, series))
+    };
+    // its processes say every ten seconds what they do
+    let busy = |metrics: &str| of(metrics, "slow", ["queue_consumers_busy"]) == [Some(2.0)];
+    let ended = [7.0, 5.0, 2.0, 2.0, 3.0].map(Some);
+    let metrics = patiently("all is done that ends", || {
+        let metrics = exporter.scrape();
+        (all(&metrics) == ended && busy(&metrics)).then_some(metrics)
+    });
+    let states = ["queue_depth", "queue_messages ,state=\"in_flight\"", "queue_consumers"];
+    let seen = ["mail", "slow", "left"].map(|queue| of(&metrics, queue, states));
+    assert_eq!(seen, [[0.0, 0.0, 2.0], [1.0, 2.0, 2.0], [4.0, 0.0, 0.0]].map(|queue| queue.map(Some)), "{metrics}");
+    let [age] = of(&metrics, "left", ["queue_oldest_message_age_seconds"]);
+    assert!(age > Some(0.0) && age < Some(600.0), "{age:?}");
+    assert_eq!(value(&metrics, SUCCESS), Some(1.0), "{}", exporter.log());
+    assert_vocabulary(&metrics);
+    assert_lint(&metrics);
 }
 
 #[test]

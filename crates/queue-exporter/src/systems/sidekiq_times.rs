@@ -1,0 +1,187 @@
+//! How long Sidekiq's jobs took, by class: it counts those that ended well in 26 buckets for each minute.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use anyhow::Result;
+use exporter_common::Histogram;
+use redis::{Pipeline, Value};
+
+use crate::age::{now, utc};
+use crate::redis::{Redis, Replies, add, list, refusal, text};
+
+/// Upper bounds in milliseconds; what took longer is in one bucket more.
+const BOUNDS: [u32; 25] = [
+    20, 30, 45, 65, 100, 150, 225, 335, 500, 750, 1100, 1700, 2500, 3800, 5750, 8500, 13_000, 20_000, 30_000, 45_000,
+    65_000, 100_000, 150_000, 225_000, 335_000,
+];
+
+/// Processes write every ten seconds, by clocks of their own: how many minutes back and ahead may still grow.
+const BEHIND: u64 = 2;
+const AHEAD: u64 = 1;
+
+/// Sidekiq keeps minutes for eight hours. Who reads less often than once in an hour misses some.
+const MOST: u64 = 60;
+
+/// What all minutes so far have counted, by class.
+#[derive(Default)]
+pub(super) struct Times(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    classes: HashMap<String, Counts>,
+    /// What was seen of minutes that may still grow.
+    seen: HashMap<(u64, String), Counts>,
+    /// Up to which minute was read.
+    read: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Counts {
+    buckets: [u64; BOUNDS.len() + 1],
+    milliseconds: u64,
+}
+
+impl Times {
+    /// Reads what is new, and gives all that was counted since the first read.
+    pub(super) async fn read(&self, redis: &Redis) -> Result<Vec<(String, Histogram)>> {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "minutes since the epoch")]
+        let now = (now() / 60.0) as u64;
+        let first = self.state().read.map_or(now, |read| read.min(now).max(now.saturating_sub(MOST))) - BEHIND;
+        let minutes: Vec<u64> = (first..=now + AHEAD).collect();
+        let mut commands = Pipeline::with_capacity(minutes.len() * 2);
+        for minute in &minutes {
+            for key in jobs(*minute) {
+                add(&mut commands, &["HGETALL", &key]);
+            }
+        }
+        let mut replies = Replies::new(redis.ask(&commands).await?);
+        let mut asked = Vec::new();
+        for minute in minutes {
+            let versions: [Value; 2] = replies.next();
+            for (at, version) in versions.iter().enumerate() {
+                for pair in list(version)?.chunks_exact(2) {
+                    // what ended badly is not timed
+                    let class = text(&pair[0])?.and_then(|field| field.strip_suffix("|ms"));
+                    if let (Some(class), Some(milliseconds)) = (class, text(&pair[1])?.and_then(|it| it.parse().ok())) {
+                        asked.push((minute, class.to_owned(), milliseconds, buckets(class, minute)[at].clone()));
+                    }
+                }
+            }
+        }
+        let mut commands = Pipeline::with_capacity(asked.len());
+        for (.., key) in &asked {
+            add(&mut commands, &["GET", key]);
+        }
+        let mut replies = Replies::new(redis.ask(&commands).await?);
+        let mut state = self.state();
+        for (minute, class, milliseconds, _) in asked {
+            let [reply] = replies.next();
+            match &reply {
+                Value::BulkString(bytes) => state.see(minute, class, Counts { buckets: counts(bytes), milliseconds }),
+                Value::ServerError(error) => return Err(refusal(error)),
+                _ => {} // not written yet
+            }
+        }
+        state.read = Some(now);
+        state.seen.retain(|(minute, _), _| *minute + BEHIND >= now);
+        Ok(state.classes.iter().map(|(class, counts)| (class.clone(), counts.histogram())).collect())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Adds by how much a minute has grown.
+    fn see(&mut self, minute: u64, class: String, now: Counts) {
+        let total = self.classes.entry(class.clone()).or_default();
+        let last = self.seen.insert((minute, class), now).unwrap_or_default();
+        let grown = now.milliseconds >= last.milliseconds && now.buckets.iter().zip(last.buckets).all(|(n, l)| *n >= l);
+        // what is less was lost and has begun anew
+        let last = if grown { last } else { Counts::default() };
+        for ((total, now), last) in total.buckets.iter_mut().zip(now.buckets).zip(last.buckets) {
+            *total += now - last;
+        }
+        total.milliseconds += now.milliseconds - last.milliseconds;
+    }
+}
+
+impl Counts {
+    fn histogram(&self) -> Histogram {
+        let mut count = 0;
+        let mut cumulative = self.buckets.iter().map(|bucket| {
+            count += bucket;
+            count
+        });
+        let buckets = BOUNDS.iter().zip(&mut cumulative).map(|(bound, count)| (f64::from(*bound) / 1000.0, count));
+        let buckets: Vec<_> = buckets.collect();
+        #[expect(clippy::cast_precision_loss, reason = "exact below 2^53")]
+        let sum = self.milliseconds as f64 / 1000.0;
+        Histogram { buckets, sum: Some(sum), count: self.buckets.iter().sum() }
+    }
+}
+
+/// Where version 8 and those before keep what a minute's jobs have done.
+fn jobs(minute: u64) -> [String; 2] {
+    let (year, month, day, hour, minute) = utc(minute);
+    [
+        format!("j|{:02}{month:02}{day:02}|{hour}:{minute:02}", year % 100),
+        format!("j|{year}{month:02}{day:02}|{hour}:{minute}"),
+    ]
+}
+
+/// The same for the buckets of a class.
+fn buckets(class: &str, minute: u64) -> [String; 2] {
+    let (_, _, day, hour, minute) = utc(minute);
+    [format!("h|{class}-{day}-{hour}:{minute}"), format!("{class}-{day:02}-{hour}:{minute}")]
+}
+
+/// Two bytes each; those after the last that is not 0 are missing.
+fn counts(bytes: &[u8]) -> [u64; BOUNDS.len() + 1] {
+    let mut counts = [0; BOUNDS.len() + 1];
+    for (count, two) in counts.iter_mut().zip(bytes.chunks(2)) {
+        *count = u64::from(u16::from_be_bytes([two[0], two.get(1).copied().unwrap_or(0)]));
+    }
+    counts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_those_of_real_versions() {
+        let minute = 29_919_647; // 2026-11-20 12:47, when version 8.1.7 wrote the first of each
+        assert_eq!(jobs(minute), ["j|261120|12:47", "j|20261120|12:47"]);
+        assert_eq!(buckets("Quick", minute), ["h|Quick-20-12:47", "Quick-20-12:47"]);
+        assert_eq!(jobs(minute - 43), ["j|261120|12:04", "j|20261120|12:4"], "the first is not that of ten minutes");
+        assert_eq!(buckets("A", minute - 15 * 1440 - 43), ["h|A-5-12:4", "A-05-12:4"]);
+    }
+
+    #[test]
+    fn what_version_8_has_written_is_read() {
+        let read = Counts { buckets: counts(b"\0\0\0\0\0\x07"), milliseconds: 210 }.histogram();
+        assert_eq!((read.count, read.sum, read.buckets[1], read.buckets[2]), (7, Some(0.21), (0.03, 0), (0.045, 7)));
+        assert_eq!(read.buckets.last(), Some(&(335.0, 7)));
+        assert_eq!(counts(b"\x01")[0], 256);
+    }
+
+    #[test]
+    fn a_minute_grows_and_is_counted_once() {
+        let mut state = State::default();
+        let mut see = |minute, first, milliseconds| {
+            let mut buckets = [0; BOUNDS.len() + 1];
+            (buckets[0], buckets[BOUNDS.len()]) = (first, 1);
+            state.see(minute, "A".to_owned(), Counts { buckets, milliseconds });
+            let read = state.classes["A"].histogram();
+            (read.buckets[0].1, read.count, read.sum)
+        };
+        assert_eq!(see(1, 2, 1000), (2, 3, Some(1.0)));
+        assert_eq!(see(1, 2, 1000), (2, 3, Some(1.0)), "the same");
+        assert_eq!(see(1, 5, 1500), (5, 6, Some(1.5)));
+        assert_eq!(see(2, 1, 500), (6, 8, Some(2.0)), "another minute");
+        assert_eq!(see(2, 0, 500), (6, 9, Some(2.5)), "Redis has lost it, and it was begun anew");
+    }
+}
