@@ -1,0 +1,170 @@
+//! The scrape job for annotations, in real Prometheus, which finds the pods of a made-up Kubernetes.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+
+use exporter_common::testing::{Running, command, eventually, get, real};
+use serde_json::{Value, json};
+
+use crate::DEMO;
+
+const CONFIG: &str = include_str!("../../../../deploy/kubernetes/prometheus/prometheus.yml");
+
+/// A pod as the API has it: its name and address, its labels, annotations, ports and phase.
+fn pod(name: &str, ip: &str, labels: Value, annotations: Value, ports: &[u16], phase: &str) -> Value {
+    let containers = ports.iter().enumerate().map(|(at, port)| {
+        json!({"name": format!("container{at}"), "image": "x", "ports": [{"containerPort": port, "protocol": "TCP"}]})
+    });
+    json!({
+        "metadata": {"name": name, "namespace": "shop", "uid": name, "labels": labels, "annotations": annotations},
+        "spec": {"nodeName": "node-7", "containers": containers.collect::<Vec<_>>()},
+        "status": {"phase": phase, "podIP": ip, "hostIP": "10.0.0.1"},
+    })
+}
+
+/// Answers who asks for pods, until the process ends; gives the API's URL.
+fn api(pods: Vec<Value>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let list = json!({"kind": "PodList", "apiVersion": "v1", "metadata": {"resourceVersion": "1"}, "items": pods});
+    thread::spawn(move || {
+        for client in listener.incoming().map_while(Result::ok) {
+            let list = list.to_string();
+            thread::spawn(move || answer(client, &list));
+        }
+    });
+    url
+}
+
+fn answer(mut client: TcpStream, list: &str) -> std::io::Result<()> {
+    let mut reader = BufReader::new(client.try_clone()?);
+    let mut request = String::new();
+    reader.read_line(&mut request)?;
+    let mut header = String::new();
+    while reader.read_line(&mut header)? > 2 {
+        header.clear();
+    }
+    let head = "Content-Type: application/json\r\nConnection: close";
+    if !request.contains("watch=") {
+        return write!(client, "HTTP/1.1 200 OK\r\n{head}\r\nContent-Length: {}\r\n\r\n{list}", list.len());
+    }
+    if request.contains("sendInitialEvents") {
+        // a server that does not stream lists, which is asked for a list then
+        let refused =
+            json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Invalid", "code": 422});
+        let refused = refused.to_string();
+        return write!(client, "HTTP/1.1 422 Invalid\r\n{head}\r\nContent-Length: {}\r\n\r\n{refused}", refused.len());
+    }
+    // nothing ever changes
+    write!(client, "HTTP/1.1 200 OK\r\n{head}\r\n\r\n")?;
+    reader.read_line(&mut header).map(drop)
+}
+
+/// A Prometheus that ends with this.
+struct Prometheus(Child, String);
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Prometheus {
+    fn start(program: &Path, config: &str, folder: &Path) -> Self {
+        let file = folder.join("prometheus.yml");
+        std::fs::write(&file, config).unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let process = Command::new(program)
+            .arg(format!("--config.file={}", file.display()))
+            .arg(format!("--storage.tsdb.path={}", folder.join("data").display()))
+            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        Self(process, format!("127.0.0.1:{port}"))
+    }
+
+    /// The targets that it scrapes: their URLs with their labels and their health.
+    fn targets(&self) -> Option<BTreeMap<String, (Value, String)>> {
+        TcpStream::connect(&self.1).ok()?;
+        let answer: Value = serde_json::from_str(&get(&format!("http://{}/api/v1/targets", self.1), &[]).body).ok()?;
+        let targets = answer["data"]["activeTargets"].as_array()?.iter();
+        let target = |target: &Value| {
+            let url = target["scrapeUrl"].as_str().unwrap().to_owned();
+            (url, (target["labels"].clone(), target["health"].as_str().unwrap().to_owned()))
+        };
+        let count = targets.len();
+        let targets: BTreeMap<_, _> = targets.map(target).collect();
+        assert_eq!(targets.len(), count, "one is scraped twice");
+        Some(targets)
+    }
+}
+
+#[test]
+fn pods_are_scraped_as_their_annotations_say() {
+    // the older one of Debian is built without Kubernetes
+    let Some(program) = real("prometheus-3") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let exporter = folder.path().join("cpu-exporter");
+    std::os::unix::fs::symlink(DEMO, &exporter).unwrap();
+    let exporter = Running::spawn(command(exporter.to_str().unwrap()).arg("--web.listen-address=127.0.0.1:0"));
+    let port = exporter.url.rsplit_once(':').unwrap().1.to_owned();
+    let scraped = |port: &str| json!({"prometheus.io/scrape": "true", "prometheus.io/port": port});
+    let api = api(vec![
+        // two containers with ports, of which the annotation names one
+        pod("cpu", "127.0.0.1", json!({"exporter": "cpu-exporter"}), scraped(&port), &[80, 8000], "Running"),
+        pod("queue", "127.0.0.2", json!({"app": "queue-exporter"}), scraped("9"), &[9], "Running"),
+        pod(
+            "shop",
+            "127.0.0.3",
+            json!({"app": "shop", "app.kubernetes.io/name": "shop"}),
+            scraped("9"),
+            &[9],
+            "Running",
+        ),
+        pod(
+            "six",
+            "::1",
+            json!({"exporter": "app-status-exporter"}),
+            json!({"prometheus.io/scrape": "true", "prometheus.io/port": "9", "prometheus.io/path": "/other",
+                    "prometheus.io/scheme": "https"}),
+            &[9],
+            "Running",
+        ),
+        pod("any-port", "127.0.0.4", json!({}), json!({"prometheus.io/scrape": "true"}), &[9, 10], "Running"),
+        pod("not", "127.0.0.5", json!({}), json!({"prometheus.io/port": "9"}), &[9], "Running"),
+        pod("no", "127.0.0.6", json!({}), json!({"prometheus.io/scrape": "false"}), &[9], "Running"),
+        pod("ended", "127.0.0.7", json!({}), scraped("9"), &[9], "Succeeded"),
+    ]);
+    let config = CONFIG
+        .replace("      - role: pod\n", &format!("      - role: pod\n        api_server: {api}\n"))
+        .replace("interval: 15s", "interval: 1s");
+    assert!(config.contains(&api));
+    let prometheus = Prometheus::start(&program, &config, folder.path());
+    let cpu = format!("http://127.0.0.1:{port}/metrics");
+    let targets = eventually("the exporter is scraped", || {
+        prometheus.targets().filter(|targets| targets.get(&cpu).is_some_and(|(_, health)| health == "up"))
+    });
+    let labels: BTreeMap<_, _> = targets.iter().map(|(url, (labels, _))| (url.as_str(), labels.clone())).collect();
+    let expected = |job: &str, instance: &str, pod: &str| json!({"job": job, "instance": instance, "pod": pod, "namespace": "shop", "node": "node-7"});
+    assert_eq!(
+        labels,
+        BTreeMap::from([
+            (cpu.as_str(), expected("cpu-exporter", "node-7", "cpu")),
+            ("http://127.0.0.2:9/metrics", expected("queue-exporter", "127.0.0.2:9", "queue")),
+            ("http://127.0.0.3:9/metrics", expected("shop", "127.0.0.3:9", "shop")),
+            ("https://[::1]:9/other", expected("app-status-exporter", "[::1]:9", "six")),
+            ("http://127.0.0.4:9/metrics", expected("kubernetes-pods", "127.0.0.4:9", "any-port")),
+            ("http://127.0.0.4:10/metrics", expected("kubernetes-pods", "127.0.0.4:10", "any-port")),
+        ]),
+        "{}",
+        program.display()
+    );
+}

@@ -1,0 +1,19 @@
+//! What is in deploy/: that systemd, Debian and Kubernetes take it, that it may do little, that it fits the programs.
+#![expect(clippy::disallowed_types, reason = "tests start programs; exporters do not")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod annotations; // the scrape job of deploy/kubernetes
+mod kubernetes; // deploy/kubernetes
+mod packages; // deploy/man, deploy/completions, packages of Debian
+mod systemd; // deploy/systemd
+
+/// The built program.
+const DEMO: &str = env!("CARGO_BIN_EXE_demo");
+
+/// The exporters: their names and their command lines.
+const EXPORTERS: &[(&str, fn() -> clap::Command)] = &[
+    ("cpu-exporter", cpu_exporter::command),
+    ("httpd-log-exporter", httpd_log_exporter::command),
+    ("app-status-exporter", app_status_exporter::command),
+    ("queue-exporter", queue_exporter::command),
+];

@@ -1,0 +1,156 @@
+//! Manual pages, completions and Debian packages: equal to the command lines, complete, installable.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::process::Command;
+
+use clap_complete::Shell;
+use exporter_common::testing::{real, run};
+
+use crate::EXPORTERS;
+
+const WORKSPACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+
+/// Compares a folder with the files that it should have; `UPDATE_EXPECT=1` writes them.
+fn assert_folder(folder: &str, expected: &BTreeMap<String, String>) {
+    let folder = Path::new(WORKSPACE).join(folder);
+    std::fs::create_dir_all(&folder).unwrap();
+    for (name, text) in expected {
+        expect_test::expect_file![folder.join(name)].assert_eq(text);
+    }
+    let there = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert_eq!(there.collect::<BTreeSet<_>>(), expected.keys().cloned().collect(), "{}", folder.display());
+}
+
+/// A program's command line with the version alone: the commit that it is built from is not known beforehand.
+fn released(line: fn() -> clap::Command) -> clap::Command {
+    line().version(env!("CARGO_PKG_VERSION")).disable_help_subcommand(true)
+}
+
+#[test]
+fn manual_pages_are_equal_to_the_command_lines() {
+    let folder = tempfile::tempdir().unwrap();
+    for (_, line) in EXPORTERS {
+        clap_mangen::generate_to(released(*line), folder.path()).unwrap();
+    }
+    let mut pages = BTreeMap::new();
+    for entry in std::fs::read_dir(folder.path()).unwrap() {
+        let entry = entry.unwrap();
+        pages.insert(entry.file_name().into_string().unwrap(), std::fs::read_to_string(entry.path()).unwrap());
+    }
+    assert_folder("deploy/man", &pages);
+}
+
+#[test]
+fn completions_are_equal_to_the_command_lines() {
+    let mut scripts = BTreeMap::new();
+    for (name, line) in EXPORTERS {
+        for (shell, file) in [
+            (Shell::Bash, format!("{name}.bash")),
+            (Shell::Fish, format!("{name}.fish")),
+            (Shell::Zsh, format!("_{name}")),
+        ] {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut released(*line), *name, &mut script);
+            scripts.insert(file, String::from_utf8(script).unwrap());
+        }
+    }
+    assert_folder("deploy/completions", &scripts);
+}
+
+#[test]
+fn bash_completes_flags_and_their_values() {
+    let bash = real("bash").unwrap();
+    for (line, expected) in [
+        ("cpu-exporter --web.tel", "--web.telemetry-path"),
+        ("cpu-exporter --collector.press", "--collector.pressure"),
+        ("cpu-exporter health", "healthcheck"),
+        ("cpu-exporter --log.format l", "logfmt"),
+        ("httpd-log-exporter expl", "explain"),
+        ("app-status-exporter --poll.i", "--poll.interval"),
+        ("queue-exporter --queue.system rabb", "rabbitmq"),
+    ] {
+        let name = line.split(' ').next().unwrap();
+        let function = name.replace('-', "__");
+        let script = format!(
+            "source {WORKSPACE}/deploy/completions/{name}.bash\n\
+             COMP_WORDS=({line}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))\n\
+             _{function} {name} \"${{COMP_WORDS[COMP_CWORD]}}\" \"${{COMP_WORDS[COMP_CWORD - 1]}}\"\n\
+             printf '%s\\n' \"${{COMPREPLY[@]}}\""
+        );
+        let output = run(bash.to_str().unwrap(), ["--norc", "-c", &script]);
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(said.trim(), expected, "{line}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+/// What a package has besides its program, and how it is made up; `{}` is the program's name.
+const CONTENTS: &[(&str, &str)] = &[
+    ("-rwxr-xr-x", "./usr/bin/{}"),
+    ("-rw-r--r--", "./usr/lib/systemd/system/{}.service"),
+    ("-rw-r--r--", "./usr/lib/systemd/system/{}.socket"),
+    ("-rw-r--r--", "./etc/default/{}"),
+    ("-rw-r--r--", "./usr/share/man/man1/{}.1.gz"),
+    ("-rw-r--r--", "./usr/share/man/man1/{}-healthcheck.1.gz"),
+    ("-rw-r--r--", "./usr/share/bash-completion/completions/{}"),
+    ("-rw-r--r--", "./usr/share/fish/vendor_completions.d/{}.fish"),
+    ("-rw-r--r--", "./usr/share/zsh/vendor-completions/_{}"),
+    ("-rw-r--r--", "./usr/share/doc/{}/copyright"),
+    ("-rw-r--r--", "./usr/share/doc/{}/{}.md"),
+];
+
+/// Makes a package of a program without building it, and gives what `dpkg-deb` says of it and where it is unpacked.
+fn package(name: &str, folder: &Path) -> Option<(String, String)> {
+    let (_, dpkg) = (real("cargo-deb")?, real("dpkg-deb")?);
+    // any small program is packed under the name: a release packs what it has built
+    let target = folder.join("target");
+    std::fs::create_dir_all(target.join("release")).unwrap();
+    std::fs::copy(&dpkg, target.join("release").join(name)).unwrap();
+    let file = folder.join(format!("{name}.deb"));
+    let output = Command::new(env!("CARGO"))
+        .args(["deb", "--no-build", "--no-strip", "--fast", "-p", name, "-o"])
+        .arg(&file)
+        .env("CARGO_TARGET_DIR", &target)
+        .current_dir(WORKSPACE)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && !said.contains("warning"), "{name}: {said}");
+    let say = |what: &str| {
+        let output = run(dpkg.to_str().unwrap(), [what, file.to_str().unwrap()]);
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let unpacked = Command::new(&dpkg).arg("-R").arg(&file).arg(folder.join("root")).status().unwrap();
+    assert!(unpacked.success());
+    Some((say("--info"), say("--contents")))
+}
+
+#[test]
+fn every_package_has_its_program_units_manual_and_completions() {
+    for (name, _) in EXPORTERS {
+        let folder = tempfile::tempdir().unwrap();
+        let Some((info, contents)) = package(name, folder.path()) else { return };
+        for line in [&format!("Package: {name}"), "Section: net", "Architecture: ", "Depends: libc6", "Maintainer: "] {
+            assert!(info.lines().any(|said| said.trim_start().starts_with(line)), "{name}: no {line:?} in {info}");
+        }
+        let version = format!("Version: {}", env!("CARGO_PKG_VERSION"));
+        assert!(info.contains(&version), "{name}: {info}");
+        for (mode, path) in CONTENTS {
+            let path = path.replace("{}", name);
+            let line = contents.lines().find(|line| line.ends_with(&format!(" {path}")));
+            let line = line.unwrap_or_else(|| panic!("{name} has no {path}:\n{contents}"));
+            assert!(line.starts_with(mode) && (line.contains("root/root") || line.contains(" 0/0 ")), "{line}");
+        }
+        let others = EXPORTERS.iter().filter(|(other, _)| other != name);
+        for (other, _) in others {
+            assert!(!contents.contains(other), "{name} has something of {other}:\n{contents}");
+        }
+        let root = folder.path().join("root");
+        let read = |path: &str| std::fs::read_to_string(root.join(path)).unwrap();
+        assert_eq!(read("DEBIAN/conffiles").trim(), format!("/etc/default/{name}"));
+        for script in ["postinst", "prerm", "postrm"] {
+            let file = format!("{WORKSPACE}/deploy/debian/{script}");
+            assert_eq!(read(&format!("DEBIAN/{script}")), std::fs::read_to_string(file).unwrap());
+        }
+    }
+}

@@ -1,0 +1,68 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_httpd_log_exporter_global_optspecs
+    string join \n access-log= access-log.format= access-log.regex= access-log.start= state.file= metrics.buckets= metrics.max-series= metrics.route= web.telemetry-path= web.config.file= web.systemd-socket web.max-requests= web.disable-exporter-metrics scrape.timeout= scrape.timeout-offset= log.level= log.format= once check web.listen-address= h/help V/version
+end
+
+function __fish_httpd_log_exporter_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_httpd_log_exporter_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_httpd_log_exporter_using_subcommand
+    set -l cmd (__fish_httpd_log_exporter_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l access-log -d 'Access log to follow, again for each further one of the same server: a path, a pattern of paths, a FIFO, - for standard input, syslog+udp://HOST:PORT, syslog+tcp://HOST:PORT or syslog+unix:/PATH' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l access-log.format -d 'Format of the logs: a preset\'s name (combined, common, combined_time, combined_us, vhost_combined, ingress_nginx, traefik, traefik_json, caddy, haproxy, envoy, json, …), or nginx\'s log_format or Apache\'s LogFormat as it stands in the server\'s configuration' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l access-log.regex -d 'Regular expression for logs that no format fits, with groups named status, request, bytes, request_time, …' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l access-log.start -d 'Where to start in a log that is there already; one that appears later is read whole' -r -f -a "end\t'Only what is written from now on'
+beginning\t'What is there already, too'"
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l state.file -d 'File for positions and counters, so that a restart neither loses nor repeats a line' -r -F
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l metrics.buckets -d 'Upper bounds of the buckets of durations, in seconds, separated by commas' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l metrics.max-series -d 'How many series httpd_requests_total may have before further virtual hosts are counted as other' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l metrics.route -d 'Name for the requests whose path matches a pattern, again for each further one: api=^/api/; the first that matches is the label route, or other' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l web.telemetry-path -d 'Path under which metrics are served' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l web.config.file -d 'File with TLS, users and headers, as all Prometheus exporters read it' -r -F
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l web.max-requests -d 'How many scrapes are answered at once; 0 is no limit' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l scrape.timeout -d 'How long a read of a source may take' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l scrape.timeout-offset -d 'How much earlier than Prometheus gives up an answer is sent' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l log.level -d 'Least severe messages to log: error, warn, info, debug' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l log.format -d 'Format of log messages' -r -f -a "logfmt\t'`time=… level=INFO msg="…" key=value`'
+json\t'`{"time":"…","level":"INFO","msg":"…","key":"value"}`'"
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l web.listen-address -d 'Address to listen on, again for each further one: host:port, :port, [v6]:port, unix:/path' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l web.systemd-socket -d 'Take the listening sockets from systemd, instead of the addresses'
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l web.disable-exporter-metrics -d 'Leave out the metrics about the exporter\'s own process (process_*)'
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l once -d 'Collect once, print the metrics on standard output and end'
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l check -d 'Validate the flags and every file they name, open no connection, and end'
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -s V -l version -d 'Print version'
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -a "explain" -d 'Show the fields of a log\'s first lines as they are read, or where reading stopped'
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -a "healthcheck" -d 'Ask the running exporter at its listen address whether it serves; for containers'
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand explain" -l access-log.format -d 'Format of the logs: a preset\'s name (combined, common, combined_time, combined_us, vhost_combined, ingress_nginx, traefik, traefik_json, caddy, haproxy, envoy, json, …), or nginx\'s log_format or Apache\'s LogFormat as it stands in the server\'s configuration' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand explain" -l access-log.regex -d 'Regular expression for logs that no format fits, with groups named status, request, bytes, request_time, …' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand explain" -l web.config.file -d 'File with TLS, users and headers, as all Prometheus exporters read it' -r -F
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand explain" -l log.level -d 'Least severe messages to log: error, warn, info, debug' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand explain" -l log.format -d 'Format of log messages' -r -f -a "logfmt\t'`time=… level=INFO msg="…" key=value`'
+json\t'`{"time":"…","level":"INFO","msg":"…","key":"value"}`'"
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand explain" -l web.listen-address -d 'Address to listen on, again for each further one: host:port, :port, [v6]:port, unix:/path' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand explain" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand healthcheck" -l access-log.format -d 'Format of the logs: a preset\'s name (combined, common, combined_time, combined_us, vhost_combined, ingress_nginx, traefik, traefik_json, caddy, haproxy, envoy, json, …), or nginx\'s log_format or Apache\'s LogFormat as it stands in the server\'s configuration' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand healthcheck" -l access-log.regex -d 'Regular expression for logs that no format fits, with groups named status, request, bytes, request_time, …' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand healthcheck" -l web.config.file -d 'File with TLS, users and headers, as all Prometheus exporters read it' -r -F
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand healthcheck" -l log.level -d 'Least severe messages to log: error, warn, info, debug' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand healthcheck" -l log.format -d 'Format of log messages' -r -f -a "logfmt\t'`time=… level=INFO msg="…" key=value`'
+json\t'`{"time":"…","level":"INFO","msg":"…","key":"value"}`'"
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand healthcheck" -l web.listen-address -d 'Address to listen on, again for each further one: host:port, :port, [v6]:port, unix:/path' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand healthcheck" -s h -l help -d 'Print help (see more with \'--help\')'

@@ -1,0 +1,69 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_queue_exporter_global_optspecs
+    string join \n queue.system= queue.url= queue.username= queue.password-file= queue.tls-ca-file= queue.tls-cert-file= queue.tls-key-file= queue.include= queue.exclude= queue.max-queues= queue.timeout= collect.cache-ttl= poll.interval= web.telemetry-path= web.config.file= web.systemd-socket web.max-requests= web.disable-exporter-metrics scrape.timeout= scrape.timeout-offset= log.level= log.format= once check web.listen-address= h/help V/version
+end
+
+function __fish_queue_exporter_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_queue_exporter_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_queue_exporter_using_subcommand
+    set -l cmd (__fish_queue_exporter_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.system -d 'What to read; without it the scheme of the URL tells, where http means http and redis redis-streams' -r -f -a "http\t''
+rabbitmq\t''
+redis-streams\t''
+bullmq\t''
+rq\t''
+celery\t''
+sidekiq\t''
+beanstalkd\t''
+nats\t''"
+complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.url -d 'The queue system to read; needed: http://localhost:8082/queues, http://localhost:15672 (RabbitMQ\'s management API, with --queue.system rabbitmq), redis://localhost:6379, beanstalk://localhost:11300, nats+http://localhost:8222' -r
+complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.username -d 'User name of HTTP or Redis; it wins over that in the URL' -r
+complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.password-file -d 'File with the password, read again for every read of the queues' -r -F
+complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.tls-ca-file -d 'PEM file with the authorities to trust for https and rediss, in place of the system\'s' -r -F
+complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.tls-cert-file -d 'PEM file with the certificate to present; with --queue.tls-key-file' -r -F
+complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.tls-key-file -d 'PEM file with the key of that certificate' -r -F
+complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.include -d 'Export only queues whose whole name matches' -r
+complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.exclude -d 'Leave out queues whose whole name matches' -r
+complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.max-queues -d 'How many queues to export one by one: the deepest; the others are added up as _other [default: all]' -r
+complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.timeout -d 'How long one call may take; never longer than the scrape' -r
+complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l collect.cache-ttl -d 'Answer scrapes from the last good read while it is younger than this; 0, the default, reads for every scrape' -r
+complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l poll.interval -d 'Read in the background at this interval; 0 reads when scraped' -r
+complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l web.telemetry-path -d 'Path under which metrics are served' -r
+complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l web.config.file -d 'File with TLS, users and headers, as all Prometheus exporters read it' -r -F
+complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l web.max-requests -d 'How many scrapes are answered at once; 0 is no limit' -r
+complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l scrape.timeout -d 'How long a read of a source may take' -r
+complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l scrape.timeout-offset -d 'How much earlier than Prometheus gives up an answer is sent' -r
+complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l log.level -d 'Least severe messages to log: error, warn, info, debug' -r
+complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l log.format -d 'Format of log messages' -r -f -a "logfmt\t'`time=… level=INFO msg="…" key=value`'
+json\t'`{"time":"…","level":"INFO","msg":"…","key":"value"}`'"
+complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l web.listen-address -d 'Address to listen on, again for each further one: host:port, :port, [v6]:port, unix:/path' -r
+complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l web.systemd-socket -d 'Take the listening sockets from systemd, instead of the addresses'
+complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l web.disable-exporter-metrics -d 'Leave out the metrics about the exporter\'s own process (process_*)'
+complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l once -d 'Collect once, print the metrics on standard output and end'
+complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l check -d 'Validate the flags and every file they name, open no connection, and end'
+complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -s V -l version -d 'Print version'
+complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -f -a "healthcheck" -d 'Ask the running exporter at its listen address whether it serves; for containers'
+complete -c queue-exporter -n "__fish_queue_exporter_using_subcommand healthcheck" -l web.config.file -d 'File with TLS, users and headers, as all Prometheus exporters read it' -r -F
+complete -c queue-exporter -n "__fish_queue_exporter_using_subcommand healthcheck" -l log.level -d 'Least severe messages to log: error, warn, info, debug' -r
+complete -c queue-exporter -n "__fish_queue_exporter_using_subcommand healthcheck" -l log.format -d 'Format of log messages' -r -f -a "logfmt\t'`time=… level=INFO msg="…" key=value`'
+json\t'`{"time":"…","level":"INFO","msg":"…","key":"value"}`'"
+complete -c queue-exporter -n "__fish_queue_exporter_using_subcommand healthcheck" -l web.listen-address -d 'Address to listen on, again for each further one: host:port, :port, [v6]:port, unix:/path' -r
+complete -c queue-exporter -n "__fish_queue_exporter_using_subcommand healthcheck" -s h -l help -d 'Print help (see more with \'--help\')'
