@@ -1,7 +1,7 @@
 //! Grafana's dashboards: whether each is well formed, what they ask of Prometheus, and what it answers.
 
 mod live; // every query, against Prometheus and the whole demo
-mod queries; // every query, against the metrics that there are
+pub(crate) mod queries; // every query, against the metrics that there are
 mod shape; // the JSON, and what provisions it
 
 use std::path::{Path, PathBuf};
@@ -11,35 +11,35 @@ use serde_json::Value;
 /// The dashboards; each is grafana/dashboards/<stem>.json.
 const STEMS: [&str; 5] = ["app-status", "cpu", "httpd-log", "overview", "queue"];
 
-struct Dashboard {
+pub(crate) struct Dashboard {
     stem: &'static str,
-    json: Value,
+    pub(crate) json: Value,
 }
 
 /// A panel that is no row.
-struct Panel<'a> {
-    json: &'a Value,
+pub(crate) struct Panel<'a> {
+    pub(crate) json: &'a Value,
     /// `cpu: Load`, for messages.
-    place: String,
+    pub(crate) place: String,
     /// Whether it is in a row that is closed at first, where panels may be empty.
     closed: bool,
 }
 
-fn repository() -> PathBuf {
+pub(crate) fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-fn read(path: &str) -> String {
+pub(crate) fn read(path: &str) -> String {
     std::fs::read_to_string(repository().join(path)).unwrap()
 }
 
-fn dashboards() -> Vec<Dashboard> {
+pub(crate) fn dashboards() -> Vec<Dashboard> {
     let json = |stem| serde_json::from_str(&read(&format!("grafana/dashboards/{stem}.json"))).unwrap();
     STEMS.into_iter().map(|stem| Dashboard { stem, json: json(stem) }).collect()
 }
 
 impl Dashboard {
-    fn panels(&self) -> Vec<Panel<'_>> {
+    pub(crate) fn panels(&self) -> Vec<Panel<'_>> {
         let place = |panel: &Value| format!("{}: {}", self.stem, text(&panel["title"]));
         let mut panels = Vec::new();
         for json in list(&self.json["panels"]) {
@@ -53,15 +53,15 @@ impl Dashboard {
         panels
     }
 
-    fn variables(&self) -> &[Value] {
+    pub(crate) fn variables(&self) -> &[Value] {
         list(&self.json["templating"]["list"])
     }
 }
 
-fn list(value: &Value) -> &[Value] {
+pub(crate) fn list(value: &Value) -> &[Value] {
     value.as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
-fn text(value: &Value) -> &str {
+pub(crate) fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }

@@ -11,6 +11,8 @@ mod compose; // docker-compose.yml
 mod dashboards; // grafana/
 mod prometheus; // all exporters under real Prometheus
 mod queue; // `demo queue`
+mod reference; // docs/metrics.md
+mod rules; // prometheus/rules, prometheus/tests, docs/runbooks
 mod stack; // `demo`
 mod web; // `demo web`
 

@@ -1,0 +1,75 @@
+//! Where alerts lead: a runbook for each, and a dashboard that there is.
+
+use std::collections::BTreeSet;
+
+use super::alerts;
+use crate::dashboards::{dashboards, read, repository, text};
+
+/// What a runbook tells, in this order.
+const SECTIONS: [&str; 6] = ["Meaning", "Impact", "How to look", "Causes", "What to do", "When to silence"];
+
+#[test]
+fn every_alert_has_a_runbook_and_every_runbook_an_alert() {
+    let mut pages = BTreeSet::new();
+    for rule in alerts() {
+        let page = text(&rule.json["annotations"]["runbook_url"]);
+        assert_eq!(page, format!("docs/runbooks/{}.md", rule.alert().unwrap()), "{}", rule.place());
+        pages.insert(page.rsplit('/').next().unwrap().to_owned());
+    }
+    let files = std::fs::read_dir(repository().join("docs/runbooks")).unwrap();
+    let files: BTreeSet<_> = files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+    pages.insert("README.md".to_owned()); // the list of them
+    assert_eq!(files, pages);
+}
+
+#[test]
+fn every_runbook_tells_the_same_things_in_the_same_order() {
+    for rule in alerts() {
+        let alert = rule.alert().unwrap();
+        let page = read(&format!("docs/runbooks/{alert}.md"));
+        assert!(page.starts_with(&format!("# {alert}\n")), "{alert}");
+        let found: Vec<_> = page.lines().filter_map(|line| line.strip_prefix("## ")).collect();
+        assert_eq!(found, SECTIONS, "{alert}");
+        assert!(page.lines().count() < 80, "{alert}: nobody reads that at three in the morning");
+        let list = read("docs/runbooks/README.md");
+        let entry = format!("[{alert}]({alert}.md)");
+        assert!(list.contains(&entry), "the list lacks {alert}");
+    }
+}
+
+#[test]
+fn every_query_of_a_runbook_is_one_that_prometheus_understands() {
+    let mut queries = 0;
+    for rule in alerts() {
+        let alert = rule.alert().unwrap();
+        let page = read(&format!("docs/runbooks/{alert}.md"));
+        for block in page.split("```promql\n").skip(1) {
+            let block = block.split("```").next().unwrap();
+            for query in
+                block.lines().map(|line| line.split(" #").next().unwrap().trim()).filter(|line| !line.is_empty())
+            {
+                if let Err(error) = promql_parser::parser::parse(query) {
+                    panic!("{alert}: {error}\n{query}");
+                }
+                queries += 1;
+            }
+        }
+    }
+    assert!(queries > alerts().len(), "{queries}");
+}
+
+#[test]
+fn every_alert_leads_to_a_dashboard_with_the_variables_that_it_sets() {
+    for rule in alerts() {
+        let url = text(&rule.json["annotations"]["dashboard_url"]);
+        let (uid, query) = url.strip_prefix("/d/").unwrap().split_once('?').unwrap();
+        let all = dashboards();
+        let dashboard = all.iter().find(|dashboard| dashboard.json["uid"] == uid);
+        let dashboard = dashboard.unwrap_or_else(|| panic!("{}: no dashboard {uid}", rule.place()));
+        for set in query.split('&') {
+            let name = set.strip_prefix("var-").unwrap().split('=').next().unwrap();
+            let known = dashboard.variables().iter().any(|variable| variable["name"] == name);
+            assert!(known, "{}: {uid} has no variable {name}", rule.place());
+        }
+    }
+}
