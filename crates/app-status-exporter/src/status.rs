@@ -9,6 +9,10 @@ use crate::mapping::{Lost, Reason};
 /// The states that `health` may have.
 const HEALTH: &[&str] = &["healthy", "unhealthy"];
 
+/// What is said of a page that is another one.
+const NONE: &str = "it has none of current_requests, pending_requests, total_uptime and health, which are read unless \
+                    --config.file says what is taken from the page";
+
 /// What the page says, field by field: a broken one costs only itself.
 #[derive(Debug)]
 pub(crate) struct Status {
@@ -64,6 +68,10 @@ pub(crate) fn families(status: Status) -> (Vec<Family>, Vec<Lost>) {
             Ok(family) => families.push(family),
             Err(field) => lost.push(field),
         }
+    }
+    if families.is_empty() && lost.iter().all(|lost| lost.reason == Reason::Missing) {
+        // somebody's own page, as a rule
+        lost[0].what = NONE.to_owned();
     }
     (families, lost)
 }

@@ -110,7 +110,11 @@ fn every_fault_costs_its_metrics_and_is_told_once(mode: &str) {
         (page(": 7", ": null"), 4, "current_requests is null, not a number"),
         (page("123456.5", "\"long\""), 4, "total_uptime is the string \\\"long\\\", not a number"),
         (page("\"healthy\"", "\"so-so\""), 3, "health is the string \\\"so-so\\\", neither"),
-        (answer("200 OK", "{}"), 0, "4 faults, the first: current_requests is missing"),
+        (
+            answer("200 OK", "{}"),
+            0,
+            "4 faults, the first: it has none of current_requests, pending_requests, total_uptime and health",
+        ),
         (Manner::Floods(100 << 20), 0, "the page is larger than 4 MiB"),
         (
             Manner::Answers(raw("200 OK", "Content-Encoding: gzip\r\n", "\u{1f}")),

@@ -182,6 +182,10 @@ mod tests {
                 "http_client_config: {tls_config: {max_version: TLS11}}",
                 "3: tls_config: of the versions TLS12 and TLS13",
             ),
+            (
+                "http_client_config: {bearer_token_file: /dev/zero}",
+                "3: bearer_token_file: cannot read /dev/zero: it is not a small file",
+            ),
             ("http_client_config: {proxy_url: 's3cret'}", "3: proxy_url is no URL of http or https"),
             ("http_client_config: {no_proxy: a}", "3: no_proxy goes with proxy_url"),
             ("http_client_config: {proxy_connect_header: {a: [b]}}", "3: proxy_connect_header goes with a proxy"),

@@ -7,6 +7,10 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use super::Reader;
 use crate::fields::{self, Fault, Fields, Result};
 
+/// The largest file that a secret or a certificate is read from: all authorities of a system weigh 250 KB.
+const LARGEST_FILE: u64 = 4 << 20;
+
+/// How a page is asked for.
 #[derive(Default)]
 pub(crate) struct Request {
     pub(crate) headers: HeaderMap,
@@ -265,8 +269,12 @@ impl Reader<'_> {
     fn read(&mut self, line: usize, key: &str, path: &str) -> Result<String> {
         let path = self.folder.join(path);
         self.files.add(&path);
-        let text = std::fs::read_to_string(&path)
-            .map_err(|error| Fault::new(line, format!("{key}: cannot read {}: {error}", path.display())))?;
+        let fault = |why: String| Fault::new(line, format!("{key}: cannot read {}: {why}", path.display()));
+        let metadata = std::fs::metadata(&path).map_err(|error| fault(error.to_string()))?;
+        if !metadata.is_file() || metadata.len() > LARGEST_FILE {
+            return Err(fault("it is not a small file".to_owned())); // a FIFO would be waited for, a device read for ever
+        }
+        let text = std::fs::read_to_string(&path).map_err(|error| fault(error.to_string()))?;
         Ok(text.trim().to_owned())
     }
 }
