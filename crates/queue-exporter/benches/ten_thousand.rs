@@ -1,9 +1,13 @@
-//! What one scrape of 10,000 BullMQ queues costs: `cargo bench -p queue-exporter`. It starts a Redis of its own.
+//! What one scrape of 10,000 queues costs, of the `http` system, of RabbitMQ, of BullMQ: `cargo bench -p queue-exporter`.
+//! It starts a Redis of its own; the replies of the other two are those of a server in this program.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement, not a part of the exporter")]
 #![expect(clippy::disallowed_types, reason = "it starts a Redis; exporters start nothing")]
 
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::thread;
 use std::time::Instant;
 
 use exporter_common::testing::{Running, eventually, real, value};
@@ -24,6 +28,63 @@ impl Drop for Redis {
 }
 
 fn main() {
+    let http = serve(|path| {
+        match path.strip_prefix("/queue-") {
+        Some(_) => r#"{"depth":3,"processed":10,"failed":1,"processing_seconds":{"buckets":{"0.1":2,"1":7},"sum":1.5,"count":10}}"#
+            .to_owned(),
+        None => format!("{{\"queues\":[{}]}}", list((0..QUEUES).map(|n| format!("\"queue-{n}\"")))),
+    }
+    });
+    measure("http", &http, &[], || ());
+    let rabbitmq = serve(|path| match path.split_once("page=") {
+        Some((_, number)) => page(number.split('&').next().unwrap().parse().unwrap()),
+        None => r#"[{"name":"rabbit@a","os_pid":"1","uptime":5000}]"#.to_owned(),
+    });
+    measure("rabbitmq", &rabbitmq, &["--queue.system=rabbitmq"], || ());
+    bullmq();
+}
+
+fn list(items: impl Iterator<Item = String>) -> String {
+    items.collect::<Vec<_>>().join(",")
+}
+
+/// A page of the list of a RabbitMQ, each of whose queues is one that a real one of version 4.3 told of.
+fn page(number: usize) -> String {
+    const RECORDED: &str = include_str!("../tests/rabbitmq/queues-4.3.6.json");
+    let item = RECORDED.lines().find(|line| line.contains("\"name\":\"classic\"")).unwrap().trim_end_matches(',');
+    let queues = (number - 1) * PAGE..(number * PAGE).min(QUEUES);
+    let items = list(queues.map(|n| item.replace("\"name\":\"classic\"", &format!("\"name\":\"queue-{n}\""))));
+    format!("{{\"filtered_count\":{QUEUES},\"page_count\":{},\"items\":[{items}]}}", QUEUES / PAGE)
+}
+
+/// How many queues come with a page.
+const PAGE: usize = 500;
+
+/// A server on a free port that answers GET with JSON, for as long as this program runs.
+fn serve(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let answer = Arc::new(answer);
+    thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let answer = answer.clone();
+            thread::spawn(move || {
+                let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+                while let Some(first) = lines.next() {
+                    while lines.next().is_some_and(|line| !line.is_empty()) {}
+                    let body = answer(first.split(' ').nth(1).unwrap_or_default());
+                    let reply = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+                    if stream.write_all(reply.as_bytes()).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    url
+}
+
+fn bullmq() {
     let Some(program) = real("redis-server") else { return };
     let folder = tempfile::tempdir().unwrap();
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -40,18 +101,27 @@ fn main() {
         }
         commands.exec(&mut connection).unwrap();
     }
-    let flag = format!("--queue.url={url}");
-    let exporter = Running::start(env!("CARGO_BIN_EXE_queue-exporter"), [&flag, "--queue.system=bullmq"]);
-    eventually("the first read is over", || (exporter.get("/-/ready", &[]).status == 200).then_some(()));
-    let mut series = 0;
-    let mut took = Vec::new();
-    let before = cpu(exporter.pid());
-    for scrape in 0..SCRAPES {
+    let mut scrape = 0;
+    measure("bullmq", &url, &["--queue.system=bullmq"], || {
         let mut commands = redis::pipe();
         for n in 0..LIVELY {
             end_a_job(&mut commands, n, scrape);
         }
         commands.exec(&mut connection).unwrap();
+        scrape += 1;
+    });
+}
+
+/// Scrapes an exporter, and says what that took. `between` is done before each scrape.
+fn measure(system: &str, url: &str, flags: &[&str], mut between: impl FnMut()) {
+    let flag = format!("--queue.url={url}");
+    let exporter = Running::start(env!("CARGO_BIN_EXE_queue-exporter"), [flag.as_str()].iter().chain(flags));
+    eventually("the first read is over", || (exporter.get("/-/ready", &[]).status == 200).then_some(()));
+    let mut series = 0;
+    let mut took = Vec::new();
+    let before = cpu(exporter.pid());
+    for _ in 0..SCRAPES {
+        between();
         let began = Instant::now();
         let metrics = exporter.scrape();
         took.push(began.elapsed());
@@ -61,7 +131,7 @@ fn main() {
     took.sort();
     let cpu = (cpu(exporter.pid()) - before) * 10 / SCRAPES as u64; // clock ticks are 10 ms
     println!(
-        "{QUEUES} BullMQ queues, {series} series: {cpu} ms of CPU a scrape, {} ms median, {} MB resident at most",
+        "{QUEUES} {system} queues, {series} series: {cpu} ms of CPU a scrape, {} ms median, {} MB resident at most",
         took[SCRAPES / 2].as_millis(),
         peak(exporter.pid()) / 1024
     );

@@ -7,6 +7,8 @@ mod count;
 mod credentials;
 mod fault;
 mod filter;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod limit;
 mod memory;
 mod metrics;

@@ -9,7 +9,8 @@ use crate::system::{Counter, PARTS, Queue, Statistics};
 /// The last values and the sums of every queue that is there, and of some that were.
 #[derive(Default)]
 pub(crate) struct Memory {
-    queues: HashMap<Queue, Kept>,
+    /// In boxes, since a table is up to twice as large as what is in it.
+    queues: HashMap<Queue, Box<Kept>>,
     /// How many whole lists were read.
     lists: u64,
 }
@@ -41,7 +42,7 @@ impl Memory {
     /// by its life, or because the queue was gone.
     pub(crate) fn follow(&mut self, queue: &Queue, statistics: &mut Statistics) -> Increase {
         let Some(kept) = self.queues.get_mut(queue) else {
-            let mut kept = Kept { seen: self.lists, life: statistics.life, ..Kept::default() };
+            let mut kept = Box::new(Kept { seen: self.lists, life: statistics.life, ..Kept::default() });
             kept.follow(statistics);
             let counters = statistics.counters_mut().map(|counter| counter.value().map(|_| 0));
             let processing = statistics.processing.clone().map(|now| (now.clone(), now));

@@ -52,10 +52,11 @@ pub(crate) trait System: Send + Sync + 'static {
     }
 }
 
-/// A list that is read in one go.
-pub(crate) fn in_one_go<'a>(
-    list: impl Future<Output = Result<Vec<Listed>>> + Send + 'a,
-) -> BoxStream<'a, Result<Listed>> {
+/// A list that is read in one go, and whose entries are made one by one: they are large, and names are not.
+pub(crate) fn in_one_go<'a, L>(list: impl Future<Output = Result<L>> + Send + 'a) -> BoxStream<'a, Result<Listed>>
+where
+    L: IntoIterator<Item = Listed, IntoIter: Send + 'a> + Send + 'a,
+{
     stream::once(list).map_ok(|list| stream::iter(list.into_iter().map(Ok))).try_flatten().boxed()
 }
 

@@ -1,11 +1,11 @@
 //! The queue systems this exporter knows.
 
-mod beanstalkd;
+pub(crate) mod beanstalkd;
 mod bullmq;
 mod celery;
-mod http;
-mod nats;
-mod rabbitmq;
+pub(crate) mod http;
+pub(crate) mod nats;
+pub(crate) mod rabbitmq;
 mod redis_streams;
 mod rq;
 mod sidekiq;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use exporter_common::async_trait;
 use futures_util::stream::BoxStream;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
@@ -52,8 +52,8 @@ struct Tube {
 const REMEMBERED: Duration = Duration::from_secs(3600);
 const TUBES: usize = 10_000;
 
-/// What a reply may weigh: the list of 10,000 tubes weighs less than 3 MB.
-const REPLY_LIMIT: usize = 16 << 20;
+/// What the replies to some commands may weigh: the list of 10,000 tubes weighs less than 3 MB.
+const REPLIES_LIMIT: usize = 16 << 20;
 
 #[async_trait]
 impl System for Beanstalkd {
@@ -82,12 +82,12 @@ impl System for Beanstalkd {
             let replies = self.ask(&["stats".to_owned(), "list-tubes".to_owned()]).await?;
             let [Some(stats), Some(tubes)] = &replies[..] else { bail!("no list of tubes") };
             let server = value(stats, "id").context("stats without an id")?;
-            let tubes: Vec<&str> = tubes.lines().filter_map(|line| line.strip_prefix("- ")).map(unquoted).collect();
+            let tubes = names(tubes);
             let mut known = self.tubes();
             let names = known.see(server, &tubes, Instant::now());
             let listed = names.into_iter().map(|name| Listed { queue: Queue::named(name), statistics: None });
             let all = Listed { queue: Queue::default(), statistics: Some(all(stats, known.lives)) };
-            Ok(listed.chain([all]).collect())
+            Ok(listed.chain([all]))
         })
     }
 
@@ -149,11 +149,15 @@ impl Beanstalkd {
     }
 }
 
-async fn exchange(connection: &mut BufReader<TcpStream>, commands: &[String]) -> Result<Vec<Option<String>>> {
+async fn exchange<S>(connection: &mut BufReader<S>, commands: &[String]) -> Result<Vec<Option<String>>>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let broken = |error: std::io::Error| fault(Reason::Connect, error.to_string());
     let text: String = commands.iter().flat_map(|command| [command, "\r\n"]).collect();
     connection.write_all(text.as_bytes()).await.map_err(broken)?;
     let mut replies = Vec::with_capacity(commands.len());
+    let mut room = REPLIES_LIMIT;
     for _ in commands {
         let mut line = String::new();
         // no line of it is long; what is has no end
@@ -166,7 +170,8 @@ async fn exchange(connection: &mut BufReader<TcpStream>, commands: &[String]) ->
             Some(length) => {
                 let length: usize =
                     length.parse().map_err(|_| fault(Reason::Protocol, format!("answered {line:?}")))?;
-                ensure!(length <= REPLY_LIMIT, fault(Reason::Protocol, "answered more than 16 MB: not read"));
+                let too_long = || fault(Reason::Protocol, "answered more than 16 MB: not read");
+                room = room.checked_sub(length).ok_or_else(too_long)?;
                 let mut data = vec![0; length + 2]; // and the end of its line
                 connection.read_exact(&mut data).await.map_err(broken)?;
                 data.truncate(length);
@@ -204,6 +209,11 @@ impl Tubes {
         names.sort_unstable();
         names
     }
+}
+
+/// The names in a list of tubes.
+fn names(yaml: &str) -> Vec<&str> {
+    yaml.lines().filter_map(|line| line.strip_prefix("- ")).map(unquoted).collect()
 }
 
 /// The value of a key.
@@ -257,6 +267,26 @@ fn empty(life: u64) -> Statistics {
         consumers: none,
         ..Statistics::default()
     }
+}
+
+/// What comes over the wire.
+#[cfg(fuzzing)]
+#[expect(clippy::unwrap_used, reason = "the fuzzer fails by panicking")]
+pub(crate) fn fuzz(data: &[u8]) -> Vec<Result<Listed>> {
+    let commands = ["stats", "list-tubes", "stats-tube a", "stats-tube b"].map(str::to_owned);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let mut connection = BufReader::new(tokio::io::join(data, tokio::io::sink()));
+    let replies = runtime.block_on(exchange(&mut connection, &commands)).unwrap_or_default();
+    let replies: Vec<String> = replies.into_iter().flatten().collect();
+    let mut tubes = Tubes::default();
+    let mut listed = Vec::new();
+    for reply in &replies {
+        tubes.see(value(reply, "id").unwrap_or_default(), &names(reply), Instant::now());
+        for (name, statistics) in [("", all(reply, tubes.lives)), ("a", statistics(reply, 0))] {
+            listed.push(Ok(Listed { queue: Queue::named(name), statistics: Some(statistics) }));
+        }
+    }
+    listed
 }
 
 #[cfg(test)]

@@ -31,7 +31,8 @@ struct BullMq {
     redis: Redis,
     prefix: String,
     keys: Keys,
-    tails: Mutex<HashMap<String, Tail>>,
+    /// In boxes, since a table is up to twice as large as what is in it.
+    tails: Mutex<HashMap<String, Box<Tail>>>,
     gaps: AtomicU64,
 }
 
@@ -81,7 +82,7 @@ impl System for BullMq {
                 let rest = key.strip_prefix(&self.prefix)?.strip_prefix(':')?;
                 Some(Listed { queue: Queue::named(rest.strip_suffix(":meta")?), statistics: None })
             };
-            Ok(keys.into_iter().filter_map(name).collect())
+            Ok(keys.into_iter().filter_map(name))
         })
     }
 
@@ -174,7 +175,7 @@ impl BullMq {
         format!("{}:{queue}:{part}", self.prefix)
     }
 
-    fn tails(&self) -> MutexGuard<'_, HashMap<String, Tail>> {
+    fn tails(&self) -> MutexGuard<'_, HashMap<String, Box<Tail>>> {
         self.tails.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -217,7 +218,7 @@ impl BullMq {
             let counted = |reply: &Value| matches!(count(reply), Ok(Some(_)));
             if let Some(last) = beginning(&events)? {
                 let tail = Tail { last, counted: [counted(&success), counted(&failure)], ..Tail::default() };
-                self.tails().insert(queue.name.clone(), tail);
+                self.tails().insert(queue.name.clone(), Box::new(tail));
             }
         }
         Ok(())
@@ -379,6 +380,9 @@ impl Tail {
             }
             id.clone_into(&mut self.last);
             self.new += 1;
+        }
+        if self.begun_at.is_empty() {
+            self.begun_at = HashMap::new(); // of thousands of queues few have jobs in work
         }
         Ok(())
     }

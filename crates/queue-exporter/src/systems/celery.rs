@@ -72,7 +72,7 @@ impl System for Celery {
             let all = self.read_taken(&bindings).await?;
             let listed = queues.into_iter().map(|queue| Listed { queue: Queue::named(queue), statistics: None });
             let all = Listed { queue: Queue::default(), statistics: Some(Ok(all)) };
-            Ok(listed.chain([all]).collect())
+            Ok(listed.chain([all]))
         })
     }
 

@@ -128,6 +128,15 @@ fn histogram(Processing { buckets, sum, count }: Processing) -> Result<Option<Hi
     Ok(Some(Histogram { buckets, sum, count }))
 }
 
+/// A document of one queue, or a list.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(data: &[u8]) -> Vec<Result<Listed>> {
+    let listed = |queue: &str, statistics| Listed { queue: Queue::named(queue), statistics };
+    let one = crate::client::object(data).and_then(statistics);
+    let many = crate::client::object(data).and_then(names).unwrap_or_default();
+    many.into_iter().map(|name| Ok(listed(&name?, None))).chain([Ok(listed("one", Some(one)))]).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -223,6 +223,12 @@ fn life(created: &str) -> Result<u64> {
     Ok((created * 1000.0) as u64)
 }
 
+/// A page.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(data: &[u8]) -> Vec<Result<Listed>> {
+    crate::client::object(data).map(|page: Jsz| queues(page, "a", now())).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -98,7 +98,7 @@ fn prefix(path: &str) -> &str {
     path.strip_suffix("/api").unwrap_or(path)
 }
 
-type Items = Vec<Result<Listed>>;
+pub(crate) type Items = Vec<Result<Listed>>;
 
 /// The most that the API gives. Without `columns`: the broker computes what it leaves out all the same.
 const PAGE_SIZE: &str = "500";
@@ -414,6 +414,12 @@ impl Item {
         }
         Listed { queue: Queue { name: self.name, scope: self.vhost }, statistics: Some(Ok(statistics)) }
     }
+}
+
+/// A page.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(data: &[u8]) -> Items {
+    object(data).and_then(|reply| Page::parse(reply, 0)).map(|page| page.items).unwrap_or_default()
 }
 
 #[cfg(test)]

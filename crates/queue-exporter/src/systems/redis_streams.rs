@@ -57,7 +57,7 @@ impl System for Streams {
     fn list(&self) -> BoxStream<'_, Result<Listed>> {
         in_one_go(async {
             let keys = self.keys.find(&self.redis).await?;
-            Ok(keys.into_iter().map(|key| Listed { queue: Queue::named(key), statistics: None }).collect())
+            Ok(keys.into_iter().map(|key| Listed { queue: Queue::named(key), statistics: None }))
         })
     }
 

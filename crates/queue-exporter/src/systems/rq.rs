@@ -80,7 +80,7 @@ impl System for Rq {
                 queue: Queue::default(),
                 statistics: Some(Ok(Statistics { success, failure, ..Statistics::default() })),
             });
-            Ok(queues.into_iter().map(listed).chain(unnamed).collect())
+            Ok(queues.into_iter().map(listed).chain(unnamed))
         })
     }
 

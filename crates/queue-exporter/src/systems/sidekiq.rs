@@ -104,7 +104,7 @@ impl System for Sidekiq {
                 queue: Queue { name: String::new(), scope: class },
                 statistics: Some(Ok(Statistics { processing: Some(processing), ..Statistics::default() })),
             });
-            Ok(listed.chain([all]).chain(classes).collect())
+            Ok(listed.chain([all]).chain(classes))
         })
     }
 

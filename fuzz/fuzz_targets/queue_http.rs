@@ -1,0 +1,4 @@
+//! Documents of the http queue system, several in turn: no counter falls.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| queue_exporter::fuzzing::http(data));

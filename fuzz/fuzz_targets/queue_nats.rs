@@ -1,0 +1,4 @@
+//! What NATS says of JetStream, several in turn: no counter falls.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| queue_exporter::fuzzing::nats(data));
