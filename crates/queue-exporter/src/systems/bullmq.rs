@@ -113,7 +113,8 @@ impl System for BullMq {
                 listed.push(Listed { queue: queue.clone(), statistics: None });
                 continue;
             }
-            if let Ok(Some(job)) = text(&replies[9]) {
+            let next = [&replies[9], &replies[10]].map(|next| text(next).ok().flatten());
+            if let Some(job) = next.into_iter().flatten().next() {
                 oldest.push((listed.len(), self.key(&queue.name, job)));
             }
             listed.push(Listed { queue: queue.clone(), statistics: Some(statistics(&replies)) });
@@ -134,7 +135,7 @@ impl System for BullMq {
 }
 
 /// What is asked of each queue: a command, a part of the queue, and more words.
-const COMMANDS: &[(&str, &str, &[&str]); 13] = &[
+const COMMANDS: &[(&str, &str, &[&str]); 14] = &[
     ("HGETALL", "meta", &[]),
     ("LLEN", "wait", &[]),
     ("ZCARD", "prioritized", &[]),
@@ -145,15 +146,18 @@ const COMMANDS: &[(&str, &str, &[&str]); 13] = &[
     ("ZCARD", "waiting-children", &[]),
     ("ZCARD", "completed", &[]),
     ("LINDEX", "wait", &["-1"]),
+    ("LINDEX", "paused", &["-1"]),
     ("GET", "id", &[]),
     ("HGET", "metrics:completed", &["count"]),
     ("HGET", "metrics:failed", &["count"]),
 ];
 
 fn statistics(replies: &[Value; COMMANDS.len()]) -> Result<Statistics> {
-    let [meta, wait, prioritized, paused, active, delayed, failed, blocked, completed, _, id, success, failure] =
-        replies;
-    let ready = [wait, prioritized, paused].map(count).into_iter().collect::<Result<Vec<_>>>()?;
+    let [meta, wait, prioritized, paused, active, delayed, failed, blocked, completed, waits, pauses, ..] = replies;
+    let [.., id, success, failure] = replies;
+    let [wait, paused] = [(wait, waits), (paused, pauses)]
+        .map(|(length, next)| Ok(count(length)?.map(|length| length.saturating_sub(u64::from(is_marker(next))))));
+    let ready = [wait, paused, count(prioritized)].into_iter().collect::<Result<Vec<_>>>()?;
     Ok(Statistics {
         ready: ready.into_iter().flatten().reduce(u64::saturating_add),
         in_flight: count(active)?,
@@ -168,6 +172,11 @@ fn statistics(replies: &[Value; COMMANDS.len()]) -> Result<Statistics> {
         failure: Counter::whole(count(failure)?),
         ..Statistics::default()
     })
+}
+
+/// Whether what is next in a list is no job: before version 5 it tells workers that there are jobs for later.
+fn is_marker(next: &Value) -> bool {
+    text(next).is_ok_and(|next| next.is_some_and(|next| next.starts_with("0:")))
 }
 
 impl BullMq {

@@ -77,7 +77,13 @@ fn bullmq_jobs_are_counted_exactly_with_and_without_its_own_metrics() {
     ]);
     let metrics = before.scrape();
     assert_eq!(of(&metrics, "plain", ["queue_depth", "queue_paused"]), [Some(0.0), Some(1.0)], "emptied and there");
-    assert_eq!(of(&metrics, "counted", ["queue_depth"]), [Some(4.0)], "where a paused queue keeps its jobs");
+    let [depth, age] = of(&metrics, "counted", ["queue_depth", "queue_oldest_message_age_seconds"]);
+    assert!(depth == Some(4.0) && age < Some(60.0) && age.is_some(), "where a paused queue keeps its jobs: {metrics}");
+    // what versions 3 and 4 put before jobs that are for later, into the list of a queue that is empty
+    server.run(&["LPUSH bull:plain:wait 0:1795183848517"]);
+    assert_eq!(of(&before.scrape(), "plain", ["queue_depth"]), [Some(0.0)], "it is no job");
+    server.run(&["LPUSH bull:plain:wait 77"]);
+    assert_eq!(of(&before.scrape(), "plain", ["queue_depth"]), [Some(1.0)]);
     server.run(&["DEL bull:plain:meta"]);
     let metrics = before.scrape();
     assert_eq!((of(&metrics, "plain", OUTCOME), value(&metrics, SUCCESS)), ([None; 5], Some(1.0)));
