@@ -130,7 +130,7 @@ fn every_package_has_its_program_units_manual_and_completions() {
     for (name, _) in EXPORTERS {
         let folder = tempfile::tempdir().unwrap();
         let Some((info, contents)) = package(name, folder.path()) else { return };
-        for line in [&format!("Package: {name}"), "Section: net", "Architecture: ", "Depends: libc6", "Maintainer: "] {
+        for line in [&format!("Package: {name}"), "Section: net", "Architecture: ", "Depends: ", "Maintainer: "] {
             assert!(info.lines().any(|said| said.trim_start().starts_with(line)), "{name}: no {line:?} in {info}");
         }
         let version = format!("Version: {}", env!("CARGO_PKG_VERSION"));
