@@ -12,7 +12,7 @@ use crate::book::Shared;
 use crate::follow::{follow, stop};
 use crate::metrics;
 use crate::state::Keeper;
-use crate::stream::Stream;
+use crate::stream::{Stream, dropped};
 use crate::tail::Tail;
 
 /// The access logs of one server.
@@ -62,7 +62,10 @@ impl Collector for AccessLog {
     async fn collect(&self, scrape: &Scrape) -> Result<()> {
         let mut faults = Faults::default();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-        let book = self.book.lock();
+        let mut book = self.book.lock();
+        for log in &mut book.logs {
+            log.dropped = log.udp_inode.and_then(dropped).max(log.dropped); // the kernel's count is 32 bits wide
+        }
         for family in metrics::families(&book, now) {
             scrape.add(family);
         }
@@ -80,6 +83,7 @@ impl Collector for AccessLog {
         let Work { tails, streams, keeper, .. } = work.unwrap_or_default();
         let _sockets = Sockets(streams.iter().filter_map(|(_, stream)| stream.socket()).collect());
         for (index, stream) in streams {
+            self.book.lock().logs[index].udp_inode = stream.udp_inode();
             stream.start(index, self.book.clone())?;
         }
         let (_stop, wakes) = stop(); // dropped with this future

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use crate::claims::Claims;
 use crate::counts::Counts;
 use crate::format::{Format, Reader};
 use crate::health::{Health, Outcome};
@@ -16,6 +17,8 @@ pub(crate) struct Book {
     pub(crate) counts: Counts,
     /// One for each `--access-log`, in the order of the flags.
     pub(crate) logs: Vec<Health>,
+    /// Which of them reads which file.
+    pub(crate) files: Claims,
     /// When the thread that reads files last came by; `None` while there is none.
     pub(crate) came_by: Option<Instant>,
     /// Whether there is no more to be read of what was there at the start.
@@ -32,7 +35,7 @@ impl Book {
     /// All at 0.
     pub(crate) fn new(format: Format, counts: Counts, sources: impl IntoIterator<Item = String>) -> Self {
         let logs = sources.into_iter().map(|source| Health { source, ..Health::default() }).collect();
-        Self { format, counts, logs, came_by: None, caught_up: false, state_errors: None }
+        Self { format, counts, logs, files: Claims::default(), came_by: None, caught_up: false, state_errors: None }
     }
 
     /// Counts a line of a log.
@@ -52,6 +55,14 @@ impl Book {
             },
         };
         self.logs[log].lines[outcome as usize] += 1;
+    }
+
+    /// Counts a line that is a message of its own.
+    pub(crate) fn message(&mut self, log: usize, line: Line<'_>) {
+        self.line(log, line);
+        if let Line::Whole(line) = line {
+            self.note_time(log, line);
+        }
     }
 
     /// Counts a line; `None` for one that does not have the format, false for one with a wrong number.

@@ -149,6 +149,7 @@ mod tests {
     #[test]
     fn lines_changed_at_random_are_read_as_regular_expressions_read_them() {
         let expected = Expected::new();
+        let mut microseconds: crate::format::Format = "combined_us".parse().unwrap();
         let lines = include_bytes!("../tests/lines/combined.txt");
         let lines: Vec<_> = lines.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()).collect();
         let mut state = 0x9e37_79b9_7f4a_7c15_u64;
@@ -176,6 +177,13 @@ mod tests {
             }
             let shown = || String::from_utf8_lossy(&line).into_owned();
             assert_eq!(combined(&line), expected.combined(&line), "{}", shown());
+            assert_eq!(common(&line), expected.common(&line), "{}", shown());
+            assert_eq!(
+                microseconds.read(&line).map(|(request, _)| request),
+                expected.combined_us(&line),
+                "{}",
+                shown()
+            );
             let wanted = expected.combined_time(&line);
             matched += usize::from(wanted.is_some());
             assert_eq!(combined_time(&line), wanted, "{}", shown());

@@ -74,7 +74,7 @@ fn begin(path: &Path) -> Result<Vec<u8>> {
 }
 
 /// What there is to say about lines, and whether all of them have the format.
-fn report(format: &mut Format, lines: &[Vec<u8>]) -> (String, bool) {
+pub(crate) fn report(format: &mut Format, lines: &[Vec<u8>]) -> (String, bool) {
     let mut report = String::new();
     let matched: Vec<bool> = lines.iter().map(|line| format.read(line).is_some()).collect();
     let count = matched.iter().filter(|matched| **matched).count();

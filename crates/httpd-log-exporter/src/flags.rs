@@ -18,7 +18,7 @@ use crate::tail::Start;
 #[command(subcommand_negates_reqs = true)]
 pub(crate) struct Flags {
     /// Access log to follow, again for each further one of the same server: a path, a pattern of paths, a FIFO, - for
-    /// standard input, syslog+udp://HOST:PORT or syslog+unix:/PATH
+    /// standard input, syslog+udp://HOST:PORT, syslog+tcp://HOST:PORT or syslog+unix:/PATH
     #[arg(long = "access-log", value_name = "SOURCE", value_delimiter = '\n', required = true)]
     #[arg(value_parser = |text: &str| Origin::parse(text).map(|_| text.to_owned()))]
     pub(crate) access_logs: Vec<String>,
@@ -54,6 +54,11 @@ pub(crate) struct Flags {
     /// matches is the label route, or other
     #[arg(long = "metrics.route", value_name = "NAME=REGEX", value_delimiter = '\n')]
     pub(crate) routes: Vec<Route>,
+
+    // people try it, and are told
+    #[arg(hide = true, value_name = "FILE")]
+    #[arg(value_parser = |text: &str| Err::<String, _>(format!("a log is given as --access-log={text}")))]
+    _without_flag: Option<String>,
 }
 
 const DEFAULT_BUCKETS: &str = ".005,.01,.025,.05,.1,.25,.5,1,2.5,5,10";

@@ -1,48 +1,65 @@
 //! The parsers that read what servers, clients and people write, for the fuzz targets. Built by `cargo fuzz` only.
 #![expect(clippy::missing_panics_doc, reason = "not part of the library")]
 
-use crate::clf;
+use crate::book::Book;
 use crate::clf_regex::Expected;
+use crate::counts::Counts;
 use crate::format::Format;
 use crate::lines::{Line, Lines};
 use crate::place::Place;
-use crate::{syslog, time};
+use crate::{clf, explain, metrics, syslog, syslog_tcp};
 
 /// Lines of the common log format, beside regular expressions that say the same.
 pub fn clf(line: &[u8]) {
-    thread_local!(static EXPECTED: Expected = Expected::new());
-    EXPECTED.with(|expected| {
+    thread_local!(static EXPECTED: (Expected, std::cell::RefCell<Option<Format>>) = (
+        Expected::new(),
+        std::cell::RefCell::new("combined_us".parse().ok()),
+    ));
+    EXPECTED.with(|(expected, microseconds)| {
+        assert_eq!(clf::common(line), expected.common(line));
         assert_eq!(clf::combined(line), expected.combined(line));
         assert_eq!(clf::combined_time(line), expected.combined_time(line));
-    });
-    let _ = clf::common(line);
-}
-
-/// A format on one line, and then lines that it reads.
-pub fn format(text: &[u8]) {
-    let mut lines = text.split(|&byte| byte == b'\n');
-    let Some(Ok(format)) = lines.next().map(std::str::from_utf8) else { return };
-    let Ok(mut format) = format.parse::<Format>() else { return };
-    for line in lines {
-        let _ = format.read(line);
-        let _ = format.time(line).and_then(time::epoch_seconds);
-    }
-}
-
-/// Lines in every preset.
-pub fn presets(line: &[u8]) {
-    thread_local!(static FORMATS: std::cell::RefCell<Vec<Format>> = std::cell::RefCell::new(
-        crate::presets::PRESETS.iter().filter_map(|preset| preset.name.parse().ok()).collect()
-    ));
-    FORMATS.with_borrow_mut(|formats| {
-        for format in formats {
-            let _ = format.read(line);
-            let _ = format.time(line).and_then(time::epoch_seconds);
+        if let Some(format) = microseconds.borrow_mut().as_mut() {
+            assert_eq!(format.read(line).map(|(request, _)| request), expected.combined_us(line));
         }
     });
 }
 
-/// Messages of syslog, patterns of paths, and lines cut anywhere.
+/// A format on one line, and then lines that it reads, counts and explains.
+pub fn format(text: &[u8]) {
+    let mut lines = text.split(|&byte| byte == b'\n');
+    let Some(Ok(text)) = lines.next().map(std::str::from_utf8) else { return };
+    let format = text.strip_prefix('~').map_or_else(|| text.parse::<Format>(), Format::of_regex);
+    let Ok(mut format) = format else { return };
+    let lines: Vec<Vec<u8>> = lines.map(<[u8]>::to_vec).collect();
+    let mut book = book(format.clone());
+    for line in &lines {
+        book.line(0, Line::Whole(line));
+        book.note_time(0, line);
+    }
+    let _ = metrics::families(&book, 0.0);
+    let _ = explain::report(&mut format, &lines);
+}
+
+/// Lines in every preset.
+pub fn presets(line: &[u8]) {
+    thread_local!(static BOOKS: std::cell::RefCell<Vec<Book>> = std::cell::RefCell::new(
+        crate::presets::PRESETS.iter().filter_map(|preset| Some(book(preset.name.parse().ok()?))).collect()
+    ));
+    BOOKS.with_borrow_mut(|books| {
+        for book in books {
+            book.line(0, Line::Whole(line));
+            book.note_time(0, line);
+        }
+    });
+}
+
+fn book(format: Format) -> Book {
+    let counts = Counts::new(&format, &[0.1, 1.0], Vec::new(), 100);
+    Book::new(format, counts, ["access.log".to_owned()])
+}
+
+/// Messages of syslog, also over TCP, patterns of paths, and lines cut anywhere.
 pub fn sources(text: &[u8]) {
     let _ = syslog::line(text);
     if let Ok(pattern) = std::str::from_utf8(text)
@@ -66,4 +83,5 @@ pub fn sources(text: &[u8]) {
     };
     let (a, b) = text.split_at(text.len() / 2);
     assert_eq!(read(&[text]), read(&[a, b]));
+    assert_eq!(syslog_tcp::lines([text].into_iter()), syslog_tcp::lines([a, b].into_iter()));
 }

@@ -14,6 +14,10 @@ pub(crate) struct Health {
     pub(crate) read_errors: u64,
     /// Whether it is made of files, which have places to be behind at.
     pub(crate) is_file: bool,
+    /// The number of its socket, if it is one for UDP.
+    pub(crate) udp_inode: Option<u64>,
+    /// Messages that the kernel dropped before they could be read, as it counts them for the socket.
+    pub(crate) dropped: Option<u64>,
     /// Bytes that are in its files and were not read.
     pub(crate) lag: u64,
     /// When the last line that was read was written, in seconds since the epoch, where the log says so.

@@ -2,9 +2,11 @@
 
 mod access_log;
 mod book;
+mod claims;
 mod clf;
 #[cfg(any(test, fuzzing))]
 mod clf_regex;
+mod compressed;
 mod counts;
 #[cfg(test)]
 mod drills;
@@ -32,22 +34,26 @@ mod state;
 mod steps;
 mod stream;
 mod syslog;
+mod syslog_tcp;
 mod tail;
 mod template;
 mod time;
 mod vhosts;
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Result, anyhow, bail};
 use exporter_common::{Program, Purpose, Source};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::access_log::{AccessLog, Work};
 use crate::book::{Book, Shared};
 use crate::counts::Counts;
 use crate::flags::Flags;
+use crate::log_file::Identity;
 use crate::origin::Origin;
 use crate::state::{Keeper, State};
 use crate::tail::{Start, Tail};
@@ -70,6 +76,7 @@ pub fn main() -> ExitCode {
             read_once(&origins, &book)?;
             return Ok(vec![Source::new(AccessLog::new(book, Work::default()))]);
         }
+        allow_many_files();
         let state = flags.state_file.as_deref().and_then(load);
         let mut work = Work { resumed: state.is_some(), ..Work::default() };
         work.tails = open(&origins, start, state.as_ref(), &book)?;
@@ -99,10 +106,23 @@ fn program() -> Program {
     .subcommand(explain::command(), explain::run)
 }
 
+/// Every log is open, and those that were rotated for a while, too: the limit that a shell or systemd begins with is for
+/// programs that cannot bear more than 1024 files.
+fn allow_many_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }); // what cannot be opened is told
+}
+
 /// The state that an earlier process left, if it can be used.
 fn load(path: &Path) -> Option<State> {
     State::load(path).unwrap_or_else(|error| {
-        tracing::warn!(error = format!("{error:#}"), "starting without the state of an earlier process");
+        let error = format!("{error:#}");
+        // as after a loss of power
+        if let Ok(Some(state)) = State::load(&state::on_disk(path)) {
+            tracing::warn!(error, "going on where the copy of the state was taken that is on the disk for sure");
+            return Some(state);
+        }
+        tracing::warn!(error, "starting without the state of an earlier process");
         None
     })
 }
@@ -124,7 +144,9 @@ fn read_once(origins: &[Origin], book: &Shared) -> Result<()> {
     }
     for (index, origin) in origins.iter().enumerate() {
         match origin {
-            Origin::Udp(_) | Origin::Unix(_) => bail!("--once needs a source that has an end, and syslog has none"),
+            Origin::Udp(_) | Origin::Tcp(_) | Origin::Unix(_) => {
+                bail!("--once needs a source that has an end, and syslog has none")
+            }
             Origin::Files(_) => {}
             Origin::Stdin | Origin::Fifo(_) => {
                 if let Some(stream) = origin.stream()? {
@@ -133,7 +155,11 @@ fn read_once(origins: &[Origin], book: &Shared) -> Result<()> {
             }
         }
     }
-    book.lock().came_by = None; // nobody reads any more
+    let mut book = book.lock();
+    book.came_by = None; // nobody reads any more
+    for log in &mut book.logs {
+        log.fault = log.fault.take().map(|fault| fault.trim_end_matches(permission::AWAITED).to_owned());
+    }
     Ok(())
 }
 
@@ -143,25 +169,28 @@ fn open(origins: &[Origin], start: Start, state: Option<&State>, book: &Shared) 
     if let Some(state) = state {
         state.restore(&mut book.lock());
     }
+    refuse_twice(origins)?;
     let mut tails: Vec<Tail> = Vec::new();
     for (index, origin) in origins.iter().enumerate() {
         let Origin::Files(place) = origin else { continue };
         let source = book.lock().logs[index].source.clone();
-        let tail = match state.and_then(|state| state.source(&source)) {
+        tails.push(match state.and_then(|state| state.source(&source)) {
             Some(saved) => Tail::resume(index, place.clone(), saved, book, Instant::now()),
             None => Tail::open(index, place.clone(), start, book, Instant::now()),
-        };
-        refuse_twice(&tails, &tail)?;
-        tails.push(tail);
+        });
     }
     Ok(tails)
 }
 
-/// Refuses logs that share a file: its lines would count twice.
-fn refuse_twice(tails: &[Tail], tail: &Tail) -> Result<()> {
-    for (identity, path) in tail.identities() {
-        for other in tails {
-            if let Some((_, same)) = other.identities().find(|(other, _)| *other == identity) {
+/// Refuses logs that share a file: they would be two names for one log.
+fn refuse_twice(origins: &[Origin]) -> Result<()> {
+    let mut seen: BTreeMap<Identity, (usize, PathBuf)> = BTreeMap::new();
+    for (index, origin) in origins.iter().enumerate() {
+        let Origin::Files(place) = origin else { continue };
+        for (path, metadata) in place.list() {
+            let Ok(metadata) = metadata else { continue };
+            let (owner, same) = seen.entry(Identity::of(&metadata)).or_insert_with(|| (index, path.clone()));
+            if *owner != index {
                 bail!("--access-log {} and {} are the same file", path.display(), same.display());
             }
         }

@@ -149,7 +149,7 @@ fn state(book: &Book) -> Option<Family> {
     book.state_errors.map(|errors| family.value(errors))
 }
 
-fn health(logs: &[Health], now: f64) -> [Family; 10] {
+fn health(logs: &[Health], now: f64) -> [Family; 11] {
     const SOURCE: &[&str] = &["source"];
     let mut up = Family::gauge(
         "httpd_log_source_up",
@@ -186,6 +186,11 @@ fn health(logs: &[Health], now: f64) -> [Family; 10] {
     let mut open_errors =
         Family::counter("httpd_log_open_errors_total", "Failed attempts to open the log where there was one.", SOURCE);
     let mut read_errors = Family::counter("httpd_log_read_errors_total", "Failed attempts to read the log.", SOURCE);
+    let mut dropped = Family::counter(
+        "httpd_log_dropped_messages_total",
+        "Messages over UDP that the kernel dropped because they could not be read in time, from /proc/net/udp.",
+        SOURCE,
+    );
     for log in logs {
         let source = [log.source.as_str()];
         up.push(&source, f64::from(u8::from(log.fault.is_none())));
@@ -208,8 +213,11 @@ fn health(logs: &[Health], now: f64) -> [Family; 10] {
         truncations.push(&source, log.truncations);
         open_errors.push(&source, log.open_errors);
         read_errors.push(&source, log.read_errors);
+        if let Some(count) = log.dropped {
+            dropped.push(&source, count);
+        }
     }
-    [up, lag, lag_seconds, last_line, lines, read, rotations, truncations, open_errors, read_errors]
+    [up, lag, lag_seconds, last_line, lines, read, rotations, truncations, open_errors, read_errors, dropped]
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ pub(crate) enum Origin {
     Stdin,
     Fifo(PathBuf),
     Udp(String),
+    Tcp(String),
     Unix(PathBuf),
 }
 
@@ -26,8 +27,10 @@ impl Origin {
             "" => Err("a log has a path".to_owned()),
             "-" => Ok(Self::Stdin),
             _ => match text.strip_prefix("syslog+") {
-                Some(syslog) => Self::syslog(syslog)
-                    .ok_or_else(|| "syslog is received at syslog+udp://HOST:PORT or syslog+unix:/PATH".to_owned()),
+                Some(syslog) => Self::syslog(syslog).ok_or_else(|| {
+                    "syslog is received at syslog+udp://HOST:PORT, syslog+tcp://HOST:PORT or syslog+unix:/PATH"
+                        .to_owned()
+                }),
                 None if fifo() => Ok(Self::Fifo(text.into())),
                 None => Ok(Self::Files(Place::parse(text))),
             },
@@ -35,14 +38,11 @@ impl Origin {
     }
 
     fn syslog(text: &str) -> Option<Self> {
-        if let Some(address) = text.strip_prefix("udp://") {
-            let (host, port) = address.rsplit_once(':')?;
-            port.parse::<u16>().ok()?;
-            let host = if host.is_empty() { "0.0.0.0" } else { host };
-            return Some(Self::Udp(format!("{host}:{port}")));
+        match text.split_once("://") {
+            Some(("udp", at)) => address(at).map(Self::Udp),
+            Some(("tcp", at)) => address(at).map(Self::Tcp),
+            _ => text.strip_prefix("unix:").filter(|path| path.starts_with('/')).map(|path| Self::Unix(path.into())),
         }
-        let path = text.strip_prefix("unix:")?;
-        path.starts_with('/').then(|| Self::Unix(path.into()))
     }
 
     /// The stream, opened, unless it is files.
@@ -52,9 +52,18 @@ impl Origin {
             Self::Stdin => Some(Stream::Stdin),
             Self::Fifo(path) => Some(Stream::Fifo(path.clone())),
             Self::Udp(address) => Some(Stream::udp(address)?),
+            Self::Tcp(address) => Some(Stream::tcp(address)?),
             Self::Unix(path) => Some(Stream::unix(path)?),
         })
     }
+}
+
+/// An address with its port; without a host every one of this host's.
+fn address(text: &str) -> Option<String> {
+    let (host, port) = text.rsplit_once(':')?;
+    port.parse::<u16>().ok()?;
+    let host = if host.is_empty() { "0.0.0.0" } else { host };
+    Some(format!("{host}:{port}"))
 }
 
 #[cfg(test)]
@@ -68,11 +77,12 @@ mod tests {
         assert_eq!(parse("syslog+udp://127.0.0.1:5514"), Origin::Udp("127.0.0.1:5514".to_owned()));
         assert_eq!(parse("syslog+udp://:514"), Origin::Udp("0.0.0.0:514".to_owned()));
         assert_eq!(parse("syslog+udp://[::1]:514"), Origin::Udp("[::1]:514".to_owned()));
+        assert_eq!(parse("syslog+tcp://:601"), Origin::Tcp("0.0.0.0:601".to_owned()));
         assert_eq!(parse("syslog+unix:/run/x"), Origin::Unix("/run/x".into()));
         assert_eq!(parse("logs/x.log"), Origin::Files(Place::Path("logs/x.log".into())));
         assert_eq!(parse("/var/log/nginx/*.log"), Origin::Files(Place::Glob("/var/log/nginx/*.log".into())));
         for text in
-            ["", "syslog+udp://127.0.0.1", "syslog+udp://x:port", "syslog+tcp://:514", "syslog+unix:x", "syslog+"]
+            ["", "syslog+udp://127.0.0.1", "syslog+udp://x:port", "syslog+sctp://:514", "syslog+unix:x", "syslog+"]
         {
             assert!(Origin::parse(text).is_err(), "{text}");
         }

@@ -5,12 +5,19 @@ use std::io::{Error, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+/// What is said of a log that is missing, while it is followed.
+pub(crate) const AWAITED: &str = "; it is read as soon as it is there";
+
+/// The error in one line, of a log that is followed.
+pub(crate) fn explain_awaited(path: &Path, error: &Error, what: &str) -> String {
+    explain(path, error, what) + if error.kind() == ErrorKind::NotFound { AWAITED } else { "" }
+}
+
 /// The error in one line: what could not be done, with which file, why, and what helps.
 pub(crate) fn explain(path: &Path, error: &Error, what: &str) -> String {
     let place = format!("cannot {what} {}", path.display());
     let advice = match error.kind() {
         ErrorKind::PermissionDenied => who_may(path),
-        ErrorKind::NotFound => Some("it is read as soon as it is there".to_owned()),
         ErrorKind::IsADirectory => Some("give the log itself".to_owned()),
         _ => None,
     };
@@ -73,7 +80,9 @@ mod tests {
     #[test]
     fn a_missing_file_is_waited_for() {
         let error = Error::from(ErrorKind::NotFound);
-        let text = explain(Path::new("/no/such.log"), &error, "open");
+        let path = Path::new("/no/such.log");
+        assert_eq!(explain(path, &error, "open"), "cannot open /no/such.log: entity not found");
+        let text = explain_awaited(path, &error, "open");
         assert_eq!(text, "cannot open /no/such.log: entity not found; it is read as soon as it is there");
     }
 }

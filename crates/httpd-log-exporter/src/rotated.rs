@@ -1,7 +1,9 @@
 //! Logs that came and went between two looks at their path: several rotations in a row, or one while
 //! the process was stopped.
 
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::Metadata;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::log_file::{Identity, LogFile};
@@ -10,13 +12,46 @@ use crate::place::directory;
 /// How far the time of a file may lag behind the clock: the kernel's ticks are coarse.
 pub(crate) const COARSE: Duration = Duration::from_millis(20);
 
-/// Opens what was rotated away from a path and is younger than the last look at it. Older ones were
-/// read in their time. Empty where the file system does not know when a file was made.
-pub(crate) fn since(path: &Path, last_look: SystemTime, known: &[Identity], now: Instant) -> Vec<LogFile> {
-    let youngest = last_look.checked_sub(COARSE).unwrap_or(last_look);
-    let mut found = siblings(path, now);
-    found.retain(|file| file.born.is_some_and(|born| born >= youngest) && !known.contains(&file.identity));
+/// Opens what was rotated away from paths and is younger than the last look at them, with those paths. Older ones were
+/// read in their time. Empty where the file system does not know when a file was made. There may be thousands of paths, so
+/// their directory is read once and only what is wanted is opened.
+pub(crate) fn since<'a>(
+    paths: &'a BTreeMap<PathBuf, Searched>,
+    known: &BTreeSet<Identity>,
+    now: Instant,
+) -> Vec<(&'a Path, LogFile)> {
+    let directories: BTreeSet<_> = paths.keys().map(|path| directory(path)).collect();
+    let mut found: Vec<(&Path, LogFile)> = Vec::new();
+    for entry in directories.into_iter().filter_map(|directory| std::fs::read_dir(directory).ok()).flatten().flatten() {
+        let other = entry.path();
+        let Some((path, searched)) = bases(&other).find_map(|base| paths.get_key_value(&base)) else { continue };
+        let youngest = searched.since.checked_sub(COARSE).unwrap_or(searched.since);
+        let wanted = |metadata: &Metadata| {
+            let identity = Identity::of(metadata);
+            let is_new = !known.contains(&identity) && found.iter().all(|(_, file)| file.identity != identity);
+            is_new && metadata.is_file() && metadata.created().is_ok_and(|born| born >= youngest)
+        };
+        if std::fs::metadata(&other).is_ok_and(|metadata| wanted(&metadata))
+            && let Ok(file) = LogFile::open(&other, now)
+        {
+            found.push((path, file));
+        }
+    }
     found
+}
+
+/// Since when logs of a path may have come and gone unseen, and how long they are searched.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Searched {
+    pub(crate) since: SystemTime,
+    pub(crate) until: Instant,
+}
+
+/// The paths of which rotation may have made a path.
+fn bases(path: &Path) -> impl Iterator<Item = PathBuf> {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let ends = name.match_indices(['.', '-']).map(|(end, _)| &name[..end]);
+    ends.filter(|base| is_rotated(name, base)).map(|base| path.with_file_name(base))
 }
 
 /// Opens what may be the copy of a log that was truncated, the youngest first: made not long before the last look at the
@@ -64,6 +99,20 @@ fn is_rotated(other: &str, name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_rotated_name_leads_to_that_of_the_log() {
+        for (name, expected) in [
+            ("/x/access.log.1", "/x/access.log"),
+            ("/x/access.log-2026-11-20", "/x/access.log"),
+            ("/x/a-b.log.2026-11-20_09:00", "/x/a-b.log"),
+        ] {
+            assert!(bases(Path::new(name)).any(|base| base == Path::new(expected)), "{name}");
+        }
+        for name in ["/x/access.log", "/x/access.log.gz", "/x/.1", "/x/error"] {
+            assert!(bases(Path::new(name)).all(|base| base == Path::new("/x/")), "{name}");
+        }
+    }
 
     #[test]
     fn a_number_or_a_date_makes_a_name_that_of_a_rotated_log() {

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
@@ -87,6 +88,8 @@ const VERSION: u32 = 1;
 const INTERVAL: Duration = Duration::from_secs(1);
 /// How many times longer than writing it took it is left alone.
 const REST: u32 = 20;
+/// How often a copy of it is forced onto the disk.
+const SYNC_INTERVAL: Duration = Duration::from_secs(60);
 
 impl State {
     /// Reads a state file; `None` if there is none.
@@ -199,7 +202,10 @@ impl SavedSource {
             read_errors: log.read_errors,
             last_time: log.last_time,
             last_look: tail.map_or(0.0, |tail| seconds(tail.last_look)),
-            files: files.filter_map(|followed| SavedFile::of(&followed.file, &followed.spot)).collect(),
+            files: files
+                .filter_map(|followed| SavedFile::of(&followed.file, &followed.spot))
+                .chain(tail.into_iter().flat_map(|tail| tail.lost.iter().cloned()))
+                .collect(),
         }
     }
 
@@ -244,6 +250,11 @@ impl SavedFile {
         Identity { device: self.device, inode: self.inode }
     }
 
+    /// Its first bytes.
+    pub(crate) fn head(&self) -> Option<Vec<u8>> {
+        from_hex(&self.head)
+    }
+
     /// By what the file is known again; `None` if nothing was read of it.
     pub(crate) fn mark(&self) -> Option<Mark> {
         let mark = Mark {
@@ -282,12 +293,16 @@ pub(crate) struct Keeper {
     last: Option<State>,
     next: Instant,
     failing: bool,
+    /// The thread that last wrote what is on the disk for sure, and when it is to be written again.
+    syncing: Option<JoinHandle<()>>,
+    next_sync: Instant,
 }
 
 impl Keeper {
     /// A keeper of a file.
     pub(crate) fn new(path: PathBuf) -> Self {
-        Self { path, last: None, next: Instant::now(), failing: false }
+        let now = Instant::now();
+        Self { path, last: None, next: now, failing: false, syncing: None, next_sync: now }
     }
 
     /// Writes the state if it is time to.
@@ -307,6 +322,7 @@ impl Keeper {
                     if std::mem::take(&mut self.failing) {
                         tracing::info!(path = %self.path.display(), "the state file can be written again");
                     }
+                    self.sync(&state);
                     self.last = Some(state);
                 }
                 Err(error) => {
@@ -322,6 +338,22 @@ impl Keeper {
     }
 }
 
+impl Keeper {
+    /// Writes a copy that outlives a loss of power. What the kernel has outlives the process, so the state itself is not
+    /// forced onto the disk, which once a second would wear it and keep it awake. But after a loss of power that file may
+    /// be empty, with some file systems; the copy is older, and its positions fit its counters. It is written on a thread
+    /// of its own, since a busy disk takes its time; errors are told where the state itself is written.
+    fn sync(&mut self, state: &State) {
+        let idle = self.syncing.as_ref().is_none_or(JoinHandle::is_finished);
+        if Instant::now() >= self.next_sync && idle {
+            let (path, state) = (on_disk(&self.path), state.clone());
+            let writing = move || drop(write_to_disk(&path, &state));
+            self.syncing = thread::Builder::new().name("state".to_owned()).spawn(writing).ok();
+            self.next_sync = Instant::now() + SYNC_INTERVAL;
+        }
+    }
+}
+
 /// Whether states differ in more than when they were looked at.
 fn differs(a: &State, b: &State) -> bool {
     let same_sources = a.sources.len() == b.sources.len()
@@ -331,12 +363,30 @@ fn differs(a: &State, b: &State) -> bool {
 
 /// Writes a state beside the file, and puts it in its place.
 fn write(path: &Path, state: &State) -> io::Result<()> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".new");
+    let beside = with_ending(path, ".new");
+    std::fs::write(&beside, serde_json::to_vec(state)?)?;
+    std::fs::rename(&beside, path)
+}
+
+/// The same, with the content on the disk before it has its name. Which of two names is there after a loss of power does
+/// not matter: both are whole.
+fn write_to_disk(path: &Path, state: &State) -> io::Result<()> {
+    let beside = with_ending(path, ".new");
     let mut file = std::fs::File::create(&beside)?;
     file.write_all(&serde_json::to_vec(state)?)?;
-    drop(file);
+    file.sync_all()?;
     std::fs::rename(&beside, path)
+}
+
+/// Where the copy of a state file is that is on the disk for sure.
+pub(crate) fn on_disk(path: &Path) -> PathBuf {
+    with_ending(path, ".synced")
+}
+
+fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
 }
 
 fn named(names: &[&str], counts: &[u64]) -> Vec<(String, u64)> {
@@ -407,6 +457,19 @@ mod tests {
         }
         std::fs::write(&path, &state).unwrap();
         assert!(State::load(&path).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_copy_is_written_to_the_disk_beside_the_state() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state");
+        let mut keeper = Keeper::new(path.clone());
+        keeper.save(&[], &Shared::new(book("common", &[])));
+        keeper.syncing.take().unwrap().join().unwrap();
+        assert_eq!(std::fs::read(on_disk(&path)).unwrap(), std::fs::read(&path).unwrap());
+        keeper.last = None;
+        keeper.save(&[], &Shared::new(book("common", &[])));
+        assert!(keeper.syncing.is_none(), "not every time");
     }
 
     #[test]

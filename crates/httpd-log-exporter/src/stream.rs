@@ -2,7 +2,8 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
-use std::net::UdpSocket;
+use std::net::{TcpListener, UdpSocket};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
@@ -15,7 +16,7 @@ use crate::book::Shared;
 use crate::follow::BUFFER;
 use crate::lines::{Line, Lines};
 use crate::permission;
-use crate::syslog;
+use crate::{syslog, syslog_tcp};
 
 /// A stream that is read as long as the process lives.
 #[derive(Debug)]
@@ -23,11 +24,12 @@ pub(crate) enum Stream {
     Stdin,
     Fifo(PathBuf),
     Udp(UdpSocket),
+    Tcp(TcpListener),
     Unix(UnixDatagram, PathBuf),
 }
 
-/// How long to wait before a FIFO that could not be opened is tried again.
-const RETRY: Duration = Duration::from_secs(1);
+/// How long to wait before what failed is tried again.
+pub(crate) const RETRY: Duration = Duration::from_secs(1);
 
 impl Stream {
     /// Binds an address for syslog over UDP.
@@ -36,6 +38,15 @@ impl Stream {
         let at = socket.local_addr().context("cannot tell the address")?;
         tracing::info!(address = %at, "receiving syslog over UDP");
         Ok(Self::Udp(socket))
+    }
+
+    /// Listens on an address for syslog over TCP.
+    pub(crate) fn tcp(address: &str) -> Result<Self> {
+        let listener =
+            TcpListener::bind(address).with_context(|| format!("cannot listen on syslog+tcp://{address}"))?;
+        let at = listener.local_addr().context("cannot tell the address")?;
+        tracing::info!(address = %at, "receiving syslog over TCP");
+        Ok(Self::Tcp(listener))
     }
 
     /// Makes a socket for syslog of servers on this host. One that nobody listens at any more is
@@ -67,6 +78,13 @@ impl Stream {
         }
     }
 
+    /// The number of its socket for UDP, by which the kernel counts what it drops.
+    pub(crate) fn udp_inode(&self) -> Option<u64> {
+        let Self::Udp(socket) = self else { return None };
+        let link = std::fs::read_link(format!("/proc/self/fd/{}", socket.as_raw_fd())).ok()?;
+        link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
+    }
+
     /// Reads for as long as the process lives, on a thread of its own: nothing else can wait for a
     /// writer that never comes.
     pub(crate) fn start(self, index: usize, book: Shared) -> Result<()> {
@@ -82,7 +100,7 @@ impl Stream {
         match self {
             Self::Stdin => lines(io::stdin().lock(), index, book),
             Self::Fifo(path) => lines(File::open(path)?, index, book),
-            Self::Udp(_) | Self::Unix(..) => Ok(()), // has no end
+            Self::Udp(_) | Self::Tcp(_) | Self::Unix(..) => Ok(()), // has no end
         }
     }
 
@@ -106,6 +124,7 @@ impl Stream {
                 }
             },
             Self::Udp(socket) => messages(|buffer| socket.recv(buffer), index, book),
+            Self::Tcp(listener) => syslog_tcp::serve(listener, index, book),
             Self::Unix(socket, _) => messages(|buffer| socket.recv(buffer), index, book),
         }
     }
@@ -140,8 +159,7 @@ fn messages(mut receive: impl FnMut(&mut [u8]) -> io::Result<usize>, index: usiz
                 let line = syslog::line(&buffer[..read]);
                 let mut book = book.lock();
                 if !line.is_empty() {
-                    book.line(index, Line::Whole(line));
-                    book.note_time(index, line);
+                    book.message(index, Line::Whole(line));
                 }
                 let log = &mut book.logs[index];
                 (log.read_bytes, log.fault) = (log.read_bytes + read as u64, None);
@@ -154,5 +172,46 @@ fn messages(mut receive: impl FnMut(&mut [u8]) -> io::Result<usize>, index: usiz
                 thread::sleep(RETRY);
             }
         }
+    }
+}
+
+/// How many messages the kernel dropped since a socket was made, because nobody read them in time. `None` where it
+/// does not say.
+pub(crate) fn dropped(inode: u64) -> Option<u64> {
+    let tables = ["/proc/self/net/udp", "/proc/self/net/udp6"].map(std::fs::read_to_string);
+    tables.iter().flatten().find_map(|table| drops(table, inode))
+}
+
+/// The last column of the socket's line; the number of the socket is the tenth.
+fn drops(table: &str, inode: u64) -> Option<u64> {
+    let mut lines = table.lines().map(|line| line.split_ascii_whitespace().collect::<Vec<_>>());
+    let line = lines.find(|line| line.get(9).and_then(|number| number.parse().ok()) == Some(inode))?;
+    line.last()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dropped_messages_stand_in_the_last_column_of_the_sockets_line() {
+        const TABLE: &str = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops
+  273: 0100007F:15CC 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 4711 2 0000000000000000 0
+ 1274: 0100007F:15CD 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 4712 2 0000000000000000 17
+";
+        assert_eq!((drops(TABLE, 4711), drops(TABLE, 4712), drops(TABLE, 1)), (Some(0), Some(17), None));
+    }
+
+    #[test]
+    fn messages_that_nobody_reads_are_dropped_and_counted() {
+        let stream = Stream::udp("127.0.0.1:0").unwrap();
+        let Stream::Udp(socket) = &stream else { panic!() };
+        let Some(inode) = stream.udp_inode() else { return }; // no Linux
+        assert_eq!(dropped(inode), Some(0));
+        let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+        for _ in 0..2000 {
+            sender.send_to(&[b'x'; 8000], socket.local_addr().unwrap()).unwrap();
+        }
+        assert!(dropped(inode) > Some(0));
     }
 }

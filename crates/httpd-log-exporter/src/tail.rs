@@ -1,17 +1,18 @@
 //! One log followed by identity, not by name: a file that was rotated away is read until it is quiet,
 //! the one in its place from the beginning, at once.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::io::{Error, ErrorKind};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Error, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::book::Shared;
-use crate::lines;
+use crate::compressed;
+use crate::lines::{self, Lines};
 use crate::log_file::{Identity, LogFile, Mark};
 use crate::permission;
 use crate::place::Place;
-use crate::rotated;
+use crate::rotated::{self, Searched};
 use crate::state::{SavedFile, SavedSource};
 
 /// How long a file that was rotated away must be quiet before it counts as finished. nginx and Apache
@@ -22,9 +23,6 @@ pub(crate) const GRACE: Duration = Duration::from_secs(10);
 /// one search can miss them. It is shorter than the grace, so what was found is not found again.
 pub(crate) const SEARCH: Duration = Duration::from_secs(1);
 
-/// How many closed files are remembered.
-const CLOSED: usize = 1000;
-
 /// A log: where its files are, and those that are open, be they still there or not.
 #[derive(Debug)]
 pub(crate) struct Tail {
@@ -32,17 +30,19 @@ pub(crate) struct Tail {
     pub(crate) index: usize,
     pub(crate) place: Place,
     pub(crate) files: Vec<Followed>,
-    /// How far files were read that are closed: they may come back.
-    closed: VecDeque<(Identity, Mark)>,
+    /// What an earlier process had read and is not found again: it may have been compressed.
+    pub(crate) lost: Vec<SavedFile>,
+    /// What may have come and gone, or went, and was compressed before anybody looked again; and the files that were found.
+    compressed: Vec<PathBuf>,
+    found: Vec<SavedFile>,
     /// Where reading begins in files that were there at the start, though they may not be open yet.
-    start_at: Vec<(Identity, u64)>,
+    start_at: BTreeMap<Identity, u64>,
     /// Paths at which there was a file before, so that another one is a rotation.
     known: BTreeSet<PathBuf>,
     /// When the log was last looked at.
     pub(crate) last_look: SystemTime,
-    /// After rotations: of which path, since when logs may have come and gone unseen, and how long they
-    /// are searched.
-    pub(crate) searched: Vec<(PathBuf, SystemTime, Instant)>,
+    /// Paths at which logs may have come and gone unseen, after rotations.
+    pub(crate) searched: BTreeMap<PathBuf, Searched>,
 }
 
 /// An open file and where it is.
@@ -91,11 +91,13 @@ impl Tail {
             index,
             place,
             files: Vec::new(),
-            closed: VecDeque::new(),
-            start_at: Vec::new(),
+            lost: Vec::new(),
+            compressed: Vec::new(),
+            found: Vec::new(),
+            start_at: BTreeMap::new(),
             known: BTreeSet::new(),
             last_look: SystemTime::now(),
-            searched: Vec::new(),
+            searched: BTreeMap::new(),
         }
     }
 
@@ -119,6 +121,7 @@ impl Tail {
         let listed: Vec<_> = tail.place.list().into_iter().map(|(path, _)| path).collect();
         let paths: BTreeSet<_> =
             listed.iter().chain(saved.files.iter().filter_map(|file| file.path.as_ref())).collect();
+        tail.compressed = paths.iter().flat_map(|path| compressed::siblings(path)).collect();
         let mut candidates: Vec<(Option<&PathBuf>, LogFile)> = Vec::new();
         let there = listed.iter().filter_map(|path| Some((Some(path), LogFile::open(path, now).ok()?)));
         let rotated = paths.iter().flat_map(|path| rotated::siblings(path, now)).map(|file| (None, file));
@@ -132,7 +135,7 @@ impl Tail {
             let same = |(_, candidate): &(_, LogFile)| candidate.identity == file.identity();
             match candidates.iter().position(same) {
                 Some(at) if mark.as_ref().is_none_or(|mark| mark.is_of(&candidates[at].1)) => {
-                    tail.go_on(candidates.swap_remove(at), file);
+                    tail.go_on(candidates.swap_remove(at), file, book);
                 }
                 found => unfound.push((file, found.is_some())),
             }
@@ -141,34 +144,99 @@ impl Tail {
             if let Some(path) = file.path.as_ref().filter(|_| rewritten) {
                 book.lock().logs[index].truncations += 1;
                 tail.known.remove(path);
-                tail.searched.push((path.clone(), tail.last_look, now + SEARCH));
+                tail.searched.insert(path.clone(), Searched { since: tail.last_look, until: now + SEARCH });
             }
             let Some(mark) = file.mark() else { continue };
             if let Some(at) = candidates.iter().position(|(_, candidate)| mark.is_of(candidate)) {
-                tail.go_on(candidates.swap_remove(at), file);
+                tail.go_on(candidates.swap_remove(at), file, book);
                 continue;
             }
             let copied = |(_, candidate): &mut (_, LogFile)| candidate.goes_on(&mut file.mark().unwrap_or_default());
             if let Some(at) = candidates.iter_mut().position(copied).filter(|_| rewritten) {
                 let (path, file) = candidates.swap_remove(at);
+                let _ = book.lock().files.claim(file.identity, index); // no other log has it yet
                 tail.files.push(Followed { file, spot: path.map_or(Spot::Gone, |path| Spot::At(path.clone())) });
                 continue;
             }
-            let path = file.path.as_ref().map_or("a rotated log".into(), |path| path.to_string_lossy());
-            tracing::warn!(%path, "cannot find again what was read before; what was not yet read of it is missing");
-            tail.closed.push_back((file.identity(), file.resumed(mark))); // it may come back
+            tail.lost.push(file.clone());
         }
         tail.begin(book, now);
         tail
     }
 
     /// Goes on in a file that an earlier process had read.
-    fn go_on(&mut self, (path, mut file): (Option<&PathBuf>, LogFile), saved: &SavedFile) {
+    fn go_on(&mut self, (path, mut file): (Option<&PathBuf>, LogFile), saved: &SavedFile, book: &Shared) {
+        if book.lock().files.claim(file.identity, self.index).is_err() {
+            return;
+        }
+        self.found.push(saved.clone());
         if let Some(mark) = saved.mark() {
             file.mark = saved.resumed(mark);
         }
         let spot = path.map_or(Spot::Gone, |path| Spot::At(path.clone()));
         self.files.push(Followed { file, spot });
+    }
+
+    /// Reads what is left of logs that were compressed while nobody looked, and whole ones that came and went meanwhile.
+    fn read_compressed(&mut self, book: &Shared, buffer: &mut [u8]) {
+        let mut lost = std::mem::take(&mut self.lost);
+        let found = std::mem::take(&mut self.found);
+        for path in std::mem::take(&mut self.compressed) {
+            let read = lost.iter().chain(&found).enumerate().find_map(|(at, saved)| {
+                let mark = saved.resumed(saved.mark()?);
+                let opened = compressed::open_at(&path, &saved.head()?, &mark).transpose()?;
+                Some(opened.map(|log| (at, mark.lines, log)))
+            });
+            let read = match read {
+                Some(Ok((at, lines, log))) if at < lost.len() => {
+                    lost.remove(at);
+                    self.read_whole(log, lines, book, buffer)
+                }
+                Some(Ok(_)) => Ok(()), // it is there uncompressed, too
+                Some(Err(error)) => Err(error),
+                None if compressed::is_younger(&path, self.last_look) => {
+                    book.lock().logs[self.index].rotations += 1;
+                    compressed::open(&path).and_then(|log| self.read_whole(log, Lines::default(), book, buffer))
+                }
+                None => Ok(()), // older than what was read before
+            };
+            if let Err(error) = read {
+                book.lock().logs[self.index].read_errors += 1;
+                tracing::warn!(
+                    error = permission::explain(&path, &error, "read"),
+                    "a compressed log was not read to its end"
+                );
+            }
+        }
+        for file in lost {
+            let path = file.path.as_ref().map_or("a rotated log".into(), |path| path.to_string_lossy());
+            tracing::warn!(%path, "cannot find again what was read before; what was not yet read of it is missing");
+            if let Some(mark) = file.mark() {
+                book.lock().files.close(file.identity(), file.resumed(mark)); // it may come back
+            }
+        }
+    }
+
+    /// Counts the lines of a compressed log to its end.
+    fn read_whole(
+        &self,
+        mut log: compressed::Decoder,
+        mut lines: Lines,
+        book: &Shared,
+        buffer: &mut [u8],
+    ) -> Result<(), Error> {
+        loop {
+            let read = log.read(buffer);
+            let mut book = book.lock();
+            let Some(bytes) = read.as_ref().ok().filter(|read| **read > 0).map(|read| &buffer[..*read]) else {
+                lines.finish(|line| book.line(self.index, line));
+                return read.map(drop);
+            };
+            lines.feed(bytes, |line| book.line(self.index, line));
+            book.note_time(self.index, lines::last(bytes));
+            book.logs[self.index].read_bytes += bytes.len() as u64;
+            book.came_by = Some(Instant::now());
+        }
     }
 
     /// Looks for the first time.
@@ -180,6 +248,7 @@ impl Tail {
 
     /// Finds out which files there are, and reads what is new in all of them.
     pub(crate) fn pass(&mut self, book: &Shared, buffer: &mut [u8], now: Instant) -> Seen {
+        self.read_compressed(book, buffer);
         let (changed, mut fault) = self.look(book, now);
         self.search(book, now);
         self.judge_copies();
@@ -210,7 +279,7 @@ impl Tail {
                 Err(error) => {
                     let (Spot::At(path) | Spot::Missing(path)) = spot else { continue };
                     book.lock().logs[index].read_errors += 1;
-                    fault = Some(permission::explain(path, &error, "read"));
+                    fault = Some(permission::explain_awaited(path, &error, "read"));
                 }
             }
         }
@@ -231,14 +300,6 @@ impl Tail {
         for followed in self.files.drain(..) {
             followed.file.finish(|line| book.lock().line(self.index, line));
         }
-    }
-
-    /// The identities of the files at the log's paths.
-    pub(crate) fn identities(&self) -> impl Iterator<Item = (Identity, &Path)> {
-        self.files.iter().filter_map(|followed| match &followed.spot {
-            Spot::At(path) => Some((followed.file.identity, path.as_path())),
-            _ => None,
-        })
     }
 
     /// Finds out which files there are and opens those that are new; true if there are other ones than
@@ -268,7 +329,7 @@ impl Tail {
                         book.lock().logs[self.index].open_errors += 1;
                         there.insert(path.clone());
                     }
-                    fault = Some(permission::explain(&path, &error, "open"));
+                    fault = Some(permission::explain_awaited(&path, &error, "open"));
                 }
             }
         }
@@ -305,6 +366,13 @@ impl Tail {
     /// Opens a file that is new at a path.
     fn open_new(&mut self, path: &Path, book: &Shared, now: Instant) -> Result<Identity, Error> {
         let mut file = LogFile::open(path, now)?;
+        {
+            let mut book = book.lock();
+            if let Err(owner) = book.files.claim(file.identity, self.index) {
+                let owner = &book.logs[owner].source;
+                return Err(Error::other(format!("it is the same file as in --access-log {owner}, and read there")));
+            }
+        }
         if self.place.is_glob()
             && let Some(original) = self.original_of(path, &file)
         {
@@ -312,9 +380,10 @@ impl Tail {
             self.files.push(Followed { file, spot: Spot::CopyOf(path.to_path_buf(), original) });
             return Ok(identity);
         }
-        if let Some(at) = self.closed.iter().position(|(known, mark)| *known == file.identity && mark.is_of(&file)) {
-            file.mark = self.closed.remove(at).map(|(_, mark)| mark).unwrap_or_default();
-        } else if let Some((_, size)) = self.start_at.iter().find(|(known, _)| *known == file.identity) {
+        let reopened = book.lock().files.reopen(&file);
+        if let Some(mark) = reopened {
+            file.mark = mark;
+        } else if let Some(size) = self.start_at.get(&file.identity) {
             file.go_to(*size)?;
         }
         let identity = file.identity;
@@ -323,9 +392,8 @@ impl Tail {
             tracing::info!(path = %path.display(), "log rotated");
             book.lock().logs[self.index].rotations += 1;
             self.forget_start();
-            let since = self.searched.iter().find(|(of, ..)| of == path).map_or(self.last_look, |(_, since, _)| *since);
-            self.searched.retain(|(of, ..)| of != path);
-            self.searched.push((path.to_path_buf(), since, now + SEARCH));
+            let since = self.searched.get(path).map_or(self.last_look, |searched| searched.since);
+            self.searched.insert(path.to_path_buf(), Searched { since, until: now + SEARCH });
         }
         Ok(identity)
     }
@@ -371,7 +439,7 @@ impl Tail {
         let tracked: Vec<_> = self.files.iter().map(|followed| followed.file.identity).collect();
         let copies = rotated::copies(&path, self.last_look, now).into_iter();
         for mut file in copies.filter(|file| !tracked.contains(&file.identity)) {
-            if file.goes_on(&mut mark) {
+            if file.goes_on(&mut mark) && book.lock().files.claim(file.identity, self.index).is_ok() {
                 self.files.push(Followed { file, spot: Spot::Gone });
                 return;
             }
@@ -391,18 +459,26 @@ impl Tail {
 
     /// Opens logs that came and went between two looks.
     fn search(&mut self, book: &Shared, now: Instant) {
-        for (path, since, _) in &self.searched {
-            let tracked: Vec<_> = self.files.iter().map(|followed| followed.file.identity).collect();
-            let mut between = rotated::since(path, *since, &tracked, now);
+        if self.searched.is_empty() {
+            return;
+        }
+        let tracked = self.files.iter().map(|followed| followed.file.identity).collect();
+        let found = rotated::since(&self.searched, &tracked, now);
+        let between = found.into_iter().filter(|(path, file)| {
             // a copy of what is there has nothing new as long as that is not truncated
             let there = self.files.iter().find(|followed| matches!(&followed.spot, Spot::At(at) if at == path));
-            if let Some(mark) = there.map(|followed| &followed.file.mark).filter(|mark| mark.offset > 0) {
-                between.retain(|file| !file.may_copy(mark));
+            let mark = there.map(|followed| &followed.file.mark).filter(|mark| mark.offset > 0);
+            !mark.is_some_and(|mark| file.may_copy(mark))
+        });
+        let between: Vec<_> = between.map(|(_, file)| file).collect();
+        for file in between {
+            let mut book = book.lock();
+            if book.files.claim(file.identity, self.index).is_ok() {
+                book.logs[self.index].rotations += 1;
+                self.files.push(Followed { file, spot: Spot::Gone });
             }
-            book.lock().logs[self.index].rotations += between.len() as u64;
-            self.files.extend(between.into_iter().map(|file| Followed { file, spot: Spot::Gone }));
         }
-        self.searched.retain(|(.., until)| now < *until);
+        self.searched.retain(|_, searched| now < searched.until);
     }
 
     /// Closes files that nobody writes to any more.
@@ -417,8 +493,7 @@ impl Tail {
         for followed in finished {
             let identity = followed.file.identity;
             let mark = followed.file.finish(|line| book.lock().line(self.index, line));
-            self.closed.push_back((identity, mark));
+            book.lock().files.close(identity, mark);
         }
-        self.closed.drain(..self.closed.len().saturating_sub(CLOSED));
     }
 }

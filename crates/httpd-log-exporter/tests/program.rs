@@ -142,6 +142,7 @@ fn once_fails_for_a_missing_log_and_still_tells_the_others() {
     folder.append("there.log", LINE);
     let output = run(PROGRAM, ["--once", &folder.flag("there.log"), &folder.flag("missing.log")]);
     assert_eq!(output.status.code(), Some(1));
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("as soon as"), "nobody waits for it: {output:?}");
     let metrics = String::from_utf8(output.stdout).unwrap();
     assert_eq!(requests(&metrics), 1.0);
     assert_eq!(value(&metrics, r#"exporter_scrape_success{collector="access_log"}"#), Some(0.0));
@@ -287,6 +288,8 @@ fn explain_shows_fields_and_where_reading_stopped() {
     assert_eq!(run(PROGRAM, ["explain"]).status.code(), Some(2));
 }
 
+const LOG: &str = "/var/log/nginx/access.log";
+
 #[test]
 fn wrong_flags_and_files_are_told_in_one_line() {
     let folder = Folder::new();
@@ -313,7 +316,7 @@ fn wrong_flags_and_files_are_told_in_one_line() {
         (&[&log, "--metrics.route=api"], 2, "NAME=REGEX"),
         (&[&log, "--metrics.buckets=2,1"], 2, "ascend"),
         (&[&log, "--access-log.start=middle"], 2, "beginning"),
-        (&["--access-log=syslog+tcp://:514"], 2, "syslog+udp://HOST:PORT"),
+        (&["--access-log=syslog+sctp://:514"], 2, "syslog+udp://HOST:PORT"),
         (&["--once", "--access-log=syslog+udp://127.0.0.1:0"], 1, "syslog has none"),
         (&["--check", "--state.file", broken, &log], 1, "state"),
         (&[&directory], 1, "is a directory"),
@@ -322,6 +325,9 @@ fn wrong_flags_and_files_are_told_in_one_line() {
         (&[&missing, &same_missing], 1, "given twice"),
         (&[&log, &link], 1, "are the same file"),
         (&["--check", &missing, &directory], 1, "missing.log"),
+        (&["--check", &missing], 1, "missing.log: No such file or directory (os error 2)\n"),
+        (&[LOG], 2, "a log is given as --access-log=/var/log/nginx/access.log"),
+        (&[&log, LOG], 2, "a log is given as --access-log=/var/log/nginx/access.log"),
     ];
     for (flags, code, expected) in cases {
         let output = run(PROGRAM, *flags);

@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::net::UdpSocket;
+use std::net::{TcpStream, UdpSocket};
 use std::os::unix::net::UnixDatagram;
 use std::process::{Command, Stdio};
 
@@ -79,6 +79,42 @@ fn a_fifo_is_read_writer_after_writer() {
     }
 }
 
+/// Where the exporter receives syslog.
+fn address(exporter: &Running, protocol: &str) -> String {
+    eventually("it says where it receives", || {
+        let log = exporter.log();
+        let line = log.lines().find(|line| line.contains(&format!("receiving syslog over {protocol}")))?;
+        Some(line.split("address=").nth(1)?.split(' ').next()?.to_owned())
+    })
+}
+
+#[test]
+fn syslog_over_tcp_is_read_from_every_connection_in_either_framing() {
+    let exporter = Running::start(PROGRAM, ["--access-log=syslog+tcp://127.0.0.1:0"]);
+    let address = address(&exporter, "TCP");
+    let message = format!("<134>1 2026-11-20T09:00:00Z web1 nginx 42 - - {}", LINE.trim_end());
+    // more than may be open at the same time: the silent ones make room
+    let mut connections = Vec::new();
+    for number in 0..70 {
+        let mut connection = TcpStream::connect(&address).unwrap();
+        if number % 2 == 0 {
+            connection.write_all(format!("{} {message}", message.len()).repeat(50).as_bytes()).unwrap();
+        } else {
+            connection.write_all(format!("{message}\n").repeat(50).as_bytes()).unwrap();
+        }
+        connections.push(connection);
+        let expected = 50.0 * f64::from(number + 1);
+        let metrics = exporter.scrape_until("its messages", |metrics| found(metrics) >= expected);
+        assert_eq!((found(&metrics), success(&metrics)), (expected, 1.0));
+    }
+    assert!(exporter.log().contains("more than 64 connections"), "{}", exporter.log());
+    let garbage = "x".repeat(200_000) + "\n" + LINE;
+    connections.last_mut().unwrap().write_all(garbage.as_bytes()).unwrap();
+    let metrics = exporter.scrape_until("the line after it", |metrics| found(metrics) >= 3501.0);
+    let too_long = r#"httpd_log_lines_total{result="too_long",source="syslog+tcp://127.0.0.1:0"}"#;
+    assert_eq!((found(&metrics), value(&metrics, too_long)), (3501.0, Some(1.0)));
+}
+
 #[test]
 fn messages_of_syslog_are_lines() {
     let folder = tempfile::tempdir().unwrap();
@@ -88,11 +124,7 @@ fn messages_of_syslog_are_lines() {
         PROGRAM,
         ["--access-log=syslog+udp://127.0.0.1:0".to_owned(), format!("--access-log=syslog+unix:{}", path.display())],
     );
-    let address = eventually("it says where it receives", || {
-        let log = exporter.log();
-        let line = log.lines().find(|line| line.contains("receiving syslog over UDP"))?;
-        Some(line.split("address=").nth(1)?.split(' ').next()?.to_owned())
-    });
+    let address = address(&exporter, "UDP");
     let message = format!("<190>Nov 20 09:00:00 web1 nginx: {LINE}");
     let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
     let unix = UnixDatagram::unbound().unwrap();
@@ -102,6 +134,8 @@ fn messages_of_syslog_are_lines() {
     }
     let metrics = exporter.scrape_until("all messages", |metrics| found(metrics) >= 100.0);
     assert_eq!((found(&metrics), success(&metrics)), (100.0, 1.0));
+    let dropped = r#"httpd_log_dropped_messages_total{source="syslog+udp://127.0.0.1:0"}"#;
+    assert_eq!(value(&metrics, dropped), cfg!(target_os = "linux").then_some(0.0));
     let twice =
         run(PROGRAM, ["--web.listen-address=127.0.0.1:0", &format!("--access-log=syslog+unix:{}", path.display())]);
     assert_eq!(twice.status.code(), Some(1));

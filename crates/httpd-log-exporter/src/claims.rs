@@ -1,0 +1,40 @@
+//! Which log reads which file: one that two logs come to have, through a link made later, is read by the first.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::log_file::{Identity, LogFile, Mark};
+
+/// The files of all logs.
+#[derive(Debug, Default)]
+pub(crate) struct Claims {
+    /// Those that are open, with their logs' places in the book.
+    open: BTreeMap<Identity, usize>,
+    /// How far files were read that are closed: they may come back.
+    closed: VecDeque<(Identity, Mark)>,
+}
+
+/// How many closed files are remembered.
+const CLOSED: usize = 1000;
+
+impl Claims {
+    /// Claims a file for a log; if another one reads it, that one's place.
+    pub(crate) fn claim(&mut self, file: Identity, log: usize) -> Result<(), usize> {
+        match *self.open.entry(file).or_insert(log) {
+            owner if owner == log => Ok(()),
+            owner => Err(owner),
+        }
+    }
+
+    /// Notes how far a file was read that is closed.
+    pub(crate) fn close(&mut self, file: Identity, mark: Mark) {
+        self.open.remove(&file);
+        self.closed.push_back((file, mark));
+        self.closed.drain(..self.closed.len().saturating_sub(CLOSED));
+    }
+
+    /// How far a file was read before, if it was closed since and is still the same.
+    pub(crate) fn reopen(&mut self, file: &LogFile) -> Option<Mark> {
+        let same = |(known, mark): &(Identity, Mark)| *known == file.identity && mark.is_of(file);
+        self.closed.iter().position(same).and_then(|at| self.closed.remove(at)).map(|(_, mark)| mark)
+    }
+}

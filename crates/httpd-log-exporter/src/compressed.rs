@@ -1,0 +1,55 @@
+//! Logs that were rotated and compressed while nobody looked: what was not yet read of them is in the .gz.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use flate2::read::MultiGzDecoder;
+
+use crate::log_file::Mark;
+use crate::place::directory;
+use crate::rotated;
+
+/// A compressed log, as it was before.
+pub(crate) type Decoder = MultiGzDecoder<BufReader<File>>;
+
+/// Every path that rotation and compression make of a log's: `access.log.1.gz`, `access.log-20261120.gz`.
+pub(crate) fn siblings(path: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(directory(path)) else { return Vec::new() };
+    let compressed = entries.flatten().map(|entry| entry.path());
+    let compressed = compressed.filter(|other| other.extension().is_some_and(|extension| extension == "gz"));
+    compressed.filter(|other| rotated::is_of(&other.with_extension(""), path)).collect()
+}
+
+/// Whether a .gz was made after a time, where the file system knows, of a log that was written to after it: compression
+/// keeps the time of the last write.
+pub(crate) fn is_younger(path: &Path, time: SystemTime) -> bool {
+    let younger = |of: SystemTime| of + rotated::COARSE >= time;
+    std::fs::metadata(path)
+        .is_ok_and(|metadata| metadata.modified().is_ok_and(younger) && metadata.created().map_or(true, younger))
+}
+
+/// Opens a compressed log at its beginning.
+pub(crate) fn open(path: &Path) -> io::Result<Decoder> {
+    Ok(MultiGzDecoder::new(BufReader::with_capacity(64 * 1024, File::open(path)?)))
+}
+
+/// Opens a compressed log where it was read to before it was compressed; `None` if it is another one. It has to begin with
+/// `head`, and to have the mark's last bytes before the mark's offset.
+pub(crate) fn open_at(path: &Path, head: &[u8], mark: &Mark) -> io::Result<Option<Decoder>> {
+    // most are others, and most of a file need not be decompressed to see that
+    let mut begin = Vec::new();
+    open(path)?.take(head.len() as u64).read_to_end(&mut begin)?;
+    if begin != head {
+        return Ok(None);
+    }
+    let mut log = open(path)?;
+    let before = mark.offset - mark.anchor.len() as u64;
+    if io::copy(&mut log.by_ref().take(before), &mut io::sink())? < before {
+        return Ok(None);
+    }
+    let mut anchor = Vec::new();
+    log.by_ref().take(mark.anchor.len() as u64).read_to_end(&mut anchor)?;
+    Ok((anchor == mark.anchor).then_some(log))
+}

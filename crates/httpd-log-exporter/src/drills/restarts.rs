@@ -1,0 +1,194 @@
+//! Drills: what an exporter leaves that is killed, and how the next one goes on by it.
+
+use std::fs::{self, File};
+use std::io::Write;
+
+use super::{Drill, book, line};
+use crate::place::Place;
+use crate::rotated;
+use crate::state::{Keeper, State};
+use crate::tail::{Start, Tail};
+
+/// What an exporter leaves that is killed, and goes on by.
+impl Drill {
+    /// Looks, and writes down the state.
+    fn save(&mut self) -> State {
+        self.look();
+        let path = self.path("state");
+        Keeper::new(path.clone()).save(std::slice::from_ref(self.tail.as_ref().unwrap()), &self.book);
+        State::load(&path).unwrap().unwrap()
+    }
+
+    /// Starts again from a state; all that was counted after it is forgotten.
+    fn restart(&mut self, state: &State) {
+        let place = self.tail.take().unwrap().place;
+        self.book = book();
+        state.restore(&mut self.book.lock());
+        let saved = state.source("access.log").unwrap();
+        self.tail = Some(Tail::resume(0, place, saved, &self.book, self.now));
+    }
+}
+
+#[test]
+fn a_restart_goes_on_where_the_state_was_taken() {
+    let mut drill = Drill::new(Start::End, |drill| drop(drill.append("access.log", &line(9))));
+    drill.append("access.log", &(line(0) + &line(1)[..20]));
+    let state = drill.save();
+    drill.append("access.log", &line(1)[20..]);
+    drill.counted(&[0, 1]); // counted, but killed before it was saved
+    drill.append("access.log", &line(2));
+    drill.restart(&state);
+    drill.counted(&[0, 1, 2]);
+    let state = drill.save();
+    drill.restart(&state);
+    drill.counted(&[0, 1, 2]);
+}
+
+#[test]
+fn logs_rotated_while_nobody_looked_are_read_to_their_ends() {
+    for pattern in ["access.log", "access.log*", "*.log"] {
+        let mut drill = Drill::of(pattern, Start::Beginning, |drill| {
+            drill.append("access.log.9", ""); // was rotated long ago
+            drill.append("access.log", &line(0));
+        });
+        let state = drill.save();
+        std::thread::sleep(2 * rotated::COARSE); // by the file system's clock the next ones are younger
+        drill.append("access.log", &line(1));
+        drill.rename("access.log", "access.log.1");
+        drill.append("access.log", &line(2));
+        drill.rename("access.log.1", "access.log.2");
+        drill.rename("access.log", "access.log.1");
+        drill.append("access.log", &line(3));
+        drill.restart(&state);
+        drill.counted(&[0, 1, 2, 3]);
+        let state = drill.save();
+        drill.append("access.log.1", &line(4)); // the server has not reopened yet
+        drill.restart(&state);
+        drill.counted(&[0, 1, 2, 3, 4]);
+    }
+}
+
+#[test]
+fn a_log_truncated_while_nobody_looked_is_read_from_the_copy_and_anew() {
+    for pattern in ["access.log", "access.log*"] {
+        for regrown in [1, 4] {
+            let mut drill =
+                Drill::of(pattern, Start::Beginning, |drill| drop(drill.append("access.log", &(line(0) + &line(1)))));
+            let state = drill.save();
+            let log = drill.append("access.log", &line(2));
+            fs::copy(drill.path("access.log"), drill.path("access.log.1")).unwrap();
+            log.set_len(0).unwrap();
+            let lines: Vec<_> = (3..3 + regrown).collect();
+            drill.append("access.log", &lines.iter().map(|number| line(*number)).collect::<String>());
+            drill.restart(&state);
+            let health = drill.counted(&[&[0, 1, 2], &lines[..]].concat());
+            assert_eq!(health.truncations, 1, "{pattern} {regrown}");
+        }
+    }
+}
+
+#[test]
+fn a_number_that_another_file_got_meanwhile_is_not_taken_for_the_log() {
+    let mut drill = Drill::new(Start::Beginning, |drill| drop(drill.append("access.log", &line(0))));
+    let state = drill.save();
+    drill.tail = None; // nothing holds the number any more
+    drill.tail = Some(Tail::new(0, Place::parse(drill.path("access.log").to_str().unwrap())));
+    fs::remove_file(drill.path("access.log")).unwrap();
+    drill.append("access.log", &(line(1) + &line(2))); // often the same number
+    drill.restart(&state);
+    drill.counted(&[0, 1, 2]);
+}
+
+#[test]
+fn a_log_that_is_away_at_a_restart_goes_on_when_it_is_back() {
+    let mut drill = Drill::new(Start::Beginning, |drill| drop(drill.append("access.log", &line(0))));
+    let state = drill.save();
+    drill.rename("access.log", "away");
+    drill.restart(&state);
+    drill.counted(&[0]);
+    drill.append("away", &line(1));
+    drill.rename("away", "access.log");
+    drill.counted(&[0, 1]);
+}
+
+#[test]
+fn two_logs_that_begin_alike_are_told_apart_at_a_restart() {
+    let mut drill = Drill::of("*.log", Start::Beginning, |drill| {
+        drill.append("a.log", &line(0));
+        drill.append("b.log", &line(0));
+    });
+    let state = drill.save();
+    fs::remove_file(drill.path("a.log")).unwrap();
+    drill.append("b.log", &line(1));
+    drill.restart(&state);
+    assert_eq!(drill.look().lines, [3, 0, 0, 0]);
+}
+
+/// Compresses as logrotate and gzip do: with the time of the last write.
+fn gzip(drill: &Drill, from: &str, to: &str) {
+    let written = fs::metadata(drill.path(from)).unwrap().modified().unwrap();
+    let file = File::create(drill.path(to)).unwrap();
+    let mut encoder = flate2::write::GzEncoder::new(file, flate2::Compression::default());
+    encoder.write_all(&fs::read(drill.path(from)).unwrap()).unwrap();
+    encoder.finish().unwrap().set_modified(written).unwrap();
+    fs::remove_file(drill.path(from)).unwrap();
+}
+
+#[test]
+fn logs_rotated_and_compressed_while_nobody_looked_are_read_to_their_ends() {
+    for pattern in ["access.log", "access.log*"] {
+        let mut drill = Drill::of(pattern, Start::Beginning, |drill| {
+            drill.append("old", &line(9));
+            gzip(drill, "old", "access.log.9.gz"); // was read long ago
+            std::thread::sleep(2 * rotated::COARSE); // which is over, by the file system's clock
+            drill.append("access.log", &(line(0) + &line(1)[..20]));
+        });
+        let state = drill.save();
+        std::thread::sleep(2 * rotated::COARSE);
+        drill.append("access.log", &(line(1)[20..].to_owned() + &line(2)));
+        drill.rename("access.log", "access.log.1");
+        gzip(&drill, "access.log.1", "access.log.3.gz");
+        // two more that came and went, one not yet compressed, and the last line of the other without its end
+        drill.append("access.log", &(line(3) + line(4).trim_end()));
+        gzip(&drill, "access.log", "access.log.2.gz");
+        drill.append("access.log.1", &line(5));
+        drill.append("access.log", &line(6));
+        drill.restart(&state);
+        let before = drill.book.lock().logs[0].lines;
+        assert_eq!(before, [1, 0, 0, 0], "nothing is counted before the state is written again");
+        std::thread::sleep(2 * rotated::COARSE);
+        let state = drill.save();
+        drill.counted(&[0, 1, 2, 3, 4, 5, 6]);
+        drill.restart(&state);
+        drill.counted(&[0, 1, 2, 3, 4, 5, 6]);
+    }
+}
+
+#[test]
+fn killed_before_a_compressed_log_is_read_the_next_one_reads_it() {
+    let mut drill = Drill::new(Start::Beginning, |drill| drop(drill.append("access.log", &line(0))));
+    let state = drill.save();
+    drill.append("access.log", &line(1));
+    gzip(&drill, "access.log", "access.log.1.gz");
+    drill.append("access.log", &line(2));
+    drill.restart(&state);
+    let path = drill.path("state");
+    Keeper::new(path.clone()).save(std::slice::from_ref(drill.tail.as_ref().unwrap()), &drill.book);
+    drill.restart(&State::load(&path).unwrap().unwrap());
+    drill.counted(&[0, 1, 2]);
+}
+
+#[test]
+fn a_compressed_log_that_is_there_uncompressed_too_is_read_once() {
+    let mut drill = Drill::new(Start::Beginning, |drill| drop(drill.append("access.log", &line(0))));
+    let state = drill.save();
+    drill.append("access.log", &line(1));
+    drill.rename("access.log", "access.log.1");
+    fs::copy(drill.path("access.log.1"), drill.path("copy")).unwrap();
+    gzip(&drill, "copy", "access.log.1.gz");
+    fs::write(drill.path("access.log.2.gz"), b"\x1f\x8bgarbage").unwrap();
+    drill.append("access.log", &line(2));
+    drill.restart(&state);
+    let health = drill.counted(&[0, 1, 2]);
+    assert_eq!(health.read_errors, 1, "of the garbage");
+}

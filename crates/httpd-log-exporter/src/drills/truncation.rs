@@ -1,0 +1,81 @@
+//! Drills: logs that are cut, written anew in place, or copied and truncated.
+
+use std::fs::{self, File};
+
+use super::{Drill, line};
+use crate::tail::Start;
+
+#[test]
+fn a_copied_and_truncated_log_is_read_from_its_beginning() {
+    let mut drill = Drill::new(Start::End, |drill| drop(drill.append("access.log", "")));
+    let log = drill.append("access.log", &(line(0) + &line(1)));
+    drill.counted(&[0, 1]);
+    log.set_len(0).unwrap();
+    assert_eq!(drill.counted(&[0, 1]).truncations, 1);
+    drill.append("access.log", &line(2));
+    assert_eq!(drill.counted(&[0, 1, 2]).truncations, 1);
+}
+
+#[test]
+fn a_truncated_log_that_regrew_beyond_the_old_place_is_noticed() {
+    for regrown in [1, 2, 3] {
+        let mut drill = Drill::new(Start::End, |drill| drop(drill.append("access.log", "")));
+        let log = drill.append("access.log", &(line(0) + &line(1)));
+        drill.counted(&[0, 1]);
+        log.set_len(0).unwrap();
+        let lines: Vec<_> = (2..2 + regrown).collect();
+        drill.append("access.log", &lines.iter().map(|number| line(*number)).collect::<String>());
+        let health = drill.counted(&[&[0, 1], &lines[..]].concat());
+        assert_eq!(health.truncations, 1, "{regrown} lines");
+    }
+}
+
+#[test]
+fn a_writer_that_goes_on_behind_a_hole_is_read() {
+    use std::os::unix::fs::FileExt;
+    let mut drill = Drill::new(Start::End, |drill| drop(drill.append("access.log", "")));
+    drill.append("access.log", &line(0));
+    drill.counted(&[0]);
+    let log = File::options().write(true).truncate(true).open(drill.path("access.log")).unwrap();
+    log.write_at(line(1).as_bytes(), line(0).len() as u64).unwrap();
+    let health = drill.counted(&[0, 1]);
+    assert_eq!((health.truncations, health.lines), (1, [2, 0, 0, 0]));
+}
+
+#[test]
+fn what_was_written_between_the_last_look_and_a_truncation_is_read_from_the_copy() {
+    let mut drill = Drill::new(Start::End, |drill| drop(drill.append("access.log", "")));
+    let log = drill.append("access.log", &(line(0) + &line(1)));
+    drill.counted(&[0, 1]);
+    let (begun, rest) = (&line(3)[..20], &line(3)[20..]);
+    drill.append("access.log", &(line(2) + begun));
+    drill.look();
+    drill.append("access.log", &(rest.to_owned() + &line(4)));
+    fs::copy(drill.path("access.log"), drill.path("access.log-20261120")).unwrap();
+    log.set_len(0).unwrap();
+    drill.append("access.log", &line(5));
+    assert_eq!(drill.counted(&[0, 1, 2, 3, 4, 5]).truncations, 1);
+}
+
+#[test]
+fn a_copy_that_was_made_right_after_a_rotation_is_not_read_twice() {
+    for read_after_copying in [true, false] {
+        let mut drill = Drill::new(Start::End, |drill| drop(drill.append("access.log", "")));
+        drill.append("access.log", &line(0));
+        drill.look();
+        drill.rename("access.log", "access.log.1");
+        drill.append("access.log", &(line(1) + &line(2)));
+        drill.counted(&[0, 1, 2]); // searches for a second what came and went
+        drill.rename("access.log.1", "access.log.2");
+        fs::copy(drill.path("access.log"), drill.path("access.log.1")).unwrap();
+        if read_after_copying {
+            drill.append("access.log", &line(3));
+            drill.counted(&[0, 1, 2, 3]);
+        }
+        drill.append("access.log", "").set_len(0).unwrap();
+        drill.append("access.log", &line(4));
+        let lines: &[u32] = if read_after_copying { &[0, 1, 2, 3, 4] } else { &[0, 1, 2, 4] };
+        drill.counted(lines);
+        drill.counted(lines);
+    }
+}
