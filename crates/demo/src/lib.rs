@@ -4,6 +4,7 @@ mod alerts;
 mod amqp;
 mod app;
 mod children;
+mod hang;
 mod jobs;
 mod load;
 mod parts;
@@ -64,6 +65,8 @@ enum Command {
     Consumer(amqp::Args),
     /// A webhook for Alertmanager, which logs the alerts that it gets
     Alerts(alerts::Args),
+    /// Hold the processes of a name still until it is stopped; for drills
+    Hang(hang::Args),
     /// Ask a URL and succeed if it answers 2xx; for containers
     Healthcheck {
         /// What to ask, for example http://127.0.0.1:8080/status
@@ -118,6 +121,7 @@ fn run(cli: Cli) -> Result<()> {
             Some(Command::Producer(args)) => amqp::producer(args).await,
             Some(Command::Consumer(args)) => amqp::consumer(args).await,
             Some(Command::Alerts(args)) => alerts::run(args).await,
+            Some(Command::Hang(args)) => hang::run(args).await,
             Some(Command::Healthcheck { url }) => load::healthcheck(&url).await,
             Some(Command::Under(under)) => under.exec(),
         }

@@ -9,6 +9,7 @@ mod app; // `demo app`
 mod broker;
 mod compose; // docker-compose.yml
 mod dashboards; // grafana/
+mod drill; // faults, and the alerts that tell of them
 mod prometheus; // all exporters under real Prometheus
 mod queue; // `demo queue`
 mod reference; // docs/metrics.md

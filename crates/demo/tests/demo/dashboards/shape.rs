@@ -155,9 +155,11 @@ fn every_dashboard_is_a_classic_one_that_nobody_edits_in_place() {
         assert_eq!(json["graphTooltip"], 1, "{stem}: panels share the crosshair");
         assert!(list(&json["tags"]).contains(&json!("exporters")), "{stem}");
         assert!(!text(&json["title"]).is_empty() && !text(&json["description"]).is_empty(), "{stem}");
-        let [link] = list(&json["links"]) else { panic!("{stem}: one link, to all dashboards") };
-        assert_keys(stem, link, LINK, &[]);
-        assert_eq!((&link["type"], &link["tags"]), (&json!("dashboards"), &json!(["exporters"])), "{stem}");
+        let [others, runbooks] = list(&json["links"]) else { panic!("{stem}: links to dashboards and to runbooks") };
+        assert_keys(stem, others, LINK, &[]);
+        assert_eq!((&others["type"], &others["tags"]), (&json!("dashboards"), &json!(["exporters"])), "{stem}");
+        assert_keys(stem, runbooks, LINK, &[]);
+        assert_eq!(runbooks["url"], "/public/runbooks/README.md", "{stem}");
     }
 }
 
@@ -228,11 +230,18 @@ fn every_panel_says_what_it_shows_in_a_unit_that_grafana_knows() {
 }
 
 #[test]
-fn the_first_row_is_of_colours_and_only_the_last_may_be_closed() {
+fn the_first_row_is_of_colours_and_of_alerts_and_only_the_last_may_be_closed() {
     for dashboard in dashboards() {
         let stem = dashboard.stem;
         let first: Vec<_> =
             list(&dashboard.json["panels"])[1..].iter().take_while(|panel| panel["type"] != "row").collect();
+        let (alerts, first) = first.split_last().unwrap();
+        assert_eq!((&alerts["type"], &alerts["gridPos"]["w"]), (&json!("table"), &json!(24)), "{stem}");
+        assert!(text(&alerts["targets"][0]["expr"]).contains("ALERTS{alertstate=\"firing\""), "{stem}");
+        assert!(
+            alerts["fieldConfig"]["overrides"].to_string().contains("/public/runbooks/${__value.raw}.md"),
+            "{stem}"
+        );
         assert!(first.len() >= 4 && first.iter().all(|panel| panel["type"] == "stat"), "{stem}");
         let colours =
             first.iter().filter(|panel| list(&panel["fieldConfig"]["defaults"]["thresholds"]["steps"]).len() > 1);
@@ -269,11 +278,15 @@ fn variables_choose_the_data_source_the_job_and_the_instance() {
 }
 
 #[test]
-fn every_link_leads_to_a_dashboard() {
+fn every_link_leads_to_a_dashboard_or_a_runbook() {
     let mut links = 0;
     for dashboard in dashboards() {
         for panel in dashboard.panels() {
             for link in list(&panel.json["fieldConfig"]["defaults"]["links"]) {
+                if let Some(page) = text(&link["url"]).strip_prefix("/public/runbooks/") {
+                    assert!(repository().join("docs/runbooks").join(page).is_file(), "{}: {link}", panel.place);
+                    continue;
+                }
                 let uid = text(&link["url"]).strip_prefix("/d/exporters-").and_then(|rest| rest.split('?').next());
                 assert!(uid.is_some_and(|stem| STEMS.contains(&stem)), "{}: {link}", panel.place);
                 links += 1;
@@ -298,7 +311,10 @@ fn the_data_source_is_the_prometheus_that_is_there() {
     assert_eq!(after(file, "timeInterval:"), after("prometheus/prometheus.yml", "scrape_interval:"));
     assert_eq!(after(".env", "PROMETHEUS_VERSION=v"), after(file, "prometheusVersion:"));
     let folder = after("grafana/provisioning/dashboards/exporters.yml", "path:");
-    assert!(read("docker-compose.yml").contains(&format!("./grafana/dashboards:{folder}:ro")));
+    let compose = read("docker-compose.yml");
+    assert!(compose.contains(&format!("./grafana/dashboards:{folder}:ro")));
+    // where the links to runbooks lead
+    assert!(compose.contains("./docs/runbooks:/usr/share/grafana/public/runbooks:ro"));
     for dashboard in dashboards() {
         assert_eq!(dashboard.variables()[0]["current"]["value"], "prometheus", "{}", dashboard.stem);
     }
