@@ -5,15 +5,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result};
 use exporter_common::async_trait;
-use futures_util::stream::BoxStream;
+use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use redis::{Pipeline, Value};
 use serde::de::IgnoredAny;
 
 use super::Kind;
 use crate::age::{now, seconds_since};
 use crate::credentials::Credentials;
+use crate::fault::{Reason, fault};
 use crate::redis::{Keys, Redis, Replies, SCHEMES, add, count, list, literal, names, text};
-use crate::system::{Batch, Listed, Origin, Queue, Statistics, System, in_one_go};
+use crate::system::{Batch, Listed, Origin, Queue, Statistics, System};
 
 pub(super) const KIND: Kind = Kind {
     name: "celery",
@@ -22,7 +23,7 @@ pub(super) const KIND: Kind = Kind {
         let redis = Redis::new(connection)?;
         let prefix = redis.prefix().unwrap_or_default().to_owned();
         let bindings = Keys::new(format!("{}{BINDING}*", literal(&prefix)), "set");
-        Ok(Box::new(Celery { redis, prefix, bindings, taken: Mutex::default() }))
+        Ok(Box::new(Celery { redis, prefix, bindings, known: Mutex::default() }))
     },
 };
 
@@ -31,17 +32,26 @@ struct Celery {
     /// `global_keyprefix`, before every key.
     prefix: String,
     bindings: Keys,
-    /// How many messages of each queue are with workers, as last read; `None` where that is not known.
-    taken: Mutex<Option<HashMap<String, u64>>>,
+    known: Mutex<Known>,
+}
+
+/// What is known of queues from the list, as last read.
+#[derive(Default)]
+struct Known {
+    /// How many messages of each queue are with workers; `None` where that is not known.
+    taken: Option<HashMap<String, u64>>,
+    /// What stands between each queue and a priority.
+    separators: HashMap<String, &'static str>,
 }
 
 const BINDING: &str = "_kombu.binding.";
 
-/// Stands between the parts of a binding, and between a queue and a priority.
-const SEPARATOR: &str = "\x06\x16";
+/// Stands between the parts of a binding, and between a queue and a priority: what is usual, and what Celery's
+/// documentation has as the example of another.
+const SEPARATORS: [&str; 2] = ["\x06\x16", ":"];
 
-/// Where Celery puts messages by priority; the first is 0, which has the queue's own name.
-const PRIORITIES: [&str; 4] = ["", "\x06\x163", "\x06\x166", "\x06\x169"];
+/// Where Celery puts messages by priority, whatever its steps are; the first is 0, which has the queue's own name.
+const PRIORITIES: [&str; 10] = ["", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
 
 /// What may be read of the messages that workers have taken, to know whose they are.
 const TAKEN_ENTRIES: u64 = 5000;
@@ -66,29 +76,37 @@ impl System for Celery {
     }
 
     fn list(&self) -> BoxStream<'_, Result<Listed>> {
-        in_one_go(async {
-            let bindings = self.bindings().await?;
-            let queues: BTreeSet<_> = bindings.values().flatten().filter(|queue| !is_own(queue)).cloned().collect();
-            let all = self.read_taken(&bindings).await?;
+        let list = async {
+            let Bindings { routes, separators, unknown } = self.bindings().await?;
+            let (taken, all) = self.read_taken(&routes).await?;
+            let queues: BTreeSet<_> = separators.keys().filter(|queue| !is_own(queue)).cloned().collect();
+            *self.known() = Known { taken, separators };
             let listed = queues.into_iter().map(|queue| Listed { queue: Queue::named(queue), statistics: None });
             let all = Listed { queue: Queue::default(), statistics: Some(Ok(all)) };
-            Ok(listed.chain([all]))
-        })
+            let unknown = unknown.map(|exchange| {
+                let text = format!("the queues bound to {exchange:?} are written with a separator that is not known");
+                fault(Reason::Partial, text)
+            });
+            anyhow::Ok(listed.chain([all]).map(Ok).chain(unknown.map(Err)))
+        };
+        stream::once(list).map_ok(stream::iter).try_flatten().boxed()
     }
 
     async fn read(&self, queues: &[Queue]) -> Result<Vec<Listed>> {
         let mut commands = Pipeline::with_capacity(queues.len() * PRIORITIES.len());
         for Queue { name, .. } in queues {
+            let separator = self.known().separators.get(name).copied().unwrap_or_default();
             for priority in PRIORITIES {
-                add(&mut commands, &["LLEN", &format!("{}{name}{priority}", self.prefix)]);
+                let separator = if priority.is_empty() { "" } else { separator };
+                add(&mut commands, &["LLEN", &format!("{}{name}{separator}{priority}", self.prefix)]);
             }
         }
         let mut replies = Replies::new(self.redis.ask(&commands).await?);
-        let taken = self.taken();
+        let known = self.known();
         let listed = queues.iter().map(|queue| {
             let lengths: [Value; PRIORITIES.len()] = replies.next();
             let ready = lengths.iter().map(count).sum::<Result<Option<u64>>>();
-            let in_flight = taken.as_ref().map(|taken| taken.get(&queue.name).copied().unwrap_or(0));
+            let in_flight = known.taken.as_ref().map(|taken| taken.get(&queue.name).copied().unwrap_or(0));
             let statistics = ready.map(|ready| Statistics { ready, in_flight, ..Statistics::default() });
             Listed { queue: queue.clone(), statistics: Some(statistics) }
         });
@@ -102,11 +120,35 @@ fn is_own(queue: &str) -> bool {
 }
 
 /// Queues by exchange and routing key.
-type Bindings = HashMap<(String, String), Vec<String>>;
+type Routes = HashMap<(String, String), Vec<String>>;
+
+#[derive(Default)]
+struct Bindings {
+    routes: Routes,
+    /// Every queue, with what stands between it and a priority.
+    separators: HashMap<String, &'static str>,
+    /// An exchange whose queues cannot be told.
+    unknown: Option<String>,
+}
+
+/// The routing key and the queue of a binding, which has a pattern between them, and what stands between its parts.
+fn binding(member: &str) -> Option<(&str, &str, &'static str)> {
+    let [usual, other] = SEPARATORS;
+    let mut parts = member.split(usual);
+    if let (Some(routing_key), Some(_), Some(queue)) = (parts.next(), parts.next(), parts.next()) {
+        return Some((routing_key, queue, usual));
+    }
+    // names may have it too: where there is no pattern it stands there twice
+    let (routing_key, queue) = member.split_once("::").or_else(|| {
+        let (rest, queue) = member.rsplit_once(other)?;
+        Some((rest.split_once(other)?.0, queue))
+    })?;
+    Some((routing_key, queue, other))
+}
 
 impl Celery {
-    fn taken(&self) -> MutexGuard<'_, Option<HashMap<String, u64>>> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn bindings(&self) -> Result<Bindings> {
@@ -116,15 +158,18 @@ impl Celery {
             add(&mut commands, &["SMEMBERS", key]);
         }
         let mut replies = Replies::new(self.redis.ask(&commands).await?);
-        let mut bindings = Bindings::new();
+        let mut bindings = Bindings::default();
         for key in keys {
             let [members] = replies.next();
             let exchange = key[self.prefix.len()..].strip_prefix(BINDING).unwrap_or_default();
             for member in names(&members)? {
-                let mut parts = member.split(SEPARATOR);
-                if let (Some(routing_key), Some(_), Some(queue)) = (parts.next(), parts.next(), parts.next()) {
-                    let route = (exchange.to_owned(), routing_key.to_owned());
-                    bindings.entry(route).or_default().push(queue.to_owned());
+                match binding(&member) {
+                    Some((routing_key, queue, separator)) => {
+                        let route = (exchange.to_owned(), routing_key.to_owned());
+                        bindings.routes.entry(route).or_default().push(queue.to_owned());
+                        bindings.separators.insert(queue.to_owned(), separator);
+                    }
+                    None => bindings.unknown = Some(exchange.to_owned()),
                 }
             }
         }
@@ -132,7 +177,7 @@ impl Celery {
     }
 
     /// Counts what workers have taken by queue, where it is not too much; and says what is known of all of it.
-    async fn read_taken(&self, bindings: &Bindings) -> Result<Statistics> {
+    async fn read_taken(&self, bindings: &Routes) -> Result<(Option<HashMap<String, u64>>, Statistics)> {
         let [hash, index] = ["unacked", "unacked_index"].map(|key| format!("{}{key}", self.prefix));
         let mut commands = Pipeline::new();
         add(&mut commands, &["HLEN", &hash]);
@@ -148,12 +193,11 @@ impl Celery {
             oldest_in_flight: delivered.and_then(|delivered| seconds_since(delivered, now())),
             ..Statistics::default()
         };
-        *self.taken() = taken;
-        Ok(statistics)
+        Ok((taken, statistics))
     }
 
     /// How many taken messages each queue has; `None` when that cannot be told of one of them.
-    async fn by_queue(&self, hash: &str, bindings: &Bindings) -> Result<Option<HashMap<String, u64>>> {
+    async fn by_queue(&self, hash: &str, bindings: &Routes) -> Result<Option<HashMap<String, u64>>> {
         let mut taken = HashMap::new();
         let mut seen = BTreeSet::new();
         let (mut cursor, mut bytes) = ("0".to_owned(), 0);
@@ -181,7 +225,7 @@ impl Celery {
 }
 
 /// The queue that a taken message came from: `[message, exchange, routing key]`.
-fn queue_of<'a>(message: &str, bindings: &'a Bindings) -> Option<&'a str> {
+fn queue_of<'a>(message: &str, bindings: &'a Routes) -> Option<&'a str> {
     let (_, exchange, routing_key): (IgnoredAny, String, String) = serde_json::from_str(message).ok()?;
     if let Some([queue]) = bindings.get(&(exchange.clone(), routing_key.clone())).map(Vec::as_slice) {
         return Some(queue);
@@ -196,9 +240,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_binding_is_a_routing_key_and_a_queue() {
+        for (member, parts) in [
+            ("mail\x06\x16\x06\x16mail", Some(("mail", "mail", SEPARATORS[0]))),
+            ("a:b\x06\x16^a$\x06\x16q:1", Some(("a:b", "q:1", SEPARATORS[0]))),
+            ("a:b::a:b", Some(("a:b", "a:b", ":"))),
+            ("key:^a$:mail", Some(("key", "mail", ":"))),
+            ("mail--mail", None),
+            ("mail:mail", None),
+        ] {
+            assert_eq!(binding(member), parts, "{member}");
+        }
+    }
+
+    #[test]
     fn a_taken_message_is_that_of_the_queue_bound_to_its_exchange_and_key() {
         let route = |exchange: &str, key: &str| (exchange.to_owned(), key.to_owned());
-        let bindings = Bindings::from([
+        let bindings = Routes::from([
             (route("celery", "celery"), vec!["celery".to_owned()]),
             (route("news", "all"), vec!["a".to_owned(), "b".to_owned()]),
         ]);

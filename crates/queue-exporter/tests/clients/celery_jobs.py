@@ -10,6 +10,8 @@ app = Celery("jobs", broker=os.environ["BROKER"])
 app.conf.worker_prefetch_multiplier = 1
 app.conf.task_acks_late = True
 app.conf.broker_connection_retry_on_startup = True
+if "SEPARATOR" in os.environ:
+    app.conf.broker_transport_options = {"priority_steps": list(range(10)), "sep": os.environ["SEPARATOR"]}
 
 
 @app.task(name="quick")

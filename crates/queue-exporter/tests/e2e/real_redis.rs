@@ -147,6 +147,30 @@ fn celery_shows_what_waits_by_every_priority_and_what_is_taken() {
 }
 
 #[test]
+fn celery_may_have_other_priorities_and_another_separator() {
+    let (Some(celery), Some(server)) = (real("celery"), RedisServer::start(&[])) else { return };
+    let broker = format!("redis://127.0.0.1:{}/0", server.port);
+    let send = |separator: &str, queue, priority| {
+        let environment = [("BROKER", broker.as_str()), ("SEPARATOR", separator)];
+        run(client(celery.with_file_name("python"), &["celery_jobs.py", "quick", queue, "2", priority], &environment));
+    };
+    let exporter = started(&server, "celery");
+    for (separator, queue) in [("\x06\x16", "usual"), (":", "ma:il")] {
+        for priority in ["0", "4", "9"] {
+            send(separator, queue, priority);
+        }
+        let metrics = exporter.scrape();
+        assert_eq!(of(&metrics, queue, ["queue_depth"]), [Some(6.0)], "{metrics}");
+        assert_eq!(value(&metrics, SUCCESS), Some(1.0), "{}", exporter.log());
+    }
+    send("--", "unknown", "0");
+    let metrics = exporter.scrape();
+    let told = [of(&metrics, "usual", ["queue_depth"]), of(&metrics, "unknown", ["queue_depth"])];
+    assert_eq!((told, value(&metrics, SUCCESS)), ([[Some(6.0)], [None]], Some(0.0)), "{metrics}");
+    assert!(exporter.log().contains("separator that is not known"), "{}", exporter.log());
+}
+
+#[test]
 fn streams_show_each_group_and_no_depth_where_redis_knows_none() {
     let Some(server) = RedisServer::start(&[]) else { return };
     let exporter = started(&server, "redis-streams");
