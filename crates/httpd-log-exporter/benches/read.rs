@@ -1,12 +1,17 @@
-//! How fast a log is read and counted, beside `grep -c`, mtail and a loop in Python over the same cached lines in the same run:
-//! `cargo bench -p httpd-log-exporter`. Whole processes are measured, from start to end.
+//! How fast a log is read and counted, beside `grep -c`, mtail and a loop in Python over the same cached lines in the same run;
+//! then what following a log costs while it is written, and how late its lines are seen: `cargo bench -p httpd-log-exporter`.
+//! Whole processes are measured.
 #![expect(clippy::disallowed_types, reason = "it measures programs")]
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark prints, and fails by panicking")]
 
 use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+
+use exporter_common::testing::{Running, value};
 
 const LINES: u32 = 2_000_000;
 const ROUNDS: u32 = 5;
@@ -43,6 +48,55 @@ fn main() {
             report("mtail --one_shot", &fewer, measure(|| one_shot(&mtail, &program, fewer.path), 2));
         }
     }
+    live(folder.path());
+}
+
+/// Lines written in a second, for how many seconds, and how often.
+const PACE: u32 = 50_000;
+const SECONDS: u32 = 10;
+const STEP: Duration = Duration::from_millis(10);
+
+/// What following a log costs that is written at a steady pace, with a state file; and how late lines are seen.
+fn live(folder: &Path) {
+    let log = folder.join("live.log");
+    let mut file = File::create(&log).unwrap();
+    let exporter = Running::start(
+        env!("CARGO_BIN_EXE_httpd-log-exporter"),
+        [format!("--access-log={}", log.display()), format!("--state.file={}", folder.join("state").display())],
+    );
+    let line = |status: u32| {
+        format!("203.0.113.7 - - [20/Nov/2026:09:00:00 +0000] \"GET /x HTTP/1.1\" {status} 5 \"-\" \"curl/8.14.1\"\n")
+    };
+    let piece = line(200).repeat((f64::from(PACE) * STEP.as_secs_f64()) as usize);
+    let cpu = || value(&exporter.scrape(), "process_cpu_seconds_total").unwrap();
+    let (before, start) = (cpu(), Instant::now());
+    for step in 1..=(SECONDS * 1000 / STEP.as_millis() as u32) {
+        file.write_all(piece.as_bytes()).unwrap();
+        std::thread::sleep((STEP * step).saturating_sub(start.elapsed()));
+    }
+    let (used, took) = (cpu() - before, start.elapsed().as_secs_f64());
+    println!("following {:.0} lines/s: {:.1} % of a core", f64::from(PACE * SECONDS) / took, used / took * 100.0);
+    // how late: while lines come, and after a pause, when an event has to wake it
+    for (what, pause) in [("while lines come", 0), ("after a pause of 3 s", 3)] {
+        let mut late: Vec<f64> = (0..10).map(|_| lateness(&exporter, &mut file, &line(418), pause)).collect();
+        late.sort_by(f64::total_cmp);
+        println!("a line is seen {what}: after {:.0} ms (median), {:.0} ms (at most)", late[5] * 1e3, late[9] * 1e3);
+    }
+    let resident = value(&exporter.scrape(), "process_resident_memory_bytes").unwrap();
+    println!("resident: {:.1} MB", resident / 1e6);
+}
+
+/// How many seconds after a line was written a scrape has it.
+fn lateness(exporter: &Running, file: &mut File, line: &str, pause: u64) -> f64 {
+    const SEEN: &str = r#"httpd_requests_total{method="GET",status_code="418"}"#;
+    let before = value(&exporter.scrape(), SEEN);
+    std::thread::sleep(Duration::from_secs(pause));
+    let written = Instant::now();
+    file.write_all(line.as_bytes()).unwrap();
+    while value(&exporter.scrape(), SEEN) == before {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    written.elapsed().as_secs_f64()
 }
 
 /// What is read.

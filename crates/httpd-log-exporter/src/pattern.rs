@@ -97,6 +97,6 @@ mod tests {
         ] {
             assert!(Pattern::compile(text).unwrap_err().contains(reason), "{text}");
         }
-        assert!(Pattern::compile(r"(?P<status>\d+) (?P<method>\w+) \p{Greek}ä").is_ok());
+        assert!(Pattern::compile(r"(?P<status>\d+) (?P<method>\w+) ä").is_ok());
     }
 }
