@@ -162,7 +162,7 @@ fn drill(prometheus: &str) {
         || format!("{:?}\n{}", expected.difference(&watch.delivered("firing")), watch.story()),
     );
     for line in watch.webhook.log().lines().filter(|line| line.contains(" status=firing ")) {
-        assert!(line.contains(" runbook=docs/runbooks/") && line.contains(" dashboard=/d/exporters-"), "{line}");
+        assert!(line.contains(" runbook=docs/runbooks/") && line.contains(" dashboard=\"/d/exporters-"), "{line}");
     }
 
     site.repair_everything();
