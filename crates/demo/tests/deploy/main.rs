@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod annotations; // the scrape job of deploy/kubernetes
+mod images; // deploy/Dockerfile
 mod kubernetes; // deploy/kubernetes
 mod packages; // deploy/man, deploy/completions, packages of Debian
 mod systemd; // deploy/systemd
