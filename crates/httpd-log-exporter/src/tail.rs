@@ -314,10 +314,12 @@ impl Tail {
         let open: BTreeMap<_, _> =
             self.files.iter().enumerate().map(|(at, followed)| (followed.file.identity, at)).collect();
         for (path, metadata) in found {
-            let placed = metadata.and_then(|metadata| match open.get(&Identity::of(&metadata)) {
-                Some(&at) => Ok((Identity::of(&metadata), self.keep(at, &path))),
-                None => Ok((self.open_new(&path, book, now)?, true)),
-            });
+            let placed =
+                metadata.map(|metadata| Identity::of(&metadata)).and_then(|identity| match open.get(&identity) {
+                    _ if taken.contains(&identity) => Ok((identity, false)), // another name of the same file
+                    Some(&at) => Ok((identity, self.keep(at, &path))),
+                    None => Ok((self.open_new(&path, book, now)?, true)),
+                });
             match placed {
                 Ok((identity, new)) => {
                     changed |= new;

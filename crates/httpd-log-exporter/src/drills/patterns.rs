@@ -133,3 +133,16 @@ fn two_logs_that_become_the_same_file_later_count_its_lines_once() {
     assert_eq!(look(&drill), None);
     drill.counted(&[0, 1, 2, 3]);
 }
+
+#[test]
+fn a_file_with_several_names_in_a_pattern_is_read_once() {
+    let mut drill = Drill::of("*.log", Start::End, |_| ());
+    drill.append("day1.log", &line(0));
+    fs::hard_link(drill.path("day1.log"), drill.path("current.log")).unwrap();
+    std::os::unix::fs::symlink("day1.log", drill.path("link.log")).unwrap();
+    drill.counted(&[0]);
+    drill.append("current.log", &line(1));
+    drill.counted(&[0, 1]);
+    let idle = drill.tail.as_mut().unwrap().pass(&drill.book, &mut [0; 64], drill.now);
+    assert!(!idle.active, "nothing has changed");
+}
