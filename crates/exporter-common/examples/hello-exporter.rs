@@ -1,17 +1,15 @@
 //! A complete exporter: the greeting in a file, as a metric.
 
-use std::path::PathBuf;
-
 use exporter_common::{Collector, Family, Program, Scrape, Source, async_trait};
 
 #[derive(clap::Args)]
 struct Flags {
     /// File whose words are counted
     #[arg(long = "greeting.file", default_value = "greeting.txt")]
-    file: PathBuf,
+    file: std::path::PathBuf,
 }
 
-struct Greeting(PathBuf);
+struct Greeting(std::path::PathBuf);
 
 #[async_trait]
 impl Collector for Greeting {

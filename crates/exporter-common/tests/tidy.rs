@@ -40,3 +40,9 @@ fn the_rust_version_is_the_same_in_both_places() {
     };
     assert_eq!(version(&toolchain, "channel"), version(&manifest, "rust-version") + ".0");
 }
+
+#[test]
+fn the_complete_exporter_fits_on_a_screen() {
+    let example = include_str!("../examples/hello-exporter.rs");
+    assert!(example.lines().count() <= 30, "{}", example.lines().count());
+}
