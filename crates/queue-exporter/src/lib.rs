@@ -13,6 +13,7 @@ mod limit;
 mod memory;
 mod metrics;
 mod redis;
+mod sentinel;
 mod small_file;
 mod system;
 mod systems;

@@ -19,13 +19,18 @@ use crate::Connection;
 use crate::client::tls_fault;
 use crate::credentials::Credentials;
 use crate::fault::{Reason, fault};
+use crate::sentinel::Sentinel;
 
 /// The schemes of a Redis.
-pub(crate) const SCHEMES: &[&str] = &["redis", "rediss"];
+pub(crate) const SCHEMES: &[&str] = &["redis", "rediss", SENTINEL];
+
+const SENTINEL: &str = "redis-sentinel";
 
 pub(crate) struct Redis {
     host: String,
     port: u16,
+    /// Where host and port are those of one that knows where Redis is.
+    sentinel: Option<Sentinel>,
     database: u32,
     /// What all keys of a system begin with, where a user has chosen it.
     prefix: Option<String>,
@@ -35,7 +40,8 @@ pub(crate) struct Redis {
 }
 
 impl Redis {
-    /// From `redis://user:password@host:port/database?prefix=…`, or `rediss://` for TLS.
+    /// From `redis://user:password@host:port/database?prefix=…`, `rediss://` for TLS, or
+    /// `redis-sentinel://…/database?master=…&sentinel=host:port`.
     pub(crate) fn new(connection: Connection) -> Result<Self> {
         let Connection { mut url, username, password_file, tls } = connection;
         let encrypted = url.scheme() == "rediss";
@@ -54,15 +60,22 @@ impl Redis {
                 path.parse().map_err(|_| UsageError::new("--queue.url: the database after the host is no number"))?
             }
         };
-        let mut prefix = None;
+        let by_sentinel = url.scheme() == SENTINEL;
+        let (mut prefix, mut master, mut others) = (None, None, Vec::new());
         for (key, value) in url.query_pairs() {
-            if key != "prefix" {
-                bail!(UsageError::new("--queue.url knows no parameter but prefix"));
+            match &*key {
+                "prefix" => prefix = Some(value.into_owned()),
+                "master" if by_sentinel => master = Some(value.into_owned()),
+                "sentinel" if by_sentinel => others.push(value.into_owned()),
+                _ if by_sentinel => {
+                    bail!(UsageError::new("--queue.url knows no parameters but prefix, master and sentinel"))
+                }
+                _ => bail!(UsageError::new("--queue.url knows no parameter but prefix")),
             }
-            prefix = Some(value.into_owned());
         }
-        let port = url.port().unwrap_or(6379);
-        Ok(Self { host, port, database, prefix, credentials, tls, connection: Mutex::default() })
+        let port = url.port().unwrap_or(if by_sentinel { 26379 } else { 6379 });
+        let sentinel = by_sentinel.then(|| Sentinel::new((host.clone(), port), master, &others)).transpose()?;
+        Ok(Self { host, port, sentinel, database, prefix, credentials, tls, connection: Mutex::default() })
     }
 
     /// What all keys begin with, where it was given.
@@ -123,7 +136,11 @@ impl Redis {
     async fn connect(&self) -> Result<MultiplexedConnection> {
         let cannot =
             |reason, error: &dyn std::fmt::Display| fault(reason, format!("cannot connect to {self}: {error}"));
-        let stream = TcpStream::connect((self.host.as_str(), self.port)).await;
+        let (host, port) = match &self.sentinel {
+            Some(sentinel) => sentinel.master().await?,
+            None => (self.host.clone(), self.port),
+        };
+        let stream = TcpStream::connect((host.as_str(), port)).await;
         let stream = stream.map_err(|error| cannot(Reason::Connect, &error))?;
         stream.set_nodelay(true).map_err(|error| cannot(Reason::Connect, &error))?;
         let started = match &self.tls {
@@ -177,7 +194,11 @@ impl Redis {
 
 impl std::fmt::Display for Redis {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { host, port, .. } = self;
+        let Self { host, port, sentinel, .. } = self;
+        if sentinel.is_some() {
+            f.write_str("the master of Sentinel at ")?;
+            return write!(f, "{host}:{port}");
+        }
         if host.contains(':') { write!(f, "Redis at [{host}]:{port}") } else { write!(f, "Redis at {host}:{port}") }
     }
 }
@@ -193,7 +214,8 @@ pub(crate) fn host(url: &Url) -> Result<String> {
     Ok(host.trim_start_matches('[').trim_end_matches(']').to_owned())
 }
 
-async fn start<S>(stream: S) -> Result<MultiplexedConnection, RedisError>
+/// Begins to speak the protocol on a connection.
+pub(crate) async fn start<S>(stream: S) -> Result<MultiplexedConnection, RedisError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -400,7 +422,9 @@ mod tests {
         assert_eq!(read.to_string(), "Redis at [::1]:7000");
         let plain = redis("redis://h").unwrap();
         assert_eq!((plain.port, plain.database, plain.prefix(), plain.credentials.is_none()), (6379, 0, None, true));
-        for wrong in ["redis://h/x", "redis://h/-1", "redis://h?db=1"] {
+        let sentinel = redis("redis-sentinel://a/2?master=m&sentinel=b:1").unwrap();
+        assert_eq!((sentinel.port, sentinel.database), (26379, 2));
+        for wrong in ["redis://h/x", "redis://h/-1", "redis://h?db=1", "redis://h?master=m", "redis-sentinel://a"] {
             assert!(redis(wrong).is_err(), "{wrong}");
         }
     }

@@ -2,10 +2,11 @@
 
 use std::process::Stdio;
 
-use exporter_common::testing::{Running, assert_lint, real, value};
+use exporter_common::testing::{Running, assert_lint, eventually, real, value};
 
 use crate::broker::{Ended, patiently};
-use crate::redis_server::{RedisServer, client, run};
+use crate::redis_server::{RedisServer, client, run, sentinel};
+use crate::watch::Watch;
 use crate::{SUCCESS, assert_vocabulary, exporter};
 
 fn started(server: &RedisServer, system: &str) -> Running {
@@ -395,6 +396,47 @@ fn faults_of_redis_are_told_by_reason_and_recovered_from() {
     let (metrics, log) = crate::once(&server.url(), ["--queue.system=sidekiq"]);
     assert_eq!((value(&metrics, SUCCESS), errors(&metrics, "auth")), (Some(0.0), 1.0), "{log}");
     assert!(log.contains("NOPERM"), "{log}");
+}
+
+#[test]
+fn sentinel_tells_where_the_master_is_and_where_it_is_after_a_failover() {
+    let Some(mut master) = RedisServer::start(&[]) else { return };
+    let port = master.port.to_string();
+    let Some(replica) = RedisServer::start(&["--replicaof", "127.0.0.1", &port]) else { return };
+    let (_sentinel, _folder, port) = sentinel(&master);
+    master.run(&["SADD queues mail", "LPUSH queue:mail {}", "SET stat:processed 5"]);
+    eventually("it is replicated", || {
+        let processed = redis::cmd("GET").arg("stat:processed").query::<Option<u32>>(&mut replica.connection());
+        processed.unwrap()
+    });
+    eventually("the sentinel knows of the replica", || {
+        let client = redis::Client::open(format!("redis://127.0.0.1:{port}")).unwrap();
+        let mut command = redis::cmd("SENTINEL");
+        let replicas =
+            command.arg(&["REPLICAS", "jobs"]).query::<Vec<redis::Value>>(&mut client.get_connection().ok()?);
+        (replicas.ok()?.len() == 1).then_some(())
+    });
+    let url =
+        |name| format!("redis-sentinel://watcher:secret%25word@127.0.0.1:1/0?master={name}&sentinel=127.0.0.1:{port}");
+    let exporter = exporter(&url("jobs"), ["--queue.system=sidekiq"]);
+    let watch = Watch::default();
+    let seen = |metrics: &str| {
+        watch.see(metrics);
+        let [depth] = of(metrics, "mail", ["queue_depth"]);
+        (depth, value(metrics, "messages_processed_total{status=\"success\"}"), value(metrics, SUCCESS))
+    };
+    let well = (Some(1.0), Some(5.0), Some(1.0));
+    assert_eq!(seen(&exporter.scrape()), well, "{}", exporter.log());
+    master.down("KILL");
+    patiently("the replica is the master", || {
+        let seen = seen(&exporter.scrape());
+        assert!(seen == well || seen == (None, None, Some(0.0)), "there is no master, or it has all: {seen:?}");
+        (seen == well).then_some(())
+    });
+
+    let (metrics, log) = crate::once(&url("others"), ["--queue.system=sidekiq"]);
+    assert_eq!(value(&metrics, SUCCESS), Some(0.0));
+    assert!(log.contains("it knows no master \\\"others\\\""), "{log}");
 }
 
 #[test]

@@ -83,6 +83,20 @@ impl RedisServer {
     }
 }
 
+/// A sentinel that makes another Redis the master when this one is down for half a second; its folder, and its port.
+pub(crate) fn sentinel(master: &RedisServer) -> (Ended, tempfile::TempDir, u16) {
+    let (folder, port) = (tempfile::tempdir().unwrap(), free());
+    let text = format!(
+        "port {port}\nbind 127.0.0.1\nsentinel monitor jobs 127.0.0.1 {} 1\nsentinel down-after-milliseconds jobs 500\n\
+         sentinel failover-timeout jobs 3000\n",
+        master.port
+    );
+    std::fs::write(folder.path().join("sentinel.conf"), text).unwrap();
+    let mut command = Command::new(&master.program);
+    command.current_dir(folder.path()).args(["sentinel.conf", "--sentinel"]);
+    (Ended(command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap()), folder, port)
+}
+
 /// A program that ends by itself, with a folder of scripts to run in.
 pub(crate) fn client(program: PathBuf, arguments: &[&str], environment: &[(&str, &str)]) -> Command {
     let mut command = Command::new(program);
