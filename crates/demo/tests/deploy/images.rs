@@ -11,7 +11,9 @@ fn stage(name: &str) -> Vec<String> {
     let text = std::fs::read_to_string(FILE).unwrap().replace("\\\n", "");
     let lines = text.lines().skip_while(|line| !line.starts_with("FROM ") || !line.ends_with(&format!(" AS {name}")));
     let own = lines.enumerate().take_while(|(at, line)| *at == 0 || !line.starts_with("FROM "));
-    own.map(|(_, line)| line.split_whitespace().collect::<Vec<_>>().join(" ")).filter(|line| !line.is_empty()).collect()
+    own.map(|(_, line)| line.split_whitespace().collect::<Vec<_>>().join(" "))
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .collect()
 }
 
 #[test]

@@ -11,8 +11,10 @@ mod systemd; // deploy/systemd
 /// The built program.
 const DEMO: &str = env!("CARGO_BIN_EXE_demo");
 
+type CommandLine = fn() -> clap::Command;
+
 /// The exporters: their names and their command lines.
-const EXPORTERS: &[(&str, fn() -> clap::Command)] = &[
+const EXPORTERS: &[(&str, CommandLine)] = &[
     ("cpu-exporter", cpu_exporter::command),
     ("httpd-log-exporter", httpd_log_exporter::command),
     ("app-status-exporter", app_status_exporter::command),

@@ -7,7 +7,7 @@ use std::process::Command;
 use clap_complete::Shell;
 use exporter_common::testing::{real, run};
 
-use crate::EXPORTERS;
+use crate::{CommandLine, EXPORTERS};
 
 const WORKSPACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
@@ -23,7 +23,7 @@ fn assert_folder(folder: &str, expected: &BTreeMap<String, String>) {
 }
 
 /// A program's command line with the version alone: the commit that it is built from is not known beforehand.
-fn released(line: fn() -> clap::Command) -> clap::Command {
+fn released(line: CommandLine) -> clap::Command {
     line().version(env!("CARGO_PKG_VERSION")).disable_help_subcommand(true)
 }
 
