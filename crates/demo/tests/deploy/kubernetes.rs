@@ -173,7 +173,8 @@ fn every_pod_but_that_with_paths_of_its_host_is_restricted() {
 #[test]
 fn what_pod_security_refuses_is_found() {
     let pod = r#"{"containers": [{"securityContext": {"runAsNonRoot": "true", "runAsUser": "1",
-        "allowPrivilegeEscalation": "false", "capabilities": {"drop": ["ALL"]}, "seccompProfile": {"type": "RuntimeDefault"}}}]}"#;
+        "allowPrivilegeEscalation": "false", "capabilities": {"drop": ["ALL"]},
+        "seccompProfile": {"type": "RuntimeDefault"}}}]}"#;
     let with = |place: &str, value: &str| {
         let mut pod: Value = serde_json::from_str(pod).unwrap();
         let (parent, key) = place.rsplit_once('/').unwrap();
