@@ -103,7 +103,7 @@ fn everything_answers_moves_and_ends_with_an_interrupt() {
     let pids = demo.pids();
     assert_eq!(pids.len(), if real("prometheus").is_some() { 9 } else { 8 }, "{}", demo.said());
     for (port, series) in [
-        (8000, "cpu_exporter_cpu_usage_seconds_total{mode=\"idle\"}"),
+        (8000, "cpu_exporter_cpu_usage_seconds_total{mode=\"user\"}"),
         (8001, "httpd_requests_total{method=\"GET\",status_code=\"200\"}"),
         (9877, "app_uptime"),
         (9100, "messages_processed_total{queue_name=\"orders\",status=\"success\"}"),
