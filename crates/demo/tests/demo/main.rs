@@ -10,6 +10,7 @@ mod broker;
 mod compose; // docker-compose.yml
 mod dashboards; // grafana/
 mod drill; // faults, and the alerts that tell of them
+mod hang; // `demo hang`
 mod prometheus; // all exporters under real Prometheus
 mod queue; // `demo queue`
 mod reference; // docs/metrics.md
