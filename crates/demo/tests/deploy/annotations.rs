@@ -1,6 +1,6 @@
 //! The scrape job for annotations, in real Prometheus, which finds the pods of a made-up Kubernetes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
@@ -91,10 +91,15 @@ impl Prometheus {
         Self(process, format!("127.0.0.1:{port}"))
     }
 
-    /// The targets that it scrapes: their URLs with their labels and their health.
-    fn targets(&self) -> Option<BTreeMap<String, (Value, String)>> {
+    /// The targets that it scrapes once it has looked at that many pods: their URLs with their labels and their health.
+    fn targets(&self, pods: usize) -> Option<BTreeMap<String, (Value, String)>> {
         TcpStream::connect(&self.1).ok()?;
         let answer: Value = serde_json::from_str(&get(&format!("http://{}/api/v1/targets", self.1), &[]).body).ok()?;
+        let all = ["activeTargets", "droppedTargets"].map(|kind| answer["data"][kind].as_array().into_iter().flatten());
+        let names = all.into_iter().flatten().map(|target| &target["discoveredLabels"]["__meta_kubernetes_pod_name"]);
+        if names.map(Value::to_string).collect::<BTreeSet<_>>().len() < pods {
+            return None;
+        }
         let targets = answer["data"]["activeTargets"].as_array()?.iter();
         let target = |target: &Value| {
             let url = target["scrapeUrl"].as_str().unwrap().to_owned();
@@ -107,6 +112,11 @@ impl Prometheus {
     }
 }
 
+/// The labels that a target of the node gets.
+fn labels(job: &str, instance: &str, pod: &str) -> Value {
+    json!({"job": job, "instance": instance, "pod": pod, "namespace": "shop", "node": "node-7"})
+}
+
 #[test]
 fn pods_are_scraped_as_their_annotations_say() {
     // the older one of Debian is built without Kubernetes
@@ -117,7 +127,8 @@ fn pods_are_scraped_as_their_annotations_say() {
     let exporter = Running::spawn(command(exporter.to_str().unwrap()).arg("--web.listen-address=127.0.0.1:0"));
     let port = exporter.url.rsplit_once(':').unwrap().1.to_owned();
     let scraped = |port: &str| json!({"prometheus.io/scrape": "true", "prometheus.io/port": port});
-    let api = api(vec![
+    const PODS: usize = 8;
+    let pods = [
         // two containers with ports, of which the annotation names one
         pod("cpu", "127.0.0.1", json!({"exporter": "cpu-exporter"}), scraped(&port), &[80, 8000], "Running"),
         pod("queue", "127.0.0.2", json!({"app": "queue-exporter"}), scraped("9"), &[9], "Running"),
@@ -142,7 +153,9 @@ fn pods_are_scraped_as_their_annotations_say() {
         pod("not", "127.0.0.5", json!({}), json!({"prometheus.io/port": "9"}), &[9], "Running"),
         pod("no", "127.0.0.6", json!({}), json!({"prometheus.io/scrape": "false"}), &[9], "Running"),
         pod("ended", "127.0.0.7", json!({}), scraped("9"), &[9], "Succeeded"),
-    ]);
+    ];
+    assert_eq!(pods.len(), PODS);
+    let api = api(pods.to_vec());
     let config = CONFIG
         .replace("      - role: pod\n", &format!("      - role: pod\n        api_server: {api}\n"))
         .replace("interval: 15s", "interval: 1s");
@@ -150,19 +163,18 @@ fn pods_are_scraped_as_their_annotations_say() {
     let prometheus = Prometheus::start(&program, &config, folder.path());
     let cpu = format!("http://127.0.0.1:{port}/metrics");
     let targets = eventually("the exporter is scraped", || {
-        prometheus.targets().filter(|targets| targets.get(&cpu).is_some_and(|(_, health)| health == "up"))
+        prometheus.targets(PODS).filter(|targets| targets.get(&cpu).is_some_and(|(_, health)| health == "up"))
     });
-    let labels: BTreeMap<_, _> = targets.iter().map(|(url, (labels, _))| (url.as_str(), labels.clone())).collect();
-    let expected = |job: &str, instance: &str, pod: &str| json!({"job": job, "instance": instance, "pod": pod, "namespace": "shop", "node": "node-7"});
+    let found: BTreeMap<_, _> = targets.iter().map(|(url, (labels, _))| (url.as_str(), labels.clone())).collect();
     assert_eq!(
-        labels,
+        found,
         BTreeMap::from([
-            (cpu.as_str(), expected("cpu-exporter", "node-7", "cpu")),
-            ("http://127.0.0.2:9/metrics", expected("queue-exporter", "127.0.0.2:9", "queue")),
-            ("http://127.0.0.3:9/metrics", expected("shop", "127.0.0.3:9", "shop")),
-            ("https://[::1]:9/other", expected("app-status-exporter", "[::1]:9", "six")),
-            ("http://127.0.0.4:9/metrics", expected("kubernetes-pods", "127.0.0.4:9", "any-port")),
-            ("http://127.0.0.4:10/metrics", expected("kubernetes-pods", "127.0.0.4:10", "any-port")),
+            (cpu.as_str(), labels("cpu-exporter", "node-7", "cpu")),
+            ("http://127.0.0.2:9/metrics", labels("queue-exporter", "127.0.0.2:9", "queue")),
+            ("http://127.0.0.3:9/metrics", labels("shop", "127.0.0.3:9", "shop")),
+            ("https://[::1]:9/other", labels("app-status-exporter", "[::1]:9", "six")),
+            ("http://127.0.0.4:9/metrics", labels("kubernetes-pods", "127.0.0.4:9", "any-port")),
+            ("http://127.0.0.4:10/metrics", labels("kubernetes-pods", "127.0.0.4:10", "any-port")),
         ]),
         "{}",
         program.display()
