@@ -243,7 +243,14 @@ impl Steps {
         let mut from = at;
         let mut farthest = Stop { at, step };
         loop {
-            let Some(found) = find(finder, &line[from..]) else { return Err(farthest) };
+            let Some(found) = find(finder, &line[from..]) else {
+                // HAProxy cuts a line that is too long for syslog, and the request is what it ends with
+                if field == Field::Request && step + 1 == self.steps.len() {
+                    each(step, field, &line[at..]);
+                    return Ok(());
+                }
+                return Err(farthest);
+            };
             let end = from + found;
             if way.exact && !is_plausible(field, &line[at..end]) {
                 return Err(farthest);
