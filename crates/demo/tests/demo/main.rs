@@ -17,6 +17,7 @@ mod reference; // docs/metrics.md
 mod rules; // prometheus/rules, prometheus/tests, docs/runbooks
 mod stack; // `demo`
 mod web; // `demo web`
+mod web_side; // what the library's tests ask of any exporter, of the four
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
