@@ -37,6 +37,7 @@ const ELSEWHERE: &[(&str, &str, &[&str])] = &[
     ("httpd_upstream_header_duration_seconds", "histogram", &[]),
     ("httpd_upstream_response_duration_seconds", "histogram", &[]),
     ("exporter_config_last_reload_successful", "gauge", &[]),
+    ("exporter_config_last_reload_success_timestamp_seconds", "gauge", &[]),
 ];
 
 /// Metrics of the exporters that no dashboard shows, and why.

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::alerts;
+use super::{Rule, alerts, rules};
+use crate::dashboards::queries::{known, names, selectors};
 use crate::dashboards::{dashboards, read, repository, text};
 
 /// What a runbook tells, in this order.
@@ -38,7 +39,11 @@ fn every_runbook_tells_the_same_things_in_the_same_order() {
 }
 
 #[test]
-fn every_query_of_a_runbook_is_one_that_prometheus_understands() {
+fn every_query_of_a_runbook_asks_for_metrics_that_there_are() {
+    let mut catalogue = known();
+    for record in rules().iter().filter_map(Rule::record) {
+        catalogue.entry(record.to_owned()).or_default();
+    }
     let mut queries = 0;
     for rule in alerts() {
         let alert = rule.alert().unwrap();
@@ -48,8 +53,11 @@ fn every_query_of_a_runbook_is_one_that_prometheus_understands() {
             for query in
                 block.lines().map(|line| line.split(" #").next().unwrap().trim()).filter(|line| !line.is_empty())
             {
-                if let Err(error) = promql_parser::parser::parse(query) {
-                    panic!("{alert}: {error}\n{query}");
+                let expr = promql_parser::parser::parse(query);
+                let expr = expr.unwrap_or_else(|error| panic!("{alert}: {error}\n{query}"));
+                for selector in selectors(&expr) {
+                    let any = selector.vector.name.is_none(); // all metrics of an exporter
+                    assert!(any || !names(selector.vector, &catalogue).is_empty(), "{alert}: {}", selector.vector);
                 }
                 queries += 1;
             }
