@@ -19,7 +19,7 @@ fn wrong_flags_are_told_in_one_line() {
         (
             2,
             "--queue.url=amqp://me:secret@h",
-            "not with one of http://, https://, redis://, rediss://, beanstalk://, nats+http://, nats+https://; \
+            "not with one of http://, https://, redis://, rediss://, redis-sentinel://, beanstalk://, nats+http://, nats+https://; \
              for RabbitMQ give its management API: --queue.system rabbitmq --queue.url http://host:15672; try --help",
         ),
         (2, "--queue.url=redis://me:secret@h/x", "the database after the host is no number"),
