@@ -9,11 +9,11 @@ mod app; // `demo app`
 mod broker;
 mod compose; // docker-compose.yml
 mod dashboards; // grafana/
+mod docs; // docs/
 mod drill; // faults, and the alerts that tell of them
 mod hang; // `demo hang`
 mod prometheus; // all exporters under real Prometheus
 mod queue; // `demo queue`
-mod reference; // docs/metrics.md
 mod rules; // prometheus/rules, prometheus/tests, docs/runbooks
 mod stack; // `demo`
 mod web; // `demo web`

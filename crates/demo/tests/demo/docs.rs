@@ -1,4 +1,4 @@
-//! docs/metrics.md: every metric of every exporter, made from what they export.
+//! docs/: the reference of metrics is made from what is exported, every page is whole, links lead somewhere.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -121,7 +121,7 @@ fn the_reference_of_metrics_is_what_the_exporters_export() {
     }
     all.remove("example");
     let mut page = "# Metrics\n\n\
-        Every metric of every exporter, made from what they export (`UPDATE_EXPECT=1 cargo test -p demo --test demo reference`).\n\
+        Every metric of every exporter, made from what they export (`UPDATE_EXPECT=1 cargo test -p demo --test demo docs`).\n\
         The pages of the exporters explain them; what [stability.md](stability.md) promises holds for all names, types and labels\n\
         here. Types are those of the text format, where an info and a state set are gauges. A label is there where the source has\n\
         it.\n"
@@ -145,4 +145,59 @@ fn table(metrics: impl Iterator<Item = (String, Metric)>, page: &mut String) {
         let labels: Vec<_> = labels.iter().map(|label| format!("`{label}`")).collect();
         writeln!(page, "| `{name}` | {kind} | {} | {help} |", labels.join(", ")).unwrap();
     }
+}
+
+#[test]
+fn the_page_of_an_exporter_has_all_that_one_looks_for_there() {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().parent().unwrap();
+    for (exporter, _) in EXPORTERS {
+        let page = std::fs::read_to_string(repository.join(format!("docs/{exporter}.md"))).unwrap();
+        for section in ["Install", "Flags", "Metrics", "Dashboard and alerts", "When something is wrong"] {
+            assert!(page.contains(&format!("\n## {section}\n")), "{exporter}: {section}");
+        }
+        let stem = exporter.strip_suffix("-exporter").unwrap();
+        let rules = std::fs::read_to_string(repository.join(format!("prometheus/rules/{stem}.yml"))).unwrap();
+        for alert in rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")) {
+            let told = page.contains(&format!("[{alert}](runbooks/{alert}.md)"));
+            assert!(told || alert == "ExporterAbsent", "{exporter}: {alert}"); // that one is every exporter's
+        }
+    }
+}
+
+#[test]
+fn every_link_to_a_file_of_the_repository_leads_to_one() {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().parent().unwrap();
+    let link = Regex::new(r"\]\(([^)#\s]*)(#[^)\s]*)?\)").unwrap();
+    let mut pages: Vec<_> =
+        ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(std::path::PathBuf::from).to_vec();
+    for folder in ["docs", "docs/runbooks", "fuzz"] {
+        let files = std::fs::read_dir(repository.join(folder)).unwrap().map(|entry| entry.unwrap().file_name());
+        pages.extend(files.map(|file| Path::new(folder).join(file)));
+    }
+    pages.retain(|page| page.extension().is_some_and(|extension| extension == "md"));
+    let mut followed = 0;
+    for page in pages {
+        let path = repository.join(&page);
+        for found in link.captures_iter(&std::fs::read_to_string(&path).unwrap()) {
+            if found[1].contains("://") {
+                continue;
+            }
+            let to = if found[1].is_empty() { path.clone() } else { path.parent().unwrap().join(&found[1]) };
+            assert!(to.exists(), "{}: nothing is at {}", page.display(), &found[1]);
+            if let Some(anchor) = found.get(2) {
+                let text = std::fs::read_to_string(&to).unwrap();
+                let headings = text.lines().filter(|line| line.starts_with('#'));
+                let there = headings.map(anchor_of).any(|heading| heading == anchor.as_str());
+                assert!(there, "{}: {} has no heading {}", page.display(), to.display(), anchor.as_str());
+            }
+            followed += 1;
+        }
+    }
+    assert!(followed > 100, "{followed}");
+}
+
+/// How a heading is linked to: its words in lower case, joined by hyphens.
+fn anchor_of(heading: &str) -> String {
+    let words = heading.trim_start_matches('#').trim().to_lowercase().replace(' ', "-");
+    "#".chars().chain(words.chars().filter(|sign| sign.is_alphanumeric() || "-_".contains(*sign))).collect()
 }
