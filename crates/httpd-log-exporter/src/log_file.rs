@@ -3,7 +3,7 @@
 use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime};
 
 use memchr::memrchr;
@@ -24,6 +24,8 @@ pub(crate) struct LogFile {
     pub(crate) identity: Identity,
     /// When it was made, where the file system knows.
     pub(crate) born: Option<SystemTime>,
+    /// Its own path, where it was opened through a symbolic link.
+    pub(crate) target: Option<PathBuf>,
     pub(crate) mark: Mark,
     /// Size and time of the last change when it was last looked at.
     seen: Option<(u64, i64, i64)>,
@@ -98,6 +100,7 @@ impl LogFile {
             file,
             identity: Identity::of(&metadata),
             born: metadata.created().ok(),
+            target: target(path, Identity::of(&metadata)),
             mark: Mark::default(),
             seen: None,
             grew: now,
@@ -223,6 +226,13 @@ impl LogFile {
             Err(error) => Err(error),
         }
     }
+}
+
+/// Where a symbolic link leads to, if that is still this file.
+fn target(path: &Path, identity: Identity) -> Option<PathBuf> {
+    let is_link = std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink());
+    let target = is_link.then(|| std::fs::canonicalize(path).ok()).flatten()?;
+    std::fs::metadata(&target).is_ok_and(|metadata| Identity::of(&metadata) == identity).then_some(target)
 }
 
 /// Refuses what cannot be followed.

@@ -51,6 +51,9 @@ pub(crate) struct SavedFile {
     inode: u64,
     /// Where it was, if it was not rotated away.
     pub(crate) path: Option<PathBuf>,
+    /// Its own path, where it was opened through a symbolic link.
+    #[serde(default)]
+    pub(crate) target: Option<PathBuf>,
     offset: u64,
     /// How many bytes before the offset belong to a line that has no end yet.
     waiting: usize,
@@ -237,6 +240,7 @@ impl SavedFile {
             device: file.identity.device,
             inode: file.identity.inode,
             path: path.filter(|path| path.to_str().is_some()), // JSON has no other text
+            target: file.target.clone().filter(|target| target.to_str().is_some()),
             offset: file.mark.offset,
             waiting: file.mark.lines.waiting(),
             skipping: file.mark.lines.is_skipping(),

@@ -119,12 +119,15 @@ impl Tail {
         let mut tail = Self::new(index, place);
         tail.last_look = saved.last_look();
         let listed: Vec<_> = tail.place.list().into_iter().map(|(path, _)| path).collect();
+        // what was read through a symbolic link is not found by the link's name, once that points elsewhere
+        let targets = || saved.files.iter().filter_map(|file| file.target.as_ref());
         let paths: BTreeSet<_> =
-            listed.iter().chain(saved.files.iter().filter_map(|file| file.path.as_ref())).collect();
+            listed.iter().chain(saved.files.iter().filter_map(|file| file.path.as_ref())).chain(targets()).collect();
         tail.compressed = paths.iter().flat_map(|path| compressed::siblings(path)).collect();
         let mut candidates: Vec<(Option<&PathBuf>, LogFile)> = Vec::new();
         let there = listed.iter().filter_map(|path| Some((Some(path), LogFile::open(path, now).ok()?)));
-        let rotated = paths.iter().flat_map(|path| rotated::siblings(path, now)).map(|file| (None, file));
+        let linked = targets().filter_map(|path| LogFile::open(path, now).ok());
+        let rotated = paths.iter().flat_map(|path| rotated::siblings(path, now)).chain(linked).map(|file| (None, file));
         let mut seen = BTreeSet::new();
         candidates.extend(there.chain(rotated).filter(|(_, file)| seen.insert(file.identity)));
         // by number first: what one log was must not be taken for another that begins alike
@@ -160,7 +163,12 @@ impl Tail {
             }
             tail.lost.push(file.clone());
         }
+        // what came and went meanwhile may be compressed at any moment, and reading what is compressed takes its time
+        for path in saved.files.iter().filter_map(|file| file.path.clone()) {
+            tail.searched.entry(path).or_insert(Searched { since: tail.last_look, until: now + SEARCH });
+        }
         tail.begin(book, now);
+        tail.search(book, now);
         tail
     }
 
@@ -170,6 +178,7 @@ impl Tail {
             return;
         }
         self.found.push(saved.clone());
+        file.target = file.target.or_else(|| saved.target.clone());
         if let Some(mark) = saved.mark() {
             file.mark = saved.resumed(mark);
         }
@@ -439,7 +448,8 @@ impl Tail {
             }
         }
         let tracked: Vec<_> = self.files.iter().map(|followed| followed.file.identity).collect();
-        let copies = rotated::copies(&path, self.last_look, now).into_iter();
+        let beside = self.files[at].file.target.as_ref().unwrap_or(&path);
+        let copies = rotated::copies(beside, self.last_look, now).into_iter();
         for mut file in copies.filter(|file| !tracked.contains(&file.identity)) {
             if file.goes_on(&mut mark) && book.lock().files.claim(file.identity, self.index).is_ok() {
                 self.files.push(Followed { file, spot: Spot::Gone });

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Write;
+use std::os::unix::fs::symlink;
 
 use super::{Drill, book, line};
 use crate::place::Place;
@@ -191,4 +192,51 @@ fn a_compressed_log_that_is_there_uncompressed_too_is_read_once() {
     drill.restart(&state);
     let health = drill.counted(&[0, 1, 2]);
     assert_eq!(health.read_errors, 1, "of the garbage");
+}
+
+#[test]
+fn what_was_read_through_a_link_is_found_again_when_that_points_elsewhere() {
+    let mut drill = Drill::new(Start::Beginning, |drill| {
+        drill.append("day1", &line(0));
+        symlink("day1", drill.path("access.log")).unwrap();
+    });
+    let state = drill.save();
+    drill.append("day1", &line(1));
+    drill.append("day2", &line(2));
+    symlink("day2", drill.path("new")).unwrap();
+    drill.rename("new", "access.log");
+    drill.restart(&state);
+    drill.counted(&[0, 1, 2]);
+    let state = drill.save();
+    drill.append("day1", &line(3)); // the server has not reopened yet
+    drill.restart(&state);
+    drill.counted(&[0, 1, 2, 3]);
+}
+
+#[test]
+fn what_was_read_through_a_link_is_found_again_when_its_target_was_rotated() {
+    let mut drill = Drill::new(Start::Beginning, |drill| {
+        drill.append("real.log", &line(0));
+        symlink("real.log", drill.path("access.log")).unwrap();
+    });
+    let state = drill.save();
+    drill.append("real.log", &line(1));
+    drill.rename("real.log", "real.log.1");
+    drill.append("real.log", &line(2));
+    drill.restart(&state);
+    drill.counted(&[0, 1, 2]);
+}
+
+#[test]
+fn what_came_and_went_meanwhile_is_open_before_it_can_be_compressed() {
+    let mut drill = Drill::new(Start::Beginning, |drill| drop(drill.append("access.log", &line(0))));
+    let state = drill.save();
+    std::thread::sleep(2 * rotated::COARSE); // by the file system's clock the next ones are younger
+    drill.rename("access.log", "access.log.2");
+    drill.append("access.log", &line(1));
+    drill.rename("access.log", "access.log.1");
+    drill.restart(&state);
+    fs::remove_file(drill.path("access.log.1")).unwrap(); // as gzip does, after the .gz is there
+    drill.append("access.log", &line(2));
+    drill.counted(&[0, 1, 2]);
 }
