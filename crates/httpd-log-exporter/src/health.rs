@@ -12,6 +12,8 @@ pub(crate) struct Health {
     pub(crate) truncations: u64,
     pub(crate) open_errors: u64,
     pub(crate) read_errors: u64,
+    /// Those of the four above that are in the state file, where there is one.
+    pub(crate) saved: Option<Incidents>,
     /// Whether it is made of files, which have places to be behind at.
     pub(crate) is_file: bool,
     /// The number of its socket, if it is one for UDP.
@@ -24,6 +26,24 @@ pub(crate) struct Health {
     pub(crate) last_time: Option<f64>,
     /// What is wrong with it at present.
     pub(crate) fault: Option<String>,
+}
+
+/// What happened to a log besides lines. After a restart lines are counted again that are not in the state file, these are not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Incidents {
+    pub(crate) rotations: u64,
+    pub(crate) truncations: u64,
+    pub(crate) open_errors: u64,
+    pub(crate) read_errors: u64,
+}
+
+impl Health {
+    /// What happened, as it may be shown: with a state file no more than what the next process knows of, too, or else a
+    /// counter would be seen to go down.
+    pub(crate) fn incidents(&self) -> Incidents {
+        let &Self { rotations, truncations, open_errors, read_errors, .. } = self;
+        self.saved.unwrap_or(Incidents { rotations, truncations, open_errors, read_errors })
+    }
 }
 
 /// How reading a line ended.

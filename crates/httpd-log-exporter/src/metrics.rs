@@ -209,10 +209,11 @@ fn health(logs: &[Health], now: f64) -> [Family; 11] {
             lines.push(&[&log.source, outcome.label()], count);
         }
         read.push(&source, log.read_bytes);
-        rotations.push(&source, log.rotations);
-        truncations.push(&source, log.truncations);
-        open_errors.push(&source, log.open_errors);
-        read_errors.push(&source, log.read_errors);
+        let incidents = log.incidents();
+        rotations.push(&source, incidents.rotations);
+        truncations.push(&source, incidents.truncations);
+        open_errors.push(&source, incidents.open_errors);
+        read_errors.push(&source, incidents.read_errors);
         if let Some(count) = log.dropped {
             dropped.push(&source, count);
         }

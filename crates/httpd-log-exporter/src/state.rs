@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::book::{Book, Shared};
 use crate::counts::{Cell, Counts};
-use crate::health::Health;
+use crate::health::{Health, Incidents};
 use crate::lines::Lines;
 use crate::log_file::{Identity, LogFile, Mark};
 use crate::request::{Cache, Method, Protocol, Status};
@@ -222,6 +222,11 @@ impl SavedSource {
         log.last_time = self.last_time;
     }
 
+    fn incidents(&self) -> Incidents {
+        let &Self { rotations, truncations, open_errors, read_errors, .. } = self;
+        Incidents { rotations, truncations, open_errors, read_errors }
+    }
+
     /// When the source was last looked at.
     pub(crate) fn last_look(&self) -> SystemTime {
         UNIX_EPOCH + Duration::try_from_secs_f64(self.last_look).unwrap_or_default()
@@ -327,6 +332,10 @@ impl Keeper {
                         tracing::info!(path = %self.path.display(), "the state file can be written again");
                     }
                     self.sync(&state);
+                    let mut book = book.lock();
+                    for (log, saved) in book.logs.iter_mut().zip(&state.sources) {
+                        log.saved = Some(saved.incidents());
+                    }
                     self.last = Some(state);
                 }
                 Err(error) => {
@@ -334,7 +343,9 @@ impl Keeper {
                         let path = self.path.display();
                         tracing::warn!(%path, %error, "cannot write the state file; going on without");
                     }
-                    *book.lock().state_errors.get_or_insert(0) += 1;
+                    let mut book = book.lock();
+                    book.logs.iter_mut().for_each(|log| log.saved = None);
+                    *book.state_errors.get_or_insert(0) += 1;
                 }
             }
         }
@@ -474,6 +485,26 @@ mod tests {
         keeper.last = None;
         keeper.save(&[], &Shared::new(book("common", &[])));
         assert!(keeper.syncing.is_none(), "not every time");
+    }
+
+    #[test]
+    fn what_happened_to_a_log_is_shown_once_it_is_saved() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state");
+        let mut keeper = Keeper::new(path.clone());
+        let shared = Shared::new(book("common", &[]));
+        let shown = || shared.lock().logs[0].incidents().rotations;
+        shared.lock().logs[0].rotations = 1;
+        assert_eq!(shown(), 1, "without a state there is nothing to wait for");
+        keeper.save(&[], &shared);
+        shared.lock().logs[0].rotations = 2;
+        assert_eq!(shown(), 1);
+        keeper.save(&[], &shared);
+        assert_eq!(shown(), 2);
+        std::fs::create_dir(with_ending(&path, ".new")).unwrap(); // cannot be written any more
+        shared.lock().logs[0].rotations = 3;
+        keeper.save(&[], &shared);
+        assert_eq!(shown(), 3);
     }
 
     #[test]
