@@ -55,8 +55,9 @@ impl Conversion {
         }
         let number = match self.format {
             Format::Number => go_number(text).or_else(|| go_bool(text)),
-            Format::Quantity => quantity(text),
-            Format::Duration => duration(text),
+            // digits are no infinity, though there be 400 of them
+            Format::Quantity => quantity(text).filter(|number| number.is_finite()),
+            Format::Duration => duration(text).filter(|number| number.is_finite()),
             Format::Time => time(text),
         };
         let number = number.ok_or_else(|| match (self.format, self.map.is_empty()) {
@@ -111,7 +112,8 @@ fn hexadecimal(text: &str) -> Option<f64> {
     for digit in whole.chars().chain(fraction.chars()) {
         number = number * 16.0 + f64::from(digit.to_digit(16)?);
     }
-    let number = number * f64::from(exponent - 4 * i32::try_from(fraction.len()).ok()?).exp2();
+    let exponent = exponent.saturating_sub(i32::try_from(fraction.len()).ok()?.saturating_mul(4));
+    let number = number * f64::from(exponent).exp2();
     number.is_finite().then_some(number)
 }
 
@@ -362,10 +364,30 @@ mod tests {
         }
         assert!(conversion.number("NaN").unwrap().is_nan());
         for text in [
-            "", " 1", "1 ", "abcd", "{}", "[]", "''", "1_000", "1e400", "+nan", "0x", "0xg", "0xp1", "tRUE", "null",
+            "",
+            " 1",
+            "1 ",
+            "abcd",
+            "{}",
+            "[]",
+            "''",
+            "1_000",
+            "1e400",
+            "+nan",
+            "0x",
+            "0xg",
+            "0xp1",
+            "tRUE",
+            "null",
             "1e",
+            "0x1p2147483647",
         ] {
             assert!(conversion.number(text).is_err(), "{text}");
+        }
+        assert_eq!(conversion.number("0x1.8p-2147483648"), Ok(0.0));
+        for format in [Format::Quantity, Format::Duration, Format::Time] {
+            let conversion = Conversion { format, ..Conversion::default() };
+            assert!(conversion.number("1e309").is_err(), "{format:?}");
         }
     }
 

@@ -74,7 +74,7 @@ impl Failures {
     /// Counts what a page did not give.
     pub(crate) fn lose(&self, lost: &Lost) {
         let mut losses = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
-        *losses.entry((lost.metric.clone(), lost.reason)).or_default() += 1;
+        *losses.entry((lost.metric.clone(), lost.reason)).or_default() += lost.count;
     }
 
     /// The counts as families.

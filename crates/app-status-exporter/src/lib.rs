@@ -20,6 +20,7 @@ mod url;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::{Context, Result};
 use exporter_common::reload::Reloaded;
@@ -30,6 +31,7 @@ use reqwest::StatusCode;
 use crate::document::{Document, Fault};
 use crate::environment::Defaults;
 use crate::failures::{Failure, Failures, Why};
+use crate::mapping::Lost;
 use crate::status::Status;
 use crate::target::{Mapping, Target, Targets};
 use crate::url::AppUrl;
@@ -113,18 +115,37 @@ impl Collector for AppStatus {
         };
         // what is left of the time is for saying what went wrong
         let limit = scrape.time_left().mul_f64(0.95);
+        let until = Instant::now() + limit;
         let pages = join_all((0..target.site.pages()).map(|page| target.site.fetch(page, limit))).await;
         let mut faults = Faults::default();
         let mut why = None;
         for (page, fetched) in pages.into_iter().enumerate() {
             let mut failed = Faults::default();
-            if let Err(failure) =
-                fetched.and_then(|fetched| self.translate(&target, page, &fetched, scrape, &mut failed))
-            {
-                why.get_or_insert(failure.why);
-                failed.note(failure.error);
-            } else if !failed.is_empty() {
-                why.get_or_insert(Why::Incomplete);
+            let translated = match (fetched, &target.mapping) {
+                (Err(failure), _) => Err(failure),
+                (Ok(fetched), Mapping::Classic) => translate(&target, page, &fetched, until),
+                (Ok(fetched), Mapping::Configured(_)) => {
+                    // what takes long must not keep others waiting
+                    let target = target.clone();
+                    scrape.blocking(move || translate(&target, page, &fetched, until)).await
+                }
+            };
+            match translated {
+                Ok((families, lost)) => {
+                    families.into_iter().for_each(|family| scrape.add(family));
+                    for lost in lost {
+                        why.get_or_insert(Why::Incomplete);
+                        self.failures.lose(&lost);
+                        failed.note(anyhow::Error::msg(match lost.count {
+                            1 => lost.what,
+                            count => format!("{}, and {} like it", lost.what, count - 1),
+                        }));
+                    }
+                }
+                Err(failure) => {
+                    why.get_or_insert(failure.why);
+                    failed.note(failure.error);
+                }
             }
             faults.keep(failed.result().with_context(|| target.site.place(page).to_owned()));
         }
@@ -146,39 +167,29 @@ impl Collector for AppStatus {
     }
 }
 
-impl AppStatus {
-    /// Adds what a page gives, as the mapping says; what it does not give is noted and counted.
-    fn translate(
-        &self,
-        target: &Target,
-        page: usize,
-        (body, status): &(Vec<u8>, Option<StatusCode>),
-        scrape: &Scrape,
-        faults: &mut Faults,
-    ) -> Result<(), Failure> {
-        let text = String::from_utf8_lossy(body);
-        let document = Document::parse(&text).map_err(|fault| match status {
-            None => Failure::from(fault),
-            Some(status) => {
-                let Failure { why, error } = fault.into();
-                Failure { why, error: error.context(format!("it answers {status}")) } // something in between, as a rule
-            }
-        })?;
-        let (families, lost): (Vec<_>, Vec<_>) = match &target.mapping {
-            Mapping::Classic => {
-                let status = Status::of(&document).map_err(|error| Failure { why: Why::Incomplete, error })?;
-                status::families(status)
-            }
-            Mapping::Configured(metrics) => {
-                mapping::families(metrics.iter().filter(|metric| metric.page == page), &document)
-            }
-        };
-        families.into_iter().for_each(|family| scrape.add(family));
-        for lost in lost {
-            self.failures.lose(&lost);
-            faults.note(anyhow::Error::msg(lost.what));
+/// What a page gives, as the mapping says, and what it does not give.
+fn translate(
+    target: &Target,
+    page: usize,
+    (body, status): &(Vec<u8>, Option<StatusCode>),
+    until: Instant,
+) -> Result<(Vec<Family>, Vec<Lost>), Failure> {
+    let text = String::from_utf8_lossy(body);
+    let document = Document::parse(&text).map_err(|fault| match status {
+        None => Failure::from(fault),
+        Some(status) => {
+            let Failure { why, error } = fault.into();
+            Failure { why, error: error.context(format!("it answers {status}")) } // something in between, as a rule
         }
-        Ok(())
+    })?;
+    match &target.mapping {
+        Mapping::Classic => {
+            let status = Status::of(&document).map_err(|error| Failure { why: Why::Incomplete, error })?;
+            Ok(status::families(status))
+        }
+        Mapping::Configured(metrics) => {
+            mapping::families(metrics.iter().filter(|metric| metric.page == page), &document, until)
+        }
     }
 }
 

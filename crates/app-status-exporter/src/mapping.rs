@@ -2,11 +2,13 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use exporter_common::{Family, Histogram, Kind};
 
 use crate::convert::{self, Conversion};
 use crate::document::Document;
+use crate::failures::{Failure, Why};
 use crate::jsonpath::{Error, Found, Item, Template};
 
 /// One metric of a module, or with `values` several that share their elements and labels.
@@ -94,12 +96,15 @@ pub(crate) enum Otherwise {
     Number(f64),
 }
 
-/// A series, or a part of one, that the document does not give.
+/// Series, or parts of them, that the document does not give.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Lost {
     pub(crate) metric: String,
     pub(crate) reason: Reason,
+    /// What is wrong with the first.
     pub(crate) what: String,
+    /// How many they are: a page decides how many elements it has, and is not to decide how many faults are kept.
+    pub(crate) count: u64,
 }
 
 /// Why a series is lost.
@@ -145,23 +150,68 @@ impl From<Error> for Trouble {
     }
 }
 
+/// The least that the series of a page may take, in bytes of their labels: a long text of the page can stand in each.
+const MAX_SERIES: usize = 32 << 20;
+
+/// How much they may take for each value of a page that is large.
+const SERIES_OF_A_VALUE: usize = 128;
+
+/// What a series takes besides its labels.
+const SERIES: usize = 64;
+
+/// What the translation of a page may cost, whatever is in it.
+struct Budget {
+    until: Instant,
+    /// How many bytes of series may come.
+    left: usize,
+}
+
+impl Budget {
+    fn time(&self) -> Result<(), Failure> {
+        if Instant::now() < self.until {
+            return Ok(());
+        }
+        Err(Failure::new(Why::Timeout, "the page takes too long to map"))
+    }
+
+    fn spend(&mut self, size: usize) -> Result<(), Failure> {
+        let what = "the page gives too many series, or too long labels";
+        self.left = self.left.checked_sub(size).ok_or_else(|| Failure::new(Why::TooLarge, what))?;
+        Ok(())
+    }
+}
+
 /// The families of the metrics that are read from one page, and what the document does not give.
 pub(crate) fn families<'m>(
     metrics: impl IntoIterator<Item = &'m Metric>,
     document: &Document<'_>,
-) -> (Vec<Family>, Vec<Lost>) {
+    until: Instant,
+) -> Result<(Vec<Family>, Vec<Lost>), Failure> {
     let (mut families, mut lost) = (Vec::new(), Vec::new());
+    let mut budget = Budget { until, left: MAX_SERIES.max(document.values() * SERIES_OF_A_VALUE) };
     for metric in metrics {
-        translate(metric, document, &mut families, &mut lost);
+        translate(metric, document, &mut budget, &mut families, &mut lost)?;
     }
-    (families, lost)
+    Ok((families, lost))
 }
 
-fn translate(metric: &Metric, document: &Document<'_>, families: &mut Vec<Family>, lost: &mut Vec<Lost>) {
-    let mut lose = |what: &str, trouble: Trouble| {
-        let what = format!("{what}: {}", trouble.what);
-        lost.push(Lost { metric: metric.name.clone(), reason: trouble.reason, what });
-    };
+fn translate(
+    metric: &Metric,
+    document: &Document<'_>,
+    budget: &mut Budget,
+    families: &mut Vec<Family>,
+    lost: &mut Vec<Lost>,
+) -> Result<(), Failure> {
+    budget.time()?;
+    let before = lost.len();
+    let mut lose =
+        |what: &str, trouble: Trouble| match lost[before..].iter_mut().find(|lost| lost.reason == trouble.reason) {
+            Some(lost) => lost.count += 1,
+            None => {
+                let what = format!("{what}: {}", trouble.what);
+                lost.push(Lost { metric: metric.name.clone(), reason: trouble.reason, what, count: 1 });
+            }
+        };
     let root = Item::Place(document.root());
     let elements = match &metric.elements {
         None => vec![root],
@@ -172,7 +222,7 @@ fn translate(metric: &Metric, document: &Document<'_>, families: &mut Vec<Family
                 if trouble.reason != Reason::Missing || metric.policy.missing == Otherwise::Fail {
                     lose(&metric.name, trouble);
                 }
-                return;
+                return Ok(());
             }
         },
     };
@@ -183,6 +233,7 @@ fn translate(metric: &Metric, document: &Document<'_>, families: &mut Vec<Family
         families.push(Family::new(metric.kind, name.clone(), metric.help.clone(), names.chain(own)));
     }
     for element in elements {
+        budget.time()?;
         let mut labels: Vec<Cow<'_, str>> = Vec::with_capacity(metric.labels.len() + 1);
         for (label, template) in &metric.labels {
             labels.push(template.text(document, element).unwrap_or_else(|error| {
@@ -198,9 +249,13 @@ fn translate(metric: &Metric, document: &Document<'_>, families: &mut Vec<Family
             time.map_err(|trouble| lose(&format!("{} timestamp", metric.name), trouble)).ok()
         });
         for ((name, reading), family) in metric.values.iter().zip(&mut families[begun..]) {
-            let mut push = |labels: &[Cow<'_, str>], value: exporter_common::Value| match time {
-                Some(time) => family.push_at(labels, value, time),
-                None => family.push(labels, value),
+            let mut spent = 0;
+            let mut push = |labels: &[Cow<'_, str>], value: exporter_common::Value| {
+                spent += SERIES + labels.iter().map(|label| label.len()).sum::<usize>();
+                match time {
+                    Some(time) => family.push_at(labels, value, time),
+                    None => family.push(labels, value),
+                }
             };
             let read = match reading {
                 Reading::Number(template, conversion) => {
@@ -221,19 +276,22 @@ fn translate(metric: &Metric, document: &Document<'_>, families: &mut Vec<Family
                     }
                 }),
             };
-            let Err(trouble) = read else { continue };
-            let otherwise = match trouble.reason {
-                Reason::Missing => metric.policy.missing,
-                Reason::Null => metric.policy.null,
-                Reason::Invalid => metric.policy.invalid,
-            };
-            match otherwise {
-                Otherwise::Fail => lose(name, trouble),
-                Otherwise::Skip => {}
-                Otherwise::Number(number) => push(&labels, number.into()),
+            if let Err(trouble) = read {
+                let otherwise = match trouble.reason {
+                    Reason::Missing => metric.policy.missing,
+                    Reason::Null => metric.policy.null,
+                    Reason::Invalid => metric.policy.invalid,
+                };
+                match otherwise {
+                    Otherwise::Fail => lose(name, trouble),
+                    Otherwise::Skip => {}
+                    Otherwise::Number(number) => push(&labels, number.into()),
+                }
             }
+            budget.spend(spent)?;
         }
     }
+    Ok(())
 }
 
 /// The text of a value that must be there.

@@ -77,14 +77,18 @@ pub(crate) fn families(status: Status) -> (Vec<Family>, Vec<Lost>) {
 }
 
 fn field(document: &Document<'_>, metric: &str, name: &str) -> Result<Id, Lost> {
-    let missing = || Lost { metric: metric.to_owned(), reason: Reason::Missing, what: format!("{name} is missing") };
+    let missing = || lost(metric, Reason::Missing, format!("{name} is missing"));
     document.get(document.root(), name).ok_or_else(missing)
 }
 
 /// A field that is there and not what it should be.
 fn other(document: &Document<'_>, metric: &str, name: &str, id: Id, expected: &str) -> Lost {
     let reason = if document.value(id) == Value::Null { Reason::Null } else { Reason::Invalid };
-    Lost { metric: metric.to_owned(), reason, what: format!("{name} is {}, {expected}", document.describe(id)) }
+    lost(metric, reason, format!("{name} is {}, {expected}", document.describe(id)))
+}
+
+fn lost(metric: &str, reason: Reason, what: String) -> Lost {
+    Lost { metric: metric.to_owned(), reason, what, count: 1 }
 }
 
 fn number(document: &Document<'_>, metric: &str, name: &str) -> Result<f64, Lost> {

@@ -420,3 +420,28 @@ fn a_value_that_nothing_can_hold_costs_only_itself() {
 fn a_module_without_a_file_is_a_usage_error() {
     assert_eq!(run(["--check", "--config.module=x"]).status.code(), Some(2));
 }
+
+#[test]
+fn a_mapping_that_takes_longer_than_its_time_keeps_nobody_waiting() {
+    let folder = tempfile::tempdir().unwrap();
+    let (page, config) = (folder.path().join("page.json"), folder.path().join("config.yml"));
+    let jobs = vec!["{\"n\": 1}"; 80_000].join(",");
+    std::fs::write(&page, format!("{{\"jobs\": [{jobs}]}}")).unwrap();
+    // of every element all elements are asked: hours
+    let metric = "{name: a, path: '{.jobs[*]}', value: '{root.jobs[?(@.n == 2)]}'}";
+    std::fs::write(&config, format!("modules: {{default: {{metrics: [{metric}]}}}}")).unwrap();
+    let (url, config) = (format!("--app.url=file:{}", page.display()), format!("--config.file={}", config.display()));
+    let exporter = start([url.as_str(), config.as_str(), "--poll.interval=0", "--scrape.timeout=2s"]);
+    let timeouts = "app_status_failures_total{reason=\"timeout\"}";
+    std::thread::scope(|scope| {
+        let scrape =
+            scope.spawn(|| exporter.scrape_until("it is given up", |metrics| value(metrics, timeouts) > Some(0.0)));
+        while !scrape.is_finished() {
+            let asked = Instant::now();
+            assert_eq!(exporter.get("/-/healthy", &[]).status, 200);
+            assert!(asked.elapsed() < Duration::from_secs(30), "it does not wait for the mapping");
+        }
+        assert_eq!(value(&scrape.join().unwrap(), SUCCESS), Some(0.0));
+    });
+    assert!(exporter.log().contains("the page takes too long to map"), "{}", exporter.log());
+}

@@ -9,6 +9,21 @@ use exporter_common::testing::{assert_lint, value};
 const EXPORTER: &str = env!("CARGO_BIN_EXE_app-status-exporter");
 const MAPPINGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/mappings");
 
+/// A read of a page with one metric, whose keys these are, once for each so named.
+fn made(page: &str, metrics: &[&str]) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    let (document, config) = (folder.path().join("page.json"), folder.path().join("config.yml"));
+    std::fs::write(&document, page).unwrap();
+    let metrics: String = metrics.iter().map(|keys| format!("      - {{{keys}}}\n")).collect();
+    std::fs::write(&config, format!("modules:\n  default:\n    metrics:\n{metrics}")).unwrap();
+    Command::new(EXPORTER)
+        .args(["--once", "--web.disable-exporter-metrics", "--scrape.timeout=20s"])
+        .arg(format!("--app.url=file:{}", document.display()))
+        .arg(format!("--config.file={}", config.display()))
+        .output()
+        .unwrap()
+}
+
 fn once(folder: &str, document: &str, module: &str) -> Output {
     Command::new(EXPORTER)
         .args(["--once", "--web.disable-exporter-metrics"])
@@ -76,4 +91,36 @@ fn what_users_of_json_exporter_asked_for_is_given() {
     assert_lint(&text);
     let whole = String::from_utf8_lossy(&output.stdout);
     assert_eq!(value(&whole, "exporter_duplicate_series_total"), Some(1.0), "one endpoint is there twice");
+}
+
+#[test]
+fn what_many_elements_lack_is_counted_and_said_once() {
+    let page = format!("{{\"jobs\": [{}0]}}", "0,".repeat(999));
+    let output =
+        made(&page, &["name: a, path: '{.jobs[*]}', value: '{.n}'", "name: b, path: '{.jobs[*]}', value: '{.}'"]);
+    let metrics = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(value(&metrics, "app_status_series_lost_total{metric=\"a\",reason=\"missing\"}"), Some(1000.0));
+    assert_eq!(value(&metrics, "exporter_duplicate_series_total"), Some(999.0), "b is there, once");
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(log.contains("a: n is missing, and 999 like it"), "{log}");
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn a_text_that_would_stand_in_every_series_does_not_cost_memory_without_end() {
+    let page = format!("{{\"site\": \"{}\", \"jobs\": [{}0]}}", "x".repeat(1 << 20), "0,".repeat(99));
+    let output =
+        made(&page, &["name: a, path: '{.jobs[*]}', value: '{.}', labels: {n: '{index}', site: '{root.site}'}"]);
+    let metrics = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(mapped(&output), "");
+    assert_eq!(value(&metrics, "app_status_failures_total{reason=\"too_large\"}"), Some(1.0));
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(log.contains("the page gives too many series, or too long labels"), "{log}");
+}
+
+#[test]
+fn a_number_that_no_double_holds_is_left_out() {
+    let output = made("{\"a\": 1e309, \"b\": 1e308}", &["name: a, path: '{.a}'", "name: b, path: '{.b}'"]);
+    assert_eq!(mapped(&output), "# HELP b b\n# TYPE b untyped\nb 1e+308\n");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("1e309"));
 }

@@ -377,6 +377,21 @@ mod tests {
     }
 
     #[test]
+    fn what_has_no_members_is_a_fault_unless_others_have() {
+        let document = r#"{"a": "gone", "n": null, "e": {}, "some": {"x": 1, "y": {"z": 2}}}"#;
+        assert_eq!(text("{.a.*}", document), Err("the string \"gone\" has no members".to_owned()));
+        assert!(text("{.some.y.*.*}", document).is_err());
+        for (template, expected) in [("{.n.*}", ""), ("{.e.*}", ""), ("{.e.*.*}", ""), ("{.some.*.*}", "2")] {
+            assert_eq!(text(template, document).as_deref(), Ok(expected), "{template}");
+        }
+    }
+
+    #[test]
+    fn a_number_that_no_double_holds_is_no_infinity() {
+        assert_eq!(text("{.a}", r#"{"a": 1e309}"#).as_deref(), Ok("1e309"));
+    }
+
+    #[test]
     fn a_dot_alone_is_the_value_itself() {
         let document = r#"{"a": [1, 2]}"#;
         for (template, expected) in [("{.}", r#"{"a":[1,2]}"#), ("{.a.}", "[1,2]"), ("{$.a.[1]}", "2")] {

@@ -36,7 +36,10 @@ pub(super) fn print<'d>(document: &'d Document<'_>, item: Item<'d>) -> Cow<'d, s
             Value::Text(text) => Cow::Borrowed(text),
             Value::Malformed => Cow::Borrowed(""),
             Value::Number(number) if is_whole(number) => Cow::Borrowed(number),
-            Value::Number(number) => Cow::Owned(number.parse().map(float_to_text).unwrap_or_default()),
+            Value::Number(number) => match number.parse() {
+                Ok(float) if f64::is_finite(float) => Cow::Owned(float_to_text(float)),
+                _ => Cow::Borrowed(number), // beyond what a double holds: no infinity is made of it
+            },
             Value::List(_) | Value::Object(_) => {
                 let mut out = String::new();
                 json(document, id, &mut out);

@@ -44,10 +44,7 @@ fn follow<'d>(document: &'d Document<'_>, steps: &'d [Step], mut items: Vec<Item
             })?,
             Step::Parent => present("a parent", items, |item| parent(document, place(item)?).map(Item::Place))?,
             Step::Root => vec![Item::Place(document.root())],
-            Step::Wildcard => collect(document, items, |item, found| {
-                found.extend(members(document, item));
-                Ok(())
-            })?,
+            Step::Wildcard => wildcard(document, items)?,
             Step::Recursive => collect(document, items, |item, found| {
                 descend(document, item, found);
                 Ok(())
@@ -93,6 +90,23 @@ fn collect<'d>(
         }
     }
     Ok(found)
+}
+
+/// Every member of the lists and objects among the items. Null has none, as Go writes what is empty; where there
+/// are only texts, numbers and booleans, the document is not what the path is for.
+fn wildcard<'d>(document: &'d Document<'_>, items: Vec<Item<'d>>) -> Result<Vec<Item<'d>>, Error> {
+    let container = |item: &Item<'_>| {
+        place(*item).is_some_and(|id| matches!(document.value(id), Value::List(_) | Value::Object(_) | Value::Null))
+    };
+    if let Some(first) = items.first()
+        && !items.iter().any(container)
+    {
+        return Err(Error::Unfit(format!("{} has no members", describe(document, *first))));
+    }
+    collect(document, items, |item, found| {
+        found.extend(members(document, item));
+        Ok(())
+    })
 }
 
 fn field<'d>(document: &'d Document<'_>, name: &str, items: Vec<Item<'d>>) -> Result<Vec<Item<'d>>, Error> {
