@@ -14,12 +14,18 @@ use crate::rotated;
 /// A compressed log, as it was before.
 pub(crate) type Decoder = MultiGzDecoder<BufReader<File>>;
 
-/// Every path that rotation and compression make of a log's: `access.log.1.gz`, `access.log-20261120.gz`.
+/// Every path that rotation and compression make of a log's: `access.log.1.gz`, `access.log-20261120.gz`. Not while it is
+/// being compressed: what is there uncompressed, too, is read there.
 pub(crate) fn siblings(path: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(directory(path)) else { return Vec::new() };
     let compressed = entries.flatten().map(|entry| entry.path());
     let compressed = compressed.filter(|other| other.extension().is_some_and(|extension| extension == "gz"));
-    compressed.filter(|other| rotated::is_of(&other.with_extension(""), path)).collect()
+    compressed
+        .filter(|other| {
+            let uncompressed = other.with_extension("");
+            rotated::is_of(&uncompressed, path) && !uncompressed.exists()
+        })
+        .collect()
 }
 
 /// Whether a .gz was made after a time, where the file system knows, of a log that was written to after it: compression

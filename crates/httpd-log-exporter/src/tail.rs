@@ -357,7 +357,10 @@ impl Tail {
             }
             file.wait_from(now);
         }
-        self.last_look = if fault.is_none() || is_glob { looked } else { self.last_look };
+        // by it what was compressed is known to be new, also by the next process if this one is killed before it is read
+        if (fault.is_none() || is_glob) && self.compressed.is_empty() {
+            self.last_look = looked;
+        }
         (changed, fault)
     }
 

@@ -180,6 +180,38 @@ fn killed_before_a_compressed_log_is_read_the_next_one_reads_it() {
 }
 
 #[test]
+fn killed_before_a_log_is_read_that_came_and_was_compressed_the_next_one_reads_it() {
+    let mut drill = Drill::new(Start::Beginning, |drill| drop(drill.append("access.log", &line(0))));
+    let state = drill.save();
+    std::thread::sleep(2 * rotated::COARSE); // by the file system's clock the next ones are younger
+    drill.rename("access.log", "access.log.2");
+    drill.append("access.log", &line(1));
+    gzip(&drill, "access.log", "access.log.1.gz");
+    drill.append("access.log", &line(2));
+    std::thread::sleep(2 * rotated::COARSE); // and older than the next look
+    drill.restart(&state);
+    let path = drill.path("state");
+    Keeper::new(path.clone()).save(std::slice::from_ref(drill.tail.as_ref().unwrap()), &drill.book);
+    drill.restart(&State::load(&path).unwrap().unwrap());
+    drill.counted(&[0, 1, 2]);
+}
+
+#[test]
+fn what_came_meanwhile_and_is_just_being_compressed_is_read_once() {
+    let mut drill = Drill::new(Start::Beginning, |drill| drop(drill.append("access.log", &line(0))));
+    let state = drill.save();
+    std::thread::sleep(2 * rotated::COARSE); // by the file system's clock the next ones are younger
+    drill.rename("access.log", "access.log.2");
+    drill.append("access.log", &line(1));
+    drill.rename("access.log", "access.log.1");
+    drill.append("copy", &line(1));
+    gzip(&drill, "copy", "access.log.1.gz");
+    drill.append("access.log", &line(2));
+    drill.restart(&state);
+    drill.counted(&[0, 1, 2]);
+}
+
+#[test]
 fn a_compressed_log_that_is_there_uncompressed_too_is_read_once() {
     let mut drill = Drill::new(Start::Beginning, |drill| drop(drill.append("access.log", &line(0))));
     let state = drill.save();
