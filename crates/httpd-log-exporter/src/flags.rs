@@ -123,7 +123,10 @@ pub(crate) fn check(sources: &[String], at_present: bool) -> Result<()> {
             Ok(Origin::Files(Place::Path(path))) => faults.extend(file_fault(source, &path, at_present)),
             Ok(Origin::Files(place @ Place::Glob(_))) if at_present => {
                 let found = place.list().into_iter();
-                faults.extend(found.filter_map(|(path, _)| file_fault(source, &path, at_present)));
+                faults.extend(found.filter_map(|(path, found)| match found {
+                    Ok(_) => file_fault(source, &path, at_present),
+                    Err(error) => Some(permission::explain(&path, &error, "read")),
+                }));
             }
             _ => {}
         }

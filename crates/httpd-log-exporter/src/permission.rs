@@ -37,7 +37,11 @@ fn who_may(path: &Path) -> Option<String> {
     let place = place.display();
     Some(match helpful_group(&metadata, &groups) {
         Some(group) => format!("{place} is open to group {group}: add the exporter's user to it"),
-        None => format!("{place} has mode {:04o} and is open to no group", metadata.mode() & 0o7777),
+        None => {
+            let (mode, group) = (metadata.mode() & 0o7777, group_name(metadata.gid(), &groups));
+            let rights = if metadata.is_dir() { "rx" } else { "r" };
+            format!("{place} has mode {mode:04o} and is open to no group: chmod g+{rights} opens it to group {group}")
+        }
     })
 }
 

@@ -28,12 +28,13 @@ impl Place {
     }
 
     /// Every path there is at present with what is there. A path is always listed, a pattern has files only, no
-    /// compressed ones, and may have none.
+    /// compressed ones, and may have none; a directory that may not be searched for it is listed, too.
     pub(crate) fn list(&self) -> Vec<(PathBuf, io::Result<Metadata>)> {
         match self {
             Self::Path(path) => vec![(path.clone(), std::fs::metadata(path))],
             Self::Glob(pattern) => {
-                let paths = matching(pattern).into_iter().filter(|path| !is_compressed(path));
+                let (paths, faults) = matching(pattern);
+                let paths = paths.into_iter().filter(|path| !is_compressed(path));
                 let found = paths.filter_map(|path| {
                     let metadata = std::fs::metadata(&path);
                     let file = metadata
@@ -41,7 +42,7 @@ impl Place {
                         .map_or_else(|error| error.kind() != io::ErrorKind::NotFound, Metadata::is_file);
                     file.then_some((path, metadata))
                 });
-                found.collect()
+                found.chain(faults.into_iter().map(|(directory, error)| (directory, Err(error)))).collect()
             }
         }
     }
@@ -50,7 +51,7 @@ impl Place {
     pub(crate) fn directories(&self) -> Vec<PathBuf> {
         match self {
             Self::Path(path) => vec![directory(path).to_path_buf()],
-            Self::Glob(pattern) => matching(directory(pattern)),
+            Self::Glob(pattern) => matching(directory(pattern)).0,
         }
     }
 }
@@ -70,9 +71,10 @@ pub(crate) fn is_compressed(path: &Path) -> bool {
     extension.is_some_and(|extension| ["gz", "zst", "xz", "bz2", "lz4", "Z"].contains(&extension))
 }
 
-/// The paths that match a pattern, in order.
-fn matching(pattern: &Path) -> Vec<PathBuf> {
+/// The paths that match a pattern, in order, and directories in which there may be more.
+fn matching(pattern: &Path) -> (Vec<PathBuf>, Vec<(PathBuf, io::Error)>) {
     let mut found = vec![PathBuf::new()];
+    let mut faults = Vec::new();
     for component in pattern.components() {
         let name = match component {
             Component::Normal(name) => name.to_str().filter(|name| name.contains(['*', '?', '['])),
@@ -80,17 +82,25 @@ fn matching(pattern: &Path) -> Vec<PathBuf> {
         };
         found = match name {
             None => found.into_iter().map(|path| path.join(component)).collect(),
-            Some(name) => found.iter().flat_map(|path| within(path, name)).collect(),
+            Some(name) => found.iter().flat_map(|path| within(path, name, &mut faults)).collect(),
         };
     }
     found.sort();
-    found
+    (found, faults)
 }
 
-/// The entries of a directory whose names match.
-fn within(path: &Path, pattern: &str) -> Vec<PathBuf> {
+/// The entries of a directory whose names match. What is no directory, or not there, has none.
+fn within(path: &Path, pattern: &str, faults: &mut Vec<(PathBuf, io::Error)>) -> Vec<PathBuf> {
     let readable = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-    let Ok(entries) = std::fs::read_dir(readable) else { return Vec::new() };
+    let entries = match std::fs::read_dir(readable) {
+        Ok(entries) => entries,
+        Err(error) => {
+            if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) {
+                faults.push((readable.to_path_buf(), error));
+            }
+            return Vec::new();
+        }
+    };
     let names = entries.flatten().map(|entry| entry.file_name());
     let names = names.filter(|name| {
         let name = name.as_encoded_bytes();
@@ -198,5 +208,16 @@ mod tests {
         assert!(Place::parse(path.to_str().unwrap()).is_glob());
         std::fs::write(&path, "").unwrap();
         assert!(!Place::parse(path.to_str().unwrap()).is_glob());
+    }
+
+    #[test]
+    fn a_directory_that_may_not_be_searched_is_listed_and_what_is_none_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("file"), "").unwrap();
+        std::os::unix::fs::symlink("loop", folder.path().join("loop")).unwrap(); // not even for root
+        for (name, expected) in [("file", 0), ("missing", 0), ("loop", 1)] {
+            let found = Place::Glob(folder.path().join(name).join("*.log")).list();
+            assert_eq!(found.iter().filter(|(_, found)| found.is_err()).count(), expected, "{name}");
+        }
     }
 }

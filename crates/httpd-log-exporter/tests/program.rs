@@ -369,6 +369,16 @@ fn a_log_that_may_not_be_read_says_which_group_would_help_and_is_read_when_it_ma
     assert_eq!((success(&metrics), sum(&metrics, "httpd_log_source_up")), (0.0, 0.0));
     assert!(sum(&metrics, "httpd_log_open_errors_total") > 0.0);
     assert!(exporter.log().contains(expected), "{}", exporter.log());
+    let pattern = folder.path("logs/*.log");
+    fs::create_dir(folder.path("logs")).unwrap();
+    mode("logs", 0o000);
+    let mut check = Command::new(&program);
+    if root {
+        check.uid(65_534).gid(65_534);
+    }
+    let check = check.arg("--check").arg(format!("--access-log={}", pattern.display())).output().unwrap();
+    mode("logs", 0o755);
+    assert!(String::from_utf8_lossy(&check.stderr).contains("logs has mode 0000"), "{check:?}");
     append(&folder.path("access.log"), LINE);
     mode("access.log", 0o644);
     // what was there at the start stays uncounted, what was written since is not lost
