@@ -65,8 +65,13 @@ impl Fields {
 
     /// Takes the text of a key that must be there.
     pub(crate) fn required(&mut self, key: &'static str) -> Result<(usize, String)> {
-        let node = self.take(key).ok_or_else(|| Fault::new(self.line, format!("{} has no {key}", self.name)))?;
-        text(node, key)
+        match self.take(key) {
+            Some(node) => text(node, key),
+            None => Err(match self.left.iter().find(|(other, _)| meant(other, &[key]).is_some()) {
+                Some((other, node)) => self.unknown(other, node.line, &format!("did you mean {key}?")),
+                None => Fault::new(self.line, format!("{} has no {key}", self.name)),
+            }),
+        }
     }
 
     /// Takes true or false, as YAML 1.1 writes them.
@@ -130,11 +135,18 @@ impl Fields {
     /// Nothing may be left.
     pub(crate) fn end(self) -> Result<()> {
         let Some((key, node)) = self.left.iter().min_by_key(|(_, node)| node.line) else { return Ok(()) };
-        let what = match meant(key, &self.asked) {
-            Some(meant) => format!("{} has no key {key}; did you mean {meant}?", self.name),
-            None => format!("{} has no key {key}; its keys are {}", self.name, self.asked.join(", ")),
-        };
-        Err(Fault::new(node.line, what))
+        Err(self.unknown(
+            key,
+            node.line,
+            &match meant(key, &self.asked) {
+                Some(meant) => format!("did you mean {meant}?"),
+                None => format!("its keys are {}", self.asked.join(", ")),
+            },
+        ))
+    }
+
+    fn unknown(&self, key: &str, line: usize, hint: &str) -> Fault {
+        Fault::new(line, format!("{} has no key {key}; {hint}", self.name))
     }
 }
 
@@ -143,7 +155,9 @@ pub(crate) fn text(node: Node, key: &str) -> Result<(usize, String)> {
     match node.value {
         Value::Text(text) => Ok((node.line, text)),
         Value::Null => Ok((node.line, String::new())),
-        Value::List(_) | Value::Map(_) => Err(Fault::new(node.line, format!("{key} is one value"))),
+        Value::List(_) => Err(Fault::new(node.line, format!("{key} is one value"))),
+        // to YAML bare braces are a block
+        Value::Map(_) => Err(Fault::new(node.line, format!("{key} is one value; a path stands in quotes: '{{.a}}'"))),
     }
 }
 
@@ -194,6 +208,17 @@ mod tests {
             let fault = fields.end().unwrap_err().to_string();
             assert_eq!(fault, format!("3: a metric has no key {key}; did you mean {meant}?"));
         }
+    }
+
+    #[test]
+    fn a_key_that_must_be_there_may_be_misspelt_too() {
+        let fault = |text| {
+            let mut fields = Fields::of(exporter_common::yaml::parse(text).unwrap(), "a metric").unwrap();
+            fields.required("name").unwrap_err().to_string()
+        };
+        assert_eq!(fault("path: x\nnme: y\n"), "2: a metric has no key nme; did you mean name?");
+        assert_eq!(fault("path: x\n"), "1: a metric has no name");
+        assert_eq!(fault("name: {.x}\n"), "1: name is one value; a path stands in quotes: '{.a}'");
     }
 
     #[test]
