@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::{Duration, Instant};
 
 /// What a test sees of a request.
 #[derive(Clone, Debug)]
@@ -11,6 +12,8 @@ pub(crate) struct Request {
     /// Path and query as sent.
     pub(crate) target: String,
     pub(crate) authorization: Option<String>,
+    /// How long its connection had waited for it, where it is not the first.
+    pub(crate) waited: Option<Duration>,
 }
 
 #[derive(Clone, Debug)]
@@ -66,9 +69,11 @@ impl Fake {
 
 fn serve(mut stream: TcpStream, seen: &Mutex<Vec<Request>>, answer: &dyn Fn(&Request) -> Reply) -> std::io::Result<()> {
     let mut lines = BufReader::new(stream.try_clone()?).lines();
+    let mut answered: Option<Instant> = None;
     while let Some(Ok(first)) = lines.next() {
-        let mut request =
-            Request { target: first.split(' ').nth(1).unwrap_or_default().to_owned(), authorization: None };
+        let target = first.split(' ').nth(1).unwrap_or_default().to_owned();
+        let waited = answered.map(|answered| answered.elapsed());
+        let mut request = Request { target, authorization: None, waited };
         for header in lines.by_ref().map_while(Result::ok).take_while(|line| !line.is_empty()) {
             if let Some((name, value)) = header.split_once(": ")
                 && name.eq_ignore_ascii_case("authorization")
@@ -83,6 +88,7 @@ fn serve(mut stream: TcpStream, seen: &Mutex<Vec<Request>>, answer: &dyn Fn(&Req
                 // in one piece: a second one would wait for the first to be acknowledged
                 let reply = format!("HTTP/1.1 {status} X\r\ncontent-length: {length}\r\n\r\n{body}");
                 stream.write_all(reply.as_bytes())?;
+                answered = Some(Instant::now());
             }
             Reply::Hang => return stream.read_to_end(&mut Vec::new()).map(drop),
             Reply::Cut(body) => {

@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use exporter_common::testing::{self, assert_golden, assert_lint, value};
 use percent_encoding::percent_decode_str;
@@ -161,6 +162,22 @@ fn without_a_list_there_are_no_queues_and_no_success_until_it_is_back() {
         app.list(None);
         let metrics = exporter.scrape();
         assert_eq!((value(&metrics, SUCCESS), value(&metrics, &depth("a"))), (Some(1.0), Some(3.0)), "{broken:?}");
+    }
+}
+
+#[test]
+fn a_server_that_closes_connections_just_when_they_are_used_again_is_no_fault() {
+    let app = App::with([("a", r#"{"depth":1}"#), ("b", r#"{"depth":2}"#), ("c", r#"{"depth":3}"#)]);
+    let keeps = Duration::from_secs(1);
+    let mut fake = Fake::start(move |request| match request.waited {
+        Some(waited) if waited >= keeps => Reply::Close,
+        _ => app.answer(request),
+    });
+    fake.url.push_str("/queues");
+    let exporter = exporter(&fake.url, []);
+    for _ in 0..3 {
+        thread::sleep(keeps); // the next scrape finds all connections that old
+        assert_eq!(value(&exporter.scrape(), SUCCESS), Some(1.0), "{}", exporter.log());
     }
 }
 
