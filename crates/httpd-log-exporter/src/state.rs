@@ -207,7 +207,7 @@ impl SavedSource {
             last_look: tail.map_or(0.0, |tail| seconds(tail.last_look)),
             files: files
                 .filter_map(|followed| SavedFile::of(&followed.file, &followed.spot))
-                .chain(tail.into_iter().flat_map(|tail| tail.lost.iter().cloned()))
+                .chain(tail.into_iter().flat_map(|tail| tail.lost.iter().chain(&tail.away).cloned()))
                 .collect(),
         }
     }

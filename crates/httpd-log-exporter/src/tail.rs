@@ -32,6 +32,8 @@ pub(crate) struct Tail {
     pub(crate) files: Vec<Followed>,
     /// What an earlier process had read and is not found again: it may have been compressed.
     pub(crate) lost: Vec<SavedFile>,
+    /// What of it stood at a path that is missing or may not be read at present: it stays in the state until there is a file.
+    pub(crate) away: Vec<SavedFile>,
     /// What may have come and gone, or went, and was compressed before anybody looked again; and the files that were found.
     compressed: Vec<PathBuf>,
     found: Vec<SavedFile>,
@@ -92,6 +94,7 @@ impl Tail {
             place,
             files: Vec::new(),
             lost: Vec::new(),
+            away: Vec::new(),
             compressed: Vec::new(),
             found: Vec::new(),
             start_at: BTreeMap::new(),
@@ -217,13 +220,15 @@ impl Tail {
                 );
             }
         }
-        for file in lost {
+        for file in &lost {
             let path = file.path.as_ref().map_or("a rotated log".into(), |path| path.to_string_lossy());
             tracing::warn!(%path, "cannot find again what was read before; what was not yet read of it is missing");
             if let Some(mark) = file.mark() {
                 book.lock().files.close(file.identity(), file.resumed(mark)); // it may come back
             }
         }
+        let away = |file: &SavedFile| file.path.as_ref().is_some_and(|path| std::fs::File::open(path).is_err());
+        self.away.extend(lost.into_iter().filter(away));
     }
 
     /// Counts the lines of a compressed log to its end.
@@ -394,6 +399,7 @@ impl Tail {
             self.files.push(Followed { file, spot: Spot::CopyOf(path.to_path_buf(), original) });
             return Ok(identity);
         }
+        self.away.retain(|file| file.path.as_deref() != Some(path));
         let reopened = book.lock().files.reopen(&file);
         if let Some(mark) = reopened {
             file.mark = mark;

@@ -272,3 +272,20 @@ fn what_came_and_went_meanwhile_is_open_before_it_can_be_compressed() {
     drill.append("access.log", &line(2));
     drill.counted(&[0, 1, 2]);
 }
+
+#[test]
+fn a_log_that_is_missing_through_two_restarts_is_read_where_the_first_process_was() {
+    let mut drill = Drill::new(Start::Beginning, |drill| drop(drill.append("access.log", &line(0))));
+    let state = drill.save();
+    drill.rename("access.log", "unmounted");
+    drill.append("unmounted", &line(1));
+    drill.restart(&state);
+    let state = drill.save();
+    drill.restart(&state);
+    drill.counted(&[0]);
+    drill.rename("unmounted", "access.log");
+    drill.counted(&[0, 1]);
+    let state = drill.save();
+    drill.restart(&state);
+    drill.counted(&[0, 1]);
+}
