@@ -226,7 +226,62 @@ pub(crate) fn info(system: &str) -> Family {
 
 #[cfg(test)]
 mod tests {
+    use exporter_common::{Histogram, to_text};
+
     use super::*;
+
+    /// A system that has everything, with the labels of all.
+    struct Everything;
+
+    #[exporter_common::async_trait]
+    impl System for Everything {
+        fn info_labels(&self) -> &'static [&'static str] {
+            &["type", "durable", "node", "policy"]
+        }
+
+        fn origin(&self, _: &str, _: &str) -> Origin {
+            Origin::Native
+        }
+
+        fn list(&self) -> futures_util::stream::BoxStream<'_, anyhow::Result<crate::system::Listed>> {
+            Box::pin(futures_util::stream::empty())
+        }
+    }
+
+    #[test]
+    fn what_a_queue_system_can_say_is_in_one_golden_file() {
+        let some = Some(1);
+        let mut statistics = Statistics {
+            ready: some,
+            in_flight: some,
+            delayed: some,
+            retry: some,
+            dead: some,
+            blocked: some,
+            completed: some,
+            oldest: Some(1.5),
+            oldest_in_flight: Some(1.5),
+            consumers: some,
+            consumers_busy: some,
+            memory_bytes: some,
+            message_bytes: some,
+            max_length: some,
+            paused: Some(true),
+            info: Some(vec!["".into(); Everything.info_labels().len()]),
+            processing: Some(Histogram { buckets: vec![(0.5, 1)], sum: Some(0.25), count: 1 }),
+            ..Statistics::default()
+        };
+        for counter in statistics.counters_mut() {
+            *counter = Counter::whole(some);
+        }
+        let queue = Queue { name: "orders".to_owned(), scope: "workers".to_owned() };
+        let mut families = families(&Everything, "everything", &vec![(queue, statistics)]);
+        families.push(event_gaps(0));
+        exporter_common::testing::assert_golden(
+            &to_text(families),
+            concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/everything.prom"),
+        );
+    }
 
     #[test]
     fn every_metric_is_on_the_page_of_this_exporter() {
