@@ -1,9 +1,6 @@
 //! Producers and consumers for RabbitMQ: the same jobs as in the demo's own queue, over AMQP.
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use futures_util::TryStreamExt;
@@ -15,12 +12,9 @@ use lapin::options::{
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::uri::AMQPUri;
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
-use warp::filters::BoxedFilter;
-use warp::http::StatusCode;
-use warp::{Filter, Reply};
 
 use crate::jobs::{KINDS, Kind};
-use crate::serve::{listen, serve, stopped};
+use crate::session::{self, Session};
 
 /// The flags of `demo producer` and `demo consumer`.
 #[derive(clap::Args)]
@@ -42,11 +36,6 @@ pub(crate) struct Args {
     listen: Option<String>,
 }
 
-/// How long it takes until a broker that was lost is tried again.
-const AGAIN: Duration = Duration::from_secs(2);
-/// How long a broker may take for the goodbye.
-const GOODBYE: Duration = Duration::from_secs(2);
-
 /// Publishes jobs until the process is stopped.
 pub(crate) async fn producer(args: Args) -> Result<()> {
     run(args, produce).await
@@ -57,78 +46,20 @@ pub(crate) async fn consumer(args: Args) -> Result<()> {
     run(args, consume).await
 }
 
-/// Keeps sessions with the broker, and tells on a page of its own whether there is one.
+/// Keeps sessions with the broker, which do this.
 async fn run(args: Args, session: impl AsyncFn(&Connection, &str) -> Result<()>) -> Result<()> {
     let mut uri = args.broker;
     if let Some(file) = &args.password_file {
         let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
         uri.authority.userinfo.password = text.trim_end().to_owned();
     }
-    let connected = AtomicBool::new(false).into();
-    match &args.listen {
-        Some(address) => {
-            let served = serve("health", listen(address).await?, health(Arc::clone(&connected)));
-            tokio::try_join!(served, keep(uri, &args.queue_type, &connected, session)).map(|_| ())
-        }
-        None => keep(uri, &args.queue_type, &connected, session).await,
-    }
-}
-
-/// `/healthy`: 200 while the broker is connected, else 503.
-fn health(connected: Arc<AtomicBool>) -> BoxedFilter<(impl Reply,)> {
-    let get = warp::get().or(warp::head()).unify();
-    let page = move || match connected.load(Ordering::Relaxed) {
-        true => StatusCode::OK,
-        false => StatusCode::SERVICE_UNAVAILABLE,
-    };
-    warp::path!("healthy").and(get).map(page).boxed()
-}
-
-/// Keeps a session going until the process is stopped, over a broker that comes and goes.
-async fn keep(
-    uri: AMQPUri,
-    queue_type: &str,
-    connected: &AtomicBool,
-    session: impl AsyncFn(&Connection, &str) -> Result<()>,
-) -> Result<()> {
-    let stopped = stopped()?;
-    tokio::pin!(stopped);
     let broker = format!("{}:{}", uri.authority.host, uri.authority.port);
-    let mut told = false;
-    loop {
-        let connection = tokio::select! {
-            () = &mut stopped => return Ok(()),
-            connection = Connection::connect_uri(uri.clone(), ConnectionProperties::default()) => connection,
-        };
-        let lost = match connection {
-            Ok(connection) => {
-                tracing::info!(broker, "connected");
-                connected.store(true, Ordering::Relaxed);
-                told = false;
-                let ended = tokio::select! {
-                    () = &mut stopped => {
-                        let goodbye = connection.close(200, "stopped".into());
-                        let _ = tokio::time::timeout(GOODBYE, goodbye).await; // it will notice
-                        return Ok(());
-                    }
-                    ended = session(&connection, queue_type) => ended,
-                };
-                connected.store(false, Ordering::Relaxed);
-                ended
-            }
-            Err(error) => Err(error.into()),
-        };
-        // one line for each change of state
-        if let Err(error) = lost
-            && !std::mem::replace(&mut told, true)
-        {
-            tracing::warn!(broker, error = format!("{error:#}"), "no broker; trying again");
-        }
-        tokio::select! {
-            () = &mut stopped => return Ok(()),
-            () = tokio::time::sleep(AGAIN) => {}
-        }
-    }
+    let session = Session {
+        connect: async || Ok(Connection::connect_uri(uri.clone(), ConnectionProperties::default()).await?),
+        work: async |connection: &mut Connection| session(connection, &args.queue_type).await,
+        goodbye: async |connection: Connection| drop(connection.close(200, "stopped".into()).await),
+    };
+    session::run(&broker, args.listen.as_deref(), session).await
 }
 
 /// Publishes jobs of every kind, each confirmed by the broker.

@@ -28,6 +28,11 @@ impl Kind {
         crate::load::pause(self.rate).await;
     }
 
+    /// The same, so many times as fast.
+    pub(crate) fn times(self, speed: u32) -> Self {
+        Self { rate: self.rate * f64::from(speed), work: self.work / speed, ..self }
+    }
+
     /// Works on a job: takes its time, and tells whether it went well.
     pub(crate) async fn work(&self) -> bool {
         tokio::time::sleep(self.work.mul_f64(2.0 * fastrand::f64())).await;

@@ -3,18 +3,23 @@
 mod alerts;
 mod amqp;
 mod app;
+mod beanstalk;
 mod children;
 mod hang;
 mod jobs;
 mod load;
+mod nats;
 mod parts;
 mod prometheus_config;
 mod queue;
 mod serve;
+mod session;
 mod stack;
 mod table;
 mod values;
 mod web;
+mod wire;
+mod work;
 
 use std::io::Write;
 use std::path::Path;
@@ -63,6 +68,8 @@ enum Command {
     Producer(amqp::Args),
     /// Consume the jobs of RabbitMQ; a share of them is rejected
     Consumer(amqp::Args),
+    /// Add jobs to the queues of NATS or beanstalkd, and work on them; a share of them fails
+    Jobs(work::Args),
     /// A webhook for Alertmanager, which logs the alerts that it gets
     Alerts(alerts::Args),
     /// Hold the processes of a name still until it is stopped; for drills
@@ -120,6 +127,7 @@ fn run(cli: Cli) -> Result<()> {
             Some(Command::Load(args)) => load::run(args).await,
             Some(Command::Producer(args)) => amqp::producer(args).await,
             Some(Command::Consumer(args)) => amqp::consumer(args).await,
+            Some(Command::Jobs(args)) => work::run(args).await,
             Some(Command::Alerts(args)) => alerts::run(args).await,
             Some(Command::Hang(args)) => hang::run(args).await,
             Some(Command::Healthcheck { url }) => load::healthcheck(&url).await,

@@ -12,6 +12,7 @@ mod dashboards; // grafana/
 mod docs; // docs/
 mod drill; // faults, and the alerts that tell of them
 mod hang; // `demo hang`
+mod jobs; // `demo jobs`
 mod prometheus; // all exporters under real Prometheus
 mod queue; // `demo queue`
 mod rules; // prometheus/rules, prometheus/tests, docs/runbooks
