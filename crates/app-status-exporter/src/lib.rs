@@ -121,14 +121,9 @@ impl Collector for AppStatus {
         let mut why = None;
         for (page, fetched) in pages.into_iter().enumerate() {
             let mut failed = Faults::default();
-            let translated = match (fetched, &target.mapping) {
-                (Err(failure), _) => Err(failure),
-                (Ok(fetched), Mapping::Classic) => translate(&target, page, &fetched, until),
-                (Ok(fetched), Mapping::Configured(_)) => {
-                    // what takes long must not keep others waiting
-                    let target = target.clone();
-                    scrape.blocking(move || translate(&target, page, &fetched, until)).await
-                }
+            let translated = match fetched {
+                Ok(fetched) => translate(&target, page, &fetched, until).await,
+                Err(failure) => Err(failure),
             };
             match translated {
                 Ok((families, lost)) => {
@@ -168,7 +163,7 @@ impl Collector for AppStatus {
 }
 
 /// What a page gives, as the mapping says, and what it does not give.
-fn translate(
+async fn translate(
     target: &Target,
     page: usize,
     (body, status): &(Vec<u8>, Option<StatusCode>),
@@ -187,9 +182,7 @@ fn translate(
             let status = Status::of(&document).map_err(|error| Failure { why: Why::Incomplete, error })?;
             Ok(status::families(status))
         }
-        Mapping::Configured(metrics) => {
-            mapping::families(metrics.iter().filter(|metric| metric.page == page), &document, until)
-        }
+        Mapping::Configured(metrics) => mapping::families(metrics, page, &document, until).await,
     }
 }
 

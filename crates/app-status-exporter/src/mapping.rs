@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use exporter_common::{Family, Histogram, Kind};
 
@@ -151,7 +151,7 @@ impl From<Error> for Trouble {
 }
 
 /// The least that the series of a page may take, in bytes of their labels: a long text of the page can stand in each.
-const MAX_SERIES: usize = 32 << 20;
+const MAX_SERIES: usize = 8 << 20;
 
 /// How much they may take for each value of a page that is large.
 const SERIES_OF_A_VALUE: usize = 128;
@@ -159,19 +159,30 @@ const SERIES_OF_A_VALUE: usize = 128;
 /// What a series takes besides its labels.
 const SERIES: usize = 64;
 
+/// How long others wait while a page is translated.
+const TURN: Duration = Duration::from_millis(2);
+
 /// What the translation of a page may cost, whatever is in it.
 struct Budget {
     until: Instant,
+    /// When others last had their turn.
+    turn: Instant,
     /// How many bytes of series may come.
     left: usize,
 }
 
 impl Budget {
-    fn time(&self) -> Result<(), Failure> {
-        if Instant::now() < self.until {
-            return Ok(());
+    /// Lets others have their turn, and ends what takes too long.
+    async fn time(&mut self) -> Result<(), Failure> {
+        let now = Instant::now();
+        if now >= self.until {
+            return Err(Failure::new(Why::Timeout, "the page takes too long to map"));
         }
-        Err(Failure::new(Why::Timeout, "the page takes too long to map"))
+        if now - self.turn > TURN {
+            tokio::task::yield_now().await;
+            self.turn = Instant::now();
+        }
+        Ok(())
     }
 
     fn spend(&mut self, size: usize) -> Result<(), Failure> {
@@ -182,27 +193,31 @@ impl Budget {
 }
 
 /// The families of the metrics that are read from one page, and what the document does not give.
-pub(crate) fn families<'m>(
-    metrics: impl IntoIterator<Item = &'m Metric>,
+pub(crate) async fn families(
+    metrics: &[Metric],
+    page: usize,
     document: &Document<'_>,
     until: Instant,
 ) -> Result<(Vec<Family>, Vec<Lost>), Failure> {
     let (mut families, mut lost) = (Vec::new(), Vec::new());
-    let mut budget = Budget { until, left: MAX_SERIES.max(document.values() * SERIES_OF_A_VALUE) };
+    let mut budget =
+        Budget { until, turn: Instant::now(), left: MAX_SERIES.max(document.values() * SERIES_OF_A_VALUE) };
     for metric in metrics {
-        translate(metric, document, &mut budget, &mut families, &mut lost)?;
+        if metric.page == page {
+            translate(metric, document, &mut budget, &mut families, &mut lost).await?;
+        }
     }
     Ok((families, lost))
 }
 
-fn translate(
+async fn translate(
     metric: &Metric,
     document: &Document<'_>,
     budget: &mut Budget,
     families: &mut Vec<Family>,
     lost: &mut Vec<Lost>,
 ) -> Result<(), Failure> {
-    budget.time()?;
+    budget.time().await?;
     let before = lost.len();
     let mut lose =
         |what: &str, trouble: Trouble| match lost[before..].iter_mut().find(|lost| lost.reason == trouble.reason) {
@@ -233,7 +248,7 @@ fn translate(
         families.push(Family::new(metric.kind, name.clone(), metric.help.clone(), names.chain(own)));
     }
     for element in elements {
-        budget.time()?;
+        budget.time().await?;
         let mut labels: Vec<Cow<'_, str>> = Vec::with_capacity(metric.labels.len() + 1);
         for (label, template) in &metric.labels {
             labels.push(template.text(document, element).unwrap_or_else(|error| {
