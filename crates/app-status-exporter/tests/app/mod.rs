@@ -5,7 +5,7 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The page of a healthy application.
 pub(crate) const CLASSIC: &str = include_str!("../pages/classic.json");
@@ -17,6 +17,8 @@ pub(crate) enum Manner {
     Answers(String),
     /// Answers these bytes and closes the connection without having announced it.
     AnswersAndCloses(String),
+    /// Answers these bytes, except on a connection that has waited this long for its next request: that is closed.
+    AnswersUnlessWaited(String, Duration),
     /// Answers so many bytes of blanks, in chunks, before a page.
     Floods(usize),
     /// Never answers.
@@ -124,8 +126,10 @@ impl Drop for App {
 
 /// Serves one connection until the client closes it; its errors are the client's business.
 fn serve(mut stream: TcpStream, shared: &Shared) -> Option<()> {
+    let mut answered: Option<Instant> = None;
     loop {
         let first = byte(&mut stream)?;
+        let waited = answered.map(|answered| answered.elapsed());
         let manner = shared.manner.lock().unwrap().clone();
         if matches!(manner, Manner::Resets) {
             stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{\"current_requests\": 7,").ok()?;
@@ -139,7 +143,10 @@ fn serve(mut stream: TcpStream, shared: &Shared) -> Option<()> {
         }
         shared.requests.lock().unwrap().push(String::from_utf8_lossy(&head).into_owned());
         match manner {
-            Manner::Answers(answer) => stream.write_all(answer.as_bytes()).ok()?,
+            Manner::AnswersUnlessWaited(_, long) if waited >= Some(long) => return stop(&stream, shared),
+            Manner::Answers(answer) | Manner::AnswersUnlessWaited(answer, _) => {
+                stream.write_all(answer.as_bytes()).ok()?
+            }
             Manner::AnswersAndCloses(answer) => {
                 stream.write_all(answer.as_bytes()).ok()?;
                 return stop(&stream, shared);
@@ -164,6 +171,7 @@ fn serve(mut stream: TcpStream, shared: &Shared) -> Option<()> {
             }
             Manner::Resets => unreachable!("handled above"),
         }
+        answered = Some(Instant::now());
     }
 }
 

@@ -8,6 +8,7 @@ use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::thread;
+use std::time::Duration;
 
 use crate::app::{App, Manner, answer, raw};
 use exporter_common::testing::{Running, eventually, value};
@@ -216,6 +217,20 @@ fn several_pages_of_one_application_are_one_scrape() {
     assert_eq!((value(&metrics, "up"), value(&metrics, "depth")), (Some(1.0), Some(3.0)), "{}", said(&output));
     assert_eq!((value(&metrics, SUCCESS), output.status.code()), (Some(0.0), Some(1)));
     assert!(said(&output).contains("gone.json: cannot read: No such file"), "{}", said(&output));
+}
+
+#[test]
+fn connections_that_the_application_closes_just_when_they_are_used_again_are_no_failure() {
+    let keeps = Duration::from_secs(1);
+    let app = App::start(Manner::AnswersUnlessWaited(raw("200 OK", "", "{\"up\": 1}"), keeps));
+    let pages: String = (0..8).map(|n| format!("    - {{name: page{n}, url: /page/{n}, path: '{{.up}}'}}\n")).collect();
+    let config = Config::new(&pages);
+    let exporter = config.start(&app.url());
+    for _ in 0..3 {
+        let metrics = exporter.scrape();
+        assert_eq!(value(&metrics, SUCCESS), Some(1.0), "{}", exporter.log());
+        thread::sleep(keeps); // the next scrape finds all connections that old
+    }
 }
 
 #[test]
