@@ -161,7 +161,7 @@ impl Celery {
         let mut bindings = Bindings::default();
         for key in keys {
             let [members] = replies.next();
-            let exchange = key[self.prefix.len()..].strip_prefix(BINDING).unwrap_or_default();
+            let exchange = key.strip_prefix(&self.prefix).and_then(|key| key.strip_prefix(BINDING)).unwrap_or_default();
             for member in names(&members)? {
                 match binding(&member) {
                     Some((routing_key, queue, separator)) => {

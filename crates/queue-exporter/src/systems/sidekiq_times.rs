@@ -47,7 +47,8 @@ impl Times {
     pub(super) async fn read(&self, redis: &Redis) -> Result<Vec<(String, Histogram)>> {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "minutes since the epoch")]
         let now = (now() / 60.0) as u64;
-        let first = self.state().read.map_or(now, |read| read.min(now).max(now.saturating_sub(MOST))) - BEHIND;
+        let first = self.state().read.map_or(now, |read| read.min(now).max(now.saturating_sub(MOST)));
+        let first = first.saturating_sub(BEHIND); // a clock that is not set yet begins in 1970
         let minutes: Vec<u64> = (first..=now + AHEAD).collect();
         let mut commands = Pipeline::with_capacity(minutes.len() * 2);
         for minute in &minutes {
@@ -104,7 +105,8 @@ impl State {
         for ((total, now), last) in total.buckets.iter_mut().zip(now.buckets).zip(last.buckets) {
             *total += now - last;
         }
-        total.milliseconds += now.milliseconds - last.milliseconds;
+        // whatever is written there
+        total.milliseconds = total.milliseconds.saturating_add(now.milliseconds - last.milliseconds);
     }
 }
 
@@ -183,5 +185,11 @@ mod tests {
         assert_eq!(see(1, 5, 1500), (5, 6, Some(1.5)));
         assert_eq!(see(2, 1, 500), (6, 8, Some(2.0)), "another minute");
         assert_eq!(see(2, 0, 500), (6, 9, Some(2.5)), "Redis has lost it, and it was begun anew");
+        let most = u64::MAX as f64 / 1000.0;
+        assert_eq!(
+            [see(3, 0, u64::MAX).2, see(3, 0, u64::MAX).2],
+            [Some(most); 2],
+            "what cannot be true does not overflow"
+        );
     }
 }
