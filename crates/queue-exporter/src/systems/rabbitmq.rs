@@ -125,8 +125,8 @@ impl RabbitMq {
         let past_the_end = reply.status == StatusCode::BAD_REQUEST && number > 1;
         let page = if past_the_end { Page::default() } else { Page::parse(reply.object()?, life)? };
         let mut items = page.items;
-        if number == 1 && page.queues == 0 {
-            items.extend(self.hidden().await.map(Err));
+        if number == 1 && items.iter().all(says_nothing) {
+            items.extend(self.untold(items.is_empty()).await.map(Err));
         }
         let shorter = page.queues < queues;
         let next = |number, again| Place::Page { number, queues: page.queues, again, life };
@@ -176,15 +176,27 @@ impl RabbitMq {
         Ok(serde_json::from_slice(reply.good()?)?)
     }
 
-    /// What is wrong when the list is empty and the broker is not: the API hides what a user may not see.
-    async fn hidden(&self) -> Option<anyhow::Error> {
+    /// What is wrong when nothing is told of any queue, though the broker has some: the API hides what a user may
+    /// not see, and for some seconds after the broker's start it knows no more than names. Where statistics are
+    /// turned off, names are all there is.
+    async fn untold(&self, none: bool) -> Option<anyhow::Error> {
         let reply = self.client.get(self.client.url(&["api", "overview"]).ok()?).await.ok()?;
         let overview: Overview = reply.object().ok()?;
+        if !none {
+            let text = "the broker tells nothing of its queues yet, as when it was just started";
+            return (overview.disable_stats == Some(false)).then(|| fault(Reason::Partial, text));
+        }
         let Count(queues) = overview.object_totals?.queues.filter(|queues| *queues != Count(0))?;
         let text =
             format!("the broker shows this user none of its {queues} queues: give it permissions on their vhosts");
         Some(fault(Reason::Auth, text))
     }
+}
+
+/// Whether there is nothing but a name.
+fn says_nothing(item: &Result<Listed>) -> bool {
+    let Ok(Listed { statistics: Some(Ok(statistics)), .. }) = item else { return false };
+    statistics.ready.is_none()
 }
 
 /// Which process counts. Counters are kept in its memory, so a new one has counted from 0.
@@ -345,6 +357,7 @@ struct Identity {
 
 #[derive(Deserialize)]
 struct Overview {
+    disable_stats: Option<bool>,
     object_totals: Option<ObjectTotals>,
 }
 

@@ -120,6 +120,12 @@ impl RabbitMq {
         format!("amqp://127.0.0.1:{}/%2f", self.ports.amqp)
     }
 
+    /// What the management API says, where it does.
+    pub(crate) fn get(&self, path: &str) -> Option<String> {
+        let url = format!("http://127.0.0.1:{}/api/{path}", self.ports.management);
+        ureq::get(&url).header("authorization", GUEST).call().ok()?.body_mut().read_to_string().ok()
+    }
+
     /// PUT to the management API.
     pub(crate) fn put(&self, path: &str, body: &str) {
         let url = format!("http://127.0.0.1:{}/api/{path}", self.ports.management);

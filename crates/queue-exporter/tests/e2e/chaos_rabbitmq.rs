@@ -9,7 +9,7 @@ use lapin::options::{
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Connection, ConnectionProperties};
 
-use crate::broker::RabbitMq;
+use crate::broker::{RabbitMq, patiently};
 use crate::chaos::{BACKLOG, Broker, PAUSE, Stop, Watched, again_and_again, survives};
 use crate::exporter;
 
@@ -20,6 +20,8 @@ impl Broker for RabbitMq {
 
     fn up(&mut self) {
         RabbitMq::up(self);
+        // it answers some time before it knows more of its queues than their names
+        patiently("RabbitMQ tells of its queues", || self.get("queues")?.contains("\"messages_ready\":").then_some(()));
     }
 }
 

@@ -181,3 +181,24 @@ fn a_broker_that_hides_its_queues_is_told() {
     assert_eq!(value(&exporter.scrape(), SUCCESS), Some(0.0));
     assert!(exporter.log().contains("none of its 6 queues"), "{}", exporter.log());
 }
+
+#[test]
+fn a_broker_that_tells_only_the_names_of_its_queues_is_told_unless_statistics_are_off() {
+    let statistics_off = Arc::new(Mutex::new(false));
+    let off = statistics_off.clone();
+    let fake = Fake::start(move |request| match request.target.as_str() {
+        "/api/overview" => Reply::json(json!({"disable_stats": *off.lock().unwrap()}).to_string()),
+        // what version 3.10.8 says in the first seconds after its start, and all the time without statistics
+        _ => Reply::json(
+            r#"{"items":[{"arguments":{},"auto_delete":false,"durable":true,"exclusive":false,"name":"a",
+            "node":"rabbit@a","state":"live","type":"classic","vhost":"/"}],"filtered_count":1,"page_count":1}"#,
+        ),
+    });
+    let exporter = exporter(&fake.url, [RABBITMQ]);
+    let metrics = exporter.scrape();
+    assert_eq!((value(&metrics, SUCCESS), depths(&metrics)), (Some(0.0), 0));
+    assert!(metrics.contains("queue_info{") && exporter.log().contains("nothing of its queues yet"), "{metrics}");
+    *statistics_off.lock().unwrap() = true;
+    let metrics = exporter.scrape();
+    assert_eq!((value(&metrics, SUCCESS), depths(&metrics)), (Some(1.0), 0));
+}
