@@ -28,8 +28,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) proxy: &'a Proxy,
     pub(crate) socket: Option<&'a Path>,
     pub(crate) redirects: bool,
-    /// Whether a connection is kept for the next request.
-    pub(crate) keeps: bool,
+    /// How many connections are kept for the next requests.
+    pub(crate) keeps: usize,
     /// The host and port that stand behind the name in the URL, where that is another one.
     pub(crate) resolve: Option<(String, u16)>,
 }
@@ -39,9 +39,7 @@ pub(crate) fn client(wanted: Wanted<'_>) -> Result<Client> {
     let redirects = if wanted.redirects { redirect::Policy::custom(follow) } else { redirect::Policy::none() };
     let mut builder =
         Client::builder().redirect(redirects).user_agent(concat!("app-status-exporter/", env!("CARGO_PKG_VERSION")));
-    if !wanted.keeps {
-        builder = builder.pool_max_idle_per_host(0);
-    }
+    builder = builder.pool_max_idle_per_host(wanted.keeps);
     if let Some((host, port)) = wanted.resolve {
         builder = builder.dns_resolver(Arc::new(Elsewhere { host, port }));
     }

@@ -46,7 +46,7 @@ impl Tokens {
             proxy: &oauth2.proxy,
             socket: None,
             redirects: false,
-            keeps: true,
+            keeps: 1,
             resolve: None,
         })?;
         Ok(Self { oauth2, client, state: Mutex::default() })

@@ -67,8 +67,9 @@ impl Site {
             proxy: &request.proxy,
             socket,
             redirects: !request.no_redirects,
-            // a request that may not be repeated must not meet a connection that is just being closed
-            keeps: request.body.is_none(),
+            // One for each page: a request that is repeated finds none that is just being closed like its first. One
+            // that may not be repeated must not meet any.
+            keeps: if request.body.is_none() { pages.len() } else { 0 },
             resolve,
         });
         let client = client.with_context(|| format!("cannot prepare requests to {place}"))?;
