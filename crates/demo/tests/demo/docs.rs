@@ -10,7 +10,7 @@ use expect_test::expect_file;
 use exporter_common::testing::Running;
 use regex::Regex;
 
-use crate::DEMO;
+use crate::{DEMO, part};
 
 /// The exporters, with what begins the names that are theirs.
 const EXPORTERS: [(&str, &str); 4] = [
@@ -98,7 +98,9 @@ fn live() -> Vec<String> {
         format!("--app.url=file:{}", write("status.json", "{}")),
         format!("--config.file={}", write("mapping.yml", mapping)),
     ];
-    let queue = ["--once", "--queue.url=http://127.0.0.1:1/queues"].map(str::to_owned);
+    let jobs = part(&["queue", "--no-producers"]);
+    let url = format!("--queue.url={}/queues", jobs.url);
+    let queue = ["--once", "--queue.include=.*", &url].map(str::to_owned);
     let once =
         [("cpu-exporter", &["--once".to_owned()][..]), ("app-status-exporter", &app), ("queue-exporter", &queue)];
     let mut texts: Vec<_> = once

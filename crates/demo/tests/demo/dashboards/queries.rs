@@ -47,6 +47,7 @@ const NOT_SHOWN: &[(&str, &str)] = &[
     ("process_open_fds", "a handful"),
     ("process_virtual_memory_bytes", "says nothing; resident memory does"),
     ("process_virtual_memory_max_bytes", "a limit that does not change"),
+    ("queue_exporter_event_gaps_total", "of BullMQ only; for the case that counters do not add up"),
 ];
 
 /// The type and the labels of every metric.
