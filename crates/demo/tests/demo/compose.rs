@@ -119,6 +119,36 @@ fn what_is_scraped_is_a_service_of_this_port() {
 }
 
 #[test]
+fn what_prometheus_finds_by_name_is_a_service_of_a_profile() {
+    let Some(config) = config() else { return };
+    let services = object(&config["services"]);
+    let prometheus =
+        std::fs::read_to_string(Path::new(FILE).with_file_name("prometheus").join("prometheus.yml")).unwrap();
+    let found = prometheus.split("names: [").skip(1).map(|rest| {
+        let (names, rest) = rest.split_once(']').unwrap();
+        let port = rest.split_once("port: ").unwrap().1.lines().next().unwrap();
+        (names.split(", ").collect::<Vec<_>>(), port)
+    });
+    let mut exporters = Vec::new();
+    for (names, port) in found {
+        for name in names {
+            let service = services.get(name).unwrap_or_else(|| panic!("no service is called {name}"));
+            assert!(service["profiles"].is_array(), "{name} is always there: a file names it");
+            assert!(service["expose"].as_array().unwrap().iter().any(|open| open == port), "{name}:{port}");
+            exporters.push(name);
+        }
+    }
+    let brokers = services.iter().filter(|(name, service)| {
+        name.starts_with("queue-exporter-")
+            && service["profiles"].as_array().is_some_and(|it| it.contains(&"brokers".into()))
+    });
+    assert!(brokers.clone().count() >= 3);
+    for (name, _) in brokers {
+        assert!(exporters.contains(&name.as_str()), "nobody scrapes {name}");
+    }
+}
+
+#[test]
 fn images_are_built_by_the_workspace_s_compiler_and_tell_its_version() {
     let root = Path::new(FILE).parent().unwrap();
     let dockerfile = std::fs::read_to_string(root.join("deploy/Dockerfile")).unwrap();
