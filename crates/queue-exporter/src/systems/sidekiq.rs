@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::Result;
 use exporter_common::async_trait;
-use futures_util::stream::BoxStream;
+use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use redis::{Pipeline, Value};
 use serde::Deserialize;
 
@@ -14,7 +14,7 @@ use super::sidekiq_times::Times;
 use crate::age::{now, seconds_since};
 use crate::credentials::Credentials;
 use crate::redis::{Redis, Replies, SCHEMES, add, count, list, names, text};
-use crate::system::{Batch, Counter, Listed, Origin, Queue, Statistics, System, in_one_go};
+use crate::system::{Batch, Counter, Listed, Origin, Queue, Statistics, System};
 
 pub(super) const KIND: Kind = Kind {
     name: "sidekiq",
@@ -77,7 +77,7 @@ impl System for Sidekiq {
     }
 
     fn list(&self) -> BoxStream<'_, Result<Listed>> {
-        in_one_go(async {
+        let list = async {
             let mut commands = Pipeline::new();
             add(&mut commands, &["SMEMBERS", "queues"]);
             add(&mut commands, &["SMEMBERS", "paused"]);
@@ -100,12 +100,18 @@ impl System for Sidekiq {
             };
             let listed = names(&queues)?.into_iter().map(|name| Listed { queue: Queue::named(name), statistics: None });
             let all = Listed { queue: Queue::default(), statistics: Some(Ok(all)) };
-            let classes = self.times.read(&self.redis).await?.into_iter().map(|(class, processing)| Listed {
+            let class = |(class, processing)| Listed {
                 queue: Queue { name: String::new(), scope: class },
                 statistics: Some(Ok(Statistics { processing: Some(processing), ..Statistics::default() })),
-            });
-            Ok(listed.chain([all]).chain(classes))
-        })
+            };
+            // what is wrong with the times of jobs costs no queue
+            let classes = match self.times.read(&self.redis).await {
+                Ok(times) => times.into_iter().map(class).map(Ok).collect(),
+                Err(error) => vec![Err(error.context("how long jobs took"))],
+            };
+            anyhow::Ok(listed.chain([all]).map(Ok).chain(classes))
+        };
+        stream::once(list).map_ok(stream::iter).try_flatten().boxed()
     }
 
     async fn read(&self, queues: &[Queue]) -> Result<Vec<Listed>> {

@@ -292,6 +292,16 @@ fn sidekiq_is_read_by_its_documented_scheme() {
 }
 
 #[test]
+fn times_of_sidekiq_that_may_not_be_read_cost_no_queue() {
+    let Some(server) = RedisServer::start(&[]) else { return };
+    server.run(&["SADD queues mail", "LPUSH queue:mail {}", "ACL SETUSER watcher -hgetall"]);
+    let (metrics, log) = crate::once(&server.url(), ["--queue.system=sidekiq"]);
+    assert_eq!(value(&metrics, "queue_depth{queue_name=\"mail\"}"), Some(1.0), "{log}");
+    assert_eq!(value(&metrics, SUCCESS), Some(0.0), "{metrics}");
+    assert!(log.contains("how long jobs took: the user may not do what is needed"), "{log}");
+}
+
+#[test]
 fn sidekiq_jobs_are_counted_exactly() {
     let (Some(sidekiq), Some(server)) = (real("sidekiq"), RedisServer::start(&[])) else { return };
     let port = server.port.to_string();
