@@ -15,7 +15,7 @@ pub(crate) struct Beanstalk {
 const WAIT: u32 = 5;
 const TO_RUN: u32 = 60;
 /// After so many that were buried as many are kicked: worked on again, since nobody else looks after them.
-const KICK: u32 = 100;
+const KICK: u32 = 20;
 
 impl Client for Beanstalk {
     type Job = String;
@@ -47,27 +47,29 @@ impl Client for Beanstalk {
         }
     }
 
-    async fn settle(&mut self, id: String, well: bool) -> Result<()> {
+    async fn settle(&mut self, id: String, well: bool) -> Result<u64> {
         if well {
             self.ask(&format!("delete {id}"), "DELETED").await?;
-            return Ok(());
+            return Ok(0);
         }
         self.ask(&format!("bury {id} 1024"), "BURIED").await?;
         self.buried += 1;
-        if self.buried.is_multiple_of(KICK) {
-            self.ask(&format!("kick {KICK}"), "KICKED").await?;
+        if !self.buried.is_multiple_of(KICK) {
+            return Ok(0);
         }
-        Ok(())
+        let kicked = self.ask(&format!("kick {KICK}"), "KICKED").await?;
+        kicked.parse().with_context(|| format!("it has kicked {kicked:?} jobs"))
     }
 }
 
 impl Beanstalk {
-    /// Sends a command and makes sure that it is answered by this word.
-    async fn ask(&mut self, command: &str, expected: &str) -> Result<()> {
+    /// Sends a command and makes sure that it is answered by this word; what follows it.
+    async fn ask(&mut self, command: &str, expected: &str) -> Result<String> {
         self.wire.send(&format!("{command}\r\n")).await?;
         let answer = self.wire.line().await?;
         let command = command.split(' ').next().unwrap_or_default();
-        ensure!(answer.split(' ').next() == Some(expected), "to {command} it answers {answer:?}");
-        Ok(())
+        let (word, rest) = answer.split_once(' ').unwrap_or((&answer, ""));
+        ensure!(word == expected, "to {command} it answers {answer:?}");
+        Ok(rest.to_owned())
     }
 }

@@ -72,8 +72,8 @@ impl Client for Nats {
         }
     }
 
-    async fn settle(&mut self, job: String, well: bool) -> Result<()> {
-        self.ask(&job, if well { "+ACK" } else { "+TERM" }).await.map(|_| ())
+    async fn settle(&mut self, job: String, well: bool) -> Result<u64> {
+        self.ask(&job, if well { "+ACK" } else { "+TERM" }).await.map(|_| 0)
     }
 }
 

@@ -44,8 +44,8 @@ pub(crate) trait Client: Sized {
     async fn add(&mut self) -> Result<()>;
     /// The next job; none if none has come for a while.
     async fn take(&mut self) -> Result<Option<Self::Job>>;
-    /// Tells the broker how a job ended.
-    async fn settle(&mut self, job: Self::Job, well: bool) -> Result<()>;
+    /// Tells the broker how a job ended; how many jobs that had failed are to be worked on again.
+    async fn settle(&mut self, job: Self::Job, well: bool) -> Result<u64>;
 }
 
 /// A queue, and what was done with it in the life of this process.
@@ -55,6 +55,7 @@ struct Queue {
     added: Cell<u64>,
     done: Cell<u64>,
     failed: Cell<u64>,
+    again: Cell<u64>,
 }
 
 /// Adds jobs and works on them until the process is stopped.
@@ -94,7 +95,8 @@ async fn open<C: Client>(broker: &str, kind: &Kind) -> Result<(C, Vec<C>)> {
 
 impl Queue {
     fn new(kind: Kind, limit: Option<u64>) -> Self {
-        Self { kind, limit, added: Cell::default(), done: Cell::default(), failed: Cell::default() }
+        let [added, done, failed, again] = Default::default();
+        Self { kind, limit, added, done, failed, again }
     }
 
     async fn produce(&self, client: &mut impl Client) -> Result<()> {
@@ -111,7 +113,8 @@ impl Queue {
         loop {
             let Some(job) = client.take().await? else { continue };
             let well = self.kind.work().await;
-            client.settle(job, well).await?;
+            let again = client.settle(job, well).await?;
+            self.again.update(|count| count + again);
             let count = if well { &self.done } else { &self.failed };
             count.update(|count| count + 1);
             self.tell_the_end();
@@ -121,14 +124,14 @@ impl Queue {
     /// Says so when the last job is done, which may be told to its worker before its producer.
     fn tell_the_end(&self) {
         let settled = self.done.get() + self.failed.get();
-        if self.limit == Some(settled) && self.added.get() == settled {
+        if self.limit == Some(self.added.get()) && self.added.get() + self.again.get() == settled {
             self.tell("all done");
         }
     }
 
     fn tell(&self, what: &str) {
-        let (added, done, failed) = (self.added.get(), self.done.get(), self.failed.get());
-        tracing::info!(queue = self.kind.name, added, done, failed, "{what}");
+        let [added, done, failed, again] = [&self.added, &self.done, &self.failed, &self.again].map(Cell::get);
+        tracing::info!(queue = self.kind.name, added, done, failed, again, "{what}");
     }
 }
 
