@@ -13,7 +13,7 @@ use crate::follow::{follow, stop};
 use crate::metrics;
 use crate::state::Keeper;
 use crate::stream::{Stream, dropped};
-use crate::tail::Tail;
+use crate::tail::{CATCHING_UP, Tail};
 
 /// The access logs of one server.
 pub(crate) struct AccessLog {
@@ -37,9 +37,6 @@ pub(crate) struct Work {
 /// For how long the thread that reads may be away before its counters are not believed: it hangs in
 /// a file system that does not answer.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// How long nobody may ask before it has caught up with what an earlier process showed.
-const CATCHING_UP: Duration = Duration::from_secs(60);
 
 impl AccessLog {
     /// The collector of a book, and the work by which it is written.

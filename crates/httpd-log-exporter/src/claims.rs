@@ -28,8 +28,14 @@ impl Claims {
     /// Notes how far a file was read that is closed.
     pub(crate) fn close(&mut self, file: Identity, mark: Mark) {
         self.open.remove(&file);
+        self.forget(file);
         self.closed.push_back((file, mark));
         self.closed.drain(..self.closed.len().saturating_sub(CLOSED));
+    }
+
+    /// Forgets how far a file was read that is closed.
+    pub(crate) fn forget(&mut self, file: Identity) {
+        self.closed.retain(|(known, _)| *known != file);
     }
 
     /// How far a file was read before, if it was closed since and is still the same.

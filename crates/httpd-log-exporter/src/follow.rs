@@ -85,11 +85,12 @@ pub(crate) fn follow(mut tails: Vec<Tail>, mut keeper: Option<Keeper>, book: &Sh
             }
         }
         let took = now.elapsed();
+        let all_there = !more && !tails.iter().any(Tail::is_waiting);
         let caught_up = {
             let mut book = book.lock();
             book.came_by = Some(Instant::now());
-            let first = !more && !book.caught_up;
-            book.caught_up |= !more;
+            let first = all_there && !book.caught_up;
+            book.caught_up |= all_there;
             first
         };
         match &mut keeper {

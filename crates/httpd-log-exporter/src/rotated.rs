@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::log_file::{Identity, LogFile};
-use crate::place::directory;
+use crate::place::{directory, is_compressed};
 
 /// How far the time of a file may lag behind the clock: the kernel's ticks are coarse.
 pub(crate) const COARSE: Duration = Duration::from_millis(20);
@@ -78,6 +78,15 @@ pub(crate) fn siblings(path: &Path, now: Instant) -> Vec<LogFile> {
         }
     }
     found
+}
+
+/// Whether there is anything beside a log's path that rotation, and maybe compression, made of one.
+pub(crate) fn is_beside(path: &Path) -> bool {
+    let entries = std::fs::read_dir(directory(path)).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).any(|other| {
+        let uncompressed = if is_compressed(&other) { other.with_extension("") } else { other };
+        is_of(&uncompressed, path)
+    })
 }
 
 /// Whether a path is what rotation makes of a log's.

@@ -61,6 +61,9 @@ pub(crate) struct SavedFile {
     /// In hexadecimal digits.
     head: String,
     anchor: String,
+    /// Whether it was waited for in vain: the log has told that it is missing.
+    #[serde(default)]
+    pub(crate) missing: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -207,7 +210,7 @@ impl SavedSource {
             last_look: tail.map_or(0.0, |tail| seconds(tail.last_look)),
             files: files
                 .filter_map(|followed| SavedFile::of(&followed.file, &followed.spot))
-                .chain(tail.into_iter().flat_map(|tail| tail.lost.iter().chain(&tail.away).cloned()))
+                .chain(tail.into_iter().flat_map(|tail| tail.unfound().cloned()))
                 .collect(),
         }
     }
@@ -251,6 +254,7 @@ impl SavedFile {
             skipping: file.mark.lines.is_skipping(),
             head: to_hex(&file.mark.head),
             anchor: to_hex(&file.mark.anchor),
+            missing: false,
         })
     }
 

@@ -1,19 +1,20 @@
 //! One log followed by identity, not by name: a file that was rotated away is read until it is quiet,
 //! the one in its place from the beginning, at once.
 
+mod resume;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{Error, ErrorKind, Read};
+use std::io::{Error, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::book::Shared;
-use crate::compressed;
-use crate::lines::{self, Lines};
+use crate::lines;
 use crate::log_file::{Identity, LogFile, Mark};
 use crate::permission;
 use crate::place::Place;
 use crate::rotated::{self, Searched};
-use crate::state::{SavedFile, SavedSource};
+use crate::tail::resume::Resumed;
 
 /// How long a file that was rotated away must be quiet before it counts as finished. nginx and Apache
 /// go on writing to it until they are told to reopen, and flush their buffers then.
@@ -23,6 +24,10 @@ pub(crate) const GRACE: Duration = Duration::from_secs(10);
 /// one search can miss them. It is shorter than the grace, so what was found is not found again.
 pub(crate) const SEARCH: Duration = Duration::from_secs(1);
 
+/// How long nobody may ask before it has caught up with what an earlier process showed, and how long is waited for what
+/// that one had read and cannot be seen.
+pub(crate) const CATCHING_UP: Duration = Duration::from_secs(60);
+
 /// A log: where its files are, and those that are open, be they still there or not.
 #[derive(Debug)]
 pub(crate) struct Tail {
@@ -30,13 +35,8 @@ pub(crate) struct Tail {
     pub(crate) index: usize,
     pub(crate) place: Place,
     pub(crate) files: Vec<Followed>,
-    /// What an earlier process had read and is not found again: it may have been compressed.
-    pub(crate) lost: Vec<SavedFile>,
-    /// What of it stood at a path that is missing or may not be read at present: it stays in the state until there is a file.
-    pub(crate) away: Vec<SavedFile>,
-    /// What may have come and gone, or went, and was compressed before anybody looked again; and the files that were found.
-    compressed: Vec<PathBuf>,
-    found: Vec<SavedFile>,
+    /// What an earlier process had read, as far as it is not found again.
+    resumed: Resumed,
     /// Where reading begins in files that were there at the start, though they may not be open yet.
     start_at: BTreeMap<Identity, u64>,
     /// Paths at which there was a file before, so that another one is a rotation.
@@ -93,10 +93,7 @@ impl Tail {
             index,
             place,
             files: Vec::new(),
-            lost: Vec::new(),
-            away: Vec::new(),
-            compressed: Vec::new(),
-            found: Vec::new(),
+            resumed: Resumed::default(),
             start_at: BTreeMap::new(),
             known: BTreeSet::new(),
             last_look: SystemTime::now(),
@@ -116,143 +113,6 @@ impl Tail {
         tail
     }
 
-    /// Opens a log where an earlier process was. Files are known again by number and content, or by content alone;
-    /// what came while nobody looked is read from its beginning.
-    pub(crate) fn resume(index: usize, place: Place, saved: &SavedSource, book: &Shared, now: Instant) -> Self {
-        let mut tail = Self::new(index, place);
-        tail.last_look = saved.last_look();
-        let listed: Vec<_> = tail.place.list().into_iter().map(|(path, _)| path).collect();
-        // what was read through a symbolic link is not found by the link's name, once that points elsewhere
-        let targets = || saved.files.iter().filter_map(|file| file.target.as_ref());
-        let paths: BTreeSet<_> =
-            listed.iter().chain(saved.files.iter().filter_map(|file| file.path.as_ref())).chain(targets()).collect();
-        tail.compressed = paths.iter().flat_map(|path| compressed::siblings(path)).collect();
-        let mut candidates: Vec<(Option<&PathBuf>, LogFile)> = Vec::new();
-        let there = listed.iter().filter_map(|path| Some((Some(path), LogFile::open(path, now).ok()?)));
-        let linked = targets().filter_map(|path| LogFile::open(path, now).ok());
-        let rotated = paths.iter().flat_map(|path| rotated::siblings(path, now)).chain(linked).map(|file| (None, file));
-        let mut seen = BTreeSet::new();
-        candidates.extend(there.chain(rotated).filter(|(_, file)| seen.insert(file.identity)));
-        // by number first: what one log was must not be taken for another that begins alike
-        let mut unfound = Vec::new();
-        for file in &saved.files {
-            tail.known.extend(file.path.clone());
-            let mark = file.mark();
-            let same = |(_, candidate): &(_, LogFile)| candidate.identity == file.identity();
-            match candidates.iter().position(same) {
-                Some(at) if mark.as_ref().is_none_or(|mark| mark.is_of(&candidates[at].1)) => {
-                    tail.go_on(candidates.swap_remove(at), file, book);
-                }
-                found => unfound.push((file, found.is_some())),
-            }
-        }
-        for (file, rewritten) in unfound {
-            if let Some(path) = file.path.as_ref().filter(|_| rewritten) {
-                book.lock().logs[index].truncations += 1;
-                tail.known.remove(path);
-                tail.searched.insert(path.clone(), Searched { since: tail.last_look, until: now + SEARCH });
-            }
-            let Some(mark) = file.mark() else { continue };
-            if let Some(at) = candidates.iter().position(|(_, candidate)| mark.is_of(candidate)) {
-                tail.go_on(candidates.swap_remove(at), file, book);
-                continue;
-            }
-            let copied = |(_, candidate): &mut (_, LogFile)| candidate.goes_on(&mut file.mark().unwrap_or_default());
-            if let Some(at) = candidates.iter_mut().position(copied).filter(|_| rewritten) {
-                let (path, file) = candidates.swap_remove(at);
-                let _ = book.lock().files.claim(file.identity, index); // no other log has it yet
-                tail.files.push(Followed { file, spot: path.map_or(Spot::Gone, |path| Spot::At(path.clone())) });
-                continue;
-            }
-            tail.lost.push(file.clone());
-        }
-        // what came and went meanwhile may be compressed at any moment, and reading what is compressed takes its time
-        for path in saved.files.iter().filter_map(|file| file.path.clone()) {
-            tail.searched.entry(path).or_insert(Searched { since: tail.last_look, until: now + SEARCH });
-        }
-        tail.begin(book, now);
-        tail.search(book, now);
-        tail
-    }
-
-    /// Goes on in a file that an earlier process had read.
-    fn go_on(&mut self, (path, mut file): (Option<&PathBuf>, LogFile), saved: &SavedFile, book: &Shared) {
-        if book.lock().files.claim(file.identity, self.index).is_err() {
-            return;
-        }
-        self.found.push(saved.clone());
-        file.target = file.target.or_else(|| saved.target.clone());
-        if let Some(mark) = saved.mark() {
-            file.mark = saved.resumed(mark);
-        }
-        let spot = path.map_or(Spot::Gone, |path| Spot::At(path.clone()));
-        self.files.push(Followed { file, spot });
-    }
-
-    /// Reads what is left of logs that were compressed while nobody looked, and whole ones that came and went meanwhile.
-    fn read_compressed(&mut self, book: &Shared, buffer: &mut [u8]) {
-        let mut lost = std::mem::take(&mut self.lost);
-        let found = std::mem::take(&mut self.found);
-        for path in std::mem::take(&mut self.compressed) {
-            let read = lost.iter().chain(&found).enumerate().find_map(|(at, saved)| {
-                let mark = saved.resumed(saved.mark()?);
-                let opened = compressed::open_at(&path, &saved.head()?, &mark).transpose()?;
-                Some(opened.map(|log| (at, mark.lines, log)))
-            });
-            let read = match read {
-                Some(Ok((at, lines, log))) if at < lost.len() => {
-                    lost.remove(at);
-                    self.read_whole(log, lines, book, buffer)
-                }
-                Some(Ok(_)) => Ok(()), // it is there uncompressed, too
-                Some(Err(error)) => Err(error),
-                None if compressed::is_younger(&path, self.last_look) => {
-                    book.lock().logs[self.index].rotations += 1;
-                    compressed::open(&path).and_then(|log| self.read_whole(log, Lines::default(), book, buffer))
-                }
-                None => Ok(()), // older than what was read before
-            };
-            if let Err(error) = read {
-                book.lock().logs[self.index].read_errors += 1;
-                tracing::warn!(
-                    error = permission::explain(&path, &error, "read"),
-                    "a compressed log was not read to its end"
-                );
-            }
-        }
-        for file in &lost {
-            let path = file.path.as_ref().map_or("a rotated log".into(), |path| path.to_string_lossy());
-            tracing::warn!(%path, "cannot find again what was read before; what was not yet read of it is missing");
-            if let Some(mark) = file.mark() {
-                book.lock().files.close(file.identity(), file.resumed(mark)); // it may come back
-            }
-        }
-        let away = |file: &SavedFile| file.path.as_ref().is_some_and(|path| std::fs::File::open(path).is_err());
-        self.away.extend(lost.into_iter().filter(away));
-    }
-
-    /// Counts the lines of a compressed log to its end.
-    fn read_whole(
-        &self,
-        mut log: compressed::Decoder,
-        mut lines: Lines,
-        book: &Shared,
-        buffer: &mut [u8],
-    ) -> Result<(), Error> {
-        loop {
-            let read = log.read(buffer);
-            let mut book = book.lock();
-            let Some(bytes) = read.as_ref().ok().filter(|read| **read > 0).map(|read| &buffer[..*read]) else {
-                lines.finish(|line| book.line(self.index, line));
-                return read.map(drop);
-            };
-            lines.feed(bytes, |line| book.line(self.index, line));
-            book.note_time(self.index, lines::last(bytes));
-            book.logs[self.index].read_bytes += bytes.len() as u64;
-            book.came_by = Some(Instant::now());
-        }
-    }
-
     /// Looks for the first time.
     pub(crate) fn begin(&mut self, book: &Shared, now: Instant) {
         let (_, fault) = self.look(book, now);
@@ -262,6 +122,7 @@ impl Tail {
 
     /// Finds out which files there are, and reads what is new in all of them.
     pub(crate) fn pass(&mut self, book: &Shared, buffer: &mut [u8], now: Instant) -> Seen {
+        self.look_again(book, now);
         self.read_compressed(book, buffer);
         let (changed, mut fault) = self.look(book, now);
         self.search(book, now);
@@ -363,7 +224,7 @@ impl Tail {
             file.wait_from(now);
         }
         // by it what was compressed is known to be new, also by the next process if this one is killed before it is read
-        if (fault.is_none() || is_glob) && self.compressed.is_empty() {
+        if (fault.is_none() || is_glob) && !self.resumed.is_pending() {
             self.last_look = looked;
         }
         (changed, fault)
@@ -399,9 +260,9 @@ impl Tail {
             self.files.push(Followed { file, spot: Spot::CopyOf(path.to_path_buf(), original) });
             return Ok(identity);
         }
-        self.away.retain(|file| file.path.as_deref() != Some(path));
         let reopened = book.lock().files.reopen(&file);
         if let Some(mark) = reopened {
+            self.resumed.came_back(file.identity);
             file.mark = mark;
         } else if let Some(size) = self.start_at.get(&file.identity) {
             file.go_to(*size)?;

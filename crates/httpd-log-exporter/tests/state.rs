@@ -103,6 +103,53 @@ fn killed_under_load_and_rotation_every_line_counts_once_and_no_counter_goes_dow
 }
 
 #[test]
+fn while_the_logs_are_away_nothing_is_shown_and_then_every_line_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    let (logs, away) = (folder.path().join("logs"), folder.path().join("away"));
+    fs::create_dir(&logs).unwrap();
+    let append = |name: &str, number: u64| {
+        let mut file = File::options().append(true).create(true).open(logs.join(name)).unwrap();
+        file.write_all(line(number).as_bytes()).unwrap();
+    };
+    let start = || {
+        let (log, state) = (logs.join("access.log"), folder.path().join("state"));
+        Running::start(
+            PROGRAM,
+            [format!("--access-log={}", log.display()), format!("--state.file={}", state.display())],
+        )
+    };
+    let mut exporter = start();
+    append("access.log", 1);
+    exporter.scrape_until("the first", |metrics| requests(metrics) == 1.0);
+    fs::rename(logs.join("access.log"), logs.join("access.log.1")).unwrap();
+    append("access.log", 2);
+    exporter.scrape_until("the second", |metrics| requests(metrics) == 2.0);
+    for round in 1..=2 {
+        let state = || fs::read_to_string(folder.path().join("state")).unwrap();
+        let saved = format!("\"requests\":{}", 1 + round);
+        eventually("the state has it", || state().contains(&saved).then_some(()));
+        exporter.signal("KILL");
+        exporter.wait();
+        append("access.log", 2 + round);
+        fs::rename(&logs, &away).unwrap();
+        exporter = start();
+        eventually("it looks for the logs", || exporter.log().contains("waiting for logs").then_some(()));
+        for path in ["/metrics", "/-/ready"] {
+            assert_eq!(exporter.get(path, &[]).status, 503, "{path}");
+        }
+        fs::rename(&away, &logs).unwrap();
+        let first = eventually("it has caught up", || {
+            let answer = exporter.get("/metrics", &[]);
+            (answer.status == 200).then_some(answer.body)
+        });
+        assert_eq!(requests(&first), 2.0 + round as f64, "{}", exporter.log());
+    }
+    append("access.log.1", 5); // the server had not reopened yet
+    let metrics = exporter.scrape_until("all", |metrics| requests(metrics) >= 5.0);
+    assert_eq!((requests(&metrics), bytes(&metrics)), (5.0, 15.0));
+}
+
+#[test]
 fn a_first_start_counts_from_the_end_and_what_is_written_while_it_is_down_is_not_lost() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("access.log");

@@ -8,7 +8,7 @@ use super::{Drill, book, line};
 use crate::place::Place;
 use crate::rotated;
 use crate::state::{Keeper, State};
-use crate::tail::{Start, Tail};
+use crate::tail::{CATCHING_UP, Start, Tail};
 
 /// What an exporter leaves that is killed, and goes on by.
 impl Drill {
@@ -284,6 +284,124 @@ fn a_log_that_is_missing_through_two_restarts_is_read_where_the_first_process_wa
     drill.restart(&state);
     drill.counted(&[0]);
     drill.rename("unmounted", "access.log");
+    drill.counted(&[0, 1]);
+    let state = drill.save();
+    drill.restart(&state);
+    drill.counted(&[0, 1]);
+}
+
+#[test]
+fn a_directory_that_is_away_at_a_restart_is_waited_for_with_all_that_was_in_it() {
+    for pattern in ["logs/access.log", "logs/*.log", "logs/access.log*"] {
+        let mut drill = Drill::of(pattern, Start::Beginning, |drill| {
+            fs::create_dir(drill.path("logs")).unwrap();
+            drill.append("logs/access.log", &line(0));
+        });
+        drill.look();
+        drill.rename("logs/access.log", "logs/access.log.1");
+        drill.append("logs/access.log", &line(1));
+        let state = drill.save();
+        std::thread::sleep(2 * rotated::COARSE); // by the file system's clock the next ones are younger
+        drill.append("logs/access.log.1", &line(2));
+        drill.append("logs/access.log", &line(3));
+        drill.rename("logs/access.log", "logs/access.log.3");
+        drill.append("logs/access.log", &line(4));
+        drill.rename("logs/access.log", "logs/access.log.2");
+        drill.append("logs/access.log", &line(5));
+        gzip(&drill, "logs/access.log.2", "logs/access.log.2.gz");
+        std::thread::sleep(2 * rotated::COARSE);
+        drill.rename("logs", "away");
+        for mountpoint in [false, true] {
+            if mountpoint {
+                fs::create_dir(drill.path("logs")).unwrap();
+            }
+            drill.restart(&state);
+            drill.counted(&[0, 1]);
+            assert!(drill.tail.as_ref().unwrap().is_waiting(), "{pattern}: nothing is to be shown yet");
+        }
+        let state = drill.save(); // and killed once more
+        drill.restart(&state);
+        drill.counted(&[0, 1]);
+        assert!(drill.tail.as_ref().unwrap().is_waiting(), "{pattern}");
+        drill.rename("away", "logs");
+        drill.counted(&[0, 1, 2, 3, 4, 5]);
+        assert!(!drill.tail.as_ref().unwrap().is_waiting(), "{pattern}");
+        let state = drill.save();
+        drill.restart(&state);
+        drill.append("logs/access.log", &line(6));
+        drill.counted(&[0, 1, 2, 3, 4, 5, 6]);
+    }
+}
+
+#[test]
+fn what_is_away_for_longer_than_anybody_waits_is_missing_and_goes_on_when_it_is_back() {
+    for pattern in ["logs/access.log", "logs/*.log"] {
+        let mut drill = Drill::of(pattern, Start::Beginning, |drill| {
+            fs::create_dir(drill.path("logs")).unwrap();
+            drill.append("logs/access.log", &line(0));
+        });
+        let state = drill.save();
+        drill.append("logs/access.log", &line(1));
+        drill.rename("logs", "away");
+        drill.restart(&state);
+        drill.counted(&[0]);
+        drill.wait(CATCHING_UP);
+        drill.counted(&[0]);
+        assert!(!drill.tail.as_ref().unwrap().is_waiting(), "{pattern}");
+        let state = drill.save();
+        drill.restart(&state);
+        drill.counted(&[0]);
+        assert!(!drill.tail.as_ref().unwrap().is_waiting(), "{pattern}: it was told before");
+        drill.rename("away", "logs");
+        drill.counted(&[0, 1]);
+        let state = drill.save();
+        drill.restart(&state);
+        drill.counted(&[0, 1]);
+    }
+}
+
+#[test]
+fn a_log_that_may_not_be_read_at_a_restart_and_is_rotated_then_is_found_again() {
+    let mut drill = Drill::new(Start::Beginning, |drill| drop(drill.append("access.log", &line(0))));
+    let state = drill.save();
+    drill.append("access.log", &line(1));
+    // not even root may follow a link to itself
+    drill.rename("access.log", "kept");
+    symlink("access.log", drill.path("access.log")).unwrap();
+    drill.restart(&state);
+    drill.counted(&[0]);
+    assert!(drill.tail.as_ref().unwrap().is_waiting());
+    drill.rename("kept", "access.log.1");
+    drill.append("new", &line(2));
+    drill.rename("new", "access.log");
+    drill.counted(&[0, 1, 2]);
+    assert!(!drill.tail.as_ref().unwrap().is_waiting());
+}
+
+#[test]
+fn a_log_that_was_deleted_is_not_waited_for_where_others_are_seen() {
+    for pattern in ["access.log", "*.log"] {
+        let mut drill = Drill::of(pattern, Start::Beginning, |drill| {
+            drill.append("access.log", &line(0));
+            drill.append("access.log.2", "");
+        });
+        let state = drill.save();
+        fs::remove_file(drill.path("access.log")).unwrap();
+        drill.restart(&state);
+        drill.counted(&[0]);
+        assert!(!drill.tail.as_ref().unwrap().is_waiting(), "{pattern}");
+    }
+}
+
+#[test]
+fn a_compressed_log_is_read_once_while_there_is_no_new_one() {
+    let mut drill = Drill::new(Start::Beginning, |drill| drop(drill.append("access.log", &line(0))));
+    let state = drill.save();
+    std::thread::sleep(2 * rotated::COARSE); // by the file system's clock the next ones are younger
+    drill.append("access.log", &line(1));
+    gzip(&drill, "access.log", "access.log.1.gz");
+    std::thread::sleep(2 * rotated::COARSE);
+    drill.restart(&state);
     drill.counted(&[0, 1]);
     let state = drill.save();
     drill.restart(&state);
