@@ -19,9 +19,9 @@ impl Broker for Nats {
 
 const DEPTHS: [&str; 1] = ["queue_depth{queue_name=\"DISK\",scope=\"worker\"}"];
 
-const ACKNOWLEDGED: [&str; 2] = [
-    "messages_processed_total{queue_name=\"DISK\",scope=\"worker\",status=\"success\"}",
-    "messages_processed_total{queue_name=\"MEMORY\",scope=\"worker\",status=\"success\"}",
+const DELIVERED: [&str; 2] = [
+    "messages_delivered_total{queue_name=\"DISK\",scope=\"worker\"}",
+    "messages_delivered_total{queue_name=\"MEMORY\",scope=\"worker\"}",
 ];
 
 #[test]
@@ -30,6 +30,6 @@ fn a_nats_that_is_stopped_and_killed_is_survived() {
     let (Some(mut server), Some(celery)) = (Nats::start(), real("celery")) else { return };
     let _jobs = started(client(celery.with_file_name("python"), &["nats_flow.py", &server.port.to_string()], &[]));
     let exporter = exporter(&server.url(), []);
-    let watched = Watched::new(exporter, &ACKNOWLEDGED, &DEPTHS).once_filled();
+    let watched = Watched::new(exporter, &DELIVERED, &DEPTHS).once_filled();
     survives(&mut server, &[watched]);
 }
