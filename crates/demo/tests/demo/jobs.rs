@@ -210,7 +210,7 @@ fn a_server_that_is_no_nats_or_has_no_jetstream_is_told() {
     let (Some(beanstalkd), Some(program)) = (Server::beanstalkd(), real("nats-server")) else { return };
     let (folder, port) = (tempfile::tempdir().unwrap(), free());
     let line = format!("-a 127.0.0.1 -p {port}");
-    let plain = Server::start(program, folder, &line, port, "nats", String::new(), "");
+    let plain = Server::start(program, folder, &line, port, "nats", String::new());
     let jobs = plain.jobs(&[]);
     eventually("it is told", || jobs.log().contains("is JetStream enabled?").then_some(()));
     assert_eq!(jobs.get("/healthy", &[]).status, 503);
