@@ -140,7 +140,13 @@ pub(crate) fn cause(error: &reqwest::Error) -> String {
     while let Some(inner) = cause.source() {
         cause = inner;
     }
-    cause.to_string()
+    let what = cause.to_string();
+    if what.ends_with("UnknownIssuer") {
+        return format!(
+            "{what}; in tls_config of --config.file ca_file names its authority, insecure_skip_verify takes any"
+        );
+    }
+    what
 }
 
 /// Finds one host under whatever name: the name in the URL is then the one that its certificate is for.

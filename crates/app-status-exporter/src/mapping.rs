@@ -150,6 +150,10 @@ impl From<Error> for Trouble {
     }
 }
 
+/// What a metric that has only a path overlooks, or an info or histogram that has none.
+const LABELS_AT_ROOT: &str = " at the document's root, where labels are read unless elements are named, as by path: '{.items[*]}' \
+    with value: '{.n}'";
+
 /// The least that the series of a page may take, in bytes of their labels: a long text of the page can stand in each.
 const MAX_SERIES: usize = 8 << 20;
 
@@ -254,7 +258,11 @@ async fn translate(
             labels.push(template.text(document, element).unwrap_or_else(|error| {
                 // a label that is empty is one that is not there; the series is whole without it
                 if metric.policy.missing == Otherwise::Fail {
-                    lose(&format!("{} label {label}", metric.name), error.into());
+                    let mut trouble = Trouble::from(error);
+                    if metric.elements.is_none() && trouble.reason == Reason::Missing {
+                        trouble.what += LABELS_AT_ROOT;
+                    }
+                    lose(&format!("{} label {label}", metric.name), trouble);
                 }
                 Cow::Borrowed("")
             }));

@@ -74,6 +74,30 @@ fn pages_that_many_know_are_mapped_as_the_documentation_has_it() {
 }
 
 #[test]
+fn spring_boot_says_no_more_than_its_status_unless_it_is_told_to() {
+    let output = once("known", "spring-plain.json", "spring");
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = mapped(&output);
+    assert_eq!(value(&text, "app_status{app_status=\"UP\"}"), Some(1.0));
+    assert!(!text.contains("app_component_up{") && !text.contains("app_disk"), "{text}");
+}
+
+#[test]
+fn a_label_that_is_in_each_element_is_told_how_it_is_read_there() {
+    let page = "{\"jobs\": [{\"id\": \"a\", \"n\": 1}]}";
+    let log = |keys| {
+        let output = made(page, &[keys]);
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (code, said) = log("name: jobs, path: '{.jobs[*].n}', labels: {id: '{.id}'}");
+    assert!(code == Some(1) && said.contains("id is missing at the document's root, where labels are read"), "{said}");
+    assert!(said.contains("path: '{.items[*]}' with value: '{.n}'"), "what to write instead: {said}");
+    assert_eq!(log("name: jobs, path: '{.jobs[*]}', value: '{.n}', labels: {id: '{.id}'}").0, Some(0));
+    let (_, said) = log("name: jobs, path: '{.jobs[*]}', value: '{.n}', labels: {id: '{.name}'}");
+    assert!(said.contains("name is missing") && !said.contains("root"), "{said}");
+}
+
+#[test]
 fn what_users_of_json_exporter_posted_is_mapped() {
     let output = once("posted", "data.json", "default");
     let text = mapped(&output);

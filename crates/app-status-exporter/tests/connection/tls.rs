@@ -94,6 +94,16 @@ fn tls_knows_its_own_authority_a_client_certificate_and_the_name_of_the_server()
 }
 
 #[test]
+fn a_certificate_of_an_authority_that_is_not_known_is_told_what_to_do() {
+    let config = Config::new("");
+    let (port, serving) = serve_tls(certified(config.0.path(), "localhost"), page_and_close());
+    let output = config.once(&format!("https://localhost:{port}/status"));
+    let hint = "UnknownIssuer; in tls_config of --config.file ca_file names its authority";
+    assert!(said(&output).contains(hint), "{}", said(&output));
+    assert!(serving.join().unwrap().is_none());
+}
+
+#[test]
 fn over_tls_too_nothing_goes_along_on_a_redirect_to_another_host() {
     let other = App::start(up());
     let config = Config::new(
