@@ -14,12 +14,15 @@ use crate::field::Field;
 use crate::format::{Format, Reader};
 use crate::lines::{Line, Lines};
 use crate::permission;
-use crate::presets::PRESETS;
+use crate::presets::{PRESETS, Preset};
+use crate::request::{Method, Number};
 
 /// How much of a log is looked at.
 const LOOKED_AT: u64 = 4 << 20;
 /// How many of its lines.
 const LINES: usize = 10_000;
+/// A duration in nanoseconds that hardly any request has.
+const LONG: u64 = 300_000_000_000;
 /// How much of a line is shown.
 const SHOWN: usize = 2000;
 
@@ -83,22 +86,32 @@ pub(crate) fn report(format: &mut Format, lines: &[Vec<u8>]) -> (String, bool) {
         let _ = writeln!(report, "\nline {}, as it is read:\n{}", at + 1, shown(&lines[at]));
         fields(format, &lines[at], &mut report);
     }
-    let Some(at) = matched.iter().position(|matched| !*matched) else { return (report, true) };
-    let _ = writeln!(report, "\nline {} does not have the format:", at + 1);
-    caret(format, &lines[at], &mut report);
-    let fits = PRESETS.iter().filter_map(|preset| {
+    let mine = Found::of(format, lines);
+    let presets = PRESETS.iter().filter_map(|preset| {
         let mut other = Format::of_preset(preset.name, preset.definition).ok()?;
-        let fitting = lines.iter().filter(|line| other.read(line).is_some()).count();
-        Some((fitting, preset))
+        Some((Found::of(&mut other, lines), preset))
     });
-    // of several that fit as well, the one that reads more of a line, or else the more common
-    let fits: Vec<_> = fits.filter(|(fitting, _)| *fitting > count).collect();
-    match fits.iter().rev().max_by_key(|(fitting, preset)| (*fitting, richness(preset.name))) {
-        Some((fitting, preset)) => {
+    let Some(at) = matched.iter().position(|matched| !*matched) else {
+        // a line may have the format and say more than that reads; numbers of others may be taken for anything
+        let more = presets.filter(|(found, _)| found.lines >= count && found.names() > mine.names());
+        if let Some((found, preset)) = best(more) {
+            let what = if found.vhosts > mine.vhosts { "vhost" } else { "method" };
             let _ = writeln!(
                 report,
-                "\n--access-log.format={} would fit {fitting} of them ({})",
+                "\n--access-log.format={} would read their {what}, too ({})",
                 preset.name, preset.about
+            );
+        }
+        return (report, true);
+    };
+    let _ = writeln!(report, "\nline {} does not have the format:", at + 1);
+    caret(format, &lines[at], &mut report);
+    match best(presets.filter(|(found, _)| found.lines > count)) {
+        Some((found, preset)) => {
+            let _ = writeln!(
+                report,
+                "\n--access-log.format={} would fit {} of them ({})",
+                preset.name, found.lines, preset.about
             );
         }
         None => report.push_str("\nno preset would fit more of them\n"),
@@ -106,14 +119,72 @@ pub(crate) fn report(format: &mut Format, lines: &[Vec<u8>]) -> (String, bool) {
     (report, false)
 }
 
-/// How many numbers a preset reads.
-fn richness(name: &str) -> usize {
-    let number = |field: &&Field| matches!(field, Field::Duration(_) | Field::Upstream(..) | Field::Received);
-    name.parse::<Format>().map_or(0, |format| format.fields().iter().filter(number).count())
+/// What a format finds in lines, the most important first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Found {
+    lines: usize,
+    methods: usize,
+    vhosts: usize,
+    /// Without the lines in which something else is in the place of one.
+    numbers: usize,
+    /// Where in the first line its last field ends: what follows is skipped over.
+    end: usize,
+}
+
+impl Found {
+    fn of(format: &mut Format, lines: &[Vec<u8>]) -> Self {
+        let mut found = Self::default();
+        if let Some(line) = lines.iter().find(|line| format.read(line).is_some()) {
+            let ends = rows(format, line).into_iter().map(|(_, _, text)| text.as_ptr().addr() + text.len());
+            found.end = ends.max().map_or(0, |end| end.saturating_sub(line.as_ptr().addr()));
+        }
+        for line in lines {
+            let Some((request, details)) = format.read(line) else { continue };
+            // hardly any request takes that long: it is another number, or has another unit
+            let is_long = matches!(request.duration, Number::Value(time) if time >= LONG);
+            let duration = if is_long { Number::Absent } else { request.duration };
+            let numbers = [request.bytes, duration, details.received].into_iter().chain(details.upstream);
+            found.lines += 1;
+            found.methods += usize::from(request.method != Method::OTHER);
+            found.vhosts += usize::from(details.vhost.is_some_and(is_host));
+            if numbers.clone().all(|number| number != Number::Wrong) {
+                found.numbers += numbers.filter(|number| matches!(number, Number::Value(_))).count();
+            }
+        }
+        found
+    }
+
+    fn names(self) -> usize {
+        self.methods + self.vhosts
+    }
+}
+
+/// The preset that finds most; of several the more common.
+fn best<'a>(presets: impl Iterator<Item = (Found, &'a Preset)>) -> Option<(Found, &'a Preset)> {
+    presets.fold(None, |best, other| match best {
+        Some((found, _)) if found >= other.0 => best,
+        _ => Some(other),
+    })
+}
+
+/// Whether a text is a host's name, and no address of a client.
+fn is_host(text: &[u8]) -> bool {
+    text.iter().any(u8::is_ascii_alphabetic)
+        && text.iter().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(byte))
 }
 
 /// The fields of a line that has the format, each with its name and what it means.
 fn fields(format: &mut Format, line: &[u8], report: &mut String) {
+    let rows = rows(format, line);
+    let width = rows.iter().map(|(name, ..)| name.chars().count()).max().unwrap_or_default();
+    for (name, field, text) in rows {
+        let meaning = field.about();
+        let _ = writeln!(report, "  {name:width$}  {meaning:27}  {}", shown(text));
+    }
+}
+
+/// The fields of a line with their names.
+fn rows<'a>(format: &mut Format, line: &'a [u8]) -> Vec<(String, Field, &'a [u8])> {
     let mut rows: Vec<(String, Field, &[u8])> = Vec::new();
     match &mut format.reader {
         Reader::Clf(_, steps) | Reader::Steps(steps) => {
@@ -134,11 +205,7 @@ fn fields(format: &mut Format, line: &[u8], report: &mut String) {
             rows.extend(found.into_iter().map(|(group, field, text)| (pattern.name(group).to_owned(), field, text)));
         }
     }
-    let width = rows.iter().map(|(name, ..)| name.chars().count()).max().unwrap_or_default();
-    for (name, field, text) in rows {
-        let meaning = field.about();
-        let _ = writeln!(report, "  {name:width$}  {meaning:27}  {}", shown(text));
-    }
+    rows
 }
 
 /// A line with a caret below where reading stopped, and what was expected there.
@@ -223,5 +290,35 @@ mod tests {
         let regex = Format::of_regex(r#""(?P<request>[^"]*)" (?P<status>\d+)"#);
         let (report, _) = explain(regex, &[LINE, "x"]);
         assert!(report.contains("GET /x HTTP/1.1") && report.contains("does not match"), "{report}");
+    }
+
+    #[test]
+    fn a_preset_is_recommended_by_what_it_finds_in_the_lines() {
+        let mut wrong = Vec::new();
+        for case in include_str!("../tests/lines/presets.txt").lines() {
+            let mut parts = case.splitn(3, '\t');
+            let (name, line) = (parts.next().unwrap(), parts.nth(1).unwrap());
+            let name = crate::presets::preset(name).unwrap().name;
+            let (report, _) = explain(Format::of_regex("^(?P<status>[0-9])(?P<method>x)$"), &[line]);
+            if !report.contains(&format!("--access-log.format={name} would fit 1")) {
+                wrong.push((name, report));
+            }
+        }
+        assert_eq!(wrong, []);
+    }
+
+    #[test]
+    fn what_a_format_leaves_out_that_another_reads_is_told() {
+        let caddy = r#"{"ts":1795166770.0431,"request":{"method":"GET","host":"localhost","uri":"/"},"duration":0.1,"size":0,"status":308}"#;
+        let (report, all) = explain("json".parse(), &[caddy]);
+        assert!(all && report.contains("--access-log.format=caddy would read their"), "{report}");
+        let (report, _) = explain("combined".parse(), &[caddy]);
+        assert!(report.contains("--access-log.format=caddy would fit 1"), "{report}");
+        let (report, all) = explain("combined".parse(), &[&format!("www.example.com:443 {LINE}")]);
+        assert!(all && report.contains("--access-log.format=vhost_combined would read their vhost, too"), "{report}");
+        for line in [LINE, &format!("2001:db8::1, {LINE}"), &format!("{LINE} 345 311")] {
+            let (report, all) = explain("combined".parse(), &[line]);
+            assert!(all && !report.contains("--access-log.format"), "{report}");
+        }
     }
 }

@@ -52,11 +52,6 @@ impl Format {
         Ok(Self { name: name.to_owned(), reader, fields })
     }
 
-    /// What a line says.
-    pub(crate) fn fields(&self) -> &[Field] {
-        &self.fields
-    }
-
     /// Whether a line has a field, in any unit.
     fn has(&self, wanted: impl Fn(&Field) -> bool) -> bool {
         self.fields.iter().any(wanted)
@@ -155,16 +150,43 @@ impl FromStr for Format {
             return Self::of_preset(preset.name, preset.definition);
         }
         if text.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c)) {
-            let known: Vec<_> = PRESETS.iter().map(|preset| format!("{} ({})", preset.name, preset.about)).collect();
             return Err(format!(
-                "no such preset; there are {}; or give nginx's log_format or Apache's LogFormat as it stands in the \
-                 server's configuration",
-                known.join(", ")
+                "no such preset; {}; `httpd-log-exporter explain FILE` says which one fits a log; or give nginx's \
+                 log_format or Apache's LogFormat as it stands in the server's configuration",
+                similar(text)
             ));
         }
         let (reader, fields) = of_template(text)?;
         Ok(Self { name: text.to_owned(), reader, fields })
     }
+}
+
+/// The presets whose names are like a name, or all names where none is.
+fn similar(name: &str) -> String {
+    let name = name.to_ascii_lowercase().replace('-', "_");
+    let names = || PRESETS.iter().map(|preset| preset.name);
+    let words = |text: &str| text.split('_').map(str::to_owned).collect::<Vec<_>>();
+    let alike =
+        |other: &&str| distance(&name, other) <= 2 || words(other).iter().any(|word| words(&name).contains(word));
+    let near: Vec<_> = names().filter(alike).collect();
+    match near.as_slice() {
+        [] => format!("there are {}", names().collect::<Vec<_>>().join(", ")),
+        near => format!("did you mean {}?", near.join(" or ")),
+    }
+}
+
+/// How many letters are to be changed, added or left out to make one name of another.
+fn distance(one: &str, other: &str) -> usize {
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (at, letter) in one.bytes().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], at + 1);
+        for (column, byte) in other.bytes().enumerate() {
+            let changed = diagonal + usize::from(letter != byte);
+            diagonal = row[column + 1];
+            row[column + 1] = changed.min(diagonal + 1).min(row[column] + 1);
+        }
+    }
+    row[other.len()]
 }
 
 fn of_template(text: &str) -> Result<(Reader, Vec<Field>), String> {
@@ -200,9 +222,17 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_name_is_answered_with_those_there_are() {
+    fn an_unknown_name_is_answered_with_those_that_are_like_it_or_else_all() {
         let error = "nonsense".parse::<Format>().unwrap_err();
         assert!(PRESETS.iter().all(|preset| error.contains(preset.name)), "{error}");
+        for (name, expected) in [
+            ("combind", "did you mean combined?"),
+            ("apache_combined", "did you mean combined or combined_time or combined_us or vhost_combined?"),
+            ("Traefik-JSON2", "did you mean traefik or traefik_json?"),
+        ] {
+            let error = name.parse::<Format>().unwrap_err();
+            assert!(error.contains(expected) && error.len() < 300, "{error}");
+        }
     }
 
     /// Lines of servers with what is to be read of them, by preset: a line of tests/lines/presets.txt
