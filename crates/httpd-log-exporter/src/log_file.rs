@@ -53,6 +53,9 @@ pub(crate) struct Progress {
     pub(crate) left: u64,
     /// If it was cut or written anew, and is read from its beginning: how far it was read before.
     pub(crate) truncated: Option<Mark>,
+    /// Whether something happened to it since the last look, at which nothing of it was read: it may have been written,
+    /// copied, and cut.
+    pub(crate) begun: bool,
 }
 
 /// How much of a file is remembered to know it again, at its beginning and before the offset.
@@ -147,6 +150,7 @@ impl LogFile {
             if metadata.len() < self.mark.offset || !self.is_what_was_read()? {
                 progress.truncated = Some(std::mem::take(&mut self.mark));
             }
+            progress.begun = self.seen.is_some() && self.mark.offset == 0 && progress.truncated.is_none();
             self.seen = Some(state);
         }
         // no further than it was checked for
@@ -185,7 +189,7 @@ impl LogFile {
 
     /// Whether it begins as another file did: as far as there is anything in it, it may be a copy.
     fn begins_as(&self, mark: &Mark) -> bool {
-        let size = self.file.metadata().map_or(0, |metadata| metadata.len());
+        let size = self.size();
         let both = mark.head.len().min(usize::try_from(size).unwrap_or(usize::MAX));
         self.has(&mark.head[..both], 0).unwrap_or_default()
     }
@@ -193,7 +197,7 @@ impl LogFile {
     /// Goes on where another file was read to of which this is a copy, or to its end if it has no more than was read;
     /// false if it is no copy.
     pub(crate) fn goes_on(&mut self, mark: &mut Mark) -> bool {
-        let size = self.file.metadata().map_or(0, |metadata| metadata.len());
+        let size = self.size();
         if mark.is_of(self) {
             self.mark = std::mem::take(mark);
             return true;
@@ -201,10 +205,33 @@ impl LogFile {
         size > 0 && size < mark.offset && self.begins_as(mark) && self.go_to(size).is_ok()
     }
 
-    /// Whether it is a copy of another file, or may be one that is still being made.
-    pub(crate) fn may_copy(&self, mark: &Mark) -> bool {
-        let size = self.file.metadata().map_or(0, |metadata| metadata.len());
-        if size < mark.offset { self.begins_as(mark) } else { mark.is_of(self) }
+    /// Whether it is a copy of another file, or may be one that is still being made: by what was read of that, or, as long
+    /// as nothing was, by what is in it.
+    pub(crate) fn may_copy(&self, original: &Self) -> bool {
+        let (size, mark) = (self.size(), &original.mark);
+        match mark.offset {
+            0 => size == 0 || self.begins_with_all_of(original).unwrap_or_default(),
+            offset if size < offset => self.begins_as(mark),
+            _ => mark.is_of(self),
+        }
+    }
+
+    /// Whether as much as is in both is the same, at its beginning and at its end; false if that is nothing.
+    fn begins_with_all_of(&self, original: &Self) -> io::Result<bool> {
+        let size = self.size().min(original.size());
+        let mut part = vec![0; REMEMBERED.min(usize::try_from(size).unwrap_or(REMEMBERED))];
+        for at in [0, size - part.len() as u64] {
+            original.file.read_exact_at(&mut part, at)?;
+            if !self.has(&part, at)? {
+                return Ok(false);
+            }
+        }
+        Ok(size > 0)
+    }
+
+    /// How much is in it at present.
+    pub(crate) fn size(&self) -> u64 {
+        self.file.metadata().map_or(0, |metadata| metadata.len())
     }
 
     /// Hands over its last line, if that has no end: nobody will write it. And how far it was read.

@@ -124,13 +124,14 @@ impl Tail {
     pub(crate) fn pass(&mut self, book: &Shared, buffer: &mut [u8], now: Instant) -> Seen {
         self.look_again(book, now);
         self.read_compressed(book, buffer);
+        let before = self.last_look;
         let (changed, mut fault) = self.look(book, now);
         self.search(book, now);
         self.judge_copies();
         let mut seen = Seen { active: changed, more: false };
         let mut lag = 0;
         let index = self.index;
-        let mut truncated = Vec::new();
+        let (mut truncated, mut begun) = (Vec::new(), Vec::new());
         for at in 0..self.files.len() {
             let Followed { file, spot } = &mut self.files[at];
             if matches!(spot, Spot::CopyOf(..)) {
@@ -150,6 +151,7 @@ impl Tail {
                     seen.more |= progress.read > 0 && progress.left > 0;
                     lag += progress.left;
                     truncated.extend(progress.truncated.map(|mark| (at, mark)));
+                    begun.extend(progress.begun.then_some(at));
                 }
                 Err(error) => {
                     let (Spot::At(path) | Spot::Missing(path)) = spot else { continue };
@@ -160,7 +162,13 @@ impl Tail {
         }
         for (at, mark) in truncated {
             self.truncated(at, mark, book, now);
-            seen.more = true; // the copy, if there is one
+            begun.push(at);
+        }
+        for at in begun {
+            let Spot::At(path) = &self.files[at].spot else { continue };
+            let beside = self.files[at].file.target.as_ref().unwrap_or(path).clone();
+            self.searched.entry(beside).or_insert(Searched { since: before, until: now + SEARCH });
+            seen.more = true; // copies, if there are any
         }
         self.close_quiet(book, now);
         let health = &mut book.lock().logs[index];
@@ -294,9 +302,8 @@ impl Tail {
         let original = self.files.iter().filter(|_| may_be).find(|followed| match &followed.spot {
             Spot::At(at) => {
                 rotated::is_of(path, at)
-                    && followed.file.mark.offset > 0
                     && std::fs::metadata(at).is_ok_and(|there| Identity::of(&there) == followed.file.identity)
-                    && copy.may_copy(&followed.file.mark)
+                    && copy.may_copy(&followed.file)
             }
             _ => false,
         });
@@ -333,7 +340,7 @@ impl Tail {
         for at in 0..self.files.len() {
             let Spot::CopyOf(path, original) = &self.files[at].spot else { continue };
             let original = self.files.iter().find(|other| other.file.identity == *original);
-            if original.is_some_and(|original| !self.files[at].file.may_copy(&original.file.mark)) {
+            if original.is_some_and(|original| !self.files[at].file.may_copy(&original.file)) {
                 self.files[at].spot = Spot::At(path.clone());
             }
         }
@@ -347,10 +354,15 @@ impl Tail {
         let tracked = self.files.iter().map(|followed| followed.file.identity).collect();
         let found = rotated::since(&self.searched, &tracked, now);
         let between = found.into_iter().filter(|(path, file)| {
-            // a copy of what is there has nothing new as long as that is not truncated
-            let there = self.files.iter().find(|followed| matches!(&followed.spot, Spot::At(at) if at == path));
-            let mark = there.map(|followed| &followed.file.mark).filter(|mark| mark.offset > 0);
-            !mark.is_some_and(|mark| file.may_copy(mark))
+            // a copy of what is there has nothing new as long as that is not truncated; one that has just begun is empty
+            let is_at = |spot: &Spot| matches!(spot, Spot::At(at) if at == path);
+            let is_there = |other: &&Followed| is_at(&other.spot) || other.file.target.as_deref() == Some(*path);
+            let may_grow = self.searched.get(*path).is_some_and(|searched| now < searched.until);
+            match self.files.iter().find(is_there) {
+                Some(there) if file.size() == 0 => !may_grow && there.file.mark.offset > 0,
+                Some(there) => !file.may_copy(&there.file),
+                None => true,
+            }
         });
         let between: Vec<_> = between.map(|(_, file)| file).collect();
         for file in between {

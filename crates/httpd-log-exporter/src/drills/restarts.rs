@@ -407,3 +407,40 @@ fn a_compressed_log_is_read_once_while_there_is_no_new_one() {
     drill.restart(&state);
     drill.counted(&[0, 1]);
 }
+
+#[test]
+fn two_truncations_in_one_downtime_and_one_during_the_catching_up_lose_and_repeat_nothing() {
+    for pattern in ["access.log", "access.log*"] {
+        for (known, looked) in [(0, true), (0, false), (2, true), (2, false)] {
+            let mut drill = Drill::of(pattern, Start::Beginning, |drill| drop(drill.append("access.log", "")));
+            let before: Vec<u32> = (0..known).collect();
+            let log = drill.append("access.log", &before.iter().map(|number| line(*number)).collect::<String>());
+            let state = drill.save();
+            std::thread::sleep(2 * rotated::COARSE); // by the file system's clock the next ones are younger
+            let copy = |drill: &Drill| {
+                let _ = fs::rename(drill.path("access.log.2"), drill.path("access.log.3"));
+                let _ = fs::rename(drill.path("access.log.1"), drill.path("access.log.2"));
+                fs::copy(drill.path("access.log"), drill.path("access.log.1")).unwrap();
+            };
+            drill.append("access.log", &line(2));
+            copy(&drill);
+            log.set_len(0).unwrap();
+            drill.append("access.log", &(line(3) + &line(4)));
+            copy(&drill);
+            log.set_len(0).unwrap();
+            drill.append("access.log", &(line(5) + &line(6)));
+            copy(&drill);
+            drill.restart(&state);
+            if looked {
+                drill.look();
+            }
+            log.set_len(0).unwrap();
+            drill.append("access.log", &(line(7) + &line(8)));
+            let all = [&before[..], &[2, 3, 4, 5, 6, 7, 8]].concat();
+            drill.counted(&all);
+            let state = drill.save();
+            drill.restart(&state);
+            drill.counted(&all);
+        }
+    }
+}

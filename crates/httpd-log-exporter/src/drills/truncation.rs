@@ -3,7 +3,8 @@
 use std::fs::{self, File};
 
 use super::{Drill, line};
-use crate::tail::Start;
+use crate::rotated;
+use crate::tail::{SEARCH, Start};
 
 #[test]
 fn a_copied_and_truncated_log_is_read_from_its_beginning() {
@@ -77,5 +78,71 @@ fn a_copy_that_was_made_right_after_a_rotation_is_not_read_twice() {
         let lines: &[u32] = if read_after_copying { &[0, 1, 2, 3, 4] } else { &[0, 1, 2, 4] };
         drill.counted(lines);
         drill.counted(lines);
+    }
+}
+
+#[test]
+fn a_copy_of_a_log_of_which_nothing_was_read_is_not_read_twice() {
+    for pattern in ["access.log", "access.log*"] {
+        for begun in [false, true] {
+            let mut drill = Drill::of(pattern, Start::End, |drill| drop(drill.append("access.log", &line(0))));
+            drill.look();
+            std::thread::sleep(2 * rotated::COARSE); // by the file system's clock the next ones are younger
+            drill.rename("access.log", "access.log.2");
+            drill.append("access.log", "");
+            drill.counted(&[]);
+            drill.append("access.log", &(line(1) + &line(2)));
+            let copy = fs::read(drill.path("access.log")).unwrap();
+            fs::write(drill.path("access.log.1"), if begun { &copy[..90] } else { &[] }).unwrap();
+            drill.counted(&[1, 2]);
+            fs::write(drill.path("access.log.1"), &copy).unwrap();
+            drill.counted(&[1, 2]);
+            drill.append("access.log", "").set_len(0).unwrap();
+            drill.append("access.log", &line(3));
+            drill.counted(&[1, 2, 3]);
+            drill.wait(SEARCH);
+            drill.counted(&[1, 2, 3]);
+        }
+    }
+}
+
+#[test]
+fn a_log_that_was_empty_then_written_copied_and_truncated_between_two_looks_is_read_from_the_copy() {
+    for pattern in ["access.log", "access.log*"] {
+        for regrown in [false, true] {
+            let mut drill = Drill::of(pattern, Start::End, |drill| drop(drill.append("access.log", "")));
+            drill.counted(&[]);
+            std::thread::sleep(2 * rotated::COARSE);
+            let log = drill.append("access.log", &(line(0) + &line(1)));
+            fs::copy(drill.path("access.log"), drill.path("access.log.1")).unwrap();
+            log.set_len(0).unwrap();
+            if regrown {
+                drill.append("access.log", &line(2));
+            }
+            drill.look();
+            drill.append("access.log", &line(3));
+            drill.counted(if regrown { &[0, 1, 2, 3] } else { &[0, 1, 3] });
+        }
+    }
+}
+
+#[test]
+fn two_truncations_between_two_looks_lose_and_repeat_nothing() {
+    for pattern in ["access.log", "access.log*"] {
+        let mut drill = Drill::of(pattern, Start::End, |drill| drop(drill.append("access.log", "")));
+        let log = drill.append("access.log", &(line(0) + &line(1)));
+        drill.counted(&[0, 1]);
+        std::thread::sleep(2 * rotated::COARSE);
+        drill.append("access.log", &line(2));
+        fs::copy(drill.path("access.log"), drill.path("access.log.1")).unwrap();
+        log.set_len(0).unwrap();
+        drill.append("access.log", &(line(3) + &line(4)));
+        drill.rename("access.log.1", "access.log.2");
+        fs::copy(drill.path("access.log"), drill.path("access.log.1")).unwrap();
+        log.set_len(0).unwrap();
+        drill.append("access.log", &line(5));
+        drill.counted(&[0, 1, 2, 3, 4, 5]);
+        drill.wait(SEARCH);
+        drill.counted(&[0, 1, 2, 3, 4, 5]);
     }
 }
