@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use lapin::options::{
     BasicAckOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions,
@@ -37,21 +38,26 @@ const ACKNOWLEDGED: [&str; 2] = [
     "messages_processed_total{queue_name=\"quorum\",status=\"success\",vhost=\"/\"}",
 ];
 
+/// What a client waits for an answer: a broker that is about to end, or to begin, may owe it for ever.
+async fn answered<T>(answer: impl Future<Output = lapin::Result<T>>) -> anyhow::Result<T> {
+    Ok(tokio::time::timeout(Duration::from_secs(10), answer).await??)
+}
+
 /// Jobs through both queues, in which some stay.
-async fn jobs(url: &str, stop: &AtomicBool) -> lapin::Result<()> {
-    let connection = Connection::connect(url, ConnectionProperties::default()).await?;
-    let channel = connection.create_channel().await?;
-    channel.confirm_select(ConfirmSelectOptions::default()).await?;
+async fn jobs(url: &str, stop: &AtomicBool) -> anyhow::Result<()> {
+    let connection = answered(Connection::connect(url, ConnectionProperties::default())).await?;
+    let channel = answered(connection.create_channel()).await?;
+    answered(channel.confirm_select(ConfirmSelectOptions::default())).await?;
     let publish = async |queue: &str| {
         let persistent = BasicProperties::default().with_delivery_mode(2);
         let options = BasicPublishOptions::default();
-        channel.basic_publish("".into(), queue.into(), options, b"x", persistent).await?.await
+        answered(async { channel.basic_publish("".into(), queue.into(), options, b"x", persistent).await?.await }).await
     };
     for queue in QUEUES {
         let mut arguments = FieldTable::default();
         arguments.insert("x-queue-type".into(), AMQPValue::LongString(queue.into()));
         let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
-        let declared = channel.queue_declare(queue.into(), durable, arguments).await?;
+        let declared = answered(channel.queue_declare(queue.into(), durable, arguments)).await?;
         for _ in declared.message_count()..BACKLOG {
             publish(queue).await?;
         }
@@ -59,8 +65,8 @@ async fn jobs(url: &str, stop: &AtomicBool) -> lapin::Result<()> {
     while !stop.load(Ordering::Relaxed) {
         for queue in QUEUES {
             publish(queue).await?;
-            if let Some(got) = channel.basic_get(queue.into(), BasicGetOptions { no_ack: false }).await? {
-                got.ack(BasicAckOptions::default()).await?;
+            if let Some(got) = answered(channel.basic_get(queue.into(), BasicGetOptions { no_ack: false })).await? {
+                answered(got.ack(BasicAckOptions::default())).await?;
             }
         }
         tokio::time::sleep(PAUSE).await;
