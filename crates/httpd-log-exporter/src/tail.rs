@@ -45,6 +45,8 @@ pub(crate) struct Tail {
     pub(crate) last_look: SystemTime,
     /// Paths at which logs may have come and gone unseen, after rotations.
     pub(crate) searched: BTreeMap<PathBuf, Searched>,
+    /// How far files were read that were cut, or are lost: their copies were not found yet, while names change.
+    cut: Vec<(Identity, Mark)>,
 }
 
 /// An open file and where it is.
@@ -98,6 +100,7 @@ impl Tail {
             known: BTreeSet::new(),
             last_look: SystemTime::now(),
             searched: BTreeMap::new(),
+            cut: Vec::new(),
         }
     }
 
@@ -316,23 +319,40 @@ impl Tail {
         let Spot::At(path) = self.files[at].spot.clone() else { return };
         tracing::info!(path = %path.display(), "log truncated; reading it from its beginning");
         book.lock().logs[self.index].truncations += 1;
+        let mut found = false;
         for followed in &mut self.files {
             if let Spot::CopyOf(path, of) = &followed.spot
                 && *of == original
             {
                 followed.spot = Spot::At(path.clone());
-                followed.file.goes_on(&mut mark);
+                found |= followed.file.goes_on(&mut mark);
             }
         }
-        let tracked: Vec<_> = self.files.iter().map(|followed| followed.file.identity).collect();
-        let beside = self.files[at].file.target.as_ref().unwrap_or(&path);
-        let copies = rotated::copies(beside, self.last_look, now).into_iter();
-        for mut file in copies.filter(|file| !tracked.contains(&file.identity)) {
-            if file.goes_on(&mut mark) && book.lock().files.claim(file.identity, self.index).is_ok() {
-                self.files.push(Followed { file, spot: Spot::Gone });
-                return;
-            }
+        if !found {
+            let beside = self.files[at].file.target.as_ref().unwrap_or(&path).clone();
+            self.cut.push((original, mark));
+            self.find_copies(&beside, book, now);
         }
+    }
+
+    /// Looks for the copies of files that were cut.
+    fn find_copies(&mut self, path: &Path, book: &Shared, now: Instant) {
+        let tracked: BTreeSet<_> = self.files.iter().map(|followed| followed.file.identity).collect();
+        let copies = rotated::copies(path, self.last_look, now);
+        for file in copies.into_iter().filter(|file| !tracked.contains(&file.identity)) {
+            self.go_on_in_copy(file, book);
+        }
+    }
+
+    /// Goes on in the copy of a file that was cut; gives back what is none.
+    fn go_on_in_copy(&mut self, mut file: LogFile, book: &Shared) -> Option<LogFile> {
+        let Some(at) = self.cut.iter_mut().position(|(_, mark)| file.goes_on(mark)) else { return Some(file) };
+        let (original, _) = self.cut.swap_remove(at);
+        self.resumed.came_back(original);
+        if book.lock().files.claim(file.identity, self.index).is_ok() {
+            self.files.push(Followed { file, spot: Spot::Gone });
+        }
+        None
     }
 
     /// What was taken for a copy of another file and turns out to be none is a file of its own.
@@ -351,6 +371,8 @@ impl Tail {
         if self.searched.is_empty() {
             return;
         }
+        let paths: Vec<_> = self.searched.keys().filter(|_| !self.cut.is_empty()).cloned().collect();
+        paths.iter().for_each(|path| self.find_copies(path, book, now));
         let tracked = self.files.iter().map(|followed| followed.file.identity).collect();
         let found = rotated::since(&self.searched, &tracked, now);
         let between = found.into_iter().filter(|(path, file)| {
@@ -366,6 +388,7 @@ impl Tail {
         });
         let between: Vec<_> = between.map(|(_, file)| file).collect();
         for file in between {
+            let Some(file) = self.go_on_in_copy(file, book) else { continue };
             let mut book = book.lock();
             if book.files.claim(file.identity, self.index).is_ok() {
                 book.logs[self.index].rotations += 1;
@@ -373,6 +396,9 @@ impl Tail {
             }
         }
         self.searched.retain(|_, searched| now < searched.until);
+        if self.searched.is_empty() {
+            self.cut.clear();
+        }
     }
 
     /// Closes files that nobody writes to any more.

@@ -444,3 +444,17 @@ fn two_truncations_in_one_downtime_and_one_during_the_catching_up_lose_and_repea
         }
     }
 }
+
+#[test]
+fn a_copy_whose_name_was_changing_at_a_restart_is_found_by_the_next_look() {
+    let mut drill = Drill::new(Start::Beginning, |drill| drop(drill.append("access.log", &line(0))));
+    let state = drill.save();
+    std::thread::sleep(2 * rotated::COARSE); // by the file system's clock the next ones are younger
+    let log = drill.append("access.log", &line(1));
+    fs::copy(drill.path("access.log"), drill.path("hidden")).unwrap();
+    log.set_len(0).unwrap();
+    drill.append("access.log", &line(2));
+    drill.restart(&state);
+    drill.rename("hidden", "access.log.1");
+    drill.counted(&[0, 1, 2]);
+}

@@ -146,3 +146,18 @@ fn two_truncations_between_two_looks_lose_and_repeat_nothing() {
         drill.counted(&[0, 1, 2, 3, 4, 5]);
     }
 }
+
+#[test]
+fn a_copy_whose_name_was_changing_when_the_log_was_cut_is_found_by_the_next_look() {
+    let mut drill = Drill::new(Start::End, |drill| drop(drill.append("access.log", "")));
+    let log = drill.append("access.log", &(line(0) + &line(1)));
+    drill.counted(&[0, 1]);
+    std::thread::sleep(2 * rotated::COARSE);
+    drill.append("access.log", &line(2));
+    fs::copy(drill.path("access.log"), drill.path("hidden")).unwrap();
+    log.set_len(0).unwrap();
+    drill.append("access.log", &line(3));
+    drill.counted(&[0, 1, 3]);
+    drill.rename("hidden", "access.log.1");
+    drill.counted(&[0, 1, 2, 3]);
+}

@@ -50,9 +50,10 @@ impl Resumed {
         self.away.iter().any(|file| !file.missing)
     }
 
-    /// Forgets a file that was away.
+    /// Forgets a file that was lost or away.
     pub(super) fn came_back(&mut self, identity: Identity) {
         self.away.retain(|file| file.identity() != identity);
+        self.lost.retain(|file| file.identity() != identity);
     }
 }
 
@@ -175,6 +176,8 @@ impl Tail {
             self.searched.entry(path).or_insert(Searched { since: self.last_look, until: now + SEARCH });
         }
         self.judge_lost(book);
+        let marks = self.resumed.lost.iter().filter_map(|file| Some((file.identity(), file.resumed(file.mark()?))));
+        self.cut = marks.collect();
     }
 
     /// While nothing can be seen where one of the lost files was, all of them may come back.
