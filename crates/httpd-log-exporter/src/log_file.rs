@@ -163,6 +163,11 @@ impl LogFile {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
             };
+            // cut and grown again beyond this place while it was read: what was read is of another line
+            if progress.read > 0 && !self.is_what_was_read()? && self.size() >= self.mark.offset + read as u64 {
+                self.seen = None;
+                break;
+            }
             self.mark.remember(&buffer[..read]);
             each(&mut self.mark.lines, &buffer[..read], metadata.len() - self.mark.offset);
             progress.read += read as u64;

@@ -161,3 +161,22 @@ fn a_copy_whose_name_was_changing_when_the_log_was_cut_is_found_by_the_next_look
     drill.rename("hidden", "access.log.1");
     drill.counted(&[0, 1, 2, 3]);
 }
+
+#[test]
+fn a_log_that_is_cut_and_grows_again_while_it_is_read_goes_on_in_the_copy() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("access.log");
+    fs::write(&path, line(0) + &line(1)).unwrap();
+    let mut log = crate::log_file::LogFile::open(&path, std::time::Instant::now()).unwrap();
+    let mut buffer = vec![0; line(0).len()];
+    let mut read = Vec::new();
+    let mut progress = log.catch_up(std::time::Instant::now(), &mut buffer, |_, bytes, _| {
+        read.extend_from_slice(bytes);
+        fs::write(&path, line(2) + &line(3)).unwrap(); // in place
+    });
+    assert_eq!(String::from_utf8(std::mem::take(&mut read)).unwrap(), line(0));
+    assert!(progress.unwrap().truncated.is_none());
+    progress = log.catch_up(std::time::Instant::now(), &mut buffer, |_, bytes, _| read.extend_from_slice(bytes));
+    assert_eq!(progress.unwrap().truncated.unwrap().offset, line(0).len() as u64);
+    assert_eq!(String::from_utf8(read).unwrap(), line(2) + &line(3));
+}
