@@ -43,7 +43,7 @@ const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove
 
 impl Client {
     pub(crate) fn new(connection: Connection) -> Result<Self> {
-        let Connection { mut url, username, password_file, tls } = connection;
+        let Connection { mut url, username, password_file, tls, .. } = connection;
         let credentials = Credentials::new(&mut url, username, password_file)?;
         let http = reqwest::Client::builder()
             .tls_backend_preconfigured(tls.config(url.scheme() == "https")?)
@@ -187,7 +187,9 @@ mod tests {
 
     fn client(url: &str) -> Client {
         let url = Url::parse(url).unwrap();
-        Client::new(Connection { url, username: None, password_file: None, tls: Default::default() }).unwrap()
+        let timeout = Duration::from_secs(5);
+        let tls = Default::default();
+        Client::new(Connection { url, username: None, password_file: None, tls, timeout }).unwrap()
     }
 
     #[tokio::test]

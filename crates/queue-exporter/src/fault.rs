@@ -34,6 +34,16 @@ const REASONS: [(Reason, &str); 7] = [
     (Reason::Partial, "partial"),
 ];
 
+impl Reason {
+    pub(crate) fn name(self) -> &'static str {
+        REASONS.iter().find(|(reason, _)| *reason == self).map_or("", |(_, name)| *name)
+    }
+
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        REASONS.iter().find(|(_, known)| *known == name).map(|(reason, _)| *reason)
+    }
+}
+
 /// An error that knows its reason.
 #[derive(Debug)]
 struct Fault {

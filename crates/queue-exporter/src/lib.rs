@@ -2,6 +2,7 @@
 
 mod age;
 mod client;
+mod cluster;
 mod collector;
 mod count;
 mod credentials;
@@ -9,11 +10,13 @@ mod fault;
 mod filter;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod keys;
 mod limit;
 mod memory;
 mod metrics;
 mod redis;
 mod sentinel;
+mod server;
 mod small_file;
 mod system;
 mod systems;
@@ -87,6 +90,8 @@ struct Connection {
     username: Option<String>,
     password_file: Option<PathBuf>,
     tls: TlsFlags,
+    /// How long one call may take.
+    timeout: Duration,
 }
 
 /// Runs the exporter to its end.
@@ -106,7 +111,7 @@ fn program() -> Program {
 fn source(flags: Flags) -> Result<Source> {
     let (kind, url) = named(flags.system.as_deref(), flags.url.as_deref()).map_err(UsageError::new)?;
     let Flags { username, password_file, tls, include, exclude, max_queues, timeout, .. } = flags;
-    let system = (kind.connect)(Connection { url, username, password_file, tls })?;
+    let system = (kind.connect)(Connection { url, username, password_file, tls, timeout })?;
     let filter = Filter { include, exclude };
     let state = Mutex::new(State::new(max_queues.map(|max| max as usize)));
     let queues = Queues { system, name: kind.name, filter, timeout, state };

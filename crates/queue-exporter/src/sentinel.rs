@@ -9,13 +9,14 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::fault::{Reason, fault};
-use crate::redis::{add, list, refusal, start, text};
+use crate::redis::{add, list, refusal, text};
+use crate::server::{Address, start};
 
 pub(crate) struct Sentinel {
     /// What the master is called.
     master: String,
     /// Who is asked, in turn until one answers.
-    servers: Vec<(String, u16)>,
+    servers: Vec<Address>,
 }
 
 /// How long one may take, so that there is time for the others.
@@ -23,18 +24,13 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 impl Sentinel {
     /// From the host and the port of a URL and its parameters.
-    pub(crate) fn new(first: (String, u16), master: Option<String>, others: &[String]) -> Result<Self> {
+    pub(crate) fn new(first: Address, master: Option<String>, others: Vec<Address>) -> Result<Self> {
         let master = master.ok_or_else(|| UsageError::new("--queue.url: name the master with ?master=…"))?;
-        let mut servers = vec![first];
-        for other in others {
-            let split = other.rsplit_once(':').and_then(|(host, port)| Some((host.to_owned(), port.parse().ok()?)));
-            servers.push(split.ok_or_else(|| UsageError::new("--queue.url: sentinel=… has to be a host:port"))?);
-        }
-        Ok(Self { master, servers })
+        Ok(Self { master, servers: [first].into_iter().chain(others).collect() })
     }
 
     /// Where the master is.
-    pub(crate) async fn master(&self) -> Result<(String, u16)> {
+    pub(crate) async fn master(&self) -> Result<Address> {
         let mut last = None;
         for server in &self.servers {
             let late = |_| fault(Reason::Timeout, "no answer");
@@ -47,7 +43,7 @@ impl Sentinel {
         Err(last.unwrap_or_else(|| fault(Reason::Connect, "there is no Sentinel")))
     }
 
-    async fn ask(&self, (host, port): &(String, u16)) -> Result<(String, u16)> {
+    async fn ask(&self, (host, port): &Address) -> Result<Address> {
         let broken = |error: &dyn std::fmt::Display| fault(Reason::Connect, error.to_string());
         let stream = TcpStream::connect((host.as_str(), *port)).await.map_err(|error| broken(&error))?;
         let mut connection = start(stream).await.map_err(|error| broken(&error))?;
@@ -63,21 +59,5 @@ impl Sentinel {
         };
         let port = text(port)?.and_then(|port| port.parse().ok()).context("the master has no port")?;
         Ok((text(host)?.context("the master has no host")?.to_owned(), port))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_master_has_a_name_and_sentinels_have_ports() {
-        let new = |master: Option<&str>, others: &[&str]| {
-            let others: Vec<_> = others.iter().map(|other| (*other).to_owned()).collect();
-            Sentinel::new(("a".to_owned(), 26379), master.map(str::to_owned), &others)
-        };
-        let read = new(Some("m"), &["b:1", "::1:2"]).unwrap();
-        assert_eq!(read.servers[1..], [("b".to_owned(), 1), ("::1".to_owned(), 2)]);
-        assert!(new(None, &[]).is_err() && new(Some("m"), &["b"]).is_err() && new(Some("m"), &["b:x"]).is_err());
     }
 }

@@ -113,7 +113,7 @@ impl System for Beanstalkd {
 }
 
 impl Beanstalkd {
-    fn new(Connection { url, username, password_file, tls }: Connection) -> Result<Self> {
+    fn new(Connection { url, username, password_file, tls, .. }: Connection) -> Result<Self> {
         tls.config(false)?; // says that there is no TLS, where some was meant
         let anybody = username.is_none() && password_file.is_none() && url.username().is_empty();
         ensure!(anybody, "beanstalkd knows no users: leave out --queue.username and --queue.password-file");

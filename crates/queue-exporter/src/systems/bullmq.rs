@@ -13,14 +13,15 @@ use super::Kind;
 use crate::age::{now, seconds_since};
 use crate::credentials::Credentials;
 use crate::fault::{Reason, fault};
-use crate::redis::{Keys, Redis, Replies, SCHEMES, add, count, field, list, literal, refusal, text};
-use crate::system::{Batch, Counter, Listed, Origin, Queue, Statistics, System, in_one_go};
+use crate::keys::Keys;
+use crate::redis::{Redis, Replies, SCHEMES, add, count, field, list, literal, lost, refusal, text};
+use crate::system::{Batch, Counter, Listed, Origin, Queue, Statistics, System};
 
 pub(super) const KIND: Kind = Kind {
     name: "bullmq",
     schemes: SCHEMES,
     connect: |connection| {
-        let redis = Redis::new(connection)?;
+        let redis = Redis::or_cluster(connection)?;
         let prefix = redis.prefix().unwrap_or("bull").to_owned();
         let keys = Keys::new(format!("{}:*:meta", literal(&prefix)), "hash");
         Ok(Box::new(BullMq { redis, prefix, keys, tails: Mutex::default(), gaps: AtomicU64::new(0) }))
@@ -76,13 +77,9 @@ impl System for BullMq {
     }
 
     fn list(&self) -> BoxStream<'_, Result<Listed>> {
-        in_one_go(async {
-            let keys = self.keys.find(&self.redis).await?;
-            let name = |key: String| {
-                let rest = key.strip_prefix(&self.prefix)?.strip_prefix(':')?;
-                Some(Listed { queue: Queue::named(rest.strip_suffix(":meta")?), statistics: None })
-            };
-            Ok(keys.into_iter().filter_map(name))
+        self.keys.list(&self.redis, |key| {
+            let rest = key.strip_prefix(&self.prefix)?.strip_prefix(':')?;
+            Some(Queue::named(rest.strip_suffix(":meta")?))
         })
     }
 
@@ -198,6 +195,9 @@ impl BullMq {
         let now = now();
         for (at, _) in oldest {
             let [reply] = replies.next();
+            if let Some(error) = lost(&reply) {
+                listed[at].statistics = Some(Err(error));
+            }
             if let (Some(Ok(statistics)), Ok(Some(created))) = (&mut listed[at].statistics, text(&reply)) {
                 let created: Option<f64> = created.parse().ok(); // milliseconds
                 statistics.oldest = created.and_then(|created| seconds_since(created / 1000.0, now));
@@ -224,6 +224,9 @@ impl BullMq {
         let mut replies = Replies::new(self.redis.ask(&commands).await?);
         for queue in new {
             let [events, success, failure] = replies.next();
+            if lost(&events).or_else(|| lost(&success)).or_else(|| lost(&failure)).is_some() {
+                continue; // the same is told when the queue is read
+            }
             let counted = |reply: &Value| matches!(count(reply), Ok(Some(_)));
             if let Some(last) = beginning(&events)? {
                 let tail = Tail { last, counted: [counted(&success), counted(&failure)], ..Tail::default() };
@@ -267,14 +270,16 @@ impl BullMq {
                     Err(error) => broken.push((name, error)),
                 }
             }
-            self.look_for_gaps(fresh, &more).await?;
+            broken.extend(self.look_for_gaps(fresh, &more).await?);
             (behind, size) = (more, EVENTS[1]);
         }
         Ok(broken)
     }
 
-    /// Where all events that there are were new, some may have been lost before they were read.
-    async fn look_for_gaps(&self, caught_up: Vec<&str>, more: &[&str]) -> Result<()> {
+    /// Where all events that there are were new, some may have been lost before they were read. Gives those of which
+    /// that cannot be told.
+    async fn look_for_gaps<'a>(&self, caught_up: Vec<&'a str>, more: &[&str]) -> Result<Vec<(&'a str, anyhow::Error)>> {
+        let mut broken = Vec::new();
         let caught_up: Vec<_> = caught_up.into_iter().filter(|name| !more.contains(name)).collect();
         let mut commands = Pipeline::with_capacity(caught_up.len());
         for name in &caught_up {
@@ -283,6 +288,10 @@ impl BullMq {
         let mut replies = Replies::new(self.redis.ask(&commands).await?);
         for name in caught_up {
             let [length] = replies.next();
+            if let Some(error) = lost(&length) {
+                broken.push((name, error));
+                continue;
+            }
             if let (Some(length), Some(tail)) = (count(&length)?, self.tails().get_mut(name)) {
                 if tail.begun && tail.new >= length && length > 0 {
                     self.gaps.fetch_add(1, Ordering::Relaxed);
@@ -290,7 +299,7 @@ impl BullMq {
                 (tail.begun, tail.new) = (true, 0);
             }
         }
-        Ok(())
+        Ok(broken)
     }
 }
 

@@ -13,7 +13,8 @@ use super::Kind;
 use crate::age::{now, seconds_since};
 use crate::credentials::Credentials;
 use crate::fault::{Reason, fault};
-use crate::redis::{Keys, Redis, Replies, SCHEMES, add, count, list, literal, names, text};
+use crate::keys::Keys;
+use crate::redis::{Redis, Replies, SCHEMES, add, count, list, literal, names, text};
 use crate::system::{Batch, Listed, Origin, Queue, Statistics, System};
 
 pub(super) const KIND: Kind = Kind {

@@ -8,14 +8,15 @@ use redis::{Pipeline, Value};
 use super::Kind;
 use crate::age::{now, seconds_since};
 use crate::credentials::Credentials;
-use crate::redis::{Keys, Redis, Replies, SCHEMES, add, count, field, list, literal, refusal, text};
-use crate::system::{Batch, Counter, Listed, Origin, Queue, Statistics, System, in_one_go};
+use crate::keys::Keys;
+use crate::redis::{Redis, Replies, SCHEMES, add, count, field, list, literal, lost, refusal, text};
+use crate::system::{Batch, Counter, Listed, Origin, Queue, Statistics, System};
 
 pub(super) const KIND: Kind = Kind {
     name: "redis-streams",
     schemes: SCHEMES,
     connect: |connection| {
-        let redis = Redis::new(connection)?;
+        let redis = Redis::or_cluster(connection)?;
         let keys = Keys::new(format!("{}*", literal(redis.prefix().unwrap_or_default())), "stream");
         Ok(Box::new(Streams { redis, keys }))
     },
@@ -55,10 +56,7 @@ impl System for Streams {
     }
 
     fn list(&self) -> BoxStream<'_, Result<Listed>> {
-        in_one_go(async {
-            let keys = self.keys.find(&self.redis).await?;
-            Ok(keys.into_iter().map(|key| Listed { queue: Queue::named(key), statistics: None }))
-        })
+        self.keys.list(&self.redis, |key| Some(Queue::named(key)))
     }
 
     async fn read(&self, queues: &[Queue]) -> Result<Vec<Listed>> {
@@ -117,6 +115,9 @@ impl Streams {
         let now = now();
         for (at, in_flight) in asked {
             let [reply] = replies.next();
+            if let Some(error) = lost(&reply) {
+                listed[at].statistics = Some(Err(error));
+            }
             let Some(Ok(statistics)) = &mut listed[at].statistics else { continue };
             // of XRANGE the id of the first entry, of XPENDING the smallest id
             let id = list(&reply).ok().and_then(|reply| match in_flight {

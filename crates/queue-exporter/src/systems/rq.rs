@@ -11,7 +11,8 @@ use redis::{Pipeline, Value};
 use super::Kind;
 use crate::age::{now, of_utc, seconds_since};
 use crate::credentials::Credentials;
-use crate::redis::{Keys, Redis, Replies, SCHEMES, add, count, names, text};
+use crate::keys::Keys;
+use crate::redis::{Redis, Replies, SCHEMES, add, count, names, text};
 use crate::system::{Batch, Counter, Listed, Origin, Queue, Statistics, System, in_one_go};
 
 pub(super) const KIND: Kind = Kind {

@@ -1,15 +1,21 @@
 // Produces and consumes with BullMQ: PORT QUEUE DONE FAILED LEFT [metrics]. DONE jobs end well and FAILED badly
-// (the first of them only after a second attempt), then LEFT more are added and one that is delayed.
+// (the first of them only after a second attempt), then LEFT more are added and one that is delayed. With CLUSTER set
+// the port is that of a node of a cluster; PREFIX is that of the queue's keys.
 const { Queue, Worker } = require('bullmq');
+const { Cluster } = require('ioredis');
 
 async function main() {
   const [port, name, done, failed, left, metrics] = process.argv.slice(2);
-  const connection = { host: '127.0.0.1', port: Number(port), maxRetriesPerRequest: null };
-  const queue = new Queue(name, { connection });
+  const node = { host: '127.0.0.1', port: Number(port) };
+  const connection = process.env.CLUSTER
+    ? new Cluster([node], { redisOptions: { maxRetriesPerRequest: null } })
+    : { ...node, maxRetriesPerRequest: null };
+  const common = { connection, prefix: process.env.PREFIX || 'bull' };
+  const queue = new Queue(name, common);
   const add = (count, data, opts) => Promise.all([...Array(Number(count))].map(() => queue.add('job', data, opts)));
   await add(done, { fail: false });
   await add(failed, { fail: true }, { attempts: 2 });
-  const options = metrics ? { connection, metrics: { maxDataPoints: 60 } } : { connection };
+  const options = metrics ? { ...common, metrics: { maxDataPoints: 60 } } : common;
   let ended = 0;
   await new Promise((resolve) => {
     const worker = new Worker(name, async (job) => {

@@ -15,6 +15,7 @@ mod real_beanstalkd;
 mod real_nats;
 mod real_rabbitmq;
 mod real_redis;
+mod redis_cluster;
 mod redis_server;
 mod refusals;
 mod watch;

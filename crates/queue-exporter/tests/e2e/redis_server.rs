@@ -19,7 +19,7 @@ pub(crate) struct RedisServer {
 /// What an exporter may do, as the documentation tells it to administrators.
 const ACL: &str = "user watcher on >secret%word ~* -@all +scan +smembers +scard +llen +lindex +zcard +zrange \
                    +hget +hmget +hgetall +hlen +hvals +hscan +get +mget +exists +xlen +xrange +xread +xpending +xinfo|stream \
-                   +xinfo|groups +memory|usage +select\n";
+                   +xinfo|groups +memory|usage +select +cluster|slots +asking\n";
 
 impl RedisServer {
     /// A server with more arguments, without persistence unless they say so; `None` where there is no Redis.

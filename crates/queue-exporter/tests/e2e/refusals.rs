@@ -23,7 +23,9 @@ fn wrong_flags_are_told_in_one_line() {
              for RabbitMQ give its management API: --queue.system rabbitmq --queue.url http://host:15672; try --help",
         ),
         (2, "--queue.url=redis://me:secret@h/x", "the database after the host is no number"),
-        (2, "--queue.url=redis://me:secret@h?x=y", "knows no parameter but prefix"),
+        (2, "--queue.url=redis://me:secret@h?x=y", "knows no parameters but prefix and node"),
+        (2, "--queue.url=redis://me:secret@h?node=x --queue.system=rq", "knows no parameter but prefix"),
+        (2, "--queue.url=redis://me:secret@h?node=x", "node=… has to be a host:port"),
         (
             2,
             "--queue.url=http://h --queue.system=bullmq",

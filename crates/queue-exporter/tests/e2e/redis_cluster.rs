@@ -1,0 +1,354 @@
+//! Redis Cluster: a real one, with streams and queues of BullMQ on all of its nodes.
+
+use exporter_common::testing::{Running, assert_lint, eventually, real, value};
+
+use crate::broker::{free, patiently};
+use crate::redis_server::{RedisServer, client, run};
+use crate::watch::Watch;
+use crate::{SUCCESS, assert_vocabulary, exporter};
+
+/// Three primaries that have a third of the slots each, and perhaps a replica of each.
+struct Cluster {
+    nodes: Vec<RedisServer>,
+}
+
+const SLOTS: [&str; 3] = ["0 5460", "5461 10922", "10923 16383"];
+
+impl Cluster {
+    /// Readable in part when a part is down, which is not Redis's default, unless arguments say otherwise.
+    fn start(replicas: usize, arguments: &[&str]) -> Option<Self> {
+        let nodes: Option<Vec<_>> = (0..3 + replicas)
+            .map(|_| {
+                let bus = free().to_string();
+                let mut all = vec!["--cluster-enabled", "yes", "--cluster-port", &bus];
+                all.extend(["--cluster-node-timeout", "1000", "--cluster-require-full-coverage", "no"]);
+                all.extend(arguments);
+                RedisServer::start(&all)
+            })
+            .collect();
+        let cluster = Self { nodes: nodes? };
+        for (node, slots) in cluster.nodes.iter().zip(SLOTS) {
+            node.run(&[&format!("CLUSTER ADDSLOTSRANGE {slots}")]);
+        }
+        for node in &cluster.nodes[1..] {
+            node.run(&[&format!("CLUSTER MEET 127.0.0.1 {} {}", cluster.nodes[0].port, bus(&cluster.nodes[0]))]);
+        }
+        let all_know = || {
+            let know = |node: &RedisServer| {
+                let info = say(node, "CLUSTER INFO")?;
+                let known = format!("cluster_known_nodes:{}\r", cluster.nodes.len());
+                Some(info.contains(&known) && info.contains("cluster_slots_assigned:16384\r"))
+            };
+            cluster.nodes.iter().all(|node| know(node) == Some(true)).then_some(())
+        };
+        patiently("all nodes know each other", all_know);
+        for (replica, primary) in cluster.nodes[3..].iter().zip(&cluster.nodes) {
+            replica.run(&[&format!("CLUSTER REPLICATE {}", id(primary))]);
+            patiently("the replica has all", || {
+                say(replica, "INFO replication")?.contains("master_link_status:up").then_some(())
+            });
+        }
+        cluster.works();
+        Some(cluster)
+    }
+
+    /// Waits until every node that is up says that all slots are served.
+    fn works(&self) {
+        patiently("the cluster works", || {
+            let states = self.nodes.iter().filter_map(|node| say(node, "CLUSTER INFO"));
+            let well = |info: String| info.contains("cluster_state:ok") && info.contains("cluster_slots_ok:16384\r");
+            states.map(well).reduce(|all, one| all && one)?.then_some(())
+        });
+    }
+
+    /// Does a command at the node that holds its key, whichever it is, and says which.
+    fn run(&self, command: &str) -> usize {
+        let words: Vec<_> = command.split(' ').collect();
+        for (at, node) in self.nodes.iter().enumerate() {
+            let client = redis::Client::open(format!("redis://127.0.0.1:{}", node.port)).unwrap();
+            let Ok(mut connection) = client.get_connection() else { continue };
+            match redis::cmd(words[0]).arg(&words[1..]).query::<redis::Value>(&mut connection) {
+                Ok(_) => return at,
+                Err(error) => assert!(error.to_string().contains("Moved"), "{command}: {error}"),
+            }
+        }
+        panic!("no node does {command}");
+    }
+}
+
+/// What a node says, where it does.
+fn say(node: &RedisServer, command: &str) -> Option<String> {
+    let client = redis::Client::open(format!("redis://127.0.0.1:{}", node.port)).unwrap();
+    let mut words = command.split(' ');
+    let mut command = redis::cmd(words.next()?);
+    command.arg(words.collect::<Vec<_>>()).query(&mut client.get_connection().ok()?).ok()
+}
+
+fn id(node: &RedisServer) -> String {
+    say(node, "CLUSTER MYID").unwrap()
+}
+
+/// The port on which a node talks to others.
+fn bus(node: &RedisServer) -> String {
+    let nodes = say(node, "CLUSTER NODES").unwrap();
+    let own = nodes.lines().find(|line| line.contains("myself")).unwrap();
+    own.split_once('@').unwrap().1.split([' ', ',']).next().unwrap().to_owned()
+}
+
+const STREAMS: usize = 30;
+
+/// Streams of which the first has one entry for its group, the second two, and so on; and on which nodes they are.
+fn fill(cluster: &Cluster) -> Vec<usize> {
+    let nodes = (0..STREAMS).map(|stream| {
+        for n in 0..=stream {
+            cluster.run(&format!("XADD s{stream} * n {n}"));
+        }
+        cluster.run(&format!("XGROUP CREATE s{stream} g 0"))
+    });
+    let nodes: Vec<_> = nodes.collect();
+    assert!((0..3).all(|node| nodes.contains(&node)), "every node has streams: {nodes:?}");
+    nodes
+}
+
+/// The depth of each stream, and success.
+fn depths(metrics: &str) -> (Vec<Option<f64>>, Option<f64>) {
+    let depth = |stream| value(metrics, &format!("queue_depth{{queue_name=\"s{stream}\",scope=\"g\"}}"));
+    ((0..STREAMS).map(depth).collect(), value(metrics, SUCCESS))
+}
+
+/// What there is when some nodes answer.
+fn expected(nodes: &[usize], up: impl Fn(usize) -> bool) -> Vec<Option<f64>> {
+    nodes.iter().enumerate().map(|(stream, node)| up(*node).then_some(stream as f64 + 1.0)).collect()
+}
+
+fn errors(metrics: &str, reason: &str) -> Option<f64> {
+    value(metrics, &format!("queue_exporter_source_errors_total{{reason=\"{reason}\"}}"))
+}
+
+#[test]
+fn every_node_of_a_cluster_is_read_and_one_that_is_down_costs_only_its_queues() {
+    let Some(mut cluster) = Cluster::start(0, &["--appendonly", "yes", "--appendfsync", "always"]) else { return };
+    let nodes = fill(&cluster);
+    let exporter = exporter(&cluster.nodes[0].url(), ["--queue.timeout=2s"]);
+    let watch = Watch::default();
+    let seen = || {
+        let metrics = exporter.scrape();
+        watch.see_counters(&metrics);
+        (depths(&metrics), metrics)
+    };
+    let all = expected(&nodes, |_| true);
+    let (read, metrics) = seen();
+    assert_eq!(read, (all.clone(), Some(1.0)), "{}{metrics}", exporter.log());
+    assert_eq!(
+        value(&metrics, "queue_oldest_message_age_seconds{queue_name=\"s7\",scope=\"g\"}").map(|age| age < 60.0),
+        Some(true)
+    );
+    assert_vocabulary(&metrics);
+    assert_lint(&metrics);
+    // also the node that was named: the others were found
+    for (down, signal) in [(1, "TERM"), (0, "KILL"), (2, "KILL")] {
+        cluster.nodes[down].down(signal);
+        let (read, metrics) = seen();
+        assert_eq!(read, (expected(&nodes, |node| node != down), Some(0.0)), "{down}: {}{metrics}", exporter.log());
+        assert!(errors(&metrics, "connect") >= Some(1.0), "{metrics}");
+        cluster.nodes[down].up();
+        let metrics = patiently("it is read again", || {
+            let (read, metrics) = seen();
+            let well = read == (all.clone(), Some(1.0));
+            assert!(well || read.1 == Some(0.0), "{}{metrics}", exporter.log());
+            well.then_some(metrics)
+        });
+        assert_vocabulary(&metrics);
+    }
+    let before = errors(&seen().1, "timeout");
+    cluster.nodes[2].signal("STOP"); // half dead
+    let (read, metrics) = seen();
+    assert_eq!(read, (expected(&nodes, |node| node != 2), Some(0.0)), "{}{metrics}", exporter.log());
+    assert!(errors(&metrics, "timeout") > before, "{metrics}");
+    cluster.nodes[2].signal("CONT");
+    patiently("it is read again", || (seen().0 == (all.clone(), Some(1.0))).then_some(()));
+    let log = exporter.log();
+    assert!(!log.contains("secret") && !log.contains("watcher"), "{log}");
+}
+
+#[test]
+fn slots_that_move_are_followed() {
+    let Some(cluster) = Cluster::start(0, &[]) else { return };
+    let nodes = fill(&cluster);
+    let exporter = exporter(&cluster.nodes[0].url(), []);
+    let all = (expected(&nodes, |_| true), Some(1.0));
+    let is_all = |when: &str| {
+        let metrics = exporter.scrape();
+        assert_eq!(depths(&metrics), all, "{when}: {}{metrics}", exporter.log());
+    };
+    is_all("at first");
+    // one after the other each stream goes to the next node
+    for (stream, from) in nodes.iter().enumerate() {
+        let [from, to] = [&cluster.nodes[*from], &cluster.nodes[(from + 1) % 3]];
+        let key = format!("s{stream}");
+        let slot: u16 = redis::cmd("CLUSTER").arg(&["KEYSLOT", &key]).query(&mut from.connection()).unwrap();
+        to.run(&[&format!("CLUSTER SETSLOT {slot} IMPORTING {}", id(from))]);
+        from.run(&[&format!("CLUSTER SETSLOT {slot} MIGRATING {}", id(to))]);
+        is_all("on its way");
+        from.run(&[&format!("MIGRATE 127.0.0.1 {} {key} 0 10000", to.port)]);
+        is_all("where it is not yet at home");
+        to.run(&[&format!("CLUSTER SETSLOT {slot} NODE {}", id(to))]);
+        is_all("at home, which others need not know");
+        from.run(&[&format!("CLUSTER SETSLOT {slot} NODE {}", id(to))]);
+        is_all("moved");
+    }
+}
+
+#[test]
+fn a_replica_that_takes_over_is_read_and_no_counter_falls() {
+    let Some(mut cluster) = Cluster::start(3, &[]) else { return };
+    let nodes = fill(&cluster);
+    let more = format!("?node=127.0.0.1:{}", cluster.nodes[1].port);
+    let exporter = exporter(&format!("{}{more}", cluster.nodes[0].url()), ["--queue.timeout=2s"]);
+    let watch = Watch::default();
+    let all = expected(&nodes, |_| true);
+    let metrics = exporter.scrape();
+    watch.see_counters(&metrics);
+    assert_eq!(depths(&metrics), (all.clone(), Some(1.0)), "{}{metrics}", exporter.log());
+    let lagging = nodes.iter().position(|node| *node == 0).unwrap();
+    let enqueued = format!("messages_enqueued_total{{queue_name=\"s{lagging}\"}}");
+    // what the replica has not got is lost
+    cluster.nodes[3].signal("STOP");
+    cluster.nodes[0].run(&["CLIENT KILL TYPE replica"]);
+    cluster.run(&format!("XADD s{lagging} * lost 1"));
+    let metrics = exporter.scrape();
+    watch.see_counters(&metrics);
+    assert_eq!(value(&metrics, &enqueued), Some(lagging as f64 + 2.0), "{metrics}");
+    cluster.nodes[0].down("KILL");
+    cluster.nodes[3].signal("CONT");
+    let metrics = patiently("the replica has taken over", || {
+        let metrics = exporter.scrape();
+        watch.see_counters(&metrics);
+        let (seen, success) = depths(&metrics);
+        let part = expected(&nodes, |node| node != 0);
+        let well = seen == all && success == Some(1.0);
+        assert!(well || seen == part && success == Some(0.0), "{}{metrics}", exporter.log());
+        well.then_some(metrics)
+    });
+    assert_eq!(value(&metrics, &enqueued), Some(lagging as f64 + 2.0), "it goes on from there: {metrics}");
+    cluster.run(&format!("XADD s{lagging} * after 1"));
+    assert_eq!(value(&exporter.scrape(), &enqueued), Some(lagging as f64 + 3.0));
+    cluster.nodes[0].up(); // as a replica
+    cluster.works();
+    for _ in 0..3 {
+        let metrics = exporter.scrape();
+        watch.see_counters(&metrics);
+        assert_eq!(value(&metrics, SUCCESS), Some(1.0), "{}", exporter.log());
+    }
+    // by a replica as well, and by the second where the first is down
+    cluster.nodes[0].down("TERM");
+    let (metrics, log) = crate::once(&format!("{}{more}", cluster.nodes[0].url()), []);
+    assert_eq!(depths(&metrics).1, Some(1.0), "{log}");
+    let (metrics, log) = crate::once(&cluster.nodes[4].url(), []);
+    assert_eq!(depths(&metrics).1, Some(1.0), "{log}");
+}
+
+#[test]
+fn bullmq_jobs_in_a_cluster_are_counted_exactly() {
+    let (Some(node), Some(cluster)) = (real("bullmq-node"), Cluster::start(0, &[])) else { return };
+    let port = cluster.nodes[0].port.to_string();
+    let jobs = |queue: &str, prefix: &str, ended: &str| {
+        let environment = [("CLUSTER", "1"), ("PREFIX", prefix)];
+        run(client(node.clone(), &["bullmq.js", &port, queue, ended, "3", "4"], &environment));
+    };
+    let started = |more: &str| -> Running {
+        let exporter = exporter(&format!("{}{more}", cluster.nodes[2].url()), ["--queue.system=bullmq"]);
+        exporter.scrape();
+        exporter
+    };
+    let (braces, prefix) = (started(""), started("?prefix={shop}"));
+    // by their names they are on three nodes
+    for (queue, ended) in [("{mail}", "7"), ("{orders}", "5"), ("{video}", "2")] {
+        jobs(queue, "bull", ended);
+    }
+    jobs("mail", "{shop}", "6");
+    let seen = |metrics: &str, queue: &str| {
+        let series = [
+            format!("queue_depth{{queue_name=\"{queue}\"}}"),
+            format!("messages_processed_total{{queue_name=\"{queue}\",status=\"success\"}}"),
+            format!("messages_processed_total{{queue_name=\"{queue}\",status=\"failure\"}}"),
+            format!("message_processing_seconds_count{{queue_name=\"{queue}\"}}"),
+            format!("messages_enqueued_total{{queue_name=\"{queue}\"}}"),
+        ];
+        series.map(|series| value(metrics, &series))
+    };
+    let metrics = braces.scrape();
+    for (queue, ended) in [("{mail}", 7.0), ("{orders}", 5.0), ("{video}", 2.0)] {
+        assert_eq!(seen(&metrics, queue), [4.0, ended, 3.0, ended + 3.0, ended + 8.0].map(Some), "{queue}: {metrics}");
+    }
+    assert_eq!(value(&metrics, SUCCESS), Some(1.0), "{}", braces.log());
+    assert_eq!(value(&metrics, "queue_exporter_event_gaps_total"), Some(0.0));
+    let metrics = prefix.scrape();
+    assert_eq!(seen(&metrics, "mail"), [4.0, 6.0, 3.0, 9.0, 14.0].map(Some), "{metrics}");
+    assert_eq!(value(&metrics, "queue_exporter_queues{outcome=\"exported\"}"), Some(1.0));
+    assert_eq!(value(&metrics, SUCCESS), Some(1.0), "{}", prefix.log());
+    assert_vocabulary(&metrics);
+    assert_lint(&metrics);
+}
+
+#[test]
+fn what_cannot_be_in_a_cluster_is_told() {
+    let Some(cluster) = Cluster::start(0, &[]) else { return };
+    let url = cluster.nodes[0].url();
+    for system in ["sidekiq", "rq", "celery"] {
+        let (metrics, log) = crate::once(&url, [&format!("--queue.system={system}")]);
+        assert_eq!((value(&metrics, SUCCESS), errors(&metrics, "protocol")), (Some(0.0), Some(1.0)), "{log}");
+        assert!(log.contains("is a node of a Redis Cluster, in which this queue system does not work"), "{log}");
+    }
+    let (metrics, log) = crate::once(&format!("{url}/3"), []);
+    assert_eq!(value(&metrics, SUCCESS), Some(0.0), "{log}");
+    assert!(log.contains("and the database"), "{log}");
+    let wrong = format!("redis://watcher:wr0ngword@127.0.0.1:{}", cluster.nodes[0].port);
+    let (metrics, log) = crate::once(&wrong, ["--log.level=debug"]);
+    assert_eq!((value(&metrics, SUCCESS), errors(&metrics, "auth")), (Some(0.0), Some(1.0)), "{log}");
+    assert!(log.contains("WRONGPASS") && !log.contains("wr0ngword"), "{log}");
+    // one node does not know the user
+    cluster.nodes[1].run(&["ACL DELUSER watcher"]);
+    cluster.run("XADD s2 * a 1");
+    let (metrics, log) = crate::once(&url, []);
+    assert_eq!((value(&metrics, SUCCESS), errors(&metrics, "auth")), (Some(0.0), Some(1.0)), "{log}");
+    // who may not ask for the nodes cannot know them
+    cluster.nodes[0].run(&["ACL SETUSER watcher -cluster|slots"]);
+    let (metrics, log) = crate::once(&url, []);
+    assert_eq!((value(&metrics, SUCCESS), errors(&metrics, "auth")), (Some(0.0), Some(1.0)), "{log}");
+    assert!(log.contains("see the ACL in the docs"), "{log}");
+    let Some(alone) = RedisServer::start(&[]) else { return };
+    let (metrics, log) = crate::once(&format!("{}?node=127.0.0.1:1", alone.url()), []);
+    assert_eq!(value(&metrics, SUCCESS), Some(0.0), "{log}");
+    let (metrics, log) = crate::once(&format!("redis://127.0.0.1:1?node=127.0.0.1:{}", alone.port), []);
+    assert_eq!(value(&metrics, SUCCESS), Some(0.0), "{log}");
+    assert!(log.contains("is no node of a cluster: leave out node=…"), "{log}");
+}
+
+#[test]
+fn a_server_that_becomes_a_cluster_and_back_is_read_as_what_it_is() {
+    let Some(mut cluster) = Cluster::start(0, &["--appendonly", "no"]) else { return };
+    let nodes = fill(&cluster);
+    let exporter = exporter(&cluster.nodes[0].url(), []);
+    assert_eq!(depths(&exporter.scrape()), (expected(&nodes, |_| true), Some(1.0)));
+    drop(cluster.nodes.drain(1..));
+    let port = cluster.nodes[0].port;
+    cluster.nodes[0].down("KILL");
+    drop(cluster);
+    let Some(_alone) = RedisServer::start(&["--port", &port.to_string()]) else { return };
+    alone_at(&port.to_string(), &["XADD s0 * n 0", "XGROUP CREATE s0 g 0"]);
+    eventually("it is read as one server", || {
+        let (depths, success) = depths(&exporter.scrape());
+        (depths[0] == Some(1.0) && success == Some(1.0)).then_some(())
+    });
+}
+
+fn alone_at(port: &str, commands: &[&str]) {
+    let client = redis::Client::open(format!("redis://127.0.0.1:{port}")).unwrap();
+    for command in commands {
+        let mut words = command.split(' ');
+        let mut command = redis::cmd(words.next().unwrap());
+        let words = words.collect::<Vec<_>>();
+        command.arg(words).query::<redis::Value>(&mut client.get_connection().unwrap()).unwrap();
+    }
+}
