@@ -1,6 +1,7 @@
 //! Which log reads which file: one that two logs come to have, through a link made later, is read by the first.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::io;
 
 use crate::log_file::{Identity, LogFile, Mark};
 
@@ -39,8 +40,9 @@ impl Claims {
     }
 
     /// How far a file was read before, if it was closed since and is still the same.
-    pub(crate) fn reopen(&mut self, file: &LogFile) -> Option<Mark> {
-        let same = |(known, mark): &(Identity, Mark)| *known == file.identity && mark.is_of(file);
-        self.closed.iter().position(same).and_then(|at| self.closed.remove(at)).map(|(_, mark)| mark)
+    pub(crate) fn reopen(&mut self, file: &LogFile) -> io::Result<Option<Mark>> {
+        let Some(at) = self.closed.iter().position(|(known, _)| *known == file.identity) else { return Ok(None) };
+        let same = self.closed[at].1.is_of(file)?;
+        Ok(if same { self.closed.remove(at).map(|(_, mark)| mark) } else { None })
     }
 }

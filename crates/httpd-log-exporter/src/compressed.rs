@@ -29,11 +29,13 @@ pub(crate) fn siblings(path: &Path) -> Vec<PathBuf> {
 }
 
 /// Whether a .gz was made after a time, where the file system knows, of a log that was written to after it: compression
-/// keeps the time of the last write.
-pub(crate) fn is_younger(path: &Path, time: SystemTime) -> bool {
+/// keeps the time of the last write. One that is not there any more is none.
+pub(crate) fn is_younger(path: &Path, time: SystemTime) -> io::Result<bool> {
     let younger = |of: SystemTime| of + rotated::COARSE >= time;
-    std::fs::metadata(path)
-        .is_ok_and(|metadata| metadata.modified().is_ok_and(younger) && metadata.created().map_or(true, younger))
+    match std::fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        metadata => metadata.map(|file| file.modified().is_ok_and(younger) && file.created().map_or(true, younger)),
+    }
 }
 
 /// Opens a compressed log at its beginning.

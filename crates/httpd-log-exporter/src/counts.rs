@@ -23,7 +23,7 @@ pub(crate) struct Counts {
     pub(crate) overflowed: u64,
     pub(crate) has: Has,
     /// The histograms of a new group.
-    empty: [Option<Durations>; 4],
+    empty: [Option<Durations>; Group::HISTOGRAMS],
     pub(crate) protocols: [u64; Protocol::NAMES.len()],
     pub(crate) caches: [u64; Cache::NAMES.len()],
 }
@@ -50,7 +50,7 @@ pub(crate) struct Group {
     /// By [`Combinations`].
     cells: Vec<Cell>,
     /// Of requests, then by [`Upstream`]; where the format has them.
-    pub(crate) durations: [Option<Durations>; 4],
+    pub(crate) durations: [Option<Durations>; Self::HISTOGRAMS],
 }
 
 /// The counters of one label set.
@@ -86,6 +86,11 @@ pub(crate) struct Series<'a> {
     pub(crate) method: Method,
     pub(crate) status: Status,
     pub(crate) cell: &'a Cell,
+}
+
+impl Group {
+    /// How many histograms there can be.
+    pub(crate) const HISTOGRAMS: usize = 4;
 }
 
 impl Counts {
@@ -297,7 +302,7 @@ impl Counts {
     }
 
     /// The histograms of a group.
-    pub(crate) fn durations(&mut self, group: usize) -> &mut [Option<Durations>; 4] {
+    pub(crate) fn durations(&mut self, group: usize) -> &mut [Option<Durations>; Group::HISTOGRAMS] {
         &mut self.groups[group].durations
     }
 }

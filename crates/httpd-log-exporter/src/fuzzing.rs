@@ -1,12 +1,17 @@
 //! The parsers that read what servers, clients and people write, for the fuzz targets. Built by `cargo fuzz` only.
 #![expect(clippy::missing_panics_doc, reason = "not part of the library")]
 
-use crate::book::Book;
+use std::time::Instant;
+
+use crate::book::{Book, Shared};
 use crate::clf_regex::Expected;
 use crate::counts::Counts;
 use crate::format::Format;
 use crate::lines::{Line, Lines};
+use crate::log_file::LogFile;
 use crate::place::Place;
+use crate::state::State;
+use crate::tail::Tail;
 use crate::{clf, explain, metrics, syslog, syslog_tcp};
 
 /// Lines of the common log format, beside regular expressions that say the same.
@@ -86,4 +91,38 @@ pub fn sources(text: &[u8]) {
     let (a, b) = text.split_at(text.len() / 2);
     assert_eq!(read(&[text]), read(&[a, b]));
     assert_eq!(syslog_tcp::lines([text].into_iter()), syslog_tcp::lines([a, b].into_iter()));
+}
+
+/// A log, and a format that has everything which a state file can have.
+const LOG: &str = "a /api/x GET 200 17 0.05 HIT\na /y GET 404 0 2.5 -\nb / POST 500 9 0.005 MISS\nc / GE";
+const FORMAT: &str = "$host $request_uri $request_method $status $bytes_sent $request_time $upstream_cache_status";
+
+/// A state file, and a start by it: it is taken whole or refused in one line, and what is written after it can be read.
+pub fn state(text: &[u8]) {
+    let mut state = match State::parse(text) {
+        Ok(state) => state,
+        Err(error) => return assert!(!format!("{error:#}").contains('\n'), "{error:#}"),
+    };
+    let [requests, sent, received] = state.sums();
+    let Ok(format) = FORMAT.parse() else { return };
+    let shared = Shared::new(book(format));
+    state.restore(&mut shared.lock());
+    let restored = State::of(&[], &shared.lock());
+    assert_eq!(restored.sums(), [requests, sent, received]);
+    if requests > u128::from(u64::MAX / 4) || sent.max(received) > u128::MAX / 4 {
+        return; // no room for more
+    }
+
+    let folder = std::env::temp_dir().join(format!("log_state-{}", std::process::id()));
+    let path = folder.join("access.log");
+    std::fs::create_dir_all(&folder).and_then(|()| std::fs::write(&path, LOG)).expect("a folder to write to");
+    let now = Instant::now();
+    let identity = LogFile::open(&path, now).expect("it was just written").identity;
+    let Some(saved) = state.put(identity, &path) else { return };
+    let mut tail = Tail::resume(0, Place::Path(path), saved, &shared, now);
+    tail.pass(&shared, &mut [0; 16], now);
+    let after = State::of(&[tail], &shared.lock());
+    assert!(after.sums()[0] - requests <= LOG.lines().count() as u128, "more was counted than is there");
+    let written = serde_json::to_vec(&after).expect("a state can be written");
+    State::parse(&written).unwrap_or_else(|error| panic!("{error:#}: {}", String::from_utf8_lossy(&written)));
 }

@@ -116,13 +116,17 @@ fn allow_many_files() {
 /// The state that an earlier process left, if it can be used.
 fn load(path: &Path) -> Option<State> {
     State::load(path).unwrap_or_else(|error| {
-        let error = format!("{error:#}");
+        let mut error = format!("{error:#}");
         // as after a loss of power
-        if let Ok(Some(state)) = State::load(&state::on_disk(path)) {
-            tracing::warn!(error, "going on where the copy of the state was taken that is on the disk for sure");
-            return Some(state);
+        match State::load(&state::on_disk(path)) {
+            Ok(Some(state)) => {
+                tracing::warn!(error, "going on where the copy of the state was taken that is on the disk for sure");
+                return Some(state);
+            }
+            Ok(None) => {}
+            Err(copy) => error += &format!("; {copy:#}"),
         }
-        tracing::warn!(error, "starting without the state of an earlier process");
+        tracing::warn!(error, "starting without the state of an earlier process: its counters begin at 0");
         None
     })
 }

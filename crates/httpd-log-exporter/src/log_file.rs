@@ -71,12 +71,10 @@ impl Identity {
 }
 
 impl Mark {
-    /// Whether a file has what was read before the offset.
-    pub(crate) fn is_of(&self, file: &LogFile) -> bool {
+    /// Whether a file has what was read before the offset. A file that cannot be read is not another one for that.
+    pub(crate) fn is_of(&self, file: &LogFile) -> io::Result<bool> {
         let begin = self.offset - self.anchor.len() as u64;
-        self.offset > 0
-            && file.has(&self.head, 0).unwrap_or_default()
-            && file.has(&self.anchor, begin).unwrap_or_default()
+        Ok(self.offset > 0 && file.has(&self.head, 0)? && file.has(&self.anchor, begin)?)
     }
 
     fn remember(&mut self, read: &[u8]) {
@@ -99,6 +97,7 @@ impl LogFile {
         let file = File::open(path)?;
         let metadata = file.metadata()?;
         regular(&metadata)?;
+        file.read_at(&mut [0], 0)?; // what can be opened and not read is no better than what may not be opened
         Ok(Self {
             file,
             identity: Identity::of(&metadata),
@@ -164,7 +163,7 @@ impl LogFile {
                 Err(error) => return Err(error),
             };
             // cut and grown again beyond this place while it was read: what was read is of another line
-            if progress.read > 0 && !self.is_what_was_read()? && self.size() >= self.mark.offset + read as u64 {
+            if progress.read > 0 && !self.is_what_was_read()? && self.size()? >= self.mark.offset + read as u64 {
                 self.seen = None;
                 break;
             }
@@ -193,29 +192,32 @@ impl LogFile {
     }
 
     /// Whether it begins as another file did: as far as there is anything in it, it may be a copy.
-    fn begins_as(&self, mark: &Mark) -> bool {
-        let size = self.size();
-        let both = mark.head.len().min(usize::try_from(size).unwrap_or(usize::MAX));
-        self.has(&mark.head[..both], 0).unwrap_or_default()
+    fn begins_as(&self, mark: &Mark) -> io::Result<bool> {
+        let both = mark.head.len().min(usize::try_from(self.size()?).unwrap_or(usize::MAX));
+        self.has(&mark.head[..both], 0)
     }
 
     /// Goes on where another file was read to of which this is a copy, or to its end if it has no more than was read;
     /// false if it is no copy.
-    pub(crate) fn goes_on(&mut self, mark: &mut Mark) -> bool {
-        let size = self.size();
-        if mark.is_of(self) {
+    pub(crate) fn goes_on(&mut self, mark: &mut Mark) -> io::Result<bool> {
+        let size = self.size()?;
+        if mark.is_of(self)? {
             self.mark = std::mem::take(mark);
-            return true;
+            return Ok(true);
         }
-        size > 0 && size < mark.offset && self.begins_as(mark) && self.go_to(size).is_ok()
+        let is_part = size > 0 && size < mark.offset && self.begins_as(mark)?;
+        if is_part {
+            self.go_to(size)?;
+        }
+        Ok(is_part)
     }
 
     /// Whether it is a copy of another file, or may be one that is still being made: by what was read of that, or, as long
     /// as nothing was, by what is in it.
-    pub(crate) fn may_copy(&self, original: &Self) -> bool {
-        let (size, mark) = (self.size(), &original.mark);
+    pub(crate) fn may_copy(&self, original: &Self) -> io::Result<bool> {
+        let (size, mark) = (self.size()?, &original.mark);
         match mark.offset {
-            0 => size == 0 || self.begins_with_all_of(original).unwrap_or_default(),
+            0 => Ok(size == 0 || self.begins_with_all_of(original)?),
             offset if size < offset => self.begins_as(mark),
             _ => mark.is_of(self),
         }
@@ -223,10 +225,13 @@ impl LogFile {
 
     /// Whether as much as is in both is the same, at its beginning and at its end; false if that is nothing.
     fn begins_with_all_of(&self, original: &Self) -> io::Result<bool> {
-        let size = self.size().min(original.size());
+        let size = self.size()?.min(original.size()?);
         let mut part = vec![0; REMEMBERED.min(usize::try_from(size).unwrap_or(REMEMBERED))];
         for at in [0, size - part.len() as u64] {
-            original.file.read_exact_at(&mut part, at)?;
+            match original.file.read_exact_at(&mut part, at) {
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false), // cut just now
+                read => read?,
+            }
             if !self.has(&part, at)? {
                 return Ok(false);
             }
@@ -235,8 +240,14 @@ impl LogFile {
     }
 
     /// How much is in it at present.
-    pub(crate) fn size(&self) -> u64 {
-        self.file.metadata().map_or(0, |metadata| metadata.len())
+    pub(crate) fn size(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+
+    /// From now on it cannot be read, as if its disk were broken; or it can be again.
+    #[cfg(test)]
+    pub(crate) fn break_disk(&mut self, path: &Path, broken: bool) {
+        self.file = File::options().read(!broken).write(broken).open(path).unwrap();
     }
 
     /// Hands over its last line, if that has no end: nobody will write it. And how far it was read.

@@ -101,12 +101,19 @@ fn within(path: &Path, pattern: &str, faults: &mut Vec<(PathBuf, io::Error)>) ->
             return Vec::new();
         }
     };
-    let names = entries.flatten().map(|entry| entry.file_name());
-    let names = names.filter(|name| {
-        let name = name.as_encoded_bytes();
-        (name[0] != b'.' || pattern.starts_with('.')) && matches(pattern.as_bytes(), name)
-    });
-    names.map(|name| path.join(name)).collect()
+    let mut found = Vec::new();
+    for entry in entries {
+        match entry.map(|entry| entry.file_name()) {
+            Ok(name) => {
+                let bytes = name.as_encoded_bytes();
+                if (bytes[0] != b'.' || pattern.starts_with('.')) && matches(pattern.as_bytes(), bytes) {
+                    found.push(path.join(name));
+                }
+            }
+            Err(error) => faults.push((readable.to_path_buf(), error)),
+        }
+    }
+    found
 }
 
 /// Whether a name matches a pattern.

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::Metadata;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -12,6 +13,9 @@ use crate::place::{directory, is_compressed};
 /// How far the time of a file may lag behind the clock: the kernel's ticks are coarse.
 pub(crate) const COARSE: Duration = Duration::from_millis(20);
 
+/// What could not be opened, or listed: there may be lines in it that are not counted.
+pub(crate) type Faults = Vec<(PathBuf, io::Error)>;
+
 /// Opens what was rotated away from paths and is younger than the last look at them, with those paths. Older ones were
 /// read in their time. Empty where the file system does not know when a file was made. There may be thousands of paths, so
 /// their directory is read once and only what is wanted is opened.
@@ -19,11 +23,12 @@ pub(crate) fn since<'a>(
     paths: &'a BTreeMap<PathBuf, Searched>,
     known: &BTreeSet<Identity>,
     now: Instant,
+    faults: &mut Faults,
 ) -> Vec<(&'a Path, LogFile)> {
     let directories: BTreeSet<_> = paths.keys().map(|path| directory(path)).collect();
     let mut found: Vec<(&Path, LogFile)> = Vec::new();
-    for entry in directories.into_iter().filter_map(|directory| std::fs::read_dir(directory).ok()).flatten().flatten() {
-        let other = entry.path();
+    let others: Vec<_> = directories.into_iter().flat_map(|directory| entries(directory, faults)).collect();
+    for other in others {
         let Some((path, searched)) = bases(&other).find_map(|base| paths.get_key_value(&base)) else { continue };
         let youngest = searched.since.checked_sub(COARSE).unwrap_or(searched.since);
         let wanted = |metadata: &Metadata| {
@@ -31,13 +36,39 @@ pub(crate) fn since<'a>(
             let is_new = !known.contains(&identity) && found.iter().all(|(_, file)| file.identity != identity);
             is_new && metadata.is_file() && metadata.created().is_ok_and(|born| born >= youngest)
         };
-        if std::fs::metadata(&other).is_ok_and(|metadata| wanted(&metadata))
-            && let Ok(file) = LogFile::open(&other, now)
-        {
+        if let Some(file) = opened(&other, wanted, now, faults) {
             found.push((path, file));
         }
     }
     found
+}
+
+/// What is in a directory. One that is not there has nothing.
+fn entries(directory: &Path, faults: &mut Faults) -> Vec<PathBuf> {
+    let mut fault = |error: io::Error| {
+        if error.kind() != io::ErrorKind::NotFound {
+            faults.push((directory.to_path_buf(), error));
+        }
+        None
+    };
+    match std::fs::read_dir(directory) {
+        Ok(entries) => entries.filter_map(|entry| entry.map_or_else(&mut fault, |entry| Some(entry.path()))).collect(),
+        Err(error) => {
+            fault(error);
+            Vec::new()
+        }
+    }
+}
+
+/// Opens a file, if that is wanted and it is there.
+fn opened(path: &Path, wanted: impl Fn(&Metadata) -> bool, now: Instant, faults: &mut Faults) -> Option<LogFile> {
+    match std::fs::metadata(path).and_then(|metadata| wanted(&metadata).then(|| LogFile::open(path, now)).transpose()) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            faults.push((path.to_path_buf(), error));
+            None
+        }
+        opened => opened.ok().flatten(),
+    }
 }
 
 /// Since when logs of a path may have come and gone unseen, and how long they are searched.
@@ -56,10 +87,10 @@ fn bases(path: &Path) -> impl Iterator<Item = PathBuf> {
 
 /// Opens what may be the copy of a log that was truncated, the youngest first: made not long before the last look at the
 /// log, since making a large one takes its time.
-pub(crate) fn copies(path: &Path, last_look: SystemTime, now: Instant) -> Vec<LogFile> {
+pub(crate) fn copies(path: &Path, last_look: SystemTime, now: Instant, faults: &mut Faults) -> Vec<LogFile> {
     let oldest = last_look.checked_sub(COPYING).unwrap_or(last_look);
-    let mut found = siblings(path, now);
-    found.retain(|file| file.born.is_none_or(|born| born >= oldest));
+    let young = |metadata: &Metadata| metadata.is_file() && metadata.created().map_or(true, |born| born >= oldest);
+    let mut found = siblings(path, young, now, faults);
     found.sort_by_key(|file| std::cmp::Reverse(file.born));
     found
 }
@@ -67,12 +98,16 @@ pub(crate) fn copies(path: &Path, last_look: SystemTime, now: Instant) -> Vec<Lo
 /// How long making a copy may take.
 const COPYING: Duration = Duration::from_secs(300);
 
-/// Opens everything whose name is what rotation makes of a log's, each file once.
-pub(crate) fn siblings(path: &Path, now: Instant) -> Vec<LogFile> {
-    let Ok(entries) = std::fs::read_dir(directory(path)) else { return Vec::new() };
-    let rotated = entries.flatten().map(|entry| entry.path()).filter(|other| is_of(other, path));
+/// Opens everything wanted whose name is what rotation makes of a log's, each file once.
+pub(crate) fn siblings(
+    path: &Path,
+    wanted: impl Fn(&Metadata) -> bool,
+    now: Instant,
+    faults: &mut Faults,
+) -> Vec<LogFile> {
     let mut found: Vec<LogFile> = Vec::new();
-    for file in rotated.filter_map(|path| LogFile::open(&path, now).ok()) {
+    for other in entries(directory(path), faults).into_iter().filter(|other| is_of(other, path)) {
+        let Some(file) = opened(&other, &wanted, now, faults) else { continue };
         if found.iter().all(|other| other.identity != file.identity) {
             found.push(file);
         }

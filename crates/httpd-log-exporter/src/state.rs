@@ -1,11 +1,14 @@
 //! The state file: how far every file was read and what was counted until there, of one instant.
 
+mod check;
+mod text;
+
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::book::{Book, Shared};
@@ -40,7 +43,8 @@ pub(crate) struct SavedSource {
     read_errors: u64,
     last_time: Option<f64>,
     /// In seconds since the epoch.
-    last_look: f64,
+    #[serde(with = "seconds")]
+    last_look: SystemTime,
     pub(crate) files: Vec<SavedFile>,
 }
 
@@ -58,9 +62,10 @@ pub(crate) struct SavedFile {
     /// How many bytes before the offset belong to a line that has no end yet.
     waiting: usize,
     skipping: bool,
-    /// In hexadecimal digits.
-    head: String,
-    anchor: String,
+    #[serde(with = "text")]
+    head: Vec<u8>,
+    #[serde(with = "text")]
+    anchor: Vec<u8>,
     /// Whether it was waited for in vain: the log has told that it is missing.
     #[serde(default)]
     pub(crate) missing: bool,
@@ -70,12 +75,15 @@ pub(crate) struct SavedFile {
 struct SavedSeries {
     vhost: Option<String>,
     route: Option<String>,
-    method: String,
-    status: String,
+    #[serde(with = "text")]
+    method: Method,
+    #[serde(with = "text")]
+    status: Status,
     requests: u64,
-    // as text: JSON's readers do not agree on numbers beyond 64 bits
-    sent: String,
-    received: String,
+    #[serde(with = "text")]
+    sent: u128,
+    #[serde(with = "text")]
+    received: u128,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -86,7 +94,8 @@ struct SavedDurations {
     kind: usize,
     bounds: Vec<f64>,
     counts: Vec<u64>,
-    nanoseconds: String,
+    #[serde(with = "text")]
+    nanoseconds: u128,
 }
 
 const VERSION: u32 = 1;
@@ -98,22 +107,27 @@ const REST: u32 = 20;
 const SYNC_INTERVAL: Duration = Duration::from_secs(60);
 
 impl State {
-    /// Reads a state file; `None` if there is none.
+    /// Reads a state file; `None` if there is none. One that is wrong anywhere is not used at all: half of it would be
+    /// counters that lie.
     pub(crate) fn load(path: &Path) -> Result<Option<Self>> {
         let what = || format!("cannot read the state file {}", path.display());
         let text = match std::fs::read(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             read => read.with_context(what)?,
         };
-        let state: Self = serde_json::from_slice(&text).with_context(what)?;
-        if state.version != VERSION {
-            bail!("{}: it has version {}, not {VERSION}", what(), state.version);
-        }
-        Ok(Some(state))
+        Self::parse(&text).with_context(what).map(Some)
+    }
+
+    /// Reads what a state file says.
+    pub(crate) fn parse(text: &[u8]) -> Result<Self> {
+        let state: Self = serde_json::from_slice(text)?;
+        ensure!(state.version == VERSION, "it has version {}, not {VERSION}", state.version);
+        state.check()?;
+        Ok(state)
     }
 
     /// The present state.
-    fn of(tails: &[Tail], book: &Book) -> Self {
+    pub(crate) fn of(tails: &[Tail], book: &Book) -> Self {
         let counts = &book.counts;
         let series = counts.series().filter(|series| *series.cell != Cell::default());
         let groups = counts.groups().flat_map(|(vhost, route, group)| {
@@ -127,11 +141,11 @@ impl State {
                 .map(|series| SavedSeries {
                     vhost: series.vhost.map(str::to_owned),
                     route: series.route.map(str::to_owned),
-                    method: series.method.name().to_owned(),
-                    status: Status::label(series.status.index()),
+                    method: series.method,
+                    status: series.status,
                     requests: series.cell.requests,
-                    sent: series.cell.sent.to_string(),
-                    received: series.cell.received.to_string(),
+                    sent: series.cell.sent,
+                    received: series.cell.received,
                 })
                 .collect(),
             durations: groups
@@ -141,7 +155,7 @@ impl State {
                     kind,
                     bounds: durations.bounds.clone(),
                     counts: durations.counts.clone(),
-                    nanoseconds: durations.sum.to_string(),
+                    nanoseconds: durations.sum,
                 })
                 .collect(),
             protocols: named(&Protocol::NAMES, &counts.protocols),
@@ -159,14 +173,8 @@ impl State {
     pub(crate) fn restore(&self, book: &mut Book) {
         let counts = &mut book.counts;
         for saved in &self.series {
-            let method = Method::of(saved.method.as_bytes());
-            let Some(status) = Status::parse(saved.status.as_bytes()) else { continue };
-            let cell = Cell {
-                requests: saved.requests,
-                sent: saved.sent.parse().unwrap_or_default(),
-                received: saved.received.parse().unwrap_or_default(),
-            };
-            counts.restore(saved.vhost.as_deref(), saved.route.as_deref(), method, status, cell);
+            let cell = Cell { requests: saved.requests, sent: saved.sent, received: saved.received };
+            counts.restore(saved.vhost.as_deref(), saved.route.as_deref(), saved.method, saved.status, cell);
         }
         let mut fits = true;
         for saved in &self.durations {
@@ -194,6 +202,26 @@ impl State {
     }
 }
 
+#[cfg(fuzzing)]
+impl State {
+    /// What was counted in all: requests, bytes sent and received.
+    pub(crate) fn sums(&self) -> [u128; 3] {
+        let requests = self.series.iter().map(|series| u128::from(series.requests)).sum();
+        [requests, self.series.iter().map(|s| s.sent).sum(), self.series.iter().map(|s| s.received).sum()]
+    }
+
+    /// Puts the first file of the first source where there is one.
+    pub(crate) fn put(&mut self, identity: Identity, path: &Path) -> Option<&SavedSource> {
+        let source = self.sources.first_mut()?;
+        source.files.truncate(1);
+        for file in &mut source.files {
+            (file.device, file.inode) = (identity.device, identity.inode);
+            (file.path, file.target) = (Some(path.to_owned()), None);
+        }
+        Some(source)
+    }
+}
+
 impl SavedSource {
     fn of(index: usize, log: &Health, tails: &[Tail]) -> Self {
         let tail = tails.iter().find(|tail| tail.index == index);
@@ -207,7 +235,7 @@ impl SavedSource {
             open_errors: log.open_errors,
             read_errors: log.read_errors,
             last_time: log.last_time,
-            last_look: tail.map_or(0.0, |tail| seconds(tail.last_look)),
+            last_look: tail.map_or(UNIX_EPOCH, |tail| tail.last_look),
             files: files
                 .filter_map(|followed| SavedFile::of(&followed.file, &followed.spot))
                 .chain(tail.into_iter().flat_map(|tail| tail.unfound().cloned()))
@@ -232,7 +260,7 @@ impl SavedSource {
 
     /// When the source was last looked at.
     pub(crate) fn last_look(&self) -> SystemTime {
-        UNIX_EPOCH + Duration::try_from_secs_f64(self.last_look).unwrap_or_default()
+        self.last_look
     }
 }
 
@@ -252,8 +280,8 @@ impl SavedFile {
             offset: file.mark.offset,
             waiting: file.mark.lines.waiting(),
             skipping: file.mark.lines.is_skipping(),
-            head: to_hex(&file.mark.head),
-            anchor: to_hex(&file.mark.anchor),
+            head: file.mark.head.clone(),
+            anchor: file.mark.anchor.clone(),
             missing: false,
         })
     }
@@ -264,19 +292,18 @@ impl SavedFile {
     }
 
     /// Its first bytes.
-    pub(crate) fn head(&self) -> Option<Vec<u8>> {
-        from_hex(&self.head)
+    pub(crate) fn head(&self) -> &[u8] {
+        &self.head
     }
 
     /// By what the file is known again; `None` if nothing was read of it.
     pub(crate) fn mark(&self) -> Option<Mark> {
-        let mark = Mark {
+        (self.offset > 0).then(|| Mark {
             offset: self.offset,
-            head: from_hex(&self.head)?,
-            anchor: from_hex(&self.anchor)?,
+            head: self.head.clone(),
+            anchor: self.anchor.clone(),
             lines: if self.skipping { Lines::within_a_line() } else { Lines::default() },
-        };
-        (self.offset > 0 && mark.anchor.len() as u64 <= self.offset).then_some(mark)
+        })
     }
 
     /// A mark, as it is to go on from: a line that had no end is read again from its beginning.
@@ -291,9 +318,8 @@ impl SavedFile {
 impl SavedDurations {
     fn restore(&self, counts: &mut Counts) -> bool {
         let group = counts.restored_group(self.vhost.as_deref(), self.route.as_deref());
-        let sum = self.nanoseconds.parse().unwrap_or_default();
         match counts.durations(group).get_mut(self.kind) {
-            Some(Some(durations)) => durations.restore(&self.bounds, &self.counts, sum),
+            Some(Some(durations)) => durations.restore(&self.bounds, &self.counts, self.nanoseconds),
             _ => true, // the format has no such time any more
         }
     }
@@ -412,19 +438,22 @@ fn named(names: &[&str], counts: &[u64]) -> Vec<(String, u64)> {
     names.iter().zip(counts).map(|(name, count)| ((*name).to_owned(), *count)).collect()
 }
 
-fn seconds(time: SystemTime) -> f64 {
-    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
-}
+/// Times as seconds since the epoch.
+mod seconds {
+    use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-fn to_hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
-}
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
-fn from_hex(text: &str) -> Option<Vec<u8>> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let pairs = text.as_bytes().chunks(2);
-    pairs.map(|pair| Some(digit(pair[0])? << 4 | digit(*pair.get(1)?)?)).collect()
+    pub(super) fn serialize<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SystemTime, D::Error> {
+        let seconds = f64::deserialize(deserializer)?;
+        let since = Duration::try_from_secs_f64(seconds).ok();
+        let time = since.and_then(|since| UNIX_EPOCH.checked_add(since));
+        time.ok_or_else(|| D::Error::custom(format_args!("{seconds} is no time in seconds since the epoch")))
+    }
 }
 
 #[cfg(test)]
@@ -478,6 +507,57 @@ mod tests {
         assert!(State::load(&path).unwrap().is_some());
     }
 
+    /// A state of a real log, in which one thing after another is made wrong.
+    #[test]
+    fn a_state_in_which_anything_is_wrong_is_refused_with_the_place() {
+        const LINE: &str = "a /api/x GET 200 17 0.05 HIT\n";
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("access.log");
+        std::fs::write(&log, LINE).unwrap();
+        let shared = Shared::new(book(FORMAT, &[0.1]));
+        let place = crate::place::Place::parse(log.to_str().unwrap());
+        let mut tail = Tail::open(0, place, crate::tail::Start::Beginning, &shared, Instant::now());
+        tail.pass(&shared, &mut [0; 4096], Instant::now());
+        let state = serde_json::to_string(&State::of(&[tail], &shared.lock())).unwrap();
+        assert!(State::parse(state.as_bytes()).is_ok(), "{state}");
+        let last_look = &state[state.find("\"last_look\":").unwrap()..state.find(",\"files\"").unwrap()];
+        let head = &format!("\"head\":\"{}\"", text::Text::write(&LINE.as_bytes().to_vec()));
+        for (right, wrong, expected) in [
+            ("\"sent\":\"17\"", "\"sent\":\"17x\"", "\"17x\" is no whole number at line 1 column "),
+            ("\"received\":\"0\"", "\"received\":\"-1\"", "\"-1\" is no whole number at line 1 column "),
+            ("\"status\":\"200\"", "\"status\":\"2\\u00000\"", "\"2\\00\" is no status at line 1 column "),
+            ("\"method\":\"GET\"", "\"method\":\"GXT\"", "\"GXT\" is no method at line 1 column "),
+            ("\"nanoseconds\":\"50000000\"", "\"nanoseconds\":\"\"", "\"\" is no whole number at line 1 column "),
+            (last_look, "\"last_look\":-5", "-5 is no time in seconds since the epoch at line 1 column "),
+            (last_look, "\"last_look\":1e19", "is no time in seconds since the epoch at line 1 column "),
+            (head, "\"head\":\"4\"", "\"4\" is no row of bytes in hexadecimal digits at line 1 column "),
+            (head, "\"head\":\"\"", "sources[0]: files[0]: 29 bytes were read, but head has none"),
+            ("\"offset\":29", "\"offset\":28", "sources[0]: files[0]: head has 29 bytes, but only 28 were read"),
+            ("\"waiting\":0", "\"waiting\":30", "sources[0]: files[0]: waiting has 30 bytes, but only 29 were read"),
+            (
+                "\"offset\":29",
+                "\"offset\":9223372036854775808",
+                "files[0]: offset 9223372036854775808 is beyond the end",
+            ),
+            ("\"rotations\":0", "\"rotations\":9223372036854775807", "sources[0]: 9223372036854775837 is more than"),
+            (
+                "\"requests\":1",
+                "\"requests\":18446744073709551615",
+                "series: requests: 18446744073709551615 is more than",
+            ),
+            ("\"sent\":\"17\"", &format!("\"sent\":\"{}\"", u128::MAX), "series: sent: the sum is more than"),
+            ("\"kind\":0", "\"kind\":4", "durations[0]: there is no kind 4"),
+            ("\"bounds\":[0.1]", "\"bounds\":[]", "durations[0]: 2 counts are too many or too few for 0 bounds"),
+            ("\"HTTP/1.1\"", "\"HTTP/1.2\"", "protocols: \"HTTP/1.2\" is not known"),
+            ("\"HIT\"", "\"HAT\"", "caches: \"HAT\" is not known"),
+        ] {
+            let broken = state.replacen(right, wrong, 1);
+            assert_ne!(broken, state, "{right}");
+            let error = format!("{:#}", State::parse(broken.as_bytes()).unwrap_err());
+            assert!(error.contains(expected) && !error.contains('\n'), "{wrong}: {error}");
+        }
+    }
+
     #[test]
     fn a_copy_is_written_to_the_disk_beside_the_state() {
         let folder = tempfile::tempdir().unwrap();
@@ -509,12 +589,5 @@ mod tests {
         shared.lock().logs[0].rotations = 3;
         keeper.save(&[], &shared);
         assert_eq!(shown(), 3);
-    }
-
-    #[test]
-    fn bytes_are_hexadecimal_digits_and_back() {
-        let bytes: Vec<u8> = (0..=255).collect();
-        assert_eq!(from_hex(&to_hex(&bytes)), Some(bytes));
-        assert!(from_hex("0").is_none() && from_hex("0g").is_none());
     }
 }

@@ -13,7 +13,7 @@ use crate::lines;
 use crate::log_file::{Identity, LogFile, Mark};
 use crate::permission;
 use crate::place::Place;
-use crate::rotated::{self, Searched};
+use crate::rotated::{self, Faults, Searched};
 use crate::tail::resume::Resumed;
 
 /// How long a file that was rotated away must be quiet before it counts as finished. nginx and Apache
@@ -47,6 +47,8 @@ pub(crate) struct Tail {
     pub(crate) searched: BTreeMap<PathBuf, Searched>,
     /// How far files were read that were cut, or are lost: their copies were not found yet, while names change.
     cut: Vec<(Identity, Mark)>,
+    /// What could not be read during a search, and was told.
+    told: BTreeSet<PathBuf>,
 }
 
 /// An open file and where it is.
@@ -101,6 +103,7 @@ impl Tail {
             last_look: SystemTime::now(),
             searched: BTreeMap::new(),
             cut: Vec::new(),
+            told: BTreeSet::new(),
         }
     }
 
@@ -129,7 +132,7 @@ impl Tail {
         self.read_compressed(book, buffer);
         let before = self.last_look;
         let (changed, mut fault) = self.look(book, now);
-        self.search(book, now);
+        fault = fault.or(self.search(book, now));
         self.judge_copies();
         let mut seen = Seen { active: changed, more: false };
         let mut lag = 0;
@@ -157,7 +160,10 @@ impl Tail {
                     begun.extend(progress.begun.then_some(at));
                 }
                 Err(error) => {
-                    let (Spot::At(path) | Spot::Missing(path)) = spot else { continue };
+                    let path = match spot {
+                        Spot::At(path) | Spot::Missing(path) | Spot::CopyOf(path, _) => path,
+                        Spot::Gone => Path::new("a rotated log"),
+                    };
                     book.lock().logs[index].read_errors += 1;
                     fault = Some(permission::explain_awaited(path, &error, "read"));
                 }
@@ -257,6 +263,7 @@ impl Tail {
     /// Opens a file that is new at a path.
     fn open_new(&mut self, path: &Path, book: &Shared, now: Instant) -> Result<Identity, Error> {
         let mut file = LogFile::open(path, now)?;
+        let original = if self.place.is_glob() { self.original_of(path, &file)? } else { None };
         {
             let mut book = book.lock();
             if let Err(owner) = book.files.claim(file.identity, self.index) {
@@ -264,14 +271,12 @@ impl Tail {
                 return Err(Error::other(format!("it is the same file as in --access-log {owner}, and read there")));
             }
         }
-        if self.place.is_glob()
-            && let Some(original) = self.original_of(path, &file)
-        {
+        if let Some(original) = original {
             let identity = file.identity;
             self.files.push(Followed { file, spot: Spot::CopyOf(path.to_path_buf(), original) });
             return Ok(identity);
         }
-        let reopened = book.lock().files.reopen(&file);
+        let reopened = book.lock().files.reopen(&file)?;
         if let Some(mark) = reopened {
             self.resumed.came_back(file.identity);
             file.mark = mark;
@@ -299,18 +304,19 @@ impl Tail {
 
     /// The file of which a new one in the pattern is a copy: its name is what rotation makes of the other's, and it
     /// begins as that did.
-    fn original_of(&self, path: &Path, copy: &LogFile) -> Option<Identity> {
+    fn original_of(&self, path: &Path, copy: &LogFile) -> Result<Option<Identity>, Error> {
         // most names are not those of rotated logs, and there may be thousands
         let may_be = path.as_os_str().as_encoded_bytes().last().is_some_and(u8::is_ascii_digit);
-        let original = self.files.iter().filter(|_| may_be).find(|followed| match &followed.spot {
-            Spot::At(at) => {
-                rotated::is_of(path, at)
-                    && std::fs::metadata(at).is_ok_and(|there| Identity::of(&there) == followed.file.identity)
-                    && copy.may_copy(&followed.file)
+        for Followed { file, spot } in self.files.iter().filter(|_| may_be) {
+            if let Spot::At(at) = spot
+                && rotated::is_of(path, at)
+                && is_at(at, file.identity)?
+                && copy.may_copy(file)?
+            {
+                return Ok(Some(file.identity));
             }
-            _ => false,
-        });
-        original.map(|followed| followed.file.identity)
+        }
+        Ok(None)
     }
 
     /// A file was cut or written anew. If it was copied before, the copy has what was not yet read of it.
@@ -325,80 +331,120 @@ impl Tail {
                 && *of == original
             {
                 followed.spot = Spot::At(path.clone());
-                found |= followed.file.goes_on(&mut mark);
+                found |= followed.file.goes_on(&mut mark).unwrap_or_else(|_| {
+                    // it was a copy as long as it could be read, and reading it compares again
+                    followed.file.mark = std::mem::take(&mut mark);
+                    true
+                });
             }
         }
         if !found {
             let beside = self.files[at].file.target.as_ref().unwrap_or(&path).clone();
             self.cut.push((original, mark));
-            self.find_copies(&beside, book, now);
+            self.find_copies(&beside, book, now, &mut Faults::new()); // the search tells them, which looks again
         }
     }
 
     /// Looks for the copies of files that were cut.
-    fn find_copies(&mut self, path: &Path, book: &Shared, now: Instant) {
+    fn find_copies(&mut self, path: &Path, book: &Shared, now: Instant, faults: &mut Faults) {
         let tracked: BTreeSet<_> = self.files.iter().map(|followed| followed.file.identity).collect();
-        let copies = rotated::copies(path, self.last_look, now);
+        let copies = rotated::copies(path, self.last_look, now, faults);
         for file in copies.into_iter().filter(|file| !tracked.contains(&file.identity)) {
-            self.go_on_in_copy(file, book);
+            if let Err(error) = self.go_on_in_copy(file, book) {
+                faults.push((path.to_path_buf(), error));
+            }
         }
     }
 
     /// Goes on in the copy of a file that was cut; gives back what is none.
-    fn go_on_in_copy(&mut self, mut file: LogFile, book: &Shared) -> Option<LogFile> {
-        let Some(at) = self.cut.iter_mut().position(|(_, mark)| file.goes_on(mark)) else { return Some(file) };
-        let (original, _) = self.cut.swap_remove(at);
-        self.resumed.came_back(original);
-        if book.lock().files.claim(file.identity, self.index).is_ok() {
-            self.files.push(Followed { file, spot: Spot::Gone });
+    fn go_on_in_copy(&mut self, mut file: LogFile, book: &Shared) -> Result<Option<LogFile>, Error> {
+        for at in 0..self.cut.len() {
+            if file.goes_on(&mut self.cut[at].1)? {
+                let (original, _) = self.cut.swap_remove(at);
+                self.resumed.came_back(original);
+                if book.lock().files.claim(file.identity, self.index).is_ok() {
+                    self.files.push(Followed { file, spot: Spot::Gone });
+                }
+                return Ok(None);
+            }
         }
-        None
+        Ok(Some(file))
     }
 
-    /// What was taken for a copy of another file and turns out to be none is a file of its own.
+    /// What was taken for a copy of another file and turns out to be none is a file of its own. What cannot be compared at
+    /// present is left to the next look.
     fn judge_copies(&mut self) {
         for at in 0..self.files.len() {
             let Spot::CopyOf(path, original) = &self.files[at].spot else { continue };
             let original = self.files.iter().find(|other| other.file.identity == *original);
-            if original.is_some_and(|original| !self.files[at].file.may_copy(&original.file)) {
+            if original.is_some_and(|original| matches!(self.files[at].file.may_copy(&original.file), Ok(false))) {
                 self.files[at].spot = Spot::At(path.clone());
             }
         }
     }
 
-    /// Opens logs that came and went between two looks.
-    fn search(&mut self, book: &Shared, now: Instant) {
+    /// Opens logs that came and went between two looks; and the fault, if there is one: what cannot be opened may have lines
+    /// that are not counted.
+    fn search(&mut self, book: &Shared, now: Instant) -> Option<String> {
         if self.searched.is_empty() {
-            return;
+            return None;
         }
+        let mut faults = Faults::new();
         let paths: Vec<_> = self.searched.keys().filter(|_| !self.cut.is_empty()).cloned().collect();
-        paths.iter().for_each(|path| self.find_copies(path, book, now));
+        paths.iter().for_each(|path| self.find_copies(path, book, now, &mut faults));
         let tracked = self.files.iter().map(|followed| followed.file.identity).collect();
-        let found = rotated::since(&self.searched, &tracked, now);
-        let between = found.into_iter().filter(|(path, file)| {
-            // a copy of what is there has nothing new as long as that is not truncated; one that has just begun is empty
-            let is_at = |spot: &Spot| matches!(spot, Spot::At(at) if at == path);
-            let is_there = |other: &&Followed| is_at(&other.spot) || other.file.target.as_deref() == Some(*path);
-            let may_grow = self.searched.get(*path).is_some_and(|searched| now < searched.until);
-            match self.files.iter().find(is_there) {
-                Some(there) if file.size() == 0 => !may_grow && there.file.mark.offset > 0,
-                Some(there) => !file.may_copy(&there.file),
-                None => true,
-            }
+        let found = rotated::since(&self.searched, &tracked, now, &mut faults);
+        let between = found.into_iter().filter_map(|(path, file)| match self.came_between(path, &file, now) {
+            Ok(between) => between.then(|| Ok((path.to_path_buf(), file))),
+            Err(error) => Some(Err((path.to_path_buf(), error))),
         });
-        let between: Vec<_> = between.map(|(_, file)| file).collect();
-        for file in between {
-            let Some(file) = self.go_on_in_copy(file, book) else { continue };
-            let mut book = book.lock();
-            if book.files.claim(file.identity, self.index).is_ok() {
-                book.logs[self.index].rotations += 1;
-                self.files.push(Followed { file, spot: Spot::Gone });
+        for between in between.collect::<Vec<_>>() {
+            let gone_on =
+                between.and_then(|(path, file)| self.go_on_in_copy(file, book).map_err(|error| (path, error)));
+            match gone_on {
+                Ok(Some(file)) => {
+                    let mut book = book.lock();
+                    if book.files.claim(file.identity, self.index).is_ok() {
+                        book.logs[self.index].rotations += 1;
+                        self.files.push(Followed { file, spot: Spot::Gone });
+                    }
+                }
+                Ok(None) => {}
+                Err(fault) => faults.push(fault),
             }
         }
+        let fault = self.tell(&faults, book);
         self.searched.retain(|_, searched| now < searched.until);
         if self.searched.is_empty() {
             self.cut.clear();
+            self.told.clear();
         }
+        fault
+    }
+
+    /// Whether what was rotated away from a path came and went between two looks.
+    fn came_between(&self, path: &Path, file: &LogFile, now: Instant) -> Result<bool, Error> {
+        // a copy of what is there has nothing new as long as that is not truncated; one that has just begun is empty
+        let is_at = |spot: &Spot| matches!(spot, Spot::At(at) if at == path);
+        let is_there = |other: &&Followed| is_at(&other.spot) || other.file.target.as_deref() == Some(path);
+        let may_grow = self.searched.get(path).is_some_and(|searched| now < searched.until);
+        match self.files.iter().find(is_there) {
+            Some(there) if file.size()? == 0 => Ok(!may_grow && there.file.mark.offset > 0),
+            Some(there) => Ok(!file.may_copy(&there.file)?),
+            None => Ok(true),
+        }
+    }
+
+    /// Counts what could not be looked into during a search, and tells each place once; the last fault.
+    fn tell(&mut self, faults: &Faults, book: &Shared) -> Option<String> {
+        for (path, error) in faults {
+            book.lock().logs[self.index].open_errors += 1;
+            if self.told.insert(path.clone()) {
+                let error = permission::explain(path, error, "read");
+                tracing::warn!(error, "a rotated log may have lines that are not counted");
+            }
+        }
+        faults.last().map(|(path, error)| permission::explain(path, error, "read"))
     }
 
     /// Closes files that nobody writes to any more.
@@ -415,5 +461,13 @@ impl Tail {
             let mark = followed.file.finish(|line| book.lock().line(self.index, line));
             book.lock().files.close(identity, mark);
         }
+    }
+}
+
+/// Whether a file is at a path.
+fn is_at(path: &Path, file: Identity) -> Result<bool, Error> {
+    match std::fs::metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        metadata => metadata.map(|metadata| Identity::of(&metadata) == file),
     }
 }

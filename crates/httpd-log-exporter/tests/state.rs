@@ -33,6 +33,15 @@ fn start(folder: &Path) -> Running {
     Running::start(PROGRAM, [format!("--access-log={}", log.display()), format!("--state.file={}", state.display())])
 }
 
+/// The first metrics after a restart.
+fn caught_up(exporter: &Running) -> String {
+    eventually("it has caught up", || {
+        let answer = exporter.get("/metrics", &[]);
+        assert!([200, 503].contains(&answer.status));
+        (answer.status == 200).then_some(answer.body)
+    })
+}
+
 /// Writes lines and rotates as logrotate does, until it is stopped; how many were written.
 fn write(folder: PathBuf, stop: &AtomicBool, written: &AtomicU64) {
     let log = folder.join("access.log");
@@ -83,11 +92,7 @@ fn killed_under_load_and_rotation_every_line_counts_once_and_no_counter_goes_dow
             let down = written.load(Ordering::Relaxed);
             eventually("more is written", || (written.load(Ordering::Relaxed) > down + 4500).then_some(()));
             exporter = start(folder.path());
-            let first = eventually("it has caught up", || {
-                let answer = exporter.get("/metrics", &[]);
-                assert!([200, 503].contains(&answer.status));
-                (answer.status == 200).then_some(answer.body)
-            });
+            let first = caught_up(&exporter);
             assert!(requests(&first) >= last, "a counter went down from {last}: {first}");
         }
         stop.store(true, Ordering::Relaxed);
@@ -138,10 +143,7 @@ fn while_the_logs_are_away_nothing_is_shown_and_then_every_line_counts() {
             assert_eq!(exporter.get(path, &[]).status, 503, "{path}");
         }
         fs::rename(&away, &logs).unwrap();
-        let first = eventually("it has caught up", || {
-            let answer = exporter.get("/metrics", &[]);
-            (answer.status == 200).then_some(answer.body)
-        });
+        let first = caught_up(&exporter);
         assert_eq!(requests(&first), 2.0 + round as f64, "{}", exporter.log());
     }
     append("access.log.1", 5); // the server had not reopened yet
@@ -162,10 +164,7 @@ fn a_first_start_counts_from_the_end_and_what_is_written_while_it_is_down_is_not
     exporter.wait();
     File::options().append(true).open(&log).unwrap().write_all(line(2).as_bytes()).unwrap();
     let exporter = start(folder.path());
-    let metrics = eventually("it has caught up", || {
-        let answer = exporter.get("/metrics", &[]);
-        (answer.status == 200).then_some(answer.body)
-    });
+    let metrics = caught_up(&exporter);
     assert_eq!((requests(&metrics), bytes(&metrics)), (1.0, 2.0));
 }
 
@@ -199,6 +198,46 @@ fn a_state_that_is_garbage_is_warned_of_and_replaced() {
     assert_eq!(requests(&exporter.scrape()), 0.0);
     assert!(exporter.log().contains("starting without the state"), "{}", exporter.log());
     eventually("it is replaced", || fs::read(&state).unwrap().starts_with(b"{").then_some(()));
+}
+
+#[test]
+fn a_state_with_one_wrong_number_is_told_with_its_place_and_its_copy_is_gone_on_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let (log, state, copy) =
+        (folder.path().join("access.log"), folder.path().join("state"), folder.path().join("state.synced"));
+    fs::write(&log, "").unwrap();
+    let mut exporter = start(folder.path());
+    eventually("the copy is on the disk", || copy.exists().then_some(()));
+    fs::write(&log, line(5)).unwrap();
+    exporter.scrape_until("the line", |metrics| bytes(metrics) == 5.0);
+    exporter.signal("TERM");
+    exporter.wait();
+    let broken = fs::read_to_string(&state).unwrap().replace("\"sent\":\"5\"", "\"sent\":\"5O\"");
+    assert!(broken.contains("5O"), "{broken}");
+    fs::write(&state, &broken).unwrap();
+    let flags = [format!("--access-log={}", log.display()), format!("--state.file={}", state.display())];
+    let output = run(PROGRAM, ["--check", &flags[0], &flags[1]]);
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    let place = format!("cannot read the state file {}: \"5O\" is no whole number at line 1 column ", state.display());
+    assert!(told.contains(&place) && told.lines().count() == 1, "{told}");
+    let mut exporter = start(folder.path());
+    assert_eq!(bytes(&caught_up(&exporter)), 5.0, "by the copy, which is older");
+    let told = exporter.log();
+    assert!(
+        told.contains("is no whole number at line 1 column ") && told.contains("going on where the copy"),
+        "{told}"
+    );
+    exporter.signal("TERM");
+    exporter.wait();
+    fs::write(&state, &broken).unwrap();
+    fs::write(&copy, "{}").unwrap();
+    let exporter = start(folder.path());
+    assert_eq!(bytes(&exporter.scrape()), 0.0);
+    let told = exporter.log();
+    for part in ["is no whole number at line 1 column ", "state.synced: missing field", "starting without the state"] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Drills of the follower: everything that servers, logrotate and people do to a log.
 
+mod disks;
 mod patterns;
 mod presence;
 mod restarts;

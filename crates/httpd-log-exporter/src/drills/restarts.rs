@@ -13,7 +13,7 @@ use crate::tail::{CATCHING_UP, Start, Tail};
 /// What an exporter leaves that is killed, and goes on by.
 impl Drill {
     /// Looks, and writes down the state.
-    fn save(&mut self) -> State {
+    pub(super) fn save(&mut self) -> State {
         self.look();
         let path = self.path("state");
         Keeper::new(path.clone()).save(std::slice::from_ref(self.tail.as_ref().unwrap()), &self.book);
@@ -21,7 +21,7 @@ impl Drill {
     }
 
     /// Starts again from a state; all that was counted after it is forgotten.
-    fn restart(&mut self, state: &State) {
+    pub(super) fn restart(&mut self, state: &State) {
         let place = self.tail.take().unwrap().place;
         self.book = book();
         state.restore(&mut self.book.lock());

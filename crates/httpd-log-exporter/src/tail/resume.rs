@@ -1,7 +1,6 @@
 //! Going on where an earlier process was: its files are looked for, and what cannot be seen at present is waited for.
 
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::io::{Error, ErrorKind, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -14,7 +13,7 @@ use crate::lines::{self, Lines};
 use crate::log_file::{Identity, LogFile};
 use crate::permission;
 use crate::place::{Place, directory};
-use crate::rotated::{self, Searched};
+use crate::rotated::{self, Faults, Searched};
 use crate::state::{SavedFile, SavedSource};
 
 /// What an earlier process had read, as far as it is not found again.
@@ -131,7 +130,9 @@ impl Tail {
         let mut candidates: Vec<(Option<&PathBuf>, LogFile)> = Vec::new();
         let there = listed.iter().filter_map(|path| Some((Some(path), LogFile::open(path, now).ok()?)));
         let linked = targets().filter_map(|path| LogFile::open(path, now).ok());
-        let rotated = paths.iter().flat_map(|path| rotated::siblings(path, now)).chain(linked).map(|file| (None, file));
+        // what cannot be opened is not found, and that is told
+        let siblings = |path: &&PathBuf| rotated::siblings(path, |_| true, now, &mut Faults::new());
+        let rotated = paths.iter().flat_map(siblings).chain(linked).map(|file| (None, file));
         let mut seen: BTreeSet<_> = self.files.iter().map(|followed| followed.file.identity).collect();
         candidates.extend(there.chain(rotated).filter(|(_, file)| seen.insert(file.identity)));
         // by number first: what one log was must not be taken for another that begins alike
@@ -141,7 +142,8 @@ impl Tail {
             let mark = file.mark();
             let same = |(_, candidate): &(_, LogFile)| candidate.identity == file.identity();
             match candidates.iter().position(same) {
-                Some(at) if mark.as_ref().is_none_or(|mark| mark.is_of(&candidates[at].1)) => {
+                // one that cannot be compared at present is the one by its number: reading it compares again
+                Some(at) if mark.as_ref().is_none_or(|mark| mark.is_of(&candidates[at].1).unwrap_or(true)) => {
                     self.go_on(candidates.swap_remove(at), file, book);
                 }
                 found => unfound.push((file, found.is_some())),
@@ -158,11 +160,13 @@ impl Tail {
                 self.resumed.lost.extend((!rewritten).then(|| file.clone()));
                 continue;
             };
-            if let Some(at) = candidates.iter().position(|(_, candidate)| mark.is_of(candidate)) {
+            if let Some(at) = candidates.iter().position(|(_, candidate)| matches!(mark.is_of(candidate), Ok(true))) {
                 self.go_on(candidates.swap_remove(at), file, book);
                 continue;
             }
-            let copied = |(_, candidate): &mut (_, LogFile)| candidate.goes_on(&mut file.mark().unwrap_or_default());
+            let copied = |(_, candidate): &mut (_, LogFile)| {
+                matches!(candidate.goes_on(&mut file.mark().unwrap_or_default()), Ok(true))
+            };
             if let Some(at) = candidates.iter_mut().position(copied).filter(|_| rewritten) {
                 let (path, file) = candidates.swap_remove(at);
                 let _ = book.lock().files.claim(file.identity, index); // no other log has it yet
@@ -206,7 +210,7 @@ impl Tail {
             let listed = self.place.is_glob() && found.iter().any(|(other, _)| directory(other) == directory(path));
             listed || rotated::is_beside(path)
         };
-        let hidden = |path: &Path| match File::open(path) {
+        let hidden = |path: &Path| match LogFile::open(path, Instant::now()) {
             Err(error) if error.kind() == ErrorKind::NotFound => !beside(path),
             opened => opened.is_err(),
         };
@@ -242,7 +246,7 @@ impl Tail {
         for path in compressed {
             let read = lost.iter().chain(&found).enumerate().find_map(|(at, saved)| {
                 let mark = saved.resumed(saved.mark()?);
-                let opened = compressed::open_at(&path, &saved.head()?, &mark).transpose()?;
+                let opened = compressed::open_at(&path, saved.head(), &mark).transpose()?;
                 Some(opened.map(|log| (at, mark.lines, log)))
             });
             let read = match read {
@@ -252,11 +256,14 @@ impl Tail {
                 }
                 Some(Ok(_)) => Ok(()), // it is there uncompressed, too
                 Some(Err(error)) => Err(error),
-                None if compressed::is_younger(&path, self.last_look) => {
-                    book.lock().logs[self.index].rotations += 1;
-                    compressed::open(&path).and_then(|log| self.read_whole(log, Lines::default(), book, buffer))
-                }
-                None => Ok(()), // older than what was read before
+                None => match compressed::is_younger(&path, self.last_look) {
+                    Ok(true) => {
+                        book.lock().logs[self.index].rotations += 1;
+                        compressed::open(&path).and_then(|log| self.read_whole(log, Lines::default(), book, buffer))
+                    }
+                    Ok(false) => Ok(()), // older than what was read before
+                    Err(error) => Err(error),
+                },
             };
             if let Err(error) = read {
                 book.lock().logs[self.index].read_errors += 1;
@@ -283,7 +290,7 @@ impl Tail {
             if !file.missing {
                 tell_missing(&file);
             }
-            if file.path.as_ref().map_or(hidden, |path| File::open(path).is_err()) {
+            if file.path.as_ref().map_or(hidden, |path| LogFile::open(path, Instant::now()).is_err()) {
                 file.missing = true;
                 self.resumed.away.push(file);
             }

@@ -1,0 +1,80 @@
+//! Whether what a state file says fits together: what no exporter wrote is not gone on from.
+
+use anyhow::{Context, Result, ensure};
+
+use super::{SavedDurations, SavedFile, SavedSource, State};
+use crate::counts::Group;
+use crate::request::{Cache, Protocol};
+
+impl State {
+    /// Refuses what cannot be true, with its place.
+    pub(super) fn check(&self) -> Result<()> {
+        for (at, source) in self.sources.iter().enumerate() {
+            source.check().with_context(|| format!("sources[{at}]"))?;
+        }
+        for (at, durations) in self.durations.iter().enumerate() {
+            durations.check().with_context(|| format!("durations[{at}]"))?;
+        }
+        known(&self.protocols, &Protocol::NAMES).context("protocols")?;
+        known(&self.caches, &Cache::NAMES).context("caches")?;
+        let requests = self.series.iter().map(|series| series.requests);
+        countable(requests.chain([self.overflowed])).context("series: requests")?;
+        summable(self.series.iter().map(|series| series.sent)).context("series: sent")?;
+        summable(self.series.iter().map(|series| series.received)).context("series: received")?;
+        summable(self.durations.iter().map(|durations| durations.nanoseconds)).context("durations: nanoseconds")
+    }
+}
+
+impl SavedSource {
+    fn check(&self) -> Result<()> {
+        let &Self { read_bytes, rotations, truncations, open_errors, read_errors, .. } = self;
+        countable(self.lines.into_iter().chain([read_bytes, rotations, truncations, open_errors, read_errors]))?;
+        for (at, file) in self.files.iter().enumerate() {
+            file.check().with_context(|| format!("files[{at}]"))?;
+        }
+        Ok(())
+    }
+}
+
+impl SavedFile {
+    fn check(&self) -> Result<()> {
+        let offset = self.offset;
+        ensure!(i64::try_from(offset).is_ok(), "offset {offset} is beyond the end of any file");
+        for (what, length) in [("head", self.head.len()), ("anchor", self.anchor.len()), ("waiting", self.waiting)] {
+            ensure!(length as u64 <= offset, "{what} has {length} bytes, but only {offset} were read");
+        }
+        // without it every file would be this one
+        ensure!(offset == 0 || !self.head.is_empty(), "{offset} bytes were read, but head has none");
+        Ok(())
+    }
+}
+
+impl SavedDurations {
+    fn check(&self) -> Result<()> {
+        ensure!(self.kind < Group::HISTOGRAMS, "there is no kind {}", self.kind);
+        let (counts, bounds) = (self.counts.len(), self.bounds.len());
+        ensure!(counts == bounds + 1, "{counts} counts are too many or too few for {bounds} bounds");
+        countable(self.counts.iter().copied())
+    }
+}
+
+fn known(counts: &[(String, u64)], names: &[&str]) -> Result<()> {
+    for (name, _) in counts {
+        ensure!(names.contains(&name.as_str()), "{name:?} is not known");
+    }
+    countable(counts.iter().map(|(_, count)| *count))
+}
+
+/// Refuses counters that could not count any further, be it one or their sum.
+fn countable(counts: impl IntoIterator<Item = u64>) -> Result<()> {
+    let sum: u128 = counts.into_iter().map(u128::from).sum();
+    ensure!(sum <= u128::from(u64::MAX / 2), "{sum} is more than can have been counted");
+    Ok(())
+}
+
+/// The same for sums.
+fn summable(mut sums: impl Iterator<Item = u128>) -> Result<()> {
+    let sum = sums.try_fold(0_u128, u128::checked_add);
+    ensure!(sum.is_some_and(|sum| sum <= u128::MAX / 2), "the sum is more than can have been counted");
+    Ok(())
+}

@@ -1,0 +1,104 @@
+//! What the state file has as text: read back as what it was, or refused with its place.
+
+use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+use crate::request::{Method, Status};
+
+/// What is written as text.
+pub(super) trait Text: Sized {
+    /// What it is called where something else is found.
+    const NAME: &'static str;
+
+    fn write(&self) -> String;
+    fn read(text: &str) -> Option<Self>;
+}
+
+/// Writes it; for serde.
+pub(super) fn serialize<T: Text, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&value.write())
+}
+
+/// Reads it; for serde, whose readers add the place to an error.
+pub(super) fn deserialize<'de, T: Text, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    T::read(&text).ok_or_else(|| D::Error::custom(format_args!("{text:?} is no {}", T::NAME)))
+}
+
+/// JSON's readers do not agree on numbers beyond 64 bits.
+impl Text for u128 {
+    const NAME: &'static str = "whole number";
+
+    fn write(&self) -> String {
+        self.to_string()
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+}
+
+impl Text for Method {
+    const NAME: &'static str = "method";
+
+    fn write(&self) -> String {
+        self.name().to_owned()
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        Self::NAMES.contains(&text).then(|| Self::of(text.as_bytes()))
+    }
+}
+
+impl Text for Status {
+    const NAME: &'static str = "status";
+
+    fn write(&self) -> String {
+        Self::label(self.index())
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        Self::parse(text.as_bytes())
+    }
+}
+
+/// Bytes of a log, in hexadecimal digits.
+impl Text for Vec<u8> {
+    const NAME: &'static str = "row of bytes in hexadecimal digits";
+
+    fn write(&self) -> String {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        self.iter()
+            .flat_map(|byte| [byte >> 4, byte & 15])
+            .map(|digit| char::from(DIGITS[usize::from(digit)]))
+            .collect()
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+        let pairs = text.as_bytes().chunks(2);
+        pairs.map(|pair| Some(digit(pair[0])? << 4 | digit(*pair.get(1)?)?)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_hexadecimal_digits_and_back() {
+        let bytes: Vec<u8> = (0..=255).collect();
+        assert_eq!(Text::read(&bytes.write()), Some(bytes));
+        assert!(Vec::<u8>::read("0").is_none() && Vec::<u8>::read("0g").is_none());
+    }
+
+    #[test]
+    fn methods_and_statuses_are_their_labels_and_back() {
+        for name in Method::NAMES {
+            assert_eq!(Method::read(name).unwrap().write(), name);
+        }
+        for label in ["200", "000", "999", "-"] {
+            assert_eq!(Status::read(label).unwrap().write(), label);
+        }
+        assert!(Method::read("GXT").is_none() && Method::read("").is_none() && Status::read("2x0").is_none());
+    }
+}
