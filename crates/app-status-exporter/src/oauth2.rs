@@ -46,7 +46,8 @@ impl Tokens {
             proxy: &oauth2.proxy,
             socket: None,
             redirects: false,
-            keeps: 1,
+            // a request for a token is not repeated as it was: it must not meet a connection that is just being closed
+            keeps: 0,
             resolve: None,
         })?;
         Ok(Self { oauth2, client, state: Mutex::default() })

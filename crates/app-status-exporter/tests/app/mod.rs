@@ -141,7 +141,11 @@ fn serve(mut stream: TcpStream, shared: &Shared) -> Option<()> {
         while !head.ends_with(b"\r\n\r\n") {
             head.push(byte(&mut stream)?);
         }
-        shared.requests.lock().unwrap().push(String::from_utf8_lossy(&head).into_owned());
+        let head = String::from_utf8_lossy(&head).into_owned();
+        for _ in 0..body(&head) {
+            byte(&mut stream)?;
+        }
+        shared.requests.lock().unwrap().push(head);
         match manner {
             Manner::AnswersUnlessWaited(_, long) if waited >= Some(long) => return stop(&stream, shared),
             Manner::Answers(answer) | Manner::AnswersUnlessWaited(answer, _) => {
@@ -173,6 +177,13 @@ fn serve(mut stream: TcpStream, shared: &Shared) -> Option<()> {
         }
         answered = Some(Instant::now());
     }
+}
+
+/// How long the body of a request is.
+fn body(head: &str) -> usize {
+    let length = head.lines().filter_map(|line| line.split_once(": "));
+    let length = length.filter(|(name, _)| name.eq_ignore_ascii_case("content-length")).map(|(_, length)| length);
+    length.map(|length| length.parse::<usize>().unwrap()).sum()
 }
 
 /// Drops the last handles of a connection, which closes it.

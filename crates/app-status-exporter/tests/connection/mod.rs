@@ -188,6 +188,25 @@ fn a_token_is_asked_for_once_and_sent() {
 }
 
 #[test]
+fn a_token_is_never_asked_for_on_a_connection_that_may_be_closed_just_then() {
+    // 0 seconds: each scrape needs a token of its own
+    let token = raw("200 OK", "", "{\"access_token\": \"t0ken\", \"expires_in\": 0}");
+    let server = App::start(Manner::AnswersUnlessWaited(token, Duration::ZERO));
+    let app = App::start(up());
+    let config = Config::new(&format!(
+        "    http_client_config: {{oauth2: {{client_id: me, client_secret: s3cret, token_url: '{}'}}}}\n",
+        server.url()
+    ));
+    let exporter = config.start(&app.url());
+    for _ in 0..3 {
+        assert_eq!(value(&exporter.scrape(), "up"), Some(1.0), "{}", exporter.log());
+    }
+    let asked = server.requests();
+    assert_eq!(asked.len(), 3, "the secret is not told in another way because of a lost connection: {asked:?}");
+    assert!(asked.iter().all(|request| request.to_lowercase().contains("authorization: basic ")), "{asked:?}");
+}
+
+#[test]
 fn a_unix_socket_is_reached() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("app.sock");
