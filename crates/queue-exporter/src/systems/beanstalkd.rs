@@ -40,10 +40,12 @@ struct Tubes {
     seen: HashMap<String, Tube>,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Tube {
     /// How often it was made anew, as far as was seen: each time its counters begin at 0.
     life: u64,
+    /// What it had counted when it was last read.
+    counted: [Counter; 2],
     /// When it was no more.
     gone: Option<Instant>,
 }
@@ -94,17 +96,18 @@ impl System for Beanstalkd {
     async fn read(&self, queues: &[Queue]) -> Result<Vec<Listed>> {
         let commands: Vec<_> = queues.iter().map(|queue| format!("stats-tube {}", queue.name)).collect();
         let replies = self.ask(&commands).await?;
-        let tubes = self.tubes();
+        let mut tubes = self.tubes();
         let listed = queues.iter().zip(replies).map(|(queue, reply)| {
-            let life = tubes.seen.get(&queue.name).map_or(0, |tube| tube.life);
+            let tube = tubes.seen.entry(queue.name.clone()).or_default();
             let statistics = match reply {
-                Some(stats) => statistics(&stats, life).map(|mut read| {
+                Some(stats) => statistics(&stats).map(|mut read| {
+                    read.life = tube.count(&read);
                     // every connection watches the tube of this name, and so does ours
                     let ours = u64::from(queue.name == "default");
                     read.consumers = read.consumers.map(|consumers| consumers.saturating_sub(ours));
                     read
                 }),
-                None => Ok(empty(life)),
+                None => Ok(empty(tube.life)),
             };
             Listed { queue: queue.clone(), statistics: Some(statistics) }
         });
@@ -195,7 +198,7 @@ impl Tubes {
             tube.life += u64::from(restarted);
         });
         for name in tubes {
-            let tube = self.seen.entry((*name).to_owned()).or_insert(Tube { life: 0, gone: None });
+            let tube = self.seen.entry((*name).to_owned()).or_default();
             // gone for longer than this read: made anew
             tube.life += u64::from(tube.gone.is_some_and(|gone| gone < now) && !restarted);
             tube.gone = None;
@@ -208,6 +211,18 @@ impl Tubes {
         let mut names: Vec<_> = self.seen.keys().cloned().collect();
         names.sort_unstable();
         names
+    }
+}
+
+impl Tube {
+    /// Notes what it has counted, and gives its life: that of another tube when something has fallen, for one of the
+    /// same name may have been made anew between two lists.
+    fn count(&mut self, read: &Statistics) -> u64 {
+        let now = [read.enqueued, read.success];
+        let fallen = self.counted.iter().zip(now).any(|(last, now)| now.value() < last.value());
+        self.life += u64::from(fallen);
+        self.counted = now;
+        self.life
     }
 }
 
@@ -238,11 +253,10 @@ fn all(stats: &str, life: u64) -> Result<Statistics> {
     Ok(Statistics { life, dead_lettered: buried, ..Statistics::default() })
 }
 
-fn statistics(stats: &str, life: u64) -> Result<Statistics> {
+fn statistics(stats: &str) -> Result<Statistics> {
     let number = |key| number(stats, key);
     ensure!(stats.starts_with("---"), "an answer that has no statistics");
     Ok(Statistics {
-        life,
         ready: number("current-jobs-ready")?,
         in_flight: number("current-jobs-reserved")?,
         delayed: number("current-jobs-delayed")?,
@@ -282,7 +296,7 @@ pub(crate) fn fuzz(data: &[u8]) -> Vec<Result<Listed>> {
     let mut listed = Vec::new();
     for reply in &replies {
         tubes.see(value(reply, "id").unwrap_or_default(), &names(reply), Instant::now());
-        for (name, statistics) in [("", all(reply, tubes.lives)), ("a", statistics(reply, 0))] {
+        for (name, statistics) in [("", all(reply, tubes.lives)), ("a", statistics(reply))] {
             listed.push(Ok(Listed { queue: Queue::named(name), statistics: Some(statistics) }));
         }
     }
@@ -298,13 +312,26 @@ mod tests {
 
     #[test]
     fn the_statistics_of_a_tube_are_read() {
-        let read = statistics(STATS, 0).unwrap();
+        let read = statistics(STATS).unwrap();
         let states = [read.ready, read.in_flight, read.delayed, read.dead];
         assert_eq!(states, [Some(4), Some(1), Some(1), Some(2)]);
         assert_eq!((read.enqueued.value(), read.success.value()), (Some(10), Some(2)));
         assert_eq!((read.consumers, read.paused), (Some(1), Some(true)));
         assert_eq!(all("---\ncmd-bury: 3\n", 1).unwrap().dead_lettered.value(), Some(3));
-        assert!(statistics("", 0).is_err() && statistics("---\ncurrent-jobs-ready: many\n", 0).is_err());
+        assert!(statistics("").is_err() && statistics("---\ncurrent-jobs-ready: many\n").is_err());
+    }
+
+    #[test]
+    fn a_tube_that_has_counted_less_than_before_was_made_anew() {
+        let counted = |enqueued, deleted| Statistics {
+            enqueued: Counter::whole(Some(enqueued)),
+            success: Counter::whole(Some(deleted)),
+            ..Statistics::default()
+        };
+        let mut tube = Tube::default();
+        let lives =
+            [(7, 5), (9, 5), (3, 3), (3, 3), (9, 2)].map(|(enqueued, deleted)| tube.count(&counted(enqueued, deleted)));
+        assert_eq!(lives, [0, 0, 1, 1, 2]);
     }
 
     #[test]

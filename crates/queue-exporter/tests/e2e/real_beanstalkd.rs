@@ -152,3 +152,25 @@ fn what_was_put_and_deleted_is_exported_exactly_over_a_restart() {
     let empty = |metrics: &str| value(metrics, SEEN[4]).is_none() && value(metrics, SEEN[0]) == Some(0.0);
     exporter.scrape_until("the tube is no more and shown as empty", empty);
 }
+
+#[test]
+fn jobs_of_a_tube_that_was_made_anew_between_two_scrapes_are_counted() {
+    let Some(server) = Server::start(false) else { return };
+    let port = server.port;
+    let exporter = exporter(&format!("beanstalk://127.0.0.1:{port}"), []);
+    for (jobs, sum) in [(7, 7.0), (3, 10.0), (2, 12.0)] {
+        let mut client = Client::try_connect(port).unwrap();
+        client.run("use mail");
+        client.run("watch mail");
+        client.put(jobs, 0);
+        for _ in 0..jobs {
+            let id = client.run("reserve");
+            client.run(&format!("delete {id}"));
+        }
+        let metrics = exporter.scrape();
+        assert_eq!([SEEN[4], SEEN[5]].map(|series| value(&metrics, series)), [Some(sum); 2], "{metrics}");
+        drop(client);
+        let length = || Client::try_connect(port).unwrap().run("stats-tube mail");
+        eventually("the tube is no more", || length().is_empty().then_some(()));
+    }
+}
