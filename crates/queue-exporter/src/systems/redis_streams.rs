@@ -169,17 +169,21 @@ impl Stream {
             memory => count(memory)?,
         };
         let whole = Statistics { enqueued: Counter::whole(added), memory_bytes: memory, ..Statistics::default() };
-        let groups = list(groups)?.iter().map(|group| Group::parse(list(group)?, length, last));
+        let groups = list(groups)?.iter().map(|group| Group::parse(list(group)?, [length, added], last));
         Ok(Self { whole, groups: groups.collect::<Result<_>>().context("a group")? })
     }
 }
 
 impl Group {
-    fn parse(group: &[Value], length: Option<u64>, last: &str) -> Result<Self> {
+    /// With the length of the stream, and how many entries were ever added to it.
+    fn parse(group: &[Value], [length, added]: [Option<u64>; 2], last: &str) -> Result<Self> {
         let number = |name| field(group, name).map(count).transpose().map(Option::flatten);
         let word = |name| field(group, name).and_then(|value| text(value).ok().flatten()).map(str::to_owned);
         let delivered = word("last-delivered-id").unwrap_or_default();
-        let (pending, read) = (number("pending")?, number("entries-read")?);
+        let pending = number("pending")?;
+        // what was not read at all is not counted yet (null); but what of it was cut off will count as read later
+        let nothing = (delivered == "0-0" && added.is_some() && length == added).then_some(0);
+        let read = number("entries-read")?.or(nothing);
         // Redis cannot always tell (null), and older ones never; but who has read to the end has none to
         // come, and who has read nothing has all of it to come
         let ready = match number("lag")? {
@@ -227,7 +231,7 @@ mod tests {
             ("lag", lag),
         ];
         let group: Vec<_> = fields.into_iter().flat_map(|(name, value)| [bulk(name), value]).collect();
-        Group::parse(&group, Some(7), "1700000000000-5").unwrap().statistics
+        Group::parse(&group, [Some(7), Some(12)], "1700000000000-5").unwrap().statistics
     }
 
     #[test]
@@ -237,6 +241,16 @@ mod tests {
         assert_eq!(group(Value::Nil, "1700000000000-5").ready, Some(0), "it has read to the end");
         assert_eq!(group(Value::Nil, "1700000000000-40").ready, Some(0));
         assert_eq!(group(Value::Nil, "0-0").ready, Some(7), "it has read nothing");
+    }
+
+    #[test]
+    fn a_group_that_has_read_nothing_of_a_whole_stream_has_counted_nothing() {
+        let fields = [("name", bulk("g")), ("last-delivered-id", bulk("0-0")), ("entries-read", Value::Nil)];
+        let group: Vec<_> = fields.into_iter().flat_map(|(name, value)| [bulk(name), value]).collect();
+        let read = |lengths| Group::parse(&group, lengths, "5-1").unwrap().statistics.delivered.value();
+        assert_eq!(read([Some(7), Some(7)]), Some(0));
+        assert_eq!(read([Some(7), Some(12)]), None, "the first that it reads is the sixth");
+        assert_eq!(read([Some(7), None]), None, "an older Redis does not know");
     }
 
     #[test]
