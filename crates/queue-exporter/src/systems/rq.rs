@@ -19,8 +19,8 @@ pub(super) const KIND: Kind = Kind {
     name: "rq",
     schemes: SCHEMES,
     connect: |connection| {
-        // not those of the set rq:workers: a worker that has ended is in it no more, and its counters stay
-        // for a minute
+        // not only those of the set rq:workers: a worker that has ended is in it no more, and its counters stay for
+        // a minute
         let workers = Keys::new("rq:worker:*".to_owned(), "hash");
         Ok(Box::new(Rq { redis: Redis::new(connection)?, workers, counted: Mutex::default() }))
     },
@@ -38,6 +38,8 @@ struct Counted {
     workers: HashMap<String, Worker>,
     /// Successes and failures by queue. Those of workers that serve several queues have no name.
     queues: HashMap<String, [u64; 2]>,
+    /// Living workers by queue.
+    consumers: HashMap<String, u64>,
     suspended: Option<bool>,
 }
 
@@ -59,8 +61,8 @@ impl System for Rq {
     fn origin(&self, metric: &str, detail: &str) -> Origin {
         match (metric, detail) {
             ("queue_messages", "ready" | "in_flight" | "delayed" | "dead" | "blocked" | "completed")
-            | ("queue_depth" | "queue_consumers" | "queue_paused", _) => Origin::Native,
-            ("queue_oldest_message_age_seconds" | "messages_processed_total", _) => Origin::Derived,
+            | ("queue_depth" | "queue_paused", _) => Origin::Native,
+            ("queue_oldest_message_age_seconds" | "queue_consumers" | "messages_processed_total", _) => Origin::Derived,
             _ => Origin::Unavailable,
         }
     }
@@ -107,6 +109,7 @@ impl System for Rq {
             let Some(Ok(statistics)) = statistics else { continue };
             statistics.oldest = enqueued.and_then(|enqueued| seconds_since(enqueued, now));
             statistics.paused = counted.suspended;
+            statistics.consumers = Some(counted.consumers.get(&queue.name).copied().unwrap_or(0));
             if let Some((success, failure)) = counted.of(&queue.name) {
                 (statistics.success, statistics.failure) = (success, failure);
             }
@@ -116,7 +119,7 @@ impl System for Rq {
 }
 
 /// What is asked of each queue: a command, and what stands before and after the name in a key.
-const COMMANDS: &[(&str, &str, &str); 8] = &[
+const COMMANDS: &[(&str, &str, &str); 7] = &[
     ("LLEN", QUEUE, ""),
     ("ZCARD", "rq:wip:", ""),
     ("LLEN", QUEUE, ":intermediate"),
@@ -124,11 +127,10 @@ const COMMANDS: &[(&str, &str, &str); 8] = &[
     ("ZCARD", "rq:deferred:", ""),
     ("ZCARD", "rq:failed:", ""),
     ("ZCARD", "rq:finished:", ""),
-    ("SCARD", "rq:workers:", ""),
 ];
 
 fn statistics(replies: &[Value; COMMANDS.len()]) -> Result<Statistics> {
-    let [ready, begun, taken, delayed, blocked, dead, completed, workers] = replies;
+    let [ready, begun, taken, delayed, blocked, dead, completed] = replies;
     Ok(Statistics {
         ready: count(ready)?,
         // taken from the queue and not yet begun is on its way to a worker too
@@ -137,7 +139,6 @@ fn statistics(replies: &[Value; COMMANDS.len()]) -> Result<Statistics> {
         blocked: count(blocked)?,
         dead: count(dead)?,
         completed: count(completed)?,
-        consumers: count(workers)?,
         ..Statistics::default()
     })
 }
@@ -148,24 +149,32 @@ impl Rq {
     }
 
     async fn read_workers(&self) -> Result<()> {
-        let workers = self.workers.find(&self.redis).await?;
+        let mut workers = self.workers.find(&self.redis).await?;
+        workers.extend(names(&self.redis.ask_one(&["SMEMBERS", "rq:workers"]).await?)?);
         let mut commands = Pipeline::with_capacity(workers.len() + 1);
         add(&mut commands, &["EXISTS", "rq:suspended"]);
         for worker in &workers {
-            add(&mut commands, &["HMGET", worker, "birth", "queues", "successful_job_count", "failed_job_count"]);
+            let fields = ["birth", "queues", "successful_job_count", "failed_job_count", "death"];
+            add(&mut commands, &[&["HMGET", worker.as_str()], &fields[..]].concat());
         }
         let mut replies = Replies::new(self.redis.ask(&commands).await?);
         let [suspended] = replies.next();
         let mut counted = self.counted();
         counted.suspended = count(&suspended)?.map(|suspended| suspended > 0);
         counted.workers.values_mut().for_each(|worker| worker.here = false);
+        counted.consumers.clear();
         for name in workers {
             let [reply] = replies.next();
             let fields = crate::redis::list(&reply)?;
             let [Ok(Some(birth)), Ok(Some(queues))] = [0, 1].map(|at| fields.get(at).map_or(Ok(None), text)) else {
-                self.workers.forget(&name); // expired
+                self.workers.forget(&name); // expired: one that was killed stays in the sets, and tells nothing any more
                 continue;
             };
+            if fields.get(4).is_none_or(|death| *death == Value::Nil) {
+                for queue in queues.split(',') {
+                    *counted.consumers.entry(queue.to_owned()).or_default() += 1;
+                }
+            }
             // what has never failed has no count of failures
             let [success, failure] = [2, 3].map(|at| fields.get(at).map_or(Ok(None), count));
             counted.see(name, birth, queues, [success?.unwrap_or(0), failure?.unwrap_or(0)]);

@@ -114,6 +114,28 @@ fn rq_jobs_are_counted_exactly_though_their_worker_is_gone() {
 }
 
 #[test]
+fn an_rq_worker_that_was_killed_is_a_consumer_until_it_is_missed_and_no_longer() {
+    let (Some(rq), Some(server)) = (real("rq"), RedisServer::start(&[])) else { return };
+    let exporter = started(&server, "rq");
+    let python = rq.with_file_name("python");
+    run(client(python, &["rq_jobs.py", &server.port.to_string(), "0", "0", "4"], &[]));
+    server.run(&["RENAME rq:queue:mail rq:queue:other", "SADD rq:queues rq:queue:other"]);
+    let url = format!("redis://127.0.0.1:{}", server.port);
+    let worker = crate::chaos::started(client(rq, &["worker", "--url", &url, "--name", "one", "mail", "slow"], &[]));
+    let consumers = |metrics: &str| ["mail", "other"].map(|queue| of(metrics, queue, ["queue_consumers"])[0]);
+    let there = |metrics: &str| consumers(metrics) == [Some(1.0), Some(0.0)];
+    exporter.scrape_until("its worker is there", there);
+    worker.end("KILL");
+    assert!(there(&exporter.scrape()), "it may still come back");
+    // what Redis does after the eight minutes in which a worker is to say that it lives
+    server.run(&["DEL rq:worker:one"]);
+    let zombies: Vec<String> = redis::cmd("SMEMBERS").arg("rq:workers:mail").query(&mut server.connection()).unwrap();
+    assert_eq!(zombies, ["rq:worker:one"], "RQ lists it until another worker is started");
+    let metrics = exporter.scrape();
+    assert_eq!((consumers(&metrics), value(&metrics, SUCCESS)), ([Some(0.0); 2], Some(1.0)), "{metrics}");
+}
+
+#[test]
 fn celery_shows_what_waits_by_every_priority_and_what_is_taken() {
     let (Some(celery), Some(server)) = (real("celery"), RedisServer::start(&[])) else { return };
     let broker = format!("redis://127.0.0.1:{}/0", server.port);
