@@ -418,7 +418,7 @@ impl Item {
             ]),
             ..Statistics::default()
         };
-        // a key that is missing is unknown: it may have been lost with a node
+        // a key that is missing is unknown: it may have been lost with a node, and not every protocol is counted
         if let Some(stats) = self.message_stats {
             statistics.success = Counter([stats.ack, stats.deliver_no_ack, stats.get_no_ack].map(value));
             statistics.enqueued = counter(stats.publish);
@@ -522,6 +522,22 @@ mod tests {
             let kinds = info.map(|info| format!("{} {}", info[0], info[1]));
             assert_eq!(kinds, ["quorum true", "stream true", "classic false"]);
         }
+    }
+
+    /// Clients of AMQP 1.0 put 15 messages into a queue and acknowledged six, and three of four that came to another by
+    /// AMQP 0-9-1; those of MQTT sent ten, and read them.
+    const NOT_COUNTED: &[u8] = include_bytes!("../../tests/rabbitmq/queues-4.3.6-amqp-1.0-mqtt.json");
+
+    #[test]
+    fn what_a_broker_does_not_count_is_absent_and_not_0() {
+        let page = page(NOT_COUNTED);
+        let of = |name| {
+            let read = statistics(&page, name, "/");
+            (read.ready, read.consumers, [read.enqueued, read.delivered, read.success].map(Counter::value))
+        };
+        assert_eq!(of("amqp1"), (Some(7), Some(0), [None; 3]));
+        assert_eq!(of("mixed"), (Some(1), Some(0), [Some(4), None, None]));
+        assert_eq!(of("mqtt-subscription-mqsubqos1"), (Some(0), Some(1), [None; 3]));
     }
 
     #[test]
