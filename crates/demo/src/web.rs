@@ -9,9 +9,10 @@ use std::time::SystemTime;
 use anyhow::{Context, Result};
 use tokio::sync::mpsc;
 use warp::filters::BoxedFilter;
+use warp::host::Authority;
 use warp::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use warp::path::FullPath;
-use warp::{Filter, Reply};
+use warp::{Filter, Rejection, Reply};
 
 use crate::serve::{listen, serve};
 
@@ -99,16 +100,16 @@ fn append(path: &Path) -> Result<(File, u64)> {
 
 fn routes(lines: mpsc::Sender<String>) -> BoxedFilter<(impl Reply,)> {
     warp::method()
-        .and(warp::path::full())
+        .and(host().or(warp::path::full().map(|path: FullPath| path.as_str().to_owned())).unify())
         .and(warp::query::raw().map(|query| format!("?{query}")).or(warp::any().map(String::new)).unify())
         .and(warp::header::headers_cloned())
         .and(warp::addr::remote())
-        .then(move |method: Method, path: FullPath, query: String, headers: HeaderMap, remote| {
+        .then(move |method: Method, path: String, query: String, headers: HeaderMap, remote| {
             let lines = lines.clone();
             async move {
-                let response = page(&method, path.as_str());
+                let response = page(&method, &path);
                 let sent = if method == Method::HEAD { 0 } else { response.body().len() };
-                let target = format!("{}{query}", path.as_str());
+                let target = format!("{path}{query}");
                 let request = (&method, target.as_str(), response.status(), sent);
                 // the writer takes lines until the server has ended
                 let _ = lines.send(line(remote, SystemTime::now(), request, &headers)).await;
@@ -116,6 +117,16 @@ fn routes(lines: mpsc::Sender<String>) -> BoxedFilter<(impl Reply,)> {
             }
         })
         .boxed()
+}
+
+/// The host that CONNECT names: it has no path, which warp's filter of paths panics at.
+fn host() -> impl Filter<Extract = (String,), Error = Rejection> + Clone {
+    let connect = |method| async move { if method == Method::CONNECT { Ok(()) } else { Err(warp::reject()) } };
+    let named = warp::host::optional().or(warp::any().map(|| None)).unify();
+    warp::method().and_then(connect).untuple_one().and(named).map(|host: Option<Authority>| match host {
+        Some(host) => host.to_string(),
+        None => "-".to_owned(),
+    })
 }
 
 /// The site.
@@ -126,7 +137,7 @@ fn page(method: &Method, path: &str) -> Response<String> {
         ("GET" | "HEAD", "/old") => (StatusCode::MOVED_PERMANENTLY, String::new()),
         ("GET" | "HEAD", "/broken") => (StatusCode::INTERNAL_SERVER_ERROR, "This page is broken.\n".to_owned()),
         ("POST", "/orders") => (StatusCode::CREATED, "Ordered.\n".to_owned()),
-        (_, "/" | "/products" | "/old" | "/broken" | "/orders") => {
+        ("CONNECT", _) | (_, "/" | "/products" | "/old" | "/broken" | "/orders") => {
             (StatusCode::METHOD_NOT_ALLOWED, "Not with this method.\n".to_owned())
         }
         _ => (StatusCode::NOT_FOUND, "Not found.\n".to_owned()),
@@ -184,6 +195,8 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
     #[test]
     fn a_line_is_in_the_combined_format() {
         let mut headers = HeaderMap::new();
@@ -216,11 +229,34 @@ mod tests {
             (Method::POST, "/orders", 201),
             (Method::GET, "/old", 301),
             (Method::DELETE, "/", 405),
+            (Method::CONNECT, "example.com:443", 405),
             (Method::GET, "/orders", 405),
             (Method::GET, "/nothing", 404),
             (Method::GET, "/broken", 500),
         ] {
             assert_eq!(page(&method, path).status().as_u16(), status, "{method} {path}");
         }
+    }
+
+    #[tokio::test]
+    async fn connect_which_names_a_host_and_no_path_is_refused_and_logged() {
+        let (lines, mut waiting) = mpsc::channel(10);
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let serving = tokio::spawn(warp::serve(routes(lines)).incoming(listener).run());
+        for (request, logged) in [
+            ("CONNECT a:80 HTTP/1.1\r\nHost: a:80", "CONNECT a:80 HTTP/1.1\" 405 "),
+            ("CONNECT a:80 HTTP/1.1\r\nHost: other", "CONNECT - HTTP/1.1\" 405 "),
+            ("CONNECT /x HTTP/1.1\r\nHost: a", "CONNECT a HTTP/1.1\" 405 "),
+        ] {
+            let mut client = tokio::net::TcpStream::connect(address).await.unwrap();
+            client.write_all(format!("{request}\r\nConnection: close\r\n\r\n").as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            client.read_to_string(&mut answer).await.unwrap();
+            assert!(answer.starts_with("HTTP/1.1 405 "), "{request}: {answer}");
+            let line = waiting.recv().await.unwrap();
+            assert!(line.contains(logged), "{request}: {line}");
+        }
+        serving.abort();
     }
 }
