@@ -546,6 +546,7 @@ mod tests {
                 "series: requests: 18446744073709551615 is more than",
             ),
             ("\"sent\":\"17\"", &format!("\"sent\":\"{}\"", u128::MAX), "series: sent: the sum is more than"),
+            ("\"requests\":1", "\"requests\":0", "series[0]: 17 bytes sent and 0 received, but no request"),
             ("\"kind\":0", "\"kind\":4", "durations[0]: there is no kind 4"),
             ("\"bounds\":[0.1]", "\"bounds\":[]", "durations[0]: 2 counts are too many or too few for 0 bounds"),
             ("\"HTTP/1.1\"", "\"HTTP/1.2\"", "protocols: \"HTTP/1.2\" is not known"),

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 
-use super::{SavedDurations, SavedFile, SavedSource, State};
+use super::{SavedDurations, SavedFile, SavedSeries, SavedSource, State};
 use crate::counts::Group;
 use crate::request::{Cache, Protocol};
 
@@ -11,6 +11,10 @@ impl State {
     pub(super) fn check(&self) -> Result<()> {
         for (at, source) in self.sources.iter().enumerate() {
             source.check().with_context(|| format!("sources[{at}]"))?;
+        }
+        for (at, SavedSeries { requests, sent, received, .. }) in self.series.iter().enumerate() {
+            let some = *requests > 0 || (*sent, *received) == (0, 0);
+            ensure!(some, "series[{at}]: {sent} bytes sent and {received} received, but no request");
         }
         for (at, durations) in self.durations.iter().enumerate() {
             durations.check().with_context(|| format!("durations[{at}]"))?;
