@@ -1,12 +1,16 @@
 //! `nats`: streams and consumers of NATS JetStream, from the monitoring of one server.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use exporter_common::async_trait;
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use reqwest::{StatusCode, Url};
 use serde::Deserialize;
+use tokio::time::sleep;
 
 use super::Kind;
 use crate::age::{now, of_utc, seconds_since};
@@ -23,15 +27,25 @@ pub(super) const KIND: Kind = Kind {
         let url = connection.url.as_str();
         let url = Url::parse(url.strip_prefix("nats+").unwrap_or(url)).map_err(|_| anyhow!("--queue.url is no URL"))?;
         connection.url = url;
-        Ok(Box::new(Nats(Client::new(connection)?)))
+        Ok(Box::new(Nats { client: Client::new(connection)?, shown: Mutex::default() }))
     },
 };
 
 /// A queue is a consumer of a stream; what is that of the stream itself has no scope.
-struct Nats(Client);
+struct Nats {
+    client: Client,
+    /// What was there when all of it was last read.
+    shown: Mutex<Shown>,
+}
+
+/// Streams by account and name, and whether they had consumers.
+type Shown = BTreeMap<(String, String), bool>;
 
 /// How many accounts come with one call; all of the streams of an account come with it.
 const ACCOUNTS: usize = 16;
+
+/// How long after something was missing it is looked for again.
+const GRACE: Duration = Duration::from_millis(250);
 
 /// The account of everybody who has none.
 const DEFAULT_ACCOUNT: &str = "$G";
@@ -39,7 +53,7 @@ const DEFAULT_ACCOUNT: &str = "$G";
 #[async_trait]
 impl System for Nats {
     fn credentials(&self) -> Option<&Credentials> {
-        self.0.credentials()
+        self.client.credentials()
     }
 
     fn info_labels(&self) -> &'static [&'static str] {
@@ -59,29 +73,53 @@ impl System for Nats {
     }
 
     fn list(&self) -> BoxStream<'_, Result<Listed>> {
-        stream::try_unfold(Some((None, 0)), |place| self.page(place)).map_ok(stream::iter).try_flatten().boxed()
+        stream::try_unfold(Some(Place::default()), |place| self.queues(place))
+            .map_ok(stream::iter)
+            .try_flatten()
+            .boxed()
     }
 }
 
+/// How far the list is read.
+#[derive(Default)]
+struct Place {
+    /// Who answers, once that is known.
+    server: Option<Server>,
+    /// How many accounts there were.
+    offset: usize,
+    /// What was there in them.
+    shown: Shown,
+}
+
 impl Nats {
-    /// The queues of some accounts, and where the next are: who this server is, and how many there were.
-    async fn page(
-        &self,
-        place: Option<(Option<Server>, usize)>,
-    ) -> Result<Option<(Vec<Result<Listed>>, Option<(Option<Server>, usize)>)>> {
-        let Some((server, offset)) = place else { return Ok(None) };
-        let server = match server {
+    /// The queues of some accounts, and where the next are.
+    async fn queues(&self, place: Option<Place>) -> Result<Option<(Vec<Result<Listed>>, Option<Place>)>> {
+        let Some(mut place) = place else { return Ok(None) };
+        let (page, server) = self.page(&mut place).await?;
+        let last = page.account_details.len() < ACCOUNTS;
+        let mut queues = queues(page, &server.server_name, now());
+        if last {
+            queues.extend(self.end(place.shown).await.err().map(Err));
+            return Ok(Some((queues, None)));
+        }
+        place.server = Some(server);
+        Ok(Some((queues, Some(place))))
+    }
+
+    /// The next accounts, and which server answers.
+    async fn page(&self, place: &mut Place) -> Result<(Jsz, Server)> {
+        let server = match place.server.take() {
             Some(server) => server,
             None => self.server().await?,
         };
-        let mut url = self.0.url(&["jsz"])?;
+        let mut url = self.client.url(&["jsz"])?;
         url.query_pairs_mut()
             .append_pair("accounts", "true")
             .append_pair("streams", "true")
             .append_pair("consumers", "true")
-            .append_pair("offset", &offset.to_string())
+            .append_pair("offset", &place.offset.to_string())
             .append_pair("limit", &ACCOUNTS.to_string());
-        let reply = self.0.get(url).await?;
+        let reply = self.client.get(url).await?;
         let page: Jsz = reply.object()?;
         if page.disabled {
             return Err(fault(Reason::Protocol, "JetStream is not enabled on this server"));
@@ -89,20 +127,49 @@ impl Nats {
         if page.server_id != server.server_id {
             return Err(fault(Reason::Partial, "the server was restarted while it was read"));
         }
-        let accounts = page.account_details.len();
-        let queues = queues(page, &server.server_name, now());
-        let next = (accounts == ACCOUNTS).then(|| (Some(server), offset + accounts));
-        Ok(Some((queues, next)))
+        place.offset += page.account_details.len();
+        for account in &page.account_details {
+            let streams = account.stream_detail.iter();
+            place
+                .shown
+                .extend(streams.map(|it| ((account.name.clone(), it.name.clone()), !it.consumer_detail.is_empty())));
+        }
+        Ok((page, server))
+    }
+
+    /// Looks again where something is missing that was there. A server that ends says that it is healthy and shows less
+    /// and less until it is gone: what was deleted is missing in both looks, and nothing else.
+    async fn end(&self, shown: Shown) -> Result<()> {
+        let last = || self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        if lacks(&shown, &last()) {
+            sleep(GRACE).await;
+            let mut place = Place::default();
+            loop {
+                let (page, server) = self.page(&mut place).await.context("something was missing: looked again")?;
+                if page.account_details.len() < ACCOUNTS {
+                    break;
+                }
+                place.server = Some(server);
+            }
+            if lacks(&place.shown, &shown) {
+                return Err(fault(
+                    Reason::Partial,
+                    "streams or their consumers become less and less: the server may be ending",
+                ));
+            }
+        }
+        *last() = shown;
+        Ok(())
     }
 
     /// Which server answers: one that knows what it has. While it starts it shows streams without their
     /// consumers.
     async fn server(&self) -> Result<Server> {
-        let server = self.0.get(self.0.url(&["varz"])?).await?.object()?;
-        let mut url = self.0.url(&["healthz"])?;
+        let server = self.client.get(self.client.url(&["varz"])?).await?.object()?;
+        let mut url = self.client.url(&["healthz"])?;
         // that a stream lags behind its leader elsewhere is no fault of what is led here
         url.query_pairs_mut().append_pair("js-server-only", "true");
-        let reply = self.0.get(url).await?;
+        let reply = self.client.get(url).await?;
         match reply.status {
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::INTERNAL_SERVER_ERROR => {
                 Err(fault(Reason::Partial, "the server says that it is not healthy: it starts, ends, or is alone"))
@@ -110,6 +177,11 @@ impl Nats {
             _ => Ok(server), // versions before 2.7 know nothing of health
         }
     }
+}
+
+/// Whether streams are missing that were there before, or all consumers of one.
+fn lacks(now: &Shown, before: &Shown) -> bool {
+    before.iter().any(|(stream, consumers)| now.get(stream).is_none_or(|now| *consumers && !now))
 }
 
 /// Who answers. The id is another one in each of a server's lives.

@@ -51,3 +51,35 @@ fn a_server_that_was_restarted_is_read_again() {
     let exporter = exporter(&fake.url, ["--queue.system=nats"]); // its first read
     assert_eq!(value(&exporter.scrape(), SUCCESS), Some(1.0), "{}", exporter.log());
 }
+
+/// The same stream with its consumer, and a server without any.
+const RUNNING: &str = r#"{"server_id":"B","account_details":[{"name":"$G","stream_detail":[{"name":"S",
+    "created":"2026-11-20T10:00:00Z","state":{"messages":3,"bytes":9,"last_seq":5},
+    "consumer_detail":[{"name":"c","created":"2026-11-20T10:00:00Z","delivered":{"consumer_seq":2},"num_ack_pending":0,
+    "num_pending":3}]}]}]}"#;
+const EMPTY: &str = r#"{"server_id":"B"}"#;
+
+#[test]
+fn what_a_server_that_ends_does_not_show_any_more_is_not_taken_for_deleted() {
+    let pages = |pages: Vec<Reply>| {
+        let pages = Mutex::new(pages.into_iter());
+        Fake::start(move |request| match request.target.split('?').next() {
+            Some("/varz") => Reply::json(r#"{"server_id":"B","server_name":"a"}"#),
+            Some("/healthz") => Reply::json("{}"),
+            _ => pages.lock().unwrap().next().unwrap_or(Reply::Close),
+        })
+    };
+    // the first is what is there when the exporter starts, and two are for the next read
+    for (next, success) in [
+        ([Reply::json(EMPTY), Reply::json(EMPTY)], 1.0),
+        ([Reply::json(STARTING), Reply::json(STARTING)], 1.0),
+        ([Reply::json(STARTING), Reply::json(EMPTY)], 0.0),
+        ([Reply::json(EMPTY), Reply::Close], 0.0),
+    ] {
+        let fake = pages([Reply::json(RUNNING)].into_iter().chain(next.clone()).collect());
+        let exporter = exporter(&fake.url, ["--queue.system=nats"]);
+        let metrics = exporter.scrape();
+        assert_eq!(value(&metrics, SUCCESS), Some(success), "{next:?} {}", exporter.log());
+        assert_eq!(value(&metrics, "queue_depth{queue_name=\"S\",scope=\"c\"}"), None, "{metrics}");
+    }
+}
