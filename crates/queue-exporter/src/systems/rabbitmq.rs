@@ -1,7 +1,9 @@
 //! `rabbitmq`: the management HTTP API of RabbitMQ, page after page.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
+use std::hash::{BuildHasher, RandomState};
 use std::pin::pin;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -30,13 +32,15 @@ pub(super) const KIND: Kind = Kind {
     connect: |mut connection| {
         let path = prefix(connection.url.path()).to_owned();
         connection.url.set_path(&path);
-        Ok(Box::new(RabbitMq { client: Client::new(connection)?, life: Mutex::default() }))
+        Ok(Box::new(RabbitMq { client: Client::new(connection)?, life: Mutex::default(), told: Mutex::default() }))
     },
 };
 
 struct RabbitMq {
     client: Client,
     life: Mutex<Life>,
+    /// The queues of the last list of which the broker told something.
+    told: Mutex<Told>,
 }
 
 #[async_trait]
@@ -87,6 +91,7 @@ enum Place {
         /// How often a page was read again.
         again: u64,
         life: u64,
+        told: Told,
     },
     End,
 }
@@ -112,13 +117,13 @@ const PATIENCE: u64 = 3;
 impl RabbitMq {
     /// Reads the page at `place`, and says where the next is.
     async fn page(&self, place: Place) -> Result<Option<(Items, Place)>> {
-        let (number, queues, again, known) = match place {
-            Place::Start => (1, 0, 0, None),
-            Place::Page { number, queues, again, life } => (number, queues, again, Some(life)),
+        let (number, queues, again, known, mut told) = match place {
+            Place::Start => (1, 0, 0, None, Told::default()),
+            Place::Page { number, queues, again, life, told } => (number, queues, again, Some(life), told),
             Place::End => return Ok(None),
         };
-        let (reply, life) = match known {
-            Some(life) => (self.queues(number).await?, life),
+        let (reply, life, parted) = match known {
+            Some(life) => (self.queues(number).await?, life, None),
             None => self.first().await?,
         };
         // a page past the end is an error to the broker, and the end of a list that has become shorter
@@ -126,22 +131,31 @@ impl RabbitMq {
         let page = if past_the_end { Page::default() } else { Page::parse(reply.object()?, life)? };
         let mut items = page.items;
         if number == 1 && items.iter().all(says_nothing) {
-            items.extend(self.untold(items.is_empty()).await.map(Err));
+            let untold = self.untold(items.is_empty()).await;
+            told.of_all_or_none = true;
+            items.extend(untold.map(Err));
         }
+        items.extend(parted.map(Err));
+        told.follow(&mut items, &self.told.lock().unwrap_or_else(PoisonError::into_inner));
         let shorter = page.queues < queues;
-        let next = |number, again| Place::Page { number, queues: page.queues, again, life };
         let next = match (shorter, number) {
             // those who were deleted have moved others to the page before
-            (true, 2..) if again < PATIENCE => next(number - 1, again + 1),
+            (true, 2..) if again < PATIENCE => Some((number - 1, again + 1)),
             (true, 2..) => {
                 let text = "queues are deleted faster than they can be listed: some may be missing";
                 items.push(Err(fault(Reason::Partial, text)));
-                if number < page.pages { next(number + 1, again) } else { Place::End }
+                (number < page.pages).then_some((number + 1, again))
             }
-            _ if number < page.pages => next(number + 1, again),
-            _ => Place::End,
+            _ => (number < page.pages).then_some((number + 1, again)),
         };
-        Ok(Some((items, next)))
+        let place = match next {
+            Some((number, again)) => Place::Page { number, queues: page.queues, again, life, told },
+            None => {
+                *self.told.lock().unwrap_or_else(PoisonError::into_inner) = told;
+                Place::End
+            }
+        };
+        Ok(Some((items, place)))
     }
 
     async fn queues(&self, page: u64) -> Result<Reply> {
@@ -151,8 +165,8 @@ impl RabbitMq {
     }
 
     /// The first page, and in which life the broker is, which is asked at the same time. A broker that does not
-    /// tell is in the same as before: then a counter that falls is a new baseline.
-    async fn first(&self) -> Result<(Reply, u64)> {
+    /// tell is in the same as before: then a counter that falls is a new baseline. And what is wrong between nodes.
+    async fn first(&self) -> Result<(Reply, u64, Option<anyhow::Error>)> {
         let (nodes, page) = (pin!(self.nodes()), pin!(self.queues(1)));
         let (nodes, page) = match select(nodes, page).await {
             Either::Left((nodes, page)) => (Ok(nodes), page.await),
@@ -160,18 +174,22 @@ impl RabbitMq {
         };
         let nodes = nodes.unwrap_or_else(|_| bail!("no answer"));
         let mut life = self.life.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut parted = None;
         match nodes {
-            Ok(nodes) => life.see(nodes),
+            Ok(nodes) => {
+                parted = partition(&nodes);
+                life.see(nodes);
+            }
             Err(error) => {
                 tracing::debug!(error = format!("{error:#}"), "cannot tell whether the broker was restarted");
             }
         }
-        Ok((page?, life.number))
+        Ok((page?, life.number, parted))
     }
 
     async fn nodes(&self) -> Result<Vec<Node>> {
         let mut url = self.client.url(&["api", "nodes"])?;
-        url.query_pairs_mut().append_pair("columns", "name,os_pid,uptime");
+        url.query_pairs_mut().append_pair("columns", "name,os_pid,uptime,partitions");
         let reply = self.client.get(url).await?;
         Ok(serde_json::from_slice(reply.good()?)?)
     }
@@ -199,6 +217,40 @@ fn says_nothing(item: &Result<Listed>) -> bool {
     statistics.ready.is_none()
 }
 
+/// The queues of which a list told more than their names, by the hashes of these. A node that ends takes what it knows
+/// of its queues with it: they stay in the list, and for a while, or until it is back, that is all.
+#[derive(Default)]
+struct Told {
+    queues: HashSet<u64>,
+    hasher: RandomState,
+    /// Nothing is told of any queue, for one reason that is told apart, or by configuration.
+    of_all_or_none: bool,
+}
+
+impl Told {
+    /// Notes what is told now. Of what was told before and is not now, no more than that is known.
+    fn follow(&mut self, items: &mut Items, before: &Self) {
+        for item in items {
+            let Ok(Listed { queue, statistics: Some(statistics) }) = item else { continue };
+            let known = before.queues.contains(&before.hasher.hash_one(&*queue));
+            let ready = statistics.as_ref().is_ok_and(|statistics| statistics.ready.is_some());
+            if ready || known && !self.of_all_or_none {
+                self.queues.insert(self.hasher.hash_one(&*queue));
+            }
+            if !ready && known && !self.of_all_or_none && statistics.is_ok() {
+                *statistics = Err(fault(Reason::Partial, "the broker tells nothing of it any more"));
+            }
+        }
+    }
+}
+
+/// What is wrong where nodes have lost each other: what each then says of the others' queues is old or a sum of two.
+fn partition(nodes: &[Node]) -> Option<anyhow::Error> {
+    let parted = nodes.iter().find(|node| node.partitions.as_ref().is_some_and(|others| !others.is_empty()))?;
+    let text = format!("the cluster is partitioned, by what {} says: its queues are not what they seem", parted.name);
+    Some(fault(Reason::Partial, text))
+}
+
 /// Which process counts. Counters are kept in its memory, so a new one has counted from 0.
 #[derive(Default)]
 struct Life {
@@ -212,6 +264,8 @@ struct Node {
     os_pid: Option<String>,
     /// Milliseconds.
     uptime: Option<Count>,
+    /// The nodes that it has lost though they run.
+    partitions: Option<Vec<String>>,
 }
 
 impl Life {
@@ -274,6 +328,7 @@ struct Item {
     durable: Option<bool>,
     node: Option<String>,
     policy: Option<String>,
+    state: Option<String>,
     message_stats: Option<MessageStats>,
 }
 
@@ -395,14 +450,26 @@ fn broken_or_not(item: &RawValue, life: u64) -> Result<Listed> {
     }
 }
 
+/// States of a queue that is not there at the moment.
+const DOWN: [&str; 5] = ["down", "stopped", "crashed", "terminated", "minority"];
+
 impl Item {
     fn listed(self, life: u64) -> Listed {
+        if let (None, Some(state)) = (self.messages_ready, &self.state)
+            && DOWN.contains(&state.as_str())
+        {
+            let fault = fault(Reason::Partial, format!("it is {state}, and the broker tells nothing of it"));
+            let queue = Queue { name: self.name, scope: self.vhost };
+            return Listed { queue, statistics: Some(Err(fault)) };
+        }
+        // when a quorum queue has a new leader, and that has said nothing yet, what is left of others is summed up: to 0
+        let counted = self.state.is_some() || self.consumers.is_some() || self.memory.is_some();
         let value = |count: Option<Count>| count.map(|Count(value)| value);
         let counter = |count| Counter::whole(value(count));
         let mut statistics = Statistics {
             life,
-            ready: value(self.messages_ready),
-            in_flight: value(self.messages_unacknowledged),
+            ready: value(self.messages_ready).filter(|_| counted),
+            in_flight: value(self.messages_unacknowledged).filter(|_| counted),
             consumers: value(self.consumers),
             memory_bytes: value(self.memory),
             message_bytes: value(self.message_bytes),
@@ -438,6 +505,7 @@ pub(crate) fn fuzz(data: &[u8]) -> Items {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fault::reason;
 
     /// A page of a real broker, version 3.10.8.
     const RECORDED: &[u8] = include_bytes!("../../tests/rabbitmq/queues-3.10.8.json");
@@ -540,6 +608,66 @@ mod tests {
         assert_eq!(of("mqtt-subscription-mqsubqos1"), (Some(0), Some(1), [None; 3]));
     }
 
+    /// Of a cluster of three of which one was ended; and a quorum queue of 20 messages whose leader is new.
+    const NODE_DOWN: &[u8] = include_bytes!("../../tests/rabbitmq/queues-3.10.8-node-down.json");
+
+    #[test]
+    fn of_a_queue_whose_node_is_down_nothing_is_said_as_if_it_were_there() {
+        let page = page(NODE_DOWN);
+        let item = |name: &str| {
+            let mut items = page.items.iter().map(|item| item.as_ref().unwrap());
+            items.find(|item| item.queue.name == name).unwrap().statistics.as_ref().unwrap()
+        };
+        let error = item("classic2").as_ref().unwrap_err();
+        assert_eq!((reason(error), error.to_string().contains("it is down")), (Reason::Partial, true), "{error}");
+        assert_eq!(
+            [statistics(&page, "classic1", "/"), statistics(&page, "mir2", "/")].map(|it| it.ready),
+            [21, 20].map(Some)
+        );
+        // of these nothing is known yet: quorum1 is listed with 0 messages, which are 20
+        for name in ["quorum1", "quorum2", "stream2"] {
+            let read = statistics(&page, name, "/");
+            assert_eq!((read.ready, read.in_flight), (None, None), "{name}");
+        }
+        assert_eq!(statistics(&page, "quorum1", "/").enqueued.value(), Some(914));
+    }
+
+    #[test]
+    fn a_queue_that_was_known_and_is_not_is_told_until_it_is_gone() {
+        let item = |name: &str, ready: Option<u64>| {
+            Ok(Listed {
+                queue: Queue::named(name),
+                statistics: Some(Ok(Statistics { ready, ..Statistics::default() })),
+            })
+        };
+        let mut before = Told::default();
+        let mut read = |items: Vec<Result<Listed>>, of_all_or_none| {
+            let (mut items, mut told) = (items, Told { of_all_or_none, ..Told::default() });
+            told.follow(&mut items, &before);
+            before = told;
+            items.iter().map(|item| item.as_ref().unwrap().statistics.as_ref().unwrap().is_ok()).collect::<Vec<_>>()
+        };
+        assert_eq!(read(vec![item("a", None), item("b", Some(1))], false), [true, true], "just declared");
+        assert_eq!(read(vec![item("a", Some(0)), item("b", None)], false), [true, false]);
+        assert_eq!(read(vec![item("a", Some(0)), item("b", None)], false), [true, false]);
+        assert_eq!(read(vec![item("a", Some(0))], false), [true]);
+        assert_eq!(read(vec![item("a", Some(0)), item("b", None)], false), [true, true], "declared anew");
+        assert_eq!(read(vec![item("a", None), item("b", None)], true), [true, true], "statistics are turned off");
+        assert_eq!(read(vec![item("a", None), item("b", None)], false), [true, true], "and nothing was known since");
+    }
+
+    #[test]
+    fn nodes_that_have_lost_each_other_are_told() {
+        let parted =
+            |text: &str| partition(&serde_json::from_str::<Vec<Node>>(text).unwrap()).map(|error| error.to_string());
+        assert_eq!(
+            parted(r#"[{"name":"a","running":true},{"name":"b","partitions":[],"os_pid":"1","uptime":5}]"#),
+            None
+        );
+        let text = parted(r#"[{"name":"a","partitions":[]},{"name":"b","partitions":["a"]}]"#).unwrap();
+        assert!(text.contains("partitioned, by what b says"), "{text}");
+    }
+
     #[test]
     fn one_broken_item_costs_only_itself() {
         let text = br#"{"filtered_count":4,"page_count":1,"items":[{"name":"a","vhost":"/","messages_ready":1},
@@ -588,6 +716,7 @@ mod tests {
             name: name.to_owned(),
             os_pid: Some(pid.to_owned()),
             uptime: uptime.map(Count),
+            partitions: None,
         };
         let mut one = |nodes: &&[_]| {
             life.see(nodes.iter().map(node).collect());

@@ -22,7 +22,8 @@ impl Broker for RabbitMq {
     fn up(&mut self) {
         RabbitMq::up(self);
         // it answers some time before it knows more of its queues than their names
-        patiently("RabbitMQ tells of its queues", || self.get("queues")?.contains("\"messages_ready\":").then_some(()));
+        let told = |queues: String| queues.matches("\"consumers\":").count() == QUEUES.len();
+        patiently("RabbitMQ tells of its queues", || told(self.get("queues")?).then_some(()));
     }
 }
 
