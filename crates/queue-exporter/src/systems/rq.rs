@@ -45,12 +45,16 @@ struct Counted {
 
 struct Worker {
     birth: String,
+    queues: String,
     jobs: [u64; 2],
     /// Whether it was there when workers were last read.
     here: bool,
 }
 
 const QUEUE: &str = "rq:queue:";
+
+/// How many workers are remembered, those that are gone included.
+const WORKERS: usize = 10_000;
 
 #[async_trait]
 impl System for Rq {
@@ -154,7 +158,7 @@ impl Rq {
         let mut commands = Pipeline::with_capacity(workers.len() + 1);
         add(&mut commands, &["EXISTS", "rq:suspended"]);
         for worker in &workers {
-            let fields = ["birth", "queues", "successful_job_count", "failed_job_count", "death"];
+            let fields = ["birth", "queues", "successful_job_count", "failed_job_count", "death", "last_heartbeat"];
             add(&mut commands, &[&["HMGET", worker.as_str()], &fields[..]].concat());
         }
         let mut replies = Replies::new(self.redis.ask(&commands).await?);
@@ -166,10 +170,14 @@ impl Rq {
         for name in workers {
             let [reply] = replies.next();
             let fields = crate::redis::list(&reply)?;
-            let [Ok(Some(birth)), Ok(Some(queues))] = [0, 1].map(|at| fields.get(at).map_or(Ok(None), text)) else {
+            if fields.iter().all(|field| *field == Value::Nil) {
                 self.workers.forget(&name); // expired: one that was killed stays in the sets, and tells nothing any more
                 continue;
-            };
+            }
+            let [birth, queues] = [0, 1].map(|at| fields.get(at).and_then(|field| text(field).ok().flatten()));
+            // where Redis has lost everything a worker goes on, and says no more of itself than what it counts from then on
+            let queues = queues.map(str::to_owned).or_else(|| counted.workers.get(&name).map(|it| it.queues.clone()));
+            let queues = queues.unwrap_or_default();
             if fields.get(4).is_none_or(|death| *death == Value::Nil) {
                 for queue in queues.split(',') {
                     *counted.consumers.entry(queue.to_owned()).or_default() += 1;
@@ -177,9 +185,12 @@ impl Rq {
             }
             // what has never failed has no count of failures
             let [success, failure] = [2, 3].map(|at| fields.get(at).map_or(Ok(None), count));
-            counted.see(name, birth, queues, [success?.unwrap_or(0), failure?.unwrap_or(0)]);
+            let jobs = [success?.unwrap_or(0), failure?.unwrap_or(0)];
+            counted.see(name, birth.unwrap_or_default(), &queues, jobs);
         }
-        counted.workers.retain(|_, worker| worker.here);
+        if counted.workers.len() > WORKERS {
+            counted.workers.retain(|_, worker| worker.here);
+        }
         Ok(())
     }
 
@@ -209,7 +220,7 @@ impl Counted {
         for ((sum, now), before) in sums.iter_mut().zip(jobs).zip(before) {
             *sum = sum.saturating_add(now.saturating_sub(before));
         }
-        self.workers.insert(name, Worker { birth: birth.to_owned(), jobs, here: true });
+        self.workers.insert(name, Worker { birth: birth.to_owned(), queues: queues.to_owned(), jobs, here: true });
     }
 
     /// Successes and failures of a queue that a worker of its own has served.

@@ -136,6 +136,21 @@ fn an_rq_worker_that_was_killed_is_a_consumer_until_it_is_missed_and_no_longer()
 }
 
 #[test]
+fn an_rq_worker_that_goes_on_when_redis_has_lost_everything_is_counted_on() {
+    let (Some(rq), Some(server)) = (real("rq"), RedisServer::start(&[])) else { return };
+    let exporter = started(&server, "rq");
+    let (port, url) = (server.port.to_string(), format!("redis://127.0.0.1:{}", server.port));
+    let options = ["worker", "--url", &url, "--worker-class", "rq.worker.SimpleWorker", "mail"];
+    let _worker = crate::chaos::started(client(rq.clone(), &options, &[]));
+    for (sum, text) in [(3.0, "three jobs are done"), (6.0, "three more are done")] {
+        run(client(rq.with_file_name("python"), &["rq_jobs.py", &port, "0", "0", "3"], &[]));
+        let metrics = exporter.scrape_until(text, |metrics| of(metrics, "mail", OUTCOME)[1] == Some(sum));
+        assert_eq!(of(&metrics, "mail", ["queue_depth", "queue_consumers"]), [0.0, 1.0].map(Some), "{metrics}");
+        server.run(&["FLUSHALL"]);
+    }
+}
+
+#[test]
 fn celery_shows_what_waits_by_every_priority_and_what_is_taken() {
     let (Some(celery), Some(server)) = (real("celery"), RedisServer::start(&[])) else { return };
     let broker = format!("redis://127.0.0.1:{}/0", server.port);
