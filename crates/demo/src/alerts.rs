@@ -26,8 +26,9 @@ pub(crate) async fn run(args: Args) -> Result<()> {
 
 fn routes() -> BoxedFilter<(impl Reply,)> {
     let healthy = warp::path!("healthy").and(warp::get().or(warp::head()).unify()).map(|| StatusCode::OK);
+    let sent_to = warp::path::end().or(warp::path!("heartbeat")).unify();
     let notified =
-        warp::path::end().and(warp::post()).and(warp::body::content_length_limit(LONGEST)).and(warp::body::json()).map(
+        sent_to.and(warp::post()).and(warp::body::content_length_limit(LONGEST)).and(warp::body::json()).map(
             |notification: Value| {
                 let alerts = notification["alerts"].as_array().map(Vec::as_slice).unwrap_or_default();
                 alerts.iter().for_each(tell);

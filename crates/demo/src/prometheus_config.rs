@@ -13,6 +13,7 @@ const RULES: &[(&str, &str)] = &[
     ("cpu.yml", include_str!("../../../prometheus/rules/cpu.yml")),
     ("exporters.yml", include_str!("../../../prometheus/rules/exporters.yml")),
     ("httpd-log.yml", include_str!("../../../prometheus/rules/httpd-log.yml")),
+    ("monitoring.yml", include_str!("../../../prometheus/rules/monitoring.yml")),
     ("queue.yml", include_str!("../../../prometheus/rules/queue.yml")),
 ];
 
@@ -23,6 +24,7 @@ const TARGETS: &[(&str, &str)] = &[
     ("app-status.yml", "app-status-exporter"),
     ("queue.yml", "queue-exporter"),
     ("demo-app.yml", "demo-app"),
+    ("prometheus.yml", "prometheus"),
 ];
 
 /// Writes the configuration and beside it rules and targets; `metrics` tells where a part's metrics are.

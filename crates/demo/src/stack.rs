@@ -36,7 +36,9 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     let parts = parts::all(args.port_offset, folder.path(), prometheus)?;
     parts::check_ports(&parts, args.port_offset)?;
     let metrics = |name: &str| parts.iter().find(|part| part.name == name)?.metrics.as_deref();
-    prometheus_config::write(folder.path(), metrics)?;
+    if metrics("prometheus").is_some() {
+        prometheus_config::write(folder.path(), metrics)?;
+    }
 
     let mut children = Children::start(&parts, folder.path())?;
     let shown = tokio::select! {

@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A configuration with its durations divided: those in ranges, and those after keys that wait.
 fn faster(text: &str) -> String {
-    let duration = Regex::new(r"(\[|for: |interval: |_wait: |_interval: )(\d+)([smhd])\b").unwrap();
+    let duration = Regex::new(r"(\[|for: |interval: |_wait: |_interval: |offset )(\d+)([smhd])\b").unwrap();
     let divided = |found: &Captures<'_>| {
         let unit = match &found[3] {
             "s" => 1,
@@ -88,6 +88,8 @@ impl Watch {
             "global: {{scrape_interval: 2s, scrape_timeout: 2s, evaluation_interval: 1s}}\nrule_files: [rules/*.yml]\n\
              alerting: {{alertmanagers: [{{static_configs: [{{targets: ['{manager}']}}]}}]}}\nscrape_configs:\n"
         );
+        let own = [("prometheus", server.clone()), ("alertmanager", manager.clone())];
+        let targets: Vec<_> = targets.iter().chain(&own).collect();
         let jobs: BTreeSet<_> = targets.iter().map(|(job, _)| *job).collect();
         for job in jobs {
             let addresses: Vec<_> =
@@ -130,7 +132,13 @@ impl Watch {
         let word = |line: &str, key: &str| {
             line.split(&format!(" {key}=")).nth(1).unwrap().split(' ').next().unwrap().trim_matches('"').to_owned()
         };
-        lines.map(|line| (word(line, "alertname"), word(line, "instance"))).collect()
+        let all = lines.map(|line| (word(line, "alertname"), word(line, "instance")));
+        all.filter(|(alert, _)| alert != "Watchdog").collect()
+    }
+
+    /// How often it was told that the way of an alert is open.
+    fn heartbeats(&self) -> usize {
+        self.webhook.log().lines().filter(|line| line.contains(" alertname=Watchdog ")).count()
     }
 
     /// All that is known of what goes on, for a test that fails.
@@ -172,6 +180,8 @@ fn drill(prometheus: &str) {
         || format!("{:?}\n{}", expected.difference(&watch.delivered("resolved")), watch.story()),
     );
     assert_eq!(watch.delivered("firing"), expected, "{}", watch.story());
+    let before = watch.heartbeats();
+    within("it is told again that alerts are delivered", || watch.heartbeats() > before, || watch.story());
 }
 
 #[test]

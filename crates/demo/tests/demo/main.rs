@@ -16,6 +16,8 @@ mod jobs; // `demo jobs`
 mod prometheus; // all exporters under real Prometheus
 mod queue; // `demo queue`
 mod rules; // prometheus/rules, prometheus/tests, docs/runbooks
+#[path = "../common/prometheus.rs"]
+mod server; // a real Prometheus
 mod stack; // `demo`
 mod web; // `demo web`
 mod web_side; // what the library's tests ask of any exporter, of the four

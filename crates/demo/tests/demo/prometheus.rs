@@ -1,11 +1,9 @@
 //! Every exporter under real Prometheus, of both generations and by every protocol they speak.
 
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-
-use exporter_common::testing::{eventually, get, real};
+use exporter_common::testing::{eventually, real};
 use serde_json::Value;
 
+use crate::server::Prometheus;
 use crate::stack::Demo;
 
 /// What Prometheus 3 can be told to ask for; 2 asks for its own choice.
@@ -14,47 +12,12 @@ const PROTOCOLS: [&str; 4] = ["PrometheusText0.0.4", "OpenMetricsText0.0.1", "Op
 /// The ports of the exporters.
 const EXPORTERS: [u16; 4] = [8000, 8001, 9877, 9100];
 
-/// A Prometheus that ends with this.
-struct Prometheus {
-    process: Child,
-    url: String,
-}
-
-impl Prometheus {
-    fn start(program: &Path, config: &str, folder: &Path) -> Self {
-        let file = folder.join("prometheus.yml");
-        std::fs::write(&file, config).unwrap();
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let process = Command::new(program)
-            .arg(format!("--config.file={}", file.display()))
-            .arg(format!("--storage.tsdb.path={}", folder.join("data").display()))
-            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        Self { process, url: format!("http://127.0.0.1:{port}") }
-    }
-
-    /// The results of an instant query, each as its labels and its value.
-    fn query(&self, query: &str) -> Option<Vec<(Value, String)>> {
-        std::net::TcpStream::connect(self.url.strip_prefix("http://").unwrap()).ok()?;
-        let query: String = query.bytes().map(|byte| format!("%{byte:02x}")).collect();
-        let answer = get(&format!("{}/api/v1/query?query={query}", self.url), &[]).body;
-        let answer: Value = serde_json::from_str(&answer).ok()?;
-        let results = answer["data"]["result"].as_array()?.iter();
-        Some(
-            results.map(|result| (result["metric"].clone(), result["value"][1].as_str().unwrap().to_owned())).collect(),
-        )
-    }
-}
-
-impl Drop for Prometheus {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
+/// The results of an instant query, each as its labels and its value.
+fn query(prometheus: &Prometheus, query: &str) -> Option<Vec<(Value, String)>> {
+    let query: String = query.bytes().map(|byte| format!("%{byte:02x}")).collect();
+    let data = prometheus.data(&format!("query?query={query}"))?;
+    let results = data["result"].as_array()?.iter();
+    Some(results.map(|result| (result["metric"].clone(), result["value"][1].as_str().unwrap().to_owned())).collect())
 }
 
 fn job(name: &str, extra: &str, demo: &Demo) -> String {
@@ -72,7 +35,7 @@ fn prometheus_2_scrapes_every_exporter() {
     let config = format!("scrape_configs:\n{}", job("plain", "", &demo));
     let prometheus = Prometheus::start(&program, &config, folder.path());
     eventually("all targets are up", || {
-        let up = prometheus.query("up")?;
+        let up = query(&prometheus, "up")?;
         (up.len() == EXPORTERS.len() && up.iter().all(|(_, value)| value == "1")).then_some(())
     });
 }
@@ -85,15 +48,15 @@ fn prometheus_3_reads_the_same_series_by_every_protocol() {
     let config = format!("scrape_configs:\n{}{}", job("chosen", "", &demo), jobs.concat());
     let prometheus = Prometheus::start(&program, &config, folder.path());
     eventually("all targets are up", || {
-        let up = prometheus.query("up")?;
+        let up = query(&prometheus, "up")?;
         (up.len() == EXPORTERS.len() * (1 + PROTOCOLS.len()) && up.iter().all(|(_, value)| value == "1")).then_some(())
     });
     // what was scraped by one protocol is what was scraped by another, series by series
     eventually("every protocol gives the same series", || {
         const SERIES: &str = r#"{__name__=~".+", __name__!~"up|scrape_.*"}"#;
         let named = format!(r#"label_replace({SERIES}, "name", "$1", "__name__", "(.+)")"#);
-        let differing = prometheus.query(&format!("count without(job) ({named}) != {}", 1 + PROTOCOLS.len()))?;
-        let all = prometheus.query(&format!("count({SERIES})"))?;
+        let differing = query(&prometheus, &format!("count without(job) ({named}) != {}", 1 + PROTOCOLS.len()))?;
+        let all = query(&prometheus, &format!("count({SERIES})"))?;
         (differing.is_empty() && all.first()?.1.parse::<u32>().unwrap() > 500).then_some(())
     });
 }

@@ -119,7 +119,7 @@ fn everything_answers_moves_and_ends_with_an_interrupt() {
             let targets: serde_json::Value = serde_json::from_str(&targets).ok()?;
             let targets = targets["data"]["activeTargets"].as_array()?;
             let up = targets.iter().filter(|target| target["health"] == "up").count();
-            (up == 5 && targets.len() == 5).then_some(())
+            (up == 6 && targets.len() == 6).then_some(())
         });
     }
     let said = demo.said();

@@ -3,14 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::thread;
 
-use exporter_common::testing::{Running, command, eventually, get, real};
+use exporter_common::testing::{Running, command, eventually, real};
 use serde_json::{Value, json};
 
 use crate::DEMO;
+use crate::server::Prometheus;
 
 const CONFIG: &str = include_str!("../../../../deploy/kubernetes/prometheus/prometheus.yml");
 
@@ -64,52 +63,26 @@ fn answer(mut client: TcpStream, list: &str) -> std::io::Result<()> {
     reader.read_line(&mut header).map(drop)
 }
 
-/// A Prometheus that ends with this.
-struct Prometheus(Child, String);
-
-impl Drop for Prometheus {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+/// The pods' targets once it has looked at that many of them: their URLs with their labels and their health.
+fn targets(prometheus: &Prometheus, pods: usize) -> Option<BTreeMap<String, (Value, String)>> {
+    let data = prometheus.data("targets")?;
+    let of_pods = |kind: &str| {
+        let all = data[kind].as_array().cloned().unwrap_or_default();
+        all.into_iter().filter(|target| !target["discoveredLabels"]["__meta_kubernetes_pod_name"].is_null())
+    };
+    let names = of_pods("activeTargets").chain(of_pods("droppedTargets"));
+    let names = names.map(|target| target["discoveredLabels"]["__meta_kubernetes_pod_name"].to_string());
+    if names.collect::<BTreeSet<_>>().len() < pods {
+        return None;
     }
-}
-
-impl Prometheus {
-    fn start(program: &Path, config: &str, folder: &Path) -> Self {
-        let file = folder.join("prometheus.yml");
-        std::fs::write(&file, config).unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let process = Command::new(program)
-            .arg(format!("--config.file={}", file.display()))
-            .arg(format!("--storage.tsdb.path={}", folder.join("data").display()))
-            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        Self(process, format!("127.0.0.1:{port}"))
-    }
-
-    /// The targets that it scrapes once it has looked at that many pods: their URLs with their labels and their health.
-    fn targets(&self, pods: usize) -> Option<BTreeMap<String, (Value, String)>> {
-        TcpStream::connect(&self.1).ok()?;
-        let answer: Value = serde_json::from_str(&get(&format!("http://{}/api/v1/targets", self.1), &[]).body).ok()?;
-        let all = ["activeTargets", "droppedTargets"].map(|kind| answer["data"][kind].as_array().into_iter().flatten());
-        let names = all.into_iter().flatten().map(|target| &target["discoveredLabels"]["__meta_kubernetes_pod_name"]);
-        if names.map(Value::to_string).collect::<BTreeSet<_>>().len() < pods {
-            return None;
-        }
-        let targets = answer["data"]["activeTargets"].as_array()?.iter();
-        let target = |target: &Value| {
-            let url = target["scrapeUrl"].as_str().unwrap().to_owned();
-            (url, (target["labels"].clone(), target["health"].as_str().unwrap().to_owned()))
-        };
-        let count = targets.len();
-        let targets: BTreeMap<_, _> = targets.map(target).collect();
-        assert_eq!(targets.len(), count, "one is scraped twice");
-        Some(targets)
-    }
+    let target = |target: Value| {
+        let url = target["scrapeUrl"].as_str().unwrap().to_owned();
+        (url, (target["labels"].clone(), target["health"].as_str().unwrap().to_owned()))
+    };
+    let count = of_pods("activeTargets").count();
+    let targets: BTreeMap<_, _> = of_pods("activeTargets").map(target).collect();
+    assert_eq!(targets.len(), count, "one is scraped twice");
+    Some(targets)
 }
 
 /// The labels that a target of the node gets.
@@ -163,7 +136,7 @@ fn pods_are_scraped_as_their_annotations_say() {
     let prometheus = Prometheus::start(&program, &config, folder.path());
     let cpu = format!("http://127.0.0.1:{port}/metrics");
     let targets = eventually("the exporter is scraped", || {
-        prometheus.targets(PODS).filter(|targets| targets.get(&cpu).is_some_and(|(_, health)| health == "up"))
+        targets(&prometheus, PODS).filter(|targets| targets.get(&cpu).is_some_and(|(_, health)| health == "up"))
     });
     let found: BTreeMap<_, _> = targets.iter().map(|(url, (labels, _))| (url.as_str(), labels.clone())).collect();
     assert_eq!(

@@ -6,6 +6,8 @@ mod annotations; // the scrape job of deploy/kubernetes
 mod images; // deploy/Dockerfile
 mod kubernetes; // deploy/kubernetes
 mod packages; // deploy/man, deploy/completions, packages of Debian
+#[path = "../common/prometheus.rs"]
+mod server; // a real Prometheus
 mod systemd; // deploy/systemd
 
 /// The built program.

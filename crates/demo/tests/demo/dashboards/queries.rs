@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use promql_parser::label::{MatchOp, Matcher};
-use promql_parser::parser::{self, Expr, LabelModifier, VectorSelector};
+use promql_parser::parser::{self, Expr, LabelModifier, VectorSelector, token};
 use regex::Regex;
 
 use super::{Panel, dashboards, list, repository, text};
@@ -20,12 +20,21 @@ const RATE_INTERVAL: Duration = Duration::from_secs(4321);
 /// Metrics that come from elsewhere than the exporters: name, type, labels.
 const FOREIGN: &[(&str, &str, &[&str])] = &[
     ("up", "gauge", &[]),
-    ("ALERTS", "gauge", &["alertname", "alertstate", "component", "severity"]),
+    ("ALERTS", "gauge", &["alertname", "alertstate", "component", "severity", "source"]),
     ("scrape_duration_seconds", "gauge", &[]),
     ("scrape_samples_scraped", "gauge", &[]),
     ("node_cpu_seconds_total", "counter", &["cpu", "mode"]),
     ("requests_total", "counter", &["http_code"]),
     ("rate_requests", "gauge", &[]),
+    ("prometheus_rule_evaluation_failures_total", "counter", &["rule_group"]),
+    ("prometheus_rule_group_iterations_missed_total", "counter", &["rule_group"]),
+    ("prometheus_rule_group_last_duration_seconds", "gauge", &["rule_group"]),
+    ("prometheus_rule_group_interval_seconds", "gauge", &["rule_group"]),
+    ("prometheus_notifications_errors_total", "counter", &["alertmanager"]),
+    ("prometheus_notifications_alertmanagers_discovered", "gauge", &[]),
+    ("prometheus_config_last_reload_successful", "gauge", &[]),
+    ("alertmanager_notifications_failed_total", "counter", &["integration", "reason"]),
+    ("alertmanager_config_last_reload_successful", "gauge", &[]),
 ];
 
 /// Metrics that the exporters have for sources other than those of their golden files.
@@ -136,6 +145,9 @@ pub(crate) fn known() -> Catalogue {
     }
     for metric in catalogue.values_mut() {
         metric.labels.extend(["job", "instance"].map(str::to_owned));
+        if metric.labels.contains("queue_name") {
+            metric.labels.extend(["scope", "vhost"].map(str::to_owned)); // of each queue, where its system has them
+        }
     }
     for name in ["exporter_scrape_duration_seconds", "exporter_last_success_timestamp_seconds"] {
         catalogue.get_mut(name).unwrap().labels.insert("collector".to_owned()); // golden files leave its values out
@@ -205,6 +217,9 @@ pub(crate) fn result_labels(expr: &Expr, catalogue: &Catalogue) -> BTreeSet<Stri
         return result_labels(&call.args.args[1], catalogue);
     }
     if let Expr::Binary(binary) = expr {
+        if binary.op.id() == token::T_LOR {
+            return [&binary.lhs, &binary.rhs].into_iter().flat_map(|side| result_labels(side, catalogue)).collect();
+        }
         let scalar = selectors(&binary.lhs).is_empty();
         return result_labels(if scalar { &binary.rhs } else { &binary.lhs }, catalogue);
     }

@@ -81,7 +81,7 @@ fn every_label_that_an_alert_speaks_of_is_one_of_its_own() {
         labels.extend(rule.json["labels"].as_object().unwrap().keys().cloned());
         for text in annotations.values().map(text) {
             for found in spoken.captures_iter(text) {
-                let of_absent = rule.expr().starts_with("absent(") && TARGET.contains(&&found[1]);
+                let of_absent = rule.expr().contains("absent(") && TARGET.contains(&&found[1]);
                 assert!(labels.contains(&found[1]) || of_absent, "{}: no label {}", rule.place(), &found[1]);
             }
         }
@@ -90,7 +90,7 @@ fn every_label_that_an_alert_speaks_of_is_one_of_its_own() {
 
 #[test]
 fn names_of_records_tell_level_metric_and_operation() {
-    let shape = Regex::new(r"^(job|instance|queue):[a-z0-9_]+:[a-z0-9_]+$").unwrap();
+    let shape = Regex::new(r"^(job|instance|source|queue):[a-z0-9_]+:[a-z0-9_]+$").unwrap();
     for rule in rules() {
         if let Some(record) = rule.record() {
             assert!(shape.is_match(record), "{}", rule.place());

@@ -1,0 +1,45 @@
+//! A real Prometheus with a configuration of the test's own, for the tests of the demo and of deploy/.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use exporter_common::testing::get;
+use serde_json::Value;
+
+/// Ends with this.
+pub(crate) struct Prometheus {
+    process: Child,
+    address: String,
+}
+
+impl Prometheus {
+    pub(crate) fn start(program: &Path, config: &str, folder: &Path) -> Self {
+        let file = folder.join("prometheus.yml");
+        std::fs::write(&file, config).unwrap();
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let process = Command::new(program)
+            .arg(format!("--config.file={}", file.display()))
+            .arg(format!("--storage.tsdb.path={}", folder.join("data").display()))
+            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        Self { process, address: format!("127.0.0.1:{port}") }
+    }
+
+    /// The data that its API gives; nothing while it does not answer.
+    pub(crate) fn data(&self, path: &str) -> Option<Value> {
+        std::net::TcpStream::connect(&self.address).ok()?;
+        let answer = get(&format!("http://{}/api/v1/{path}", self.address), &[]).body;
+        serde_json::from_str::<Value>(&answer).ok()?.get_mut("data").map(Value::take)
+    }
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
