@@ -4,6 +4,7 @@
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ pub(crate) struct RabbitMq {
     folder: tempfile::TempDir,
     ports: Ports,
     /// Where Erlang's nodes find each other; our own, so that none is left behind.
-    _epmd: Ended,
+    _epmd: Arc<Ended>,
     node: Option<Ended>,
 }
 
@@ -47,29 +48,66 @@ impl Drop for Ended {
 impl RabbitMq {
     /// A broker with the management API; `None` where RabbitMQ is not installed.
     pub(crate) fn start() -> Option<Self> {
+        let mut broker = Self::nodes(1)?.pop()?;
+        broker.up();
+        Some(broker)
+    }
+
+    /// Nodes of one cluster, each a broker with the management API, which know each other.
+    pub(crate) fn cluster(count: usize) -> Option<Vec<Self>> {
+        let mut nodes = Self::nodes(count)?;
+        let names: Vec<_> = nodes.iter().map(Self::name).collect();
+        let mut formation = "cluster_formation.peer_discovery_backend = classic_config\n\
+                             cluster_formation.randomized_startup_delay_range.min = 0\n\
+                             cluster_formation.randomized_startup_delay_range.max = 1\n"
+            .to_owned();
+        for (at, name) in names.iter().enumerate() {
+            formation += &format!("cluster_formation.classic_config.nodes.{at} = {name}\n");
+        }
+        for node in &nodes {
+            let path = node.folder.path().join("rabbitmq.conf");
+            let text = std::fs::read_to_string(&path).unwrap();
+            std::fs::write(path, text + &formation).unwrap();
+        }
+        thread::scope(|scope| nodes.iter_mut().for_each(|node| drop(scope.spawn(|| node.up()))));
+        let one = |node: &Self| Some(node.get("nodes?columns=running")?.matches("\"running\":true").count() == count);
+        patiently("the nodes know each other", || nodes.iter().all(|node| one(node) == Some(true)).then_some(()));
+        Some(nodes)
+    }
+
+    /// Brokers that are not started yet.
+    fn nodes(count: usize) -> Option<Vec<Self>> {
         let found = real("rabbitmq-server")?;
         // Debian's own wrapper changes the user and the folders; this is what it wraps
         let wrapped = PathBuf::from("/usr/lib/rabbitmq/bin/rabbitmq-server");
         let program = if found.starts_with("/usr/sbin") && wrapped.exists() { wrapped } else { found };
         let epmd = real("epmd")?;
-        let ports = Ports { epmd: free(), distribution: free(), amqp: free(), management: free() };
-        let folder = tempfile::tempdir().unwrap();
-        let file = |name: &str, text: String| std::fs::write(folder.path().join(name), text).unwrap();
-        file("plugins", "[rabbitmq_management].".to_owned());
-        file(
-            "rabbitmq.conf",
-            format!(
-                "listeners.tcp.1 = 127.0.0.1:{}\nmanagement.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {}\n\
-                 collect_statistics_interval = 200\n",
-                ports.amqp, ports.management
-            ),
-        );
+        let epmd_port = free();
         let mut epmd = Command::new(epmd);
-        epmd.args(["-port", &ports.epmd.to_string(), "-address", "127.0.0.1"]);
-        let _epmd = Ended(epmd.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
-        let mut broker = Self { program, folder, ports, _epmd, node: None };
-        broker.up();
-        Some(broker)
+        epmd.args(["-port", &epmd_port.to_string(), "-address", "127.0.0.1"]);
+        epmd.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let epmd = Arc::new(Ended(epmd.spawn().unwrap()));
+        let node = || {
+            let ports = Ports { epmd: epmd_port, distribution: free(), amqp: free(), management: free() };
+            let folder = tempfile::tempdir().unwrap();
+            let file = |name: &str, text: String| std::fs::write(folder.path().join(name), text).unwrap();
+            file("plugins", "[rabbitmq_management].".to_owned());
+            file(
+                "rabbitmq.conf",
+                format!(
+                    "listeners.tcp.1 = 127.0.0.1:{}\nmanagement.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {}\n\
+                     collect_statistics_interval = 200\n",
+                    ports.amqp, ports.management
+                ),
+            );
+            Self { program: program.clone(), folder, ports, _epmd: epmd.clone(), node: None }
+        };
+        Some((0..count).map(|_| node()).collect())
+    }
+
+    /// What the node is called.
+    pub(crate) fn name(&self) -> String {
+        format!("test{}@localhost", self.ports.management)
     }
 
     /// Starts it, with what it kept of its last life, and waits until it answers.
@@ -80,7 +118,7 @@ impl RabbitMq {
             .env("HOME", folder)
             .env("ERL_EPMD_PORT", self.ports.epmd.to_string())
             .env("ERL_EPMD_ADDRESS", "127.0.0.1")
-            .env("RABBITMQ_NODENAME", format!("test{}@localhost", self.ports.management))
+            .env("RABBITMQ_NODENAME", self.name())
             .env("RABBITMQ_DIST_PORT", self.ports.distribution.to_string())
             .env("RABBITMQ_BASE", folder)
             .env("RABBITMQ_MNESIA_BASE", folder.join("mnesia"))
@@ -92,7 +130,10 @@ impl RabbitMq {
             .env("RABBITMQ_ENABLED_PLUGINS_FILE", folder.join("plugins"))
             // with these the script becomes the node, and a signal meets no shell
             .env("RABBITMQ_ALLOW_INPUT", "1")
-            .env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "-noinput -kernel inet_dist_use_interface {127,0,0,1}")
+            .env(
+                "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",
+                "-noinput -setcookie test -kernel inet_dist_use_interface {127,0,0,1}",
+            )
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)

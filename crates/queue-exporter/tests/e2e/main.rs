@@ -11,6 +11,7 @@ mod fake;
 mod http;
 mod nats;
 mod rabbitmq;
+mod rabbitmq_cluster;
 mod real_beanstalkd;
 mod real_nats;
 mod real_rabbitmq;

@@ -1,0 +1,84 @@
+//! A RabbitMQ cluster of three nodes, of which one ends and comes back.
+
+use exporter_common::testing::value;
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{BasicProperties, Connection, ConnectionProperties};
+
+use crate::broker::{RabbitMq, patiently};
+use crate::watch::Watch;
+use crate::{SUCCESS, exporter};
+
+/// Queues that begin on each of the nodes.
+const KINDS: [&str; 3] = ["classic", "quorum", "stream"];
+
+const MESSAGES: usize = 20;
+
+/// Declares a queue of each kind on this node, and fills it.
+async fn fill(node: &RabbitMq, number: usize) {
+    let connection = Connection::connect(&node.amqp(), ConnectionProperties::default()).await.unwrap();
+    let channel = connection.create_channel().await.unwrap();
+    channel.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
+    for kind in KINDS {
+        let mut arguments = FieldTable::default();
+        arguments.insert("x-queue-type".into(), AMQPValue::LongString(kind.into()));
+        if kind != "classic" {
+            arguments.insert("x-queue-leader-locator".into(), AMQPValue::LongString("client-local".into()));
+        }
+        let queue = format!("{kind}{number}");
+        let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+        channel.queue_declare(queue.as_str().into(), durable, arguments).await.unwrap();
+        for _ in 0..MESSAGES {
+            let (options, persistent) =
+                (BasicPublishOptions::default(), BasicProperties::default().with_delivery_mode(2));
+            let published = channel.basic_publish("".into(), queue.as_str().into(), options, b"x", persistent).await;
+            published.unwrap().await.unwrap();
+        }
+    }
+}
+
+fn depth(metrics: &str, queue: &str) -> Option<f64> {
+    value(metrics, &format!("queue_depth{{queue_name=\"{queue}\",vhost=\"/\"}}"))
+}
+
+#[test]
+fn a_node_that_ends_costs_its_queues_and_success_until_it_is_back() {
+    let Some(mut nodes) = RabbitMq::cluster(3) else { return };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    for (number, node) in nodes.iter().enumerate() {
+        runtime.block_on(fill(node, number));
+    }
+    let queues: Vec<_> = KINDS.iter().flat_map(|kind| (0..3).map(move |node| format!("{kind}{node}"))).collect();
+    let exporter = exporter(&nodes[0].management("guest:guest"), ["--queue.system=rabbitmq"]);
+    let watch = Watch::default();
+    let mut all_known = false;
+    let mut without_depth = || {
+        let metrics = exporter.scrape();
+        watch.see(&metrics);
+        let (known, unknown): (Vec<_>, Vec<_>) =
+            queues.iter().partition(|queue| depth(&metrics, queue.as_str()).is_some());
+        all_known |= unknown.is_empty();
+        if all_known {
+            for queue in known {
+                assert_eq!(depth(&metrics, queue), Some(MESSAGES as f64), "{queue}: {metrics}");
+            }
+            let success = value(&metrics, SUCCESS).unwrap();
+            assert_eq!(unknown.is_empty(), success == 1.0, "{unknown:?}: {}{metrics}", exporter.log());
+        }
+        (unknown.into_iter().cloned().collect::<Vec<_>>(), metrics)
+    };
+    // until all is counted, depths grow
+    patiently("all is told", || {
+        let (unknown, metrics) = without_depth();
+        (unknown.is_empty() && queues.iter().all(|queue| depth(&metrics, queue) == Some(MESSAGES as f64))).then_some(())
+    });
+    nodes[1].down("KILL");
+    // others lead what it has led; what only it had is not there
+    let metrics = patiently("the other queues are told", || {
+        let (unknown, metrics) = without_depth();
+        (unknown == ["classic1"] && exporter.log().contains("it is down")).then_some(metrics)
+    });
+    assert_eq!(value(&metrics, "queue_exporter_queues{outcome=\"error\"}"), Some(1.0), "{metrics}");
+    nodes[1].up();
+    patiently("all is told again", || without_depth().0.is_empty().then_some(()));
+}
