@@ -10,6 +10,7 @@ use exporter_common::async_trait;
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use reqwest::{StatusCode, Url};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use tokio::time::sleep;
 
 use super::Kind;
@@ -66,7 +67,7 @@ impl System for Nats {
             | ("queue_depth" | "queue_message_bytes" | "messages_enqueued_total" | "messages_delivered_total", _) => {
                 Origin::Native
             }
-            ("queue_oldest_message_age_seconds", _) => Origin::Derived,
+            ("queue_oldest_message_age_seconds" | "queue_consumers", _) => Origin::Derived,
             // the floor of acknowledgements also counts what was terminated, and every delivery that was given up
             _ => Origin::Unavailable,
         }
@@ -96,14 +97,13 @@ impl Nats {
     async fn queues(&self, place: Option<Place>) -> Result<Option<(Vec<Result<Listed>>, Option<Place>)>> {
         let Some(mut place) = place else { return Ok(None) };
         let (page, server) = self.page(&mut place).await?;
-        let last = page.account_details.len() < ACCOUNTS;
-        let mut queues = queues(page, &server.server_name, now());
-        if last {
-            queues.extend(self.end(place.shown).await.err().map(Err));
-            return Ok(Some((queues, None)));
+        if page.account_details.len() == ACCOUNTS {
+            let queues = queues(page, &server.server_name, now());
+            place.server = Some(server);
+            return Ok(Some((queues, Some(place))));
         }
-        place.server = Some(server);
-        Ok(Some((queues, Some(place))))
+        self.end(place.shown).await?;
+        Ok(Some((queues(page, &server.server_name, now()), None)))
     }
 
     /// The next accounts, and which server answers.
@@ -117,6 +117,7 @@ impl Nats {
             .append_pair("accounts", "true")
             .append_pair("streams", "true")
             .append_pair("consumers", "true")
+            .append_pair("config", "true")
             .append_pair("offset", &place.offset.to_string())
             .append_pair("limit", &ACCOUNTS.to_string());
         let reply = self.client.get(url).await?;
@@ -212,6 +213,7 @@ struct Stream {
     name: String,
     created: String,
     cluster: Option<Cluster>,
+    config: Option<Config>,
     state: State,
     #[serde(default)]
     consumer_detail: Vec<Consumer>,
@@ -220,6 +222,13 @@ struct Stream {
 #[derive(Deserialize)]
 struct Cluster {
     leader: Option<String>,
+    #[serde(default)]
+    replicas: Vec<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+struct Config {
+    retention: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -267,7 +276,13 @@ fn queues(page: Jsz, server: &str, now: f64) -> Vec<Result<Listed>> {
                 &stream.state;
             if led_here(&stream.cluster) {
                 let enqueued = Counter::whole(Some(*last));
-                let whole = Statistics { enqueued, message_bytes: Some(*bytes), ..Statistics::default() };
+                let mut whole = Statistics { enqueued, message_bytes: Some(*bytes), ..Statistics::default() };
+                if nobody_takes_from(&stream) {
+                    whole.ready = Some(*messages);
+                    whole.consumers = Some(0);
+                    let first = first_ts.as_deref().filter(|_| *messages > 0);
+                    whole.oldest = first.and_then(of_utc).and_then(|first| seconds_since(first, now));
+                }
                 add("", &stream.created, whole);
             }
             for consumer in stream.consumer_detail.iter().filter(|consumer| led_here(&consumer.cluster)) {
@@ -285,6 +300,12 @@ fn queues(page: Jsz, server: &str, now: f64) -> Vec<Result<Listed>> {
         }
     }
     queues
+}
+
+/// Whether what is in a stream is work that nobody is there to do. Of a stream with replicas consumers may be elsewhere.
+fn nobody_takes_from(stream: &Stream) -> bool {
+    let work = stream.config.as_ref().is_some_and(|config| config.retention.as_deref() == Some("workqueue"));
+    work && stream.consumer_detail.is_empty() && stream.cluster.as_ref().is_none_or(|it| it.replicas.is_empty())
 }
 
 /// One that was made anew has another time.
@@ -323,6 +344,29 @@ mod tests {
         assert_eq!((one.ready, one.in_flight, one.oldest), (Some(3), Some(1), None));
         assert_eq!((one.delivered.value(), one.success.value()), (Some(11), None), "what became of it is not told");
         assert_ne!(whole.life, one.life);
+    }
+
+    #[test]
+    fn work_that_nobody_takes_is_the_depth_of_its_stream() {
+        let of = |retention: &str, more: &str| {
+            let text = format!(
+                r#"{{"server_id":"A","account_details":[{{"name":"$G","stream_detail":[{{"name":"S",
+                "created":"2026-11-20T10:00:00Z","config":{{"retention":"{retention}"}},
+                "state":{{"messages":3,"bytes":9,"last_seq":5,"first_ts":"2026-11-20T10:57:00Z"}}{more}}}]}}]}}"#
+            );
+            let whole = &read(text.as_bytes(), "a")[0].1;
+            (whole.ready, whole.consumers, whole.oldest)
+        };
+        let nothing = (None, None, None);
+        assert_eq!(of("workqueue", ""), (Some(3), Some(0), Some(60.0)));
+        assert_eq!(of("limits", ""), nothing, "it is kept, not waiting");
+        let consumer = r#","consumer_detail":[{"name":"c","created":"2026-11-20T10:00:00Z","delivered":{"consumer_seq":0},
+            "num_ack_pending":0,"num_pending":3}]"#;
+        assert_eq!(of("workqueue", consumer), nothing, "its consumer tells");
+        let alone = r#","cluster":{"leader":"a"}"#;
+        assert_eq!(of("workqueue", alone).0, Some(3));
+        let replicas = r#","cluster":{"leader":"a","replicas":[{"name":"b"}]}"#;
+        assert_eq!(of("workqueue", replicas), nothing, "its consumers may be elsewhere");
     }
 
     #[test]

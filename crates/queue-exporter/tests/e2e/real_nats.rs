@@ -73,6 +73,8 @@ fn what_was_published_and_acknowledged_is_exported_exactly_over_a_restart() {
     let metrics = seen([14.0, 0.0, 0.0, 14.0].map(Some), 1.0);
     let age = value(&metrics, "queue_oldest_message_age_seconds{queue_name=\"ORDERS\",scope=\"billing\"}");
     assert!(age.is_some_and(|age| age < 60.0), "{metrics}");
+    let nobody = ["queue_depth{queue_name=\"WORK\"}", "queue_consumers{queue_name=\"WORK\"}"];
+    assert_eq!(nobody.map(|series| value(&metrics, series)), [14.0, 0.0].map(Some), "{metrics}");
     jobs(["0", "11", "10"]);
     let metrics = seen([3.0, 1.0, 11.0, 14.0].map(Some), 1.0);
     assert_vocabulary(&metrics);
