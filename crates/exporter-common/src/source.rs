@@ -1,6 +1,8 @@
 //! A collector with its way of being read: on a scrape, cached, or in the background.
 
+use std::ops::Deref;
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
@@ -55,7 +57,12 @@ struct Read {
     outcome: OnceLock<Outcome>,
     done: watch::Receiver<bool>,
     task: OnceLock<AbortHandle>,
+    /// How many wait for it.
+    waiting: AtomicUsize,
 }
+
+/// One who waits for a read, and keeps it alive.
+struct Waiter(Arc<Read>);
 
 struct Outcome {
     error: Option<String>,
@@ -122,7 +129,7 @@ impl Source {
     pub(crate) async fn scrape(self: &Arc<Self>, deadline: Instant, timeout: Duration) -> Answer {
         let asked = Instant::now();
         let read = match tokio::time::timeout_at(deadline, self.read(deadline, timeout)).await {
-            Ok(Ok(read)) => read,
+            Ok(Ok(waiter)) => waiter,
             Ok(Err(why)) => return self.answer_without_read(Vec::new(), &why, asked),
             Err(_) => return self.answer_without_read(Vec::new(), "an earlier read still waits for the source", asked),
         };
@@ -145,9 +152,10 @@ impl Source {
         if self.ended.get().is_some() {
             return;
         }
-        let read = self.start(Instant::now() + timeout, timeout).await;
-        let mut done = read.done.clone();
-        self.lock().shared = Some(read); // which keeps it, but is nobody who waits
+        let first = self.start(Instant::now() + timeout, timeout).await;
+        let mut done = first.done.clone();
+        self.lock().shared = Some(first.0.clone()); // which keeps it, but is nobody who waits
+        drop(first);
         while done.wait_for(|done| *done).await.is_err() {
             let Some(other) = self.lock().reading.upgrade() else { return };
             done = other.done.clone();
@@ -182,7 +190,7 @@ impl Source {
     }
 
     /// The read that answers a scrape: the last one, where it may, or the one under way, or a new one.
-    async fn read(self: &Arc<Self>, deadline: Instant, timeout: Duration) -> Result<Arc<Read>, String> {
+    async fn read(self: &Arc<Self>, deadline: Instant, timeout: Duration) -> Result<Waiter, String> {
         if let Some(why) = self.ended.get() {
             return Err(why.clone());
         }
@@ -195,8 +203,8 @@ impl Source {
                 Collection::Background(interval) if age > interval + timeout => {
                     return Err(format!("the last read ended {} ago", human(age)));
                 }
-                Collection::Background(_) => return Ok(last),
-                Collection::Cached(ttl) if age < ttl => return Ok(last),
+                Collection::Background(_) => return Ok(Waiter::new(last)),
+                Collection::Cached(ttl) if age < ttl => return Ok(Waiter::new(last)),
                 Collection::Cached(_) | Collection::OnScrape => {}
             }
         }
@@ -205,27 +213,27 @@ impl Source {
 
     /// Starts a read for who waits until `deadline`, or joins the one under way. While an earlier read still
     /// waits in a device, no new one is started.
-    async fn start(self: &Arc<Self>, deadline: Instant, timeout: Duration) -> Arc<Read> {
+    async fn start(self: &Arc<Self>, deadline: Instant, timeout: Duration) -> Waiter {
         loop {
-            if let Some(read) = self.try_start(deadline, timeout) {
-                return read;
+            if let Some(waiter) = self.try_start(deadline, timeout) {
+                return waiter;
             }
             self.blocked.none().await;
         }
     }
 
-    fn try_start(self: &Arc<Self>, deadline: Instant, timeout: Duration) -> Option<Arc<Read>> {
+    fn try_start(self: &Arc<Self>, deadline: Instant, timeout: Duration) -> Option<Waiter> {
         let mut state = self.lock();
         if let Some(reading) = state.reading.upgrade() {
             // A collector plans its work by the time it has. The first read, which nobody waits for, may have
             // planned for more than this scrape has: such a read would say too late what was late.
-            let unawaited = state.shared.is_some() && Arc::strong_count(&reading) == 2;
+            let unawaited = state.shared.is_some() && reading.waiting.load(Ordering::Relaxed) == 0;
             if self.collection != Collection::OnScrape {
-                return Some(reading);
+                return Some(Waiter::new(reading));
             }
             if !unawaited || reading.scrape.deadline() <= deadline || self.blocked.any() {
                 reading.scrape.extend(deadline);
-                return Some(reading);
+                return Some(Waiter::new(reading));
             }
             state.shared = None;
         }
@@ -237,7 +245,14 @@ impl Source {
         let deadline = if self.collection == Collection::OnScrape { deadline } else { started + timeout };
         let scrape = Arc::new(Scrape::new(deadline, self.blocked.clone()));
         let (finished, done) = watch::channel(false);
-        let read = Arc::new(Read { scrape: scrape.clone(), outcome: OnceLock::new(), done, task: OnceLock::new() });
+        let read = Arc::new(Read {
+            scrape: scrape.clone(),
+            outcome: OnceLock::new(),
+            done,
+            task: OnceLock::new(),
+            waiting: AtomicUsize::new(0),
+        });
+        let waiter = Waiter::new(read.clone());
         state.reading = Arc::downgrade(&read);
         if self.collection != Collection::OnScrape {
             state.shared = Some(read.clone());
@@ -258,7 +273,7 @@ impl Source {
             let _ = finished.send(true); // nobody may be waiting
         });
         let _ = read.task.set(task.abort_handle());
-        Some(read)
+        Some(waiter)
     }
 
     /// Keeps what a read that has ended found out.
@@ -317,6 +332,27 @@ impl Source {
     }
 }
 
+impl Waiter {
+    fn new(read: Arc<Read>) -> Self {
+        read.waiting.fetch_add(1, Ordering::Relaxed);
+        Self(read)
+    }
+}
+
+impl Deref for Waiter {
+    type Target = Read;
+
+    fn deref(&self) -> &Read {
+        &self.0
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Drop for Read {
     fn drop(&mut self) {
         if let Some(task) = self.task.get() {
@@ -333,7 +369,7 @@ fn panicked(panic: &(dyn std::any::Any + Send)) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+    use std::sync::atomic::AtomicBool;
 
     use super::*;
 
