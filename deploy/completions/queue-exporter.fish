@@ -33,7 +33,7 @@ celery\t''
 sidekiq\t''
 beanstalkd\t''
 nats\t''"
-complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.url -d 'The queue system to read; needed: http://localhost:8082/queues, http://localhost:15672 (RabbitMQ\'s management API, with --queue.system rabbitmq), redis://localhost:6379, beanstalk://localhost:11300, nats+http://localhost:8222' -r
+complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.url -d 'The queue system to read; needed: http://localhost:8082/queues, http://localhost:15672 (RabbitMQ\'s management API, with --queue.system rabbitmq), redis://localhost:6379 (or any node of a cluster), beanstalk://localhost:11300, nats+http://localhost:8222' -r
 complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.username -d 'User name of HTTP or Redis; it wins over that in the URL' -r
 complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.password-file -d 'File with the password, read again for every read of the queues' -r -F
 complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.tls-ca-file -d 'PEM file with the authorities to trust for https and rediss, in place of the system\'s' -r -F

@@ -46,8 +46,8 @@ struct Flags {
     system: Option<String>,
 
     /// The queue system to read; needed: http://localhost:8082/queues, http://localhost:15672 (RabbitMQ's management
-    /// API, with --queue.system rabbitmq), redis://localhost:6379, beanstalk://localhost:11300,
-    /// nats+http://localhost:8222
+    /// API, with --queue.system rabbitmq), redis://localhost:6379 (or any node of a cluster),
+    /// beanstalk://localhost:11300, nats+http://localhost:8222
     #[arg(long = "queue.url", value_name = "URL", hide_env_values = true)]
     url: Option<String>, // read later: what is wrong with it must not be shown with its password
 
