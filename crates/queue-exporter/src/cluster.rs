@@ -10,7 +10,7 @@ use redis::{Arg, Cmd, Pipeline, ServerError, Value};
 use tokio::time::timeout;
 
 use crate::fault::{Reason, fault, reason};
-use crate::redis::{add, count, field, list, refusal, text};
+use crate::redis::{add, count, field, list, refusal, said, text};
 use crate::server::{Access, Address, Server, address};
 
 /// The nodes of a cluster. It is empty until one of them has told of the others.
@@ -120,7 +120,7 @@ impl Cluster {
                             if let Some((to, asking)) = redirection(&reply, &part.server) {
                                 parts.add(&map.server(to), asking, place);
                             }
-                            replies[place] = reply;
+                            replies[place] = served(reply, &part.server);
                         }
                     }
                     Err(error) => {
@@ -274,6 +274,16 @@ fn redirection(reply: &Value, from: &Server) -> Option<(Address, bool)> {
     let (host, port) = address(error.details()?.split(' ').nth(1)?)?;
     let host = if host.is_empty() { from.address().0.clone() } else { host };
     Some(((host, port), asking))
+}
+
+/// A reply, or that there is none where the cluster does not serve the slot.
+fn served(reply: Value, by: &Server) -> Value {
+    match &reply {
+        Value::ServerError(error) if ["MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN"].contains(&error.code()) => {
+            lost(Reason::Protocol, &format!("{by} answered {}", said(error)))
+        }
+        _ => reply,
+    }
 }
 
 /// The key of a command, of which all that are used have one.

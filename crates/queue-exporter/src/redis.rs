@@ -28,7 +28,7 @@ pub(crate) struct Redis {
     servers: Vec<Arc<Server>>,
     access: Access,
     /// What all keys of a system begin with, where a user has chosen it.
-    prefix: Option<String>,
+    prefixes: Vec<String>,
     /// `None` for systems that do not work in one.
     cluster: Option<Cluster>,
     patience: Duration,
@@ -64,14 +64,15 @@ impl Redis {
             }
         };
         let by_sentinel = url.scheme() == SENTINEL;
-        let (mut prefix, mut master, mut others) = (None, None, Vec::new());
+        let (mut prefixes, mut master, mut others) = (Vec::new(), None, Vec::new());
         for (key, value) in url.query_pairs() {
             let other = || {
                 let what = format!("--queue.url: {key}=… has to be a host:port");
                 address(&value).ok_or_else(|| UsageError::new(what))
             };
             match &*key {
-                "prefix" => prefix = Some(value.into_owned()),
+                "prefix" if clusters || prefixes.is_empty() => prefixes.push(value.into_owned()),
+                "prefix" => bail!(UsageError::new("--queue.url: this queue system has one prefix at most")),
                 "master" if by_sentinel => master = Some(value.into_owned()),
                 "sentinel" if by_sentinel => others.push(other()?),
                 "node" if clusters && !by_sentinel => others.push(other()?),
@@ -91,12 +92,12 @@ impl Redis {
         };
         let patience = timeout / 4;
         let cluster = clusters.then(|| Cluster::new(patience));
-        Ok(Self { servers, access: Access { credentials, tls, database }, prefix, cluster, patience })
+        Ok(Self { servers, access: Access { credentials, tls, database }, prefixes, cluster, patience })
     }
 
-    /// What all keys begin with, where it was given.
-    pub(crate) fn prefix(&self) -> Option<&str> {
-        self.prefix.as_deref()
+    /// What keys begin with, where it was given: one of these.
+    pub(crate) fn prefixes(&self) -> &[String] {
+        &self.prefixes
     }
 
     /// Who is asking.
@@ -322,11 +323,11 @@ mod tests {
     #[test]
     fn a_url_says_where_and_what() {
         let read = redis("redis://:p%40ss@[::1]:7000/3?prefix=shop:jobs").unwrap();
-        assert_eq!((read.access.database, read.prefix()), (3, Some("shop:jobs")));
+        assert_eq!((read.access.database, read.prefixes()), (3, ["shop:jobs".to_owned()].as_slice()));
         assert_eq!(read.credentials().map(|it| it.current().1), Some("p@ss".to_owned()));
         assert_eq!(said(&read), ["Redis at [::1]:7000"]);
         let plain = redis("redis://h").unwrap();
-        assert_eq!((plain.access.database, plain.prefix(), plain.credentials().is_none()), (0, None, true));
+        assert_eq!((plain.access.database, plain.prefixes().len(), plain.credentials().is_none()), (0, 0, true));
         assert_eq!(said(&plain), ["Redis at h:6379"]);
         let sentinel = redis("redis-sentinel://a/2?master=m&sentinel=b:1&sentinel=[::1]:2").unwrap();
         assert_eq!(

@@ -22,17 +22,22 @@ pub(super) const KIND: Kind = Kind {
     schemes: SCHEMES,
     connect: |connection| {
         let redis = Redis::or_cluster(connection)?;
-        let prefix = redis.prefix().unwrap_or("bull").to_owned();
-        let keys = Keys::new(format!("{}:*:meta", literal(&prefix)), "hash");
-        Ok(Box::new(BullMq { redis, prefix, keys, tails: Mutex::default(), gaps: AtomicU64::new(0) }))
+        let prefixes = match redis.prefixes() {
+            [] => vec!["bull".to_owned()],
+            prefixes => prefixes.to_vec(),
+        };
+        let pattern = if let [prefix] = &prefixes[..] { literal(prefix) } else { "*".to_owned() };
+        let keys = Keys::new(format!("{pattern}:*:meta"), "hash");
+        Ok(Box::new(BullMq { redis, prefixes, keys, tails: Mutex::default(), gaps: AtomicU64::new(0) }))
     },
 };
 
 struct BullMq {
     redis: Redis,
-    prefix: String,
+    /// Where there are several, that of a queue is its scope.
+    prefixes: Vec<String>,
     keys: Keys,
-    /// In boxes, since a table is up to twice as large as what is in it.
+    /// By what all keys of a queue begin with; in boxes, since a table is up to twice as large as what is in it.
     tails: Mutex<HashMap<String, Box<Tail>>>,
     gaps: AtomicU64,
 }
@@ -78,19 +83,22 @@ impl System for BullMq {
 
     fn list(&self) -> BoxStream<'_, Result<Listed>> {
         self.keys.list(&self.redis, |key| {
-            let rest = key.strip_prefix(&self.prefix)?.strip_prefix(':')?;
-            Some(Queue::named(rest.strip_suffix(":meta")?))
+            let rest = |prefix: &String| key.strip_prefix(prefix)?.strip_prefix(':')?.strip_suffix(":meta");
+            let (prefix, name) = self.prefixes.iter().find_map(|prefix| Some((prefix, rest(prefix)?)))?;
+            let scope = if self.prefixes.len() > 1 { prefix.clone() } else { String::new() };
+            Some(Queue { name: name.to_owned(), scope })
         })
     }
 
     async fn read(&self, queues: &[Queue]) -> Result<Vec<Listed>> {
-        self.begin_tails(queues).await?;
+        let bases: Vec<String> = queues.iter().map(|queue| self.base(queue)).collect();
+        self.begin_tails(&bases).await?;
         let mut commands = Pipeline::with_capacity(queues.len() * COMMANDS.len());
         let mut key = String::new();
-        for Queue { name, .. } in queues {
+        for base in &bases {
             for (before, part, after) in COMMANDS {
                 key.clear();
-                key.extend([&self.prefix, ":", name, ":", part]);
+                key.extend([base, ":", part]);
                 let mut command = redis::Cmd::with_capacity(4, key.len() + 32);
                 command.arg(*before).arg(&key);
                 for word in *after {
@@ -102,28 +110,28 @@ impl System for BullMq {
         let mut replies = Replies::new(self.redis.ask(&commands).await?);
         let mut listed = Vec::with_capacity(queues.len());
         let mut oldest = Vec::new();
-        for queue in queues {
+        for (queue, base) in queues.iter().zip(&bases) {
             let replies: [Value; COMMANDS.len()] = replies.next();
             let meta = &replies[0];
             if list(meta).is_ok_and(<[_]>::is_empty) {
-                self.keys.forget(&self.key(&queue.name, "meta"));
+                self.keys.forget(&key_of(base, "meta"));
                 listed.push(Listed { queue: queue.clone(), statistics: None });
                 continue;
             }
             let next = [&replies[9], &replies[10]].map(|next| text(next).ok().flatten());
             if let Some(job) = next.into_iter().flatten().next() {
-                oldest.push((listed.len(), self.key(&queue.name, job)));
+                oldest.push((listed.len(), key_of(base, job)));
             }
             listed.push(Listed { queue: queue.clone(), statistics: Some(statistics(&replies)) });
         }
         self.ages(&mut listed, oldest).await?;
-        let mut broken: HashMap<_, _> = self.follow(queues).await?.into_iter().collect();
+        let mut broken: HashMap<_, _> = self.follow(&bases).await?.into_iter().collect();
         let tails = self.tails();
-        for Listed { queue, statistics } in &mut listed {
-            if let (Some(Ok(_)), Some(error)) = (&statistics, broken.remove(queue.name.as_str())) {
+        for (Listed { statistics, .. }, base) in listed.iter_mut().zip(&bases) {
+            if let (Some(Ok(_)), Some(error)) = (&statistics, broken.remove(base.as_str())) {
                 *statistics = Some(Err(error.context("its events")));
             }
-            if let (Some(Ok(statistics)), Some(tail)) = (statistics, tails.get(&queue.name)) {
+            if let (Some(Ok(statistics)), Some(tail)) = (statistics, tails.get(base)) {
                 tail.complete(statistics);
             }
         }
@@ -171,14 +179,21 @@ fn statistics(replies: &[Value; COMMANDS.len()]) -> Result<Statistics> {
     })
 }
 
+/// The key of a part of a queue.
+fn key_of(base: &str, part: &str) -> String {
+    format!("{base}:{part}")
+}
+
 /// Whether what is next in a list is no job: before version 5 it tells workers that there are jobs for later.
 fn is_marker(next: &Value) -> bool {
     text(next).is_ok_and(|next| next.is_some_and(|next| next.starts_with("0:")))
 }
 
 impl BullMq {
-    fn key(&self, queue: &str, part: &str) -> String {
-        format!("{}:{queue}:{part}", self.prefix)
+    /// What all keys of a queue begin with.
+    fn base(&self, Queue { name, scope }: &Queue) -> String {
+        let prefix = if scope.is_empty() { &self.prefixes[0] } else { scope };
+        format!("{prefix}:{name}")
     }
 
     fn tails(&self) -> MutexGuard<'_, HashMap<String, Box<Tail>>> {
@@ -207,22 +222,22 @@ impl BullMq {
     }
 
     /// Begins to follow the events of queues that are new here.
-    async fn begin_tails(&self, queues: &[Queue]) -> Result<()> {
-        let new: Vec<&Queue> = {
+    async fn begin_tails(&self, bases: &[String]) -> Result<()> {
+        let new: Vec<&String> = {
             let mut tails = self.tails();
             if tails.len() > TAILS {
                 tails.clear(); // names without end; the sums of the queues that are there are kept elsewhere
             }
-            queues.iter().filter(|queue| !tails.contains_key(&queue.name)).collect()
+            bases.iter().filter(|base| !tails.contains_key(*base)).collect()
         };
         let mut commands = Pipeline::with_capacity(new.len() * 3);
-        for Queue { name, .. } in &new {
-            add(&mut commands, &["XINFO", "STREAM", &self.key(name, "events")]);
-            add(&mut commands, &["HGET", &self.key(name, "metrics:completed"), "count"]);
-            add(&mut commands, &["HGET", &self.key(name, "metrics:failed"), "count"]);
+        for base in &new {
+            add(&mut commands, &["XINFO", "STREAM", &key_of(base, "events")]);
+            add(&mut commands, &["HGET", &key_of(base, "metrics:completed"), "count"]);
+            add(&mut commands, &["HGET", &key_of(base, "metrics:failed"), "count"]);
         }
         let mut replies = Replies::new(self.redis.ask(&commands).await?);
-        for queue in new {
+        for base in new {
             let [events, success, failure] = replies.next();
             if lost(&events).or_else(|| lost(&success)).or_else(|| lost(&failure)).is_some() {
                 continue; // the same is told when the queue is read
@@ -230,44 +245,44 @@ impl BullMq {
             let counted = |reply: &Value| matches!(count(reply), Ok(Some(_)));
             if let Some(last) = beginning(&events)? {
                 let tail = Tail { last, counted: [counted(&success), counted(&failure)], ..Tail::default() };
-                self.tails().insert(queue.name.clone(), Box::new(tail));
+                self.tails().insert(base.clone(), Box::new(tail));
             }
         }
         Ok(())
     }
 
     /// Counts what has happened in queues since the last time; and gives those whose events are broken.
-    async fn follow<'a>(&self, queues: &'a [Queue]) -> Result<Vec<(&'a str, anyhow::Error)>> {
+    async fn follow<'a>(&self, bases: &'a [String]) -> Result<Vec<(&'a str, anyhow::Error)>> {
         let mut broken = Vec::new();
         let mut read = 0;
-        let mut behind: Vec<&str> = queues.iter().map(|queue| queue.name.as_str()).collect();
+        let mut behind: Vec<&str> = bases.iter().map(String::as_str).collect();
         let mut size = EVENTS[0];
         while !behind.is_empty() && read < PATIENCE {
-            let (names, lasts): (Vec<&str>, Vec<String>) = {
+            let (bases, lasts): (Vec<&str>, Vec<String>) = {
                 let tails = self.tails();
-                behind.iter().filter_map(|name| Some((*name, tails.get(*name)?.last.clone()))).unzip()
+                behind.iter().filter_map(|base| Some((*base, tails.get(*base)?.last.clone()))).unzip()
             };
-            let mut commands = Pipeline::with_capacity(names.len());
-            for (name, last) in names.iter().zip(&lasts) {
-                add(&mut commands, &["XREAD", "COUNT", &size.to_string(), "STREAMS", &self.key(name, "events"), last]);
+            let mut commands = Pipeline::with_capacity(bases.len());
+            for (base, last) in bases.iter().zip(&lasts) {
+                add(&mut commands, &["XREAD", "COUNT", &size.to_string(), "STREAMS", &key_of(base, "events"), last]);
             }
             let mut replies = Replies::new(self.redis.ask(&commands).await?);
             let mut more = Vec::new();
             let mut fresh = Vec::new();
-            for name in names {
+            for base in bases {
                 let [reply] = replies.next();
                 let mut tails = self.tails();
-                let Some(tail) = tails.get_mut(name) else { continue };
+                let Some(tail) = tails.get_mut(base) else { continue };
                 match events(&reply).and_then(|events| tail.see(events).map(|()| events.len())) {
                     Ok(0) => {}
                     Ok(seen) => {
                         read += seen;
-                        fresh.push(name);
+                        fresh.push(base);
                         if seen == size {
-                            more.push(name);
+                            more.push(base);
                         }
                     }
-                    Err(error) => broken.push((name, error)),
+                    Err(error) => broken.push((base, error)),
                 }
             }
             broken.extend(self.look_for_gaps(fresh, &more).await?);
@@ -280,19 +295,19 @@ impl BullMq {
     /// that cannot be told.
     async fn look_for_gaps<'a>(&self, caught_up: Vec<&'a str>, more: &[&str]) -> Result<Vec<(&'a str, anyhow::Error)>> {
         let mut broken = Vec::new();
-        let caught_up: Vec<_> = caught_up.into_iter().filter(|name| !more.contains(name)).collect();
+        let caught_up: Vec<_> = caught_up.into_iter().filter(|base| !more.contains(base)).collect();
         let mut commands = Pipeline::with_capacity(caught_up.len());
-        for name in &caught_up {
-            add(&mut commands, &["XLEN", &self.key(name, "events")]);
+        for base in &caught_up {
+            add(&mut commands, &["XLEN", &key_of(base, "events")]);
         }
         let mut replies = Replies::new(self.redis.ask(&commands).await?);
-        for name in caught_up {
+        for base in caught_up {
             let [length] = replies.next();
             if let Some(error) = lost(&length) {
-                broken.push((name, error));
+                broken.push((base, error));
                 continue;
             }
-            if let (Some(length), Some(tail)) = (count(&length)?, self.tails().get_mut(name)) {
+            if let (Some(length), Some(tail)) = (count(&length)?, self.tails().get_mut(base)) {
                 if tail.begun && tail.new >= length && length > 0 {
                     self.gaps.fetch_add(1, Ordering::Relaxed);
                 }

@@ -22,7 +22,7 @@ pub(super) const KIND: Kind = Kind {
     schemes: SCHEMES,
     connect: |connection| {
         let redis = Redis::new(connection)?;
-        let prefix = redis.prefix().unwrap_or_default().to_owned();
+        let prefix = redis.prefixes().first().cloned().unwrap_or_default();
         let bindings = Keys::new(format!("{}{BINDING}*", literal(&prefix)), "set");
         Ok(Box::new(Celery { redis, prefix, bindings, known: Mutex::default() }))
     },

@@ -17,7 +17,8 @@ pub(super) const KIND: Kind = Kind {
     schemes: SCHEMES,
     connect: |connection| {
         let redis = Redis::or_cluster(connection)?;
-        let keys = Keys::new(format!("{}*", literal(redis.prefix().unwrap_or_default())), "stream");
+        let prefix = if let [prefix] = redis.prefixes() { literal(prefix) } else { String::new() };
+        let keys = Keys::new(format!("{prefix}*"), "stream");
         Ok(Box::new(Streams { redis, keys }))
     },
 };
@@ -56,7 +57,9 @@ impl System for Streams {
     }
 
     fn list(&self) -> BoxStream<'_, Result<Listed>> {
-        self.keys.list(&self.redis, |key| Some(Queue::named(key)))
+        let prefixes = self.redis.prefixes();
+        let wanted = |key: &str| prefixes.is_empty() || prefixes.iter().any(|prefix| key.starts_with(prefix));
+        self.keys.list(&self.redis, move |key| wanted(key).then(|| Queue::named(key)))
     }
 
     async fn read(&self, queues: &[Queue]) -> Result<Vec<Listed>> {

@@ -169,6 +169,9 @@ fn every_node_of_a_cluster_is_read_and_one_that_is_down_costs_only_its_queues() 
     patiently("it is read again", || (seen().0 == (all.clone(), Some(1.0))).then_some(()));
     let log = exporter.log();
     assert!(!log.contains("secret") && !log.contains("watcher"), "{log}");
+    let (metrics, log) = crate::once(&format!("{}?prefix=s1&prefix=s2", cluster.nodes[0].url()), []);
+    let chosen: Vec<_> = (0..STREAMS).map(|n| all[n].filter(|_| matches!(n, 1 | 2 | 10..=29))).collect();
+    assert_eq!(depths(&metrics), (chosen, Some(1.0)), "{log}{metrics}");
 }
 
 #[test]
@@ -267,26 +270,41 @@ fn bullmq_jobs_in_a_cluster_are_counted_exactly() {
         jobs(queue, "bull", ended);
     }
     jobs("mail", "{shop}", "6");
-    let seen = |metrics: &str, queue: &str| {
+    let seen = |metrics: &str, queue: &str, scope: &str| {
+        let labels = |status: &str| format!("queue_name=\"{queue}\"{scope}{status}");
         let series = [
-            format!("queue_depth{{queue_name=\"{queue}\"}}"),
-            format!("messages_processed_total{{queue_name=\"{queue}\",status=\"success\"}}"),
-            format!("messages_processed_total{{queue_name=\"{queue}\",status=\"failure\"}}"),
-            format!("message_processing_seconds_count{{queue_name=\"{queue}\"}}"),
-            format!("messages_enqueued_total{{queue_name=\"{queue}\"}}"),
+            format!("queue_depth{{{}}}", labels("")),
+            format!("messages_processed_total{{{}}}", labels(",status=\"success\"")),
+            format!("messages_processed_total{{{}}}", labels(",status=\"failure\"")),
+            format!("message_processing_seconds_count{{{}}}", labels("")),
+            format!("messages_enqueued_total{{{}}}", labels("")),
         ];
         series.map(|series| value(metrics, &series))
     };
     let metrics = braces.scrape();
     for (queue, ended) in [("{mail}", 7.0), ("{orders}", 5.0), ("{video}", 2.0)] {
-        assert_eq!(seen(&metrics, queue), [4.0, ended, 3.0, ended + 3.0, ended + 8.0].map(Some), "{queue}: {metrics}");
+        assert_eq!(
+            seen(&metrics, queue, ""),
+            [4.0, ended, 3.0, ended + 3.0, ended + 8.0].map(Some),
+            "{queue}: {metrics}"
+        );
     }
     assert_eq!(value(&metrics, SUCCESS), Some(1.0), "{}", braces.log());
     assert_eq!(value(&metrics, "queue_exporter_event_gaps_total"), Some(0.0));
     let metrics = prefix.scrape();
-    assert_eq!(seen(&metrics, "mail"), [4.0, 6.0, 3.0, 9.0, 14.0].map(Some), "{metrics}");
+    assert_eq!(seen(&metrics, "mail", ""), [4.0, 6.0, 3.0, 9.0, 14.0].map(Some), "{metrics}");
     assert_eq!(value(&metrics, "queue_exporter_queues{outcome=\"exported\"}"), Some(1.0));
     assert_eq!(value(&metrics, SUCCESS), Some(1.0), "{}", prefix.log());
+    assert_vocabulary(&metrics);
+    assert_lint(&metrics);
+    // both at once: the same name twice, each with its prefix
+    jobs("{mail}", "{shop}", "1");
+    let metrics = started("?prefix={shop}&prefix=bull").scrape();
+    for (queue, prefix, ended) in [("{mail}", "bull", 7.0), ("{mail}", "{shop}", 1.0), ("mail", "{shop}", 6.0)] {
+        let expected = [4.0, ended, 3.0, ended + 3.0, ended + 8.0].map(Some);
+        assert_eq!(seen(&metrics, queue, &format!(",scope=\"{prefix}\"")), expected, "{prefix} {queue}: {metrics}");
+    }
+    assert_eq!(value(&metrics, "queue_exporter_queues{outcome=\"exported\"}"), Some(5.0));
     assert_vocabulary(&metrics);
     assert_lint(&metrics);
 }
