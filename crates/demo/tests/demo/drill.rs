@@ -3,6 +3,7 @@
 //! Rules wait for minutes. Here every duration in a copy of them is a thirtieth, and so are those of Alertmanager;
 //! the expressions, limits, labels and texts are the repository's own.
 
+mod hung; // a consumer that never did anything
 mod site; // what is monitored, and how it is broken
 
 use std::collections::BTreeSet;
@@ -159,7 +160,7 @@ fn drill(prometheus: &str) {
     site.wait_until_all_is_well();
     assert_eq!(watch.delivered("firing"), Delivered::new(), "nothing is broken yet: {}", watch.story());
 
-    let expected = site.break_everything();
+    let mut expected = site.break_everything();
     within(
         "exactly what is broken is told",
         || {
@@ -172,6 +173,18 @@ fn drill(prometheus: &str) {
     for line in watch.webhook.log().lines().filter(|line| line.contains(" status=firing ")) {
         assert!(line.contains(" runbook=docs/runbooks/") && line.contains(" dashboard=\"/d/exporters-"), "{line}");
     }
+
+    // the exporters of two go too: what was told of them resolves, and not before it is told that nobody sees them
+    let blinded = site.blind_two();
+    expected.extend(blinded.iter().map(|(_, blind)| blind.clone()));
+    for (alert, blind) in &blinded {
+        let resolved = || watch.delivered("resolved").contains(alert);
+        let told = || watch.delivered("firing").contains(blind);
+        within("it is told that nobody sees it", || told() || resolved(), || watch.story());
+        assert!(told(), "{alert:?} resolved for want of sight\n{}", watch.story());
+        within("what cannot be seen resolves", resolved, || watch.story());
+    }
+    assert_eq!(watch.delivered("firing"), expected, "{}", watch.story());
 
     site.repair_everything();
     within(

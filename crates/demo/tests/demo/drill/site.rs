@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use exporter_common::testing::{Running, eventually, real, run, value};
 
+use super::hung::Hung;
 use super::{Delivered, exporter, free, within};
 use crate::broker::{Ended, RabbitMq};
 use crate::{DEMO, part};
@@ -29,21 +30,25 @@ pub(crate) struct Site {
     /// Will answer with errors.
     failing: WebServer,
     _nginx: Ended,
-    /// Will go on without its log.
+    /// Will go on without its log, and then without its exporter, one of three.
     blind: WebServer,
+    blind_at: String,
     log_moved_away: PathBuf,
     /// Will end.
     silent: WebServer,
     silent_server: Option<Running>,
     _blind_server: Running,
-    /// Will hang.
+    /// Will hang, and then be without its exporter, the only one.
     application: Running,
-    application_exporter: Running,
+    application_exporter: Option<Running>,
+    application_at: String,
     /// Will have nobody who works.
     broker: RabbitMq,
     queue_exporter: Running,
     _producer: Running,
     consumer: Option<Running>,
+    /// Will never have worked.
+    hung: Option<Hung>,
     ab: PathBuf,
     visitors: Vec<Visitor>,
     _folder: tempfile::TempDir,
@@ -53,7 +58,13 @@ pub(crate) struct Site {
 struct WebServer {
     url: String,
     log: PathBuf,
-    exporter: Running,
+    exporter: Option<Running>,
+}
+
+impl WebServer {
+    fn exporter(&self) -> &Running {
+        self.exporter.as_ref().unwrap()
+    }
 }
 
 /// Somebody who asks a web server for a page again and again.
@@ -122,9 +133,18 @@ fn nginx(program: &Path, folder: &Path, listen: &str) -> Ended {
 }
 
 fn web_server(url: &str, log: &Path, format: &str) -> WebServer {
+    WebServer { url: format!("{url}/"), log: log.to_owned(), exporter: Some(log_exporter("127.0.0.1:0", log, format)) }
+}
+
+fn log_exporter(listen: &str, log: &Path, format: &str) -> Running {
     let flags = [format!("--access-log={}", log.display()), format!("--access-log.format={format}")];
-    let exporter = exporter("httpd-log-exporter", "127.0.0.1:0", &flags.each_ref().map(String::as_str));
-    WebServer { url: format!("{url}/"), log: log.to_owned(), exporter }
+    exporter("httpd-log-exporter", listen, &flags.each_ref().map(String::as_str))
+}
+
+/// The exporter of the application at this URL.
+fn page_exporter(listen: &str, application: &Running) -> Running {
+    let page = format!("--app.url={}/status", application.url);
+    exporter("app-status-exporter", listen, &[&page, "--poll.interval=500ms", "--scrape.timeout=1s"])
 }
 
 /// The exporter of a host that stands still: the one that tests run on may be busy, which would be told, too.
@@ -144,8 +164,12 @@ fn web(url: &str, log: &Path) -> Running {
 
 /// Who sends jobs to the broker, or works on them.
 fn work(part: &str, broker: &RabbitMq) -> Running {
-    let url = broker.amqp().replace("amqp://", "amqp://guest@");
-    crate::part(&[part, &format!("--broker={url}")])
+    crate::part(&[part, &format!("--broker={}", amqp(broker))])
+}
+
+/// The broker's URL, with a user.
+fn amqp(broker: &RabbitMq) -> String {
+    broker.amqp().replace("amqp://", "amqp://guest:guest@")
 }
 
 impl Site {
@@ -170,9 +194,7 @@ impl Site {
         let silent = web_server(&silent_server.url, &at("silent.log"), "combined");
 
         let application = part(&["app", "--metrics-listen=127.0.0.1:0", "--success-rate=100"]);
-        let page = format!("--app.url={}/status", application.url);
-        let flags = [&page, "--poll.interval=500ms", "--scrape.timeout=1s"];
-        let application_exporter = exporter("app-status-exporter", "127.0.0.1:0", &flags);
+        let application_exporter = page_exporter("127.0.0.1:0", &application);
 
         let url = broker.management("guest").replace("guest@", "guest:guest@");
         let flags = ["--queue.system=rabbitmq", &format!("--queue.url={url}")];
@@ -187,17 +209,20 @@ impl Site {
             web_config,
             failing,
             _nginx,
+            blind_at: address(blind.exporter()),
             blind,
             log_moved_away: at("blind.log.1"),
             silent,
             silent_server: Some(silent_server),
             _blind_server: blind_server,
             application,
-            application_exporter,
+            application_at: address(&application_exporter),
+            application_exporter: Some(application_exporter),
             broker,
             queue_exporter,
             _producer: producer,
             consumer: Some(consumer),
+            hung: None,
             ab,
             visitors: visitors.into(),
             _folder: folder,
@@ -209,10 +234,10 @@ impl Site {
         vec![
             ("cpu-exporter", self.killed_at.clone()),
             ("cpu-exporter", address(&self.misconfigured)),
-            ("httpd-log-exporter", address(&self.failing.exporter)),
-            ("httpd-log-exporter", address(&self.blind.exporter)),
-            ("httpd-log-exporter", address(&self.silent.exporter)),
-            ("app-status-exporter", address(&self.application_exporter)),
+            ("httpd-log-exporter", address(self.failing.exporter())),
+            ("httpd-log-exporter", self.blind_at.clone()),
+            ("httpd-log-exporter", address(self.silent.exporter())),
+            ("app-status-exporter", self.application_at.clone()),
             ("queue-exporter", address(&self.queue_exporter)),
         ]
     }
@@ -220,7 +245,7 @@ impl Site {
     /// Waits until jobs flow and every log has been read for a while.
     pub(crate) fn wait_until_all_is_well(&self) {
         let lines = |server: &WebServer| {
-            let metrics = server.exporter.scrape();
+            let metrics = server.exporter().scrape();
             let series = format!("httpd_log_lines_total{{result=\"matched\",source=\"{}\"}}", server.log.display());
             value(&metrics, &series).unwrap_or_default()
         };
@@ -243,22 +268,37 @@ impl Site {
         drop(self.silent_server.take());
         self.application.signal("STOP");
         drop(self.consumer.take());
+        self.hung = Some(Hung::start(&amqp(&self.broker)));
         let queues = address(&self.queue_exporter);
         [
             ("ExporterDown", self.killed_at.clone()),
             ("ExporterConfigReloadFailed", address(&self.misconfigured)),
             ("HttpdErrorBudgetBurn", "all".to_owned()),
-            ("HttpdLogBlind", address(&self.blind.exporter)),
-            ("HttpdLogSilent", address(&self.silent.exporter)),
-            ("AppNotReporting", address(&self.application_exporter)),
-            ("QueueWithoutConsumers", queues),
+            ("HttpdLogBlind", self.blind_at.clone()),
+            ("HttpdLogSilent", address(self.silent.exporter())),
+            ("AppNotReporting", self.application_at.clone()),
+            ("QueueWithoutConsumers", queues.clone()),
+            ("QueueStalled", queues),
         ]
         .map(|(alert, instance)| (alert.to_owned(), instance))
         .into()
     }
 
+    /// Takes the sight away of what is told: each alert, its instance, and what is to be told before it resolves.
+    pub(crate) fn blind_two(&mut self) -> [((String, String), (String, String)); 2] {
+        drop(self.blind.exporter.take());
+        drop(self.application_exporter.take());
+        let alert = |name: &str, instance: &str| (name.to_owned(), instance.to_owned());
+        [
+            (alert("HttpdLogBlind", &self.blind_at), alert("ExporterDown", &self.blind_at)),
+            (alert("AppNotReporting", &self.application_at), alert("ExporterAbsent", "none")),
+        ]
+    }
+
     /// Repairs all of it.
     pub(crate) fn repair_everything(&mut self) {
+        self.blind.exporter = Some(log_exporter(&self.blind_at, &self.blind.log, "combined"));
+        self.application_exporter = Some(page_exporter(&self.application_at, &self.application));
         self.killed = Some(host(&self.killed_at, &[]));
         std::fs::write(&self.web_config, "{}\n").unwrap();
         self.misconfigured.signal("HUP");
@@ -268,12 +308,13 @@ impl Site {
         self.silent_server = Some(web(&self.silent.url, &self.silent.log));
         self.application.signal("CONT");
         self.consumer = Some(work("consumer", &self.broker));
+        self.hung.as_mut().unwrap().go_on();
     }
 
     /// Sends so many good requests that the errors are within the objective over every window.
     fn outweigh_errors(&self) {
         let errors =
-            || value(&self.failing.exporter.scrape(), "httpd_requests_total{method=\"GET\",status_code=\"500\"}");
+            || value(&self.failing.exporter().scrape(), "httpd_requests_total{method=\"GET\",status_code=\"500\"}");
         let requests = (errors().unwrap() * 1500.0).to_string();
         let sent = run(self.ab.to_str().unwrap(), ["-q", "-k", "-c", "4", "-n", &requests, &self.failing.url]);
         assert!(sent.status.success(), "{}", String::from_utf8_lossy(&sent.stderr));
