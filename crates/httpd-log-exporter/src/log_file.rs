@@ -215,6 +215,9 @@ impl LogFile {
     /// Whether it is a copy of another file, or may be one that is still being made: by what was read of that, or, as long
     /// as nothing was, by what is in it.
     pub(crate) fn may_copy(&self, original: &Self) -> io::Result<bool> {
+        if self.born.zip(original.born).is_some_and(|(copy, original)| copy < original) {
+            return Ok(false); // it was rotated away before the other one was made
+        }
         let (size, mark) = (self.size()?, &original.mark);
         match mark.offset {
             0 => Ok(size == 0 || self.begins_with_all_of(original)?),

@@ -42,11 +42,17 @@ pub(crate) struct SavedSource {
     open_errors: u64,
     read_errors: u64,
     last_time: Option<f64>,
-    /// In seconds since the epoch.
-    #[serde(with = "seconds")]
-    last_look: SystemTime,
+    last_look: Moment,
+    /// Since when what came and went is still searched, if it is.
+    #[serde(default)]
+    searched_since: Option<Moment>,
     pub(crate) files: Vec<SavedFile>,
 }
+
+/// A time, in seconds since the epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(into = "f64", try_from = "f64")]
+struct Moment(SystemTime);
 
 /// How far a file was read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -235,9 +241,11 @@ impl SavedSource {
             open_errors: log.open_errors,
             read_errors: log.read_errors,
             last_time: log.last_time,
-            last_look: tail.map_or(UNIX_EPOCH, |tail| tail.last_look),
+            last_look: Moment(tail.map_or(UNIX_EPOCH, |tail| tail.last_look)),
+            searched_since: tail.and_then(Tail::searched_since).map(Moment),
             files: files
                 .filter_map(|followed| SavedFile::of(&followed.file, &followed.spot))
+                .chain(tail.into_iter().flat_map(Tail::cut).map(|(identity, mark)| SavedFile::at(*identity, mark)))
                 .chain(tail.into_iter().flat_map(|tail| tail.unfound().cloned()))
                 .collect(),
         }
@@ -260,7 +268,12 @@ impl SavedSource {
 
     /// When the source was last looked at.
     pub(crate) fn last_look(&self) -> SystemTime {
-        self.last_look
+        self.last_look.0
+    }
+
+    /// Since when what came and went is to be searched.
+    pub(crate) fn searched_since(&self) -> SystemTime {
+        self.searched_since.map_or(self.last_look.0, |since| since.0)
     }
 }
 
@@ -273,17 +286,26 @@ impl SavedFile {
             Spot::CopyOf(..) => return None,
         };
         Some(Self {
-            device: file.identity.device,
-            inode: file.identity.inode,
             path: path.filter(|path| path.to_str().is_some()), // JSON has no other text
             target: file.target.clone().filter(|target| target.to_str().is_some()),
-            offset: file.mark.offset,
-            waiting: file.mark.lines.waiting(),
-            skipping: file.mark.lines.is_skipping(),
-            head: file.mark.head.clone(),
-            anchor: file.mark.anchor.clone(),
-            missing: false,
+            ..Self::at(file.identity, &file.mark)
         })
+    }
+
+    /// How far a file was read, wherever it is.
+    fn at(Identity { device, inode }: Identity, mark: &Mark) -> Self {
+        Self {
+            device,
+            inode,
+            path: None,
+            target: None,
+            offset: mark.offset,
+            waiting: mark.lines.waiting(),
+            skipping: mark.lines.is_skipping(),
+            head: mark.head.clone(),
+            anchor: mark.anchor.clone(),
+            missing: false,
+        }
     }
 
     /// The file it was.
@@ -438,21 +460,19 @@ fn named(names: &[&str], counts: &[u64]) -> Vec<(String, u64)> {
     names.iter().zip(counts).map(|(name, count)| ((*name).to_owned(), *count)).collect()
 }
 
-/// Times as seconds since the epoch.
-mod seconds {
-    use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    pub(super) fn serialize<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_f64(time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64())
+impl From<Moment> for f64 {
+    fn from(Moment(time): Moment) -> Self {
+        time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
     }
+}
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SystemTime, D::Error> {
-        let seconds = f64::deserialize(deserializer)?;
+impl TryFrom<f64> for Moment {
+    type Error = String;
+
+    fn try_from(seconds: f64) -> Result<Self, String> {
         let since = Duration::try_from_secs_f64(seconds).ok();
         let time = since.and_then(|since| UNIX_EPOCH.checked_add(since));
-        time.ok_or_else(|| D::Error::custom(format_args!("{seconds} is no time in seconds since the epoch")))
+        time.map(Self).ok_or_else(|| format!("{seconds} is no time in seconds since the epoch"))
     }
 }
 

@@ -126,6 +126,17 @@ impl Tail {
         (health.fault, health.is_file) = (fault, true);
     }
 
+    /// Since when what came and went is searched at present: the next process is to search it, too.
+    pub(crate) fn searched_since(&self) -> Option<SystemTime> {
+        self.searched.values().map(|searched| searched.since).min()
+    }
+
+    /// How far files were read that were cut, as long as their copies are looked for; without those that are lost.
+    pub(crate) fn cut(&self) -> impl Iterator<Item = &(Identity, Mark)> {
+        let is_lost = |identity: Identity| self.unfound().any(|file| file.identity() == identity);
+        self.cut.iter().filter(move |(identity, mark)| mark.offset > 0 && !is_lost(*identity))
+    }
+
     /// Finds out which files there are, and reads what is new in all of them.
     pub(crate) fn pass(&mut self, book: &Shared, buffer: &mut [u8], now: Instant) -> Seen {
         self.look_again(book, now);
@@ -279,6 +290,7 @@ impl Tail {
         let reopened = book.lock().files.reopen(&file)?;
         if let Some(mark) = reopened {
             self.resumed.came_back(file.identity);
+            self.cut.retain(|(lost, _)| *lost != file.identity);
             file.mark = mark;
         } else if let Some(size) = self.start_at.get(&file.identity) {
             file.go_to(*size)?;

@@ -88,6 +88,55 @@ fn a_log_truncated_while_nobody_looked_is_read_from_the_copy_and_anew() {
     }
 }
 
+/// One look at a log that was truncated, and killed before the next one: what that is to search is in the state.
+impl Drill {
+    fn look_once_and_save(&mut self) -> State {
+        std::thread::sleep(2 * rotated::COARSE); // by the file system's clock the copies are older than the look
+        self.tail.as_mut().unwrap().pass(&self.book, &mut [0; 4096], self.now);
+        let path = self.path("state");
+        Keeper::new(path.clone()).save(std::slice::from_ref(self.tail.as_ref().unwrap()), &self.book);
+        State::load(&path).unwrap().unwrap()
+    }
+}
+
+#[test]
+fn killed_when_a_truncation_was_seen_the_next_one_reads_what_was_copied_and_truncated_before_it() {
+    for pattern in ["access.log", "access.log*"] {
+        let mut drill = Drill::of(pattern, Start::Beginning, |drill| drop(drill.append("access.log", &line(0))));
+        drill.counted(&[0]);
+        std::thread::sleep(2 * rotated::COARSE);
+        for (written, copy) in [(1, "access.log.1"), (2, "access.log.2")] {
+            let log = drill.append("access.log", &line(written));
+            fs::copy(drill.path("access.log"), drill.path(copy)).unwrap();
+            log.set_len(0).unwrap();
+        }
+        drill.append("access.log", &line(3));
+        let state = drill.look_once_and_save();
+        drill.restart(&state);
+        drill.counted(&[0, 1, 2, 3]);
+    }
+}
+
+#[test]
+fn killed_before_the_copy_of_a_truncated_log_was_found_the_next_one_goes_on_in_it() {
+    for pattern in ["access.log", "access.log*"] {
+        let mut drill = Drill::of(pattern, Start::Beginning, |drill| drop(drill.append("access.log", &line(0))));
+        drill.counted(&[0]);
+        let log = drill.append("access.log", &line(1));
+        fs::copy(drill.path("access.log"), drill.path("changing")).unwrap(); // its name is between two others
+        log.set_len(0).unwrap();
+        drill.append("access.log", &line(2));
+        let state = drill.look_once_and_save();
+        drill.rename("changing", "access.log.1");
+        drill.restart(&state);
+        let health = drill.counted(&[0, 1, 2]);
+        assert_eq!(health.truncations, 1, "{pattern}");
+        let state = drill.save();
+        drill.restart(&state);
+        drill.counted(&[0, 1, 2]);
+    }
+}
+
 #[test]
 fn a_number_that_another_file_got_meanwhile_is_not_taken_for_the_log() {
     let mut drill = Drill::new(Start::Beginning, |drill| drop(drill.append("access.log", &line(0))));

@@ -186,3 +186,18 @@ fn a_line_written_in_pieces_across_a_rotation_is_one_line() {
     old.write_all(&text.as_bytes()[50..]).unwrap();
     drill.counted(&[0, 1]);
 }
+
+#[test]
+fn a_log_that_came_and_went_is_no_copy_of_the_next_one_though_both_begin_alike() {
+    let mut drill = Drill::new(Start::Beginning, |drill| drop(drill.append("access.log", &line(0))));
+    drill.counted(&[0]);
+    std::thread::sleep(2 * rotated::COARSE); // by the file system's clock the next ones are younger
+    drill.rename("access.log", "access.log.1");
+    drill.append("access.log", &line(1).repeat(10)); // a load test: one line like the other
+    drill.rename("access.log", "access.log.2");
+    std::thread::sleep(2 * rotated::COARSE);
+    drill.append("access.log", &line(1).repeat(20));
+    drill.look();
+    drill.wait(2 * SEARCH);
+    assert_eq!(drill.look().lines, [31, 0, 0, 0]);
+}

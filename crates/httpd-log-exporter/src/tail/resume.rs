@@ -63,7 +63,7 @@ impl Tail {
         let mut tail = Self::new(index, place);
         tail.last_look = saved.last_look();
         tail.resumed.until = Some(now + CATCHING_UP);
-        tail.find(&saved.files, book, now);
+        tail.find(&saved.files, saved.searched_since(), book, now);
         tail.begin(book, now);
         tail.search(book, now);
         tail
@@ -93,7 +93,7 @@ impl Tail {
             file.missing = true;
             tell_missing(file);
         }
-        self.find(&away, book, now);
+        self.find(&away, self.last_look, book, now);
     }
 
     /// What is to be seen where files are away.
@@ -117,8 +117,8 @@ impl Tail {
         }
     }
 
-    /// Looks for files that an earlier process had read.
-    fn find(&mut self, saved: &[SavedFile], book: &Shared, now: Instant) {
+    /// Looks for files that an earlier process had read, and for what came and went since a time.
+    fn find(&mut self, saved: &[SavedFile], since: SystemTime, book: &Shared, now: Instant) {
         let index = self.index;
         self.resumed.listed = Some(SystemTime::now());
         let listed: Vec<_> = self.place.list().into_iter().map(|(path, _)| path).collect();
@@ -153,7 +153,7 @@ impl Tail {
             if let Some(path) = file.path.as_ref().filter(|_| rewritten) {
                 book.lock().logs[index].truncations += 1;
                 self.known.remove(path);
-                self.searched.insert(path.clone(), Searched { since: self.last_look, until: now + SEARCH });
+                self.searched.insert(path.clone(), Searched { since, until: now + SEARCH });
             }
             let Some(mark) = file.mark() else {
                 // nothing was read of it: it is read whole when it is there, and until then is something to wait for
@@ -177,7 +177,7 @@ impl Tail {
         }
         // what came and went meanwhile may be compressed at any moment, and reading what is compressed takes its time
         for path in saved.iter().filter_map(|file| file.path.clone()) {
-            self.searched.entry(path).or_insert(Searched { since: self.last_look, until: now + SEARCH });
+            self.searched.entry(path).or_insert(Searched { since, until: now + SEARCH });
         }
         self.judge_lost(book);
         let marks = self.resumed.lost.iter().filter_map(|file| Some((file.identity(), file.resumed(file.mark()?))));
@@ -251,7 +251,8 @@ impl Tail {
             });
             let read = match read {
                 Some(Ok((at, lines, log))) if at < lost.len() => {
-                    lost.remove(at);
+                    let found = lost.remove(at);
+                    self.cut.retain(|(lost, _)| *lost != found.identity());
                     self.read_whole(log, lines, book, buffer)
                 }
                 Some(Ok(_)) => Ok(()), // it is there uncompressed, too
