@@ -1,6 +1,7 @@
 //! Redis Cluster: which node holds which keys, and commands that go to all of these nodes at once.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -20,6 +21,8 @@ pub(crate) struct Cluster {
     map: Mutex<Option<Arc<Map>>>,
     /// Nodes that have not answered in this read, with the fault, and are not asked again in it.
     silent: Mutex<HashMap<Address, (Reason, String)>>,
+    /// Whether something was missing: who has told of the nodes may be one that the others have lost.
+    doubt: AtomicBool,
 }
 
 /// Who holds which slots.
@@ -42,12 +45,15 @@ struct Part {
 /// How often commands are sent on to the node to which their slot has moved.
 const REDIRECTIONS: usize = 4;
 
+/// Errors of a node that are no reply to the command.
+const UNSERVED: [&str; 4] = ["MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN"];
+
 /// How many slots there are.
 const SLOTS: u16 = 16384;
 
 impl Cluster {
     pub(crate) fn new(patience: Duration) -> Self {
-        Self { patience, map: Mutex::default(), silent: Mutex::default() }
+        Self { patience, map: Mutex::default(), silent: Mutex::default(), doubt: AtomicBool::default() }
     }
 
     pub(crate) fn is_known(&self) -> bool {
@@ -58,9 +64,9 @@ impl Cluster {
     /// told the last time, then the others, then those that are known from the beginning.
     pub(crate) async fn primaries(&self, access: &Access, first: &[Arc<Server>]) -> Result<Vec<Arc<Server>>> {
         self.silent().clear();
-        let known = self.map().clone();
-        let known = known.iter().flat_map(|map| [&map.told_by].into_iter().chain(&map.primaries));
-        let candidates: Vec<_> = known.chain(first).cloned().collect();
+        let doubt = self.doubt.swap(false, Ordering::Relaxed);
+        let known = self.map().clone().map(|map| map.candidates(doubt)).unwrap_or_default();
+        let candidates: Vec<_> = known.into_iter().chain(first.iter().cloned()).collect();
         let mut last = fault(Reason::Connect, "no node of the cluster is known");
         for server in &candidates {
             let map = self.ask_node_one(access, server, &["CLUSTER", "SLOTS"]).await;
@@ -120,7 +126,7 @@ impl Cluster {
                             if let Some((to, asking)) = redirection(&reply, &part.server) {
                                 parts.add(&map.server(to), asking, place);
                             }
-                            replies[place] = served(reply, &part.server);
+                            replies[place] = self.served(reply, &part.server);
                         }
                     }
                     Err(error) => {
@@ -136,6 +142,17 @@ impl Cluster {
             }
         }
         Ok(replies)
+    }
+
+    /// A reply, or that there is none where the cluster does not serve the slot.
+    fn served(&self, reply: Value, by: &Server) -> Value {
+        match &reply {
+            Value::ServerError(error) if UNSERVED.contains(&error.code()) => {
+                self.doubt.store(true, Ordering::Relaxed);
+                lost(Reason::Protocol, &format!("{by} answered {}", said(error)))
+            }
+            _ => reply,
+        }
     }
 
     async fn ask_part(&self, access: &Access, part: &Part, commands: &[&Cmd]) -> Result<Vec<Value>> {
@@ -179,9 +196,14 @@ impl Cluster {
             if server.is_clustered() { Ok(replies) } else { Err(alone()) }
         });
         match &answer {
-            Ok(_) => self.silent().remove(server.address()),
-            Err(error) => self.silent().insert(server.address().clone(), (reason(error), format!("{error:#}"))),
-        };
+            Ok(_) => {
+                self.silent().remove(server.address());
+            }
+            Err(error) => {
+                self.doubt.store(true, Ordering::Relaxed);
+                self.silent().insert(server.address().clone(), (reason(error), format!("{error:#}")));
+            }
+        }
         answer
     }
 
@@ -239,6 +261,17 @@ impl Map {
         Ok(map)
     }
 
+    /// Whom to ask the next time: who has told this, or where that is in doubt the primary after it, then all others.
+    fn candidates(&self, doubt: bool) -> Vec<Arc<Server>> {
+        let mut candidates = self.primaries.clone();
+        let told_by = candidates.iter().position(|server| Arc::ptr_eq(server, &self.told_by));
+        candidates.rotate_left(told_by.map_or(0, |at| (at + usize::from(doubt)) % self.primaries.len()));
+        if told_by.is_none() && !doubt {
+            candidates.insert(0, self.told_by.clone());
+        }
+        candidates
+    }
+
     fn holder(&self, slot: u16) -> Option<&Arc<Server>> {
         let after = self.slots.partition_point(|(first, ..)| *first <= slot);
         let (_, last, server) = self.slots[..after].last()?;
@@ -274,16 +307,6 @@ fn redirection(reply: &Value, from: &Server) -> Option<(Address, bool)> {
     let (host, port) = address(error.details()?.split(' ').nth(1)?)?;
     let host = if host.is_empty() { from.address().0.clone() } else { host };
     Some(((host, port), asking))
-}
-
-/// A reply, or that there is none where the cluster does not serve the slot.
-fn served(reply: Value, by: &Server) -> Value {
-    match &reply {
-        Value::ServerError(error) if ["MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN"].contains(&error.code()) => {
-            lost(Reason::Protocol, &format!("{by} answered {}", said(error)))
-        }
-        _ => reply,
-    }
 }
 
 /// The key of a command, of which all that are used have one.
@@ -407,6 +430,18 @@ mod tests {
         for wrong in ["*0 ", ":1 ", "*1 *2 :0 :1 ", "*1 *3 :0 :16384 *2 $1 b :1 ", "*1 *3 :0 :1 *2 $1 b $1 x "] {
             assert!(map(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn who_tells_of_the_nodes_is_asked_again_unless_it_may_be_wrong() {
+        let [a, b, c, seed] = ["a", "b", "c", "seed"].map(server);
+        let order = |told_by: &Arc<Server>, doubt| {
+            let primaries = [&a, &b, &c].map(Arc::clone).to_vec();
+            let map = Map { slots: Vec::new(), primaries, told_by: told_by.clone() };
+            map.candidates(doubt).iter().map(|server| server.address().0.as_str().to_owned()).collect::<String>()
+        };
+        assert_eq!([order(&b, false), order(&b, true), order(&c, true)], ["bca", "cab", "abc"]);
+        assert_eq!([order(&seed, false), order(&seed, true)], ["seedabc", "abc"]);
     }
 
     #[test]
