@@ -32,9 +32,18 @@ pub(crate) struct Ended(pub(crate) Child);
 impl Ended {
     /// Ends it by this signal, and waits for that.
     pub(crate) fn end(mut self, signal: &str) {
-        let sent = Command::new("kill").args([&format!("-{signal}"), &self.0.id().to_string()]).status().unwrap();
-        assert!(sent.success());
+        self.signal(signal);
         eventually("it ends", || self.0.try_wait().unwrap());
+    }
+
+    /// Sends it a signal; that of STOP has come when this returns.
+    pub(crate) fn signal(&self, signal: &str) {
+        let id = self.0.id();
+        assert!(Command::new("kill").args([&format!("-{signal}"), &id.to_string()]).status().unwrap().success());
+        if signal == "STOP" {
+            let stat = || std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
+            eventually("it stops", || stat().contains(") T ").then_some(()));
+        }
     }
 }
 
@@ -150,6 +159,10 @@ impl RabbitMq {
     /// Ends it: by TERM as an administrator does, so that it keeps what is to be kept, or by KILL as a crash does.
     pub(crate) fn down(&mut self, signal: &str) {
         self.node.take().unwrap().end(signal);
+    }
+
+    pub(crate) fn signal(&self, signal: &str) {
+        self.node.as_ref().unwrap().signal(signal);
     }
 
     /// The management API, for an administrator or another user.

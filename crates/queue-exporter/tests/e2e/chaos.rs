@@ -1,4 +1,4 @@
-//! Brokers that are stopped and killed while jobs flow through real clients: no counter goes down, no depth is 0
+//! Brokers that are stopped, killed and halted while jobs flow through real clients: no counter goes down, no depth is 0
 //! that is not, and success tells the truth at every scrape. `CHAOS_ROUNDS=20` makes it a long run.
 #![expect(clippy::disallowed_types, reason = "tests start programs; exporters do not")]
 
@@ -25,6 +25,9 @@ pub(crate) trait Broker: Send {
 
     /// Starts it, and waits until it does what it is asked to.
     fn up(&mut self);
+
+    /// Halts it (STOP), and lets it go on (CONT).
+    fn signal(&self, signal: &str);
 }
 
 /// An exporter, and what must be true of all that it says.
@@ -65,9 +68,11 @@ impl<'a> Watched<'a> {
     /// One scrape, which is compared with what is known to be true all the time that it took.
     fn scrape(&self, truth: &Mutex<Truth>) {
         let state = |truth: &Mutex<Truth>| truth.lock().unwrap().state;
-        let (before, backlog_before) = (state(truth), (self.backlog)());
+        // what is down is not asked
+        let backlog = || !matches!(state(truth), State::Down(_)) && (self.backlog)();
+        let (before, backlog_before) = (state(truth), backlog());
         let metrics = self.exporter.scrape();
-        let (backlog_after, after) = ((self.backlog)(), state(truth));
+        let (backlog_after, after) = (backlog(), state(truth));
         self.watch.see(&metrics);
         let success = value(&metrics, SUCCESS);
         let steady = (before == after).then_some(before);
@@ -126,9 +131,9 @@ struct Seen {
     grown: bool,
 }
 
-/// Ends the broker again and again, by TERM and by KILL in turn, while every exporter is scraped all the time.
+/// Ends the broker again and again, by TERM and by KILL, and halts it, in turn, while every exporter is scraped all the time.
 pub(crate) fn survives(broker: &mut dyn Broker, exporters: &[Watched<'_>]) {
-    let rounds = std::env::var("CHAOS_ROUNDS").map_or(2, |rounds| rounds.parse().unwrap());
+    let rounds = std::env::var("CHAOS_ROUNDS").map_or(3, |rounds| rounds.parse().unwrap());
     let over = AtomicBool::new(false);
     let truth = Mutex::new(Truth { state: State::Changing, seen: HashMap::new() });
     let enter = |state| {
@@ -150,11 +155,23 @@ pub(crate) fn survives(broker: &mut dyn Broker, exporters: &[Watched<'_>]) {
                 enter(State::Up(round));
                 seen("jobs flow", &|seen| seen.scrapes >= 5 && seen.grown);
                 enter(State::Changing);
-                broker.down(["TERM", "KILL"][round as usize % 2]);
-                enter(State::Down(round));
-                seen("it is down", &|seen| seen.scrapes >= 3);
-                enter(State::Changing);
-                broker.up();
+                match ["TERM", "KILL", "STOP"][round as usize % 3] {
+                    "STOP" => {
+                        broker.signal("STOP");
+                        enter(State::Down(round));
+                        seen("it is halted", &|seen| seen.scrapes >= 1); // each takes as long as a scrape may
+                        enter(State::Changing);
+                        broker.signal("CONT");
+                        seen("it goes on", &|seen| seen.scrapes >= 2);
+                    }
+                    signal => {
+                        broker.down(signal);
+                        enter(State::Down(round));
+                        seen("it is down", &|seen| seen.scrapes >= 3);
+                        enter(State::Changing);
+                        broker.up();
+                    }
+                }
             }
             enter(State::Up(rounds));
             seen("jobs flow again", &|seen| seen.scrapes >= 5 && seen.grown);
@@ -181,6 +198,9 @@ impl Drop for Stop<'_> {
         self.0.store(true, Ordering::Relaxed);
     }
 }
+
+/// How long a client waits for an answer: a server that is halted gives none.
+pub(crate) const ANSWER: Duration = Duration::from_secs(5);
 
 /// Between two jobs: enough of them, and some of the machine for others.
 pub(crate) const PAUSE: Duration = Duration::from_millis(10);

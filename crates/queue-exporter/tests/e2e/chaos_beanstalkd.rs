@@ -13,6 +13,10 @@ impl Broker for Server {
         Server::down(self, signal);
     }
 
+    fn signal(&self, signal: &str) {
+        Server::signal(self, signal);
+    }
+
     fn up(&mut self) {
         Server::up(self);
     }

@@ -12,6 +12,10 @@ impl Broker for Nats {
         Nats::down(self, signal);
     }
 
+    fn signal(&self, signal: &str) {
+        Nats::signal(self, signal);
+    }
+
     fn up(&mut self) {
         Nats::up(self);
     }

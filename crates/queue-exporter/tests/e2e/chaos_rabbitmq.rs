@@ -19,6 +19,10 @@ impl Broker for RabbitMq {
         RabbitMq::down(self, signal);
     }
 
+    fn signal(&self, signal: &str) {
+        RabbitMq::signal(self, signal);
+    }
+
     fn up(&mut self) {
         RabbitMq::up(self);
         // it answers some time before it knows more of its queues than their names

@@ -5,13 +5,17 @@ use std::thread;
 
 use exporter_common::testing::real;
 
-use crate::chaos::{BACKLOG, Broker, PAUSE, Stop, Watched, again_and_again, started, survives};
+use crate::chaos::{ANSWER, BACKLOG, Broker, PAUSE, Stop, Watched, again_and_again, started, survives};
 use crate::exporter;
 use crate::redis_server::{RedisServer, client};
 
 impl Broker for RedisServer {
     fn down(&mut self, signal: &str) {
         RedisServer::down(self, signal);
+    }
+
+    fn signal(&self, signal: &str) {
+        RedisServer::signal(self, signal);
     }
 
     fn up(&mut self) {
@@ -44,7 +48,9 @@ fn jobs(port: u16, stop: &AtomicBool) -> redis::RedisResult<()> {
 /// How long a list is, where Redis answers.
 fn length(port: u16, key: &str) -> Option<u32> {
     let client = redis::Client::open(format!("redis://127.0.0.1:{port}")).unwrap();
-    redis::cmd("LLEN").arg(key).query(&mut client.get_connection().ok()?).ok()
+    let mut connection = client.get_connection_with_timeout(ANSWER).ok()?;
+    connection.set_read_timeout(Some(ANSWER)).ok()?;
+    redis::cmd("LLEN").arg(key).query(&mut connection).ok()
 }
 
 const STREAM: [&str; 1] = ["queue_depth{queue_name=\"s\",scope=\"g\"}"];

@@ -9,6 +9,7 @@ use std::process::Command;
 use exporter_common::testing::{assert_lint, eventually, real, value};
 
 use crate::broker::{Ended, free};
+use crate::chaos::ANSWER;
 use crate::watch::Watch;
 use crate::{SUCCESS, assert_vocabulary, exporter};
 
@@ -42,6 +43,10 @@ impl Server {
     pub(crate) fn down(&mut self, signal: &str) {
         self.process.take().unwrap().end(signal);
     }
+
+    pub(crate) fn signal(&self, signal: &str) {
+        self.process.as_ref().unwrap().signal(signal);
+    }
 }
 
 /// A connection that does commands.
@@ -49,7 +54,9 @@ pub(crate) struct Client(BufReader<TcpStream>);
 
 impl Client {
     pub(crate) fn try_connect(port: u16) -> io::Result<Self> {
-        Ok(Self(BufReader::new(TcpStream::connect(("127.0.0.1", port))?)))
+        let stream = TcpStream::connect(("127.0.0.1", port))?;
+        stream.set_read_timeout(Some(ANSWER))?;
+        Ok(Self(BufReader::new(stream)))
     }
 
     /// The second word of the reply: the id of a job.

@@ -47,6 +47,10 @@ impl Nats {
         self.process.take().unwrap().end(signal);
     }
 
+    pub(crate) fn signal(&self, signal: &str) {
+        self.process.as_ref().unwrap().signal(signal);
+    }
+
     pub(crate) fn url(&self) -> String {
         format!("nats+http://127.0.0.1:{}", self.monitoring)
     }

@@ -58,8 +58,7 @@ impl RedisServer {
 
     /// Stops it without ending it: connections stay and nothing is answered.
     pub(crate) fn signal(&self, name: &str) {
-        let pid = self.process.as_ref().unwrap().0.id();
-        assert!(Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status().unwrap().success());
+        self.process.as_ref().unwrap().signal(name);
     }
 
     /// As the user with no more rights than are needed.
