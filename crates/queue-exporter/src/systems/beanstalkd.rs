@@ -219,7 +219,9 @@ impl Tube {
     /// same name may have been made anew between two lists.
     fn count(&mut self, read: &Statistics) -> u64 {
         let now = [read.enqueued, read.success];
-        let fallen = self.counted.iter().zip(now).any(|(last, now)| now.value() < last.value());
+        let fell =
+            |(last, now): (&Counter, Counter)| last.value().zip(now.value()).is_some_and(|(last, now)| now < last);
+        let fallen = self.counted.iter().zip(now).any(fell);
         self.life += u64::from(fallen);
         self.counted = now;
         self.life
@@ -332,6 +334,7 @@ mod tests {
         let lives =
             [(7, 5), (9, 5), (3, 3), (3, 3), (9, 2)].map(|(enqueued, deleted)| tube.count(&counted(enqueued, deleted)));
         assert_eq!(lives, [0, 0, 1, 1, 2]);
+        assert_eq!(tube.count(&Statistics::default()), 2, "what is not told has not fallen");
     }
 
     #[test]
