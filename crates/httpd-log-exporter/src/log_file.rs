@@ -42,6 +42,8 @@ pub(crate) struct Mark {
     /// The last bytes before the offset, by which a file is known that was written anew in place.
     pub(crate) anchor: Vec<u8>,
     pub(crate) lines: Lines,
+    /// How many bytes before the offset are read again: an earlier process had them of a line without an end.
+    pub(crate) again: u64,
 }
 
 /// What a look at a file found.
@@ -74,7 +76,10 @@ impl Mark {
     /// Whether a file has what was read before the offset. A file that cannot be read is not another one for that.
     pub(crate) fn is_of(&self, file: &LogFile) -> io::Result<bool> {
         let begin = self.offset - self.anchor.len() as u64;
-        Ok(self.offset > 0 && file.has(&self.head, 0)? && file.has(&self.anchor, begin)?)
+        Ok(self.offset > 0
+            && file.size()? >= self.offset
+            && file.has(&self.head, 0)?
+            && file.has(&self.anchor, begin)?)
     }
 
     fn remember(&mut self, read: &[u8]) {
@@ -146,7 +151,7 @@ impl LogFile {
         let state = (metadata.len(), metadata.mtime(), metadata.mtime_nsec());
         let mut progress = Progress::default();
         if self.seen != Some(state) {
-            if metadata.len() < self.mark.offset || !self.is_what_was_read()? {
+            if metadata.len() < self.mark.offset || !self.is_what_was_read()? || !self.step_back()? {
                 progress.truncated = Some(std::mem::take(&mut self.mark));
             }
             progress.begun = self.seen.is_some() && self.mark.offset == 0 && progress.truncated.is_none();
@@ -174,6 +179,27 @@ impl LogFile {
         }
         progress.left = metadata.len().saturating_sub(self.mark.offset);
         Ok(progress)
+    }
+
+    /// Goes back to the beginning of the line that is read again; false if the file is not the same any more. It has to be
+    /// known again from there on, and what stands before that is read before it is compared: it may be cut at any moment.
+    fn step_back(&mut self) -> io::Result<bool> {
+        if self.mark.again == 0 {
+            return Ok(true);
+        }
+        let offset = self.mark.offset.saturating_sub(self.mark.again);
+        let length = REMEMBERED.min(usize::try_from(offset).unwrap_or(REMEMBERED));
+        let mut anchor = vec![0; length];
+        match self.file.read_exact_at(&mut anchor, offset - length as u64) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
+            read => read?,
+        }
+        let same = self.mark.is_of(self)?;
+        if same {
+            self.mark.head.truncate(usize::try_from(offset).unwrap_or(usize::MAX));
+            (self.mark.offset, self.mark.anchor, self.mark.again) = (offset, anchor, 0);
+        }
+        Ok(same)
     }
 
     /// Since when it has not grown.

@@ -300,7 +300,7 @@ impl SavedFile {
             path: None,
             target: None,
             offset: mark.offset,
-            waiting: mark.lines.waiting(),
+            waiting: mark.lines.waiting() + usize::try_from(mark.again).unwrap_or_default(), // a line fits into memory
             skipping: mark.lines.is_skipping(),
             head: mark.head.clone(),
             anchor: mark.anchor.clone(),
@@ -325,14 +325,16 @@ impl SavedFile {
             head: self.head.clone(),
             anchor: self.anchor.clone(),
             lines: if self.skipping { Lines::within_a_line() } else { Lines::default() },
+            again: self.waiting as u64,
         })
     }
 
-    /// A mark, as it is to go on from: a line that had no end is read again from its beginning.
+    /// A mark, as it is to go on from in what is read from its beginning: a line that had no end is read again.
     pub(crate) fn resumed(&self, mut mark: Mark) -> Mark {
         mark.offset -= (self.waiting as u64).min(mark.offset);
         mark.anchor.truncate(mark.anchor.len().saturating_sub(self.waiting));
         mark.head.truncate(usize::try_from(mark.offset).unwrap_or(usize::MAX));
+        mark.again = 0;
         mark
     }
 }

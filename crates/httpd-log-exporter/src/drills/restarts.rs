@@ -88,6 +88,23 @@ fn a_log_truncated_while_nobody_looked_is_read_from_the_copy_and_anew() {
     }
 }
 
+#[test]
+fn after_a_restart_in_a_long_line_a_truncation_is_noticed_though_the_log_has_grown_beyond_it() {
+    let long = |number: u32| line(number).replace("\"-\"\n", &format!("\"{}\"\n", "x".repeat(1000)));
+    for pattern in ["access.log", "access.log*"] {
+        let mut drill = Drill::of(pattern, Start::Beginning, |drill| {
+            drill.append("access.log", &(line(0) + &long(1)[..600]));
+        });
+        let state = drill.save();
+        drill.restart(&state);
+        drill.append("access.log", &long(1)[600..]);
+        fs::copy(drill.path("access.log"), drill.path("access.log.1")).unwrap();
+        fs::write(drill.path("access.log"), long(2) + &long(3)).unwrap();
+        let health = drill.counted(&[0, 1, 2, 3]);
+        assert_eq!(health.truncations, 1, "{pattern}");
+    }
+}
+
 /// One look at a log that was truncated, and killed before the next one: what that is to search is in the state.
 impl Drill {
     fn look_once_and_save(&mut self) -> State {

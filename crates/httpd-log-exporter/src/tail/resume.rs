@@ -180,7 +180,7 @@ impl Tail {
             self.searched.entry(path).or_insert(Searched { since, until: now + SEARCH });
         }
         self.judge_lost(book);
-        let marks = self.resumed.lost.iter().filter_map(|file| Some((file.identity(), file.resumed(file.mark()?))));
+        let marks = self.resumed.lost.iter().filter_map(|file| Some((file.identity(), file.mark()?)));
         self.cut = marks.collect();
     }
 
@@ -227,9 +227,7 @@ impl Tail {
         book.lock().files.forget(file.identity);
         self.resumed.found.push(saved.clone());
         file.target = file.target.or_else(|| saved.target.clone());
-        if let Some(mark) = saved.mark() {
-            file.mark = saved.resumed(mark);
-        }
+        file.mark = saved.mark().unwrap_or_default();
         let spot = path.map_or(Spot::Gone, |path| Spot::At(path.clone()));
         self.files.push(Followed { file, spot });
     }
@@ -325,7 +323,7 @@ impl Tail {
 /// Notes how far a file was read that may come back.
 fn close(file: &SavedFile, book: &Shared) {
     if let Some(mark) = file.mark() {
-        book.lock().files.close(file.identity(), file.resumed(mark));
+        book.lock().files.close(file.identity(), mark);
     }
 }
 
