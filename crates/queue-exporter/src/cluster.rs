@@ -36,10 +36,8 @@ struct Map {
 /// Some of several commands, which one node is sent.
 struct Part {
     server: Arc<Server>,
-    /// Their places among all.
-    places: Vec<usize>,
-    /// Whether the slot is only on its way to the node.
-    asking: bool,
+    /// Their places among all, and whether the slot is only on its way to the node.
+    places: Vec<(usize, bool)>,
 }
 
 /// How often commands are sent on to the node to which their slot has moved.
@@ -111,8 +109,8 @@ impl Cluster {
         }
         for _ in 0..=REDIRECTIONS {
             let asked = std::mem::take(&mut parts).0.into_values().map(|part| async {
-                let whole = part.places.len() == commands.len() && !part.asking;
-                let answer = if whole {
+                let whole = part.places.len() == commands.len();
+                let answer = if whole && part.places.iter().all(|(_, asking)| !asking) {
                     self.ask_node(access, &part.server, pipeline).await
                 } else {
                     self.ask_part(access, &part, &commands).await
@@ -122,7 +120,7 @@ impl Cluster {
             for (part, answer) in join_all(asked).await {
                 match answer {
                     Ok(answers) => {
-                        for (&place, reply) in part.places.iter().zip(answers) {
+                        for (&(place, _), reply) in part.places.iter().zip(answers) {
                             if let Some((to, asking)) = redirection(&reply, &part.server) {
                                 parts.add(&map.server(to), asking, place);
                             }
@@ -131,7 +129,7 @@ impl Cluster {
                     }
                     Err(error) => {
                         let reply = lost(reason(&error), &format!("{error:#}"));
-                        for place in part.places {
+                        for (place, _) in part.places {
                             replies[place] = reply.clone();
                         }
                     }
@@ -156,20 +154,20 @@ impl Cluster {
     }
 
     async fn ask_part(&self, access: &Access, part: &Part, commands: &[&Cmd]) -> Result<Vec<Value>> {
-        let mut pipeline = Pipeline::with_capacity(part.places.len() * (1 + usize::from(part.asking)));
-        for &place in &part.places {
-            if part.asking {
+        let mut pipeline = Pipeline::with_capacity(part.places.len());
+        for &(place, asking) in &part.places {
+            if asking {
                 add(&mut pipeline, &["ASKING"]);
             }
             pipeline.add_command(commands[place].clone());
         }
-        let replies = self.ask_node(access, &part.server, &pipeline).await?;
-        if !part.asking {
-            return Ok(replies);
-        }
-        let mut replies = replies.into_iter();
-        let pairs = std::iter::from_fn(|| Some((replies.next()?, replies.next()?)));
-        Ok(pairs.map(|(may, reply)| if let Value::ServerError(_) = may { may } else { reply }).collect())
+        let mut replies = self.ask_node(access, &part.server, &pipeline).await?.into_iter();
+        let reply = |(_, asking): &(usize, bool)| {
+            let refused = if *asking { replies.next() } else { None };
+            let reply = replies.next().unwrap_or_default();
+            refused.filter(|it| matches!(it, Value::ServerError(_))).unwrap_or(reply)
+        };
+        Ok(part.places.iter().map(reply).collect())
     }
 
     /// The reply of one node to one command.
@@ -216,19 +214,18 @@ impl Cluster {
     }
 }
 
-/// Commands by the node that each goes to.
+/// Commands by the node that each goes to. Each node is asked once at a time.
 #[derive(Default)]
-struct Parts(BTreeMap<(Address, bool), Part>);
+struct Parts(BTreeMap<Address, Part>);
 
 impl Parts {
     fn add(&mut self, server: &Arc<Server>, asking: bool, place: usize) {
-        // nearly always the one of the last command: names are not to be copied for each
-        if let Some(part) = self.0.values_mut().find(|part| Arc::ptr_eq(&part.server, server) && part.asking == asking)
-        {
-            return part.places.push(place);
+        // names are not to be copied for each
+        if let Some(part) = self.0.get_mut(server.address()) {
+            return part.places.push((place, asking));
         }
-        let part = || Part { server: server.clone(), places: Vec::new(), asking };
-        self.0.entry((server.address().clone(), asking)).or_insert_with(part).places.push(place);
+        let part = Part { server: server.clone(), places: vec![(place, asking)] };
+        self.0.insert(server.address().clone(), part);
     }
 }
 
@@ -442,6 +439,16 @@ mod tests {
         };
         assert_eq!([order(&b, false), order(&b, true), order(&c, true)], ["bca", "cab", "abc"]);
         assert_eq!([order(&seed, false), order(&seed, true)], ["seedabc", "abc"]);
+    }
+
+    #[test]
+    fn a_node_is_asked_once_for_slots_that_it_has_and_slots_that_are_on_their_way() {
+        let mut parts = Parts::default();
+        for (at, host, asking) in [(0, "a", false), (1, "b", false), (2, "a", true), (3, "a", false)] {
+            parts.add(&server(host), asking, at);
+        }
+        let places: Vec<_> = parts.0.into_values().map(|part| part.places).collect();
+        assert_eq!(places, [vec![(0, false), (2, true), (3, false)], vec![(1, false)]]);
     }
 
     #[test]
