@@ -134,7 +134,9 @@ impl Tail {
     /// How far files were read that were cut, as long as their copies are looked for; without those that are lost.
     pub(crate) fn cut(&self) -> impl Iterator<Item = &(Identity, Mark)> {
         let is_lost = |identity: Identity| self.unfound().any(|file| file.identity() == identity);
-        self.cut.iter().filter(move |(identity, mark)| mark.offset > 0 && !is_lost(*identity))
+        self.cut
+            .iter()
+            .filter(move |(identity, mark)| mark.offset > 0 && !is_lost(*identity) && !self.is_missing(*identity, mark))
     }
 
     /// Finds out which files there are, and reads what is new in all of them.

@@ -10,7 +10,7 @@ use super::{CATCHING_UP, Followed, SEARCH, Spot, Tail};
 use crate::book::Shared;
 use crate::compressed;
 use crate::lines::{self, Lines};
-use crate::log_file::{Identity, LogFile};
+use crate::log_file::{Identity, LogFile, Mark};
 use crate::permission;
 use crate::place::{Place, directory};
 use crate::rotated::{self, Faults, Searched};
@@ -25,6 +25,8 @@ pub(super) struct Resumed {
     away: Vec<SavedFile>,
     /// What was found.
     found: Vec<SavedFile>,
+    /// What is given up: how far it was read.
+    missing: Vec<(Identity, u64)>,
     /// What may have come and gone, or went, and was compressed before anybody looked again; and when that was listed.
     compressed: Vec<PathBuf>,
     listed: Option<SystemTime>,
@@ -72,6 +74,11 @@ impl Tail {
     /// What an earlier process had read and was not found up to now.
     pub(crate) fn unfound(&self) -> impl Iterator<Item = &SavedFile> {
         self.resumed.lost.iter().chain(&self.resumed.away)
+    }
+
+    /// Whether it was looked for in vain what an earlier process had read.
+    pub(super) fn is_missing(&self, identity: Identity, mark: &Mark) -> bool {
+        self.resumed.missing.contains(&(identity, mark.offset))
     }
 
     /// Whether it waits for something that an earlier process had read.
@@ -280,9 +287,8 @@ impl Tail {
         self.resumed.lost = lost;
         let hidden = self.is_hidden();
         for mut file in std::mem::take(&mut self.resumed.lost) {
-            if file.mark().is_none() {
-                continue;
-            }
+            let Some(mark) = file.mark() else { continue };
+            self.resumed.missing.push((file.identity(), mark.offset));
             if !self.files.iter().any(|followed| followed.file.identity == file.identity()) {
                 close(&file, book); // it may come back
             }
