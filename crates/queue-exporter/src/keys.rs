@@ -21,18 +21,21 @@ pub(crate) struct Keys {
     /// The type of the keys.
     kind: &'static str,
     found: Mutex<BTreeMap<Address, Found>>,
-    /// Keys that were somewhere and are not found there any more. While slots of a cluster move from node to node
-    /// they may be where was looked before they came: who reads them finds out.
-    strays: Mutex<BTreeSet<String>>,
+    /// Keys that were somewhere and are not found there any more, and since when. While slots of a cluster move from
+    /// node to node they may be where was looked before they came: they are known until every node was searched anew.
+    strays: Mutex<BTreeMap<String, Instant>>,
 }
 
 #[derive(Default)]
 struct Found {
     keys: BTreeSet<String>,
+    /// When the search began that found them.
+    searched: Option<Instant>,
     /// Not to be looked for again before.
     rest: Option<Instant>,
     /// A search under way, which a call that ran out of time leaves to the next.
     cursor: String,
+    begun: Option<Instant>,
     new: BTreeSet<String>,
     spent: Duration,
 }
@@ -67,7 +70,7 @@ impl Keys {
         let servers = redis.servers().await?;
         let here = |address: &Address| servers.iter().any(|server| server.address() == address);
         for (_, left) in self.found().extract_if(.., |address, _| !here(address)) {
-            self.strays().extend(left.keys);
+            self.stray(left.keys);
         }
         let searches = join_all(servers.iter().map(|server| self.search(redis, server))).await;
         let mut faults: Vec<Error> = redis.hole().into_iter().collect();
@@ -81,9 +84,13 @@ impl Keys {
                 Err(error) => faults.push(error),
             }
         }
+        let everywhere = {
+            let found = self.found();
+            servers.iter().map(|server| found.get(server.address())?.searched).min().flatten()
+        };
         let mut strays = self.strays();
-        strays.retain(|key| !keys.contains(key));
-        keys.extend(strays.iter().cloned());
+        strays.retain(|key, since| !keys.contains(key) && everywhere <= Some(*since));
+        keys.extend(strays.keys().cloned());
         Ok((keys, faults))
     }
 
@@ -97,7 +104,7 @@ impl Keys {
                     return Ok(());
                 }
                 if found.cursor.is_empty() {
-                    found.cursor = "0".to_owned();
+                    (found.cursor, found.begun) = ("0".to_owned(), Some(Instant::now()));
                 }
                 found.cursor.clone()
             };
@@ -121,8 +128,9 @@ impl Keys {
             }
             if found.cursor == "0" {
                 let before = std::mem::replace(&mut found.keys, std::mem::take(&mut found.new));
+                found.searched = found.begun;
                 if redis.is_cluster() {
-                    self.strays().extend(before.into_iter().filter(|key| !found.keys.contains(key)));
+                    self.stray(before.into_iter().filter(|key| !found.keys.contains(key)));
                 }
                 found.rest = Some(Instant::now() + found.spent.saturating_sub(QUICK) * 19);
                 (found.cursor, found.spent) = Default::default();
@@ -139,11 +147,17 @@ impl Keys {
         self.strays().remove(key);
     }
 
+    /// Notes keys that are not where they were.
+    fn stray(&self, keys: impl IntoIterator<Item = String>) {
+        let now = Instant::now();
+        self.strays().extend(keys.into_iter().map(|key| (key, now)));
+    }
+
     fn found(&self) -> MutexGuard<'_, BTreeMap<Address, Found>> {
         self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn strays(&self) -> MutexGuard<'_, BTreeSet<String>> {
+    fn strays(&self) -> MutexGuard<'_, BTreeMap<String, Instant>> {
         self.strays.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -141,7 +141,8 @@ impl Streams {
 
 /// Whether an answer says that the key is gone, or is now something else.
 fn is_gone(reply: &Value) -> bool {
-    matches!(reply, Value::ServerError(error) if error.code() == "ERR" && error.details().is_some_and(|it| it.contains("no such key")))
+    matches!(reply, Value::ServerError(error) if error.code() == "WRONGTYPE"
+        || error.code() == "ERR" && error.details().is_some_and(|it| it.contains("no such key")))
 }
 
 fn milliseconds(id: &str) -> Option<f64> {
