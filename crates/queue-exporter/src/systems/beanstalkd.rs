@@ -94,9 +94,15 @@ impl System for Beanstalkd {
     }
 
     async fn read(&self, queues: &[Queue]) -> Result<Vec<Listed>> {
-        let commands: Vec<_> = queues.iter().map(|queue| format!("stats-tube {}", queue.name)).collect();
-        let replies = self.ask(&commands).await?;
+        let tubes = queues.iter().map(|queue| format!("stats-tube {}", queue.name));
+        let commands: Vec<_> = ["stats".to_owned()].into_iter().chain(tubes).collect();
+        let mut replies = self.ask(&commands).await?.into_iter();
+        let stats = replies.next().flatten();
         let mut tubes = self.tubes();
+        // what a new one has counted would be added now, and again when its list tells that it is new
+        if stats.as_deref().and_then(|stats| value(stats, "id")) != Some(&tubes.server) {
+            return Err(fault(Reason::Partial, "the server was restarted while it was read"));
+        }
         let listed = queues.iter().zip(replies).map(|(queue, reply)| {
             let tube = tubes.seen.entry(queue.name.clone()).or_default();
             let statistics = match reply {
@@ -307,7 +313,11 @@ pub(crate) fn fuzz(data: &[u8]) -> Vec<Result<Listed>> {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::StreamExt;
+    use reqwest::Url;
+
     use super::*;
+    use crate::fault::reason;
 
     /// What beanstalkd 1.12 answers.
     const STATS: &str = include_str!("../../tests/beanstalkd/stats-tube-1.12.yaml");
@@ -335,6 +345,34 @@ mod tests {
             [(7, 5), (9, 5), (3, 3), (3, 3), (9, 2)].map(|(enqueued, deleted)| tube.count(&counted(enqueued, deleted)));
         assert_eq!(lives, [0, 0, 1, 1, 2]);
         assert_eq!(tube.count(&Statistics::default()), 2, "what is not told has not fallen");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_restarted_between_its_list_and_its_tubes_is_not_read() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = Url::parse(&format!("beanstalk://{}", listener.local_addr().unwrap())).unwrap();
+        // each connection is one life, which answers once
+        tokio::spawn(async move {
+            for id in ["a", "b", "b"] {
+                let (mut stream, mut asked) = (listener.accept().await.unwrap().0, [0; 1024]);
+                let length = stream.read(&mut asked).await.unwrap();
+                for command in String::from_utf8_lossy(&asked[..length]).lines() {
+                    let text = match command {
+                        "stats" => format!("---\nid: {id}\n"),
+                        "list-tubes" => "---\n- mail\n".to_owned(),
+                        _ => STATS.to_owned(),
+                    };
+                    stream.write_all(format!("OK {}\r\n{text}\r\n", text.len()).as_bytes()).await.unwrap();
+                }
+            }
+        });
+        let timeout = Duration::from_secs(60);
+        let connection = Connection { url, username: None, password_file: None, tls: Default::default(), timeout };
+        let system = Beanstalkd::new(connection).unwrap();
+        assert_eq!(system.list().count().await, 2);
+        let mail = [Queue::named("mail")];
+        assert_eq!(reason(&system.read(&mail).await.unwrap_err()), Reason::Partial, "its counters are those of b");
+        assert_eq!(system.list().count().await, 2);
     }
 
     #[test]
