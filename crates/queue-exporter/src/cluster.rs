@@ -70,9 +70,10 @@ impl Cluster {
             let map = self.ask_node_one(access, server, &["CLUSTER", "SLOTS"]).await;
             match map.and_then(|map| Map::parse(&map, server, &candidates)) {
                 Ok(map) => {
-                    for server in first.iter().filter(|first| !map.primaries.iter().any(|it| Arc::ptr_eq(it, first))) {
-                        server.part();
-                    }
+                    let is_used = |first: &Arc<Server>| {
+                        map.primaries.iter().chain([&map.told_by]).any(|used| Arc::ptr_eq(used, first))
+                    };
+                    first.iter().filter(|first| !is_used(first)).for_each(|first| first.part());
                     let primaries = map.primaries.clone();
                     *self.map() = Some(Arc::new(map));
                     return Ok(primaries);

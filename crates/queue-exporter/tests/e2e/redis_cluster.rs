@@ -203,6 +203,23 @@ fn slots_that_move_are_followed() {
 }
 
 #[test]
+fn connections_are_kept_also_to_a_node_that_the_cluster_calls_otherwise() {
+    let Some(cluster) = Cluster::start(0, &[]) else { return };
+    fill(&cluster);
+    let exporter = exporter(&cluster.nodes[0].url().replace("127.0.0.1", "localhost"), []);
+    let connected = || {
+        let stats = say(&cluster.nodes[0], "INFO stats").unwrap();
+        let received = stats.lines().find_map(|line| line.strip_prefix("total_connections_received:"));
+        received.unwrap().parse::<u32>().unwrap()
+    };
+    let scraped = || assert_eq!(value(&exporter.scrape(), SUCCESS), Some(1.0), "{}", exporter.log());
+    scraped();
+    let before = connected();
+    (0..3).for_each(|_| scraped());
+    assert_eq!(connected(), before + 1, "but the one that asks for this");
+}
+
+#[test]
 fn a_stream_that_is_gone_is_forgotten_whether_it_was_wanted_or_is_something_else_now() {
     let Some(cluster) = Cluster::start(0, &[]) else { return };
     fill(&cluster);
