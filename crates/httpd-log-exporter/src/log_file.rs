@@ -4,7 +4,7 @@ use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use memchr::memrchr;
 
@@ -27,11 +27,16 @@ pub(crate) struct LogFile {
     /// Its own path, where it was opened through a symbolic link.
     pub(crate) target: Option<PathBuf>,
     pub(crate) mark: Mark,
-    /// Size and time of the last change when it was last looked at.
-    seen: Option<(u64, i64, i64)>,
+    /// What was to be seen of it when it was opened.
+    opened: Sight,
+    /// What was to be seen when it was last looked at and known to be what was read.
+    seen: Option<Sight>,
     /// When it was last seen to grow.
     grew: Instant,
 }
+
+/// Size and time of the last change.
+type Sight = (u64, i64, i64);
 
 /// How far a file was read, and by which bytes it is known again.
 #[derive(Debug, Default)]
@@ -109,6 +114,7 @@ impl LogFile {
             born: metadata.created().ok(),
             target: target(path, Identity::of(&metadata)),
             mark: Mark::default(),
+            opened: sight(&metadata),
             seen: None,
             grew: now,
         })
@@ -148,14 +154,15 @@ impl LogFile {
         mut each: impl FnMut(&mut Lines, &[u8], u64),
     ) -> io::Result<Progress> {
         let metadata = self.file.metadata()?;
-        let state = (metadata.len(), metadata.mtime(), metadata.mtime_nsec());
+        let sight = sight(&metadata);
         let mut progress = Progress::default();
-        if self.seen != Some(state) {
+        if self.seen != Some(sight) {
             if metadata.len() < self.mark.offset || !self.is_what_was_read()? || !self.step_back()? {
                 progress.truncated = Some(std::mem::take(&mut self.mark));
             }
-            progress.begun = self.seen.is_some() && self.mark.offset == 0 && progress.truncated.is_none();
-            self.seen = Some(state);
+            let is_other = self.seen.unwrap_or(self.opened) != sight;
+            progress.begun = is_other && self.mark.offset == 0 && progress.truncated.is_none();
+            self.seen = Some(sight);
         }
         // no further than it was checked for
         while self.mark.offset < metadata.len() && progress.read < TURN {
@@ -168,7 +175,7 @@ impl LogFile {
                 Err(error) => return Err(error),
             };
             // cut and grown again beyond this place while it was read: what was read is of another line
-            if progress.read > 0 && !self.is_what_was_read()? && self.size()? >= self.mark.offset + read as u64 {
+            if !self.is_what_was_read()? && self.size()? >= self.mark.offset + read as u64 {
                 self.seen = None;
                 break;
             }
@@ -238,34 +245,45 @@ impl LogFile {
         Ok(is_part)
     }
 
-    /// Whether it is a copy of another file, or may be one that is still being made: by what was read of that, or, as long
-    /// as nothing was, by what is in it.
+    /// Whether it is a copy of another file, or may be one that is still being made: of what is in that at present, which may
+    /// be others than the lines that were read if it was cut since, or of what was read.
     pub(crate) fn may_copy(&self, original: &Self) -> io::Result<bool> {
         if self.born.zip(original.born).is_some_and(|(copy, original)| copy < original) {
             return Ok(false); // it was rotated away before the other one was made
         }
         let (size, mark) = (self.size()?, &original.mark);
         match mark.offset {
-            0 => Ok(size == 0 || self.begins_with_all_of(original)?),
+            _ if size == 0 || self.is_begin_of(original, size)? => Ok(true),
+            0 => Ok(false),
             offset if size < offset => self.begins_as(mark),
             _ => mark.is_of(self),
         }
     }
 
-    /// Whether as much as is in both is the same, at its beginning and at its end; false if that is nothing.
-    fn begins_with_all_of(&self, original: &Self) -> io::Result<bool> {
-        let size = self.size()?.min(original.size()?);
+    /// Whether another file begins with as much as is in this, by its first and its last bytes.
+    fn is_begin_of(&self, other: &Self, size: u64) -> io::Result<bool> {
         let mut part = vec![0; REMEMBERED.min(usize::try_from(size).unwrap_or(REMEMBERED))];
         for at in [0, size - part.len() as u64] {
-            match original.file.read_exact_at(&mut part, at) {
+            match self.file.read_exact_at(&mut part, at) {
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false), // cut just now
                 read => read?,
             }
-            if !self.has(&part, at)? {
+            if !other.has(&part, at)? {
                 return Ok(false);
             }
         }
-        Ok(size > 0)
+        Ok(true)
+    }
+
+    /// Whether it was made a moment ago, and is empty.
+    pub(crate) fn has_just_begun(&self, moment: Duration) -> bool {
+        let age = self.born.and_then(|born| born.elapsed().ok());
+        age.is_some_and(|age| age < moment) && self.size().is_ok_and(|size| size == 0)
+    }
+
+    /// Whether nobody has looked yet at what is in it.
+    pub(crate) fn is_unseen(&self) -> bool {
+        self.seen.is_none()
     }
 
     /// How much is in it at present.
@@ -285,9 +303,11 @@ impl LogFile {
         self.mark
     }
 
-    /// Whether what stands before the offset is what was read there.
+    /// Whether what stands at the beginning and before the offset is what was read there. Either alone may be in another
+    /// file, too: long lines are alike in the middle.
     fn is_what_was_read(&self) -> io::Result<bool> {
-        self.has(&self.mark.anchor, self.mark.offset - self.mark.anchor.len() as u64)
+        Ok(self.has(&self.mark.anchor, self.mark.offset - self.mark.anchor.len() as u64)?
+            && self.has(&self.mark.head, 0)?)
     }
 
     fn has(&self, bytes: &[u8], at: u64) -> io::Result<bool> {
@@ -298,6 +318,10 @@ impl LogFile {
             Err(error) => Err(error),
         }
     }
+}
+
+fn sight(metadata: &Metadata) -> Sight {
+    (metadata.len(), metadata.mtime(), metadata.mtime_nsec())
 }
 
 /// Where a symbolic link leads to, if that is still this file.

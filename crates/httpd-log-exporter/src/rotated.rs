@@ -60,15 +60,23 @@ fn entries(directory: &Path, faults: &mut Faults) -> Vec<PathBuf> {
     }
 }
 
-/// Opens a file, if that is wanted and it is there.
+/// Opens a file, if that is wanted and it is there. Its name may be given to another one meanwhile, which is to be wanted, too.
 fn opened(path: &Path, wanted: impl Fn(&Metadata) -> bool, now: Instant, faults: &mut Faults) -> Option<LogFile> {
-    match std::fs::metadata(path).and_then(|metadata| wanted(&metadata).then(|| LogFile::open(path, now)).transpose()) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            faults.push((path.to_path_buf(), error));
-            None
+    let open = || {
+        loop {
+            let metadata = std::fs::metadata(path)?;
+            let file = wanted(&metadata).then(|| LogFile::open(path, now)).transpose()?;
+            if file.as_ref().is_none_or(|file| file.identity == Identity::of(&metadata)) {
+                return Ok(file);
+            }
         }
-        opened => opened.ok().flatten(),
-    }
+    };
+    open().unwrap_or_else(|error: io::Error| {
+        if error.kind() != io::ErrorKind::NotFound {
+            faults.push((path.to_path_buf(), error));
+        }
+        None
+    })
 }
 
 /// Since when logs of a path may have come and gone unseen, and how long they are searched.

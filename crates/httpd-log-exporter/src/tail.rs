@@ -223,7 +223,7 @@ impl Tail {
                 metadata.map(|metadata| Identity::of(&metadata)).and_then(|identity| match open.get(&identity) {
                     _ if taken.contains(&identity) => Ok((identity, false)), // another name of the same file
                     Some(&at) => Ok((identity, self.keep(at, &path))),
-                    None => Ok((self.open_new(&path, book, now)?, true)),
+                    None => self.open_new(&path, identity, book, now),
                 });
             match placed {
                 Ok((identity, new)) => {
@@ -273,9 +273,19 @@ impl Tail {
         true
     }
 
-    /// Opens a file that is new at a path.
-    fn open_new(&mut self, path: &Path, book: &Shared, now: Instant) -> Result<Identity, Error> {
+    /// Opens a file that is new at a path, and true; unless its name was given to another one that is open.
+    fn open_new(
+        &mut self,
+        path: &Path,
+        listed: Identity,
+        book: &Shared,
+        now: Instant,
+    ) -> Result<(Identity, bool), Error> {
         let mut file = LogFile::open(path, now)?;
+        let identity = file.identity;
+        if identity != listed && self.files.iter().any(|other| other.file.identity == identity) {
+            return Ok((identity, false));
+        }
         let original = if self.place.is_glob() { self.original_of(path, &file)? } else { None };
         {
             let mut book = book.lock();
@@ -285,9 +295,8 @@ impl Tail {
             }
         }
         if let Some(original) = original {
-            let identity = file.identity;
             self.files.push(Followed { file, spot: Spot::CopyOf(path.to_path_buf(), original) });
-            return Ok(identity);
+            return Ok((identity, true));
         }
         let reopened = book.lock().files.reopen(&file)?;
         if let Some(mark) = reopened {
@@ -297,7 +306,6 @@ impl Tail {
         } else if let Some(size) = self.start_at.get(&file.identity) {
             file.go_to(*size)?;
         }
-        let identity = file.identity;
         self.files.push(Followed { file, spot: Spot::At(path.to_path_buf()) });
         if !self.known.insert(path.to_path_buf()) {
             tracing::info!(path = %path.display(), "log rotated");
@@ -306,7 +314,7 @@ impl Tail {
             let since = self.searched.get(path).map_or(self.last_look, |searched| searched.since);
             self.searched.insert(path.to_path_buf(), Searched { since, until: now + SEARCH });
         }
-        Ok(identity)
+        Ok((identity, true))
     }
 
     /// After a rotation a file that has the number of one that was there at the start is another one.
@@ -341,15 +349,19 @@ impl Tail {
         book.lock().logs[self.index].truncations += 1;
         let mut found = false;
         for followed in &mut self.files {
-            if let Spot::CopyOf(path, of) = &followed.spot
-                && *of == original
-            {
+            let Spot::CopyOf(path, of) = &followed.spot else { continue };
+            if *of != original {
+                continue;
+            }
+            // it was a copy as long as it could be read, and reading it compares again
+            let goes_on = followed.file.goes_on(&mut mark).unwrap_or_else(|_| {
+                followed.file.mark = std::mem::take(&mut mark);
+                true
+            });
+            // else it is one of what was written since
+            if goes_on {
                 followed.spot = Spot::At(path.clone());
-                found |= followed.file.goes_on(&mut mark).unwrap_or_else(|_| {
-                    // it was a copy as long as it could be read, and reading it compares again
-                    followed.file.mark = std::mem::take(&mut mark);
-                    true
-                });
+                found = true;
             }
         }
         if !found {
@@ -408,7 +420,11 @@ impl Tail {
         paths.iter().for_each(|path| self.find_copies(path, book, now, &mut faults));
         let tracked = self.files.iter().map(|followed| followed.file.identity).collect();
         let found = rotated::since(&self.searched, &tracked, now, &mut faults);
-        let between = found.into_iter().filter_map(|(path, file)| match self.came_between(path, &file, now) {
+        // one that has just begun may become a copy of what is there: it is judged when there is something in it
+        let growing: BTreeSet<_> =
+            found.iter().filter(|(_, file)| file.has_just_begun(SEARCH)).map(|(path, _)| path.to_path_buf()).collect();
+        let found = found.into_iter().filter(|(_, file)| !file.has_just_begun(SEARCH));
+        let between = found.filter_map(|(path, file)| match self.came_between(path, &file) {
             Ok(between) => between.then(|| Ok((path.to_path_buf(), file))),
             Err(error) => Some(Err((path.to_path_buf(), error))),
         });
@@ -428,7 +444,10 @@ impl Tail {
             }
         }
         let fault = self.tell(&faults, book);
-        self.searched.retain(|_, searched| now < searched.until);
+        // a copy of what is at a path has to be looked for once more if that is cut before it is read for the first time
+        let unseen = |Followed { file, spot }: &Followed| matches!(spot, Spot::At(_)) && file.is_unseen();
+        let all_seen = !self.files.iter().any(unseen);
+        self.searched.retain(|path, searched| now < searched.until || !all_seen || growing.contains(path));
         if self.searched.is_empty() {
             self.cut.clear();
             self.told.clear();
@@ -437,13 +456,12 @@ impl Tail {
     }
 
     /// Whether what was rotated away from a path came and went between two looks.
-    fn came_between(&self, path: &Path, file: &LogFile, now: Instant) -> Result<bool, Error> {
-        // a copy of what is there has nothing new as long as that is not truncated; one that has just begun is empty
+    fn came_between(&self, path: &Path, file: &LogFile) -> Result<bool, Error> {
+        // a copy of what is there has nothing new as long as that is not truncated
         let is_at = |spot: &Spot| matches!(spot, Spot::At(at) if at == path);
         let is_there = |other: &&Followed| is_at(&other.spot) || other.file.target.as_deref() == Some(path);
-        let may_grow = self.searched.get(path).is_some_and(|searched| now < searched.until);
         match self.files.iter().find(is_there) {
-            Some(there) if file.size()? == 0 => Ok(!may_grow && there.file.mark.offset > 0),
+            Some(there) if file.size()? == 0 => Ok(there.file.mark.offset > 0),
             Some(there) => Ok(!file.may_copy(&there.file)?),
             None => Ok(true),
         }

@@ -32,6 +32,19 @@ fn a_truncated_log_that_regrew_beyond_the_old_place_is_noticed() {
 }
 
 #[test]
+fn a_truncated_log_that_regrew_is_noticed_in_the_middle_of_lines_that_are_alike() {
+    let long = |number: u32| line(number).replace("\"-\"\n", &format!("\"{}\"\n", "x".repeat(1000)));
+    let mut drill = Drill::new(Start::End, |drill| drop(drill.append("access.log", "")));
+    let log = drill.append("access.log", &long(0)[..600]);
+    drill.counted(&[]);
+    drill.append("access.log", &long(0)[600..]);
+    fs::copy(drill.path("access.log"), drill.path("access.log.1")).unwrap();
+    log.set_len(0).unwrap();
+    drill.append("access.log", &(long(1) + &long(2)));
+    assert_eq!(drill.counted(&[0, 1, 2]).truncations, 1);
+}
+
+#[test]
 fn a_writer_that_goes_on_behind_a_hole_is_read() {
     use std::os::unix::fs::FileExt;
     let mut drill = Drill::new(Start::End, |drill| drop(drill.append("access.log", "")));
@@ -144,6 +157,59 @@ fn two_truncations_between_two_looks_lose_and_repeat_nothing() {
         drill.counted(&[0, 1, 2, 3, 4, 5]);
         drill.wait(SEARCH);
         drill.counted(&[0, 1, 2, 3, 4, 5]);
+    }
+}
+
+#[test]
+fn a_copy_of_what_was_written_since_a_truncation_that_is_just_being_noticed_is_not_read_twice() {
+    for pattern in ["access.log", "access.log*"] {
+        for (whole, restarted) in [(true, false), (false, false), (true, true), (false, true)] {
+            let mut drill = Drill::of(pattern, Start::Beginning, |drill| drop(drill.append("access.log", &line(0))));
+            drill.counted(&[0]);
+            std::thread::sleep(2 * rotated::COARSE); // by the file system's clock the next ones are younger
+            let log = drill.append("access.log", &line(1));
+            fs::copy(drill.path("access.log"), drill.path("access.log.1")).unwrap();
+            log.set_len(0).unwrap();
+            drill.append("access.log", &line(2));
+            drill.counted(&[0, 1, 2]); // and searches for a second what came and went
+            drill.append("access.log", &line(3));
+            fs::copy(drill.path("access.log"), drill.path("access.log.2")).unwrap();
+            log.set_len(0).unwrap();
+            drill.append("access.log", &(line(4) + &line(5) + &line(6)));
+            let copy = fs::read(drill.path("access.log")).unwrap();
+            fs::write(drill.path("access.log.3"), if whole { &copy } else { &copy[..100] }).unwrap();
+            drill.counted(&[0, 1, 2, 3, 4, 5, 6]);
+            let state = drill.save();
+            fs::write(drill.path("access.log.3"), &copy).unwrap();
+            log.set_len(0).unwrap();
+            drill.append("access.log", &line(7));
+            if restarted {
+                drill.restart(&state);
+            }
+            drill.counted(&[0, 1, 2, 3, 4, 5, 6, 7]);
+        }
+    }
+}
+
+#[test]
+fn a_copy_that_has_just_begun_when_the_search_ends_is_not_read_twice() {
+    for pattern in ["access.log", "access.log*"] {
+        let mut drill = Drill::of(pattern, Start::Beginning, |drill| drop(drill.append("access.log", &line(0))));
+        drill.counted(&[0]);
+        std::thread::sleep(2 * rotated::COARSE); // by the file system's clock the next ones are younger
+        let log = drill.append("access.log", "");
+        fs::copy(drill.path("access.log"), drill.path("access.log.1")).unwrap();
+        log.set_len(0).unwrap();
+        drill.append("access.log", &line(1));
+        drill.counted(&[0, 1]);
+        drill.append("access.log.2", "");
+        drill.wait(SEARCH);
+        drill.counted(&[0, 1]);
+        fs::copy(drill.path("access.log"), drill.path("access.log.2")).unwrap();
+        drill.counted(&[0, 1]);
+        log.set_len(0).unwrap();
+        drill.append("access.log", &line(2));
+        drill.counted(&[0, 1, 2]);
     }
 }
 

@@ -134,14 +134,20 @@ impl Tail {
         let paths: BTreeSet<_> =
             listed.iter().chain(saved.iter().filter_map(|file| file.path.as_ref())).chain(targets()).collect();
         self.resumed.compressed = paths.iter().flat_map(|path| compressed::siblings(path)).collect();
-        let mut candidates: Vec<(Option<&PathBuf>, LogFile)> = Vec::new();
-        let there = listed.iter().filter_map(|path| Some((Some(path), LogFile::open(path, now).ok()?)));
-        let linked = targets().filter_map(|path| LogFile::open(path, now).ok());
-        // what cannot be opened is not found, and that is told
-        let siblings = |path: &&PathBuf| rotated::siblings(path, |_| true, now, &mut Faults::new());
-        let rotated = paths.iter().flat_map(siblings).chain(linked).map(|file| (None, file));
         let mut seen: BTreeSet<_> = self.files.iter().map(|followed| followed.file.identity).collect();
-        candidates.extend(there.chain(rotated).filter(|(_, file)| seen.insert(file.identity)));
+        let mut candidates: Vec<(Option<&PathBuf>, LogFile)> = Vec::new();
+        // names may be changing: what is not seen by the first look at them is by the second
+        for _ in 0..2 {
+            let there = listed.iter().filter_map(|path| Some((Some(path), LogFile::open(path, now).ok()?)));
+            let linked = targets().filter_map(|path| LogFile::open(path, now).ok());
+            // what cannot be opened is not found, and that is told
+            let siblings = |path: &&PathBuf| rotated::siblings(path, |_| true, now, &mut Faults::new());
+            let rotated = paths.iter().flat_map(siblings).chain(linked).map(|file| (None, file));
+            candidates.extend(there.chain(rotated).filter(|(_, file)| seen.insert(file.identity)));
+            if saved.iter().all(|file| seen.contains(&file.identity())) {
+                break;
+            }
+        }
         // by number first: what one log was must not be taken for another that begins alike
         let mut unfound = Vec::new();
         for file in saved {
