@@ -100,11 +100,11 @@ fn address(exporter: &Running) -> String {
     exporter.url.strip_prefix("http://").unwrap().to_owned()
 }
 
-/// nginx, with a page that is good and one that is broken.
+/// nginx, with a page that is good and one that is broken. It is one process: workers would outlive a master that is killed.
 fn nginx(program: &Path, folder: &Path, listen: &str) -> Ended {
     let at = folder.display();
     let configuration = format!(
-        "daemon off; worker_processes 1; pid {at}/pid; error_log {at}/error.log;
+        "daemon off; master_process off; pid {at}/pid; error_log {at}/error.log;
          events {{ worker_connections 64; }}
          http {{
              log_format combined_time '$remote_addr - $remote_user [$time_local] \"$request\" $status '
