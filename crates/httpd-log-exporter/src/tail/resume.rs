@@ -26,7 +26,7 @@ pub(super) struct Resumed {
     /// What was found.
     found: Vec<SavedFile>,
     /// What is given up: how far it was read.
-    missing: Vec<(Identity, u64)>,
+    missing: BTreeSet<(Identity, u64)>,
     /// What may have come and gone, or went, and was compressed before anybody looked again; and when that was listed.
     compressed: Vec<PathBuf>,
     listed: Option<SystemTime>,
@@ -294,7 +294,7 @@ impl Tail {
         let hidden = self.is_hidden();
         for mut file in std::mem::take(&mut self.resumed.lost) {
             let Some(mark) = file.mark() else { continue };
-            self.resumed.missing.push((file.identity(), mark.offset));
+            self.resumed.missing.insert((file.identity(), mark.offset)); // again with each look
             if !self.files.iter().any(|followed| followed.file.identity == file.identity()) {
                 close(&file, book); // it may come back
             }
