@@ -152,7 +152,10 @@ impl Nats {
                 }
                 place.server = Some(server);
             }
-            if lacks(&place.shown, &shown) {
+            // what was made since the last read may be gone again by itself
+            let mut lasting = shown.clone();
+            lasting.retain(|stream, _| last().contains_key(stream));
+            if lacks(&place.shown, &lasting) {
                 return Err(fault(
                     Reason::Partial,
                     "streams or their consumers become less and less: the server may be ending",

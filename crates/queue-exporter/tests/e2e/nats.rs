@@ -74,6 +74,8 @@ fn what_a_server_that_ends_does_not_show_any_more_is_not_taken_for_deleted() {
         ([Reply::json(EMPTY), Reply::json(EMPTY)], 1.0),
         ([Reply::json(STARTING), Reply::json(STARTING)], 1.0),
         ([Reply::json(STARTING), Reply::json(EMPTY)], 0.0),
+        // one that was made and deleted meanwhile
+        ([Reply::json(STARTING.replace("\"S\"", "\"T\"")), Reply::json(EMPTY)], 1.0),
         ([Reply::json(EMPTY), Reply::Close], 0.0),
     ] {
         let fake = pages([Reply::json(RUNNING)].into_iter().chain(next.clone()).collect());
