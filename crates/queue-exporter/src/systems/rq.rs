@@ -1,6 +1,6 @@
 //! `rq`: queues of RQ in Redis; what has ended is counted by its workers, which come and go.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::Result;
@@ -53,8 +53,8 @@ struct Worker {
 
 const QUEUE: &str = "rq:queue:";
 
-/// How many workers are remembered, those that are gone included.
-const WORKERS: usize = 10_000;
+/// How many workers and how many queues are remembered, those that are gone included.
+const REMEMBERED: usize = 10_000;
 
 #[async_trait]
 impl System for Rq {
@@ -79,6 +79,7 @@ impl System for Rq {
         in_one_go(async {
             let queues = names(&self.redis.ask_one(&["SMEMBERS", "rq:queues"]).await?)?;
             self.read_workers().await?;
+            self.counted().forget_others(&queues);
             let listed = |queue: String| Listed {
                 queue: Queue::named(queue.strip_prefix(QUEUE).unwrap_or(&queue)),
                 statistics: None,
@@ -188,7 +189,7 @@ impl Rq {
             let jobs = [success?.unwrap_or(0), failure?.unwrap_or(0)];
             counted.see(name, birth.unwrap_or_default(), &queues, jobs);
         }
-        if counted.workers.len() > WORKERS {
+        if counted.workers.len() > REMEMBERED {
             counted.workers.retain(|_, worker| worker.here);
         }
         Ok(())
@@ -223,6 +224,14 @@ impl Counted {
         self.workers.insert(name, Worker { birth: birth.to_owned(), queues: queues.to_owned(), jobs, here: true });
     }
 
+    /// Forgets queues that are not there any more, where names come and go without an end.
+    fn forget_others(&mut self, there: &[String]) {
+        if self.queues.len() > REMEMBERED {
+            let there: HashSet<_> = there.iter().map(String::as_str).collect();
+            self.queues.retain(|queue, _| queue.is_empty() || there.contains(queue.as_str()));
+        }
+    }
+
     /// Successes and failures of a queue that a worker of its own has served.
     fn of(&self, queue: &str) -> Option<(Counter, Counter)> {
         let [success, failure] = self.queues.get(queue)?.map(|jobs| Counter::whole(Some(jobs)));
@@ -247,5 +256,19 @@ mod tests {
         assert_eq!(of("mail"), Some((Some(10), Some(2))));
         assert_eq!(of(""), Some((Some(10), Some(10))), "whose they are is not known");
         assert_eq!(of("orders"), None);
+    }
+
+    #[test]
+    fn of_queues_that_come_and_go_without_an_end_only_those_that_are_there_are_remembered() {
+        let mut counted = Counted::default();
+        for n in 0..=REMEMBERED {
+            assert_eq!(counted.queues.len(), n);
+            counted.see("w".to_owned(), "monday", &format!("job-{n}"), [n as u64, 0]);
+            if n < REMEMBERED {
+                counted.forget_others(&[]);
+            }
+        }
+        counted.forget_others(&["job-7".to_owned()]);
+        assert_eq!((counted.queues.len(), counted.of("job-7").is_some()), (1, true));
     }
 }
