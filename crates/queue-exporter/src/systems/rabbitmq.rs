@@ -1,8 +1,10 @@
 //! `rabbitmq`: the management HTTP API of RabbitMQ, page after page.
 
+mod lenient;
+mod nodes;
+
 use std::borrow::Cow;
 use std::collections::HashSet;
-use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::pin::pin;
 use std::sync::{Mutex, PoisonError};
@@ -14,10 +16,11 @@ use futures_util::future::{Either, select};
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use reqwest::StatusCode;
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use tokio::time::timeout;
 
+use self::lenient::Lenient;
+use self::nodes::{Life, Node, partition};
 use super::Kind;
 use crate::age::{now, seconds_since};
 use crate::client::{Client, Reply, object};
@@ -244,51 +247,6 @@ impl Told {
     }
 }
 
-/// What is wrong where nodes have lost each other: what each then says of the others' queues is old or a sum of two.
-fn partition(nodes: &[Node]) -> Option<anyhow::Error> {
-    let parted = nodes.iter().find(|node| node.partitions.as_ref().is_some_and(|others| !others.is_empty()))?;
-    let text = format!("the cluster is partitioned, by what {} says: its queues are not what they seem", parted.name);
-    Some(fault(Reason::Partial, text))
-}
-
-/// Which process counts. Counters are kept in its memory, so a new one has counted from 0.
-#[derive(Default)]
-struct Life {
-    number: u64,
-    node: Option<Node>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Node {
-    name: String,
-    os_pid: Option<String>,
-    /// Milliseconds.
-    uptime: Option<Count>,
-    /// The nodes that it has lost though they run.
-    partitions: Option<Vec<String>>,
-}
-
-impl Life {
-    fn see(&mut self, nodes: Vec<Node>) {
-        // of several nodes one may restart while the others go on: their sums tell nothing
-        let Ok([node]) = <[Node; 1]>::try_from(nodes) else {
-            self.node = None;
-            return;
-        };
-        let Some(Count(uptime)) = node.uptime else {
-            return; // it has just been started; it says more in some seconds
-        };
-        if let Some(last) = &self.node {
-            let restarted = last.uptime.is_some_and(|Count(last)| uptime < last);
-            // where the broker has a container of its own its number is always the same
-            if node.name != last.name || node.os_pid != last.os_pid || restarted {
-                self.number += 1;
-            }
-        }
-        self.node = Some(node);
-    }
-}
-
 /// A page of the list.
 #[derive(Default)]
 struct Page {
@@ -330,68 +288,6 @@ struct Item {
     policy: Option<String>,
     state: Option<String>,
     message_stats: Option<MessageStats>,
-}
-
-/// A number, or that of the key max-length. Versions differ in how they write that there is none: null,
-/// an empty text, an empty list; whatever else it is, it costs only itself.
-#[derive(Clone, Copy, Debug, Default)]
-struct Lenient(Option<u64>);
-
-impl<'de> Deserialize<'de> for Lenient {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(LenientVisitor)
-    }
-}
-
-struct LenientVisitor;
-
-impl<'de> Visitor<'de> for LenientVisitor {
-    type Value = Lenient;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("anything")
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Lenient, E> {
-        Ok(Lenient(Some(value)))
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Lenient, E> {
-        Ok(Lenient(None))
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Lenient, E> {
-        Ok(Lenient(None))
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Lenient, E> {
-        Ok(Lenient(None))
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<Lenient, E> {
-        Ok(Lenient(None))
-    }
-
-    fn visit_unit<E>(self) -> Result<Lenient, E> {
-        Ok(Lenient(None))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Lenient, A::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Lenient(None))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Lenient, A::Error> {
-        let mut found = Lenient(None);
-        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
-            if key == "max-length" || key == "x-max-length" {
-                found = map.next_value()?;
-            } else {
-                map.next_value::<IgnoredAny>()?;
-            }
-        }
-        Ok(found)
-    }
 }
 
 #[derive(Deserialize)]
@@ -667,18 +563,6 @@ mod tests {
     }
 
     #[test]
-    fn nodes_that_have_lost_each_other_are_told() {
-        let parted =
-            |text: &str| partition(&serde_json::from_str::<Vec<Node>>(text).unwrap()).map(|error| error.to_string());
-        assert_eq!(
-            parted(r#"[{"name":"a","running":true},{"name":"b","partitions":[],"os_pid":"1","uptime":5}]"#),
-            None
-        );
-        let text = parted(r#"[{"name":"a","partitions":[]},{"name":"b","partitions":["a"]}]"#).unwrap();
-        assert!(text.contains("partitioned, by what b says"), "{text}");
-    }
-
-    #[test]
     fn one_broken_item_costs_only_itself() {
         let text = br#"{"filtered_count":4,"page_count":1,"items":[{"name":"a","vhost":"/","messages_ready":1},
             {"name":"b","vhost":"/","messages_ready":"many"},{"vhost":"/"},[1]]}"#;
@@ -718,36 +602,5 @@ mod tests {
         }
         let no_list = object(br#"{"filtered_count":1,"page_count":1,"items":{}}"#).unwrap();
         assert!(Page::parse(no_list, 0).is_err());
-    }
-
-    fn lives(seen: &[&[(&str, &str, Option<u64>)]]) -> Vec<u64> {
-        let mut life = Life::default();
-        let node = |&(name, pid, uptime): &(&str, &str, Option<u64>)| Node {
-            name: name.to_owned(),
-            os_pid: Some(pid.to_owned()),
-            uptime: uptime.map(Count),
-            partitions: None,
-        };
-        let mut one = |nodes: &&[_]| {
-            life.see(nodes.iter().map(node).collect());
-            life.number
-        };
-        seen.iter().map(&mut one).collect()
-    }
-
-    #[test]
-    fn a_restarted_broker_is_told_by_its_process_or_its_uptime() {
-        let [old, later] = [("a", "10", Some(1000)), ("a", "10", Some(2000))];
-        assert_eq!(lives(&[&[old], &[later], &[later]]), [0, 0, 0]);
-        assert_eq!(lives(&[&[later], &[("a", "10", Some(50))]]), [0, 1]);
-        assert_eq!(lives(&[&[old], &[("a", "11", Some(5000))]]), [0, 1]);
-        assert_eq!(lives(&[&[later], &[("a", "11", None)], &[("a", "11", Some(50))]]), [0, 0, 1]);
-        assert_eq!(lives(&[&[old], &[]]), [0, 0]);
-    }
-
-    #[test]
-    fn of_several_nodes_none_tells_of_the_sums() {
-        let cluster: &[_] = &[("a", "10", Some(1000)), ("b", "11", Some(1000))];
-        assert_eq!(lives(&[cluster, &[("a", "10", Some(2000)), ("b", "99", Some(1))]]), [0, 0]);
     }
 }
