@@ -1,5 +1,6 @@
 //! Grafana's dashboards: whether each is well formed, what they ask of Prometheus, and what it answers.
 
+mod answers; // some panels, against what was there when they misled somebody
 mod live; // every query, against Prometheus and the whole demo
 pub(crate) mod queries; // every query, against the metrics that there are
 mod shape; // the JSON, and what provisions it
@@ -51,6 +52,15 @@ impl Dashboard {
             }
         }
         panels
+    }
+
+    /// A query as Grafana writes it when everything is chosen.
+    fn filled_in(&self, query: &str) -> String {
+        let chosen =
+            self.variables().iter().filter_map(|variable| Some((&variable["name"], variable.get("allValue")?)));
+        chosen.fold(query.replace("$__rate_interval", "30s"), |query, (name, all)| {
+            query.replace(&format!("${}", text(name)), text(all))
+        })
     }
 
     pub(crate) fn variables(&self) -> &[Value] {

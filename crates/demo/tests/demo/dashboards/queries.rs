@@ -17,10 +17,28 @@ use crate::DEMO;
 /// What stands for `$__rate_interval`: a range that nobody would write.
 const RATE_INTERVAL: Duration = Duration::from_secs(4321);
 
+/// Over which time the alerts take their rates, by whose limits a number is coloured.
+const OF_ALERTS: Duration = Duration::from_secs(300);
+
 /// Metrics that come from elsewhere than the exporters: name, type, labels.
 const FOREIGN: &[(&str, &str, &[&str])] = &[
     ("up", "gauge", &[]),
-    ("ALERTS", "gauge", &["alertname", "alertstate", "component", "severity", "source"]),
+    (
+        "ALERTS",
+        "gauge",
+        &[
+            "alertmanager",
+            "alertname",
+            "alertstate",
+            "collector",
+            "component",
+            "integration",
+            "queue_name",
+            "rule_group",
+            "severity",
+            "source",
+        ],
+    ),
     ("scrape_duration_seconds", "gauge", &[]),
     ("scrape_samples_scraped", "gauge", &[]),
     ("node_cpu_seconds_total", "counter", &["cpu", "mode"]),
@@ -35,6 +53,11 @@ const FOREIGN: &[(&str, &str, &[&str])] = &[
     ("prometheus_config_last_reload_successful", "gauge", &[]),
     ("alertmanager_notifications_failed_total", "counter", &["integration", "reason"]),
     ("alertmanager_config_last_reload_successful", "gauge", &[]),
+    // recorded by prometheus/rules
+    ("queue:messages_failed_per_messages_processed:ratio_rate5m", "gauge", &["queue_name"]),
+    ("queue:messages_processed:rate5m", "gauge", &["queue_name"]),
+    ("queue:queue_depth:drain_seconds", "gauge", &["queue_name"]),
+    ("queue:queue_depth:work", "gauge", &["queue_name"]),
 ];
 
 /// Metrics that the exporters have for sources other than those of their golden files.
@@ -238,6 +261,32 @@ fn each_query(mut check: impl FnMut(&Panel<'_>, &str, &str)) {
     }
 }
 
+/// Every expression within one, itself included.
+fn parts(expr: &Expr) -> Vec<&Expr> {
+    let inside: Vec<&Expr> = match expr {
+        Expr::Aggregate(aggregate) => vec![&aggregate.expr],
+        Expr::Unary(unary) => vec![&unary.expr],
+        Expr::Paren(paren) => vec![&paren.expr],
+        Expr::Subquery(subquery) => vec![&subquery.expr],
+        Expr::Binary(binary) => vec![&binary.lhs, &binary.rhs],
+        Expr::Call(call) => call.args.args.iter().map(AsRef::as_ref).collect(),
+        _ => Vec::new(),
+    };
+    std::iter::once(expr).chain(inside.into_iter().flat_map(parts)).collect()
+}
+
+/// Whether an expression leaves out what is not more than 0, or less than it.
+fn compared(expr: &Expr, operators: &[token::TokenId]) -> bool {
+    match expr {
+        Expr::Paren(paren) => compared(&paren.expr, operators),
+        Expr::Binary(binary) => {
+            let zero = matches!(binary.rhs.as_ref(), Expr::NumberLiteral(number) if number.val == 0.0);
+            zero && !binary.return_bool() && operators.contains(&binary.op.id())
+        }
+        _ => false,
+    }
+}
+
 fn is_variable(matcher: Option<&Matcher>, name: &str) -> bool {
     matcher.is_some_and(|matcher| matches!(matcher.op, MatchOp::Re(_)) && matcher.value == format!("{name}-variable"))
 }
@@ -283,7 +332,7 @@ fn every_selector_is_of_a_metric_that_there_is_of_the_jobs_and_instances_chosen(
 }
 
 #[test]
-fn counters_are_rated_over_grafana_s_own_interval_and_nothing_else_is() {
+fn counters_are_rated_over_grafana_s_own_interval_or_that_of_the_alert_whose_limits_colour_them() {
     let catalogue = known();
     each_query(|panel, query, _| {
         let place = &panel.place;
@@ -295,7 +344,10 @@ fn counters_are_rated_over_grafana_s_own_interval_and_nothing_else_is() {
             });
             if range.is_some() && matches!(function, Some("rate" | "irate" | "increase")) {
                 assert!(counter, "{place}: the rate of what is no counter: {vector}");
-                assert_eq!(range, Some(RATE_INTERVAL), "{place}: a range of its own: {query}");
+                let limits = list(&panel.json["fieldConfig"]["defaults"]["thresholds"]["steps"]).len() > 1;
+                let coloured = limits && panel.json["type"] == "stat";
+                let own = if coloured { OF_ALERTS } else { RATE_INTERVAL };
+                assert_eq!(range, Some(own), "{place}: one error in a moment is no trouble: {query}");
             } else if counter {
                 let aggregated = around.iter().any(|expr| matches!(expr, Expr::Aggregate(_)));
                 assert!(!aggregated, "{place}: counters are added up before their rate is taken: {query}");
@@ -310,10 +362,11 @@ fn quantiles_are_of_buckets_and_keep_their_bounds() {
     let mut quantiles = 0;
     each_query(|panel, query, _| {
         let place = &panel.place;
-        let expr = parse(place, query);
-        if let Expr::Call(call) = &expr
-            && call.func.name == "histogram_quantile"
-        {
+        for part in parts(&parse(place, query)) {
+            let Expr::Call(call) = part else { continue };
+            if call.func.name != "histogram_quantile" {
+                continue;
+            }
             quantiles += 1;
             let buckets = &call.args.args[1];
             assert!(result_labels(buckets, &catalogue).contains("le"), "{place}: {query}");
@@ -322,6 +375,70 @@ fn quantiles_are_of_buckets_and_keep_their_bounds() {
         }
     });
     assert!(quantiles > 0);
+}
+
+#[test]
+fn where_nothing_happens_there_is_no_share_rather_than_one_that_is_no_number() {
+    each_query(|panel, query, _| {
+        let place = &panel.place;
+        let expr = parse(place, query);
+        let parts = parts(&expr);
+        let below = |part: &Expr| {
+            parts.iter().any(|around| {
+                matches!(around, Expr::Binary(binary) if std::ptr::eq(binary.lhs.as_ref(), part))
+                    && compared(around, &[token::T_GTR, token::T_GTE])
+            })
+        };
+        for part in &parts {
+            match part {
+                Expr::Binary(binary) if binary.op.id() == token::T_DIV => {
+                    let never_0 = match binary.rhs.as_ref() {
+                        Expr::NumberLiteral(_) => true,
+                        Expr::Aggregate(aggregate) => aggregate.op.id() == token::T_COUNT,
+                        other => compared(other, &[token::T_GTR]),
+                    };
+                    assert!(never_0, "{place}: what divides may be 0: {query}");
+                }
+                Expr::Call(call) if call.func.name == "histogram_quantile" => {
+                    assert!(below(part), "{place}: a quantile of nothing is no number: {query}");
+                }
+                Expr::VectorSelector(vector) => {
+                    let share = vector.name.as_ref().is_some_and(|name| name.contains(":ratio"));
+                    assert!(!share || below(part), "{place}: a share of nothing is no number: {query}");
+                }
+                _ => {}
+            }
+        }
+    });
+}
+
+#[test]
+fn the_table_of_alerts_says_of_what_each_of_them_is() {
+    let spoken = Regex::new(r"\$labels\.(\w+)").unwrap();
+    let of = |stem: &str| {
+        let rules = std::fs::read_to_string(repository().join(format!("prometheus/rules/{stem}.yml"))).unwrap();
+        let summaries = rules.lines().filter(|line| line.trim_start().starts_with("summary:"));
+        let labels = summaries.flat_map(|line| spoken.captures_iter(line).map(|found| found[1].to_owned()));
+        labels.collect::<BTreeSet<_>>()
+    };
+    for dashboard in dashboards() {
+        let everything = ["app-status", "cpu", "httpd-log", "monitoring", "queue"];
+        let mut labels = of("exporters");
+        match dashboard.stem {
+            "overview" => labels.extend(everything.into_iter().flat_map(of)),
+            stem => labels.extend(of(stem)),
+        }
+        let panels = dashboard.panels();
+        let table = panels.iter().find(|panel| panel.json["title"] == "Alerts that fire").unwrap();
+        let shown = result_labels(&parse(&table.place, text(&table.json["targets"][0]["expr"])), &known());
+        let missing: Vec<_> = labels.difference(&shown).collect();
+        assert!(missing.is_empty(), "{}: no column for {missing:?}", table.place);
+        let options = &table.json["transformations"][0]["options"];
+        for label in shown {
+            let named = ["renameByName", "indexByName"].iter().all(|key| options[*key].get(&label).is_some());
+            assert!(named, "{}: the column {label} has no name, or no place", table.place);
+        }
+    }
 }
 
 #[test]

@@ -252,6 +252,24 @@ fn the_first_row_is_of_colours_and_of_alerts_and_only_the_last_may_be_closed() {
 }
 
 #[test]
+fn a_number_is_green_only_where_it_is_known() {
+    let grey = json!([{
+        "type": "special",
+        "options": { "match": "null+nan", "result": { "color": "#808080", "index": 0 } },
+    }]);
+    for dashboard in dashboards() {
+        for Panel { json, place, .. } in dashboard.panels() {
+            let defaults = &json["fieldConfig"]["defaults"];
+            let steps = list(&defaults["thresholds"]["steps"]);
+            if json["type"] == "stat" && steps.len() > 1 && steps[0]["color"] == "green" {
+                assert_eq!(defaults["mappings"], grey, "{place}");
+                assert!(!text(&defaults["noValue"]).is_empty(), "{place}: it does not say that nothing is known");
+            }
+        }
+    }
+}
+
+#[test]
 fn variables_choose_the_data_source_the_job_and_the_instance() {
     for dashboard in dashboards() {
         let stem = dashboard.stem;
@@ -269,7 +287,9 @@ fn variables_choose_the_data_source_the_job_and_the_instance() {
             assert_eq!(variable["datasource"]["uid"], "${datasource}", "{place}");
             assert_eq!(text(&variable["label"]).to_lowercase(), text(&variable["name"]), "{place}");
             assert_eq!((&variable["multi"], &variable["includeAll"]), (&json!(true), &json!(true)), "{place}");
-            assert_eq!(variable["allValue"], ".+", "{place}");
+            // every series has a job and an instance; what a system says of all of its queues together has no queue
+            let all = if variable["name"] == "queue" { ".*" } else { ".+" };
+            assert_eq!(variable["allValue"], all, "{place}");
             assert_eq!(variable["refresh"], 2, "{place}: its values are those of the time that is shown");
             assert_eq!(variable["query"]["query"], variable["definition"], "{place}");
             assert!(text(&variable["definition"]).starts_with("label_values("), "{place}");
