@@ -37,6 +37,17 @@ fn what_a_system_says_of_all_of_its_queues_together_is_shown() {
     expect("queue", "Dead letters", "sum({})", &dead, Some(1.0));
 }
 
+#[test]
+fn dead_letters_are_shown_wherever_their_alert_sees_them() {
+    let gathered = [
+        (r#"queue_depth{job="queue-exporter",instance="a",queue_name="orders.dlq"}"#, "0x110 9x10"),
+        (r#"queue_messages{job="queue-exporter",instance="a",queue_name="mail",state="dead"}"#, "0x110 9x10"),
+        (r#"queue_depth{job="queue-exporter",instance="a",queue_name="old.dlq"}"#, "9x110 0x10"), // somebody looked
+    ];
+    expect("queue", "Dead letters", "count({} > 0)", &gathered, Some(2.0));
+    expect("queue", "Dead letters", "count({} < 0)", &gathered, None);
+}
+
 const QUEUES: Series<'_> = &[
     (r#"queue_depth{job="queue-exporter",instance="a",queue_name="orders"}"#, "3x120"),
     (r#"queue_consumers{job="queue-exporter",instance="a",queue_name="orders"}"#, "0x120"),
