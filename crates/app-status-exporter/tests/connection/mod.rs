@@ -202,7 +202,9 @@ fn a_token_is_never_asked_for_on_a_connection_that_may_be_closed_just_then() {
         assert_eq!(value(&exporter.scrape(), "up"), Some(1.0), "{}", exporter.log());
     }
     let asked = server.requests();
-    assert_eq!(asked.len(), 3, "the secret is not told in another way because of a lost connection: {asked:?}");
+    // once for each scrape, and for the read at the start where no scrape met it
+    assert_eq!(server.connections(), asked.len(), "each on a connection of its own: {asked:?}");
+    assert!(asked.len() >= 3, "{asked:?}");
     assert!(asked.iter().all(|request| request.to_lowercase().contains("authorization: basic ")), "{asked:?}");
 }
 
