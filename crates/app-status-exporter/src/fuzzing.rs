@@ -1,17 +1,18 @@
 //! The parsers that read what applications and people write, for the fuzz targets. Built by `cargo fuzz` only.
 
-use crate::document::Document;
-use crate::jsonpath::{Item, Template};
-use crate::{config, convert};
+use crate::config;
+use crate::json::document::Document;
+use crate::json::jsonpath::{Match, Template};
+use crate::metrics::conversion;
 
 /// A template on one line, and the document it is walked over.
 pub fn template(text: &str) {
     let (template, page) = text.split_once('\n').unwrap_or((text, "{\"a\": [1, {\"b\": \"x\"}, null]}"));
     let Ok(document) = Document::parse(page) else { return };
     if let Ok(template) = Template::parse(template) {
-        let root = Item::Place(document.root());
+        let root = Match::Node(document.root());
         if let Ok(text) = template.text(&document, root) {
-            let _ = convert::Conversion::default().number(&text);
+            let _ = conversion::Conversion::default().number(&text);
         }
         let _ = template.value(&document, root);
         let _ = template.items(&document, root);
@@ -20,8 +21,8 @@ pub fn template(text: &str) {
 
 /// A number in every format.
 pub fn number(text: &str) {
-    for (_, format) in convert::Format::NAMES {
-        let conversion = convert::Conversion { format: *format, ..convert::Conversion::default() };
+    for (_, format) in conversion::Format::NAMES {
+        let conversion = conversion::Conversion { format: *format, ..conversion::Conversion::default() };
         let _ = conversion.number(text);
     }
 }

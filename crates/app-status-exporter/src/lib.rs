@@ -1,21 +1,12 @@
 //! Prometheus exporter for an application's JSON status page.
 
-mod client;
 mod config;
-mod convert;
-mod document;
-mod environment;
-mod failures;
-mod fields;
 #[cfg(fuzzing)]
 pub mod fuzzing;
-mod jsonpath;
-mod mapping;
-mod oauth2;
-mod page;
-mod status;
+mod http;
+mod json;
+mod metrics;
 mod target;
-mod url;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -28,13 +19,13 @@ use exporter_common::{CollectFlags, Collector, Family, Faults, Program, Scrape, 
 use futures_util::future::join_all;
 use reqwest::StatusCode;
 
-use crate::document::{Document, Fault};
-use crate::environment::Defaults;
-use crate::failures::{Failure, Failures, Why};
-use crate::mapping::Lost;
-use crate::status::Status;
-use crate::target::{Mapping, Target, Targets};
-use crate::url::AppUrl;
+use crate::config::environment::Defaults;
+use crate::http::url::AppUrl;
+use crate::json::document::{Document, DocumentError};
+use crate::metrics::classic::ClassicStatus;
+use crate::metrics::failures::{FailureCounters, FailureReason, ReadError};
+use crate::metrics::mapping::LostSeries;
+use crate::target::{Mapping, Target, TargetLoader};
 
 /// The exporter's own flags.
 #[derive(clap::Args)]
@@ -43,7 +34,7 @@ use crate::url::AppUrl;
     (--web.listen-address :EXPORTER_PORT).")]
 struct Flags {
     /// The application's status page: http://, https://, unix:/run/app.sock:/path, or file:page.json
-    #[arg(id = "app.url", long = "app.url", value_name = "URL", value_parser = url::Parser, hide_env_values = true)]
+    #[arg(id = "app.url", long = "app.url", value_name = "URL", value_parser = http::url::Parser, hide_env_values = true)]
     #[arg(required = false)] // it has a default, which the environment may change
     url: AppUrl,
 
@@ -74,8 +65,8 @@ pub fn main() -> ExitCode {
             (None, None) => None,
             (Some(file), module) => Some((file, module.unwrap_or("default".to_owned()))),
         };
-        let targets = Arc::new(Targets::load(flags.url, config)?);
-        let app_status = AppStatus { targets, failures: Failures::default() };
+        let loader = Arc::new(TargetLoader::load(flags.url, config)?);
+        let app_status = AppStatus { loader, failures: FailureCounters::default() };
         Ok(vec![Source::new(app_status).collected(flags.collect.collection(defaults.interval)?)])
     })
 }
@@ -94,8 +85,8 @@ fn program(defaults: &Defaults) -> Program {
 
 /// The status page of one application.
 struct AppStatus {
-    targets: Arc<Targets>,
-    failures: Failures,
+    loader: Arc<TargetLoader>,
+    failures: FailureCounters,
 }
 
 #[async_trait]
@@ -106,19 +97,19 @@ impl Collector for AppStatus {
 
     async fn collect(&self, scrape: &Scrape) -> Result<()> {
         let attempt = self.failures.attempt();
-        let target = match self.targets.unchanging() {
+        let target = match self.loader.unchanging() {
             Some(target) => target,
             None => {
-                let targets = self.targets.clone();
-                scrape.blocking(move || targets.up_to_date()).await
+                let loader = self.loader.clone();
+                scrape.blocking(move || loader.up_to_date()).await
             }
         };
         // what is left of the time is for saying what went wrong
         let limit = scrape.time_left().mul_f64(0.95);
         let until = Instant::now() + limit;
-        let pages = join_all((0..target.site.pages()).map(|page| target.site.fetch(page, limit))).await;
+        let pages = join_all((0..target.client.pages()).map(|page| target.client.fetch(page, limit))).await;
         let mut faults = Faults::default();
-        let mut why = None;
+        let mut reason = None;
         for (page, fetched) in pages.into_iter().enumerate() {
             let mut failed = Faults::default();
             let translated = match fetched {
@@ -129,8 +120,8 @@ impl Collector for AppStatus {
                 Ok((families, lost)) => {
                     families.into_iter().for_each(|family| scrape.add(family));
                     for lost in lost {
-                        why.get_or_insert(Why::Incomplete);
-                        self.failures.lose(&lost);
+                        reason.get_or_insert(FailureReason::Incomplete);
+                        self.failures.count_lost(&lost);
                         failed.note(anyhow::Error::msg(match lost.count {
                             1 => lost.what,
                             count => format!("{}, and {} like it", lost.what, count - 1),
@@ -138,13 +129,13 @@ impl Collector for AppStatus {
                     }
                 }
                 Err(failure) => {
-                    why.get_or_insert(failure.why);
+                    reason.get_or_insert(failure.reason);
                     failed.note(failure.error);
                 }
             }
-            faults.keep(failed.result().with_context(|| target.site.place(page).to_owned()));
+            faults.keep(failed.result().with_context(|| target.client.display_url(page).to_owned()));
         }
-        attempt.ended(why);
+        attempt.finish(reason);
         faults.result()
     }
 
@@ -153,12 +144,12 @@ impl Collector for AppStatus {
     }
 
     async fn reload(&self) {
-        let targets = self.targets.clone();
-        let _ = tokio::task::spawn_blocking(move || targets.reload()).await; // it does not panic
+        let loader = self.loader.clone();
+        let _ = tokio::task::spawn_blocking(move || loader.reload()).await; // it does not panic
     }
 
     fn reloaded(&self) -> Option<Reloaded> {
-        self.targets.reloaded()
+        self.loader.reloaded()
     }
 }
 
@@ -168,31 +159,32 @@ async fn translate(
     page: usize,
     (body, status): &(Vec<u8>, Option<StatusCode>),
     until: Instant,
-) -> Result<(Vec<Family>, Vec<Lost>), Failure> {
+) -> Result<(Vec<Family>, Vec<LostSeries>), ReadError> {
     let text = String::from_utf8_lossy(body);
     let document = Document::parse(&text).map_err(|fault| match status {
-        None => Failure::from(fault),
+        None => ReadError::from(fault),
         Some(status) => {
-            let Failure { why, error } = fault.into();
-            Failure { why, error: error.context(format!("it answers {status}")) } // something in between, as a rule
+            let ReadError { reason, error } = fault.into();
+            ReadError { reason, error: error.context(format!("it answers {status}")) } // something in between, as a rule
         }
     })?;
     match &target.mapping {
         Mapping::Classic => {
-            let status = Status::of(&document).map_err(|error| Failure { why: Why::Incomplete, error })?;
-            Ok(status::families(status))
+            let status =
+                ClassicStatus::of(&document).map_err(|error| ReadError { reason: FailureReason::Incomplete, error })?;
+            Ok(metrics::classic::families(status))
         }
-        Mapping::Configured(metrics) => mapping::families(metrics, page, &document, until).await,
+        Mapping::Configured(metrics) => metrics::mapping::families(metrics, page, &document, until).await,
     }
 }
 
-impl From<Fault> for Failure {
-    fn from(fault: Fault) -> Self {
-        let why = match fault {
-            Fault::NotJson(_) => Why::NotJson,
-            Fault::TooDeep => Why::TooDeep,
-            Fault::TooManyValues(_) => Why::TooLarge,
+impl From<DocumentError> for ReadError {
+    fn from(fault: DocumentError) -> Self {
+        let reason = match fault {
+            DocumentError::NotJson(_) => FailureReason::NotJson,
+            DocumentError::TooDeep => FailureReason::TooDeep,
+            DocumentError::TooManyValues(_) => FailureReason::TooLarge,
         };
-        Self { why, error: fault.into() }
+        Self { reason, error: fault.into() }
     }
 }

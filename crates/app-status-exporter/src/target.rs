@@ -7,14 +7,14 @@ use std::time::SystemTime;
 use anyhow::Result;
 use exporter_common::reload::{Files, Reloaded};
 
-use crate::config::{self, Request};
-use crate::mapping::Metric;
-use crate::page::Site;
-use crate::url::AppUrl;
+use crate::config::{self, RequestSettings};
+use crate::http::page::PageClient;
+use crate::http::url::AppUrl;
+use crate::metrics::mapping::Metric;
 
 /// What is read, and how it is translated.
 pub(crate) struct Target {
-    pub(crate) site: Site,
+    pub(crate) client: PageClient,
     pub(crate) mapping: Mapping,
 }
 
@@ -27,31 +27,31 @@ pub(crate) enum Mapping {
 }
 
 /// The target in effect. When its files change it is made anew; when they are broken the last good one stays.
-pub(crate) struct Targets {
+pub(crate) struct TargetLoader {
     url: AppUrl,
     /// The file and its module.
     config: Option<(PathBuf, String)>,
-    state: Mutex<State>,
+    state: Mutex<LoadedTarget>,
     /// Held by who looks at the files, which may take long; the state is locked for moments only.
     loading: Mutex<()>,
 }
 
-struct State {
+struct LoadedTarget {
     target: Arc<Target>,
     files: Arc<Files>,
     last_success: SystemTime,
-    /// Why the last load failed; it is tried again at every read, since a file that was missing may come.
+    /// FailureReason the last load failed; it is tried again at every read, since a file that was missing may come.
     fault: Option<String>,
 }
 
-impl Targets {
+impl TargetLoader {
     /// Reads the configuration, if there is one.
     ///
     /// # Errors
     /// What is wrong with it, or with a file that it names.
     pub(crate) fn load(url: AppUrl, config: Option<(PathBuf, String)>) -> Result<Self> {
         let (target, files) = load(&url, config.as_ref())?;
-        let state = State::new(target, files);
+        let state = LoadedTarget::new(target, files);
         Ok(Self { url, config, state: Mutex::new(state), loading: Mutex::default() })
     }
 
@@ -96,7 +96,7 @@ impl Targets {
         let mut state = self.lock();
         match loaded {
             Ok((target, files)) => {
-                *state = State::new(target, files);
+                *state = LoadedTarget::new(target, files);
                 tracing::info!("configuration loaded");
             }
             Err(error) => {
@@ -109,12 +109,12 @@ impl Targets {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, LoadedTarget> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner) // it is replaced as a whole
     }
 }
 
-impl State {
+impl LoadedTarget {
     fn new(target: Target, files: Files) -> Self {
         Self { target: Arc::new(target), files: Arc::new(files), last_success: SystemTime::now(), fault: None }
     }
@@ -122,13 +122,13 @@ impl State {
 
 fn load(url: &AppUrl, config: Option<&(PathBuf, String)>) -> Result<(Target, Files)> {
     let Some((path, module)) = config else {
-        let site = Site::new(url, &[String::new()], Request::default())?;
-        return Ok((Target { site, mapping: Mapping::Classic }, Files::default()));
+        let client = PageClient::new(url, &[String::new()], RequestSettings::default())?;
+        return Ok((Target { client, mapping: Mapping::Classic }, Files::default()));
     };
     let module = config::load(path, module)?;
     for warning in module.warnings {
         tracing::warn!(warning, "configuration");
     }
-    let site = Site::new(url, &module.pages, module.request)?;
-    Ok((Target { site, mapping: Mapping::Configured(module.metrics) }, module.files))
+    let client = PageClient::new(url, &module.pages, module.request)?;
+    Ok((Target { client, mapping: Mapping::Configured(module.metrics) }, module.files))
 }

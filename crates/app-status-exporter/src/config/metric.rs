@@ -6,20 +6,22 @@ use exporter_common::Kind;
 use exporter_common::yaml::{Node, Value};
 use regex::Regex;
 
-use super::Reader;
-use crate::convert::{Conversion, Format};
-use crate::fields::{self, Fault, Fields, Result};
-use crate::jsonpath::Template;
-use crate::mapping::{Bounds, Buckets, Metric, Moment, Otherwise, Policy, Reading};
+use super::ModuleReader;
+use crate::config::fields::{self, ConfigError, Fields, Result};
+use crate::json::jsonpath::Template;
+use crate::metrics::conversion::{Conversion, Format};
+use crate::metrics::mapping::{
+    BucketBounds, Fallback, FallbackPolicy, HistogramSource, Metric, TimestampFormat, ValueSource,
+};
 
-impl Reader<'_> {
+impl ModuleReader<'_> {
     pub(super) fn metric(&mut self, mut fields: Fields, pages: &mut Vec<String>) -> Result<Metric> {
         let line = fields.line;
         let (name_line, name) = fields.required("name")?;
         if name.is_empty() {
-            return Err(Fault::new(name_line, "a metric's name is not empty"));
+            return Err(ConfigError::new(name_line, "a metric's name is not empty"));
         }
-        let fault = |what: String| Fault::new(line, format!("{name}: {what}"));
+        let fault = |what: String| ConfigError::new(line, format!("{name}: {what}"));
         let objects = fields.choice("type", &[("value", false), ("object", true)])?.unwrap_or(false);
         let kind = match fields.text("valuetype")?.as_deref() {
             None | Some("untyped" | "unknown") => Kind::Unknown,
@@ -43,7 +45,7 @@ impl Reader<'_> {
         for (label, node) in fields.entries("labels")? {
             let (line, text) = fields::text(node, &label)?;
             if label.is_empty() || label.starts_with("__") || (kind == Kind::Histogram && label == "le") {
-                return Err(Fault::new(line, format!("{label:?} cannot be the name of a label")));
+                return Err(ConfigError::new(line, format!("{label:?} cannot be the name of a label")));
             }
             if text.starts_with("$.") || text.strip_prefix('.').is_some_and(|key| key.starts_with(char::is_alphabetic))
             {
@@ -65,8 +67,8 @@ impl Reader<'_> {
         }
         let timestamp = match (template(&mut fields, "epochtimestamp")?, template(&mut fields, "timestamp")?) {
             (Some(_), Some(_)) => return Err(fault("epochtimestamp and timestamp exclude each other".to_owned())),
-            (Some(path), None) => Some((path, Moment::Milliseconds)),
-            (None, path) => path.map(|path| (path, Moment::Any)),
+            (Some(path), None) => Some((path, TimestampFormat::Milliseconds)),
+            (None, path) => path.map(|path| (path, TimestampFormat::Any)),
         };
         if fields.take("epochTimestamp").is_some() {
             self.warnings.push(format!(
@@ -74,8 +76,8 @@ impl Reader<'_> {
             ));
         }
         let allow_missing = fields.bool("allow_missing_key")?.unwrap_or(false);
-        let skip = if allow_missing { Otherwise::Skip } else { Otherwise::Fail };
-        let policy = Policy {
+        let skip = if allow_missing { Fallback::Skip } else { Fallback::Fail };
+        let policy = FallbackPolicy {
             missing: otherwise(&mut fields, "if_missing")?.unwrap_or(skip),
             null: otherwise(&mut fields, "if_null")?.unwrap_or_default(),
             invalid: otherwise(&mut fields, "if_invalid")?.unwrap_or_default(),
@@ -100,7 +102,7 @@ impl Reader<'_> {
         }
         let numbers = [policy.missing, policy.null, policy.invalid]
             .iter()
-            .any(|otherwise| matches!(otherwise, Otherwise::Number(_)));
+            .any(|otherwise| matches!(otherwise, Fallback::Number(_)));
         if matches!(kind, Kind::StateSet | Kind::Histogram) && numbers {
             return Err(fault(
                 "with this valuetype a series is left out (skip) or a failure (error), no number".to_owned(),
@@ -117,8 +119,8 @@ impl Reader<'_> {
                 return Err(fault("with this valuetype there are no values".to_owned()));
             }
             let reading = match histogram {
-                Some(histogram) => Reading::Histogram(buckets(Fields::of(histogram, "histogram")?)?),
-                None => Reading::Info,
+                Some(histogram) => ValueSource::Histogram(buckets(Fields::of(histogram, "histogram")?)?),
+                None => ValueSource::Info,
             };
             (path, vec![(name.clone(), reading)])
         } else {
@@ -138,8 +140,8 @@ impl Reader<'_> {
                 return Err(fault(format!("{text:?} is plain text; a path stands in braces: '{}'", braced(text))));
             }
             let reading = |template| match kind {
-                Kind::StateSet => Reading::State(template, states.clone()),
-                _ => Reading::Number(template, conversion.clone()),
+                Kind::StateSet => ValueSource::State(template, states.clone()),
+                _ => ValueSource::Number(template, conversion.clone()),
             };
             (elements, templates.into_iter().map(|(name, template)| (name, reading(template))).collect())
         };
@@ -157,7 +159,7 @@ fn template(fields: &mut Fields, key: &'static str) -> Result<Option<Template>> 
 }
 
 fn compile(line: usize, text: &str) -> Result<Template> {
-    Template::parse(text).map_err(|what| Fault::new(line, format!("{text:?} is no JSONPath: {what}")))
+    Template::parse(text).map_err(|what| ConfigError::new(line, format!("{text:?} is no JSONPath: {what}")))
 }
 
 /// What was probably meant by a path without its braces.
@@ -176,7 +178,7 @@ fn conversion(fields: &mut Fields) -> Result<Option<Conversion>> {
             Some(regex.map_err(|error| {
                 let error = error.to_string();
                 let why = error.lines().last().unwrap_or_default().trim_start_matches("error: ");
-                Fault::new(line, format!("{text:?} is no regular expression: {why}"))
+                ConfigError::new(line, format!("{text:?} is no regular expression: {why}"))
             })?)
         }
     };
@@ -200,42 +202,42 @@ fn conversion(fields: &mut Fields) -> Result<Option<Conversion>> {
 /// A number as YAML writes it, with its `.nan` and `.inf`.
 fn float(line: usize, key: &str, text: &str) -> Result<f64> {
     let plain = text.replacen(".nan", "nan", 1).replacen(".NaN", "nan", 1).replacen(".inf", "inf", 1);
-    plain.parse().map_err(|_| Fault::new(line, format!("{key}: {text:?} is no number")))
+    plain.parse().map_err(|_| ConfigError::new(line, format!("{key}: {text:?} is no number")))
 }
 
-fn otherwise(fields: &mut Fields, key: &'static str) -> Result<Option<Otherwise>> {
+fn otherwise(fields: &mut Fields, key: &'static str) -> Result<Option<Fallback>> {
     let Some(node) = fields.take(key) else { return Ok(None) };
     let (line, text) = fields::text(node, key)?;
     match text.as_str() {
-        "error" => Ok(Some(Otherwise::Fail)),
-        "skip" => Ok(Some(Otherwise::Skip)),
+        "error" => Ok(Some(Fallback::Fail)),
+        "skip" => Ok(Some(Fallback::Skip)),
         number => float(line, key, number)
-            .map(|number| Some(Otherwise::Number(number)))
-            .map_err(|_| Fault::new(line, format!("{key}: {text:?} is neither error nor skip nor a number"))),
+            .map(|number| Some(Fallback::Number(number)))
+            .map_err(|_| ConfigError::new(line, format!("{key}: {text:?} is neither error nor skip nor a number"))),
     }
 }
 
-fn buckets(mut fields: Fields) -> Result<Buckets> {
+fn buckets(mut fields: Fields) -> Result<HistogramSource> {
     let line = fields.line;
     let path = |fields: &mut Fields, key, default: &str| match template(fields, key)? {
         Some(template) => Ok(template),
         None => compile(line, default),
     };
-    let buckets = template(&mut fields, "buckets")?
-        .filter(Template::is_path)
-        .ok_or_else(|| Fault::new(line, "histogram: buckets is one path in braces, with a match for each bucket"))?;
+    let buckets = template(&mut fields, "buckets")?.filter(Template::is_path).ok_or_else(|| {
+        ConfigError::new(line, "histogram: buckets is one path in braces, with a match for each bucket")
+    })?;
     let bounds = match (fields.take("bounds"), template(&mut fields, "bound")?) {
-        (Some(_), Some(_)) => return Err(Fault::new(line, "histogram: bound and bounds exclude each other")),
+        (Some(_), Some(_)) => return Err(ConfigError::new(line, "histogram: bound and bounds exclude each other")),
         (Some(Node { value: Value::List(list), .. }), None) => {
             let bound = |node| fields::text(node, "bounds").and_then(|(line, text)| float(line, "bounds", &text));
-            Bounds::Fixed(list.into_iter().map(bound).collect::<Result<_>>()?)
+            BucketBounds::Fixed(list.into_iter().map(bound).collect::<Result<_>>()?)
         }
         (Some(node), None) => {
             let (line, text) = fields::text(node, "bounds")?;
-            Bounds::Beside(compile(line, &text)?)
+            BucketBounds::Beside(compile(line, &text)?)
         }
-        (None, Some(template)) => Bounds::Inside(template),
-        (None, None) => Bounds::Inside(compile(line, "{key}")?),
+        (None, Some(template)) => BucketBounds::Inside(template),
+        (None, None) => BucketBounds::Inside(compile(line, "{key}")?),
     };
     let value = path(&mut fields, "value", "{@}")?;
     let cumulative = fields.bool("cumulative")?.unwrap_or(true);
@@ -243,5 +245,5 @@ fn buckets(mut fields: Fields) -> Result<Buckets> {
     let scale = fields.take("scale").map(|node| fields::text(node, "scale")).transpose()?;
     let scale = scale.map_or(Ok(1.0), |(line, text)| float(line, "scale", &text))?;
     fields.end()?;
-    Ok(Buckets { buckets, bounds, value, cumulative, sum, count, scale })
+    Ok(HistogramSource { buckets, bounds, value, cumulative, sum, count, scale })
 }

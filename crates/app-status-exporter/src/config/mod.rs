@@ -2,6 +2,8 @@
 //!
 //! Source: config/config.go of json_exporter, config/http_config.go of Prometheus' common library.
 
+pub(crate) mod environment;
+pub(crate) mod fields;
 mod metric;
 mod request;
 
@@ -11,16 +13,16 @@ use anyhow::{Context, bail};
 use exporter_common::reload::Files;
 use exporter_common::yaml::{self, Node};
 
-use crate::fields::{Fault, Fields, Result};
-use crate::mapping::Metric;
-pub(crate) use request::{Login, OAuth2, Proxy, Request, Tls};
+use crate::config::fields::{ConfigError, Fields, Result};
+use crate::metrics::mapping::Metric;
+pub(crate) use request::{Authentication, OAuth2Settings, ProxySettings, RequestSettings, TlsSettings};
 
 /// One module: how pages are fetched, and what is taken from them.
-pub(crate) struct Module {
+pub(crate) struct ModuleConfig {
     pub(crate) metrics: Vec<Metric>,
     /// The pages the metrics are read from, relative to `--app.url`; the first is that URL itself.
     pub(crate) pages: Vec<String>,
-    pub(crate) request: Request,
+    pub(crate) request: RequestSettings,
     /// The file itself and all files it names.
     pub(crate) files: Files,
     pub(crate) warnings: Vec<String>,
@@ -30,15 +32,15 @@ pub(crate) struct Module {
 ///
 /// # Errors
 /// What is wrong, with file and line.
-pub(crate) fn load(path: &Path, module: &str) -> anyhow::Result<Module> {
+pub(crate) fn load(path: &Path, module: &str) -> anyhow::Result<ModuleConfig> {
     let place = path.display();
     let files = Files::look([path.to_owned()]);
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {place}"))?;
     let root = yaml::parse(&text).with_context(|| place.to_string())?;
-    let mut reader = Reader { folder: path.parent().unwrap_or(Path::new("")), files, warnings: Vec::new() };
+    let mut reader = ModuleReader { folder: path.parent().unwrap_or(Path::new("")), files, warnings: Vec::new() };
     match reader.file(root, module) {
         Ok((metrics, pages, request)) => {
-            Ok(Module { metrics, pages, request, files: reader.files, warnings: reader.warnings })
+            Ok(ModuleConfig { metrics, pages, request, files: reader.files, warnings: reader.warnings })
         }
         Err(fault) => bail!("{place}:{fault}"),
     }
@@ -48,29 +50,29 @@ pub(crate) fn load(path: &Path, module: &str) -> anyhow::Result<Module> {
 #[cfg(fuzzing)]
 pub(crate) fn check(text: &str) -> anyhow::Result<()> {
     let folder = Path::new("/nowhere");
-    Reader { folder, files: Files::default(), warnings: Vec::new() }.file(yaml::parse(text)?, "default")?;
+    ModuleReader { folder, files: Files::default(), warnings: Vec::new() }.file(yaml::parse(text)?, "default")?;
     Ok(())
 }
 
 /// Reads a configuration, and keeps what is to be known of it besides.
-struct Reader<'a> {
+struct ModuleReader<'a> {
     /// What relative names of files are relative to.
     folder: &'a Path,
     files: Files,
     warnings: Vec<String>,
 }
 
-impl Reader<'_> {
-    fn file(&mut self, root: Node, module: &str) -> Result<(Vec<Metric>, Vec<String>, Request)> {
+impl ModuleReader<'_> {
+    fn file(&mut self, root: Node, module: &str) -> Result<(Vec<Metric>, Vec<String>, RequestSettings)> {
         let mut file = Fields::of(root, "the file")?;
         if file.has("metrics") {
             let what = "metrics stand in a module: put this file's content under modules: and default:";
-            return Err(Fault::new(file.line, what));
+            return Err(ConfigError::new(file.line, what));
         }
         let modules = file.entries("modules")?;
         if let Some((name, node)) = modules.iter().find(|(_, node)| matches!(node.value, yaml::Value::List(_))) {
             let what = format!("{name} stands in a module: put it under a name of its own, such as default:");
-            return Err(Fault::new(node.line, what));
+            return Err(ConfigError::new(node.line, what));
         }
         file.ignore(|key| key.starts_with("x-")); // a place for anchors, as in compose files
         let line = file.line;
@@ -81,11 +83,11 @@ impl Reader<'_> {
             _ => format!("there is no module {module}, which --config.module asks for; there are {}", names.join(", ")),
         };
         let found = modules.into_iter().find(|(name, _)| name == module);
-        let (name, node) = found.ok_or_else(|| Fault::new(line, missing))?;
+        let (name, node) = found.ok_or_else(|| ConfigError::new(line, missing))?;
         self.module(Fields::of(node, format!("module {name}"))?)
     }
 
-    fn module(&mut self, mut module: Fields) -> Result<(Vec<Metric>, Vec<String>, Request)> {
+    fn module(&mut self, mut module: Fields) -> Result<(Vec<Metric>, Vec<String>, RequestSettings)> {
         let request = self.request(&mut module)?;
         let (mut metrics, mut pages) = (Vec::<Metric>::new(), vec![String::new()]);
         for node in module.list("metrics")? {
@@ -95,7 +97,7 @@ impl Reader<'_> {
                 let same = |other: &&Metric| other.values.iter().any(|(other, _)| other == name);
                 if let Some(other) = metrics.iter().find(same).filter(|other| other.kind != metric.kind) {
                     let what = format!("{name} has another valuetype here than where {} is defined first", other.name);
-                    return Err(Fault::new(line, what));
+                    return Err(ConfigError::new(line, what));
                 }
             }
             metrics.push(metric);
@@ -109,7 +111,7 @@ impl Reader<'_> {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> std::result::Result<Module, String> {
+    fn read(text: &str) -> std::result::Result<ModuleConfig, String> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("c.yml");
         std::fs::write(&path, text).unwrap();
@@ -117,7 +119,7 @@ mod tests {
     }
 
     /// A module with one metric, whose further keys these are, on line 4.
-    fn metric(keys: &str) -> std::result::Result<Module, String> {
+    fn metric(keys: &str) -> std::result::Result<ModuleConfig, String> {
         read(&format!("modules:\n  default:\n    metrics:\n    - {{name: m, {keys}}}\n"))
     }
 

@@ -1,18 +1,18 @@
-//! How a page is asked for: headers, logins, TLS, proxies, and the files and variables that secrets are in.
+//! How a page is asked for: headers, methods, TLS, proxies, and the files and variables that secrets are in.
 
 use exporter_common::yaml::{Node, Value};
 use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
-use super::Reader;
-use crate::fields::{self, Fault, Fields, Result};
+use super::ModuleReader;
+use crate::config::fields::{self, ConfigError, Fields, Result};
 
 /// The largest file that a secret or a certificate is read from: all authorities of a system weigh 250 KB.
 const LARGEST_FILE: u64 = 4 << 20;
 
 /// How a page is asked for.
 #[derive(Default)]
-pub(crate) struct Request {
+pub(crate) struct RequestSettings {
     pub(crate) headers: HeaderMap,
     /// Sent by POST.
     pub(crate) body: Option<String>,
@@ -20,15 +20,15 @@ pub(crate) struct Request {
     pub(crate) valid_status_codes: Vec<u16>,
     /// The largest page that is read, in bytes.
     pub(crate) body_limit: Option<usize>,
-    pub(crate) login: Login,
-    pub(crate) tls: Option<Tls>,
-    pub(crate) proxy: Proxy,
+    pub(crate) authentication: Authentication,
+    pub(crate) tls: Option<TlsSettings>,
+    pub(crate) proxy: ProxySettings,
     pub(crate) no_redirects: bool,
 }
 
 /// How the exporter shows who it is.
 #[derive(Default)]
-pub(crate) enum Login {
+pub(crate) enum Authentication {
     #[default]
     None,
     Basic {
@@ -36,24 +36,24 @@ pub(crate) enum Login {
         password: String,
     },
     Header(HeaderValue),
-    OAuth2(Box<OAuth2>),
+    OAuth2(Box<OAuth2Settings>),
 }
 
 /// OAuth 2.0 with client credentials.
-pub(crate) struct OAuth2 {
+pub(crate) struct OAuth2Settings {
     pub(crate) client_id: String,
     pub(crate) client_secret: String,
     pub(crate) token_url: Url,
     /// Scopes and further parameters.
     pub(crate) parameters: Vec<(String, String)>,
     pub(crate) headers: HeaderMap,
-    pub(crate) tls: Option<Tls>,
-    pub(crate) proxy: Proxy,
+    pub(crate) tls: Option<TlsSettings>,
+    pub(crate) proxy: ProxySettings,
 }
 
 /// How TLS is spoken; all PEM.
 #[derive(Default)]
-pub(crate) struct Tls {
+pub(crate) struct TlsSettings {
     pub(crate) ca: Option<Vec<u8>>,
     /// Certificate and key.
     pub(crate) identity: Option<(Vec<u8>, Vec<u8>)>,
@@ -65,7 +65,7 @@ pub(crate) struct Tls {
 
 /// Which proxies are asked; none unless they are named.
 #[derive(Default)]
-pub(crate) struct Proxy {
+pub(crate) struct ProxySettings {
     /// For what is asked over HTTP.
     pub(crate) http: Option<Url>,
     /// For what is asked over TLS, through a tunnel.
@@ -76,19 +76,19 @@ pub(crate) struct Proxy {
     pub(crate) connect_headers: HeaderMap,
 }
 
-impl Proxy {
+impl ProxySettings {
     /// Whether there is any.
     pub(crate) fn is_any(&self) -> bool {
         self.http.is_some() || self.https.is_some()
     }
 }
 
-impl Reader<'_> {
+impl ModuleReader<'_> {
     /// What a module says of its requests.
-    pub(super) fn request(&mut self, module: &mut Fields) -> Result<Request> {
+    pub(super) fn request(&mut self, module: &mut Fields) -> Result<RequestSettings> {
         let mut request = match module.take("http_client_config") {
             Some(node) => self.client(Fields::of(node, "http_client_config")?)?,
-            None => Request::default(),
+            None => RequestSettings::default(),
         };
         for (name, node) in module.entries("headers")? {
             let (line, value) = fields::text(node, &name)?;
@@ -99,7 +99,7 @@ impl Reader<'_> {
             let line = body.line;
             request.body = body.text("content")?.filter(|content| !content.is_empty());
             if body.bool("templatize")? == Some(true) {
-                return Err(Fault::new(
+                return Err(ConfigError::new(
                     line,
                     "body: templatize is not supported: there is one target, write its body out",
                 ));
@@ -111,42 +111,46 @@ impl Reader<'_> {
             let code = code.parse().ok().filter(|code| (100..600).contains(code));
             request
                 .valid_status_codes
-                .push(code.ok_or_else(|| Fault::new(line, "a status code is a number from 100 to 599"))?);
+                .push(code.ok_or_else(|| ConfigError::new(line, "a status code is a number from 100 to 599"))?);
         }
         if let Some((line, size)) =
             module.take("body_size_limit").map(|node| fields::text(node, "body_size_limit")).transpose()?
         {
             request.body_limit = Some(body_size(&size).ok_or_else(|| {
-                Fault::new(line, format!("body_size_limit: {size:?} is no size up to 1GiB, write 4MiB"))
+                ConfigError::new(line, format!("body_size_limit: {size:?} is no size up to 1GiB, write 4MiB"))
             })?);
         }
         Ok(request)
     }
 
-    fn client(&mut self, mut client: Fields) -> Result<Request> {
+    fn client(&mut self, mut client: Fields) -> Result<RequestSettings> {
         let line = client.line;
-        let mut logins = Vec::new();
+        let mut methods = Vec::new();
         if let Some(basic) = client.take("basic_auth") {
             let mut basic = Fields::of(basic, "basic_auth")?;
             let username = self.secret(&mut basic, ["username", "username_file", "username_env"])?.unwrap_or_default();
             let password = self.secret(&mut basic, ["password", "password_file", "password_env"])?.unwrap_or_default();
             basic.end()?;
-            logins.push(Login::Basic { username, password });
+            methods.push(Authentication::Basic { username, password });
         }
         if let Some(authorization) = client.take("authorization") {
             let mut authorization = Fields::of(authorization, "authorization")?;
             let line = authorization.line;
             let scheme = authorization.text("type")?.filter(|scheme| !scheme.is_empty()).unwrap_or("Bearer".to_owned());
             if scheme.eq_ignore_ascii_case("basic") {
-                return Err(Fault::new(line, "authorization: for the type Basic there is basic_auth"));
+                return Err(ConfigError::new(line, "authorization: for the type Basic there is basic_auth"));
             }
             let keys = ["credentials", "credentials_file", "credentials_env"];
             let credentials = self.secret(&mut authorization, keys)?.unwrap_or_default();
             authorization.end()?;
-            logins.push(Login::Header(secret_value(line, "authorization", &format!("{scheme} {credentials}"))?));
+            methods.push(Authentication::Header(secret_value(
+                line,
+                "authorization",
+                &format!("{scheme} {credentials}"),
+            )?));
         }
         if let Some(token) = self.secret(&mut client, ["bearer_token", "bearer_token_file", "bearer_token_env"])? {
-            logins.push(Login::Header(secret_value(line, "bearer_token", &format!("Bearer {token}"))?));
+            methods.push(Authentication::Header(secret_value(line, "bearer_token", &format!("Bearer {token}"))?));
         }
         let oauth2 = client.take("oauth2");
         let tls = self.tls(&mut client)?;
@@ -157,16 +161,23 @@ impl Reader<'_> {
         client.end()?;
         if let Some(oauth2) = oauth2 {
             let oauth2 = self.oauth2(Fields::of(oauth2, "oauth2")?)?;
-            logins.push(Login::OAuth2(Box::new(oauth2)));
+            methods.push(Authentication::OAuth2(Box::new(oauth2)));
         }
-        if logins.len() > 1 {
+        if methods.len() > 1 {
             let what = "of basic_auth, authorization, bearer_token and oauth2 there is one at most";
-            return Err(Fault::new(line, what));
+            return Err(ConfigError::new(line, what));
         }
-        Ok(Request { headers, login: logins.pop().unwrap_or_default(), tls, proxy, no_redirects, ..Request::default() })
+        Ok(RequestSettings {
+            headers,
+            authentication: methods.pop().unwrap_or_default(),
+            tls,
+            proxy,
+            no_redirects,
+            ..RequestSettings::default()
+        })
     }
 
-    fn oauth2(&mut self, mut oauth2: Fields) -> Result<OAuth2> {
+    fn oauth2(&mut self, mut oauth2: Fields) -> Result<OAuth2Settings> {
         let line = oauth2.line;
         let (_, client_id) = oauth2.required("client_id")?;
         let client_secret =
@@ -174,7 +185,7 @@ impl Reader<'_> {
         let (url_line, token_url) = oauth2.required("token_url")?;
         let token_url = http_url(url_line, "token_url", &token_url)?;
         if oauth2.text("grant_type")?.is_some_and(|grant| grant != "client_credentials") {
-            return Err(Fault::new(line, "oauth2: of the grant types client_credentials is supported"));
+            return Err(ConfigError::new(line, "oauth2: of the grant types client_credentials is supported"));
         }
         let scopes = oauth2.texts("scopes")?;
         let mut parameters = Vec::new();
@@ -189,10 +200,10 @@ impl Reader<'_> {
         let proxy = proxy(&mut oauth2)?;
         let headers = self.headers(&mut oauth2)?;
         oauth2.end()?;
-        Ok(OAuth2 { client_id, client_secret, token_url, parameters, headers, tls, proxy })
+        Ok(OAuth2Settings { client_id, client_secret, token_url, parameters, headers, tls, proxy })
     }
 
-    fn tls(&mut self, fields: &mut Fields) -> Result<Option<Tls>> {
+    fn tls(&mut self, fields: &mut Fields) -> Result<Option<TlsSettings>> {
         let Some(node) = fields.take("tls_config") else { return Ok(None) };
         let mut fields = Fields::of(node, "tls_config")?;
         let line = fields.line;
@@ -200,13 +211,13 @@ impl Reader<'_> {
         let identity = match (self.pem(&mut fields, "cert", "cert_file")?, self.pem(&mut fields, "key", "key_file")?) {
             (Some(certificate), Some(key)) => Some((certificate, key)),
             (None, None) => None,
-            _ => return Err(Fault::new(line, "tls_config: a certificate and its key go together")),
+            _ => return Err(ConfigError::new(line, "tls_config: a certificate and its key go together")),
         };
         let versions = [("TLS10", 10), ("TLS11", 11), ("TLS12", 12), ("TLS13", 13)];
         let least = fields.choice("min_version", &versions)?.unwrap_or(12);
         let most = fields.choice("max_version", &versions)?.unwrap_or(13);
         if most < 12 || most < least {
-            return Err(Fault::new(
+            return Err(ConfigError::new(
                 line,
                 "tls_config: of the versions TLS12 and TLS13 are supported, and none is left",
             ));
@@ -214,7 +225,7 @@ impl Reader<'_> {
         let server_name = fields.text("server_name")?.filter(|name| !name.is_empty());
         let insecure = fields.bool("insecure_skip_verify")?.unwrap_or(false);
         fields.end()?;
-        Ok(Some(Tls { ca, identity, server_name, insecure, tls12: least <= 12, tls13: most == 13 }))
+        Ok(Some(TlsSettings { ca, identity, server_name, insecure, tls12: least <= 12, tls13: most == 13 }))
     }
 
     fn pem(&mut self, fields: &mut Fields, inline: &'static str, file: &'static str) -> Result<Option<Vec<u8>>> {
@@ -262,14 +273,14 @@ impl Reader<'_> {
                 let (line, name) = fields::text(node, variable)?;
                 environment(line, variable, &name).map(Some)
             }
-            _ => Err(Fault::new(fields.line, format!("{inline} is given in more than one way"))),
+            _ => Err(ConfigError::new(fields.line, format!("{inline} is given in more than one way"))),
         }
     }
 
     fn read(&mut self, line: usize, key: &str, path: &str) -> Result<String> {
         let path = self.folder.join(path);
         self.files.add(&path);
-        let fault = |why: String| Fault::new(line, format!("{key}: cannot read {}: {why}", path.display()));
+        let fault = |why: String| ConfigError::new(line, format!("{key}: cannot read {}: {why}", path.display()));
         let metadata = std::fs::metadata(&path).map_err(|error| fault(error.to_string()))?;
         if !metadata.is_file() || metadata.len() > LARGEST_FILE {
             return Err(fault("it is not a small file".to_owned())); // a FIFO would be waited for, a device read for ever
@@ -281,10 +292,10 @@ impl Reader<'_> {
 
 fn environment(line: usize, key: &str, variable: &str) -> Result<String> {
     let value = std::env::var(variable);
-    value.map_err(|_| Fault::new(line, format!("{key}: the variable {variable} is not set")))
+    value.map_err(|_| ConfigError::new(line, format!("{key}: the variable {variable} is not set")))
 }
 
-fn proxy(fields: &mut Fields) -> Result<Proxy> {
+fn proxy(fields: &mut Fields) -> Result<ProxySettings> {
     let line = fields.line;
     let no_proxy = fields.text("no_proxy")?;
     let mut connect_headers = HeaderMap::new();
@@ -300,13 +311,13 @@ fn proxy(fields: &mut Fields) -> Result<Proxy> {
     }
     let from_environment = fields.bool("proxy_from_environment")? == Some(true);
     let url = fields.text("proxy_url")?.filter(|url| !url.is_empty());
-    let fault = |what: &str| Err(Fault::new(line, what));
+    let fault = |what: &str| Err(ConfigError::new(line, what));
     Ok(match url {
         Some(_) if from_environment => return fault("proxy_url and proxy_from_environment exclude each other"),
         Some(url) => {
             let url = http_url(line, "proxy_url", &url)?;
             let direct = no_proxy.as_deref().map(beside).unwrap_or_default();
-            Proxy { http: Some(url.clone()), https: Some(url), direct, connect_headers }
+            ProxySettings { http: Some(url.clone()), https: Some(url), direct, connect_headers }
         }
         None if no_proxy.is_some() => return fault("no_proxy goes with proxy_url"),
         None if from_environment => {
@@ -322,10 +333,10 @@ fn proxy(fields: &mut Fields) -> Result<Proxy> {
             };
             let (http, https) = (proxy(["HTTP_PROXY", "http_proxy"])?, proxy(["HTTPS_PROXY", "https_proxy"])?);
             let direct = beside(&set(["NO_PROXY", "no_proxy"]).map(|(_, hosts)| hosts).unwrap_or_default());
-            Proxy { http, https, direct, connect_headers }
+            ProxySettings { http, https, direct, connect_headers }
         }
         None if !connect_headers.is_empty() => return fault("proxy_connect_header goes with a proxy"),
-        None => Proxy::default(),
+        None => ProxySettings::default(),
     })
 }
 
@@ -337,15 +348,15 @@ fn beside(no_proxy: &str) -> String {
 
 fn http_url(line: usize, key: &str, text: &str) -> Result<Url> {
     let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-    url.ok_or_else(|| Fault::new(line, format!("{key} is no URL of http or https"))) // which may hold a password
+    url.ok_or_else(|| ConfigError::new(line, format!("{key} is no URL of http or https"))) // which may hold a password
 }
 
 fn header_name(line: usize, name: &str) -> Result<HeaderName> {
-    name.parse().map_err(|_| Fault::new(line, format!("{name:?} cannot be the name of a header")))
+    name.parse().map_err(|_| ConfigError::new(line, format!("{name:?} cannot be the name of a header")))
 }
 
 fn header_value(line: usize, name: &str, value: &str) -> Result<HeaderValue> {
-    value.parse().map_err(|_| Fault::new(line, format!("the value of {name} cannot be that of a header")))
+    value.parse().map_err(|_| ConfigError::new(line, format!("the value of {name} cannot be that of a header")))
 }
 
 fn secret_value(line: usize, name: &str, value: &str) -> Result<HeaderValue> {

@@ -21,16 +21,16 @@ const BYTES_OF_A_VALUE: usize = 16;
 #[derive(Debug)]
 pub(crate) struct Document<'a> {
     source: &'a str,
-    /// The strings that are written with escapes, without them. A [`Slice`] counts on from the source into here.
+    /// The strings that are written with escapes, without them. A [`Span`] counts on from the source into here.
     unescaped: String,
     nodes: Vec<Node>,
     /// The members of every list and object, each list's and each object's side by side.
-    members: Vec<Id>,
+    members: Vec<NodeId>,
 }
 
 /// A place in a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Id(u32);
+pub(crate) struct NodeId(u32);
 
 /// What stands at a place.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -43,9 +43,9 @@ pub(crate) enum Value<'d> {
     /// A string with an escape that is none, or a line break in it: it costs itself, not the page.
     Malformed,
     /// In the order of the document.
-    List(&'d [Id]),
+    List(&'d [NodeId]),
     /// Ordered by key. Of several members with one key only the last is here.
-    Object(&'d [Id]),
+    Object(&'d [NodeId]),
 }
 
 /// Where in its container a value stands.
@@ -57,9 +57,9 @@ pub(crate) enum Key<'d> {
     Index(u32),
 }
 
-/// Why a page is no document.
+/// FailureReason a page is no document.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub(crate) enum DocumentError {
     /// Not JSON, with what is wrong where.
     NotJson(String),
     /// Nested too deep.
@@ -70,22 +70,22 @@ pub(crate) enum Fault {
 
 #[derive(Clone, Copy, Debug)]
 struct Node {
-    parent: Id,
+    parent: NodeId,
     /// The key's text, or in a list the position as `start`.
-    key: Slice,
+    key: Span,
     /// A string's or a number's text, or a container's members.
-    value: Slice,
-    kind: Kind,
+    value: Span,
+    kind: NodeKind,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Slice {
+struct Span {
     start: u32,
     len: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Kind {
+enum NodeKind {
     Null,
     False,
     True,
@@ -99,13 +99,13 @@ enum Kind {
 impl<'a> Document<'a> {
     /// Reads a page, of no more than a GiB: positions are 32 bits wide. Where bytes were not UTF-8 the page has the
     /// replacement character, as in Go: that costs at most the values whose strings they are in.
-    pub(crate) fn parse(page: &'a str) -> Result<Self, Fault> {
+    pub(crate) fn parse(page: &'a str) -> Result<Self, DocumentError> {
         // some write a byte order mark, which RFC 8259 lets readers ignore
         let source = page.strip_prefix('\u{feff}').unwrap_or(page);
         match source.trim_ascii_start().bytes().next() {
-            None => return Err(Fault::NotJson("the page is empty".to_owned())),
+            None => return Err(DocumentError::NotJson("the page is empty".to_owned())),
             Some(b'<') => {
-                return Err(Fault::NotJson("the page is not JSON, by its beginning HTML or XML".to_owned()));
+                return Err(DocumentError::NotJson("the page is not JSON, by its beginning HTML or XML".to_owned()));
             }
             Some(_) => {}
         }
@@ -113,7 +113,7 @@ impl<'a> Document<'a> {
     }
 
     /// The whole document.
-    pub(crate) fn root(&self) -> Id {
+    pub(crate) fn root(&self) -> NodeId {
         ROOT
     }
 
@@ -123,22 +123,22 @@ impl<'a> Document<'a> {
     }
 
     /// What stands at a place.
-    pub(crate) fn value(&self, id: Id) -> Value<'_> {
+    pub(crate) fn value(&self, id: NodeId) -> Value<'_> {
         let node = self.node(id);
         match node.kind {
-            Kind::Null => Value::Null,
-            Kind::False => Value::Bool(false),
-            Kind::True => Value::Bool(true),
-            Kind::Number => Value::Number(self.text(node.value)),
-            Kind::Text => Value::Text(self.text(node.value)),
-            Kind::Malformed => Value::Malformed,
-            Kind::List => Value::List(self.members(node.value)),
-            Kind::Object => Value::Object(self.members(node.value)),
+            NodeKind::Null => Value::Null,
+            NodeKind::False => Value::Bool(false),
+            NodeKind::True => Value::Bool(true),
+            NodeKind::Number => Value::Number(self.text(node.value)),
+            NodeKind::Text => Value::Text(self.text(node.value)),
+            NodeKind::Malformed => Value::Malformed,
+            NodeKind::List => Value::List(self.members(node.value)),
+            NodeKind::Object => Value::Object(self.members(node.value)),
         }
     }
 
     /// The members of a list or object; of any other value none.
-    pub(crate) fn members_of(&self, id: Id) -> &[Id] {
+    pub(crate) fn members_of(&self, id: NodeId) -> &[NodeId] {
         match self.value(id) {
             Value::List(members) | Value::Object(members) => members,
             _ => &[],
@@ -146,40 +146,40 @@ impl<'a> Document<'a> {
     }
 
     /// The member of an object under a key.
-    pub(crate) fn get(&self, id: Id, key: &str) -> Option<Id> {
+    pub(crate) fn get(&self, id: NodeId, key: &str) -> Option<NodeId> {
         let Value::Object(members) = self.value(id) else { return None };
         let at = members.binary_search_by(|member| self.text(self.node(*member).key).cmp(key)).ok()?;
         Some(members[at])
     }
 
     /// What contains a value; nothing contains the whole.
-    pub(crate) fn parent(&self, id: Id) -> Option<Id> {
+    pub(crate) fn parent(&self, id: NodeId) -> Option<NodeId> {
         (id != ROOT).then(|| self.node(id).parent)
     }
 
     /// Where in its container a value stands.
-    pub(crate) fn key(&self, id: Id) -> Option<Key<'_>> {
+    pub(crate) fn key(&self, id: NodeId) -> Option<Key<'_>> {
         let key = self.node(id).key;
         Some(match self.node(self.parent(id)?).kind {
-            Kind::Object => Key::Name(self.text(key)),
+            NodeKind::Object => Key::Name(self.text(key)),
             _ => Key::Index(key.start),
         })
     }
 
     /// A value for messages, which must not repeat a page of any length.
-    pub(crate) fn describe(&self, id: Id) -> impl fmt::Display {
+    pub(crate) fn describe(&self, id: NodeId) -> impl fmt::Display {
         self.value(id).to_string()
     }
 
-    fn node(&self, id: Id) -> &Node {
+    fn node(&self, id: NodeId) -> &Node {
         &self.nodes[id.0 as usize]
     }
 
-    fn members(&self, slice: Slice) -> &[Id] {
+    fn members(&self, slice: Span) -> &[NodeId] {
         &self.members[slice.start as usize..][..slice.len as usize]
     }
 
-    fn text(&self, slice: Slice) -> &str {
+    fn text(&self, slice: Span) -> &str {
         let (start, len) = (slice.start as usize, slice.len as usize);
         match start.checked_sub(self.source.len()) {
             None => &self.source[start..][..len],
@@ -207,7 +207,7 @@ impl fmt::Display for Value<'_> {
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for DocumentError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotJson(why) => f.write_str(why),
@@ -217,16 +217,16 @@ impl fmt::Display for Fault {
     }
 }
 
-impl std::error::Error for Fault {}
+impl std::error::Error for DocumentError {}
 
-const ROOT: Id = Id(0);
+const ROOT: NodeId = NodeId(0);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     /// The document as serde_json would have it.
-    fn value(document: &Document<'_>, id: Id) -> serde_json::Value {
+    fn value(document: &Document<'_>, id: NodeId) -> serde_json::Value {
         match document.value(id) {
             Value::Null => serde_json::Value::Null,
             Value::Bool(value) => value.into(),
@@ -238,7 +238,7 @@ mod tests {
             Value::Malformed => panic!("serde_json would have refused it"),
             Value::List(members) => members.iter().map(|member| value(document, *member)).collect(),
             Value::Object(members) => {
-                let pair = |member: &Id| match document.key(*member) {
+                let pair = |member: &NodeId| match document.key(*member) {
                     Some(Key::Name(name)) => (name.to_owned(), value(document, *member)),
                     other => panic!("{other:?}"),
                 };
@@ -248,7 +248,7 @@ mod tests {
     }
 
     fn malformed(document: &Document<'_>) -> bool {
-        document.nodes.iter().any(|node| node.kind == Kind::Malformed)
+        document.nodes.iter().any(|node| node.kind == NodeKind::Malformed)
     }
 
     /// Where serde_json reads a page this reads the same. What it refuses this refuses too, or has a string in it
@@ -341,10 +341,10 @@ mod tests {
     fn depth_and_size_are_bounded() {
         let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
         assert!(Document::parse(&nested(MAX_DEPTH)).is_ok());
-        assert_eq!(Document::parse(&nested(MAX_DEPTH + 1)).unwrap_err(), Fault::TooDeep);
-        assert_eq!(Document::parse(&"{\"x\":".repeat(1 << 20)).unwrap_err(), Fault::TooDeep);
+        assert_eq!(Document::parse(&nested(MAX_DEPTH + 1)).unwrap_err(), DocumentError::TooDeep);
+        assert_eq!(Document::parse(&"{\"x\":".repeat(1 << 20)).unwrap_err(), DocumentError::TooDeep);
         let many = format!("[{}0]", "0,".repeat(MAX_VALUES));
-        assert_eq!(Document::parse(&many).unwrap_err(), Fault::TooManyValues(MAX_VALUES));
+        assert_eq!(Document::parse(&many).unwrap_err(), DocumentError::TooManyValues(MAX_VALUES));
         let larger = format!("[{}0]", "\"more than 16 bytes\",".repeat(MAX_VALUES));
         assert!(Document::parse(&larger).is_ok());
     }

@@ -3,8 +3,8 @@
 use anyhow::{Result, ensure};
 use exporter_common::Family;
 
-use crate::document::{Document, Id, Value};
-use crate::mapping::{Lost, Reason};
+use crate::json::document::{Document, NodeId, Value};
+use crate::metrics::mapping::{LossReason, LostSeries};
 
 /// The states that `health` may have.
 const HEALTH: &[&str] = &["healthy", "unhealthy"];
@@ -15,16 +15,16 @@ const NONE: &str = "it has none of current_requests, pending_requests, total_upt
 
 /// What the page says, field by field: a broken one costs only itself.
 #[derive(Debug)]
-pub(crate) struct Status {
-    current_requests: Result<f64, Lost>,
-    pending_requests: Result<f64, Lost>,
+pub(crate) struct ClassicStatus {
+    current_requests: Result<f64, LostSeries>,
+    pending_requests: Result<f64, LostSeries>,
     /// In the application's own unit, by custom in seconds.
-    total_uptime: Result<f64, Lost>,
+    total_uptime: Result<f64, LostSeries>,
     /// One of [`HEALTH`].
-    health: Result<&'static str, Lost>,
+    health: Result<&'static str, LostSeries>,
 }
 
-impl Status {
+impl ClassicStatus {
     /// Reads a page.
     pub(crate) fn of(document: &Document<'_>) -> Result<Self> {
         let root = document.root();
@@ -40,8 +40,9 @@ impl Status {
 }
 
 /// The families of a page, and why others are not there.
-pub(crate) fn families(status: Status) -> (Vec<Family>, Vec<Lost>) {
-    let gauge = |name, help, value: Result<f64, Lost>| value.map(|value| Family::gauge(name, help, &[]).value(value));
+pub(crate) fn families(status: ClassicStatus) -> (Vec<Family>, Vec<LostSeries>) {
+    let gauge =
+        |name, help, value: Result<f64, LostSeries>| value.map(|value| Family::gauge(name, help, &[]).value(value));
     let fields = [
         gauge(
             "app_requests_current",
@@ -69,29 +70,29 @@ pub(crate) fn families(status: Status) -> (Vec<Family>, Vec<Lost>) {
             Err(field) => lost.push(field),
         }
     }
-    if families.is_empty() && lost.iter().all(|lost| lost.reason == Reason::Missing) {
+    if families.is_empty() && lost.iter().all(|lost| lost.reason == LossReason::Missing) {
         // somebody's own page, as a rule
         lost[0].what = NONE.to_owned();
     }
     (families, lost)
 }
 
-fn field(document: &Document<'_>, metric: &str, name: &str) -> Result<Id, Lost> {
-    let missing = || lost(metric, Reason::Missing, format!("{name} is missing"));
+fn field(document: &Document<'_>, metric: &str, name: &str) -> Result<NodeId, LostSeries> {
+    let missing = || lost(metric, LossReason::Missing, format!("{name} is missing"));
     document.get(document.root(), name).ok_or_else(missing)
 }
 
 /// A field that is there and not what it should be.
-fn other(document: &Document<'_>, metric: &str, name: &str, id: Id, expected: &str) -> Lost {
-    let reason = if document.value(id) == Value::Null { Reason::Null } else { Reason::Invalid };
+fn other(document: &Document<'_>, metric: &str, name: &str, id: NodeId, expected: &str) -> LostSeries {
+    let reason = if document.value(id) == Value::Null { LossReason::Null } else { LossReason::Invalid };
     lost(metric, reason, format!("{name} is {}, {expected}", document.describe(id)))
 }
 
-fn lost(metric: &str, reason: Reason, what: String) -> Lost {
-    Lost { metric: metric.to_owned(), reason, what, count: 1 }
+fn lost(metric: &str, reason: LossReason, what: String) -> LostSeries {
+    LostSeries { metric: metric.to_owned(), reason, what, count: 1 }
 }
 
-fn number(document: &Document<'_>, metric: &str, name: &str) -> Result<f64, Lost> {
+fn number(document: &Document<'_>, metric: &str, name: &str) -> Result<f64, LostSeries> {
     let id = field(document, metric, name)?;
     let number = match document.value(id) {
         Value::Number(text) | Value::Text(text) => text.trim().parse().ok().filter(|number: &f64| number.is_finite()),
@@ -100,7 +101,7 @@ fn number(document: &Document<'_>, metric: &str, name: &str) -> Result<f64, Lost
     number.ok_or_else(|| other(document, metric, name, id, "not a number"))
 }
 
-fn health(document: &Document<'_>, metric: &str, name: &str) -> Result<&'static str, Lost> {
+fn health(document: &Document<'_>, metric: &str, name: &str) -> Result<&'static str, LostSeries> {
     let id = field(document, metric, name)?;
     let state = HEALTH.iter().find(|state| document.value(id) == Value::Text(state));
     state.copied().ok_or_else(|| other(document, metric, name, id, "neither \"healthy\" nor \"unhealthy\""))
@@ -110,15 +111,17 @@ fn health(document: &Document<'_>, metric: &str, name: &str) -> Result<&'static 
 mod tests {
     use super::*;
 
-    const CLASSIC: &[u8] = include_bytes!("../tests/pages/classic.json");
+    const CLASSIC: &[u8] = include_bytes!("../../tests/pages/classic.json");
 
     /// What `parse` says, in one line.
     fn parsed(page: impl AsRef<[u8]>) -> String {
         let page = String::from_utf8_lossy(page.as_ref());
-        let status = Document::parse(&page).map_err(anyhow::Error::from).and_then(|document| Status::of(&document));
+        let status =
+            Document::parse(&page).map_err(anyhow::Error::from).and_then(|document| ClassicStatus::of(&document));
         match status {
             Ok(status) => {
-                let show = |field: Result<f64, Lost>| field.map_or_else(|lost| lost.what, |value| value.to_string());
+                let show =
+                    |field: Result<f64, LostSeries>| field.map_or_else(|lost| lost.what, |value| value.to_string());
                 let health = status.health.map_or_else(|lost| lost.what, str::to_owned);
                 let [current, pending, uptime] =
                     [status.current_requests, status.pending_requests, status.total_uptime].map(show);

@@ -14,21 +14,21 @@ mod walk;
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::document::{Document, Id, Value};
+use crate::json::document::{Document, NodeId, Value};
 use parse::Parser;
 use print::{join, print, unquoted};
 use walk::{most, too_many, walk};
 
 /// A compiled template.
 #[derive(Debug)]
-pub(crate) struct Template(Vec<Piece>);
+pub(crate) struct Template(Vec<TemplatePart>);
 
 #[derive(Debug)]
-enum Piece {
+enum TemplatePart {
     Text(String),
     Action(Vec<Step>),
     /// For each match of the steps the pieces up to `{end}`.
-    Range(Vec<Step>, Vec<Piece>),
+    Range(Vec<Step>, Vec<TemplatePart>),
 }
 
 #[derive(Debug)]
@@ -41,7 +41,7 @@ enum Step {
     Wildcard,
     /// The value and all lists and objects in it.
     Recursive,
-    Slice(Bounds),
+    Slice(SliceBounds),
     Union(Vec<Vec<Step>>),
     Filter(Filter),
     Key,
@@ -53,7 +53,7 @@ enum Step {
 
 /// `[from:to:step]`.
 #[derive(Debug)]
-struct Bounds {
+struct SliceBounds {
     from: Option<i64>,
     to: Option<i64>,
     step: Option<i64>,
@@ -88,15 +88,15 @@ enum Literal {
 
 /// What a path finds: a place in the document, or what stands in the path itself.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Item<'d> {
-    Place(Id),
+pub(crate) enum Match<'d> {
+    Node(NodeId),
     Text(&'d str),
     Int(i64),
     Float(f64),
     Bool(bool),
 }
 
-impl Item<'_> {
+impl Match<'_> {
     /// It as text.
     pub(crate) fn text(self, document: &Document<'_>) -> String {
         print(document, self).into_owned()
@@ -105,7 +105,7 @@ impl Item<'_> {
 
 /// What a template gives for one value.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Found<'d> {
+pub(crate) enum TemplateValue<'d> {
     /// Its text, unquoted.
     Text(Cow<'d, str>),
     /// JSON's null.
@@ -118,16 +118,16 @@ pub(crate) enum Found<'d> {
     Several(usize),
 }
 
-/// Why a path gives nothing.
+/// FailureReason a path gives nothing.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Error {
+pub(crate) enum PathError {
     /// The document does not have it.
     Missing(String),
     /// What it has is of another shape.
     Unfit(String),
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for PathError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing(why) | Self::Unfit(why) => f.write_str(why),
@@ -139,12 +139,12 @@ impl Template {
     /// Compiles a template.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let mut rest = text;
-        let mut outer: Vec<(Vec<Piece>, Vec<Step>)> = Vec::new(); // what surrounds the ranges that are open
+        let mut outer: Vec<(Vec<TemplatePart>, Vec<Step>)> = Vec::new(); // what surrounds the ranges that are open
         let mut pieces = Vec::new();
         while !rest.is_empty() {
             let (plain, action) = rest.split_at(rest.find('{').unwrap_or(rest.len()));
             if !plain.is_empty() {
-                pieces.push(Piece::Text(plain.to_owned()));
+                pieces.push(TemplatePart::Text(plain.to_owned()));
             }
             let Some(action) = action.strip_prefix('{') else { break };
             let action_start = action.trim_start_matches(' ');
@@ -159,11 +159,11 @@ impl Template {
                     }
                     let (before, steps) = outer.pop().ok_or("{end} without {range}")?;
                     let body = std::mem::replace(&mut pieces, before);
-                    pieces.push(Piece::Range(steps, body));
+                    pieces.push(TemplatePart::Range(steps, body));
                 }
                 _ => {
                     parser = Parser { rest: action };
-                    pieces.push(Piece::Action(parser.steps(Some('}'))?));
+                    pieces.push(TemplatePart::Action(parser.steps(Some('}'))?));
                 }
             }
             rest = parser.rest;
@@ -176,51 +176,55 @@ impl Template {
 
     /// Whether it is one path and nothing else, whose matches can be taken one by one.
     pub(crate) fn is_path(&self) -> bool {
-        matches!(&self.0[..], [Piece::Action(_)])
+        matches!(&self.0[..], [TemplatePart::Action(_)])
     }
 
     /// Its text, if there are no braces in it.
     pub(crate) fn plain(&self) -> Option<&str> {
         match &self.0[..] {
             [] => Some(""),
-            [Piece::Text(text)] => Some(text),
+            [TemplatePart::Text(text)] => Some(text),
             _ => None,
         }
     }
 
     /// All matches of a path.
-    pub(crate) fn items<'d>(&'d self, document: &'d Document<'_>, at: Item<'d>) -> Result<Vec<Item<'d>>, Error> {
+    pub(crate) fn items<'d>(&'d self, document: &'d Document<'_>, at: Match<'d>) -> Result<Vec<Match<'d>>, PathError> {
         match &self.0[..] {
-            [Piece::Action(steps)] => walk(document, steps, at),
-            _ => Err(Error::Unfit("it is not one path in braces".to_owned())),
+            [TemplatePart::Action(steps)] => walk(document, steps, at),
+            _ => Err(PathError::Unfit("it is not one path in braces".to_owned())),
         }
     }
 
     /// The one value that the template gives.
-    pub(crate) fn value<'d>(&'d self, document: &'d Document<'_>, at: Item<'d>) -> Result<Found<'d>, Error> {
-        if let [Piece::Action(steps)] = &self.0[..] {
+    pub(crate) fn value<'d>(
+        &'d self,
+        document: &'d Document<'_>,
+        at: Match<'d>,
+    ) -> Result<TemplateValue<'d>, PathError> {
+        if let [TemplatePart::Action(steps)] = &self.0[..] {
             let items = walk(document, steps, at)?;
             return Ok(match items[..] {
-                [] => Found::Nothing,
-                [Item::Place(id)] => match document.value(id) {
-                    Value::Null => Found::Null,
-                    Value::Malformed => Found::Other("a malformed string"),
-                    Value::List(_) => Found::Other("a list"),
-                    Value::Object(_) => Found::Other("an object"),
-                    _ => Found::Text(unquoted(print(document, items[0]))),
+                [] => TemplateValue::Nothing,
+                [Match::Node(id)] => match document.value(id) {
+                    Value::Null => TemplateValue::Null,
+                    Value::Malformed => TemplateValue::Other("a malformed string"),
+                    Value::List(_) => TemplateValue::Other("a list"),
+                    Value::Object(_) => TemplateValue::Other("an object"),
+                    _ => TemplateValue::Text(unquoted(print(document, items[0]))),
                 },
-                [item] => Found::Text(unquoted(print(document, item))),
-                _ => Found::Several(items.len()),
+                [item] => TemplateValue::Text(unquoted(print(document, item))),
+                _ => TemplateValue::Several(items.len()),
             });
         }
-        self.text(document, at).map(Found::Text)
+        self.text(document, at).map(TemplateValue::Text)
     }
 
     /// The text that the template gives: all matches, joined by blanks.
-    pub(crate) fn text<'d>(&'d self, document: &'d Document<'_>, at: Item<'d>) -> Result<Cow<'d, str>, Error> {
+    pub(crate) fn text<'d>(&'d self, document: &'d Document<'_>, at: Match<'d>) -> Result<Cow<'d, str>, PathError> {
         let text = match &self.0[..] {
-            [Piece::Text(text)] => Cow::Borrowed(text.as_str()),
-            [Piece::Action(steps)] if let [item] = walk(document, steps, at)?[..] => print(document, item),
+            [TemplatePart::Text(text)] => Cow::Borrowed(text.as_str()),
+            [TemplatePart::Action(steps)] if let [item] = walk(document, steps, at)?[..] => print(document, item),
             pieces => {
                 let mut out = String::new();
                 write(document, pieces, at, &mut out, &mut most(document))?;
@@ -234,16 +238,16 @@ impl Template {
 /// Writes what the pieces give. Ranges in ranges may be gone through so many times in all.
 fn write<'d>(
     document: &'d Document<'_>,
-    pieces: &'d [Piece],
-    at: Item<'d>,
+    pieces: &'d [TemplatePart],
+    at: Match<'d>,
     out: &mut String,
     left: &mut usize,
-) -> Result<(), Error> {
+) -> Result<(), PathError> {
     for piece in pieces {
         match piece {
-            Piece::Text(text) => out.push_str(text),
-            Piece::Action(steps) => join(document, &walk(document, steps, at)?, out)?,
-            Piece::Range(steps, body) => {
+            TemplatePart::Text(text) => out.push_str(text),
+            TemplatePart::Action(steps) => join(document, &walk(document, steps, at)?, out)?,
+            TemplatePart::Range(steps, body) => {
                 for item in walk(document, steps, at)? {
                     *left = left.checked_sub(1).ok_or_else(|| too_many(document))?;
                     write(document, body, item, out, left)?;
@@ -259,7 +263,7 @@ mod tests {
     use super::print::json;
     use super::*;
 
-    const DOCUMENT: &str = include_str!("../../tests/jsonpath/document.json");
+    const DOCUMENT: &str = include_str!("../../../tests/jsonpath/document.json");
 
     /// Templates where client-go gives nothing and this gives something.
     const BETTER: &[(&str, &str)] = &[
@@ -271,16 +275,16 @@ mod tests {
     fn text(template: &str, document: &str) -> Result<String, String> {
         let template = Template::parse(template)?;
         let document = Document::parse(document).unwrap();
-        let text = template.text(&document, Item::Place(document.root()));
+        let text = template.text(&document, Match::Node(document.root()));
         text.map(Cow::into_owned).map_err(|error| error.to_string())
     }
 
     fn elements(template: &str) -> Result<String, String> {
         let template = Template::parse(template)?;
         let document = Document::parse(DOCUMENT).unwrap();
-        let items = template.items(&document, Item::Place(document.root())).map_err(|error| error.to_string())?;
+        let items = template.items(&document, Match::Node(document.root())).map_err(|error| error.to_string())?;
         let texts = items.iter().map(|item| match item {
-            Item::Place(id) => {
+            Match::Node(id) => {
                 let mut out = String::new();
                 json(&document, *id, &mut out);
                 out
@@ -292,7 +296,7 @@ mod tests {
 
     #[test]
     fn templates_give_what_client_go_gives() {
-        let results = include_str!("../../tests/jsonpath/results.txt");
+        let results = include_str!("../../../tests/jsonpath/results.txt");
         let lines: Vec<_> = results.lines().filter(|line| !line.starts_with('#')).collect();
         for pair in lines.chunks(2) {
             let (template, expected) = (pair[0], pair[1].trim_start());

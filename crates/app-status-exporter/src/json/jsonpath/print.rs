@@ -4,19 +4,19 @@ use std::borrow::Cow;
 
 use exporter_common::float_to_text;
 
-use super::{Error, Item};
-use crate::document::{Document, Id, Key, Value};
+use super::{Match, PathError};
+use crate::json::document::{Document, Key, NodeId, Value};
 
 /// The longest text that is made of several matches, in bytes.
 const MAX_TEXT: usize = 1 << 20;
 
 /// Writes several items, with blanks between them.
-pub(super) fn join(document: &Document<'_>, items: &[Item<'_>], out: &mut String) -> Result<(), Error> {
+pub(super) fn join(document: &Document<'_>, items: &[Match<'_>], out: &mut String) -> Result<(), PathError> {
     for (at, item) in items.iter().enumerate() {
         out.push_str(if at == 0 { "" } else { " " });
         out.push_str(&print(document, *item));
         if out.len() > MAX_TEXT {
-            return Err(Error::Unfit("its text is longer than a MiB".to_owned()));
+            return Err(PathError::Unfit("its text is longer than a MiB".to_owned()));
         }
     }
     Ok(())
@@ -24,15 +24,15 @@ pub(super) fn join(document: &Document<'_>, items: &[Item<'_>], out: &mut String
 
 /// An item as text: strings as they are, whole numbers with all digits, other numbers as Go prints them, lists and
 /// objects as JSON.
-pub(super) fn print<'d>(document: &'d Document<'_>, item: Item<'d>) -> Cow<'d, str> {
+pub(super) fn print<'d>(document: &'d Document<'_>, item: Match<'d>) -> Cow<'d, str> {
     match item {
-        Item::Text(text) => Cow::Borrowed(text),
-        Item::Int(number) => Cow::Owned(number.to_string()),
-        Item::Float(number) => Cow::Owned(float_to_text(number)),
-        Item::Bool(value) => Cow::Borrowed(if value { "true" } else { "false" }),
-        Item::Place(id) => match document.value(id) {
+        Match::Text(text) => Cow::Borrowed(text),
+        Match::Int(number) => Cow::Owned(number.to_string()),
+        Match::Float(number) => Cow::Owned(float_to_text(number)),
+        Match::Bool(value) => Cow::Borrowed(if value { "true" } else { "false" }),
+        Match::Node(id) => match document.value(id) {
             Value::Null => Cow::Borrowed("null"),
-            Value::Bool(value) => print(document, Item::Bool(value)),
+            Value::Bool(value) => print(document, Match::Bool(value)),
             Value::Text(text) => Cow::Borrowed(text),
             Value::Malformed => Cow::Borrowed(""),
             Value::Number(number) if is_whole(number) => Cow::Borrowed(number),
@@ -54,7 +54,7 @@ fn is_whole(number: &str) -> bool {
 }
 
 /// A value as Go's encoder writes it.
-pub(super) fn json(document: &Document<'_>, id: Id, out: &mut String) {
+pub(super) fn json(document: &Document<'_>, id: NodeId, out: &mut String) {
     let (mut separator, close) = match document.value(id) {
         Value::List(_) => ("[", "]"),
         Value::Object(_) => ("{", "}"),
@@ -66,7 +66,7 @@ pub(super) fn json(document: &Document<'_>, id: Id, out: &mut String) {
                 _ => out.push_str(&format!("{number:e}").replace('e', if number.abs() < 1.0 { "e" } else { "e+" })),
             };
         }
-        _ => return out.push_str(&print(document, Item::Place(id))),
+        _ => return out.push_str(&print(document, Match::Node(id))),
     };
     for member in document.members_of(id) {
         out.push_str(separator);
@@ -104,9 +104,9 @@ fn json_string(text: &str, out: &mut String) {
 }
 
 /// An item for messages.
-pub(super) fn describe(document: &Document<'_>, item: Item<'_>) -> String {
+pub(super) fn describe(document: &Document<'_>, item: Match<'_>) -> String {
     match item {
-        Item::Place(id) => document.describe(id).to_string(),
+        Match::Node(id) => document.describe(id).to_string(),
         item => print(document, item).into_owned(),
     }
 }

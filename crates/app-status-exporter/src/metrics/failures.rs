@@ -1,15 +1,15 @@
-//! Why reads failed and series were lost, counted for the life of the process.
+//! FailureReason reads failed and series were lost, counted for the life of the process.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use exporter_common::Family;
 
-use crate::mapping::{Losses, Lost};
+use crate::metrics::mapping::{Losses, LostSeries};
 
-/// Why a read failed. Each is a value of the label `reason`.
+/// FailureReason a read failed. Each is a value of the label `reason`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Why {
+pub(crate) enum FailureReason {
     /// No connection: refused, unreachable, unknown name, TLS.
     Connect,
     /// No whole answer in time.
@@ -30,7 +30,7 @@ pub(crate) enum Why {
     Incomplete,
 }
 
-impl Why {
+impl FailureReason {
     const NAMES: [(Self, &str); 10] = [
         (Self::Connect, "connect"),
         (Self::Timeout, "timeout"),
@@ -47,32 +47,32 @@ impl Why {
 
 /// A read that failed.
 #[derive(Debug)]
-pub(crate) struct Failure {
-    pub(crate) why: Why,
+pub(crate) struct ReadError {
+    pub(crate) reason: FailureReason,
     pub(crate) error: anyhow::Error,
 }
 
-impl Failure {
-    pub(crate) fn new(why: Why, what: impl Into<String>) -> Self {
-        Self { why, error: anyhow::anyhow!(what.into()) }
+impl ReadError {
+    pub(crate) fn new(reason: FailureReason, what: impl Into<String>) -> Self {
+        Self { reason, error: anyhow::anyhow!(what.into()) }
     }
 }
 
 /// The counts.
 #[derive(Default)]
-pub(crate) struct Failures {
-    reads: [AtomicU64; Why::NAMES.len()],
+pub(crate) struct FailureCounters {
+    reads: [AtomicU64; FailureReason::NAMES.len()],
     lost: Mutex<Losses>,
 }
 
-impl Failures {
+impl FailureCounters {
     /// Counts a read from its beginning: one that is given up, because nobody waits for it any more, was too slow.
-    pub(crate) fn attempt(&self) -> Attempt<'_> {
-        Attempt { failures: self, why: Some(Why::Timeout) }
+    pub(crate) fn attempt(&self) -> ReadAttempt<'_> {
+        ReadAttempt { failures: self, reason: Some(FailureReason::Timeout) }
     }
 
     /// Counts what a page did not give.
-    pub(crate) fn lose(&self, lost: &Lost) {
+    pub(crate) fn count_lost(&self, lost: &LostSeries) {
         let mut losses = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
         *losses.entry((lost.metric.clone(), lost.reason)).or_default() += lost.count;
     }
@@ -84,7 +84,7 @@ impl Failures {
             "Reads of the application's status that failed or gave less than is mapped, by reason.",
             &["reason"],
         );
-        for ((_, name), count) in Why::NAMES.iter().zip(&self.reads) {
+        for ((_, name), count) in FailureReason::NAMES.iter().zip(&self.reads) {
             reads.push(&[name], count.load(Ordering::Relaxed));
         }
         let mut lost = Family::counter(
@@ -100,22 +100,22 @@ impl Failures {
 }
 
 /// A read under way.
-pub(crate) struct Attempt<'a> {
-    failures: &'a Failures,
-    why: Option<Why>,
+pub(crate) struct ReadAttempt<'a> {
+    failures: &'a FailureCounters,
+    reason: Option<FailureReason>,
 }
 
-impl Attempt<'_> {
+impl ReadAttempt<'_> {
     /// It has ended: well, or for a reason.
-    pub(crate) fn ended(mut self, why: Option<Why>) {
-        self.why = why;
+    pub(crate) fn finish(mut self, reason: Option<FailureReason>) {
+        self.reason = reason;
     }
 }
 
-impl Drop for Attempt<'_> {
+impl Drop for ReadAttempt<'_> {
     fn drop(&mut self) {
-        if let Some(why) = self.why
-            && let Some(at) = Why::NAMES.iter().position(|(other, _)| *other == why)
+        if let Some(reason) = self.reason
+            && let Some(at) = FailureReason::NAMES.iter().position(|(other, _)| *other == reason)
         {
             self.failures.reads[at].fetch_add(1, Ordering::Relaxed);
         }
@@ -130,14 +130,14 @@ mod tests {
 
     #[test]
     fn a_read_that_is_given_up_was_too_slow() {
-        let failures = Failures::default();
+        let failures = FailureCounters::default();
         drop(failures.attempt());
-        failures.attempt().ended(None);
-        failures.attempt().ended(Some(Why::NotJson));
+        failures.attempt().finish(None);
+        failures.attempt().finish(Some(FailureReason::NotJson));
         let text = to_text(failures.families());
         for (reason, count) in [("timeout", 1), ("not_json", 1), ("connect", 0)] {
             assert!(text.contains(&format!("app_status_failures_total{{reason=\"{reason}\"}} {count}\n")), "{text}");
         }
-        assert_eq!(text.lines().count(), 2 + Why::NAMES.len(), "every reason, and no series lost");
+        assert_eq!(text.lines().count(), 2 + FailureReason::NAMES.len(), "every reason, and no series lost");
     }
 }

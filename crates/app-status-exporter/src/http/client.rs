@@ -14,18 +14,18 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme, version};
 
-use crate::config::{Proxy, Tls};
-use crate::url::place;
+use crate::config::{ProxySettings, TlsSettings};
+use crate::http::url::redacted;
 
 /// How many redirects are followed.
 const REDIRECTS: usize = 5;
 
 /// What a client is to do.
-pub(crate) struct Wanted<'a> {
+pub(crate) struct ClientOptions<'a> {
     /// Whether it speaks TLS: without it the certificates of the system would only cost memory.
     pub(crate) https: bool,
-    pub(crate) tls: Option<&'a Tls>,
-    pub(crate) proxy: &'a Proxy,
+    pub(crate) tls: Option<&'a TlsSettings>,
+    pub(crate) proxy: &'a ProxySettings,
     pub(crate) socket: Option<&'a Path>,
     pub(crate) redirects: bool,
     /// How many connections are kept for the next requests.
@@ -35,16 +35,16 @@ pub(crate) struct Wanted<'a> {
 }
 
 /// Makes a client.
-pub(crate) fn client(wanted: Wanted<'_>) -> Result<Client> {
-    let redirects = if wanted.redirects { redirect::Policy::custom(follow) } else { redirect::Policy::none() };
+pub(crate) fn client(options: ClientOptions<'_>) -> Result<Client> {
+    let redirects = if options.redirects { redirect::Policy::custom(follow) } else { redirect::Policy::none() };
     let mut builder =
         Client::builder().redirect(redirects).user_agent(concat!("app-status-exporter/", env!("CARGO_PKG_VERSION")));
-    builder = builder.pool_max_idle_per_host(wanted.keeps);
-    if let Some((host, port)) = wanted.resolve {
-        builder = builder.dns_resolver(Arc::new(Elsewhere { host, port }));
+    builder = builder.pool_max_idle_per_host(options.keeps);
+    if let Some((host, port)) = options.resolve {
+        builder = builder.dns_resolver(Arc::new(FixedHostResolver { host, port }));
     }
-    builder = proxied(builder, wanted.proxy)?;
-    builder = match (wanted.tls, wanted.https) {
+    builder = proxied(builder, options.proxy)?;
+    builder = match (options.tls, options.https) {
         (Some(tls), _) => builder.tls_backend_preconfigured(config(tls)?),
         (None, true) => {
             let _ = ring::default_provider().install_default(); // fails when there is one already
@@ -58,15 +58,15 @@ pub(crate) fn client(wanted: Wanted<'_>) -> Result<Client> {
         ),
     };
     #[cfg(unix)]
-    if let Some(socket) = wanted.socket {
+    if let Some(socket) = options.socket {
         builder = builder.unix_socket(socket);
     }
     #[cfg(not(unix))]
-    ensure!(wanted.socket.is_none(), "there are no Unix sockets here");
+    ensure!(options.socket.is_none(), "there are no Unix sockets here");
     Ok(builder.build()?)
 }
 
-fn proxied(builder: ClientBuilder, proxy: &Proxy) -> Result<ClientBuilder> {
+fn proxied(builder: ClientBuilder, proxy: &ProxySettings) -> Result<ClientBuilder> {
     // what runs beside the application must not look for it behind a proxy unless it is told to
     let mut builder = builder.no_proxy();
     let direct = || NoProxy::from_string(&proxy.direct);
@@ -80,7 +80,7 @@ fn proxied(builder: ClientBuilder, proxy: &Proxy) -> Result<ClientBuilder> {
     Ok(builder)
 }
 
-fn config(tls: &Tls) -> Result<ClientConfig> {
+fn config(tls: &TlsSettings) -> Result<ClientConfig> {
     let provider = Arc::new(ring::default_provider());
     let versions: Vec<_> = [(tls.tls12, &version::TLS12), (tls.tls13, &version::TLS13)]
         .iter()
@@ -101,7 +101,7 @@ fn config(tls: &Tls) -> Result<ClientConfig> {
     builder.with_client_auth_cert(chain, key).context("tls_config: certificate and key")
 }
 
-fn roots(tls: &Tls) -> Result<RootCertStore> {
+fn roots(tls: &TlsSettings) -> Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
     match &tls.ca {
         Some(ca) => {
@@ -125,7 +125,7 @@ fn roots(tls: &Tls) -> Result<RootCertStore> {
 fn follow(attempt: redirect::Attempt<'_>) -> redirect::Action {
     let (to, from) = (attempt.url(), attempt.previous().first());
     if from.is_some_and(|from| from.origin() != to.origin()) {
-        let fault = format!("it redirects to another place, {}", place(to));
+        let fault = format!("it redirects to another place, {}", redacted(to));
         return attempt.error(fault);
     }
     if attempt.previous().len() > REDIRECTS {
@@ -135,7 +135,7 @@ fn follow(attempt: redirect::Attempt<'_>) -> redirect::Action {
 }
 
 /// The innermost reason; the layers around it say only that there is one, and the URL with its credentials.
-pub(crate) fn cause(error: &reqwest::Error) -> String {
+pub(crate) fn root_cause(error: &reqwest::Error) -> String {
     let mut cause: &dyn Error = error;
     while let Some(inner) = cause.source() {
         cause = inner;
@@ -150,12 +150,12 @@ pub(crate) fn cause(error: &reqwest::Error) -> String {
 }
 
 /// Finds one host under whatever name: the name in the URL is then the one that its certificate is for.
-struct Elsewhere {
+struct FixedHostResolver {
     host: String,
     port: u16,
 }
 
-impl Resolve for Elsewhere {
+impl Resolve for FixedHostResolver {
     fn resolve(&self, _: Name) -> Resolving {
         let (host, port) = (self.host.clone(), self.port);
         Box::pin(async move {

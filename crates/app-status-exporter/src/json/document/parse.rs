@@ -1,16 +1,16 @@
 //! The text of a page into the table of its values.
 
-use super::{BYTES_OF_A_VALUE, Document, Fault, Id, Kind, MAX_DEPTH, MAX_VALUES, Node, ROOT, Slice};
+use super::{BYTES_OF_A_VALUE, Document, DocumentError, MAX_DEPTH, MAX_VALUES, Node, NodeId, NodeKind, ROOT, Span};
 
 /// Reads a whole document.
-pub(super) fn parse(source: &str) -> Result<Document<'_>, Fault> {
+pub(super) fn parse(source: &str) -> Result<Document<'_>, DocumentError> {
     // room for all of it at once: a table that grows is there twice while it moves
     let expected = source.len() / BYTES_OF_A_VALUE;
     let (nodes, members) = (Vec::with_capacity(expected), Vec::with_capacity(expected));
     let document = Document { source, unescaped: String::new(), nodes, members };
     let most_values = MAX_VALUES.max(expected);
     let mut parser = Parser { bytes: source.as_bytes(), at: 0, open: Vec::new(), most_values, document };
-    parser.value(ROOT, Slice::default(), 0)?;
+    parser.value(ROOT, Span::default(), 0)?;
     parser.blanks();
     if parser.at < source.len() {
         return Err(parser.expected("nothing more"));
@@ -22,32 +22,32 @@ struct Parser<'a> {
     bytes: &'a [u8],
     at: usize,
     /// The members so far of all lists and objects that are not closed yet.
-    open: Vec<Id>,
+    open: Vec<NodeId>,
     most_values: usize,
     document: Document<'a>,
 }
 
 impl Parser<'_> {
     /// A value with all that is in it.
-    fn value(&mut self, parent: Id, key: Slice, depth: usize) -> Result<Id, Fault> {
+    fn value(&mut self, parent: NodeId, key: Span, depth: usize) -> Result<NodeId, DocumentError> {
         self.blanks();
         if self.document.nodes.len() == self.most_values {
-            return Err(Fault::TooManyValues(self.most_values));
+            return Err(DocumentError::TooManyValues(self.most_values));
         }
-        let id = Id(self.document.nodes.len() as u32);
-        self.document.nodes.push(Node { parent, key, value: Slice::default(), kind: Kind::Null });
+        let id = NodeId(self.document.nodes.len() as u32);
+        self.document.nodes.push(Node { parent, key, value: Span::default(), kind: NodeKind::Null });
         let (kind, value) = match self.bytes.get(self.at) {
             Some(b'"') => match self.string()? {
-                (text, true) => (Kind::Text, text),
-                (text, false) => (Kind::Malformed, text),
+                (text, true) => (NodeKind::Text, text),
+                (text, false) => (NodeKind::Malformed, text),
             },
-            Some(b'{' | b'[') if depth == MAX_DEPTH => return Err(Fault::TooDeep),
-            Some(b'{') => (Kind::Object, self.object(id, depth + 1)?),
-            Some(b'[') => (Kind::List, self.list(id, depth + 1)?),
-            Some(b'-' | b'0'..=b'9') => (Kind::Number, self.number()?),
-            Some(b't') => (Kind::True, self.word("true")?),
-            Some(b'f') => (Kind::False, self.word("false")?),
-            Some(b'n') => (Kind::Null, self.word("null")?),
+            Some(b'{' | b'[') if depth == MAX_DEPTH => return Err(DocumentError::TooDeep),
+            Some(b'{') => (NodeKind::Object, self.object(id, depth + 1)?),
+            Some(b'[') => (NodeKind::List, self.list(id, depth + 1)?),
+            Some(b'-' | b'0'..=b'9') => (NodeKind::Number, self.number()?),
+            Some(b't') => (NodeKind::True, self.word("true")?),
+            Some(b'f') => (NodeKind::False, self.word("false")?),
+            Some(b'n') => (NodeKind::Null, self.word("null")?),
             _ => return Err(self.expected("a value")),
         };
         let node = &mut self.document.nodes[id.0 as usize];
@@ -55,7 +55,7 @@ impl Parser<'_> {
         Ok(id)
     }
 
-    fn object(&mut self, id: Id, depth: usize) -> Result<Slice, Fault> {
+    fn object(&mut self, id: NodeId, depth: usize) -> Result<Span, DocumentError> {
         let first = self.open.len();
         self.at += 1;
         self.blanks();
@@ -85,7 +85,7 @@ impl Parser<'_> {
         }
         self.at += 1;
         let document = &self.document;
-        let key = |member: &Id| document.text(document.node(*member).key);
+        let key = |member: &NodeId| document.text(document.node(*member).key);
         let members = &mut self.open[first..];
         if !members.is_sorted_by(|a, b| key(a) < key(b)) {
             members.sort_by(|a, b| key(a).cmp(key(b)).then(b.0.cmp(&a.0))); // of one key the last comes first
@@ -101,7 +101,7 @@ impl Parser<'_> {
         Ok(self.close(first))
     }
 
-    fn list(&mut self, id: Id, depth: usize) -> Result<Slice, Fault> {
+    fn list(&mut self, id: NodeId, depth: usize) -> Result<Span, DocumentError> {
         let first = self.open.len();
         self.at += 1;
         self.blanks();
@@ -111,7 +111,7 @@ impl Parser<'_> {
         }
         loop {
             let position = (self.open.len() - first) as u32;
-            let member = self.value(id, Slice { start: position, len: 0 }, depth)?;
+            let member = self.value(id, Span { start: position, len: 0 }, depth)?;
             self.open.push(member);
             self.blanks();
             match self.bytes.get(self.at) {
@@ -125,21 +125,21 @@ impl Parser<'_> {
     }
 
     /// Moves the members of a container that is complete to where they stay.
-    fn close(&mut self, first: usize) -> Slice {
+    fn close(&mut self, first: usize) -> Span {
         let members = &mut self.document.members;
-        let slice = Slice { start: members.len() as u32, len: (self.open.len() - first) as u32 };
+        let slice = Span { start: members.len() as u32, len: (self.open.len() - first) as u32 };
         members.extend(self.open.drain(first..));
         slice
     }
 
     /// A string, and whether it is well-formed.
-    fn string(&mut self) -> Result<(Slice, bool), Fault> {
+    fn string(&mut self) -> Result<(Span, bool), DocumentError> {
         self.at += 1;
         let start = self.at;
         while let Some(&byte) = self.bytes.get(self.at) {
             match byte {
                 b'"' => {
-                    let slice = Slice { start: start as u32, len: (self.at - start) as u32 };
+                    let slice = Span { start: start as u32, len: (self.at - start) as u32 };
                     self.at += 1;
                     return Ok((slice, true));
                 }
@@ -151,7 +151,7 @@ impl Parser<'_> {
     }
 
     /// A string from its first escape on; what is before it is plain.
-    fn escaped(&mut self, start: usize) -> Result<(Slice, bool), Fault> {
+    fn escaped(&mut self, start: usize) -> Result<(Span, bool), DocumentError> {
         let begun = self.document.unescaped.len();
         let mut well_formed = true;
         let mut plain = start;
@@ -179,7 +179,7 @@ impl Parser<'_> {
         }
         self.at += 1;
         let start = self.document.source.len() + begun;
-        Ok((Slice { start: start as u32, len: (self.document.unescaped.len() - begun) as u32 }, well_formed))
+        Ok((Span { start: start as u32, len: (self.document.unescaped.len() - begun) as u32 }, well_formed))
     }
 
     /// What stands behind a backslash; of what is no escape nothing is read.
@@ -225,7 +225,7 @@ impl Parser<'_> {
         Some(number)
     }
 
-    fn number(&mut self) -> Result<Slice, Fault> {
+    fn number(&mut self) -> Result<Span, DocumentError> {
         let start = self.at;
         self.at += usize::from(self.bytes[self.at] == b'-');
         match self.bytes.get(self.at) {
@@ -241,10 +241,10 @@ impl Parser<'_> {
             self.at += usize::from(matches!(self.bytes.get(self.at), Some(b'+' | b'-')));
             self.digits()?;
         }
-        Ok(Slice { start: start as u32, len: (self.at - start) as u32 })
+        Ok(Span { start: start as u32, len: (self.at - start) as u32 })
     }
 
-    fn digits(&mut self) -> Result<(), Fault> {
+    fn digits(&mut self) -> Result<(), DocumentError> {
         let start = self.at;
         while self.bytes.get(self.at).is_some_and(u8::is_ascii_digit) {
             self.at += 1;
@@ -252,14 +252,14 @@ impl Parser<'_> {
         if self.at == start { Err(self.expected("a digit")) } else { Ok(()) }
     }
 
-    fn word(&mut self, word: &str) -> Result<Slice, Fault> {
+    fn word(&mut self, word: &str) -> Result<Span, DocumentError> {
         for byte in word.bytes() {
             if self.bytes.get(self.at) != Some(&byte) {
                 return Err(self.expected(word));
             }
             self.at += 1;
         }
-        Ok(Slice::default())
+        Ok(Span::default())
     }
 
     fn blanks(&mut self) {
@@ -268,11 +268,13 @@ impl Parser<'_> {
         }
     }
 
-    fn expected(&self, what: &str) -> Fault {
+    fn expected(&self, what: &str) -> DocumentError {
         if self.at >= self.bytes.len() {
-            return Fault::NotJson(format!("the page is not JSON, or not whole: it ends where {what} should be"));
+            return DocumentError::NotJson(format!(
+                "the page is not JSON, or not whole: it ends where {what} should be"
+            ));
         }
-        Fault::NotJson(format!("the page is not JSON: expected {what} at {}", place(self.bytes, self.at)))
+        DocumentError::NotJson(format!("the page is not JSON: expected {what} at {}", place(self.bytes, self.at)))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The text of a template into steps.
 
 use super::print::unquote;
-use super::{Bounds, Filter, Literal, Operator, Step};
+use super::{Filter, Literal, Operator, SliceBounds, Step};
 
 /// Reads what stands between braces, brackets and parentheses.
 pub(super) struct Parser<'t> {
@@ -146,7 +146,7 @@ impl<'t> Parser<'t> {
         if parts.len() > 3 {
             return Err(fault());
         }
-        let bounds = Bounds { from: part(0)?, to: part(1)?, step: part(2)?, single: parts.len() == 1 };
+        let bounds = SliceBounds { from: part(0)?, to: part(1)?, step: part(2)?, single: parts.len() == 1 };
         if bounds.step.is_some_and(|step| step <= 0) {
             return Err("the step of a slice is at least 1".to_owned());
         }

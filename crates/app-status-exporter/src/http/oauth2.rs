@@ -9,13 +9,13 @@ use reqwest::{Client, Url};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::client::{Wanted, cause, client};
-use crate::config::OAuth2;
-use crate::convert::go_number;
-use crate::document::{Document, Value};
-use crate::failures::{Failure, Why};
-use crate::page::limited;
-use crate::url::place;
+use crate::config::OAuth2Settings;
+use crate::http::client::{ClientOptions, client, root_cause};
+use crate::http::page::limited;
+use crate::http::url::redacted;
+use crate::json::document::{Document, Value};
+use crate::metrics::conversion::go_number;
+use crate::metrics::failures::{FailureReason, ReadError};
 
 /// How long before its end a token is not used any more.
 const EARLY: Duration = Duration::from_secs(10);
@@ -25,7 +25,7 @@ const ANSWER_LIMIT: usize = 1 << 20;
 
 /// Tokens for one client.
 pub(crate) struct Tokens {
-    oauth2: OAuth2,
+    oauth2: OAuth2Settings,
     client: Client,
     state: Mutex<State>,
 }
@@ -39,8 +39,8 @@ struct State {
 }
 
 impl Tokens {
-    pub(crate) fn new(oauth2: OAuth2) -> anyhow::Result<Self> {
-        let client = client(Wanted {
+    pub(crate) fn new(oauth2: OAuth2Settings) -> anyhow::Result<Self> {
+        let client = client(ClientOptions {
             https: oauth2.token_url.scheme() == "https",
             tls: oauth2.tls.as_ref(),
             proxy: &oauth2.proxy,
@@ -54,7 +54,7 @@ impl Tokens {
     }
 
     /// The header that shows who we are.
-    pub(crate) async fn header(&self) -> Result<HeaderValue, Failure> {
+    pub(crate) async fn header(&self) -> Result<HeaderValue, ReadError> {
         let mut state = self.state.lock().await;
         if let Some((header, until)) = &state.token
             && until.is_none_or(|until| Instant::now() < until)
@@ -81,9 +81,11 @@ impl Tokens {
         self.state.lock().await.token = None;
     }
 
-    async fn ask(&self, in_body: bool) -> Result<(HeaderValue, Option<Instant>), Failure> {
-        let OAuth2 { client_id, client_secret, token_url, parameters, headers, .. } = &self.oauth2;
-        let failure = |what: String| Failure::new(Why::Token, format!("no token from {}: {what}", place(token_url)));
+    async fn ask(&self, in_body: bool) -> Result<(HeaderValue, Option<Instant>), ReadError> {
+        let OAuth2Settings { client_id, client_secret, token_url, parameters, headers, .. } = &self.oauth2;
+        let failure = |what: String| {
+            ReadError::new(FailureReason::Token, format!("no token from {}: {what}", redacted(token_url)))
+        };
         let mut form = vec![("grant_type", "client_credentials")];
         form.extend(parameters.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         if in_body {
@@ -94,7 +96,7 @@ impl Tokens {
         if !in_body {
             request = request.basic_auth(encoded(client_id), Some(encoded(client_secret)));
         }
-        let response = request.body(encode(&form)).send().await.map_err(|error| failure(cause(&error)))?;
+        let response = request.body(encode(&form)).send().await.map_err(|error| failure(root_cause(&error)))?;
         let status = response.status();
         let body = limited(response, ANSWER_LIMIT).await.map_err(|error| failure(error.error.to_string()))?;
         if !status.is_success() {

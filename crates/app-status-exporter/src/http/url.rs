@@ -69,9 +69,9 @@ impl AppUrl {
     }
 
     /// The URL for people: with its port, without credentials and query.
-    pub(crate) fn place(&self) -> String {
+    pub(crate) fn redacted(&self) -> String {
         match self {
-            Self::Http(url) => place(url),
+            Self::Http(url) => redacted(url),
             Self::Socket { socket, url } => format!("unix:{}:{}", socket.display(), url.path()),
             Self::File(path) => format!("file:{}", path.display()),
         }
@@ -79,7 +79,7 @@ impl AppUrl {
 }
 
 /// A URL for people.
-pub(crate) fn place(url: &Url) -> String {
+pub(crate) fn redacted(url: &Url) -> String {
     let (host, port) = (url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default());
     format!("{}://{host}:{port}{}", url.scheme(), url.path())
 }
@@ -117,7 +117,7 @@ mod tests {
             ("file:sample.json", "file:sample.json"),
             ("file:///tmp/sample.json", "file:/tmp/sample.json"),
         ] {
-            assert_eq!(AppUrl::parse(text).map(|url| url.place()).as_deref(), Ok(place), "{text}");
+            assert_eq!(AppUrl::parse(text).map(|url| url.redacted()).as_deref(), Ok(place), "{text}");
         }
     }
 
@@ -133,7 +133,7 @@ mod tests {
             "unix:",
             "file:",
         ] {
-            let fault = AppUrl::parse(text).map(|url| url.place()).unwrap_err();
+            let fault = AppUrl::parse(text).map(|url| url.redacted()).unwrap_err();
             assert!(!fault.contains("secret") && fault.contains("http://host:port/path"), "{text}: {fault}");
         }
     }
@@ -149,7 +149,7 @@ mod tests {
             ("file:status.json", "", "file:status.json"),
         ] {
             let url = AppUrl::parse(text).and_then(|url| url.join(page));
-            assert_eq!(url.map(|url| url.place()).as_deref(), Ok(place), "{text} {page}");
+            assert_eq!(url.map(|url| url.redacted()).as_deref(), Ok(place), "{text} {page}");
         }
         for page in ["http://other/", "//other/x", "http://app:5001/", "file:///etc/passwd"] {
             let url = AppUrl::parse("http://app:5000/status").and_then(|url| url.join(page));

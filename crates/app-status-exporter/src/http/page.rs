@@ -9,17 +9,17 @@ use exporter_common::duration::human;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_ENCODING, HOST, HeaderMap, HeaderValue};
 use reqwest::{Client, Response, StatusCode, Url};
 
-use crate::client::{Wanted, cause, client};
-use crate::config::{Login, Request};
-use crate::failures::{Failure, Why};
-use crate::oauth2::Tokens;
-use crate::url::AppUrl;
+use crate::config::{Authentication, RequestSettings};
+use crate::http::client::{ClientOptions, client, root_cause};
+use crate::http::oauth2::Tokens;
+use crate::http::url::AppUrl;
+use crate::metrics::failures::{FailureReason, ReadError};
 
 /// The largest page that is read unless the configuration says otherwise. Its memory is what a scrape costs at most.
 const BODY_LIMIT: usize = 4 << 20;
 
 /// The pages of one application, and the connection to it that is kept from one fetch to the next.
-pub(crate) struct Site {
+pub(crate) struct PageClient {
     client: Client,
     headers: HeaderMap,
     tokens: Option<Tokens>,
@@ -28,16 +28,16 @@ pub(crate) struct Site {
     body_limit: usize,
     pages: Vec<AppUrl>,
     /// The pages' URLs for people.
-    places: Vec<String>,
+    display_urls: Vec<String>,
 }
 
-impl Site {
+impl PageClient {
     /// Connects to nothing yet.
-    pub(crate) fn new(url: &AppUrl, pages: &[String], request: Request) -> anyhow::Result<Self> {
-        let place = url.place();
+    pub(crate) fn new(url: &AppUrl, pages: &[String], request: RequestSettings) -> anyhow::Result<Self> {
+        let display_url = url.redacted();
         let mut pages =
             pages.iter().map(|page| url.join(page)).collect::<Result<Vec<_>, _>>().map_err(anyhow::Error::msg)?;
-        let places = pages.iter().map(AppUrl::place).collect();
+        let display_urls = pages.iter().map(AppUrl::redacted).collect();
         let mut headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("application/json"))]);
         headers.extend(request.headers);
         let (mut tokens, mut resolve, mut https, mut socket) = (None, None, false, None);
@@ -61,7 +61,7 @@ impl Site {
                 anyhow::ensure!(named, "tls_config: server_name {name:?} is no name of a host");
             }
         }
-        let client = client(Wanted {
+        let client = client(ClientOptions {
             https: https || request.proxy.http.as_ref().is_some_and(|proxy| proxy.scheme() == "https"),
             tls: request.tls.as_ref(),
             proxy: &request.proxy,
@@ -72,17 +72,17 @@ impl Site {
             keeps: if request.body.is_none() { pages.len() } else { 0 },
             resolve,
         });
-        let client = client.with_context(|| format!("cannot prepare requests to {place}"))?;
-        match request.login {
-            Login::None => {}
-            Login::Header(value) => {
+        let client = client.with_context(|| format!("cannot prepare requests to {display_url}"))?;
+        match request.authentication {
+            Authentication::None => {}
+            Authentication::Header(value) => {
                 headers.insert(AUTHORIZATION, value);
             }
-            Login::Basic { username, password } => {
+            Authentication::Basic { username, password } => {
                 let made = client.get("http://localhost/").basic_auth(username, Some(password)).build()?;
                 headers.extend(made.headers().get(AUTHORIZATION).cloned().map(|value| (AUTHORIZATION, value)));
             }
-            Login::OAuth2(oauth2) => tokens = Some(Tokens::new(*oauth2)?),
+            Authentication::OAuth2(oauth2) => tokens = Some(Tokens::new(*oauth2)?),
         }
         Ok(Self {
             client,
@@ -92,7 +92,7 @@ impl Site {
             valid_status_codes: request.valid_status_codes,
             body_limit: request.body_limit.unwrap_or(BODY_LIMIT),
             pages,
-            places,
+            display_urls,
         })
     }
 
@@ -102,12 +102,12 @@ impl Site {
     }
 
     /// A page's URL for people.
-    pub(crate) fn place(&self, page: usize) -> &str {
-        &self.places[page]
+    pub(crate) fn display_url(&self, page: usize) -> &str {
+        &self.display_urls[page]
     }
 
     /// A whole page, and the status it came with, if that is not what it should be.
-    pub(crate) async fn fetch(&self, page: usize, limit: Duration) -> Result<(Vec<u8>, Option<StatusCode>), Failure> {
+    pub(crate) async fn fetch(&self, page: usize, limit: Duration) -> Result<(Vec<u8>, Option<StatusCode>), ReadError> {
         let fetch = async {
             match &self.pages[page] {
                 AppUrl::Http(url) | AppUrl::Socket { url, .. } => self.get(url).await,
@@ -116,11 +116,11 @@ impl Site {
         };
         match tokio::time::timeout(limit, fetch).await {
             Ok(page) => page,
-            Err(_) => Err(Failure::new(Why::Timeout, format!("no whole answer within {}", human(limit)))),
+            Err(_) => Err(ReadError::new(FailureReason::Timeout, format!("no whole answer within {}", human(limit)))),
         }
     }
 
-    async fn get(&self, url: &Url) -> Result<(Vec<u8>, Option<StatusCode>), Failure> {
+    async fn get(&self, url: &Url) -> Result<(Vec<u8>, Option<StatusCode>), ReadError> {
         let response = self.answer(url).await?;
         let status = response.status();
         let read = match self.valid_status_codes[..] {
@@ -132,18 +132,18 @@ impl Site {
             if let (StatusCode::UNAUTHORIZED, Some(tokens)) = (status, &self.tokens) {
                 tokens.forget().await;
             }
-            return Err(Failure::new(Why::Status, format!("it answers {status}")));
+            return Err(ReadError::new(FailureReason::Status, format!("it answers {status}")));
         }
         let encoding = response.headers().get(CONTENT_ENCODING);
         if let Some(encoding) = encoding.filter(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
             let what = format!("the page is encoded as {encoding:?}, which was not asked for");
-            return Err(Failure::new(Why::Answer, what));
+            return Err(ReadError::new(FailureReason::Answer, what));
         }
         let page = limited(response, self.body_limit).await?;
         Ok((page, (!status.is_success()).then_some(status)))
     }
 
-    async fn answer(&self, url: &Url) -> Result<Response, Failure> {
+    async fn answer(&self, url: &Url) -> Result<Response, ReadError> {
         let mut headers = self.headers.clone();
         if let Some(tokens) = &self.tokens {
             headers.insert(AUTHORIZATION, tokens.header().await?);
@@ -161,15 +161,17 @@ impl Site {
             answer => answer,
         };
         answer.map_err(|error| match error {
-            error if error.is_connect() => Failure::new(Why::Connect, format!("cannot connect: {}", cause(&error))),
-            error if error.is_redirect() => Failure::new(Why::Redirect, cause(&error)),
-            error => Failure::new(Why::Answer, format!("no answer: {}", cause(&error))),
+            error if error.is_connect() => {
+                ReadError::new(FailureReason::Connect, format!("cannot connect: {}", root_cause(&error)))
+            }
+            error if error.is_redirect() => ReadError::new(FailureReason::Redirect, root_cause(&error)),
+            error => ReadError::new(FailureReason::Answer, format!("no answer: {}", root_cause(&error))),
         })
     }
 }
 
 /// The body of an answer, of which no more than the limit is read.
-pub(crate) async fn limited(mut response: Response, limit: usize) -> Result<Vec<u8>, Failure> {
+pub(crate) async fn limited(mut response: Response, limit: usize) -> Result<Vec<u8>, ReadError> {
     let announced = usize::try_from(response.content_length().unwrap_or_default()).unwrap_or(usize::MAX);
     if announced > limit {
         return Err(too_large(limit));
@@ -180,12 +182,17 @@ pub(crate) async fn limited(mut response: Response, limit: usize) -> Result<Vec<
             Ok(None) => return Ok(page),
             Ok(Some(chunk)) if page.len() + chunk.len() > limit => return Err(too_large(limit)),
             Ok(Some(chunk)) => page.extend_from_slice(&chunk),
-            Err(error) => return Err(Failure::new(Why::Answer, format!("the answer broke off: {}", cause(&error)))),
+            Err(error) => {
+                return Err(ReadError::new(
+                    FailureReason::Answer,
+                    format!("the answer broke off: {}", root_cause(&error)),
+                ));
+            }
         }
     }
 }
 
-async fn read(path: &Path, limit: usize) -> Result<Vec<u8>, Failure> {
+async fn read(path: &Path, limit: usize) -> Result<Vec<u8>, ReadError> {
     let path = path.to_owned();
     let read = tokio::task::spawn_blocking(move || {
         let mut page = Vec::new();
@@ -193,11 +200,11 @@ async fn read(path: &Path, limit: usize) -> Result<Vec<u8>, Failure> {
         std::io::Result::Ok(page)
     });
     let page = read.await.map_err(std::io::Error::other).flatten();
-    let page = page.map_err(|error| Failure::new(Why::Connect, format!("cannot read: {error}")))?;
+    let page = page.map_err(|error| ReadError::new(FailureReason::Connect, format!("cannot read: {error}")))?;
     if page.len() > limit { Err(too_large(limit)) } else { Ok(page) }
 }
 
-fn too_large(limit: usize) -> Failure {
+fn too_large(limit: usize) -> ReadError {
     let size = if limit.is_multiple_of(1 << 20) { format!("{} MiB", limit >> 20) } else { format!("{limit} bytes") };
-    Failure::new(Why::TooLarge, format!("the page is larger than {size}"))
+    ReadError::new(FailureReason::TooLarge, format!("the page is larger than {size}"))
 }

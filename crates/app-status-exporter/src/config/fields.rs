@@ -7,26 +7,26 @@ use exporter_common::yaml::{Node, Value};
 
 /// What is wrong with a configuration, and on which line.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Fault {
+pub(crate) struct ConfigError {
     pub(crate) line: usize,
     pub(crate) what: String,
 }
 
-impl Fault {
+impl ConfigError {
     pub(crate) fn new(line: usize, what: impl Into<String>) -> Self {
         Self { line, what: what.into() }
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.line, self.what)
     }
 }
 
-impl std::error::Error for Fault {}
+impl std::error::Error for ConfigError {}
 
-pub(crate) type Result<T> = std::result::Result<T, Fault>;
+pub(crate) type Result<T> = std::result::Result<T, ConfigError>;
 
 /// The keys of one block.
 pub(crate) struct Fields {
@@ -45,7 +45,7 @@ impl Fields {
         let left = match node.value {
             Value::Map(entries) => entries,
             Value::Null => Vec::new(),
-            _ => return Err(Fault::new(node.line, format!("{name} is a block of keys and values"))),
+            _ => return Err(ConfigError::new(node.line, format!("{name} is a block of keys and values"))),
         };
         Ok(Self { line: node.line, name, left, asked: Vec::new() })
     }
@@ -69,7 +69,7 @@ impl Fields {
             Some(node) => text(node, key),
             None => Err(match self.left.iter().find(|(other, _)| meant(other, &[key]).is_some()) {
                 Some((other, node)) => self.unknown(other, node.line, &format!("did you mean {key}?")),
-                None => Fault::new(self.line, format!("{} has no {key}", self.name)),
+                None => ConfigError::new(self.line, format!("{} has no {key}", self.name)),
             }),
         }
     }
@@ -81,7 +81,7 @@ impl Fields {
         match text.to_ascii_lowercase().as_str() {
             "true" | "yes" | "on" | "y" => Ok(Some(true)),
             "false" | "no" | "off" | "n" => Ok(Some(false)),
-            _ => Err(Fault::new(line, format!("{key}: {text:?} is neither true nor false"))),
+            _ => Err(ConfigError::new(line, format!("{key}: {text:?} is neither true nor false"))),
         }
     }
 
@@ -94,7 +94,7 @@ impl Fields {
             Some((_, choice)) => Ok(Some(*choice)),
             None => {
                 let meant = meant(&text, &names).map(|meant| format!("; did you mean {meant}?")).unwrap_or_default();
-                Err(Fault::new(line, format!("{key}: {text:?} is none of {}{meant}", names.join(", "))))
+                Err(ConfigError::new(line, format!("{key}: {text:?} is none of {}{meant}", names.join(", "))))
             }
         }
     }
@@ -104,7 +104,7 @@ impl Fields {
         match self.take(key) {
             None => Ok(Vec::new()),
             Some(Node { value: Value::List(list), .. }) => Ok(list),
-            Some(node) => Err(Fault::new(node.line, format!("{key} is a list"))),
+            Some(node) => Err(ConfigError::new(node.line, format!("{key} is a list"))),
         }
     }
 
@@ -118,7 +118,7 @@ impl Fields {
         match self.take(key) {
             None => Ok(Vec::new()),
             Some(Node { value: Value::Map(entries), .. }) => Ok(entries),
-            Some(node) => Err(Fault::new(node.line, format!("{key} is a block of names and values"))),
+            Some(node) => Err(ConfigError::new(node.line, format!("{key} is a block of names and values"))),
         }
     }
 
@@ -145,8 +145,8 @@ impl Fields {
         ))
     }
 
-    fn unknown(&self, key: &str, line: usize, hint: &str) -> Fault {
-        Fault::new(line, format!("{} has no key {key}; {hint}", self.name))
+    fn unknown(&self, key: &str, line: usize, hint: &str) -> ConfigError {
+        ConfigError::new(line, format!("{} has no key {key}; {hint}", self.name))
     }
 }
 
@@ -155,9 +155,11 @@ pub(crate) fn text(node: Node, key: &str) -> Result<(usize, String)> {
     match node.value {
         Value::Text(text) => Ok((node.line, text)),
         Value::Null => Ok((node.line, String::new())),
-        Value::List(_) => Err(Fault::new(node.line, format!("{key} is one value"))),
+        Value::List(_) => Err(ConfigError::new(node.line, format!("{key} is one value"))),
         // to YAML bare braces are a block
-        Value::Map(_) => Err(Fault::new(node.line, format!("{key} is one value; a path stands in quotes: '{{.a}}'"))),
+        Value::Map(_) => {
+            Err(ConfigError::new(node.line, format!("{key} is one value; a path stands in quotes: '{{.a}}'")))
+        }
     }
 }
 
