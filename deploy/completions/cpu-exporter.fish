@@ -24,9 +24,9 @@ function __fish_cpu_exporter_using_subcommand
     contains -- $cmd[1] $argv
 end
 
-complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l path.procfs -d 'Where procfs is mounted' -r -F
-complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l path.sysfs -d 'Where sysfs is mounted' -r -F
-complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l path.cgroup -d 'Directory of a cgroup (v1 or v2) to report on; turns the collector cgroup on' -r -F
+complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l path.procfs -d 'Mount point of procfs' -r -F
+complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l path.sysfs -d 'Mount point of sysfs' -r -F
+complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l path.cgroup -d 'Directory of the cgroup (v1 or v2) to report; enables the collector cgroup' -r -F
 complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l web.telemetry-path -d 'Path under which metrics are served' -r
 complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l web.config.file -d 'File with TLS, users and headers, as all Prometheus exporters read it' -r -F
 complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l web.max-requests -d 'How many scrapes are answered at once; 0 is no limit' -r

@@ -1,18 +1,24 @@
-//! Prometheus exporter for the CPU time of a Linux host.
+//! Prometheus exporter for the CPUs of a Linux host.
 
 #[cfg(target_os = "linux")]
-mod linux;
+mod collectors;
+#[cfg(target_os = "linux")]
+mod monotonic_counter;
+#[cfg(target_os = "linux")]
+mod procfs;
+#[cfg(target_os = "linux")]
+mod program;
 
 #[cfg(target_os = "linux")]
-pub use linux::{command, main};
+pub use program::{command, main};
 
-/// Says why there is nothing to run, and ends: other systems have neither /proc/stat nor a sysfs.
+/// Prints why the exporter cannot run here and exits: only Linux has /proc/stat and sysfs.
 #[cfg(not(target_os = "linux"))]
 pub fn main() -> std::process::ExitCode {
     use std::io::Write;
 
-    let why =
-        "cpu-exporter: error: it reads Linux's /proc and /sys, which this system does not have; run it on Linux\n";
-    let _ = std::io::stderr().write_all(why.as_bytes()); // nobody left to tell
+    let error =
+        "cpu-exporter: error: it reads /proc and /sys of Linux, which this system does not have: run it on Linux\n";
+    let _ = std::io::stderr().write_all(error.as_bytes()); // stderr is closed: there is nowhere to report it
     std::process::ExitCode::FAILURE
 }

@@ -1,4 +1,4 @@
-//! The built exporter on trees of files that stand for /proc and /sys.
+//! Runs the built exporter on file trees that replace /proc and /sys.
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_cpu-exporter");
 
-/// A file or directory of the fixtures.
+/// The path of a fixture.
 fn fixture(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(path)
 }
@@ -21,7 +21,7 @@ fn flag(name: &str, path: impl AsRef<Path>) -> String {
     format!("--{name}={}", path.as_ref().display())
 }
 
-/// A host made up for one test: a directory `proc` with a good /proc/stat, and an empty `sys`.
+/// The file tree of one test: a directory `proc` with a valid /proc/stat, and an empty `sys`.
 struct Host(TempDir);
 
 impl Host {
@@ -42,7 +42,7 @@ impl Host {
         fs::write(path, text).unwrap();
     }
 
-    /// Writes /proc/stat with a line for each CPU: its number, user and idle time in ticks.
+    /// Writes /proc/stat with a line for each CPU, given as number, user ticks and idle ticks.
     fn cpus(&self, cpus: &[(u32, u64, u64)]) {
         let lines = cpus.iter().map(|(cpu, user, idle)| format!("cpu{cpu} {user} 0 0 {idle} 0 0 0 0 0 0\n"));
         self.write("proc/stat", &format!("cpu  0 0 0 0 0 0 0 0 0 0\n{}intr 1 1\n", lines.collect::<String>()));
@@ -56,7 +56,7 @@ impl Host {
         Running::start(PROGRAM, self.flags())
     }
 
-    /// What one collection shows, and the exit status.
+    /// Output and exit status of `--once`.
     fn once(&self) -> (String, Option<i32>) {
         let output = run(PROGRAM, self.flags().into_iter().chain(["--once".to_owned()]));
         (text(&output.stdout), output.status.code())
@@ -88,12 +88,12 @@ fn golden(machine: &str, more: &[String]) {
 }
 
 #[test]
-fn a_laptop_shows_everything() {
+fn a_laptop_has_every_metric() {
     golden("laptop", &[flag("path.cgroup", fixture("laptop/cgroup"))]);
 }
 
 #[test]
-fn the_page_lists_every_metric_and_no_other() {
+fn the_documentation_lists_exactly_the_exported_metrics() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let golden = fs::read_to_string(here.join("tests/golden/laptop.prom")).unwrap();
     let page = fs::read_to_string(here.join("../../docs/cpu-exporter.md")).unwrap();
@@ -107,12 +107,12 @@ fn the_page_lists_every_metric_and_no_other() {
 }
 
 #[test]
-fn a_virtual_machine_shows_what_it_has() {
+fn a_virtual_machine_has_the_metrics_of_its_files() {
     golden("vm", &[flag("path.cgroup", fixture("vm/cgroup-v1"))]);
 }
 
 #[test]
-fn this_host_is_read_without_a_fault() {
+fn this_host_is_read_without_errors() {
     let metrics = Running::start(PROGRAM, [""; 0]).scrape();
     assert_lint(&metrics);
     for collector in ["cpu", "loadavg", "stat", "pressure", "topology", "info", "throttle"] {
@@ -122,7 +122,7 @@ fn this_host_is_read_without_a_fault() {
 }
 
 #[test]
-fn the_sum_goes_on_over_cpus_that_come_and_go() {
+fn the_sum_continues_when_cpus_go_offline_and_online() {
     let host = Host::new();
     host.cpus(&[(0, 1000, 50_000), (1, 2000, 60_000)]);
     let exporter = host.start();
@@ -132,14 +132,14 @@ fn the_sum_goes_on_over_cpus_that_come_and_go() {
     };
     assert_eq!(usage(&exporter.scrape()), (30.0, 1100.0));
     assert_eq!(next(&[(0, 1100, 50_000), (1, 2100, 60_100)]), (32.0, 1101.0));
-    assert_eq!(next(&[(0, 1200, 50_000)]), (33.0, 1101.0), "CPU 1 is gone and keeps its share");
-    assert_eq!(next(&[(0, 1200, 50_000), (1, 2150, 60_100)]), (33.5, 1101.0), "it is back, 0.5 s later");
+    assert_eq!(next(&[(0, 1200, 50_000)]), (33.0, 1101.0), "CPU 1 is offline and keeps its share");
+    assert_eq!(next(&[(0, 1200, 50_000), (1, 2150, 60_100)]), (33.5, 1101.0), "CPU 1 is online again, 0.5 s later");
     assert_eq!(next(&[(0, 1200, 50_000), (1, 2150, 60_100), (7, 9999, 9999)]), (33.5, 1101.0), "CPU 7 is new");
-    assert_eq!(next(&[(0, 1200, 50_000), (1, 2150, 60_100), (7, 10_099, 9999)]), (34.5, 1101.0), "and has worked");
+    assert_eq!(next(&[(0, 1200, 50_000), (1, 2150, 60_100), (7, 10_099, 9999)]), (34.5, 1101.0), "CPU 7 was busy");
 }
 
 #[test]
-fn a_small_step_back_is_held_and_a_far_one_is_a_new_baseline() {
+fn a_small_decrease_is_held_and_a_large_one_is_a_new_baseline() {
     let host = Host::new();
     host.cpus(&[(0, 1000, 50_000)]);
     let exporter = host.start();
@@ -152,21 +152,21 @@ fn a_small_step_back_is_held_and_a_far_one_is_a_new_baseline() {
     assert_eq!(next(1100, 50_010), (11.0, 500.1));
     assert_eq!(next(1200, 49_710), (11.0, 500.1), "3 s: a new baseline for the whole CPU");
     assert_eq!(next(1300, 49_810), (12.0, 501.1));
-    assert_eq!(next(5, 5), (12.0, 501.1), "neither a drop nor a leap");
+    assert_eq!(next(5, 5), (12.0, 501.1), "neither a decrease nor a jump");
     assert_eq!(next(105, 105), (13.0, 502.1));
 }
 
 #[test]
-fn a_read_that_fails_half_way_changes_nothing() {
+fn a_read_that_fails_in_the_middle_changes_nothing() {
     let host = Host::new();
     host.cpus(&[(0, 1000, 50_000), (1, 2000, 60_000)]);
     let exporter = host.start();
     assert_eq!(usage(&exporter.scrape()), (30.0, 1100.0));
-    let cut = "cpu  0 0 0 0 0 0 0 0 0 0\ncpu0 1500 0 0 50000 0 0 0 0 0 0\ncpu1 2500 0 0 6";
-    for garbage in ["", cut, "cpu0 2000 0 0 50000\ncpu1 x 0 0 60000\nintr 1\n"] {
-        host.write("proc/stat", garbage);
+    let truncated = "cpu  0 0 0 0 0 0 0 0 0 0\ncpu0 1500 0 0 50000 0 0 0 0 0 0\ncpu1 2500 0 0 6";
+    for invalid in ["", truncated, "cpu0 2000 0 0 50000\ncpu1 x 0 0 60000\nintr 1\n"] {
+        host.write("proc/stat", invalid);
         let metrics = exporter.scrape();
-        assert_eq!(success(&metrics, "cpu"), Some(0.0), "{garbage:?}");
+        assert_eq!(success(&metrics, "cpu"), Some(0.0), "{invalid:?}");
         assert!(!metrics.contains("cpu_exporter_cpu_usage_seconds_total"), "{metrics}");
     }
     fs::remove_file(host.path("proc/stat")).unwrap();
@@ -177,7 +177,7 @@ fn a_read_that_fails_half_way_changes_nothing() {
 }
 
 #[test]
-fn counters_whose_source_falls_go_on_from_there() {
+fn counters_continue_when_their_source_decreases() {
     let host = Host::new();
     let stat = |boot_time: u64, count: u64| {
         format!("cpu0 1 2 3 4\nintr {count} 1\nctxt {count}\nbtime {boot_time}\nprocesses {count}\nprocs_blocked 0\n")
@@ -193,7 +193,7 @@ fn counters_whose_source_falls_go_on_from_there() {
         (1000, 100, 100.0, 100.0),
         (1000, 50, 100.0, 100.0),
         (1000, 60, 110.0, 110.0),
-        (2000, 40, 150.0, 110.0), // another boot: all it has counted is new; pressure does not tell of boots
+        (2000, 40, 150.0, 110.0), // after a reboot the whole count is new; pressure files do not reveal a reboot
         (2000, 41, 151.0, 111.0),
     ] {
         write(boot_time, count);
@@ -211,7 +211,7 @@ fn counters_whose_source_falls_go_on_from_there() {
 }
 
 #[test]
-fn throttles_go_on_when_the_cpu_that_told_them_goes_offline() {
+fn throttle_counts_continue_when_their_cpu_goes_offline() {
     let host = Host::new();
     let cpu = |cpu: u32, file: &str, text: &str| host.write(&format!("sys/devices/system/cpu/cpu{cpu}/{file}"), text);
     for (number, count) in [(0, "10\n"), (1, "4\n")] {
@@ -234,7 +234,7 @@ fn throttles_go_on_when_the_cpu_that_told_them_goes_offline() {
 }
 
 #[test]
-fn a_pressure_file_cut_within_a_number_is_a_fault() {
+fn a_pressure_file_truncated_within_a_number_is_an_error() {
     let host = Host::new();
     host.write("proc/pressure/cpu", "some avg10=0.00 avg60=0.00 avg300=0.00 total=1403");
     let (metrics, status) = host.once();
@@ -243,7 +243,7 @@ fn a_pressure_file_cut_within_a_number_is_a_fault() {
 }
 
 #[test]
-fn load_averages_that_are_none_are_a_fault() {
+fn invalid_load_averages_are_an_error() {
     let host = Host::new();
     host.write("proc/loadavg", "NaN inf -3 1/719 19737\n");
     let (metrics, status) = host.once();
@@ -252,7 +252,7 @@ fn load_averages_that_are_none_are_a_fault() {
 }
 
 #[test]
-fn an_empty_proc_and_sys_cost_what_comes_from_there() {
+fn an_empty_proc_and_sys_lose_only_their_own_metrics() {
     let host = Host::new();
     fs::remove_file(host.path("proc/stat")).unwrap();
     let (metrics, status) = host.once();
@@ -273,14 +273,14 @@ fn an_empty_proc_and_sys_cost_what_comes_from_there() {
 }
 
 #[test]
-fn an_empty_cpu_directory_is_no_fault() {
+fn an_empty_cpu_directory_is_not_an_error() {
     let host = Host::new();
     fs::create_dir_all(host.path("sys/devices/system/cpu")).unwrap();
     assert_eq!(host.once().1, Some(0));
 }
 
 #[test]
-fn one_broken_file_costs_only_its_own_metrics_and_success() {
+fn one_broken_file_loses_only_its_own_metrics_and_success() {
     let cpu = "sys/devices/system/cpu";
     for (broken, collector, survivor) in [
         ("proc/loadavg", "loadavg", "cpu_exporter_forks_total"),
@@ -307,17 +307,17 @@ fn one_broken_file_costs_only_its_own_metrics_and_success() {
     ] {
         let host = Host::new();
         copy(&fixture("laptop"), host.0.path());
-        assert_eq!(host.once().1, Some(0), "whole");
+        assert_eq!(host.once().1, Some(0), "intact");
         fs::remove_file(host.path(broken)).unwrap();
-        fs::create_dir(host.path(broken)).unwrap(); // it opens, and cannot be read
+        fs::create_dir(host.path(broken)).unwrap(); // it can be opened but not read
         let (metrics, status) = host.once();
         assert_eq!((status, success(&metrics, collector)), (Some(1), Some(0.0)), "{broken}");
         assert!(value(&metrics, survivor).is_some(), "{broken}: {survivor}\n{metrics}");
 
         fs::remove_dir(host.path(broken)).unwrap();
-        host.write(broken, "\0rubbish\n");
+        host.write(broken, "\0garbage\n");
         let (metrics, status) = host.once();
-        assert_eq!((status, success(&metrics, collector)), (Some(1), Some(0.0)), "{broken}: rubbish");
+        assert_eq!((status, success(&metrics, collector)), (Some(1), Some(0.0)), "{broken}: garbage");
         assert!(value(&metrics, survivor).is_some(), "{broken}: {survivor}");
     }
 }
@@ -335,7 +335,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 #[test]
-fn a_fifo_in_place_of_a_file_is_not_waited_for() {
+fn a_fifo_instead_of_a_file_does_not_block() {
     let host = Host::new();
     host.write("sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq", "3300000\n");
     let cpus = "sys/devices/system/cpu";
@@ -352,7 +352,7 @@ fn a_fifo_in_place_of_a_file_is_not_waited_for() {
 }
 
 #[test]
-fn enormous_lists_and_files_do_not_eat_the_memory() {
+fn huge_lists_and_files_do_not_exhaust_the_memory() {
     let host = Host::new();
     host.write("sys/devices/system/cpu/online", "0-4294967295\n");
     fs::File::create(host.path("proc/loadavg")).unwrap().set_len(1 << 30).unwrap();
@@ -364,11 +364,11 @@ fn enormous_lists_and_files_do_not_eat_the_memory() {
         assert_eq!(success(&metrics, collector), Some(0.0), "{collector}");
     }
     let log = exporter.log();
-    assert!(log.contains("loadavg is longer than 64 KiB") && log.contains("stat: it is not a regular file"), "{log}");
+    assert!(log.contains("loadavg exceeds 64 KiB") && log.contains("stat: not a regular file"), "{log}");
 }
 
 #[test]
-fn the_frequencies_of_many_cpus_all_come_out() {
+fn the_frequencies_of_many_cpus_are_all_exported() {
     let host = Host::new();
     for cpu in 0..100 {
         host.write(&format!("sys/devices/system/cpu/cpu{cpu}/cpufreq/scaling_cur_freq"), &format!("{}\n", 1000 + cpu));
@@ -381,14 +381,14 @@ fn the_frequencies_of_many_cpus_all_come_out() {
     }
 }
 
-/// The one line that `--check` ends with, and the status.
+/// The error output of `--check` and its exit status.
 fn check(arguments: &[String]) -> (String, Option<i32>) {
     let Output { stderr, status, .. } = run(PROGRAM, arguments.iter().map(String::as_str).chain(["--check"]));
     (text(&stderr), status.code())
 }
 
 #[test]
-fn a_path_that_is_no_directory_is_told_with_its_flag() {
+fn a_path_that_is_not_a_directory_is_reported_with_its_flag() {
     let host = Host::new();
     assert_eq!(check(&host.flags()).1, Some(0));
     for name in ["path.procfs", "path.sysfs", "path.cgroup"] {
@@ -401,10 +401,10 @@ fn a_path_that_is_no_directory_is_told_with_its_flag() {
 }
 
 #[test]
-fn a_cgroup_is_reported_when_its_path_is_given() {
+fn the_cgroup_collector_is_enabled_by_its_path() {
     let host = Host::new();
     let cgroup = flag("path.cgroup", fixture("laptop/cgroup"));
-    for (flags, on) in [
+    for (flags, enabled) in [
         (vec![], false),
         (vec![&*cgroup], true),
         (vec![&*cgroup, "--collector.cgroup"], true),
@@ -415,15 +415,15 @@ fn a_cgroup_is_reported_when_its_path_is_given() {
         let arguments = host.flags().into_iter().chain(flags.iter().map(|&flag| flag.to_owned()));
         let output = run(PROGRAM, arguments.chain(["--once".to_owned()]));
         let metrics = text(&output.stdout);
-        assert_eq!(success(&metrics, "cgroup"), on.then_some(1.0), "{flags:?}");
-        assert_eq!(value(&metrics, "cpu_exporter_cgroup_cpu_limit_cores"), on.then_some(1.5), "{flags:?}");
+        assert_eq!(success(&metrics, "cgroup"), enabled.then_some(1.0), "{flags:?}");
+        assert_eq!(value(&metrics, "cpu_exporter_cgroup_cpu_limit_cores"), enabled.then_some(1.5), "{flags:?}");
     }
     let (line, status) = check(&["--collector.cgroup".to_owned()]);
     assert!(status == Some(2) && line.contains("--collector.cgroup needs --path.cgroup"), "{line}");
 }
 
 #[test]
-fn a_cgroup_that_is_gone_fails_and_one_made_anew_goes_on() {
+fn a_missing_cgroup_is_an_error_and_a_recreated_one_continues() {
     let host = Host::new();
     host.write("cgroup/cpu.stat", "usage_usec 5000000\n");
     let flags = host.flags().into_iter().chain([flag("path.cgroup", host.path("cgroup"))]);
@@ -431,7 +431,7 @@ fn a_cgroup_that_is_gone_fails_and_one_made_anew_goes_on() {
     let used = |metrics: &str| value(metrics, "cpu_exporter_cgroup_cpu_usage_seconds_total");
     assert_eq!(used(&exporter.scrape()), Some(5.0));
 
-    fs::rename(host.path("cgroup"), host.path("gone")).unwrap(); // so that its inode is not used again
+    fs::rename(host.path("cgroup"), host.path("gone")).unwrap(); // keeps the inode in use
     let metrics = exporter.scrape();
     assert_eq!((success(&metrics, "cgroup"), used(&metrics)), (Some(0.0), None));
 

@@ -1,13 +1,13 @@
-//! Beside the real node_exporter: the same /proc and /sys, the same numbers.
+//! Compares the exporter with the real node_exporter on the same /proc and /sys.
 //!
-//! Where the two differ on purpose, and why:
-//! - CPU time is one sum for each mode instead of a series for each CPU: compared as `sum(increase())`.
-//! - After an idle time that jumps far back node_exporter's own sum drops; ours goes on.
-//! - `cpu_exporter_cpu_online` is there without cpu0/online, where node_exporter has no such metric.
-//! - 1.5.0 forgets the values it holds of every CPU when their number changes, later versions only
-//!   those of CPUs that are gone. Ours does as the later ones do.
-//! - 1.5.0 shows zeros for a CPU that is missing between others; later versions and ours show nothing.
-//! - 1.5.0 has no pressure of interrupts yet, and no governors: what it lacks is not compared.
+//! Intended differences:
+//! - CPU time is one sum for each mode instead of a series for each CPU, so it is compared as `sum(increase())`.
+//! - If idle time decreases by 3 s or more, node_exporter's sum decreases; ours continues.
+//! - `cpu_exporter_cpu_online` does not need cpu0/online; node_exporter's metric does.
+//! - When the number of CPUs changes, node_exporter 1.5.0 drops its held values of all CPUs. Later versions and ours drop
+//!   only the held values of offline CPUs.
+//! - node_exporter 1.5.0 exports zeros for a CPU missing between others; later versions and ours export nothing.
+//! - node_exporter 1.5.0 lacks interrupt pressure and governors, which are not compared.
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::disallowed_types, reason = "tests start programs; exporters do not")]
@@ -22,17 +22,17 @@ use exporter_common::testing::{Running, eventually, get, real};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_cpu-exporter");
 
-/// node_exporter on a free port, until this is dropped.
+/// A running node_exporter; dropping it stops the process.
 struct Node {
     child: Child,
     url: String,
 }
 
 impl Node {
-    /// Starts it; `None` where it is not installed.
+    /// Starts it on a free port; `None` if it is not installed.
     fn start(procfs: &Path, sysfs: &Path, more: &[&str]) -> Option<Self> {
         let program = real("prometheus-node-exporter")?;
-        // it cannot be asked to choose a port and tell; somebody else may take the one that was free
+        // It cannot choose and report a port itself. Another process may take the free port first, so this retries.
         Some(eventually("node_exporter listens", || {
             let free = TcpListener::bind("127.0.0.1:0").unwrap();
             let address = free.local_addr().unwrap();
@@ -50,7 +50,7 @@ impl Node {
                 .spawn()
                 .unwrap();
             let mut node = Self { child, url: format!("http://{address}/metrics") };
-            eventually("node_exporter listens or ends", || {
+            eventually("node_exporter listens or exits", || {
                 let listens = std::net::TcpStream::connect(address).is_ok();
                 (listens || node.child.try_wait().unwrap().is_some()).then_some(())
             });
@@ -59,9 +59,9 @@ impl Node {
     }
 
     fn scrape(&self) -> String {
-        let answer = get(&self.url, &[]);
-        assert_eq!(answer.status, 200, "{}", answer.body);
-        answer.body
+        let response = get(&self.url, &[]);
+        assert_eq!(response.status, 200, "{}", response.body);
+        response.body
     }
 }
 
@@ -77,14 +77,14 @@ fn start(procfs: &Path, sysfs: &Path) -> Running {
     Running::start(PROGRAM, flags)
 }
 
-/// The families of an exposition, each as it stands there, by name.
+/// The families of an exposition by name, each as text.
 fn families(metrics: &str) -> BTreeMap<String, String> {
     let blocks = metrics.split("# HELP ").skip(1);
     blocks.map(|block| (block.split(' ').next().unwrap().to_owned(), block.to_owned())).collect()
 }
 
 #[test]
-fn what_both_have_is_the_same_to_the_byte() {
+fn common_families_are_identical() {
     for (machine, at_least) in [("laptop", 22), ("vm", 15)] {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(machine);
         let Some(node) = Node::start(&root.join("proc"), &root.join("sys"), &["--collector.cpu.info"]) else { return };
@@ -93,16 +93,16 @@ fn what_both_have_is_the_same_to_the_byte() {
         let mut compared = 0;
         for (name, theirs) in theirs {
             match &*name {
-                // summed here; compared below
+                // ours is a sum over CPUs, compared in the next test
                 "cpu_exporter_cpu_seconds_total" | "cpu_exporter_cpu_guest_seconds_total" => continue,
-                // of node_exporter itself
+                // node_exporter's own metrics
                 name if name.starts_with("cpu_exporter_scrape_") || name.starts_with("cpu_exporter_exporter_") => {
                     continue;
                 }
                 name if name.starts_with("promhttp_") => continue,
                 _ => {}
             }
-            let theirs = theirs.replace("cpu thread frequency", "CPU thread frequency"); // later versions' help
+            let theirs = theirs.replace("cpu thread frequency", "CPU thread frequency"); // the HELP of later versions
             assert_eq!(ours.get(&name), Some(&theirs), "{machine}");
             compared += 1;
         }
@@ -112,7 +112,7 @@ fn what_both_have_is_the_same_to_the_byte() {
 
 const COLUMNS: usize = 10;
 
-/// The names of both exporters' series for the columns of /proc/stat.
+/// The label `mode` for each column of /proc/stat.
 const MODES: [&str; COLUMNS] = ["user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal", "user", "nice"];
 
 fn our_series(column: usize) -> String {
@@ -120,17 +120,16 @@ fn our_series(column: usize) -> String {
     format!("cpu_exporter_cpu_{name}_seconds_total{{mode=\"{}\"}} ", MODES[column])
 }
 
-/// What `sum(increase())` sees of node_exporter's series, in ticks: each adds to the last of its own
-/// samples, however long ago.
+/// `sum(increase())` over node_exporter's series, in ticks. Each series continues from its own last sample, however old.
 #[derive(Default)]
 struct Sums {
     last: BTreeMap<(u32, usize), i64>,
     increase: [i64; COLUMNS],
-    /// The plain sums over the CPUs of the last scrape.
+    /// The plain sums over CPUs in the last scrape.
     values: [i64; COLUMNS],
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "both print seconds with two decimals: ticks")]
+#[expect(clippy::cast_possible_truncation, reason = "both print ticks as seconds with two decimals")]
 fn ticks(seconds: &str) -> i64 {
     (seconds.trim().parse::<f64>().unwrap() * 100.0).round() as i64
 }
@@ -152,33 +151,33 @@ impl Sums {
             let now = ticks(value);
             self.values[column] += now;
             let last = self.last.insert((cpu.parse().unwrap(), column), now).unwrap_or(now);
-            assert!(now >= last, "a step that Prometheus would take for a restart: {line}");
+            assert!(now >= last, "Prometheus would read this decrease as a reset: {line}");
             self.increase[column] += now - last;
         }
     }
 }
 
-/// A fake /proc/stat whose CPUs count on, step back a little, leave and come back.
+/// Generates /proc/stat of CPUs whose counts increase, decrease a little, and that go offline and online.
 struct Machine {
     cpus: Vec<Option<[i64; COLUMNS]>>,
-    /// Those that are offline, with what they had counted.
+    /// The last counts of offline CPUs.
     offline: Vec<Option<[i64; COLUMNS]>>,
     random: u64,
 }
 
 impl Machine {
-    /// A number below `limit`; the same ones in every run.
+    /// A pseudorandom number below `limit`, reproducible in every run.
     fn random(&mut self, limit: u64) -> u64 {
         self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.random >> 33) % limit
     }
 
-    /// Time passes. `shown` is what node_exporter last showed of each CPU and column.
+    /// Advances the counts. `shown` contains node_exporter's last value of each CPU and column.
     fn step(&mut self, shown: &BTreeMap<(u32, usize), i64>) {
         let plugged = self.random(3) == 0;
         if plugged {
-            // 1.5.0 shows zeros for a CPU that is missing between others: the last one leaves, or the
-            // next one comes.
+            // 1.5.0 exports zeros for a CPU missing between others, so only the last online CPU goes offline and only the
+            // next one online.
             let online = self.cpus.iter().flatten().count();
             let leave = online > 1 && (online == self.cpus.len() || self.random(2) == 0);
             let cpu = if leave { online - 1 } else { online };
@@ -190,10 +189,9 @@ impl Machine {
                 let size = i64::try_from(self.random(100)).unwrap();
                 let shown = shown.get(&(u32::try_from(cpu).unwrap(), column)).copied().unwrap_or(0);
                 let Some(ticks) = &mut self.cpus[cpu] else { continue };
-                // Small steps back may add up, but not to the 3 s of a jump.
+                // Small decreases may add up, but must stay below 3 s.
                 ticks[column] = if back { (ticks[column] - size).max(shown - 299) } else { ticks[column] + size };
-                // 1.5.0 forgets what it holds of every CPU when their number changes (later versions
-                // only that of CPUs that are gone): nothing may be held then.
+                // 1.5.0 drops all held values when the number of CPUs changes, so no value may be held then.
                 if plugged {
                     ticks[column] = ticks[column].max(shown);
                 }
@@ -211,11 +209,11 @@ impl Machine {
 }
 
 #[test]
-fn the_increases_agree_over_hotplug_and_small_steps_back() {
+fn increases_agree_across_hotplug_and_small_decreases() {
     let root = tempfile::tempdir().unwrap();
     let (procfs, sysfs) = (root.path().join("proc"), root.path().join("sys"));
     fs::create_dir_all(&procfs).unwrap();
-    fs::create_dir_all(sysfs.join("devices/system/cpu/cpu0")).unwrap(); // without a CPU 1.5.0 ends
+    fs::create_dir_all(sysfs.join("devices/system/cpu/cpu0")).unwrap(); // 1.5.0 crashes without a CPU
     let mut cpus = vec![Some([100_000; COLUMNS]); 4];
     cpus.push(None); // first seen after the start
     let mut machine = Machine { cpus, offline: vec![None, None, None, None, Some([70_000; COLUMNS])], random: 1 };
@@ -225,7 +223,7 @@ fn the_increases_agree_over_hotplug_and_small_steps_back() {
 
     let mut sums = Sums::default();
     let mut begin = None;
-    let (mut left, mut came) = (0, 0);
+    let (mut removed, mut added) = (0, 0);
     for step in 0..150 {
         fs::write(procfs.join("stat"), machine.stat()).unwrap();
         sums.add(&node.scrape());
@@ -235,7 +233,7 @@ fn the_increases_agree_over_hotplug_and_small_steps_back() {
             ticks(metrics.lines().find_map(|line| line.strip_prefix(&series)).unwrap())
         });
         let begin = *begin.get_or_insert_with(|| {
-            assert_eq!(ours, sums.values, "while no CPU has come or gone the values are equal");
+            assert_eq!(ours, sums.values, "the values are equal until a CPU goes offline or online");
             ours
         });
         let increase: [i64; COLUMNS] = std::array::from_fn(|column| ours[column] - begin[column]);
@@ -243,9 +241,9 @@ fn the_increases_agree_over_hotplug_and_small_steps_back() {
         let before: Vec<_> = machine.cpus.iter().map(Option::is_some).collect();
         machine.step(&sums.last);
         for (before, now) in before.into_iter().zip(&machine.cpus) {
-            left += i32::from(before && now.is_none());
-            came += i32::from(!before && now.is_some());
+            removed += i32::from(before && now.is_none());
+            added += i32::from(!before && now.is_some());
         }
     }
-    assert!(left > 10 && came > 10, "{left} left, {came} came");
+    assert!(removed > 10 && added > 10, "{removed} removed, {added} added");
 }

@@ -1,4 +1,4 @@
-//! CPU frequencies and governors: cpu*/cpufreq in sysfs.
+//! Collector `cpufreq`: CPU frequencies and governors, from cpu*/cpufreq in sysfs.
 
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
@@ -11,14 +11,19 @@ use exporter_common::duration::human;
 use exporter_common::{Collector, Family, Faults, Scrape, async_trait};
 use futures_util::stream::{self, Stream, StreamExt};
 
-use super::cpulist::read_list;
-use super::roots::{Roots, excerpt, read};
+use crate::procfs::{Roots, excerpt, read, read_cpu_list};
 
-/// The frequencies of the host's CPUs.
-pub(crate) struct Cpufreq(pub(crate) Roots);
+/// Frequencies and governors of the host's CPUs.
+pub(super) struct CpufreqCollector(Roots);
+
+impl CpufreqCollector {
+    pub(super) fn new(roots: &Roots) -> Self {
+        Self(roots.clone())
+    }
+}
 
 #[async_trait]
-impl Collector for Cpufreq {
+impl Collector for CpufreqCollector {
     fn name(&self) -> &'static str {
         "cpufreq"
     }
@@ -27,29 +32,29 @@ impl Collector for Cpufreq {
         let roots = self.0.clone();
         let (directories, mut faults) = scrape.blocking(move || directories(&roots)).await;
         let cpus: BTreeSet<_> = directories.iter().map(|(cpu, _)| *cpu).collect();
-        // the kernel may take 50 ms for each CPU, so several are read at the same time
+        // A read may take the kernel 50 ms for each CPU, so several CPUs are read concurrently.
         let reads = directories.into_iter().map(|(cpu, path)| scrape.blocking(move || Frequencies::read(cpu, &path)));
         let reads = stream::iter(reads).buffer_unordered(THREADS);
         let add = |cpu: &_| families(cpu).into_iter().for_each(|family| scrape.add(family));
-        faults.keep(each(cpus, reads, scrape.time_left().mul_f64(PATIENCE), add).await);
+        faults.keep(each(cpus, reads, scrape.time_left().mul_f64(WAIT_FRACTION), add).await);
         faults.result()
     }
 }
 
-/// How many threads read at the same time; other collectors need some of the 64 too.
+/// Number of concurrent reads. The other collectors need some of the 64 threads too.
 const THREADS: usize = 16;
 
-/// Which part of its time a read waits for CPUs that do not answer, so that it can still say which.
-const PATIENCE: f64 = 0.9;
+/// Fraction of the scrape timeout to wait for reads that hang; the rest is left for reporting them.
+const WAIT_FRACTION: f64 = 0.9;
 
-/// Hands on what each CPU says as soon as it is there: one that hangs costs only itself.
+/// Adds the frequencies of each CPU as soon as they are read, so that a read that hangs affects only its own CPU.
 ///
 /// # Errors
-/// The first fault, or that CPUs have not answered in time.
+/// The first read that failed, or the CPUs whose reads did not finish in time.
 async fn each(
     mut waiting: BTreeSet<u32>,
     reads: impl Stream<Item = (Frequencies, Faults)>,
-    patience: Duration,
+    timeout: Duration,
     add: impl Fn(&Frequencies),
 ) -> Result<()> {
     let mut faults = Faults::default();
@@ -61,29 +66,28 @@ async fn each(
             faults.keep(read.result());
         }
     };
-    let in_time = tokio::time::timeout(patience, all).await;
+    let in_time = tokio::time::timeout(timeout, all).await;
     if let (Err(_), Some(first)) = (in_time, waiting.first()) {
-        let (count, patience) = (waiting.len(), human(patience));
-        faults.note(anyhow!("CPUs without an answer within {patience}: {count}, the first is cpu{first}"));
+        let (count, timeout) = (waiting.len(), human(timeout));
+        faults.note(anyhow!("reads of {count} CPUs did not finish within {timeout}, the first is cpu{first}"));
     }
     faults.result()
 }
 
-/// The directory `cpufreq` of each CPU that has one. A CPU that is offline is left out: what its
-/// files say is old.
+/// The directory `cpufreq` of each online CPU that has one. The files of an offline CPU contain old values.
 fn directories(roots: &Roots) -> (Vec<(u32, PathBuf)>, Faults) {
     let mut faults = Faults::default();
-    let offline = faults.keep(read_list(&roots.sys_cpu().join("offline"))).flatten().unwrap_or_default();
+    let offline = faults.keep(read_cpu_list(&roots.sys_cpu().join("offline"))).flatten().unwrap_or_default();
     let mut cpus = faults.keep(roots.sys_cpus()).unwrap_or_default();
     cpus.retain_mut(|(cpu, path)| {
         path.push("cpufreq");
-        let exists = path.try_exists().with_context(|| format!("cannot find out about {}", path.display()));
+        let exists = path.try_exists().with_context(|| format!("cannot read {}", path.display()));
         !offline.contains(cpu) && faults.keep(exists) == Some(true)
     });
     (cpus, faults)
 }
 
-/// The frequencies by file (in kHz), and the metrics they become.
+/// File (in kHz), metric name and HELP of each frequency.
 const FREQUENCIES: [(&str, &str, &str); 7] = [
     ("cpuinfo_cur_freq", "cpu_exporter_cpu_frequency_hertz", "Current CPU thread frequency in hertz."),
     ("cpuinfo_avg_freq", "cpu_exporter_cpu_frequency_avg_hertz", "Average CPU thread frequency in hertz."),
@@ -102,7 +106,7 @@ const FREQUENCIES: [(&str, &str, &str); 7] = [
     ),
 ];
 
-/// What one CPU's directory says; each file may be missing.
+/// The values of one CPU's directory; each file may be missing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Frequencies {
     cpu: u32,
@@ -126,22 +130,22 @@ impl Frequencies {
     }
 }
 
-/// The names of governors in a file; `None` where this CPU does not have it.
+/// The governors listed in a file; `None` if this CPU does not have the file.
 fn governors(path: &Path) -> Result<Option<Vec<String>>> {
     let Some(text) = read(path)? else { return Ok(None) };
-    // they become labels: rubbish must not
+    // They become label values, so other characters are refused.
     if !text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_- \n".contains(&byte)) {
-        bail!("{}: not names of governors: {:?}", path.display(), excerpt(&text));
+        bail!("{}: not a list of governors: {:?}", path.display(), excerpt(&text));
     }
     Ok(Some(text.split_ascii_whitespace().map(str::to_owned).collect()))
 }
 
-/// The frequency in a file in kHz; `None` where this CPU does not have it or does not know it.
+/// The frequency in a file in kHz; `None` if this CPU does not have the file or its driver does not know the value.
 fn frequency(path: &Path) -> Result<Option<u64>> {
     let text = match read(path) {
         Ok(Some(text)) => text,
         Ok(None) => return Ok(None),
-        // the kernel lets only root ask the hardware: for everybody else it is as good as missing
+        // Only root may read this file, which queries the hardware. For other users it is treated as missing.
         Err(error) if path.ends_with(FREQUENCIES[0].0) && is_denied(&error) => return Ok(None),
         Err(error) => return Err(error),
     };
@@ -154,7 +158,7 @@ fn is_denied(error: &anyhow::Error) -> bool {
 
 fn kilohertz(text: &str) -> Result<Option<u64>> {
     match text.trim() {
-        "<unknown>" => Ok(None), // what the kernel says of a CPU whose driver cannot tell
+        "<unknown>" => Ok(None), // the value if the CPU's driver does not know the frequency
         number => number.parse().map(Some).with_context(|| format!("not a number: {:?}", excerpt(text))),
     }
 }
@@ -174,7 +178,7 @@ fn families(cpu: &Frequencies) -> Vec<Family> {
         &["cpu", "governor"],
     );
     if let Some(current) = &cpu.governor {
-        // the current one is enabled whether or not it is listed
+        // The current governor is exported even if it is not listed.
         let unlisted = Some(current).filter(|current| !cpu.governors.contains(current));
         for governor in cpu.governors.iter().chain(unlisted) {
             governors.push(&[&number, governor], f64::from(u8::from(governor == current)));
@@ -203,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn the_current_governor_is_one_and_all_others_are_zero() {
+    fn the_current_governor_is_1_and_all_others_are_0() {
         let cpu = |governor: &str, governors: &[&str]| Frequencies {
             governor: Some(governor.to_owned()),
             governors: governors.iter().map(|&governor| governor.to_owned()).collect(),
@@ -216,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cpu_that_is_offline_or_has_no_frequencies_is_left_out() {
+    fn an_offline_cpu_and_one_without_frequencies_are_skipped() {
         let root = tempfile::tempdir().unwrap();
         let cpus = root.path().join("devices/system/cpu");
         for directory in ["cpu0/cpufreq", "cpu1/cpufreq", "cpu2", "cpufreq", "cpuidle"] {
@@ -230,7 +234,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_cpu_that_hangs_costs_only_itself_and_is_named() {
+    async fn a_cpu_whose_read_hangs_is_named_and_the_others_are_exported() {
         let read = |cpu| async move {
             if cpu == 1 {
                 std::future::pending::<()>().await;
@@ -238,21 +242,21 @@ mod tests {
             (Frequencies { cpu, ..Frequencies::default() }, Faults::default())
         };
         let added = RefCell::new(Vec::new());
-        let each = |cpus: Range<u32>, at_once| {
-            let reads = stream::iter(cpus.clone().map(read)).buffer_unordered(at_once);
+        let each = |cpus: Range<u32>, concurrency| {
+            let reads = stream::iter(cpus.clone().map(read)).buffer_unordered(concurrency);
             each(cpus.collect(), reads, Duration::from_secs(9), |frequencies| added.borrow_mut().push(frequencies.cpu))
         };
         let started = tokio::time::Instant::now();
         let error = each(0..100, 2).await.unwrap_err();
-        assert_eq!(error.to_string(), "CPUs without an answer within 9s: 1, the first is cpu1");
+        assert_eq!(error.to_string(), "reads of 1 CPUs did not finish within 9s, the first is cpu1");
         assert_eq!(started.elapsed(), Duration::from_secs(9));
         assert_eq!(added.take(), (0..100).filter(|cpu| *cpu != 1).collect::<Vec<_>>());
         each(2..4, 2).await.unwrap();
-        assert_eq!((added.take(), started.elapsed()), (vec![2, 3], Duration::from_secs(9)), "nothing is waited for");
+        assert_eq!((added.take(), started.elapsed()), (vec![2, 3], Duration::from_secs(9)), "no read hangs");
     }
 
     #[test]
-    fn an_unreadable_file_costs_only_itself() {
+    fn an_unreadable_file_loses_only_its_own_value() {
         let root = tempfile::tempdir().unwrap();
         std::fs::create_dir(root.path().join("scaling_cur_freq")).unwrap(); // reading it gives EISDIR
         std::fs::write(root.path().join("cpuinfo_max_freq"), "3300000\n").unwrap();

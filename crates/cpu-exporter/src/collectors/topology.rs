@@ -1,19 +1,23 @@
-//! Which CPUs there are, which of them run, and which are kept from the scheduler: the masks in
-//! /sys/devices/system/cpu.
+//! Collector `topology`: online and isolated CPUs, from the masks in /sys/devices/system/cpu.
 
 use std::collections::BTreeSet;
 
 use anyhow::Result;
 use exporter_common::{Collector, Family, Faults, Scrape, async_trait};
 
-use super::cpulist::{read_list, read_nonempty_list};
-use super::roots::Roots;
+use crate::procfs::{Roots, read_cpu_list, read_nonempty_cpu_list};
 
 /// Online and isolated CPUs.
-pub(crate) struct Topology(pub(crate) Roots);
+pub(super) struct TopologyCollector(Roots);
+
+impl TopologyCollector {
+    pub(super) fn new(roots: &Roots) -> Self {
+        Self(roots.clone())
+    }
+}
 
 #[async_trait]
-impl Collector for Topology {
+impl Collector for TopologyCollector {
     fn name(&self) -> &'static str {
         "topology"
     }
@@ -28,7 +32,7 @@ impl Collector for Topology {
     }
 }
 
-/// The masks that this host has.
+/// The masks; `None` for one that this host lacks.
 #[derive(Clone, Debug, Default)]
 struct Masks {
     present: Option<BTreeSet<u32>>,
@@ -42,10 +46,10 @@ impl Masks {
         let mut faults = Faults::default();
         let directory = roots.sys_cpu();
         let masks = Self {
-            present: faults.keep(read_nonempty_list(&directory.join("present"))).flatten(),
-            online: faults.keep(read_nonempty_list(&directory.join("online"))).flatten(),
-            offline: faults.keep(read_list(&directory.join("offline"))).flatten(),
-            isolated: faults.keep(read_list(&directory.join("isolated"))).flatten(),
+            present: faults.keep(read_nonempty_cpu_list(&directory.join("present"))).flatten(),
+            online: faults.keep(read_nonempty_cpu_list(&directory.join("online"))).flatten(),
+            offline: faults.keep(read_cpu_list(&directory.join("offline"))).flatten(),
+            isolated: faults.keep(read_cpu_list(&directory.join("isolated"))).flatten(),
         };
         (masks, faults)
     }
@@ -53,11 +57,11 @@ impl Masks {
 
 fn families(masks: &Masks) -> [Family; 2] {
     let mut online = Family::gauge("cpu_exporter_cpu_online", "CPUs that are online and being scheduled.", &["cpu"]);
-    // The mask instead of each CPU's file `online`, which cpu0 does not have where it cannot be taken
-    // offline. Without it nothing is known of any CPU.
+    // The mask is used instead of each CPU's file `online`, which cpu0 lacks if it cannot be taken offline. Without the
+    // mask the state of every CPU is unknown.
     if let Some(running) = &masks.online {
-        // `offline` also lists the CPUs that a virtual machine could be given but was not: it stands
-        // in only where `present` is missing.
+        // `offline` also lists CPUs that a virtual machine could get by hotplug, so it is used only if `present` is
+        // missing.
         let others = masks.present.as_ref().or(masks.offline.as_ref());
         let present: BTreeSet<_> = running.iter().chain(others.into_iter().flatten()).collect();
         for cpu in present {
@@ -92,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_present_cpu_is_online_or_not() {
+    fn every_present_cpu_has_a_series() {
         let masks = Masks { present: mask(0..3), online: mask([0, 2]), offline: mask([1, 3, 4]), isolated: mask([2]) };
         assert_eq!(
             samples(&masks),
@@ -101,13 +105,13 @@ mod tests {
     }
 
     #[test]
-    fn offline_stands_in_for_a_missing_present() {
+    fn offline_is_used_if_present_is_missing() {
         let masks = Masks { online: mask([0]), offline: mask([1]), ..Masks::default() };
         assert_eq!(samples(&masks), ["online{cpu=\"0\"} 1", "online{cpu=\"1\"} 0"]);
     }
 
     #[test]
-    fn no_cpu_present_or_online_is_a_fault_and_none_offline_or_isolated_is_not() {
+    fn an_empty_present_or_online_mask_is_an_error() {
         let root = tempfile::tempdir().unwrap();
         let roots = Roots { procfs: "/nowhere".into(), sysfs: root.path().to_owned(), cgroup: None };
         std::fs::create_dir_all(roots.sys_cpu()).unwrap();
@@ -123,7 +127,9 @@ mod tests {
             for empty in ["", "\n"] {
                 write(name, empty);
                 let (masks, faults) = Masks::read(&roots);
-                assert!(faults.result().unwrap_err().to_string().contains(&format!("{name}: no CPU in it")));
+                assert!(
+                    faults.result().unwrap_err().to_string().contains(&format!("{name}: the list of CPUs is empty"))
+                );
                 assert_eq!(samples(&masks).len(), left, "{name}: {empty:?}");
             }
             write(name, whole);
@@ -131,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn without_masks_nothing_is_said() {
+    fn without_masks_there_are_no_series() {
         assert_eq!(samples(&Masks::default()), [""; 0]);
         assert_eq!(samples(&Masks { present: mask(0..3), ..Masks::default() }), [""; 0]);
     }

@@ -1,28 +1,28 @@
-//! The kernel's lists of CPUs, `0-3,7`, as in /sys/devices/system/cpu/online.
+//! Parses the kernel's CPU lists (`0-3,7`), the format of /sys/devices/system/cpu/online.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use super::roots::{excerpt, read};
+use super::file::{excerpt, read};
 
-/// The CPUs that a file lists; `None` where this host does not have the file.
-pub(crate) fn read_list(path: &Path) -> Result<Option<BTreeSet<u32>>> {
+/// The CPUs listed in a file; `None` if this host does not have the file.
+pub(crate) fn read_cpu_list(path: &Path) -> Result<Option<BTreeSet<u32>>> {
     let Some(text) = read(path)? else { return Ok(None) };
     parse(&text).map(Some).with_context(|| format!("{}", path.display()))
 }
 
-/// The same for a list that names a CPU on every host.
-pub(crate) fn read_nonempty_list(path: &Path) -> Result<Option<BTreeSet<u32>>> {
-    let cpus = read_list(path)?;
+/// [`read_cpu_list`] for a file that contains at least one CPU on every host.
+pub(crate) fn read_nonempty_cpu_list(path: &Path) -> Result<Option<BTreeSet<u32>>> {
+    let cpus = read_cpu_list(path)?;
     if cpus.as_ref().is_some_and(BTreeSet::is_empty) {
-        bail!("{}: no CPU in it", path.display());
+        bail!("{}: the list of CPUs is empty", path.display());
     }
     Ok(cpus)
 }
 
-/// Numbers and ranges, separated by commas; an empty list and a trailing comma are fine.
+/// Parses numbers and ranges separated by commas; the list may be empty or end in a comma.
 fn parse(text: &str) -> Result<BTreeSet<u32>> {
     let mut cpus = BTreeSet::new();
     let list = text.trim();
@@ -39,7 +39,7 @@ fn parse(text: &str) -> Result<BTreeSet<u32>> {
     Ok(cpus)
 }
 
-/// Linux knows 8,192 CPUs at most; a list that names more is garbage, and must not eat the memory.
+/// Linux supports at most 8,192 CPUs. A list with larger numbers is invalid and must not exhaust the memory.
 const MAX_CPUS: u32 = 1 << 16;
 
 #[cfg(test)]
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_ranges_and_a_trailing_comma_are_a_list() {
+    fn numbers_ranges_and_a_trailing_comma_are_valid() {
         for (text, expected) in [
             ("\n", vec![]),
             ("", vec![]),
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_reversed_or_enormous_is_refused() {
+    fn truncated_reversed_and_huge_ranges_are_refused() {
         for text in ["1,2-", "1,-3", "x", ",", "1,,2", "3-1", "0-4294967295", "0-99999999999", "0 1"] {
             assert!(parse(text).is_err(), "{text:?}");
         }

@@ -7,32 +7,32 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{Context, Result, bail};
 use exporter_common::{Collector, Family, Faults, Scrape, async_trait};
 
-use super::rising::Rising;
-use super::roots::{Roots, excerpt, number, read};
+use crate::monotonic_counter::MonotonicCounter;
+use crate::procfs::{Roots, excerpt, number, read};
 
-/// The CPU accounting of one cgroup.
-pub(crate) struct Cgroup {
+/// CPU accounting of one cgroup.
+pub(super) struct CgroupCollector {
     directory: Option<PathBuf>,
-    kept: Mutex<Kept>,
+    counters: Mutex<CgroupCounters>,
 }
 
-impl Cgroup {
+impl CgroupCollector {
     pub(crate) fn new(roots: &Roots) -> Self {
-        Self { directory: roots.cgroup.clone(), kept: Mutex::default() }
+        Self { directory: roots.cgroup.clone(), counters: Mutex::default() }
     }
 }
 
 #[async_trait]
-impl Collector for Cgroup {
+impl Collector for CgroupCollector {
     fn name(&self) -> &'static str {
         "cgroup"
     }
 
     async fn collect(&self, scrape: &Scrape) -> Result<()> {
-        let directory = self.directory.clone().context("no cgroup is named; use --path.cgroup")?;
+        let directory = self.directory.clone().context("no cgroup is configured: set --path.cgroup")?;
         let (usage, faults) = scrape.blocking(move || Usage::read(&directory)).await?;
-        // only assignments happen under the lock: what is kept is whole at any time
-        let counts = self.kept.lock().unwrap_or_else(PoisonError::into_inner).add(&usage);
+        // A panic cannot leave the counters inconsistent: only assignments happen under the lock.
+        let counts = self.counters.lock().unwrap_or_else(PoisonError::into_inner).add(&usage);
         for family in families(usage.limit, &counts) {
             scrape.add(family);
         }
@@ -40,13 +40,13 @@ impl Collector for Cgroup {
     }
 }
 
-/// What a cgroup's files say, those that it has.
+/// The values of a cgroup's files; a missing file gives `None`.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Usage {
-    /// In CPUs; `None` where there is no limit.
+    /// In CPUs; `None` if the cgroup has no limit.
     limit: Option<f64>,
     counts: Counts,
-    /// Device and inode of the directory: another one is another cgroup, though the name is the same.
+    /// Device and inode of the directory, which differ if the cgroup was recreated under the same name.
     identity: (u64, u64),
 }
 
@@ -55,7 +55,7 @@ type Counts = [Option<u64>; 4];
 
 impl Usage {
     fn read(directory: &Path) -> Result<(Self, Faults)> {
-        let found = directory.metadata().with_context(|| format!("cannot find {}", directory.display()))?;
+        let found = directory.metadata().with_context(|| format!("cannot read {}", directory.display()))?;
         let mut faults = Faults::default();
         let mut stat = |path| faults.keep(parsed(path, parse_stat)).flatten();
         let stat = stat(v1(directory, "cpu.stat"));
@@ -70,18 +70,18 @@ impl Usage {
         };
         let usage = Self { limit, counts, identity: (found.dev(), found.ino()) };
         if stat.is_none() && counts[0].is_none() && faults.is_empty() {
-            bail!("neither cpu.stat nor cpuacct.usage in {}: is it a cgroup's directory?", directory.display());
+            bail!("neither cpu.stat nor cpuacct.usage in {}: it does not seem to be a cgroup", directory.display());
         }
         Ok((usage, faults))
     }
 }
 
-/// Where a file of v1 is: in the directory itself, or in that of its controller where the directory
-/// is the one that holds them all (in containers, /sys/fs/cgroup).
+/// The path of a v1 file: in the directory itself, or in its controller's directory if all controllers are below the
+/// directory (/sys/fs/cgroup in a container).
 fn v1(directory: &Path, file: &str) -> PathBuf {
     let controller = file.split('.').next().unwrap_or_default();
     let own = directory.join(file);
-    // one that may not be looked at is taken, so that reading it tells
+    // If access is denied, return the path, so that reading it reports the error.
     if own.try_exists().unwrap_or(true) { own } else { directory.join(controller).join(file) }
 }
 
@@ -90,7 +90,7 @@ fn parsed<T>(path: PathBuf, parse: impl FnOnce(&str) -> Result<T>) -> Result<Opt
     parse(&text).map(Some).with_context(|| format!("{}", path.display()))
 }
 
-/// cpu.stat: µs in v2, ns in v1.
+/// Parses cpu.stat: µs in v2, ns in v1.
 fn parse_stat(text: &str) -> Result<Counts> {
     let mut counts = Counts::default();
     for line in text.lines() {
@@ -107,58 +107,58 @@ fn parse_stat(text: &str) -> Result<Counts> {
         counts[at] = Some(value.with_context(|| format!("not a number in {:?}", excerpt(line)))?);
     }
     if counts == Counts::default() {
-        bail!("no line that is known in {:?}", excerpt(text));
+        bail!("no known line in {:?}", excerpt(text));
     }
     Ok(counts)
 }
 
-/// cpu.max of v2: quota and period, `50000 100000`, or `max 100000` where there is no limit.
+/// Parses cpu.max of v2: quota and period (`50000 100000`), or `max 100000` without a limit.
 fn parse_max(text: &str) -> Result<Option<f64>> {
-    let not_a_limit = || format!("not a limit and its period: {:?}", excerpt(text));
-    let (quota, period) = text.trim().split_once(' ').with_context(not_a_limit)?;
+    let invalid = || format!("not a quota and a period: {:?}", excerpt(text));
+    let (quota, period) = text.trim().split_once(' ').with_context(invalid)?;
     if quota == "max" {
         return Ok(None);
     }
-    cores(quota.parse().with_context(not_a_limit)?, period.parse().with_context(not_a_limit)?).with_context(not_a_limit)
+    cores(quota.parse().with_context(invalid)?, period.parse().with_context(invalid)?).with_context(invalid)
 }
 
-/// cpu.cfs_quota_us and cpu.cfs_period_us of v1; a quota of -1 is no limit.
+/// Reads cpu.cfs_quota_us and cpu.cfs_period_us of v1; a quota of -1 means no limit.
 fn v1_limit(directory: &Path) -> Result<Option<f64>> {
     let quota = v1(directory, "cpu.cfs_quota_us");
     let Some(text) = read(&quota)? else { return Ok(None) };
     if text.trim() == "-1" {
         return Ok(None);
     }
-    let not_a_limit = || format!("{}: not a limit: {:?}", quota.display(), excerpt(&text));
-    let microseconds = text.trim().parse().with_context(not_a_limit)?;
+    let invalid = || format!("{}: not a quota: {:?}", quota.display(), excerpt(&text));
+    let microseconds = text.trim().parse().with_context(invalid)?;
     match number(&v1(directory, "cpu.cfs_period_us"))? {
-        Some(period) => cores(microseconds, period).with_context(not_a_limit),
-        None => bail!("{} without cpu.cfs_period_us", quota.display()),
+        Some(period) => cores(microseconds, period).with_context(invalid),
+        None => bail!("{}: cpu.cfs_period_us is missing", quota.display()),
     }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "exact below 2^53 microseconds")]
 fn cores(quota: u64, period: u64) -> Result<Option<f64>> {
     if period == 0 {
-        bail!("its period is 0");
+        bail!("the period is 0");
     }
     Ok(Some(quota as f64 / period as f64))
 }
 
-/// What keeps the counters from going down when the cgroup is made anew under its old name, as
-/// happens to the one of a service or a container that is restarted.
+/// Keeps the counters monotonic when a cgroup is recreated under the same name, which happens when its service or
+/// container restarts.
 #[derive(Debug, Default)]
-struct Kept {
+struct CgroupCounters {
     identity: (u64, u64),
-    counters: [Rising; 4],
+    counters: [MonotonicCounter; 4],
 }
 
-impl Kept {
-    /// The totals after one more read. What it did not find is absent, though a total of it is kept.
+impl CgroupCounters {
+    /// Adds one read and returns the totals. A count that was not read is absent; its total is kept.
     fn add(&mut self, usage: &Usage) -> Counts {
         if usage.identity != self.identity {
             self.identity = usage.identity;
-            self.counters.iter_mut().for_each(Rising::begin_anew);
+            self.counters.iter_mut().for_each(MonotonicCounter::restart);
         }
         let mut counts = usage.counts;
         for (count, counter) in counts.iter_mut().zip(&mut self.counters) {
@@ -172,7 +172,7 @@ fn families(limit: Option<f64>, &[usage, periods, throttled_periods, throttled]:
     let limit = limit.map(|limit| {
         Family::gauge(
             "cpu_exporter_cgroup_cpu_limit_cores",
-            "How many CPUs' time the cgroup may use, from cpu.max or cpu.cfs_quota_us; absent where there is no limit.",
+            "CPU limit of the cgroup in CPUs, from cpu.max or cpu.cfs_quota_us; absent without a limit.",
             &[],
         )
         .value(limit)
@@ -180,7 +180,7 @@ fn families(limit: Option<f64>, &[usage, periods, throttled_periods, throttled]:
     let usage = usage.map(|nanoseconds| {
         Family::counter(
             "cpu_exporter_cgroup_cpu_usage_seconds_total",
-            "CPU time the cgroup has used in seconds, from cpu.stat or cpuacct.usage.",
+            "CPU time used by the cgroup in seconds, from cpu.stat or cpuacct.usage.",
             &[],
         )
         .value(seconds(nanoseconds))
@@ -188,7 +188,7 @@ fn families(limit: Option<f64>, &[usage, periods, throttled_periods, throttled]:
     let periods = periods.map(|periods| {
         Family::counter(
             "cpu_exporter_cgroup_cpu_periods_total",
-            "Number of the limit's periods in which the cgroup could run, from nr_periods in cpu.stat.",
+            "Total number of enforcement periods of the CPU limit in which the cgroup was runnable, from nr_periods in cpu.stat.",
             &[],
         )
         .value(periods)
@@ -196,7 +196,7 @@ fn families(limit: Option<f64>, &[usage, periods, throttled_periods, throttled]:
     let throttled_periods = throttled_periods.map(|periods| {
         Family::counter(
             "cpu_exporter_cgroup_cpu_throttled_periods_total",
-            "Number of periods in which the cgroup used up its limit and had to wait, from nr_throttled in cpu.stat.",
+            "Total number of enforcement periods in which the cgroup was throttled, from nr_throttled in cpu.stat.",
             &[],
         )
         .value(periods)
@@ -204,7 +204,7 @@ fn families(limit: Option<f64>, &[usage, periods, throttled_periods, throttled]:
     let throttled = throttled.map(|nanoseconds| {
         Family::counter(
             "cpu_exporter_cgroup_cpu_throttled_seconds_total",
-            "Time for which the cgroup was throttled in seconds, summed over CPUs, from cpu.stat.",
+            "Time the cgroup was throttled in seconds, summed over CPUs, from cpu.stat.",
             &[],
         )
         .value(seconds(nanoseconds))
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn v1_may_have_a_directory_for_each_controller() {
+    fn v1_controllers_may_be_mounted_in_separate_directories() {
         let files = [
             ("cpu/cpu.cfs_quota_us", "-1\n"),
             ("cpu/cpu.cfs_period_us", "100000\n"),
@@ -270,20 +270,20 @@ mod tests {
     }
 
     #[test]
-    fn a_cgroup_without_limit_has_none() {
+    fn a_cgroup_without_a_limit_has_no_limit_series() {
         let counts = [Some(5_000), None, None, None];
         assert_eq!(usage(&[("cpu.max", "max 100000\n"), ("cpu.stat", "usage_usec 5\n")]).unwrap(), (None, counts));
         assert_eq!(usage(&[("cpu.stat", "usage_usec 5\nuser_usec 5\n")]).unwrap(), (None, counts));
     }
 
     #[test]
-    fn a_directory_that_is_no_cgroup_is_a_failure() {
-        assert!(usage(&[]).unwrap_err().to_string().contains("is it a cgroup's directory?"));
+    fn a_directory_that_is_not_a_cgroup_is_an_error() {
+        assert!(usage(&[]).unwrap_err().to_string().contains("it does not seem to be a cgroup"));
         assert!(Usage::read(Path::new("/nowhere/at/all")).is_err());
     }
 
     #[test]
-    fn garbage_costs_only_itself_and_success() {
+    fn an_invalid_file_loses_only_its_own_values_and_success() {
         for limit in ["", "\n", "max\n", "x 100000\n", "50000 0\n", "50000 x\n", "-5 100000\n"] {
             let directory = cgroup(&[("cpu.max", limit), ("cpu.stat", "usage_usec 5\n")]);
             let (usage, faults) = Usage::read(directory.path()).unwrap();
@@ -299,15 +299,15 @@ mod tests {
     }
 
     fn totals(reads: &[(u64, Option<u64>)]) -> Vec<Option<u64>> {
-        let mut kept = Kept::default();
+        let mut counters = CgroupCounters::default();
         let read = |&(inode, usage): &(u64, Option<u64>)| {
-            kept.add(&Usage { limit: None, counts: [usage, None, None, None], identity: (1, inode) })[0]
+            counters.add(&Usage { limit: None, counts: [usage, None, None, None], identity: (1, inode) })[0]
         };
         reads.iter().map(read).collect()
     }
 
     #[test]
-    fn a_cgroup_made_anew_adds_what_it_has_counted() {
+    fn a_recreated_cgroup_adds_its_whole_count() {
         assert_eq!(
             totals(&[(7, Some(100)), (7, Some(110)), (8, Some(5)), (8, Some(6))]),
             [100, 110, 115, 116].map(Some)
@@ -315,12 +315,12 @@ mod tests {
     }
 
     #[test]
-    fn a_count_that_falls_is_a_new_baseline() {
+    fn a_lower_count_is_a_new_baseline() {
         assert_eq!(totals(&[(7, Some(100)), (7, Some(40)), (7, Some(41))]), [100, 100, 101].map(Some));
     }
 
     #[test]
-    fn a_count_that_is_gone_is_absent() {
+    fn a_missing_count_is_absent() {
         assert_eq!(totals(&[(7, Some(100)), (7, None), (7, Some(105))]), [Some(100), None, Some(105)]);
     }
 }

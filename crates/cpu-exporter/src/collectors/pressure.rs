@@ -1,41 +1,41 @@
-//! /proc/pressure: how long processes had to wait for CPU, I/O, memory and interrupts.
+//! Collector `pressure`: the pressure stall information (PSI) in /proc/pressure.
 
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
 use exporter_common::{Collector, Family, Faults, Scrape, async_trait};
 
-use super::rising::Rising;
-use super::roots::{Roots, excerpt};
+use crate::monotonic_counter::MonotonicCounter;
+use crate::procfs::{Roots, excerpt};
 
-/// The pressure stall information (PSI) of the host.
-pub(crate) struct Pressure {
+/// Time that the host's processes waited for CPU, I/O, memory and interrupts.
+pub(super) struct PressureCollector {
     roots: Roots,
-    /// Of each resource, what keeps its totals from going down.
-    kept: Mutex<[Kept; RESOURCES.len()]>,
+    /// In the order of [`RESOURCES`].
+    counters: Mutex<[StallCounters; RESOURCES.len()]>,
 }
 
-impl Pressure {
+impl PressureCollector {
     pub(crate) fn new(roots: &Roots) -> Self {
-        Self { roots: roots.clone(), kept: Mutex::default() }
+        Self { roots: roots.clone(), counters: Mutex::default() }
     }
 }
 
 #[async_trait]
-impl Collector for Pressure {
+impl Collector for PressureCollector {
     fn name(&self) -> &'static str {
         "pressure"
     }
 
     async fn collect(&self, scrape: &Scrape) -> Result<()> {
         let mut faults = Faults::default();
-        // only assignments happen under the lock: what is kept is whole at any time
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        for (resource, kept) in RESOURCES.iter().zip(&mut *kept) {
-            // missing on kernels without PSI, or too old for this resource; ENOTSUP with psi=0
+        // A panic cannot leave the counters inconsistent: only assignments happen under the lock.
+        let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
+        for (resource, counters) in RESOURCES.iter().zip(&mut *counters) {
+            // Kernels without PSI, or without PSI for this resource, lack the file; with psi=0 it returns ENOTSUP.
             let Some(text) = faults.keep(self.roots.proc(resource.file)).flatten() else { continue };
             let stalls = faults.keep(Stalls::parse(&text).with_context(|| resource.file));
-            for family in stalls.into_iter().flat_map(|stalls| families(resource, kept.add(stalls))) {
+            for family in stalls.into_iter().flat_map(|stalls| families(resource, counters.add(stalls))) {
                 scrape.add(family);
             }
         }
@@ -43,15 +43,15 @@ impl Collector for Pressure {
     }
 }
 
-/// A file, and the name and help of what is exported of its two lines.
+/// A file, and name and HELP of the metrics of its two lines.
 struct Resource {
     file: &'static str,
     some: Option<(&'static str, &'static str)>,
     full: Option<(&'static str, &'static str)>,
 }
 
-/// As node_exporter has them: of the CPU no `full`, which means nothing for a whole host; interrupts
-/// have no `some`.
+/// The same metrics as node_exporter: no `full` for the CPU, which is undefined for a whole host. The kernel has no
+/// `some` for interrupts.
 const RESOURCES: [Resource; 4] = [
     Resource {
         file: "pressure/cpu",
@@ -93,7 +93,7 @@ const RESOURCES: [Resource; 4] = [
     },
 ];
 
-/// The totals of one file in microseconds, those of the lines that it has.
+/// The totals of one file in microseconds; `None` for a line that it lacks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Stalls {
     some: Option<u64>,
@@ -101,7 +101,7 @@ struct Stalls {
 }
 
 impl Stalls {
-    /// Lines like `some avg10=0.00 avg60=0.00 avg300=0.00 total=14036781`.
+    /// Parses lines like `some avg10=0.00 avg60=0.00 avg300=0.00 total=14036781`.
     fn parse(text: &str) -> Result<Self> {
         let mut stalls = Self::default();
         for line in text.split_inclusive('\n') {
@@ -111,29 +111,29 @@ impl Stalls {
                 Some("full") => &mut stalls.full,
                 _ => continue,
             };
-            // the end of a cut file lacks its newline, and a cut number is a lower one
+            // The last line of a truncated file lacks its newline, and a truncated number is a lower one.
             if !line.ends_with('\n') {
-                bail!("cut short in {:?}", excerpt(line));
+                bail!("truncated line {:?}", excerpt(line));
             }
             let total = words.find_map(|word| word.strip_prefix("total=")).and_then(|total| total.parse().ok());
-            *field = Some(total.with_context(|| format!("no total in {:?}", excerpt(line)))?);
+            *field = Some(total.with_context(|| format!("no total in line {:?}", excerpt(line)))?);
         }
         if stalls == Self::default() {
-            bail!("neither some nor full in {:?}", excerpt(text));
+            bail!("neither a some nor a full line in {:?}", excerpt(text));
         }
         Ok(stalls)
     }
 }
 
-/// The counters of one file, which never go down.
+/// Keeps the totals of one file monotonic.
 #[derive(Clone, Copy, Debug, Default)]
-struct Kept {
-    some: Rising,
-    full: Rising,
+struct StallCounters {
+    some: MonotonicCounter,
+    full: MonotonicCounter,
 }
 
-impl Kept {
-    /// The totals after one more read.
+impl StallCounters {
+    /// Adds one read and returns the totals.
     fn add(&mut self, Stalls { some, full }: Stalls) -> Stalls {
         Stalls { some: some.map(|now| self.some.add(now)), full: full.map(|now| self.full.add(now)) }
     }
@@ -147,7 +147,7 @@ fn families(resource: &Resource, stalls: Stalls) -> impl Iterator<Item = Family>
     [family(resource.some, stalls.some), family(resource.full, stalls.full)].into_iter().flatten()
 }
 
-/// In two divisions, as node_exporter does it: one by a million rounds some values differently.
+/// Two divisions like in node_exporter: a single one by a million rounds some values differently.
 #[expect(clippy::cast_precision_loss, reason = "exact below 2^53 microseconds, which is 285 years")]
 fn seconds(microseconds: u64) -> f64 {
     microseconds as f64 / 1000.0 / 1000.0
@@ -163,37 +163,37 @@ mod tests {
     const IRQ: &str = include_str!("../../tests/fixtures/laptop/proc/pressure/irq");
 
     #[test]
-    fn the_totals_of_both_lines_are_read() {
+    fn both_totals_are_read() {
         assert_eq!(Stalls::parse(CPU).unwrap(), Stalls { some: Some(15_050_131), full: Some(0) });
         assert_eq!(Stalls::parse(IRQ).unwrap(), Stalls { some: None, full: Some(8494) });
     }
 
     #[test]
-    fn what_is_empty_or_cut_is_refused() {
+    fn an_empty_or_truncated_file_is_refused() {
         for text in ["", "\n", "some avg10=0.00 avg60=0.00\n", "some total=x\n", "some\n", "rubbish\n"] {
             assert!(Stalls::parse(text).is_err(), "{text:?}");
         }
     }
 
     #[test]
-    fn a_file_cut_within_its_last_number_is_refused() {
+    fn a_file_truncated_within_its_last_number_is_refused() {
         let whole = CPU.trim_end();
         for at in whole.len() - 3..=whole.len() {
-            assert!(Stalls::parse(&whole[..at]).unwrap_err().to_string().contains("cut short in"), "{at}");
+            assert!(Stalls::parse(&whole[..at]).unwrap_err().to_string().contains("truncated line"), "{at}");
         }
     }
 
     #[test]
-    fn a_total_that_falls_is_a_new_baseline() {
-        let mut kept = Kept::default();
+    fn a_lower_total_is_a_new_baseline() {
+        let mut counters = StallCounters::default();
         let reads = [(Some(100), Some(7)), (Some(50), Some(8)), (Some(60), None), (Some(60), Some(9))];
-        let totals = reads.map(|(some, full)| kept.add(Stalls { some, full }));
+        let totals = reads.map(|(some, full)| counters.add(Stalls { some, full }));
         let expected = [(Some(100), Some(7)), (Some(100), Some(8)), (Some(110), None), (Some(110), Some(9))];
         assert_eq!(totals, expected.map(|(some, full)| Stalls { some, full }));
     }
 
     #[test]
-    fn microseconds_are_divided_as_node_exporter_divides_them() {
+    fn microseconds_are_divided_like_in_node_exporter() {
         let text = to_text(families(&RESOURCES[0], Stalls { some: Some(14_036_781), full: Some(1) }));
         assert!(text.ends_with("\ncpu_exporter_pressure_cpu_waiting_seconds_total 14.036781000000001\n"), "{text}");
     }

@@ -1,4 +1,4 @@
-//! What the CPUs are: /proc/cpuinfo, whose form differs from architecture to architecture.
+//! Collector `info`: vendor and model of the CPUs in /proc/cpuinfo, whose format depends on the architecture.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,31 +7,30 @@ use std::sync::{Arc, OnceLock};
 use anyhow::{Context, Result, bail};
 use exporter_common::{Collector, Family, Scrape, async_trait};
 
-use super::roots::{CPUINFO_LIMIT, Roots, read_at_most};
-use super::{PROCFS, SYSFS};
+use crate::procfs::{CPUINFO_LIMIT, PROCFS, Roots, SYSFS, read_at_most};
 
-/// Maker, model and place of every CPU.
-pub(crate) struct Info {
+/// Vendor, model and package of every CPU.
+pub(super) struct InfoCollector {
     roots: Roots,
-    /// Names by CPU that /proc/cpuinfo has only as numbers; asked once, when a CPU lacks them.
-    names: Arc<OnceLock<BTreeMap<String, Names>>>,
+    /// Names by CPU for which /proc/cpuinfo has only numbers; read once, when a CPU lacks them.
+    names: Arc<OnceLock<BTreeMap<String, CpuNames>>>,
 }
 
-impl Info {
+impl InfoCollector {
     pub(crate) fn new(roots: &Roots) -> Self {
         Self { roots: roots.clone(), names: Arc::default() }
     }
 }
 
 #[async_trait]
-impl Collector for Info {
+impl Collector for InfoCollector {
     fn name(&self) -> &'static str {
         "info"
     }
 
     async fn collect(&self, scrape: &Scrape) -> Result<()> {
         let (roots, names) = (self.roots.clone(), self.names.clone());
-        // on a thread of its own: some kernels take 20 ms to measure frequencies for this file
+        // Reading takes 20 ms on kernels that measure the frequencies for this file.
         let cpus = scrape.blocking(move || read(&roots, &names)).await?;
         if let Some(cpus) = cpus {
             scrape.add(family(&cpus));
@@ -40,22 +39,22 @@ impl Collector for Info {
     }
 }
 
-/// What is known of one CPU, by the label that says it. The labels that begin with `_` are not
-/// exported, but used where better ones are missing.
+/// The facts of one CPU by label. Labels that start with `_` are not exported, but complete other labels that are
+/// missing.
 type Facts = BTreeMap<&'static str, String>;
 
-/// The names of an ARM CPU, of which /proc/cpuinfo has the numbers.
+/// Names of an ARM CPU, for which /proc/cpuinfo has only numbers.
 #[derive(Clone, Debug)]
-struct Names {
+struct CpuNames {
     vendor: String,
     model_name: String,
 }
 
-fn read(roots: &Roots, names: &OnceLock<BTreeMap<String, Names>>) -> Result<Option<Vec<Facts>>> {
+fn read(roots: &Roots, names: &OnceLock<BTreeMap<String, CpuNames>>) -> Result<Option<Vec<Facts>>> {
     let path = roots.procfs.join("cpuinfo");
     let Some(text) = read_at_most(CPUINFO_LIMIT, &path)? else { return Ok(None) };
     let mut cpus = parse(&text).with_context(|| format!("{}", path.display()))?;
-    // sysinfo speaks of the machine this runs on, whatever the roots are
+    // sysinfo always describes this machine, whatever the roots are.
     let this_machine = roots.procfs == Path::new(PROCFS) && roots.sysfs == Path::new(SYSFS);
     let nameless = |cpu: &Facts| cpu.contains_key(IMPLEMENTER) && !cpu.contains_key("model_name");
     let names = (this_machine && cpus.iter().any(nameless)).then(|| names.get_or_init(names_from_sysinfo));
@@ -65,12 +64,12 @@ fn read(roots: &Roots, names: &OnceLock<BTreeMap<String, Names>>) -> Result<Opti
     Ok(Some(cpus))
 }
 
-fn names_from_sysinfo() -> BTreeMap<String, Names> {
-    let Ok(mut system) = sysinfo::System::new() else { return BTreeMap::new() }; // the numbers remain
+fn names_from_sysinfo() -> BTreeMap<String, CpuNames> {
+    let Ok(mut system) = sysinfo::System::new() else { return BTreeMap::new() }; // keep the numbers
     system.refresh_cpu_list(sysinfo::CpuRefreshKind::nothing());
     let names = |cpu: &sysinfo::Cpu| {
         let number = cpu.name().strip_prefix("cpu")?.to_owned();
-        Some((number, Names { vendor: cpu.vendor_id().to_owned(), model_name: cpu.brand().to_owned() }))
+        Some((number, CpuNames { vendor: cpu.vendor_id().to_owned(), model_name: cpu.brand().to_owned() }))
     };
     system.cpus().iter().filter_map(names).collect()
 }
@@ -79,8 +78,7 @@ const IMPLEMENTER: &str = "_implementer";
 const VARIANT: &str = "_variant";
 const REVISION: &str = "_revision";
 
-/// The label for a line of cpuinfo. The keys of x86, ARM, PowerPC, LoongArch, MIPS and RISC-V do not
-/// get in each other's way.
+/// The label for a key of cpuinfo. The keys of x86, ARM, PowerPC, LoongArch, MIPS and RISC-V do not conflict.
 fn label(key: &str) -> Option<&'static str> {
     Some(match key {
         "physical id" | "package" => "package",
@@ -99,8 +97,8 @@ fn label(key: &str) -> Option<&'static str> {
     })
 }
 
-/// The CPUs of cpuinfo, each from its line `processor : N` to an empty line. Lines outside of these
-/// hold for all CPUs (older ARM kernels, s390) or speak of the board.
+/// Parses cpuinfo. The lines from `processor : N` to an empty line describe one CPU. The other lines apply to all CPUs
+/// (older ARM kernels, s390) or describe the board.
 fn parse(text: &str) -> Result<Vec<Facts>> {
     let mut cpus: Vec<Facts> = Vec::new();
     let mut common = Facts::new();
@@ -111,7 +109,7 @@ fn parse(text: &str) -> Result<Vec<Facts>> {
             continue;
         };
         let (key, value) = (key.trim().to_ascii_lowercase(), value.trim());
-        // old ARM kernels also have a `Processor` whose value is the model's name
+        // Old ARM kernels also have a line `Processor` with the model name.
         if matches!(&*key, "processor" | "cpu number") && value.parse::<u32>().is_ok() {
             cpus.push(Facts::from([("cpu", value.to_owned())]));
             within = true;
@@ -119,7 +117,7 @@ fn parse(text: &str) -> Result<Vec<Facts>> {
         }
         let facts = match cpus.last_mut() {
             Some(cpu) if within => cpu,
-            _ if key == "model" => continue, // of the board
+            _ if key == "model" => continue, // the board's model
             _ => &mut common,
         };
         if let Some(label) = label(&key) {
@@ -127,7 +125,7 @@ fn parse(text: &str) -> Result<Vec<Facts>> {
         }
     }
     if cpus.is_empty() {
-        bail!("no processor in it");
+        bail!("no processor found");
     }
     for cpu in &mut cpus {
         for (label, value) in &common {
@@ -137,8 +135,8 @@ fn parse(text: &str) -> Result<Vec<Facts>> {
     Ok(cpus)
 }
 
-/// Fills in what ARM's form lacks: names where they are known, else the numbers.
-fn complete(cpu: &mut Facts, names: Option<&BTreeMap<String, Names>>) {
+/// Adds the labels that the ARM format lacks: names if they are known, otherwise the numbers.
+fn complete(cpu: &mut Facts, names: Option<&BTreeMap<String, CpuNames>>) {
     if let Some(names) = names.and_then(|names| names.get(&cpu["cpu"])) {
         for (label, name) in [("vendor", &names.vendor), ("model_name", &names.model_name)] {
             if !name.is_empty() {
@@ -149,7 +147,7 @@ fn complete(cpu: &mut Facts, names: Option<&BTreeMap<String, Names>>) {
     if let Some(implementer) = cpu.get(IMPLEMENTER).cloned() {
         cpu.entry("vendor").or_insert(implementer);
     }
-    // as ARM itself and lscpu write it: r3p1
+    // The notation of ARM and lscpu: r3p1.
     if let (Some(variant), Some(revision)) = (cpu.get(VARIANT), cpu.get(REVISION)) {
         let variant = variant.strip_prefix("0x").unwrap_or(variant);
         let stepping = format!("r{variant}p{revision}");
@@ -160,7 +158,7 @@ fn complete(cpu: &mut Facts, names: Option<&BTreeMap<String, Names>>) {
 const LABELS: [&str; 10] =
     ["package", "core", "cpu", "vendor", "family", "model", "model_name", "microcode", "stepping", "cachesize"];
 
-/// A fact that is not known is an empty label, which for Prometheus is none.
+/// An unknown fact becomes an empty label, which Prometheus treats as a missing one.
 fn family(cpus: &[Facts]) -> Family {
     let mut info = Family::info("cpu_exporter_cpu_info", "CPU information from /proc/cpuinfo.", &LABELS);
     for cpu in cpus {
@@ -180,7 +178,7 @@ mod tests {
     const BOARD: &str = include_str!("../../tests/fixtures/arm-board/proc/cpuinfo");
     const OLD_BOARD: &str = include_str!("../../tests/fixtures/arm-old-board/proc/cpuinfo");
 
-    fn infos(text: &str, names: Option<&BTreeMap<String, Names>>) -> Vec<String> {
+    fn infos(text: &str, names: Option<&BTreeMap<String, CpuNames>>) -> Vec<String> {
         let mut cpus = parse(text).unwrap();
         for cpu in &mut cpus {
             complete(cpu, names);
@@ -191,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn x86_says_everything() {
+    fn x86_has_every_label() {
         let expected = "{cachesize=\"1024 KB\",core=\"1\",cpu=\"1\",family=\"26\",microcode=\"0x1000065\",model=\"2\",\
             model_name=\"AMD EPYC\",package=\"0\",stepping=\"1\",vendor=\"AuthenticAMD\"} 1";
         let infos = infos(VM, None);
@@ -199,15 +197,15 @@ mod tests {
     }
 
     #[test]
-    fn arm_says_numbers() {
+    fn arm_has_numbers() {
         let expected = "{cachesize=\"\",core=\"\",cpu=\"0\",family=\"8\",microcode=\"\",model=\"0xd0c\",model_name=\"\",\
             package=\"\",stepping=\"r3p1\",vendor=\"0x41\"} 1";
         assert_eq!(infos(SERVER, None)[0], expected);
     }
 
     #[test]
-    fn names_fill_what_arm_lacks_and_nothing_else() {
-        let name = |vendor: &str, model_name: &str| Names { vendor: vendor.into(), model_name: model_name.into() };
+    fn names_complete_only_the_labels_that_arm_lacks() {
+        let name = |vendor: &str, model_name: &str| CpuNames { vendor: vendor.into(), model_name: model_name.into() };
         let names = BTreeMap::from([("0".into(), name("ARM", "Neoverse-N1")), ("1".into(), name("", ""))]);
         let server = infos(SERVER, Some(&names));
         assert!(server[0].contains("model_name=\"Neoverse-N1\"") && server[0].contains("vendor=\"ARM\""), "{server:?}");
@@ -216,14 +214,14 @@ mod tests {
     }
 
     #[test]
-    fn the_model_of_the_board_is_not_that_of_the_cpu() {
+    fn the_model_of_the_board_is_not_the_model_of_the_cpu() {
         let board = infos(BOARD, None);
         assert_eq!(board.len(), 4);
         assert!(board[3].contains("model=\"0xd03\",model_name=\"ARMv7 Processor rev 4 (v7l)\""), "{board:?}");
     }
 
     #[test]
-    fn what_old_arm_kernels_say_once_holds_for_every_cpu() {
+    fn common_lines_of_old_arm_kernels_apply_to_every_cpu() {
         let board = infos(OLD_BOARD, None);
         assert_eq!(board.len(), 2);
         for cpu in board {
@@ -233,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_processors_is_garbage() {
+    fn a_file_without_processors_is_refused() {
         for text in ["", "\n\n", "rubbish", "processor : x\n"] {
             assert!(parse(text).is_err(), "{text:?}");
         }

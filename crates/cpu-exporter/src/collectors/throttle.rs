@@ -1,4 +1,4 @@
-//! How often cores and packages were throttled because of heat: cpu*/thermal_throttle in sysfs.
+//! Collector `throttle`: thermal throttling of cores and packages, from cpu*/thermal_throttle in sysfs.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,23 +7,23 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{Context, Result};
 use exporter_common::{Collector, Family, Faults, Scrape, async_trait};
 
-use super::rising::Rising;
-use super::roots::{Roots, excerpt, number, read};
+use crate::monotonic_counter::MonotonicCounter;
+use crate::procfs::{Roots, excerpt, number, read};
 
-/// The thermal throttling of the host's CPUs.
-pub(crate) struct Throttle {
+/// Thermal throttling of the host's CPUs.
+pub(super) struct ThrottleCollector {
     roots: Roots,
-    kept: Mutex<Kept>,
+    counters: Mutex<ThrottleCounters>,
 }
 
-impl Throttle {
+impl ThrottleCollector {
     pub(crate) fn new(roots: &Roots) -> Self {
-        Self { roots: roots.clone(), kept: Mutex::default() }
+        Self { roots: roots.clone(), counters: Mutex::default() }
     }
 }
 
 #[async_trait]
-impl Collector for Throttle {
+impl Collector for ThrottleCollector {
     fn name(&self) -> &'static str {
         "throttle"
     }
@@ -31,8 +31,8 @@ impl Collector for Throttle {
     async fn collect(&self, scrape: &Scrape) -> Result<()> {
         let roots = self.roots.clone();
         let (throttles, faults) = scrape.blocking(move || Throttles::read(&roots)).await;
-        // only assignments happen under the lock: what is kept is whole at any time
-        let totals = self.kept.lock().unwrap_or_else(PoisonError::into_inner).add(throttles);
+        // A panic cannot leave the counters inconsistent: only assignments happen under the lock.
+        let totals = self.counters.lock().unwrap_or_else(PoisonError::into_inner).add(throttles);
         for family in families(&totals) {
             scrape.add(family);
         }
@@ -40,19 +40,19 @@ impl Collector for Throttle {
     }
 }
 
-/// Counts once for each core and package: every CPU of one shows the same, or would if none had been
-/// offline. The first CPU that is there tells, as in node_exporter.
+/// One count for each core and package. All CPUs of a core have the same count unless one was offline, so the lowest
+/// CPU number is read, like in node_exporter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Throttles {
     /// By package and core.
-    cores: BTreeMap<(u64, u64), Told>,
-    packages: BTreeMap<u64, Told>,
+    cores: BTreeMap<(u64, u64), Reading>,
+    packages: BTreeMap<u64, Reading>,
 }
 
-/// A count, and the CPU that told it.
+/// A count and the CPU it was read from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Told {
-    by: u32,
+struct Reading {
+    cpu: u32,
     count: u64,
 }
 
@@ -61,7 +61,7 @@ impl Throttles {
         let mut throttles = Self::default();
         let mut faults = Faults::default();
         for (cpu, directory) in faults.keep(roots.sys_cpus()).unwrap_or_default() {
-            // most virtual machines have no such directory, and are done with their CPUs here
+            // Most virtual machines lack this directory, so their topology is not read.
             let count = |file| number(&directory.join("thermal_throttle").join(file));
             let core_count = faults.keep(count("core_throttle_count")).flatten();
             let package_count = faults.keep(count("package_throttle_count")).flatten();
@@ -73,57 +73,57 @@ impl Throttles {
             let core = faults.keep(id(&topology.join("core_id"))).flatten();
             let Some((package, core)) = package.zip(core) else { continue };
             if let Some(count) = core_count {
-                throttles.cores.entry((package, core)).or_insert(Told { by: cpu, count });
+                throttles.cores.entry((package, core)).or_insert(Reading { cpu, count });
             }
             if let Some(count) = package_count {
-                throttles.packages.entry(package).or_insert(Told { by: cpu, count });
+                throttles.packages.entry(package).or_insert(Reading { cpu, count });
             }
         }
         (throttles, faults)
     }
 }
 
-/// What keeps the counters from going down when the CPU that told them has gone offline.
+/// Keeps the counters monotonic when the CPU they were read from goes offline.
 #[derive(Debug, Default)]
-struct Kept {
+struct ThrottleCounters {
     cores: BTreeMap<(u64, u64), Counter>,
     packages: BTreeMap<u64, Counter>,
 }
 
-/// A counter, and the CPU that told it last.
+/// A counter and the CPU it was last read from.
 #[derive(Debug, Default)]
 struct Counter {
-    told_by: u32,
-    rising: Rising,
+    cpu: u32,
+    count: MonotonicCounter,
 }
 
-impl Kept {
-    /// The totals after one more read.
+impl ThrottleCounters {
+    /// Adds one read and returns the totals.
     fn add(&mut self, throttles: Throttles) -> Totals {
         Totals { cores: add(&mut self.cores, throttles.cores), packages: add(&mut self.packages, throttles.packages) }
     }
 }
 
-fn add<K: Ord + Copy>(kept: &mut BTreeMap<K, Counter>, told: BTreeMap<K, Told>) -> Vec<(K, u64)> {
-    let total = |(key, Told { by, count })| {
-        let counter = kept.entry(key).or_default();
-        if by != counter.told_by {
-            counter.told_by = by;
-            counter.rising.change_witness();
+fn add<K: Ord + Copy>(counters: &mut BTreeMap<K, Counter>, readings: BTreeMap<K, Reading>) -> Vec<(K, u64)> {
+    let total = |(key, Reading { cpu, count })| {
+        let counter = counters.entry(key).or_default();
+        if cpu != counter.cpu {
+            counter.cpu = cpu;
+            counter.count.change_source();
         }
-        (key, counter.rising.add(count))
+        (key, counter.count.add(count))
     };
-    told.into_iter().map(total).collect()
+    readings.into_iter().map(total).collect()
 }
 
-/// What is exported: counts that never go down.
+/// The exported counts, which never decrease.
 struct Totals {
     /// By package and core.
     cores: Vec<((u64, u64), u64)>,
     packages: Vec<(u64, u64)>,
 }
 
-/// The number of a package or core; `None` where the kernel does not know it, which it shows as -1.
+/// The number of a package or core; `None` if the kernel does not know it and reports -1.
 fn id(path: &Path) -> Result<Option<u64>> {
     let Some(text) = read(path)? else { return Ok(None) };
     match text.trim() {
@@ -184,12 +184,12 @@ mod tests {
         ]);
         let (throttles, faults) = Throttles::read(&roots);
         assert!(faults.result().is_ok());
-        assert_eq!(throttles.cores, BTreeMap::from([((0, 4), Told { by: 0, count: 5 })]));
-        assert_eq!(throttles.packages, BTreeMap::from([(0, Told { by: 0, count: 30 })]));
+        assert_eq!(throttles.cores, BTreeMap::from([((0, 4), Reading { cpu: 0, count: 5 })]));
+        assert_eq!(throttles.packages, BTreeMap::from([(0, Reading { cpu: 0, count: 30 })]));
     }
 
     #[test]
-    fn a_cpu_whose_place_is_unknown_is_left_out() {
+    fn a_cpu_without_a_known_package_is_skipped() {
         let (_root, roots) = sysfs(&[
             ("cpu0/topology/physical_package_id", "-1\n"),
             ("cpu0/topology/core_id", "0\n"),
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unreadable_count_costs_only_itself_and_success() {
+    fn an_unreadable_count_loses_only_its_own_value_and_success() {
         let (_root, roots) = sysfs(&[
             ("cpu0/topology/physical_package_id", "0\n"),
             ("cpu0/topology/core_id", "0\n"),
@@ -211,25 +211,26 @@ mod tests {
         ]);
         let (throttles, faults) = Throttles::read(&roots);
         assert!(faults.result().unwrap_err().to_string().contains("core_throttle_count"));
-        assert_eq!(throttles.packages, BTreeMap::from([(0, Told { by: 0, count: 30 })]));
+        assert_eq!(throttles.packages, BTreeMap::from([(0, Reading { cpu: 0, count: 30 })]));
     }
 
     #[test]
-    fn the_count_of_a_core_goes_on_when_another_of_its_cpus_tells_it() {
-        let mut kept = Kept::default();
-        let mut read = |by, count| {
-            let told = Throttles { cores: BTreeMap::from([((0, 4), Told { by, count })]), ..Throttles::default() };
-            kept.add(told).cores
+    fn the_count_of_a_core_continues_from_another_of_its_cpus() {
+        let mut counters = ThrottleCounters::default();
+        let mut read = |cpu, count| {
+            let throttles =
+                Throttles { cores: BTreeMap::from([((0, 4), Reading { cpu, count })]), ..Throttles::default() };
+            counters.add(throttles).cores
         };
         for (cpu, count, total) in [
             (0, 10, 10),
-            (1, 4, 10), // CPU 0 is offline; its sibling has counted less
+            (1, 4, 10), // CPU 0 is offline; its sibling has a lower count
             (1, 6, 12),
-            (0, 10, 12), // it is back
+            (0, 10, 12), // CPU 0 is online again
             (0, 11, 13),
-            (0, 3, 13), // and begins anew
+            (0, 3, 13), // and restarted its count
             (0, 4, 14),
-            (1, 15, 15), // what the other has seen beyond that did happen
+            (1, 15, 15), // the excess of the other CPU over the total is real
         ] {
             assert_eq!(read(cpu, count), [((0, 4), total)], "CPU {cpu}: {count}");
         }

@@ -1,4 +1,4 @@
-//! The counters of /proc/stat besides CPU time.
+//! Collector `stat`: interrupts, context switches, forks and processes in /proc/stat.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -6,44 +6,44 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{Context, Result, bail};
 use exporter_common::{Collector, Family, Faults, Scrape, async_trait};
 
-use super::rising::Rising;
-use super::roots::{Roots, STAT_LIMIT, excerpt, read_at_most};
+use crate::monotonic_counter::MonotonicCounter;
+use crate::procfs::{Roots, STAT_LIMIT, excerpt, read_at_most};
 
-/// Interrupts, context switches, forks and processes of the host.
-pub(crate) struct Stat {
+/// The host's counters in /proc/stat other than CPU time.
+pub(super) struct StatCollector {
     path: PathBuf,
-    kept: Mutex<Kept>,
+    counters: Mutex<StatCounters>,
 }
 
-impl Stat {
+impl StatCollector {
     pub(crate) fn new(roots: &Roots) -> Self {
-        Self { path: roots.proc_stat(), kept: Mutex::default() }
+        Self { path: roots.proc_stat(), counters: Mutex::default() }
     }
 }
 
 #[async_trait]
-impl Collector for Stat {
+impl Collector for StatCollector {
     fn name(&self) -> &'static str {
         "stat"
     }
 
     async fn collect(&self, scrape: &Scrape) -> Result<()> {
         let Some(text) = read_at_most(STAT_LIMIT, &self.path)? else {
-            bail!("{} is missing: is procfs mounted there?", self.path.display());
+            bail!("{} is missing: is procfs mounted?", self.path.display());
         };
-        let (mut counters, faults) = Counters::parse(&text);
-        // only assignments happen under the lock: what is kept is whole at any time
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).add(&mut counters);
-        for family in families(&counters) {
+        let (mut values, faults) = StatValues::parse(&text);
+        // A panic cannot leave the counters inconsistent: only assignments happen under the lock.
+        self.counters.lock().unwrap_or_else(PoisonError::into_inner).add(&mut values);
+        for family in families(&values) {
             scrape.add(family);
         }
         faults.result().with_context(|| format!("{}", self.path.display()))
     }
 }
 
-/// The single numbers of /proc/stat, those that this kernel has; proc_stat(5).
+/// The single numbers of /proc/stat, see proc_stat(5); `None` for a line that this kernel lacks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Counters {
+struct StatValues {
     interrupts: Option<u64>,
     context_switches: Option<u64>,
     boot_time: Option<u64>,
@@ -52,59 +52,59 @@ struct Counters {
     blocked: Option<u64>,
 }
 
-impl Counters {
+impl StatValues {
     fn parse(text: &str) -> (Self, Faults) {
-        let mut counters = Self::default();
+        let mut values = Self::default();
         let mut faults = Faults::default();
         for line in text.split_inclusive('\n') {
             let (key, rest) = line.split_once(' ').unwrap_or((line.trim_end(), ""));
             let field = match key {
-                "intr" => &mut counters.interrupts, // thousands of numbers follow, of which the first is the sum
-                "ctxt" => &mut counters.context_switches,
-                "btime" => &mut counters.boot_time,
-                "processes" => &mut counters.forks,
-                "procs_running" => &mut counters.running,
-                "procs_blocked" => &mut counters.blocked,
+                "intr" => &mut values.interrupts, // the sum, followed by thousands of counts
+                "ctxt" => &mut values.context_switches,
+                "btime" => &mut values.boot_time,
+                "processes" => &mut values.forks,
+                "procs_running" => &mut values.running,
+                "procs_blocked" => &mut values.blocked,
                 _ => continue,
             };
-            // Only the end of a cut file lacks its newline, and a cut number would turn a counter
-            // back. In a whole file no line but procs_blocked, or softirq after it, is the last.
+            // The last line of a truncated file lacks its newline, and a truncated number is a lower one. In a complete
+            // file the last line is procs_blocked or softirq.
             if !line.ends_with('\n') && key != "procs_blocked" {
-                faults.note(anyhow::anyhow!("cut short in {:?}", excerpt(line)));
+                faults.note(anyhow::anyhow!("truncated line {:?}", excerpt(line)));
                 continue;
             }
             let number = rest.split_ascii_whitespace().next().unwrap_or_default().parse();
             *field = faults.keep(number.with_context(|| format!("not a number in {:?}", excerpt(line))));
         }
-        if counters == Self::default() {
-            faults.note(anyhow::anyhow!("no line that is known in {:?}", excerpt(text)));
+        if values == Self::default() {
+            faults.note(anyhow::anyhow!("no known line in {:?}", excerpt(text)));
         }
-        (counters, faults)
+        (values, faults)
     }
 }
 
-/// What keeps the counters from going down.
+/// Keeps the counters monotonic.
 #[derive(Debug, Default)]
-struct Kept {
+struct StatCounters {
     boot_time: Option<u64>,
-    interrupts: Rising,
-    context_switches: Rising,
-    forks: Rising,
+    interrupts: MonotonicCounter,
+    context_switches: MonotonicCounter,
+    forks: MonotonicCounter,
 }
 
-impl Kept {
-    /// Puts the totals after one more read in place of what was read.
-    fn add(&mut self, counters: &mut Counters) {
-        let Counters { boot_time, interrupts, context_switches, forks, .. } = counters;
+impl StatCounters {
+    /// Adds one read and replaces its values by the totals.
+    fn add(&mut self, values: &mut StatValues) {
+        let StatValues { boot_time, interrupts, context_switches, forks, .. } = values;
         let mut counts = [
             (&mut self.interrupts, interrupts),
             (&mut self.context_switches, context_switches),
             (&mut self.forks, forks),
         ];
-        // Setting the clock moves the boot time too, but takes nothing from the counters.
+        // The boot time also changes when the clock is set, but then no counter decreases.
         let moved = boot_time.is_some() && *boot_time != self.boot_time;
-        if moved && counts.iter().any(|(counter, now)| now.is_some_and(|now| counter.falls(now))) {
-            counts.iter_mut().for_each(|(counter, _)| counter.begin_anew());
+        if moved && counts.iter().any(|(counter, now)| now.is_some_and(|now| counter.decreases(now))) {
+            counts.iter_mut().for_each(|(counter, _)| counter.restart());
         }
         self.boot_time = boot_time.or(self.boot_time);
         for (counter, count) in counts {
@@ -113,8 +113,8 @@ impl Kept {
     }
 }
 
-fn families(counters: &Counters) -> impl Iterator<Item = Family> {
-    let Counters { interrupts, context_switches, boot_time, forks, running, blocked } = *counters;
+fn families(values: &StatValues) -> impl Iterator<Item = Family> {
+    let StatValues { interrupts, context_switches, boot_time, forks, running, blocked } = *values;
     let counter = |name, help, value: Option<u64>| Some(Family::counter(name, help, &[]).value(value?));
     let gauge = |name, help, value: Option<u64>| Some(Family::gauge(name, help, &[]).value(value?));
     [
@@ -135,14 +135,14 @@ mod tests {
 
     const LAPTOP: &str = include_str!("../../tests/fixtures/laptop/proc/stat");
 
-    fn parse(text: &str) -> (Counters, bool) {
-        let (counters, faults) = Counters::parse(text);
-        (counters, faults.result().is_ok())
+    fn parse(text: &str) -> (StatValues, bool) {
+        let (values, faults) = StatValues::parse(text);
+        (values, faults.result().is_ok())
     }
 
     #[test]
-    fn the_first_number_of_each_line_counts() {
-        let expected = Counters {
+    fn the_first_number_of_each_line_is_the_value() {
+        let expected = StatValues {
             interrupts: Some(8_885_917),
             context_switches: Some(38_014_093),
             boot_time: Some(1_418_183_276),
@@ -156,33 +156,33 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_number_is_a_fault_and_not_a_lower_count() {
+    fn a_truncated_number_is_an_error_instead_of_a_lower_count() {
         let cut = &LAPTOP[..LAPTOP.find("ctxt").unwrap() + "ctxt 380".len()];
-        let (counters, ok) = parse(cut);
-        assert_eq!((counters.interrupts, counters.context_switches, ok), (Some(8_885_917), None, false));
+        let (values, ok) = parse(cut);
+        assert_eq!((values.interrupts, values.context_switches, ok), (Some(8_885_917), None, false));
     }
 
     #[test]
-    fn a_line_that_is_no_number_costs_only_itself() {
-        let (counters, ok) = parse("intr 5 1 2\nctxt x\nprocesses\nprocs_running 3\n");
-        let expected = Counters { interrupts: Some(5), running: Some(3), ..Counters::default() };
-        assert_eq!((counters, ok), (expected, false));
+    fn an_invalid_line_loses_only_its_own_value() {
+        let (values, ok) = parse("intr 5 1 2\nctxt x\nprocesses\nprocs_running 3\n");
+        let expected = StatValues { interrupts: Some(5), running: Some(3), ..StatValues::default() };
+        assert_eq!((values, ok), (expected, false));
     }
 
-    /// What context switches and forks become over reads of the boot time and the two.
+    /// The totals of context switches and forks after each read of boot time, context switches and forks.
     fn totals(reads: &[(Option<u64>, Option<u64>, u64)]) -> Vec<(Option<u64>, Option<u64>)> {
-        let mut kept = Kept::default();
+        let mut counters = StatCounters::default();
         let read = |&(boot_time, context_switches, forks): &(Option<u64>, Option<u64>, u64)| {
-            let mut counters = Counters { boot_time, context_switches, forks: Some(forks), ..Counters::default() };
-            kept.add(&mut counters);
-            assert_eq!((counters.boot_time, counters.interrupts), (boot_time, None));
-            (counters.context_switches, counters.forks)
+            let mut values = StatValues { boot_time, context_switches, forks: Some(forks), ..StatValues::default() };
+            counters.add(&mut values);
+            assert_eq!((values.boot_time, values.interrupts), (boot_time, None));
+            (values.context_switches, values.forks)
         };
         reads.iter().map(read).collect()
     }
 
     #[test]
-    fn a_count_that_falls_without_a_new_boot_is_a_new_baseline() {
+    fn a_lower_count_without_a_reboot_is_a_new_baseline() {
         for boot_time in [None, Some(1000)] {
             let reads = [(boot_time, Some(100), 5), (boot_time, Some(50), 6), (boot_time, Some(60), 7)];
             assert_eq!(
@@ -193,24 +193,24 @@ mod tests {
     }
 
     #[test]
-    fn a_new_boot_adds_all_that_was_counted_since() {
+    fn a_reboot_adds_the_whole_new_count() {
         let reads = [(Some(1000), Some(100), 5), (Some(2000), Some(50), 6), (Some(2000), Some(60), 7)];
         assert_eq!(totals(&reads), [(Some(100), Some(5)), (Some(150), Some(11)), (Some(160), Some(12))]);
     }
 
     #[test]
-    fn a_boot_time_that_moves_with_the_clock_adds_nothing() {
+    fn a_boot_time_that_changes_with_the_clock_adds_nothing() {
         assert_eq!(totals(&[(Some(1000), Some(100), 5), (Some(2000), Some(101), 5)])[1], (Some(101), Some(5)));
     }
 
     #[test]
-    fn a_count_that_is_gone_is_absent_and_goes_on_when_it_is_back() {
+    fn a_missing_count_is_absent_and_continues_when_it_returns() {
         let reads = [(Some(1000), Some(100), 5), (None, None, 5), (Some(1000), Some(107), 5)];
         assert_eq!(totals(&reads), [(Some(100), Some(5)), (None, Some(5)), (Some(107), Some(5))]);
     }
 
     #[test]
-    fn a_file_without_any_known_line_is_garbage() {
+    fn a_file_without_a_known_line_is_refused() {
         for text in ["", "\n", "cpu0 1 2 3 4\n", "\0\0\0"] {
             assert!(!parse(text).1, "{text:?}");
         }

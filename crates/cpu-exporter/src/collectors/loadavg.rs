@@ -1,15 +1,21 @@
-//! /proc/loadavg.
+//! Collector `loadavg`: the load averages in /proc/loadavg.
 
 use anyhow::{Context, Result};
 use exporter_common::{Collector, Family, Scrape, async_trait};
 
-use super::roots::Roots;
+use crate::procfs::Roots;
 
-/// The load averages of the host.
-pub(crate) struct Loadavg(pub(crate) Roots);
+/// Load averages of the host.
+pub(super) struct LoadavgCollector(Roots);
+
+impl LoadavgCollector {
+    pub(super) fn new(roots: &Roots) -> Self {
+        Self(roots.clone())
+    }
+}
 
 #[async_trait]
-impl Collector for Loadavg {
+impl Collector for LoadavgCollector {
     fn name(&self) -> &'static str {
         "loadavg"
     }
@@ -31,7 +37,7 @@ struct LoadAverages([f64; 3]);
 impl LoadAverages {
     fn parse(text: &str) -> Result<Self> {
         let mut numbers = text.split_ascii_whitespace().map(str::parse);
-        // "NaN", "inf" and "-3" are numbers to Rust, but no load
+        // Rust parses "NaN", "inf" and "-3" too; none of them is a load average.
         let mut next = || numbers.next()?.ok().filter(|load: &f64| load.is_finite() && load.is_sign_positive());
         let averages = next().zip(next()).zip(next());
         let ((one, five), fifteen) =
@@ -58,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_or_no_number_is_refused() {
+    fn truncated_and_non_numeric_files_are_refused() {
         for text in [
             "",
             "0.21 0.37",

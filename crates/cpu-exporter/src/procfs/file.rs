@@ -1,0 +1,142 @@
+//! Reads small files of the kernel with a size limit.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+
+/// The text of a file; `None` if it is missing or the kernel does not support it.
+pub(crate) fn read(path: &Path) -> Result<Option<String>> {
+    read_at_most(LIMIT, path)
+}
+
+/// [`read`] with another size limit.
+pub(crate) fn read_at_most(limit: u64, path: &Path) -> Result<Option<String>> {
+    let mut bytes = Vec::new();
+    if !read_into(&mut bytes, limit, path)? {
+        return Ok(None);
+    }
+    String::from_utf8(bytes).map(Some).with_context(|| format!("{} is not UTF-8", path.display()))
+}
+
+/// The number in a file; `None` if this host does not have the file.
+pub(crate) fn number(path: &Path) -> Result<Option<u64>> {
+    let Some(text) = read(path)? else { return Ok(None) };
+    let number = text.trim().parse();
+    number.map(Some).with_context(|| format!("{}: not a number: {:?}", path.display(), excerpt(&text)))
+}
+
+/// Replaces `bytes` with the content of a file. Returns `false` if the file is missing or the kernel does not
+/// support it.
+pub(crate) fn read_into(bytes: &mut Vec<u8>, limit: u64, path: &Path) -> Result<bool> {
+    bytes.shrink_to(2 * bytes.len()); // release memory that one much longer read allocated
+    bytes.clear();
+    match read_regular(bytes, limit, path) {
+        Ok(length) if length as u64 > limit => {
+            *bytes = Vec::new();
+            bail!("{} exceeds {} KiB: the path does not seem to be in procfs or sysfs", path.display(), limit >> 10);
+        }
+        Ok(_) => Ok(true),
+        Err(error) if is_absent(&error) => Ok(false),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
+}
+
+/// Reads a file up to one byte more than the limit. Other file types are refused, since reading a FIFO or a device
+/// may block or never end.
+fn read_regular(bytes: &mut Vec<u8>, limit: u64, path: &Path) -> std::io::Result<usize> {
+    // Without O_NONBLOCK, opening a FIFO blocks.
+    let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
+    let file = File::options().read(true).custom_flags(nonblocking).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(std::io::Error::other("not a regular file"));
+    }
+    file.take(limit + 1).read_to_end(bytes)
+}
+
+/// The first characters of a text, for error messages.
+pub(crate) fn excerpt(text: &str) -> &str {
+    let end = text.trim_end().len().min(60);
+    &text[..text.floor_char_boundary(end)]
+}
+
+/// Whether an error means that this host or CPU does not have the file.
+pub(super) fn is_absent(error: &std::io::Error) -> bool {
+    // Pressure files return ENOTSUP if PSI is off. Files of a CPU that went offline return ENODEV.
+    use rustix::io::Errno;
+    let number = error.raw_os_error();
+    error.kind() == ErrorKind::NotFound
+        || [Errno::OPNOTSUPP, Errno::NODEV, Errno::NXIO].iter().any(|errno| Some(errno.raw_os_error()) == number)
+}
+
+/// Size limit of most files, which the kernel limits to a page. A wrong file must not exhaust the memory.
+const LIMIT: u64 = 64 << 10;
+
+/// Size limit of /proc/stat: about 100 bytes for each of at most 8,192 CPUs, plus a number for each interrupt.
+pub(crate) const STAT_LIMIT: u64 = 2 << 20;
+
+/// Size limit of /proc/cpuinfo: up to 2 kB for each CPU.
+pub(crate) const CPUINFO_LIMIT: u64 = 16 << 20;
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    fn file(content: &[u8]) -> (tempfile::TempDir, PathBuf) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        std::fs::write(&path, content).unwrap();
+        (directory, path)
+    }
+
+    #[test]
+    fn a_file_of_exactly_the_limit_is_read() {
+        let (_directory, path) = file(b"0123\n");
+        assert_eq!(read_at_most(5, &path).unwrap().as_deref(), Some("0123\n"));
+    }
+
+    #[test]
+    fn a_file_above_the_limit_is_refused_and_its_buffer_is_released() {
+        let (_directory, path) = file(&[b'x'; 2049]);
+        let mut bytes = Vec::with_capacity(1 << 20);
+        let error = read_into(&mut bytes, 2048, &path).unwrap_err();
+        assert!(
+            error.to_string().ends_with("/file exceeds 2 KiB: the path does not seem to be in procfs or sysfs"),
+            "{error}"
+        );
+        assert_eq!(bytes.capacity(), 0);
+    }
+
+    #[test]
+    fn a_buffer_that_grew_for_one_long_file_is_released() {
+        let (_directory, path) = file(&[b'x'; 100_000]);
+        let mut bytes = Vec::new();
+        assert!(read_into(&mut bytes, STAT_LIMIT, &path).unwrap());
+        std::fs::write(&path, "x\n").unwrap();
+        for _ in 0..2 {
+            assert!(read_into(&mut bytes, STAT_LIMIT, &path).unwrap());
+        }
+        assert_eq!(bytes, b"x\n");
+        assert!(bytes.capacity() < 100, "{}", bytes.capacity());
+    }
+
+    #[test]
+    fn devices_and_directories_are_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        for path in [Path::new("/dev/zero"), Path::new("/dev/null"), directory.path()] {
+            assert_eq!(
+                format!("{:#}", read(path).unwrap_err()),
+                format!("cannot read {}: not a regular file", path.display())
+            );
+        }
+    }
+
+    #[test]
+    fn a_missing_file_is_not_an_error() {
+        assert_eq!(read(Path::new("/nowhere/at/all")).unwrap(), None);
+    }
+}

@@ -1,0 +1,57 @@
+//! The mount points of the kernel's file systems (the flags `--path.*`).
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+
+use super::file::{is_absent, read};
+
+/// Default mount points.
+pub(crate) const PROCFS: &str = "/proc";
+pub(crate) const SYSFS: &str = "/sys";
+
+/// The mount points.
+#[derive(Clone, Debug)]
+pub(crate) struct Roots {
+    pub(crate) procfs: PathBuf,
+    pub(crate) sysfs: PathBuf,
+    /// The cgroup to report, if one is configured.
+    pub(crate) cgroup: Option<PathBuf>,
+}
+
+impl Roots {
+    /// The text of a file below procfs; `None` if this host does not have it.
+    pub(crate) fn proc(&self, file: &str) -> Result<Option<String>> {
+        read(&self.procfs.join(file))
+    }
+
+    /// The path of /proc/stat, which every Linux host has.
+    pub(crate) fn proc_stat(&self) -> PathBuf {
+        self.procfs.join("stat")
+    }
+
+    /// The directory of all CPUs in sysfs.
+    pub(crate) fn sys_cpu(&self) -> PathBuf {
+        self.sysfs.join("devices/system/cpu")
+    }
+
+    /// Number and directory of each CPU in sysfs, in ascending order; empty if there is no sysfs.
+    pub(crate) fn sys_cpus(&self) -> Result<Vec<(u32, PathBuf)>> {
+        let directory = self.sys_cpu();
+        let cannot_list = || format!("cannot list {}", directory.display());
+        let entries = match directory.read_dir() {
+            Ok(entries) => entries,
+            Err(error) if is_absent(&error) => return Ok(Vec::new()),
+            Err(error) => return Err(error).with_context(cannot_list),
+        };
+        let mut cpus = Vec::new();
+        for entry in entries {
+            let entry = entry.with_context(cannot_list)?;
+            // The directory also contains cpufreq, cpuidle and files.
+            let number = entry.file_name().to_str().and_then(|name| name.strip_prefix("cpu")?.parse().ok());
+            cpus.extend(number.map(|number| (number, entry.path())));
+        }
+        cpus.sort_unstable();
+        Ok(cpus)
+    }
+}
