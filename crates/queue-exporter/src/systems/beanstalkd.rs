@@ -11,16 +11,15 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWrite
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use super::Kind;
-use crate::Connection;
-use crate::fault::{Reason, fault};
-use crate::redis::host;
-use crate::system::{Batch, Counter, Listed, Origin, Queue, Statistics, System, in_one_go};
+use super::listing::list_from;
+use crate::connection::{ConnectionSettings, url_host};
+use crate::queue_system::{Batch, Counter, ListedQueue, Origin, QueueId, QueueSystem, Statistics, SystemKind};
+use crate::read_error::{Reason, read_error};
 
-pub(super) const KIND: Kind = Kind {
+pub(super) const KIND: SystemKind = SystemKind {
     name: "beanstalkd",
     schemes: &["beanstalk"],
-    connect: |connection| Ok(Box::new(Beanstalkd::new(connection)?)),
+    connect: |settings| Ok(Box::new(Beanstalkd::new(settings)?)),
 };
 
 struct Beanstalkd {
@@ -34,16 +33,16 @@ struct Beanstalkd {
 /// job: to a consumer that waits for work it was there all the time, with nothing in it.
 #[derive(Default)]
 struct Tubes {
-    /// The id of the server, another one for each of its lives, and how many those were.
+    /// The id of the server, another one for each of its generations, and how many those were.
     server: String,
-    lives: u64,
+    generations: u64,
     seen: HashMap<String, Tube>,
 }
 
 #[derive(Clone, Copy, Default)]
 struct Tube {
     /// How often it was made anew, as far as was seen: each time its counters begin at 0.
-    life: u64,
+    generation: u64,
     /// What it had counted when it was last read.
     counted: [Counter; 2],
     /// When it was no more.
@@ -58,7 +57,7 @@ const TUBES: usize = 10_000;
 const REPLIES_LIMIT: usize = 16 << 20;
 
 #[async_trait]
-impl System for Beanstalkd {
+impl QueueSystem for Beanstalkd {
     fn origin(&self, metric: &str, detail: &str) -> Origin {
         match (metric, detail) {
             ("queue_messages", "ready" | "in_flight" | "delayed" | "dead")
@@ -76,24 +75,24 @@ impl System for Beanstalkd {
     }
 
     fn batch(&self) -> Batch {
-        Batch { size: 250, at_once: 1 }
+        Batch { size: 250, concurrency: 1 }
     }
 
-    fn list(&self) -> BoxStream<'_, Result<Listed>> {
-        in_one_go(async {
+    fn list(&self) -> BoxStream<'_, Result<ListedQueue>> {
+        list_from(async {
             let replies = self.ask(&["stats".to_owned(), "list-tubes".to_owned()]).await?;
             let [Some(stats), Some(tubes)] = &replies[..] else { bail!("no list of tubes") };
             let server = value(stats, "id").context("stats without an id")?;
             let tubes = names(tubes);
             let mut known = self.tubes();
             let names = known.see(server, &tubes, Instant::now());
-            let listed = names.into_iter().map(|name| Listed { queue: Queue::named(name), statistics: None });
-            let all = Listed { queue: Queue::default(), statistics: Some(all(stats, known.lives)) };
-            Ok(listed.chain([all]))
+            let listed = names.into_iter().map(|name| ListedQueue { queue: QueueId::named(name), statistics: None });
+            let all = ListedQueue { queue: QueueId::default(), statistics: Some(all(stats, known.generations)) };
+            Ok(listed.chain([all]).map(Ok))
         })
     }
 
-    async fn read(&self, queues: &[Queue]) -> Result<Vec<Listed>> {
+    async fn read(&self, queues: &[QueueId]) -> Result<Vec<ListedQueue>> {
         let tubes = queues.iter().map(|queue| format!("stats-tube {}", queue.name));
         let commands: Vec<_> = ["stats".to_owned()].into_iter().chain(tubes).collect();
         let mut replies = self.ask(&commands).await?.into_iter();
@@ -101,32 +100,32 @@ impl System for Beanstalkd {
         let mut tubes = self.tubes();
         // what a new one has counted would be added now, and again when its list tells that it is new
         if stats.as_deref().and_then(|stats| value(stats, "id")) != Some(&tubes.server) {
-            return Err(fault(Reason::Partial, "the server was restarted while it was read"));
+            return Err(read_error(Reason::Partial, "the server was restarted while it was read"));
         }
         let listed = queues.iter().zip(replies).map(|(queue, reply)| {
             let tube = tubes.seen.entry(queue.name.clone()).or_default();
             let statistics = match reply {
                 Some(stats) => statistics(&stats).map(|mut read| {
-                    read.life = tube.count(&read);
+                    read.generation = tube.count(&read);
                     // every connection watches the tube of this name, and so does ours
                     let ours = u64::from(queue.name == "default");
                     read.consumers = read.consumers.map(|consumers| consumers.saturating_sub(ours));
                     read
                 }),
-                None => Ok(empty(tube.life)),
+                None => Ok(empty(tube.generation)),
             };
-            Listed { queue: queue.clone(), statistics: Some(statistics) }
+            ListedQueue { queue: queue.clone(), statistics: Some(statistics) }
         });
         Ok(listed.collect())
     }
 }
 
 impl Beanstalkd {
-    fn new(Connection { url, username, password_file, tls, .. }: Connection) -> Result<Self> {
+    fn new(ConnectionSettings { url, username, password_file, tls, .. }: ConnectionSettings) -> Result<Self> {
         tls.config(false)?; // says that there is no TLS, where some was meant
         let anybody = username.is_none() && password_file.is_none() && url.username().is_empty();
         ensure!(anybody, "beanstalkd knows no users: leave out --queue.username and --queue.password-file");
-        let (host, port) = (host(&url)?, url.port().unwrap_or(11300));
+        let (host, port) = (url_host(&url)?, url.port().unwrap_or(11300));
         Ok(Self { host, port, connection: Mutex::default(), tubes: Mutex::default() })
     }
 
@@ -150,7 +149,8 @@ impl Beanstalkd {
         }
         let place = format!("beanstalkd at {}:{}", self.host, self.port);
         let stream = TcpStream::connect((self.host.as_str(), self.port)).await;
-        let stream = stream.map_err(|error| fault(Reason::Connect, format!("cannot connect to {place}: {error}")))?;
+        let stream =
+            stream.map_err(|error| read_error(Reason::Connect, format!("cannot connect to {place}: {error}")))?;
         let mut connection = BufReader::new(stream);
         let replies = exchange(&mut connection, commands).await.context(place)?;
         self.kept().replace(connection);
@@ -162,7 +162,7 @@ async fn exchange<S>(connection: &mut BufReader<S>, commands: &[String]) -> Resu
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let broken = |error: std::io::Error| fault(Reason::Connect, error.to_string());
+    let broken = |error: std::io::Error| read_error(Reason::Connect, error.to_string());
     let text: String = commands.iter().flat_map(|command| [command, "\r\n"]).collect();
     connection.write_all(text.as_bytes()).await.map_err(broken)?;
     let mut replies = Vec::with_capacity(commands.len());
@@ -172,14 +172,14 @@ where
         // no line of it is long; what is has no end
         connection.take(1024).read_line(&mut line).await.map_err(broken)?;
         if line.is_empty() {
-            return Err(fault(Reason::Connect, "it ended the connection"));
+            return Err(read_error(Reason::Connect, "it ended the connection"));
         }
         let line = line.trim_end();
         replies.push(match line.strip_prefix("OK ") {
             Some(length) => {
                 let length: usize =
-                    length.parse().map_err(|_| fault(Reason::Protocol, format!("answered {line:?}")))?;
-                let too_long = || fault(Reason::Protocol, "answered more than 16 MB: not read");
+                    length.parse().map_err(|_| read_error(Reason::Protocol, format!("answered {line:?}")))?;
+                let too_long = || read_error(Reason::Protocol, "answered more than 16 MB: not read");
                 room = room.checked_sub(length).ok_or_else(too_long)?;
                 let mut data = vec![0; length + 2]; // and the end of its line
                 connection.read_exact(&mut data).await.map_err(broken)?;
@@ -187,7 +187,7 @@ where
                 Some(String::from_utf8(data).context("an answer that is not UTF-8")?)
             }
             None if line == "NOT_FOUND" => None,
-            None => return Err(fault(Reason::Protocol, format!("answered {line:?}"))),
+            None => return Err(read_error(Reason::Protocol, format!("answered {line:?}"))),
         });
     }
     Ok(replies)
@@ -197,16 +197,16 @@ impl Tubes {
     /// Notes which tubes are there, and gives those to show: them, and those that were there lately.
     fn see(&mut self, server: &str, tubes: &[&str], now: Instant) -> Vec<String> {
         let restarted = self.server != server;
-        self.lives += u64::from(restarted);
+        self.generations += u64::from(restarted);
         server.clone_into(&mut self.server);
         self.seen.values_mut().for_each(|tube| {
             tube.gone = tube.gone.or(Some(now));
-            tube.life += u64::from(restarted);
+            tube.generation += u64::from(restarted);
         });
         for name in tubes {
             let tube = self.seen.entry((*name).to_owned()).or_default();
             // gone for longer than this read: made anew
-            tube.life += u64::from(tube.gone.is_some_and(|gone| gone < now) && !restarted);
+            tube.generation += u64::from(tube.gone.is_some_and(|gone| gone < now) && !restarted);
             tube.gone = None;
         }
         let lately = |gone: Option<Instant>| gone.is_none_or(|gone| now.duration_since(gone) < REMEMBERED);
@@ -221,16 +221,16 @@ impl Tubes {
 }
 
 impl Tube {
-    /// Notes what it has counted, and gives its life: that of another tube when something has fallen, for one of the
+    /// Notes what it has counted, and gives its generation: that of another tube when something has fallen, for one of the
     /// same name may have been made anew between two lists.
     fn count(&mut self, read: &Statistics) -> u64 {
         let now = [read.enqueued, read.success];
         let fell =
             |(last, now): (&Counter, Counter)| last.value().zip(now.value()).is_some_and(|(last, now)| now < last);
         let fallen = self.counted.iter().zip(now).any(fell);
-        self.life += u64::from(fallen);
+        self.generation += u64::from(fallen);
         self.counted = now;
-        self.life
+        self.generation
     }
 }
 
@@ -256,9 +256,9 @@ fn number(stats: &str, key: &str) -> Result<Option<u64>> {
 }
 
 /// What is counted for all tubes together.
-fn all(stats: &str, life: u64) -> Result<Statistics> {
-    let buried = Counter::whole(number(stats, "cmd-bury")?);
-    Ok(Statistics { life, dead_lettered: buried, ..Statistics::default() })
+fn all(stats: &str, generation: u64) -> Result<Statistics> {
+    let buried = Counter::single(number(stats, "cmd-bury")?);
+    Ok(Statistics { generation, dead_lettered: buried, ..Statistics::default() })
 }
 
 fn statistics(stats: &str) -> Result<Statistics> {
@@ -271,17 +271,17 @@ fn statistics(stats: &str) -> Result<Statistics> {
         dead: number("current-jobs-buried")?,
         consumers: number("current-watching")?,
         paused: number("pause-time-left")?.map(|left| left > 0),
-        enqueued: Counter::whole(number("total-jobs")?),
-        success: Counter::whole(number("cmd-delete")?),
+        enqueued: Counter::single(number("total-jobs")?),
+        success: Counter::single(number("cmd-delete")?),
         ..Statistics::default()
     })
 }
 
 /// What is true of a tube that is no more.
-fn empty(life: u64) -> Statistics {
+fn empty(generation: u64) -> Statistics {
     let none = Some(0);
     Statistics {
-        life,
+        generation,
         ready: none,
         in_flight: none,
         delayed: none,
@@ -294,7 +294,7 @@ fn empty(life: u64) -> Statistics {
 /// What comes over the wire.
 #[cfg(fuzzing)]
 #[expect(clippy::unwrap_used, reason = "the fuzzer fails by panicking")]
-pub(crate) fn fuzz(data: &[u8]) -> Vec<Result<Listed>> {
+pub(crate) fn fuzz(data: &[u8]) -> Vec<Result<ListedQueue>> {
     let commands = ["stats", "list-tubes", "stats-tube a", "stats-tube b"].map(str::to_owned);
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let mut connection = BufReader::new(tokio::io::join(data, tokio::io::sink()));
@@ -304,8 +304,8 @@ pub(crate) fn fuzz(data: &[u8]) -> Vec<Result<Listed>> {
     let mut listed = Vec::new();
     for reply in &replies {
         tubes.see(value(reply, "id").unwrap_or_default(), &names(reply), Instant::now());
-        for (name, statistics) in [("", all(reply, tubes.lives)), ("a", statistics(reply))] {
-            listed.push(Ok(Listed { queue: Queue::named(name), statistics: Some(statistics) }));
+        for (name, statistics) in [("", all(reply, tubes.generations)), ("a", statistics(reply))] {
+            listed.push(Ok(ListedQueue { queue: QueueId::named(name), statistics: Some(statistics) }));
         }
     }
     listed
@@ -317,7 +317,7 @@ mod tests {
     use reqwest::Url;
 
     use super::*;
-    use crate::fault::reason;
+    use crate::read_error::reason;
 
     /// What beanstalkd 1.12 answers.
     const STATS: &str = include_str!("../../tests/beanstalkd/stats-tube-1.12.yaml");
@@ -336,14 +336,14 @@ mod tests {
     #[test]
     fn a_tube_that_has_counted_less_than_before_was_made_anew() {
         let counted = |enqueued, deleted| Statistics {
-            enqueued: Counter::whole(Some(enqueued)),
-            success: Counter::whole(Some(deleted)),
+            enqueued: Counter::single(Some(enqueued)),
+            success: Counter::single(Some(deleted)),
             ..Statistics::default()
         };
         let mut tube = Tube::default();
-        let lives =
+        let generations =
             [(7, 5), (9, 5), (3, 3), (3, 3), (9, 2)].map(|(enqueued, deleted)| tube.count(&counted(enqueued, deleted)));
-        assert_eq!(lives, [0, 0, 1, 1, 2]);
+        assert_eq!(generations, [0, 0, 1, 1, 2]);
         assert_eq!(tube.count(&Statistics::default()), 2, "what is not told has not fallen");
     }
 
@@ -351,7 +351,7 @@ mod tests {
     async fn a_server_that_is_restarted_between_its_list_and_its_tubes_is_not_read() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = Url::parse(&format!("beanstalk://{}", listener.local_addr().unwrap())).unwrap();
-        // each connection is one life, which answers once
+        // each connection is one generation, which answers once
         tokio::spawn(async move {
             for id in ["a", "b", "b"] {
                 let (mut stream, mut asked) = (listener.accept().await.unwrap().0, [0; 1024]);
@@ -367,10 +367,11 @@ mod tests {
             }
         });
         let timeout = Duration::from_secs(60);
-        let connection = Connection { url, username: None, password_file: None, tls: Default::default(), timeout };
-        let system = Beanstalkd::new(connection).unwrap();
+        let settings =
+            ConnectionSettings { url, username: None, password_file: None, tls: Default::default(), timeout };
+        let system = Beanstalkd::new(settings).unwrap();
         assert_eq!(system.list().count().await, 2);
-        let mail = [Queue::named("mail")];
+        let mail = [QueueId::named("mail")];
         assert_eq!(reason(&system.read(&mail).await.unwrap_err()), Reason::Partial, "its counters are those of b");
         assert_eq!(system.list().count().await, 2);
     }
@@ -382,10 +383,14 @@ mod tests {
         assert_eq!(tubes.see("a", &["default", "mail"], start), ["default", "mail"]);
         assert_eq!(tubes.see("a", &["default"], after(60)), ["default", "mail"]);
         assert_eq!(tubes.see("a", &["default", "mail"], after(120)), ["default", "mail"]);
-        assert_eq!((tubes.seen["default"].life, tubes.seen["mail"].life), (0, 1), "its counters have begun anew");
+        assert_eq!(
+            (tubes.seen["default"].generation, tubes.seen["mail"].generation),
+            (0, 1),
+            "its counters have begun anew"
+        );
         assert_eq!(tubes.see("a", &["default"], after(180)).len(), 2);
         assert_eq!(tubes.see("a", &["default"], after(180 + 3600)), ["default"]);
         tubes.see("b", &["default"], after(9000));
-        assert_eq!(tubes.seen["default"].life, 1, "another server");
+        assert_eq!(tubes.seen["default"].generation, 1, "another server");
     }
 }

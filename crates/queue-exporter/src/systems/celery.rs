@@ -9,30 +9,28 @@ use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use redis::{Pipeline, Value};
 use serde::de::IgnoredAny;
 
-use super::Kind;
-use crate::age::{now, seconds_since};
-use crate::credentials::Credentials;
-use crate::fault::{Reason, fault};
-use crate::keys::Keys;
-use crate::redis::{Redis, Replies, SCHEMES, add, count, list, literal, names, text};
-use crate::system::{Batch, Listed, Origin, Queue, Statistics, System};
+use crate::connection::Credentials;
+use crate::queue_system::{Batch, ListedQueue, Origin, QueueId, QueueSystem, Statistics, SystemKind};
+use crate::read_error::{Reason, read_error};
+use crate::redis::{KeyScanner, RedisClient, Replies, SCHEMES, add_command, count, escape_glob, list, names, text};
+use crate::timestamp::{now, seconds_since};
 
-pub(super) const KIND: Kind = Kind {
+pub(super) const KIND: SystemKind = SystemKind {
     name: "celery",
     schemes: SCHEMES,
-    connect: |connection| {
-        let redis = Redis::new(connection)?;
+    connect: |settings| {
+        let redis = RedisClient::single(settings)?;
         let prefix = redis.prefixes().first().cloned().unwrap_or_default();
-        let bindings = Keys::new(format!("{}{BINDING}*", literal(&prefix)), "set");
+        let bindings = KeyScanner::new(format!("{}{BINDING}*", escape_glob(&prefix)), "set");
         Ok(Box::new(Celery { redis, prefix, bindings, known: Mutex::default() }))
     },
 };
 
 struct Celery {
-    redis: Redis,
+    redis: RedisClient,
     /// `global_keyprefix`, before every key.
     prefix: String,
-    bindings: Keys,
+    bindings: KeyScanner,
     known: Mutex<Known>,
 }
 
@@ -59,7 +57,7 @@ const TAKEN_ENTRIES: u64 = 5000;
 const TAKEN_BYTES: usize = 4 << 20;
 
 #[async_trait]
-impl System for Celery {
+impl QueueSystem for Celery {
     fn credentials(&self) -> Option<&Credentials> {
         self.redis.credentials()
     }
@@ -73,43 +71,43 @@ impl System for Celery {
     }
 
     fn batch(&self) -> Batch {
-        Batch { size: 250, at_once: 1 }
+        Batch { size: 250, concurrency: 1 }
     }
 
-    fn list(&self) -> BoxStream<'_, Result<Listed>> {
+    fn list(&self) -> BoxStream<'_, Result<ListedQueue>> {
         let list = async {
             let Bindings { routes, separators, unknown } = self.bindings().await?;
             let (taken, all) = self.read_taken(&routes).await?;
             let queues: BTreeSet<_> = separators.keys().filter(|queue| !is_own(queue)).cloned().collect();
             *self.known() = Known { taken, separators };
-            let listed = queues.into_iter().map(|queue| Listed { queue: Queue::named(queue), statistics: None });
-            let all = Listed { queue: Queue::default(), statistics: Some(Ok(all)) };
+            let listed = queues.into_iter().map(|queue| ListedQueue { queue: QueueId::named(queue), statistics: None });
+            let all = ListedQueue { queue: QueueId::default(), statistics: Some(Ok(all)) };
             let unknown = unknown.map(|exchange| {
                 let text = format!("the queues bound to {exchange:?} are written with a separator that is not known");
-                fault(Reason::Partial, text)
+                read_error(Reason::Partial, text)
             });
             anyhow::Ok(listed.chain([all]).map(Ok).chain(unknown.map(Err)))
         };
         stream::once(list).map_ok(stream::iter).try_flatten().boxed()
     }
 
-    async fn read(&self, queues: &[Queue]) -> Result<Vec<Listed>> {
+    async fn read(&self, queues: &[QueueId]) -> Result<Vec<ListedQueue>> {
         let mut commands = Pipeline::with_capacity(queues.len() * PRIORITIES.len());
-        for Queue { name, .. } in queues {
+        for QueueId { name, .. } in queues {
             let separator = self.known().separators.get(name).copied().unwrap_or_default();
             for priority in PRIORITIES {
                 let separator = if priority.is_empty() { "" } else { separator };
-                add(&mut commands, &["LLEN", &format!("{}{name}{separator}{priority}", self.prefix)]);
+                add_command(&mut commands, &["LLEN", &format!("{}{name}{separator}{priority}", self.prefix)]);
             }
         }
-        let mut replies = Replies::new(self.redis.ask(&commands).await?);
+        let mut replies = Replies::new(self.redis.query(&commands).await?);
         let known = self.known();
         let listed = queues.iter().map(|queue| {
             let lengths: [Value; PRIORITIES.len()] = replies.next();
             let ready = lengths.iter().map(count).sum::<Result<Option<u64>>>();
             let in_flight = known.taken.as_ref().map(|taken| taken.get(&queue.name).copied().unwrap_or(0));
             let statistics = ready.map(|ready| Statistics { ready, in_flight, ..Statistics::default() });
-            Listed { queue: queue.clone(), statistics: Some(statistics) }
+            ListedQueue { queue: queue.clone(), statistics: Some(statistics) }
         });
         Ok(listed.collect())
     }
@@ -156,9 +154,9 @@ impl Celery {
         let keys = self.bindings.find(&self.redis).await?;
         let mut commands = Pipeline::with_capacity(keys.len());
         for key in &keys {
-            add(&mut commands, &["SMEMBERS", key]);
+            add_command(&mut commands, &["SMEMBERS", key]);
         }
-        let mut replies = Replies::new(self.redis.ask(&commands).await?);
+        let mut replies = Replies::new(self.redis.query(&commands).await?);
         let mut bindings = Bindings::default();
         for key in keys {
             let [members] = replies.next();
@@ -181,9 +179,9 @@ impl Celery {
     async fn read_taken(&self, bindings: &Routes) -> Result<(Option<HashMap<String, u64>>, Statistics)> {
         let [hash, index] = ["unacked", "unacked_index"].map(|key| format!("{}{key}", self.prefix));
         let mut commands = Pipeline::new();
-        add(&mut commands, &["HLEN", &hash]);
-        add(&mut commands, &["ZRANGE", &index, "0", "0", "WITHSCORES"]);
-        let mut replies = Replies::new(self.redis.ask(&commands).await?);
+        add_command(&mut commands, &["HLEN", &hash]);
+        add_command(&mut commands, &["ZRANGE", &index, "0", "0", "WITHSCORES"]);
+        let mut replies = Replies::new(self.redis.query(&commands).await?);
         let [all, oldest] = replies.next();
         let all = count(&all)?.unwrap_or(0);
         let taken = if all <= TAKEN_ENTRIES { self.by_queue(&hash, bindings).await? } else { None };
@@ -191,7 +189,7 @@ impl Celery {
         let statistics = Statistics {
             // either by queue or all in one, so that a sum over queues is right
             in_flight: taken.is_none().then_some(all),
-            oldest_in_flight: delivered.and_then(|delivered| seconds_since(delivered, now())),
+            oldest_in_flight_age: delivered.and_then(|delivered| seconds_since(delivered, now())),
             ..Statistics::default()
         };
         Ok((taken, statistics))
@@ -203,7 +201,7 @@ impl Celery {
         let mut seen = BTreeSet::new();
         let (mut cursor, mut bytes) = ("0".to_owned(), 0);
         loop {
-            let reply = self.redis.ask_one(&["HSCAN", hash, &cursor, "COUNT", "100"]).await?;
+            let reply = self.redis.query_one(&["HSCAN", hash, &cursor, "COUNT", "100"]).await?;
             let [next, entries] = list(&reply)? else { return Ok(None) };
             for entry in list(entries)?.chunks_exact(2) {
                 let (Some(tag), Some(message)) = (text(&entry[0])?, text(&entry[1])?) else { return Ok(None) };

@@ -9,22 +9,21 @@ use reqwest::StatusCode;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::Kind;
-use crate::client::Client;
-use crate::count::Count;
-use crate::credentials::Credentials;
-use crate::system::{Counter, Listed, Origin, Queue, Statistics, System};
+use crate::connection::Credentials;
+use crate::connection::HttpClient;
+use crate::json::Count;
+use crate::queue_system::{Counter, ListedQueue, Origin, QueueId, QueueSystem, Statistics, SystemKind};
 
-pub(super) const KIND: Kind = Kind {
+pub(super) const KIND: SystemKind = SystemKind {
     name: "http",
     schemes: &["http", "https"],
-    connect: |connection| Ok(Box::new(Http(Client::new(connection)?))),
+    connect: |settings| Ok(Box::new(Http(HttpClient::new(settings)?))),
 };
 
-struct Http(Client);
+struct Http(HttpClient);
 
 #[async_trait]
-impl System for Http {
+impl QueueSystem for Http {
     fn credentials(&self) -> Option<&Credentials> {
         self.0.credentials()
     }
@@ -37,28 +36,28 @@ impl System for Http {
     }
 
     /// `GET URL`: the names, and nothing more.
-    fn list(&self) -> BoxStream<'_, Result<Listed>> {
+    fn list(&self) -> BoxStream<'_, Result<ListedQueue>> {
         let names = async {
             let reply = self.0.get(self.0.base()).await?;
-            names(reply.object_or("is this RabbitMQ? then --queue.system rabbitmq")?)
+            names(reply.json_object_or("for RabbitMQ, set --queue.system rabbitmq")?)
         };
         stream::once(names)
             .map_ok(stream::iter)
             .try_flatten()
-            .map_ok(|name: String| Listed { queue: Queue::named(name), statistics: None })
+            .map_ok(|name: String| ListedQueue { queue: QueueId::named(name), statistics: None })
             .boxed()
     }
 
     /// `GET URL/NAME`.
-    async fn read(&self, queues: &[Queue]) -> Result<Vec<Listed>> {
+    async fn read(&self, queues: &[QueueId]) -> Result<Vec<ListedQueue>> {
         let mut read = Vec::with_capacity(queues.len());
         for queue in queues {
             let reply = self.0.get(self.0.url(&[&queue.name])?).await?;
             let statistics = match reply.status {
                 StatusCode::NOT_FOUND | StatusCode::GONE => None,
-                _ => Some(statistics(reply.object()?)),
+                _ => Some(statistics(reply.json_object()?)),
             };
-            read.push(Listed { queue: queue.clone(), statistics });
+            read.push(ListedQueue { queue: queue.clone(), statistics });
         }
         Ok(read)
     }
@@ -98,8 +97,8 @@ fn statistics(reply: Reply) -> Result<Statistics> {
     let processing = reply.processing_seconds.map(histogram).transpose().context("processing_seconds")?;
     Ok(Statistics {
         ready: depth,
-        success: Counter::whole(processed),
-        failure: Counter::whole(failed),
+        success: Counter::single(processed),
+        failure: Counter::single(failed),
         processing: processing.flatten(),
         ..Statistics::default()
     })
@@ -130,17 +129,17 @@ fn histogram(Processing { buckets, sum, count }: Processing) -> Result<Option<Hi
 
 /// A document of one queue, or a list.
 #[cfg(fuzzing)]
-pub(crate) fn fuzz(data: &[u8]) -> Vec<Result<Listed>> {
-    let listed = |queue: &str, statistics| Listed { queue: Queue::named(queue), statistics };
-    let one = crate::client::object(data).and_then(statistics);
-    let many = crate::client::object(data).and_then(names).unwrap_or_default();
+pub(crate) fn fuzz(data: &[u8]) -> Vec<Result<ListedQueue>> {
+    let listed = |queue: &str, statistics| ListedQueue { queue: QueueId::named(queue), statistics };
+    let one = crate::json::object(data).and_then(statistics);
+    let many = crate::json::object(data).and_then(names).unwrap_or_default();
     many.into_iter().map(|name| Ok(listed(&name?, None))).chain([Ok(listed("one", Some(one)))]).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::object;
+    use crate::json::object;
 
     fn read(text: &str) -> Result<Statistics> {
         statistics(object(text.as_bytes())?)
@@ -152,8 +151,8 @@ mod tests {
             {"buckets":{"0.05":7,"0.01":2},"sum":1.5,"count":10}}"#;
         let expected = Statistics {
             ready: Some(3),
-            success: Counter::whole(Some(10)),
-            failure: Counter::whole(Some(1)),
+            success: Counter::single(Some(10)),
+            failure: Counter::single(Some(1)),
             processing: Some(Histogram { buckets: vec![(0.01, 2), (0.05, 7)], sum: Some(1.5), count: 10 }),
             ..Statistics::default()
         };

@@ -13,28 +13,27 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use tokio::time::sleep;
 
-use super::Kind;
-use crate::age::{now, of_utc, seconds_since};
-use crate::client::Client;
-use crate::count::Count;
-use crate::credentials::Credentials;
-use crate::fault::{Reason, fault};
-use crate::system::{Counter, Listed, Origin, Queue, Statistics, System};
+use crate::connection::Credentials;
+use crate::connection::HttpClient;
+use crate::json::Count;
+use crate::queue_system::{Counter, ListedQueue, Origin, QueueId, QueueSystem, Statistics, SystemKind};
+use crate::read_error::{Reason, read_error};
+use crate::timestamp::{now, parse_utc, seconds_since};
 
-pub(super) const KIND: Kind = Kind {
+pub(super) const KIND: SystemKind = SystemKind {
     name: "nats",
     schemes: &["nats+http", "nats+https", "http", "https"],
-    connect: |mut connection| {
-        let url = connection.url.as_str();
+    connect: |mut settings| {
+        let url = settings.url.as_str();
         let url = Url::parse(url.strip_prefix("nats+").unwrap_or(url)).map_err(|_| anyhow!("--queue.url is no URL"))?;
-        connection.url = url;
-        Ok(Box::new(Nats { client: Client::new(connection)?, shown: Mutex::default() }))
+        settings.url = url;
+        Ok(Box::new(Nats { client: HttpClient::new(settings)?, shown: Mutex::default() }))
     },
 };
 
 /// A queue is a consumer of a stream; what is that of the stream itself has no scope.
 struct Nats {
-    client: Client,
+    client: HttpClient,
     /// What was there when all of it was last read.
     shown: Mutex<Shown>,
 }
@@ -52,7 +51,7 @@ const GRACE: Duration = Duration::from_millis(250);
 const DEFAULT_ACCOUNT: &str = "$G";
 
 #[async_trait]
-impl System for Nats {
+impl QueueSystem for Nats {
     fn credentials(&self) -> Option<&Credentials> {
         self.client.credentials()
     }
@@ -73,7 +72,7 @@ impl System for Nats {
         }
     }
 
-    fn list(&self) -> BoxStream<'_, Result<Listed>> {
+    fn list(&self) -> BoxStream<'_, Result<ListedQueue>> {
         stream::try_unfold(Some(Place::default()), |place| self.queues(place))
             .map_ok(stream::iter)
             .try_flatten()
@@ -94,7 +93,7 @@ struct Place {
 
 impl Nats {
     /// The queues of some accounts, and where the next are.
-    async fn queues(&self, place: Option<Place>) -> Result<Option<(Vec<Result<Listed>>, Option<Place>)>> {
+    async fn queues(&self, place: Option<Place>) -> Result<Option<(Vec<Result<ListedQueue>>, Option<Place>)>> {
         let Some(mut place) = place else { return Ok(None) };
         let (page, server) = self.page(&mut place).await?;
         if page.account_details.len() == ACCOUNTS {
@@ -121,12 +120,12 @@ impl Nats {
             .append_pair("offset", &place.offset.to_string())
             .append_pair("limit", &ACCOUNTS.to_string());
         let reply = self.client.get(url).await?;
-        let page: Jsz = reply.object()?;
+        let page: Jsz = reply.json_object()?;
         if page.disabled {
-            return Err(fault(Reason::Protocol, "JetStream is not enabled on this server"));
+            return Err(read_error(Reason::Protocol, "JetStream is not enabled on this server"));
         }
         if page.server_id != server.server_id {
-            return Err(fault(Reason::Partial, "the server was restarted while it was read"));
+            return Err(read_error(Reason::Partial, "the server was restarted while it was read"));
         }
         place.offset += page.account_details.len();
         for account in &page.account_details {
@@ -156,7 +155,7 @@ impl Nats {
             let mut lasting = shown.clone();
             lasting.retain(|stream, _| last().contains_key(stream));
             if lacks(&place.shown, &lasting) {
-                return Err(fault(
+                return Err(read_error(
                     Reason::Partial,
                     "streams or their consumers become less and less: the server may be ending",
                 ));
@@ -169,14 +168,14 @@ impl Nats {
     /// Which server answers: one that knows what it has. While it starts it shows streams without their
     /// consumers.
     async fn server(&self) -> Result<Server> {
-        let server = self.client.get(self.client.url(&["varz"])?).await?.object()?;
+        let server = self.client.get(self.client.url(&["varz"])?).await?.json_object()?;
         let mut url = self.client.url(&["healthz"])?;
         // that a stream lags behind its leader elsewhere is no fault of what is led here
         url.query_pairs_mut().append_pair("js-server-only", "true");
         let reply = self.client.get(url).await?;
         match reply.status {
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::INTERNAL_SERVER_ERROR => {
-                Err(fault(Reason::Partial, "the server says that it is not healthy: it starts, ends, or is alone"))
+                Err(read_error(Reason::Partial, "the server says that it is not healthy: it starts, ends, or is alone"))
             }
             _ => Ok(server), // versions before 2.7 know nothing of health
         }
@@ -188,7 +187,7 @@ fn lacks(now: &Shown, before: &Shown) -> bool {
     before.iter().any(|(stream, consumers)| now.get(stream).is_none_or(|now| *consumers && !now))
 }
 
-/// Who answers. The id is another one in each of a server's lives.
+/// Who answers. The id is another one in each of a server's generations.
 #[derive(Deserialize)]
 struct Server {
     server_id: String,
@@ -257,7 +256,7 @@ struct Sequence {
     consumer_seq: Count,
 }
 
-fn queues(page: Jsz, server: &str, now: f64) -> Vec<Result<Listed>> {
+fn queues(page: Jsz, server: &str, now: f64) -> Vec<Result<ListedQueue>> {
     let mut queues = Vec::new();
     for Account { name: account, stream_detail } in page.account_details {
         for stream in stream_detail {
@@ -269,22 +268,22 @@ fn queues(page: Jsz, server: &str, now: f64) -> Vec<Result<Listed>> {
                 account => format!("{account}/{consumer}"),
             };
             let mut add = |consumer: &str, created: &str, statistics: Statistics| {
-                let queue = Queue { name: stream.name.clone(), scope: scope(consumer) };
-                let life = life(created).with_context(|| format!("{queue}: when it was made"));
+                let queue = QueueId { name: stream.name.clone(), scope: scope(consumer) };
+                let generation = generation(created).with_context(|| format!("{queue}: when it was made"));
                 let info = Some(vec![Cow::from(account.clone())]);
-                let statistics = life.map(|life| Statistics { life, info, ..statistics });
-                queues.push(Ok(Listed { queue, statistics: Some(statistics) }));
+                let statistics = generation.map(|generation| Statistics { generation, info, ..statistics });
+                queues.push(Ok(ListedQueue { queue, statistics: Some(statistics) }));
             };
             let State { messages: Count(messages), bytes: Count(bytes), last_seq: Count(last), first_ts } =
                 &stream.state;
             if led_here(&stream.cluster) {
-                let enqueued = Counter::whole(Some(*last));
+                let enqueued = Counter::single(Some(*last));
                 let mut whole = Statistics { enqueued, message_bytes: Some(*bytes), ..Statistics::default() };
                 if nobody_takes_from(&stream) {
                     whole.ready = Some(*messages);
                     whole.consumers = Some(0);
                     let first = first_ts.as_deref().filter(|_| *messages > 0);
-                    whole.oldest = first.and_then(of_utc).and_then(|first| seconds_since(first, now));
+                    whole.oldest_age = first.and_then(parse_utc).and_then(|first| seconds_since(first, now));
                 }
                 add("", &stream.created, whole);
             }
@@ -294,8 +293,8 @@ fn queues(page: Jsz, server: &str, now: f64) -> Vec<Result<Listed>> {
                 let statistics = Statistics {
                     ready: Some(ready),
                     in_flight: Some(consumer.num_ack_pending.0),
-                    oldest: first.and_then(of_utc).and_then(|first| seconds_since(first, now)),
-                    delivered: Counter::whole(Some(consumer.delivered.consumer_seq.0)),
+                    oldest_age: first.and_then(parse_utc).and_then(|first| seconds_since(first, now)),
+                    delivered: Counter::single(Some(consumer.delivered.consumer_seq.0)),
                     ..Statistics::default()
                 };
                 add(&consumer.name, &consumer.created, statistics);
@@ -313,27 +312,27 @@ fn nobody_takes_from(stream: &Stream) -> bool {
 
 /// One that was made anew has another time.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "milliseconds since the epoch")]
-fn life(created: &str) -> Result<u64> {
-    let created = of_utc(created).with_context(|| format!("{created:?} is no time"))?;
+fn generation(created: &str) -> Result<u64> {
+    let created = parse_utc(created).with_context(|| format!("{created:?} is no time"))?;
     Ok((created * 1000.0) as u64)
 }
 
 /// A page.
 #[cfg(fuzzing)]
-pub(crate) fn fuzz(data: &[u8]) -> Vec<Result<Listed>> {
-    crate::client::object(data).map(|page: Jsz| queues(page, "a", now())).unwrap_or_default()
+pub(crate) fn fuzz(data: &[u8]) -> Vec<Result<ListedQueue>> {
+    crate::json::object(data).map(|page: Jsz| queues(page, "a", now())).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::object;
+    use crate::json::object;
 
     /// What a server of version 2.9.10 answers that is alone; and, as documented, one of three.
     const ALONE: &[u8] = include_bytes!("../../tests/nats/jsz-2.9.10.json");
 
-    fn read(text: &[u8], server: &str) -> Vec<(Queue, Statistics)> {
-        let queues = queues(object(text).unwrap(), server, of_utc("2026-11-20T10:58:00Z").unwrap());
+    fn read(text: &[u8], server: &str) -> Vec<(QueueId, Statistics)> {
+        let queues = queues(object(text).unwrap(), server, parse_utc("2026-11-20T10:58:00Z").unwrap());
         queues.into_iter().map(Result::unwrap).map(|it| (it.queue, it.statistics.unwrap().unwrap())).collect()
     }
 
@@ -344,9 +343,9 @@ mod tests {
         assert_eq!((stream.name.as_str(), stream.scope.as_str()), ("ORDERS", ""));
         assert_eq!((whole.enqueued.value(), whole.message_bytes, whole.ready), (Some(14), Some(574), None));
         assert_eq!((consumer.name.as_str(), consumer.scope.as_str()), ("ORDERS", "billing"));
-        assert_eq!((one.ready, one.in_flight, one.oldest), (Some(3), Some(1), None));
+        assert_eq!((one.ready, one.in_flight, one.oldest_age), (Some(3), Some(1), None));
         assert_eq!((one.delivered.value(), one.success.value()), (Some(11), None), "what became of it is not told");
-        assert_ne!(whole.life, one.life);
+        assert_ne!(whole.generation, one.generation);
     }
 
     #[test]
@@ -358,7 +357,7 @@ mod tests {
                 "state":{{"messages":3,"bytes":9,"last_seq":5,"first_ts":"2026-11-20T10:57:00Z"}}{more}}}]}}]}}"#
             );
             let whole = &read(text.as_bytes(), "a")[0].1;
-            (whole.ready, whole.consumers, whole.oldest)
+            (whole.ready, whole.consumers, whole.oldest_age)
         };
         let nothing = (None, None, None);
         assert_eq!(of("workqueue", ""), (Some(3), Some(0), Some(60.0)));
@@ -382,6 +381,6 @@ mod tests {
         let seen = |server| read(text, server).into_iter().map(|(queue, _)| queue.scope).collect::<Vec<_>>();
         assert_eq!((seen("a"), seen("b")), (vec!["SHOP/".to_owned()], vec!["SHOP/c".to_owned()]));
         assert!(seen("c").is_empty());
-        assert_eq!(read(text, "b")[0].1.oldest, Some(60.0), "all of the stream is yet to come");
+        assert_eq!(read(text, "b")[0].1.oldest_age, Some(60.0), "all of the stream is yet to come");
     }
 }

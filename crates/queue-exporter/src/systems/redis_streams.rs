@@ -5,32 +5,34 @@ use exporter_common::async_trait;
 use futures_util::stream::BoxStream;
 use redis::{Pipeline, Value};
 
-use super::Kind;
-use crate::age::{now, seconds_since};
-use crate::credentials::Credentials;
-use crate::keys::Keys;
-use crate::redis::{Redis, Replies, SCHEMES, add, count, field, list, literal, lost, refusal, text};
-use crate::system::{Batch, Counter, Listed, Origin, Queue, Statistics, System};
+use super::listing::list_keys;
+use crate::connection::Credentials;
+use crate::queue_system::{Batch, Counter, ListedQueue, Origin, QueueId, QueueSystem, Statistics, SystemKind};
+use crate::redis::{
+    KeyScanner, RedisClient, Replies, SCHEMES, add_command, command_error, count, escape_glob, field, list, node_error,
+    text,
+};
+use crate::timestamp::{now, seconds_since};
 
-pub(super) const KIND: Kind = Kind {
+pub(super) const KIND: SystemKind = SystemKind {
     name: "redis-streams",
     schemes: SCHEMES,
-    connect: |connection| {
-        let redis = Redis::or_cluster(connection)?;
-        let prefix = if let [prefix] = redis.prefixes() { literal(prefix) } else { String::new() };
-        let keys = Keys::new(format!("{prefix}*"), "stream");
+    connect: |settings| {
+        let redis = RedisClient::single_or_cluster(settings)?;
+        let prefix = if let [prefix] = redis.prefixes() { escape_glob(prefix) } else { String::new() };
+        let keys = KeyScanner::new(format!("{prefix}*"), "stream");
         Ok(Box::new(Streams { redis, keys }))
     },
 };
 
 /// A stream is a queue for each of its groups, whose name is the scope.
 struct Streams {
-    redis: Redis,
-    keys: Keys,
+    redis: RedisClient,
+    keys: KeyScanner,
 }
 
 #[async_trait]
-impl System for Streams {
+impl QueueSystem for Streams {
     fn credentials(&self) -> Option<&Credentials> {
         self.redis.credentials()
     }
@@ -53,42 +55,42 @@ impl System for Streams {
     }
 
     fn batch(&self) -> Batch {
-        Batch { size: 200, at_once: 1 }
+        Batch { size: 200, concurrency: 1 }
     }
 
-    fn list(&self) -> BoxStream<'_, Result<Listed>> {
+    fn list(&self) -> BoxStream<'_, Result<ListedQueue>> {
         let prefixes = self.redis.prefixes();
         let wanted = |key: &str| prefixes.is_empty() || prefixes.iter().any(|prefix| key.starts_with(prefix));
-        self.keys.list(&self.redis, move |key| wanted(key).then(|| Queue::named(key)))
+        list_keys(&self.keys, &self.redis, move |key| wanted(key).then(|| QueueId::named(key)))
     }
 
-    async fn read(&self, queues: &[Queue]) -> Result<Vec<Listed>> {
+    async fn read(&self, queues: &[QueueId]) -> Result<Vec<ListedQueue>> {
         let mut commands = Pipeline::with_capacity(queues.len() * 3);
-        for Queue { name, .. } in queues {
-            add(&mut commands, &["XINFO", "STREAM", name]);
-            add(&mut commands, &["XINFO", "GROUPS", name]);
-            add(&mut commands, &["MEMORY", "USAGE", name, "SAMPLES", "1"]);
+        for QueueId { name, .. } in queues {
+            add_command(&mut commands, &["XINFO", "STREAM", name]);
+            add_command(&mut commands, &["XINFO", "GROUPS", name]);
+            add_command(&mut commands, &["MEMORY", "USAGE", name, "SAMPLES", "1"]);
         }
-        let mut replies = Replies::new(self.redis.ask(&commands).await?);
+        let mut replies = Replies::new(self.redis.query(&commands).await?);
         let mut listed = Vec::with_capacity(queues.len() * 2);
         let mut waiting = Vec::new();
         for queue in queues {
             let [stream, groups, memory] = replies.next();
             if is_gone(&stream) {
                 self.keys.forget(&queue.name);
-                listed.push(Listed { queue: queue.clone(), statistics: None });
+                listed.push(ListedQueue { queue: queue.clone(), statistics: None });
                 continue;
             }
             match Stream::parse(&stream, &groups, &memory) {
                 Ok(read) => {
-                    listed.push(Listed { queue: queue.clone(), statistics: Some(Ok(read.whole)) });
+                    listed.push(ListedQueue { queue: queue.clone(), statistics: Some(Ok(read.whole)) });
                     for group in read.groups {
-                        let queue = Queue { name: queue.name.clone(), scope: group.name };
+                        let queue = QueueId { name: queue.name.clone(), scope: group.name };
                         waiting.push((listed.len(), queue.clone(), group.delivered));
-                        listed.push(Listed { queue, statistics: Some(Ok(group.statistics)) });
+                        listed.push(ListedQueue { queue, statistics: Some(Ok(group.statistics)) });
                     }
                 }
-                Err(error) => listed.push(Listed { queue: queue.clone(), statistics: Some(Err(error)) }),
+                Err(error) => listed.push(ListedQueue { queue: queue.clone(), statistics: Some(Err(error)) }),
             }
         }
         self.ages(&mut listed, waiting).await?;
@@ -99,26 +101,26 @@ impl System for Streams {
 impl Streams {
     /// Adds the ages of the oldest messages of groups, whose positions in the list are given with the last
     /// id that each was delivered. The time of a message is in its id.
-    async fn ages(&self, listed: &mut [Listed], waiting: Vec<(usize, Queue, String)>) -> Result<()> {
+    async fn ages(&self, listed: &mut [ListedQueue], waiting: Vec<(usize, QueueId, String)>) -> Result<()> {
         let mut commands = Pipeline::new();
         let mut asked = Vec::new();
         for (at, queue, delivered) in waiting {
             let Some(Ok(statistics)) = &listed[at].statistics else { continue };
             // what is empty has no oldest; what is unknown may be
             if statistics.ready.is_some_and(|ready| ready > 0) {
-                add(&mut commands, &["XRANGE", &queue.name, &format!("({delivered}"), "+", "COUNT", "1"]);
+                add_command(&mut commands, &["XRANGE", &queue.name, &format!("({delivered}"), "+", "COUNT", "1"]);
                 asked.push((at, false));
             }
             if statistics.in_flight.is_some_and(|in_flight| in_flight > 0) {
-                add(&mut commands, &["XPENDING", &queue.name, &queue.scope]);
+                add_command(&mut commands, &["XPENDING", &queue.name, &queue.scope]);
                 asked.push((at, true));
             }
         }
-        let mut replies = Replies::new(self.redis.ask(&commands).await?);
+        let mut replies = Replies::new(self.redis.query(&commands).await?);
         let now = now();
         for (at, in_flight) in asked {
             let [reply] = replies.next();
-            if let Some(error) = lost(&reply) {
+            if let Some(error) = node_error(&reply) {
                 listed[at].statistics = Some(Err(error));
             }
             let Some(Ok(statistics)) = &mut listed[at].statistics else { continue };
@@ -130,9 +132,9 @@ impl Streams {
             let then = id.and_then(|id| text(id).ok().flatten()).and_then(milliseconds);
             let age = then.and_then(|then| seconds_since(then / 1000.0, now));
             if in_flight {
-                statistics.oldest_in_flight = age;
+                statistics.oldest_in_flight_age = age;
             } else {
-                statistics.oldest = age;
+                statistics.oldest_age = age;
             }
         }
         Ok(())
@@ -168,11 +170,11 @@ impl Stream {
         let last = field(stream, "last-generated-id").and_then(|id| text(id).ok().flatten()).unwrap_or_default();
         let added = field(stream, "entries-added").map(count).transpose()?.flatten();
         let memory = match memory {
-            Value::ServerError(error) if error.code() != "NOPERM" => return Err(refusal(error)),
+            Value::ServerError(error) if error.code() != "NOPERM" => return Err(command_error(error)),
             Value::ServerError(_) => None, // a user who may not ask for it does without
             memory => count(memory)?,
         };
-        let whole = Statistics { enqueued: Counter::whole(added), memory_bytes: memory, ..Statistics::default() };
+        let whole = Statistics { enqueued: Counter::single(added), memory_bytes: memory, ..Statistics::default() };
         let groups = list(groups)?.iter().map(|group| Group::parse(list(group)?, [length, added], last));
         Ok(Self { whole, groups: groups.collect::<Result<_>>().context("a group")? })
     }
@@ -200,8 +202,8 @@ impl Group {
             ready,
             in_flight: pending,
             consumers: number("consumers")?,
-            delivered: Counter::whole(read),
-            success: Counter::whole(read.zip(pending).map(|(read, pending)| read.saturating_sub(pending))),
+            delivered: Counter::single(read),
+            success: Counter::single(read.zip(pending).map(|(read, pending)| read.saturating_sub(pending))),
             ..Statistics::default()
         };
         Ok(Self { name: word("name").context("no name")?, delivered, statistics })

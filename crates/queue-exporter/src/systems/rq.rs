@@ -1,4 +1,4 @@
-//! `rq`: queues of RQ in Redis; what has ended is counted by its workers, which come and go.
+//! `rq`: queues of RQ in RedisClient; what has ended is counted by its workers, which come and go.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,27 +8,26 @@ use exporter_common::async_trait;
 use futures_util::stream::BoxStream;
 use redis::{Pipeline, Value};
 
-use super::Kind;
-use crate::age::{now, of_utc, seconds_since};
-use crate::credentials::Credentials;
-use crate::keys::Keys;
-use crate::redis::{Redis, Replies, SCHEMES, add, count, names, text};
-use crate::system::{Batch, Counter, Listed, Origin, Queue, Statistics, System, in_one_go};
+use super::listing::list_from;
+use crate::connection::Credentials;
+use crate::queue_system::{Batch, Counter, ListedQueue, Origin, QueueId, QueueSystem, Statistics, SystemKind};
+use crate::redis::{KeyScanner, RedisClient, Replies, SCHEMES, add_command, count, names, text};
+use crate::timestamp::{now, parse_utc, seconds_since};
 
-pub(super) const KIND: Kind = Kind {
+pub(super) const KIND: SystemKind = SystemKind {
     name: "rq",
     schemes: SCHEMES,
-    connect: |connection| {
+    connect: |settings| {
         // not only those of the set rq:workers: a worker that has ended is in it no more, and its counters stay for
         // a minute
-        let workers = Keys::new("rq:worker:*".to_owned(), "hash");
-        Ok(Box::new(Rq { redis: Redis::new(connection)?, workers, counted: Mutex::default() }))
+        let workers = KeyScanner::new("rq:worker:*".to_owned(), "hash");
+        Ok(Box::new(Rq { redis: RedisClient::single(settings)?, workers, counted: Mutex::default() }))
     },
 };
 
 struct Rq {
-    redis: Redis,
-    workers: Keys,
+    redis: RedisClient,
+    workers: KeyScanner,
     counted: Mutex<Counted>,
 }
 
@@ -57,7 +56,7 @@ const QUEUE: &str = "rq:queue:";
 const REMEMBERED: usize = 10_000;
 
 #[async_trait]
-impl System for Rq {
+impl QueueSystem for Rq {
     fn credentials(&self) -> Option<&Credentials> {
         self.redis.credentials()
     }
@@ -72,47 +71,47 @@ impl System for Rq {
     }
 
     fn batch(&self) -> Batch {
-        Batch { size: 250, at_once: 1 }
+        Batch { size: 250, concurrency: 1 }
     }
 
-    fn list(&self) -> BoxStream<'_, Result<Listed>> {
-        in_one_go(async {
-            let queues = names(&self.redis.ask_one(&["SMEMBERS", "rq:queues"]).await?)?;
+    fn list(&self) -> BoxStream<'_, Result<ListedQueue>> {
+        list_from(async {
+            let queues = names(&self.redis.query_one(&["SMEMBERS", "rq:queues"]).await?)?;
             self.read_workers().await?;
             self.counted().forget_others(&queues);
-            let listed = |queue: String| Listed {
-                queue: Queue::named(queue.strip_prefix(QUEUE).unwrap_or(&queue)),
+            let listed = |queue: String| ListedQueue {
+                queue: QueueId::named(queue.strip_prefix(QUEUE).unwrap_or(&queue)),
                 statistics: None,
             };
-            let unnamed = self.counted().of("").map(|(success, failure)| Listed {
-                queue: Queue::default(),
+            let unnamed = self.counted().of("").map(|(success, failure)| ListedQueue {
+                queue: QueueId::default(),
                 statistics: Some(Ok(Statistics { success, failure, ..Statistics::default() })),
             });
-            Ok(queues.into_iter().map(listed).chain(unnamed))
+            Ok(queues.into_iter().map(listed).chain(unnamed).map(Ok))
         })
     }
 
-    async fn read(&self, queues: &[Queue]) -> Result<Vec<Listed>> {
+    async fn read(&self, queues: &[QueueId]) -> Result<Vec<ListedQueue>> {
         let mut commands = Pipeline::with_capacity(queues.len() * COMMANDS.len());
-        for Queue { name, .. } in queues {
+        for QueueId { name, .. } in queues {
             for (command, before, after) in COMMANDS {
-                add(&mut commands, &[*command, &format!("{before}{name}{after}")]);
+                add_command(&mut commands, &[*command, &format!("{before}{name}{after}")]);
             }
         }
-        for Queue { name, .. } in queues {
-            add(&mut commands, &["LINDEX", &format!("{QUEUE}{name}"), "0"]);
+        for QueueId { name, .. } in queues {
+            add_command(&mut commands, &["LINDEX", &format!("{QUEUE}{name}"), "0"]);
         }
-        let mut replies = Replies::new(self.redis.ask(&commands).await?);
+        let mut replies = Replies::new(self.redis.query(&commands).await?);
         let mut listed: Vec<_> = queues
             .iter()
-            .map(|queue| Listed { queue: queue.clone(), statistics: Some(statistics(&replies.next())) })
+            .map(|queue| ListedQueue { queue: queue.clone(), statistics: Some(statistics(&replies.next())) })
             .collect();
         let jobs: Vec<Value> = queues.iter().map(|_| replies.next::<1>()[0].clone()).collect();
         let enqueued = self.enqueued(&jobs).await?;
         let (now, counted) = (now(), self.counted());
-        for (Listed { queue, statistics }, enqueued) in listed.iter_mut().zip(enqueued) {
+        for (ListedQueue { queue, statistics }, enqueued) in listed.iter_mut().zip(enqueued) {
             let Some(Ok(statistics)) = statistics else { continue };
-            statistics.oldest = enqueued.and_then(|enqueued| seconds_since(enqueued, now));
+            statistics.oldest_age = enqueued.and_then(|enqueued| seconds_since(enqueued, now));
             statistics.paused = counted.suspended;
             statistics.consumers = Some(counted.consumers.get(&queue.name).copied().unwrap_or(0));
             if let Some((success, failure)) = counted.of(&queue.name) {
@@ -155,14 +154,14 @@ impl Rq {
 
     async fn read_workers(&self) -> Result<()> {
         let mut workers = self.workers.find(&self.redis).await?;
-        workers.extend(names(&self.redis.ask_one(&["SMEMBERS", "rq:workers"]).await?)?);
+        workers.extend(names(&self.redis.query_one(&["SMEMBERS", "rq:workers"]).await?)?);
         let mut commands = Pipeline::with_capacity(workers.len() + 1);
-        add(&mut commands, &["EXISTS", "rq:suspended"]);
+        add_command(&mut commands, &["EXISTS", "rq:suspended"]);
         for worker in &workers {
             let fields = ["birth", "queues", "successful_job_count", "failed_job_count", "death", "last_heartbeat"];
-            add(&mut commands, &[&["HMGET", worker.as_str()], &fields[..]].concat());
+            add_command(&mut commands, &[&["HMGET", worker.as_str()], &fields[..]].concat());
         }
-        let mut replies = Replies::new(self.redis.ask(&commands).await?);
+        let mut replies = Replies::new(self.redis.query(&commands).await?);
         let [suspended] = replies.next();
         let mut counted = self.counted();
         counted.suspended = count(&suspended)?.map(|suspended| suspended > 0);
@@ -200,12 +199,12 @@ impl Rq {
         let jobs: Vec<_> = jobs.iter().map(|job| text(job).ok().flatten()).collect();
         let mut commands = Pipeline::new();
         for job in jobs.iter().flatten() {
-            add(&mut commands, &["HGET", &format!("rq:job:{job}"), "enqueued_at"]);
+            add_command(&mut commands, &["HGET", &format!("rq:job:{job}"), "enqueued_at"]);
         }
-        let mut replies = Replies::new(self.redis.ask(&commands).await?);
+        let mut replies = Replies::new(self.redis.query(&commands).await?);
         let enqueued = jobs.into_iter().map(|job| {
             let [reply] = job.map(|_| replies.next())?;
-            of_utc(text(&reply).ok()??)
+            parse_utc(text(&reply).ok()??)
         });
         Ok(enqueued.collect())
     }
@@ -234,7 +233,7 @@ impl Counted {
 
     /// Successes and failures of a queue that a worker of its own has served.
     fn of(&self, queue: &str) -> Option<(Counter, Counter)> {
-        let [success, failure] = self.queues.get(queue)?.map(|jobs| Counter::whole(Some(jobs)));
+        let [success, failure] = self.queues.get(queue)?.map(|jobs| Counter::single(Some(jobs)));
         Some((success, failure))
     }
 }

@@ -114,13 +114,13 @@ fn names_come_through_whatever_is_in_them() {
 #[test]
 fn one_broken_queue_costs_only_itself_and_success() {
     for (broken, why) in [
-        (Reply::Answer(500, "no".to_owned()), "answered 500"),
+        (Reply::Answer(500, "no".to_owned()), "returned 500"),
         (Reply::json("<html>"), "not a JSON object"),
         (Reply::json(r#"{"depth":"three"}"#), "whole number"),
         (Reply::Cut(r#"{"depth":3,"processed":10}"#.to_owned()), "cannot get"),
         (Reply::Close, "cannot get"),
         (Reply::Flood(100 << 20), "more than 16 MB"),
-        (Reply::Hang, "no answer within 300ms"),
+        (Reply::Hang, "no response within 300ms"),
     ] {
         let app = App::with([("good", r#"{"depth":3}"#)]);
         app.set("bad", broken.clone());
@@ -422,7 +422,7 @@ fn credentials_are_sent_read_again_and_never_told() {
     let exporter = exporter(&url, ["--queue.username=me", &flag, "--log.level=debug"]);
     assert_eq!(value(&exporter.scrape(), SUCCESS), Some(0.0));
     let log = exporter.log();
-    assert!(log.contains("answered 401 Unauthorized: check --queue.username and --queue.password-file"), "{log}");
+    assert!(log.contains("returned 401 Unauthorized: check --queue.username and --queue.password-file"), "{log}");
     std::fs::write(&file, "newpass\n").unwrap();
     let metrics = exporter.scrape();
     assert_eq!((value(&metrics, SUCCESS), value(&metrics, &depth("a"))), (Some(1.0), Some(3.0)));
@@ -495,15 +495,15 @@ fn says(greeting: &'static [u8]) -> SocketAddr {
 fn who_gives_the_wrong_address_is_told_which_it_is() {
     let page = Fake::start(|_| Reply::json("<!doctype html><title>RabbitMQ Management</title>"));
     let (_, log) = once(&page.url, []);
-    assert!(log.contains("not a JSON object; is this RabbitMQ? then --queue.system rabbitmq"), "{log}");
+    assert!(log.contains("not a JSON object: for RabbitMQ, set --queue.system rabbitmq"), "{log}");
     let plain = says(b"HTTP/1.1 400 This is not TLS\r\n\r\n");
     for scheme in ["https", "rediss"] {
         let (metrics, log) = once(&format!("{scheme}://{plain}"), []);
-        assert!(log.contains("it does not speak TLS"), "{log}");
+        assert!(log.contains("the server does not speak TLS"), "{log}");
         assert_eq!(value(&metrics, "queue_exporter_source_errors_total{reason=\"tls\"}"), Some(1.0), "{log}");
     }
     let amqp = says(b"AMQP\0\0\x09\x01");
     let (metrics, log) = once(&format!("http://{amqp}"), ["--queue.system=rabbitmq"]);
-    assert!(log.contains("what answers there is not HTTP; RabbitMQ's management API is on 15672"), "{log}");
+    assert!(log.contains("the server does not speak HTTP: RabbitMQ's management API is on port 15672"), "{log}");
     assert_eq!(value(&metrics, "queue_exporter_source_errors_total{reason=\"protocol\"}"), Some(1.0), "{log}");
 }

@@ -114,7 +114,7 @@ fn a_page_that_fails_keeps_the_pages_before_it() {
     let exporter = exporter(&fake.url, [RABBITMQ]);
     let metrics = exporter.scrape();
     assert_eq!((value(&metrics, SUCCESS), depths(&metrics)), (Some(0.0), 500));
-    assert!(exporter.log().contains("/api/queues answered 500"), "{}", exporter.log());
+    assert!(exporter.log().contains("/api/queues returned 500"), "{}", exporter.log());
 }
 
 #[test]

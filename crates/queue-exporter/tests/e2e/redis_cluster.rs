@@ -351,7 +351,7 @@ fn what_cannot_be_in_a_cluster_is_told() {
     for system in ["sidekiq", "rq", "celery"] {
         let (metrics, log) = crate::once(&url, [&format!("--queue.system={system}")]);
         assert_eq!((value(&metrics, SUCCESS), errors(&metrics, "protocol")), (Some(0.0), Some(1.0)), "{log}");
-        assert!(log.contains("is a node of a Redis Cluster, in which this queue system does not work"), "{log}");
+        assert!(log.contains("is a node of a Redis Cluster, which this queue system does not support"), "{log}");
     }
     let (metrics, log) = crate::once(&format!("{url}/3"), []);
     assert_eq!(value(&metrics, SUCCESS), Some(0.0), "{log}");
@@ -369,13 +369,13 @@ fn what_cannot_be_in_a_cluster_is_told() {
     cluster.nodes[0].run(&["ACL SETUSER watcher -cluster|slots"]);
     let (metrics, log) = crate::once(&url, []);
     assert_eq!((value(&metrics, SUCCESS), errors(&metrics, "auth")), (Some(0.0), Some(1.0)), "{log}");
-    assert!(log.contains("see the ACL in the docs"), "{log}");
+    assert!(log.contains("see the required ACL in docs/queue-exporter.md"), "{log}");
     let Some(alone) = RedisServer::start(&[]) else { return };
     let (metrics, log) = crate::once(&format!("{}?node=127.0.0.1:1", alone.url()), []);
     assert_eq!(value(&metrics, SUCCESS), Some(0.0), "{log}");
     let (metrics, log) = crate::once(&format!("redis://127.0.0.1:1?node=127.0.0.1:{}", alone.port), []);
     assert_eq!(value(&metrics, SUCCESS), Some(0.0), "{log}");
-    assert!(log.contains("is no node of a cluster: leave out node=…"), "{log}");
+    assert!(log.contains("is not a node of a cluster: remove node=…"), "{log}");
 }
 
 #[test]

@@ -13,34 +13,34 @@ fn wrong_flags_are_told_in_one_line() {
     assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
     let fifo = fifo.display();
     for (status, flags, told) in [
-        (2, "", "queue-exporter: error: no queue system: name one with --queue.url; try --help"),
-        (2, "--queue.url=localhost", "--queue.url is no URL"),
-        (2, "--queue.url=ftp://me:secret@h/", "--queue.url begins with ftp://"),
+        (2, "", "queue-exporter: error: no queue system is configured: set --queue.url; try --help"),
+        (2, "--queue.url=localhost", "--queue.url is not a URL"),
+        (2, "--queue.url=ftp://me:secret@h/", "--queue.url: unknown scheme ftp://"),
         (
             2,
             "--queue.url=amqp://me:secret@h",
-            "not with one of http://, https://, redis://, rediss://, redis-sentinel://, beanstalk://, nats+http://, nats+https://; \
-             for RabbitMQ give its management API: --queue.system rabbitmq --queue.url http://host:15672; try --help",
+            "unknown scheme amqp://: expected one of http://, https://, redis://, rediss://, redis-sentinel://, beanstalk://, nats+http://, nats+https://: \
+             for RabbitMQ, use its management API: --queue.system rabbitmq --queue.url http://host:15672; try --help",
         ),
-        (2, "--queue.url=redis://me:secret@h/x", "the database after the host is no number"),
-        (2, "--queue.url=redis://me:secret@h?x=y", "knows no parameters but prefix and node"),
-        (2, "--queue.url=redis://me:secret@h?node=x --queue.system=rq", "knows no parameter but prefix"),
-        (2, "--queue.url=redis://me:secret@h?node=x", "node=… has to be a host:port"),
+        (2, "--queue.url=redis://me:secret@h/x", "the database after the host is not a number"),
+        (2, "--queue.url=redis://me:secret@h?x=y", "unknown parameter: valid parameters: prefix, node"),
+        (2, "--queue.url=redis://me:secret@h?node=x --queue.system=rq", "unknown parameter: valid parameters: prefix"),
+        (2, "--queue.url=redis://me:secret@h?node=x", "node=… is not a host:port"),
         (
             2,
             "--queue.url=http://h --queue.system=bullmq",
-            "--queue.url begins with http://, not with one of redis://, rediss://",
+            "--queue.url: unknown scheme http://: expected one of redis://, rediss://",
         ),
         (2, "--queue.url=http://h --queue.max-queues=0", "--queue.max-queues"),
-        (2, "--queue.url=unix:/secret", "--queue.url begins with unix://"),
+        (2, "--queue.url=unix:/secret", "--queue.url: unknown scheme unix://"),
         (2, "--queue.url=http://h --queue.system=kafka", "possible values: http, rabbitmq"),
         (2, "--queue.url=http://h --queue.include=(", "unclosed group"),
         (2, "--queue.url=http://h --queue.timeout=0", "longer than 0"),
         (2, "--queue.url=http://h --queue.timeout=5", "write it as 500ms"),
         (2, "--queue.url=http://h --poll.interval=5s --collect.cache-ttl=5s", "exclude each other"),
         (1, "--queue.url=http://me@h --queue.password-file=/missing", "cannot read --queue.password-file /missing"),
-        (2, "--queue.url=http://h --queue.password-file=/missing", "without --queue.username"),
-        (2, "--queue.url=http://h --queue.tls-ca-file=/missing", "begin --queue.url with https://"),
+        (2, "--queue.url=http://h --queue.password-file=/missing", "set --queue.username"),
+        (2, "--queue.url=http://h --queue.tls-ca-file=/missing", "use https:// or rediss:// in --queue.url"),
         (1, "--queue.url=https://h --queue.tls-ca-file=/missing", "cannot read --queue.tls-ca-file /missing"),
         (1, &format!("--queue.url=https://h --queue.tls-ca-file={no_pem}"), "no certificate in --queue.tls-ca-file"),
         (1, &format!("--queue.url=https://h --queue.tls-ca-file={fifo}"), "not a small file"),
@@ -49,7 +49,7 @@ fn wrong_flags_are_told_in_one_line() {
             &format!("--queue.url=https://h --queue.tls-cert-file={no_pem} --queue.tls-key-file={fifo}"),
             "not a small file",
         ),
-        (2, &format!("--queue.url=https://h --queue.tls-key-file={no_pem}"), "need each other"),
+        (2, &format!("--queue.url=https://h --queue.tls-key-file={no_pem}"), "require each other"),
     ] {
         let flags = flags.split(' ').filter(|flag| !flag.is_empty()).chain(["--check"]);
         let output = run(env!("CARGO_BIN_EXE_queue-exporter"), flags.clone());

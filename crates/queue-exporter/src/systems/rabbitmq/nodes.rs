@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 
-use crate::count::Count;
-use crate::fault::{Reason, fault};
+use crate::json::Count;
+use crate::read_error::{Reason, read_error};
 
 /// Which process counts. Counters are kept in its memory, so a new one has counted from 0.
 #[derive(Default)]
@@ -48,15 +48,15 @@ impl Life {
 pub(super) fn partition(nodes: &[Node]) -> Option<anyhow::Error> {
     let parted = nodes.iter().find(|node| node.partitions.as_ref().is_some_and(|others| !others.is_empty()))?;
     let text = format!("the cluster is partitioned, by what {} says: its queues are not what they seem", parted.name);
-    Some(fault(Reason::Partial, text))
+    Some(read_error(Reason::Partial, text))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn lives(seen: &[&[(&str, &str, Option<u64>)]]) -> Vec<u64> {
-        let mut life = Life::default();
+    fn generations(seen: &[&[(&str, &str, Option<u64>)]]) -> Vec<u64> {
+        let mut generation = Life::default();
         let node = |&(name, pid, uptime): &(&str, &str, Option<u64>)| Node {
             name: name.to_owned(),
             os_pid: Some(pid.to_owned()),
@@ -64,8 +64,8 @@ mod tests {
             partitions: None,
         };
         let mut one = |nodes: &&[_]| {
-            life.see(nodes.iter().map(node).collect());
-            life.number
+            generation.see(nodes.iter().map(node).collect());
+            generation.number
         };
         seen.iter().map(&mut one).collect()
     }
@@ -73,17 +73,17 @@ mod tests {
     #[test]
     fn a_restarted_broker_is_told_by_its_process_or_its_uptime() {
         let [old, later] = [("a", "10", Some(1000)), ("a", "10", Some(2000))];
-        assert_eq!(lives(&[&[old], &[later], &[later]]), [0, 0, 0]);
-        assert_eq!(lives(&[&[later], &[("a", "10", Some(50))]]), [0, 1]);
-        assert_eq!(lives(&[&[old], &[("a", "11", Some(5000))]]), [0, 1]);
-        assert_eq!(lives(&[&[later], &[("a", "11", None)], &[("a", "11", Some(50))]]), [0, 0, 1]);
-        assert_eq!(lives(&[&[old], &[]]), [0, 0]);
+        assert_eq!(generations(&[&[old], &[later], &[later]]), [0, 0, 0]);
+        assert_eq!(generations(&[&[later], &[("a", "10", Some(50))]]), [0, 1]);
+        assert_eq!(generations(&[&[old], &[("a", "11", Some(5000))]]), [0, 1]);
+        assert_eq!(generations(&[&[later], &[("a", "11", None)], &[("a", "11", Some(50))]]), [0, 0, 1]);
+        assert_eq!(generations(&[&[old], &[]]), [0, 0]);
     }
 
     #[test]
     fn of_several_nodes_none_tells_of_the_sums() {
         let cluster: &[_] = &[("a", "10", Some(1000)), ("b", "11", Some(1000))];
-        assert_eq!(lives(&[cluster, &[("a", "10", Some(2000)), ("b", "99", Some(1))]]), [0, 0]);
+        assert_eq!(generations(&[cluster, &[("a", "10", Some(2000)), ("b", "99", Some(1))]]), [0, 0]);
     }
 
     #[test]

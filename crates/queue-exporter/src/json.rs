@@ -1,20 +1,32 @@
-//! A count in JSON: a whole number that is not negative, however its writer's language spells it.
+//! JSON of queue systems: objects, and counts however the writer's language spells them.
 
+use anyhow::{Result, ensure};
 use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 
-/// A count. `3.0` is one too: some languages know no other numbers.
+/// Parses a text that is a JSON object.
+pub(crate) fn object<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T> {
+    // serde would also fill a struct from an array, by position
+    ensure!(is_object(text), "not a JSON object");
+    Ok(serde_json::from_slice(text)?)
+}
+
+pub(crate) fn is_object(text: &[u8]) -> bool {
+    text.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{')
+}
+
+/// A whole number from 0. `3.0` is accepted, because some languages have floating-point numbers only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Count(pub(crate) u64);
 
 impl<'de> Deserialize<'de> for Count {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_u64(Visit)
+        deserializer.deserialize_u64(CountVisitor)
     }
 }
 
-struct Visit;
+struct CountVisitor;
 
-impl Visitor<'_> for Visit {
+impl Visitor<'_> for CountVisitor {
     type Value = Count;
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -27,7 +39,7 @@ impl Visitor<'_> for Visit {
 
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole, and in range")]
     fn visit_f64<E: Error>(self, value: f64) -> Result<Count, E> {
-        const LIMIT: f64 = (1_u64 << 53) as f64; // above it not every whole number is a double
+        const LIMIT: f64 = (1_u64 << 53) as f64; // above it, a double cannot represent every whole number
         if value.fract() == 0.0 && (0.0..=LIMIT).contains(&value) {
             Ok(Count(value as u64))
         } else {
@@ -47,6 +59,16 @@ mod tests {
         }
         for text in ["-1", "1.5", "1e300", "-0.5", "\"3\"", "true", "[]"] {
             assert!(serde_json::from_str::<Count>(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_array_is_not_an_object() {
+        #[derive(serde::Deserialize)]
+        struct Anything {}
+        assert!(object::<Anything>(b" {}").is_ok());
+        for text in ["[]", "", "null", "{", "{}x"] {
+            assert!(object::<Anything>(text.as_bytes()).is_err(), "{text}");
         }
     }
 }

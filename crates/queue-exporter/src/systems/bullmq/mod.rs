@@ -1,4 +1,4 @@
-//! `bullmq`: queues of BullMQ in Redis; what has ended is counted from its events.
+//! `bullmq`: queues of BullMQ in RedisClient; what has ended is counted from its events.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,34 +9,36 @@ use exporter_common::{Histogram, async_trait};
 use futures_util::stream::BoxStream;
 use redis::{Pipeline, Value};
 
-use super::Kind;
-use crate::age::{now, seconds_since};
-use crate::credentials::Credentials;
-use crate::fault::{Reason, fault};
-use crate::keys::Keys;
-use crate::redis::{Redis, Replies, SCHEMES, add, count, field, list, literal, lost, refusal, text};
-use crate::system::{Batch, Counter, Listed, Origin, Queue, Statistics, System};
+use super::listing::list_keys;
+use crate::connection::Credentials;
+use crate::queue_system::{Batch, Counter, ListedQueue, Origin, QueueId, QueueSystem, Statistics, SystemKind};
+use crate::read_error::{Reason, read_error};
+use crate::redis::{
+    KeyScanner, RedisClient, Replies, SCHEMES, add_command, command_error, count, escape_glob, field, list, node_error,
+    text,
+};
+use crate::timestamp::{now, seconds_since};
 
-pub(super) const KIND: Kind = Kind {
+pub(super) const KIND: SystemKind = SystemKind {
     name: "bullmq",
     schemes: SCHEMES,
-    connect: |connection| {
-        let redis = Redis::or_cluster(connection)?;
+    connect: |settings| {
+        let redis = RedisClient::single_or_cluster(settings)?;
         let prefixes = match redis.prefixes() {
             [] => vec!["bull".to_owned()],
             prefixes => prefixes.to_vec(),
         };
-        let pattern = if let [prefix] = &prefixes[..] { literal(prefix) } else { "*".to_owned() };
-        let keys = Keys::new(format!("{pattern}:*:meta"), "hash");
+        let pattern = if let [prefix] = &prefixes[..] { escape_glob(prefix) } else { "*".to_owned() };
+        let keys = KeyScanner::new(format!("{pattern}:*:meta"), "hash");
         Ok(Box::new(BullMq { redis, prefixes, keys, tails: Mutex::default(), gaps: AtomicU64::new(0) }))
     },
 };
 
 struct BullMq {
-    redis: Redis,
+    redis: RedisClient,
     /// Where there are several, that of a queue is its scope.
     prefixes: Vec<String>,
-    keys: Keys,
+    keys: KeyScanner,
     /// By what all keys of a queue begin with; in boxes, since a table is up to twice as large as what is in it.
     tails: Mutex<HashMap<String, Box<Tail>>>,
     gaps: AtomicU64,
@@ -52,7 +54,7 @@ const EVENTS: [usize; 2] = [100, 2000];
 const PATIENCE: usize = 200_000;
 
 #[async_trait]
-impl System for BullMq {
+impl QueueSystem for BullMq {
     fn credentials(&self) -> Option<&Credentials> {
         self.redis.credentials()
     }
@@ -74,23 +76,23 @@ impl System for BullMq {
     }
 
     fn batch(&self) -> Batch {
-        Batch { size: 250, at_once: 1 }
+        Batch { size: 250, concurrency: 1 }
     }
 
     fn event_gaps(&self) -> Option<u64> {
         Some(self.gaps.load(Ordering::Relaxed))
     }
 
-    fn list(&self) -> BoxStream<'_, Result<Listed>> {
-        self.keys.list(&self.redis, |key| {
+    fn list(&self) -> BoxStream<'_, Result<ListedQueue>> {
+        list_keys(&self.keys, &self.redis, |key| {
             let rest = |prefix: &String| key.strip_prefix(prefix)?.strip_prefix(':')?.strip_suffix(":meta");
             let (prefix, name) = self.prefixes.iter().find_map(|prefix| Some((prefix, rest(prefix)?)))?;
             let scope = if self.prefixes.len() > 1 { prefix.clone() } else { String::new() };
-            Some(Queue { name: name.to_owned(), scope })
+            Some(QueueId { name: name.to_owned(), scope })
         })
     }
 
-    async fn read(&self, queues: &[Queue]) -> Result<Vec<Listed>> {
+    async fn read(&self, queues: &[QueueId]) -> Result<Vec<ListedQueue>> {
         let bases: Vec<String> = queues.iter().map(|queue| self.base(queue)).collect();
         self.begin_tails(&bases).await?;
         let mut commands = Pipeline::with_capacity(queues.len() * COMMANDS.len());
@@ -107,7 +109,7 @@ impl System for BullMq {
                 commands.add_command(command);
             }
         }
-        let mut replies = Replies::new(self.redis.ask(&commands).await?);
+        let mut replies = Replies::new(self.redis.query(&commands).await?);
         let mut listed = Vec::with_capacity(queues.len());
         let mut oldest = Vec::new();
         for (queue, base) in queues.iter().zip(&bases) {
@@ -115,19 +117,19 @@ impl System for BullMq {
             let meta = &replies[0];
             if list(meta).is_ok_and(<[_]>::is_empty) {
                 self.keys.forget(&key_of(base, "meta"));
-                listed.push(Listed { queue: queue.clone(), statistics: None });
+                listed.push(ListedQueue { queue: queue.clone(), statistics: None });
                 continue;
             }
             let next = [&replies[9], &replies[10]].map(|next| text(next).ok().flatten());
             if let Some(job) = next.into_iter().flatten().next() {
                 oldest.push((listed.len(), key_of(base, job)));
             }
-            listed.push(Listed { queue: queue.clone(), statistics: Some(statistics(&replies)) });
+            listed.push(ListedQueue { queue: queue.clone(), statistics: Some(statistics(&replies)) });
         }
         self.ages(&mut listed, oldest).await?;
         let mut broken: HashMap<_, _> = self.follow(&bases).await?.into_iter().collect();
         let tails = self.tails();
-        for (Listed { statistics, .. }, base) in listed.iter_mut().zip(&bases) {
+        for (ListedQueue { statistics, .. }, base) in listed.iter_mut().zip(&bases) {
             if let (Some(Ok(_)), Some(error)) = (&statistics, broken.remove(base.as_str())) {
                 *statistics = Some(Err(error.context("its events")));
             }
@@ -171,10 +173,10 @@ fn statistics(replies: &[Value; COMMANDS.len()]) -> Result<Statistics> {
         blocked: count(blocked)?,
         completed: count(completed)?,
         paused: Some(field(list(meta)?, "paused").is_some_and(|paused| text(paused).ok().flatten() == Some("1"))),
-        enqueued: Counter::whole(count(id)?),
+        enqueued: Counter::single(count(id)?),
         // workers that keep metrics count themselves
-        success: Counter::whole(count(success)?),
-        failure: Counter::whole(count(failure)?),
+        success: Counter::single(count(success)?),
+        failure: Counter::single(count(failure)?),
         ..Statistics::default()
     })
 }
@@ -191,7 +193,7 @@ fn is_marker(next: &Value) -> bool {
 
 impl BullMq {
     /// What all keys of a queue begin with.
-    fn base(&self, Queue { name, scope }: &Queue) -> String {
+    fn base(&self, QueueId { name, scope }: &QueueId) -> String {
         let prefix = if scope.is_empty() { &self.prefixes[0] } else { scope };
         format!("{prefix}:{name}")
     }
@@ -201,21 +203,21 @@ impl BullMq {
     }
 
     /// Adds how long the job has waited that is next.
-    async fn ages(&self, listed: &mut [Listed], oldest: Vec<(usize, String)>) -> Result<()> {
+    async fn ages(&self, listed: &mut [ListedQueue], oldest: Vec<(usize, String)>) -> Result<()> {
         let mut commands = Pipeline::with_capacity(oldest.len());
         for (_, job) in &oldest {
-            add(&mut commands, &["HGET", job, "timestamp"]);
+            add_command(&mut commands, &["HGET", job, "timestamp"]);
         }
-        let mut replies = Replies::new(self.redis.ask(&commands).await?);
+        let mut replies = Replies::new(self.redis.query(&commands).await?);
         let now = now();
         for (at, _) in oldest {
             let [reply] = replies.next();
-            if let Some(error) = lost(&reply) {
+            if let Some(error) = node_error(&reply) {
                 listed[at].statistics = Some(Err(error));
             }
             if let (Some(Ok(statistics)), Ok(Some(created))) = (&mut listed[at].statistics, text(&reply)) {
                 let created: Option<f64> = created.parse().ok(); // milliseconds
-                statistics.oldest = created.and_then(|created| seconds_since(created / 1000.0, now));
+                statistics.oldest_age = created.and_then(|created| seconds_since(created / 1000.0, now));
             }
         }
         Ok(())
@@ -232,14 +234,14 @@ impl BullMq {
         };
         let mut commands = Pipeline::with_capacity(new.len() * 3);
         for base in &new {
-            add(&mut commands, &["XINFO", "STREAM", &key_of(base, "events")]);
-            add(&mut commands, &["HGET", &key_of(base, "metrics:completed"), "count"]);
-            add(&mut commands, &["HGET", &key_of(base, "metrics:failed"), "count"]);
+            add_command(&mut commands, &["XINFO", "STREAM", &key_of(base, "events")]);
+            add_command(&mut commands, &["HGET", &key_of(base, "metrics:completed"), "count"]);
+            add_command(&mut commands, &["HGET", &key_of(base, "metrics:failed"), "count"]);
         }
-        let mut replies = Replies::new(self.redis.ask(&commands).await?);
+        let mut replies = Replies::new(self.redis.query(&commands).await?);
         for base in new {
             let [events, success, failure] = replies.next();
-            if lost(&events).or_else(|| lost(&success)).or_else(|| lost(&failure)).is_some() {
+            if node_error(&events).or_else(|| node_error(&success)).or_else(|| node_error(&failure)).is_some() {
                 continue; // the same is told when the queue is read
             }
             let counted = |reply: &Value| matches!(count(reply), Ok(Some(_)));
@@ -264,9 +266,12 @@ impl BullMq {
             };
             let mut commands = Pipeline::with_capacity(bases.len());
             for (base, last) in bases.iter().zip(&lasts) {
-                add(&mut commands, &["XREAD", "COUNT", &size.to_string(), "STREAMS", &key_of(base, "events"), last]);
+                add_command(
+                    &mut commands,
+                    &["XREAD", "COUNT", &size.to_string(), "STREAMS", &key_of(base, "events"), last],
+                );
             }
-            let mut replies = Replies::new(self.redis.ask(&commands).await?);
+            let mut replies = Replies::new(self.redis.query(&commands).await?);
             let mut more = Vec::new();
             let mut fresh = Vec::new();
             for base in bases {
@@ -298,12 +303,12 @@ impl BullMq {
         let caught_up: Vec<_> = caught_up.into_iter().filter(|base| !more.contains(base)).collect();
         let mut commands = Pipeline::with_capacity(caught_up.len());
         for base in &caught_up {
-            add(&mut commands, &["XLEN", &key_of(base, "events")]);
+            add_command(&mut commands, &["XLEN", &key_of(base, "events")]);
         }
-        let mut replies = Replies::new(self.redis.ask(&commands).await?);
+        let mut replies = Replies::new(self.redis.query(&commands).await?);
         for base in caught_up {
             let [length] = replies.next();
-            if let Some(error) = lost(&length) {
+            if let Some(error) = node_error(&length) {
                 broken.push((base, error));
                 continue;
             }
@@ -328,7 +333,7 @@ fn beginning(events: &Value) -> Result<Option<String>> {
         }
         // what it is instead is told when it is read
         Value::ServerError(error) if error.code() == "WRONGTYPE" => return Ok(Some(FIRST.to_owned())),
-        Value::ServerError(error) => return Err(refusal(error)),
+        Value::ServerError(error) => return Err(command_error(error)),
         events => list(events)?,
     };
     let number = |name| field(events, name).map(count).transpose().map(Option::flatten);
@@ -343,9 +348,9 @@ fn events(reply: &Value) -> Result<&[Value]> {
         [] => Ok(&[]),
         [stream] => match list(stream)? {
             [_, events] => list(events),
-            _ => Err(fault(Reason::Protocol, "a stream that is none")),
+            _ => Err(read_error(Reason::Protocol, "a stream that is none")),
         },
-        _ => Err(fault(Reason::Protocol, "more streams than were asked for")),
+        _ => Err(read_error(Reason::Protocol, "more streams than were asked for")),
     }
 }
 
@@ -382,7 +387,7 @@ impl Tail {
     fn see(&mut self, events: &[Value]) -> Result<()> {
         for event in events {
             let [id, fields] = list(event)? else {
-                return Err(fault(Reason::Protocol, "an event that is none"));
+                return Err(read_error(Reason::Protocol, "an event that is none"));
             };
             let (id, fields) = (text(id)?.unwrap_or_default(), list(fields)?);
             let word = |name| field(fields, name).and_then(|value| text(value).ok().flatten());
@@ -436,14 +441,14 @@ impl Tail {
     fn complete(&self, statistics: &mut Statistics) {
         let [success, failure] = self.counted;
         if !success {
-            statistics.success = Counter::whole(Some(self.success));
+            statistics.success = Counter::single(Some(self.success));
         }
         if !failure {
-            statistics.failure = Counter::whole(Some(self.failure));
+            statistics.failure = Counter::single(Some(self.failure));
         }
         // who fails for good is put aside
         statistics.dead_lettered = statistics.failure;
-        statistics.delivered = Counter::whole(Some(self.active));
+        statistics.delivered = Counter::single(Some(self.active));
         #[expect(clippy::cast_precision_loss, reason = "exact below 2^53")]
         let sum = self.milliseconds as f64 / 1000.0;
         statistics.processing = Some(Histogram {
@@ -494,7 +499,7 @@ mod tests {
     #[test]
     fn who_counts_does_not_change() {
         let tail = Tail { counted: [true, false], success: 2, failure: 1, ..Tail::default() };
-        let counted = Counter::whole(Some(50));
+        let counted = Counter::single(Some(50));
         let mut read = Statistics { success: counted, failure: counted, ..Statistics::default() };
         tail.complete(&mut read);
         assert_eq!((read.success.value(), read.failure.value()), (Some(50), Some(1)));

@@ -1,4 +1,4 @@
-//! Who this exporter is to the queue system. Nothing here is ever logged.
+//! The user name and the password for the queue system. They are never logged.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -9,10 +9,10 @@ use exporter_common::{Scrape, UsageError};
 use percent_encoding::percent_decode_str;
 use reqwest::Url;
 
-use crate::fault::{Reason, fault};
-use crate::small_file;
+use super::small_file;
+use crate::read_error::{Reason, read_error};
 
-/// A user name, and where its password is.
+/// A user name, and the source of its password.
 pub(crate) struct Credentials {
     username: String,
     password: Password,
@@ -20,7 +20,7 @@ pub(crate) struct Credentials {
 
 enum Password {
     Fixed(String),
-    /// Read again for every read of the queues: files of secrets are replaced while programs run.
+    /// Reloaded for every read of the queues: secret files are replaced while programs run.
     File {
         path: PathBuf,
         last: Mutex<String>,
@@ -28,17 +28,17 @@ enum Password {
 }
 
 impl Credentials {
-    /// From the flags, else from `user:password@` in the URL, out of which they are taken.
+    /// From the flags, or else from `user:password@` in the URL. Removes them from the URL.
     pub(crate) fn new(url: &mut Url, username: Option<String>, file: Option<PathBuf>) -> Result<Option<Self>> {
         let named = username.is_some() || !url.username().is_empty();
         if file.is_some() && !named {
-            bail!(UsageError::new("--queue.password-file is of no use without --queue.username"));
+            bail!(UsageError::new("--queue.password-file requires a user name: set --queue.username"));
         }
         let found = Self::optional_name(url, username, file)?;
         Ok(found.filter(|it| !it.username.is_empty()))
     }
 
-    /// The same where a password may stand alone: then the name is empty.
+    /// The same for a system that accepts a password without a user name, which is then empty.
     pub(crate) fn optional_name(
         url: &mut Url,
         username: Option<String>,
@@ -62,18 +62,18 @@ impl Credentials {
         Ok(Some(Self { username, password }))
     }
 
-    /// Reads the file of the password again.
+    /// Reloads the password file.
     pub(crate) async fn refresh(&self, scrape: &Scrape) -> Result<()> {
         if let Password::File { path, last } = &self.password {
             let path = path.clone();
             let read = scrape.blocking(move || read(&path)).await;
-            let password = read.map_err(|error| fault(Reason::Auth, format!("{error:#}")))?;
+            let password = read.map_err(|error| read_error(Reason::Auth, format!("{error:#}")))?;
             *last.lock().unwrap_or_else(PoisonError::into_inner) = password;
         }
         Ok(())
     }
 
-    /// The user name and the password as last read.
+    /// The user name and the current password.
     pub(crate) fn current(&self) -> (&str, String) {
         let password = match &self.password {
             Password::Fixed(password) => password.clone(),
@@ -94,10 +94,11 @@ fn decoded(text: &str) -> Result<String> {
     decoded.map(Into::into).context("the user name or password in --queue.url is not UTF-8")
 }
 
-/// The text of a file without the line end that editors put there.
+/// The content of a file without the final line break that editors add.
 fn read(path: &Path) -> Result<String> {
     let text = small_file::read("--queue.password-file", path)?;
-    let text = String::from_utf8(text).with_context(|| format!("--queue.password-file {}", path.display()))?;
+    let text =
+        String::from_utf8(text).with_context(|| format!("--queue.password-file {}: not UTF-8", path.display()))?;
     let password = text.strip_suffix('\n').unwrap_or(&text);
     Ok(password.strip_suffix('\r').unwrap_or(password).to_owned())
 }
@@ -133,11 +134,11 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_meant_is_refused() {
+    fn invalid_credentials_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let error = |file: PathBuf, username| credentials("http://h/", username, Some(file)).unwrap_err().to_string();
         assert!(error(folder.path().join("missing"), Some("me")).starts_with("cannot read --queue.password-file"));
         assert!(error(folder.path().to_owned(), Some("me")).ends_with("not a small file"));
-        assert!(error(folder.path().join("any"), None).contains("without --queue.username"));
+        assert!(error(folder.path().join("any"), None).contains("set --queue.username"));
     }
 }

@@ -7,8 +7,8 @@ use anyhow::Result;
 use exporter_common::Histogram;
 use redis::{Pipeline, Value};
 
-use crate::age::{now, utc};
-use crate::redis::{Redis, Replies, add, list, refusal, text};
+use crate::redis::{RedisClient, Replies, add_command, command_error, list, text};
+use crate::timestamp::{now, utc};
 
 /// Upper bounds in milliseconds; what took longer is in one bucket more.
 const BOUNDS: [u32; 25] = [
@@ -44,7 +44,7 @@ struct Counts {
 
 impl Times {
     /// Reads what is new, and gives all that was counted since the first read.
-    pub(super) async fn read(&self, redis: &Redis) -> Result<Vec<(String, Histogram)>> {
+    pub(super) async fn read(&self, redis: &RedisClient) -> Result<Vec<(String, Histogram)>> {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "minutes since the epoch")]
         let now = (now() / 60.0) as u64;
         let first = self.state().read.map_or(now, |read| read.min(now).max(now.saturating_sub(MOST)));
@@ -53,10 +53,10 @@ impl Times {
         let mut commands = Pipeline::with_capacity(minutes.len() * 2);
         for minute in &minutes {
             for key in jobs(*minute) {
-                add(&mut commands, &["HGETALL", &key]);
+                add_command(&mut commands, &["HGETALL", &key]);
             }
         }
-        let mut replies = Replies::new(redis.ask(&commands).await?);
+        let mut replies = Replies::new(redis.query(&commands).await?);
         let mut asked = Vec::new();
         for minute in minutes {
             let versions: [Value; 2] = replies.next();
@@ -72,15 +72,15 @@ impl Times {
         }
         let mut commands = Pipeline::with_capacity(asked.len());
         for (.., key) in &asked {
-            add(&mut commands, &["GET", key]);
+            add_command(&mut commands, &["GET", key]);
         }
-        let mut replies = Replies::new(redis.ask(&commands).await?);
+        let mut replies = Replies::new(redis.query(&commands).await?);
         let mut state = self.state();
         for (minute, class, milliseconds, _) in asked {
             let [reply] = replies.next();
             match &reply {
                 Value::BulkString(bytes) => state.see(minute, class, Counts { buckets: counts(bytes), milliseconds }),
-                Value::ServerError(error) => return Err(refusal(error)),
+                Value::ServerError(error) => return Err(command_error(error)),
                 _ => {} // not written yet
             }
         }

@@ -1,4 +1,6 @@
-//! `sidekiq`: queues and processes of Sidekiq in Redis, 6 to 8.
+//! `sidekiq`: queues and processes of Sidekiq in RedisClient, 6 to 8.
+
+mod processing_times;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,24 +11,23 @@ use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use redis::{Pipeline, Value};
 use serde::Deserialize;
 
-use super::Kind;
-use super::sidekiq_times::Times;
-use crate::age::{now, seconds_since};
-use crate::credentials::Credentials;
-use crate::redis::{Redis, Replies, SCHEMES, add, count, list, names, text};
-use crate::system::{Batch, Counter, Listed, Origin, Queue, Statistics, System};
+use self::processing_times::Times;
+use crate::connection::Credentials;
+use crate::queue_system::{Batch, Counter, ListedQueue, Origin, QueueId, QueueSystem, Statistics, SystemKind};
+use crate::redis::{RedisClient, Replies, SCHEMES, add_command, count, list, names, text};
+use crate::timestamp::{now, seconds_since};
 
-pub(super) const KIND: Kind = Kind {
+pub(super) const KIND: SystemKind = SystemKind {
     name: "sidekiq",
     schemes: SCHEMES,
-    connect: |connection| {
-        let redis = Redis::new(connection)?;
+    connect: |settings| {
+        let redis = RedisClient::single(settings)?;
         Ok(Box::new(Sidekiq { redis, served: Mutex::default(), times: Times::default() }))
     },
 };
 
 struct Sidekiq {
-    redis: Redis,
+    redis: RedisClient,
     /// What processes say of queues, as last read.
     served: Mutex<Served>,
     times: Times,
@@ -49,7 +50,7 @@ struct Service {
 }
 
 #[async_trait]
-impl System for Sidekiq {
+impl QueueSystem for Sidekiq {
     fn credentials(&self) -> Option<&Credentials> {
         self.redis.credentials()
     }
@@ -73,21 +74,21 @@ impl System for Sidekiq {
     }
 
     fn batch(&self) -> Batch {
-        Batch { size: 250, at_once: 1 }
+        Batch { size: 250, concurrency: 1 }
     }
 
-    fn list(&self) -> BoxStream<'_, Result<Listed>> {
+    fn list(&self) -> BoxStream<'_, Result<ListedQueue>> {
         let list = async {
             let mut commands = Pipeline::new();
-            add(&mut commands, &["SMEMBERS", "queues"]);
-            add(&mut commands, &["SMEMBERS", "paused"]);
-            add(&mut commands, &["SMEMBERS", "processes"]);
+            add_command(&mut commands, &["SMEMBERS", "queues"]);
+            add_command(&mut commands, &["SMEMBERS", "paused"]);
+            add_command(&mut commands, &["SMEMBERS", "processes"]);
             // with one command: of two, jobs that end in between would be in one only
-            add(&mut commands, &["MGET", "stat:processed", "stat:failed"]);
+            add_command(&mut commands, &["MGET", "stat:processed", "stat:failed"]);
             for set in ["schedule", "retry", "dead"] {
-                add(&mut commands, &["ZCARD", set]);
+                add_command(&mut commands, &["ZCARD", set]);
             }
-            let mut replies = Replies::new(self.redis.ask(&commands).await?);
+            let mut replies = Replies::new(self.redis.query(&commands).await?);
             let [queues, paused, processes, counted, delayed, retry, dead] = replies.next();
             let served = Served { queues: self.services(&names(&processes)?).await?, paused: names(&paused)? };
             *self.served() = served;
@@ -98,10 +99,11 @@ impl System for Sidekiq {
                 dead: count(&dead)?,
                 ..all(processed?, failed?)
             };
-            let listed = names(&queues)?.into_iter().map(|name| Listed { queue: Queue::named(name), statistics: None });
-            let all = Listed { queue: Queue::default(), statistics: Some(Ok(all)) };
-            let class = |(class, processing)| Listed {
-                queue: Queue { name: String::new(), scope: class },
+            let listed =
+                names(&queues)?.into_iter().map(|name| ListedQueue { queue: QueueId::named(name), statistics: None });
+            let all = ListedQueue { queue: QueueId::default(), statistics: Some(Ok(all)) };
+            let class = |(class, processing)| ListedQueue {
+                queue: QueueId { name: String::new(), scope: class },
                 statistics: Some(Ok(Statistics { processing: Some(processing), ..Statistics::default() })),
             };
             // what is wrong with the times of jobs costs no queue
@@ -114,14 +116,14 @@ impl System for Sidekiq {
         stream::once(list).map_ok(stream::iter).try_flatten().boxed()
     }
 
-    async fn read(&self, queues: &[Queue]) -> Result<Vec<Listed>> {
+    async fn read(&self, queues: &[QueueId]) -> Result<Vec<ListedQueue>> {
         let mut commands = Pipeline::with_capacity(queues.len() * 2);
-        for Queue { name, .. } in queues {
+        for QueueId { name, .. } in queues {
             let key = format!("queue:{name}");
-            add(&mut commands, &["LLEN", &key]);
-            add(&mut commands, &["LINDEX", &key, "-1"]);
+            add_command(&mut commands, &["LLEN", &key]);
+            add_command(&mut commands, &["LINDEX", &key, "-1"]);
         }
-        let mut replies = Replies::new(self.redis.ask(&commands).await?);
+        let mut replies = Replies::new(self.redis.query(&commands).await?);
         let (served, now) = (self.served(), now());
         let listed = queues.iter().map(|queue| {
             let [length, oldest] = replies.next();
@@ -131,12 +133,12 @@ impl System for Sidekiq {
                 in_flight: Some(service.jobs),
                 consumers: Some(service.threads),
                 consumers_busy: Some(service.jobs),
-                oldest: text(&oldest).ok().flatten().and_then(enqueued).and_then(|then| seconds_since(then, now)),
-                oldest_in_flight: service.begun.and_then(|begun| seconds_since(begun, now)),
+                oldest_age: text(&oldest).ok().flatten().and_then(enqueued).and_then(|then| seconds_since(then, now)),
+                oldest_in_flight_age: service.begun.and_then(|begun| seconds_since(begun, now)),
                 paused: Some(served.paused.contains(&queue.name)),
                 ..Statistics::default()
             });
-            Listed { queue: queue.clone(), statistics: Some(statistics) }
+            ListedQueue { queue: queue.clone(), statistics: Some(statistics) }
         });
         Ok(listed.collect())
     }
@@ -145,7 +147,7 @@ impl System for Sidekiq {
 /// What the whole of Sidekiq has counted. Its count of what was processed has the failures in it.
 fn all(processed: Option<u64>, failed: Option<u64>) -> Statistics {
     let success = processed.map(|processed| processed.saturating_sub(failed.unwrap_or(0)));
-    Statistics { success: Counter::whole(success), failure: Counter::whole(failed), ..Statistics::default() }
+    Statistics { success: Counter::single(success), failure: Counter::single(failed), ..Statistics::default() }
 }
 
 /// A job, as far as it is looked at.
@@ -201,11 +203,11 @@ impl Sidekiq {
     async fn services(&self, processes: &[String]) -> Result<HashMap<String, Service>> {
         let mut commands = Pipeline::with_capacity(processes.len() * 3);
         for process in processes {
-            add(&mut commands, &["HMGET", process, "info", "quiet"]);
-            add(&mut commands, &["HVALS", &format!("{process}:work")]);
-            add(&mut commands, &["HVALS", &format!("{process}:workers")]); // before version 6.5
+            add_command(&mut commands, &["HMGET", process, "info", "quiet"]);
+            add_command(&mut commands, &["HVALS", &format!("{process}:work")]);
+            add_command(&mut commands, &["HVALS", &format!("{process}:workers")]); // before version 6.5
         }
-        let mut replies = Replies::new(self.redis.ask(&commands).await?);
+        let mut replies = Replies::new(self.redis.query(&commands).await?);
         let mut services = HashMap::new();
         for _ in processes {
             let [process, work, before] = replies.next();

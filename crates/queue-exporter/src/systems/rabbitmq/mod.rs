@@ -1,7 +1,7 @@
 //! `rabbitmq`: the management HTTP API of RabbitMQ, page after page.
 
-mod lenient;
 mod nodes;
+mod optional_number;
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -19,35 +19,39 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::time::timeout;
 
-use self::lenient::Lenient;
 use self::nodes::{Life, Node, partition};
-use super::Kind;
-use crate::age::{now, seconds_since};
-use crate::client::{Client, Reply, object};
-use crate::count::Count;
-use crate::credentials::Credentials;
-use crate::fault::{Reason, fault};
-use crate::system::{Counter, Listed, Origin, Queue, Statistics, System};
+use self::optional_number::Lenient;
+use crate::connection::Credentials;
+use crate::connection::{HttpClient, HttpResponse};
+use crate::json::Count;
+use crate::json::object;
+use crate::queue_system::{Counter, ListedQueue, Origin, QueueId, QueueSystem, Statistics, SystemKind};
+use crate::read_error::{Reason, read_error};
+use crate::timestamp::{now, seconds_since};
 
-pub(super) const KIND: Kind = Kind {
+pub(super) const KIND: SystemKind = SystemKind {
     name: "rabbitmq",
     schemes: &["http", "https"],
-    connect: |mut connection| {
-        let path = prefix(connection.url.path()).to_owned();
-        connection.url.set_path(&path);
-        Ok(Box::new(RabbitMq { client: Client::new(connection)?, life: Mutex::default(), told: Mutex::default() }))
+    connect: |mut settings| {
+        let path = prefix(settings.url.path()).to_owned();
+        settings.url.set_path(&path);
+        Ok(Box::new(RabbitMq {
+            client: HttpClient::new(settings)?,
+            generation: Mutex::default(),
+            told: Mutex::default(),
+        }))
     },
 };
 
 struct RabbitMq {
-    client: Client,
-    life: Mutex<Life>,
+    client: HttpClient,
+    generation: Mutex<Life>,
     /// The queues of the last list of which the broker told something.
     told: Mutex<Told>,
 }
 
 #[async_trait]
-impl System for RabbitMq {
+impl QueueSystem for RabbitMq {
     fn credentials(&self) -> Option<&Credentials> {
         self.client.credentials()
     }
@@ -79,7 +83,7 @@ impl System for RabbitMq {
         }
     }
 
-    fn list(&self) -> BoxStream<'_, Result<Listed>> {
+    fn list(&self) -> BoxStream<'_, Result<ListedQueue>> {
         stream::try_unfold(Place::Start, |place| self.page(place)).map_ok(stream::iter).try_flatten().boxed()
     }
 }
@@ -93,7 +97,7 @@ enum Place {
         queues: u64,
         /// How often a page was read again.
         again: u64,
-        life: u64,
+        generation: u64,
         told: Told,
     },
     End,
@@ -106,7 +110,7 @@ fn prefix(path: &str) -> &str {
     path.strip_suffix("/api").unwrap_or(path)
 }
 
-pub(crate) type Items = Vec<Result<Listed>>;
+pub(crate) type Items = Vec<Result<ListedQueue>>;
 
 /// The most that the API gives. Without `columns`: the broker computes what it leaves out all the same.
 const PAGE_SIZE: &str = "500";
@@ -122,16 +126,16 @@ impl RabbitMq {
     async fn page(&self, place: Place) -> Result<Option<(Items, Place)>> {
         let (number, queues, again, known, mut told) = match place {
             Place::Start => (1, 0, 0, None, Told::default()),
-            Place::Page { number, queues, again, life, told } => (number, queues, again, Some(life), told),
+            Place::Page { number, queues, again, generation, told } => (number, queues, again, Some(generation), told),
             Place::End => return Ok(None),
         };
-        let (reply, life, parted) = match known {
-            Some(life) => (self.queues(number).await?, life, None),
+        let (reply, generation, parted) = match known {
+            Some(generation) => (self.queues(number).await?, generation, None),
             None => self.first().await?,
         };
         // a page past the end is an error to the broker, and the end of a list that has become shorter
         let past_the_end = reply.status == StatusCode::BAD_REQUEST && number > 1;
-        let page = if past_the_end { Page::default() } else { Page::parse(reply.object()?, life)? };
+        let page = if past_the_end { Page::default() } else { Page::parse(reply.json_object()?, generation)? };
         let mut items = page.items;
         if number == 1 && items.iter().all(says_nothing) {
             let untold = self.untold(items.is_empty()).await;
@@ -146,13 +150,13 @@ impl RabbitMq {
             (true, 2..) if again < PATIENCE => Some((number - 1, again + 1)),
             (true, 2..) => {
                 let text = "queues are deleted faster than they can be listed: some may be missing";
-                items.push(Err(fault(Reason::Partial, text)));
+                items.push(Err(read_error(Reason::Partial, text)));
                 (number < page.pages).then_some((number + 1, again))
             }
             _ => (number < page.pages).then_some((number + 1, again)),
         };
         let place = match next {
-            Some((number, again)) => Place::Page { number, queues: page.queues, again, life, told },
+            Some((number, again)) => Place::Page { number, queues: page.queues, again, generation, told },
             None => {
                 *self.told.lock().unwrap_or_else(PoisonError::into_inner) = told;
                 Place::End
@@ -161,40 +165,40 @@ impl RabbitMq {
         Ok(Some((items, place)))
     }
 
-    async fn queues(&self, page: u64) -> Result<Reply> {
+    async fn queues(&self, page: u64) -> Result<HttpResponse> {
         let mut url = self.client.url(&["api", "queues"])?;
         url.query_pairs_mut().append_pair("page", &page.to_string()).append_pair("page_size", PAGE_SIZE);
         self.client.get(url).await
     }
 
-    /// The first page, and in which life the broker is, which is asked at the same time. A broker that does not
+    /// The first page, and in which generation the broker is, which is asked at the same time. A broker that does not
     /// tell is in the same as before: then a counter that falls is a new baseline. And what is wrong between nodes.
-    async fn first(&self) -> Result<(Reply, u64, Option<anyhow::Error>)> {
+    async fn first(&self) -> Result<(HttpResponse, u64, Option<anyhow::Error>)> {
         let (nodes, page) = (pin!(self.nodes()), pin!(self.queues(1)));
         let (nodes, page) = match select(nodes, page).await {
             Either::Left((nodes, page)) => (Ok(nodes), page.await),
             Either::Right((page, nodes)) => (timeout(GRACE, nodes).await, page),
         };
         let nodes = nodes.unwrap_or_else(|_| bail!("no answer"));
-        let mut life = self.life.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut generation = self.generation.lock().unwrap_or_else(PoisonError::into_inner);
         let mut parted = None;
         match nodes {
             Ok(nodes) => {
                 parted = partition(&nodes);
-                life.see(nodes);
+                generation.see(nodes);
             }
             Err(error) => {
                 tracing::debug!(error = format!("{error:#}"), "cannot tell whether the broker was restarted");
             }
         }
-        Ok((page?, life.number, parted))
+        Ok((page?, generation.number, parted))
     }
 
     async fn nodes(&self) -> Result<Vec<Node>> {
         let mut url = self.client.url(&["api", "nodes"])?;
         url.query_pairs_mut().append_pair("columns", "name,os_pid,uptime,partitions");
         let reply = self.client.get(url).await?;
-        Ok(serde_json::from_slice(reply.good()?)?)
+        Ok(serde_json::from_slice(reply.success_body()?)?)
     }
 
     /// What is wrong when nothing is told of any queue, though the broker has some: the API hides what a user may
@@ -202,21 +206,21 @@ impl RabbitMq {
     /// turned off, names are all there is.
     async fn untold(&self, none: bool) -> Option<anyhow::Error> {
         let reply = self.client.get(self.client.url(&["api", "overview"]).ok()?).await.ok()?;
-        let overview: Overview = reply.object().ok()?;
+        let overview: Overview = reply.json_object().ok()?;
         if !none {
             let text = "the broker tells nothing of its queues yet, as when it was just started";
-            return (overview.disable_stats == Some(false)).then(|| fault(Reason::Partial, text));
+            return (overview.disable_stats == Some(false)).then(|| read_error(Reason::Partial, text));
         }
         let Count(queues) = overview.object_totals?.queues.filter(|queues| *queues != Count(0))?;
         let text =
             format!("the broker shows this user none of its {queues} queues: give it permissions on their vhosts");
-        Some(fault(Reason::Auth, text))
+        Some(read_error(Reason::Auth, text))
     }
 }
 
 /// Whether there is nothing but a name.
-fn says_nothing(item: &Result<Listed>) -> bool {
-    let Ok(Listed { statistics: Some(Ok(statistics)), .. }) = item else { return false };
+fn says_nothing(item: &Result<ListedQueue>) -> bool {
+    let Ok(ListedQueue { statistics: Some(Ok(statistics)), .. }) = item else { return false };
     statistics.ready.is_none()
 }
 
@@ -234,14 +238,14 @@ impl Told {
     /// Notes what is told now. Of what was told before and is not now, no more than that is known.
     fn follow(&mut self, items: &mut Items, before: &Self) {
         for item in items {
-            let Ok(Listed { queue, statistics: Some(statistics) }) = item else { continue };
+            let Ok(ListedQueue { queue, statistics: Some(statistics) }) = item else { continue };
             let known = before.queues.contains(&before.hasher.hash_one(&*queue));
             let ready = statistics.as_ref().is_ok_and(|statistics| statistics.ready.is_some());
             if ready || known && !self.of_all_or_none {
                 self.queues.insert(self.hasher.hash_one(&*queue));
             }
             if !ready && known && !self.of_all_or_none && statistics.is_ok() {
-                *statistics = Err(fault(Reason::Partial, "the broker tells nothing of it any more"));
+                *statistics = Err(read_error(Reason::Partial, "the broker tells nothing of it any more"));
             }
         }
     }
@@ -318,13 +322,13 @@ struct ObjectTotals {
 }
 
 impl Page {
-    fn parse(reply: PageReply<'_>, life: u64) -> Result<Self> {
+    fn parse(reply: PageReply<'_>, generation: u64) -> Result<Self> {
         let items = match serde_json::from_str::<Vec<Item>>(reply.items.get()) {
-            Ok(items) => items.into_iter().map(|item| Ok(item.listed(life))).collect(),
+            Ok(items) => items.into_iter().map(|item| Ok(item.listed(generation))).collect(),
             // one of them is broken: each for itself
             Err(_) => {
                 let items: Vec<&RawValue> = serde_json::from_str(reply.items.get()).context("items is no list")?;
-                items.into_iter().map(|item| broken_or_not(item, life)).collect()
+                items.into_iter().map(|item| broken_or_not(item, generation)).collect()
             }
         };
         let (Count(pages), Count(queues)) = (reply.page_count, reply.filtered_count);
@@ -332,15 +336,15 @@ impl Page {
     }
 }
 
-fn broken_or_not(item: &RawValue, life: u64) -> Result<Listed> {
+fn broken_or_not(item: &RawValue, generation: u64) -> Result<ListedQueue> {
     let text = item.get().as_bytes();
     let error = match object::<Item>(text) {
-        Ok(item) => return Ok(item.listed(life)),
+        Ok(item) => return Ok(item.listed(generation)),
         Err(error) => error.context("its item in the list of queues"),
     };
     match object(text) {
         Ok(Identity { name, vhost }) => {
-            Ok(Listed { queue: Queue { name, scope: vhost }, statistics: Some(Err(error)) })
+            Ok(ListedQueue { queue: QueueId { name, scope: vhost }, statistics: Some(Err(error)) })
         }
         Err(_) => Err(error.context("a queue without a name")),
     }
@@ -350,20 +354,20 @@ fn broken_or_not(item: &RawValue, life: u64) -> Result<Listed> {
 const DOWN: [&str; 5] = ["down", "stopped", "crashed", "terminated", "minority"];
 
 impl Item {
-    fn listed(self, life: u64) -> Listed {
+    fn listed(self, generation: u64) -> ListedQueue {
         if let (None, Some(state)) = (self.messages_ready, &self.state)
             && DOWN.contains(&state.as_str())
         {
-            let fault = fault(Reason::Partial, format!("it is {state}, and the broker tells nothing of it"));
-            let queue = Queue { name: self.name, scope: self.vhost };
-            return Listed { queue, statistics: Some(Err(fault)) };
+            let fault = read_error(Reason::Partial, format!("it is {state}, and the broker tells nothing of it"));
+            let queue = QueueId { name: self.name, scope: self.vhost };
+            return ListedQueue { queue, statistics: Some(Err(fault)) };
         }
         // when a quorum queue has a new leader, and that has said nothing yet, what is left of others is summed up: to 0
         let counted = self.state.is_some() || self.consumers.is_some() || self.memory.is_some();
         let value = |count: Option<Count>| count.map(|Count(value)| value);
-        let counter = |count| Counter::whole(value(count));
+        let counter = |count| Counter::single(value(count));
         let mut statistics = Statistics {
-            life,
+            generation,
             ready: value(self.messages_ready).filter(|_| counted),
             in_flight: value(self.messages_unacknowledged).filter(|_| counted),
             consumers: value(self.consumers),
@@ -372,7 +376,7 @@ impl Item {
             // the broker heeds the smaller one
             max_length: [self.arguments.0, self.effective_policy_definition.0].into_iter().flatten().min(),
             #[expect(clippy::cast_precision_loss, reason = "seconds since the epoch are small")]
-            oldest: self.head_message_timestamp.0.and_then(|published| seconds_since(published as f64, now())),
+            oldest_age: self.head_message_timestamp.0.and_then(|published| seconds_since(published as f64, now())),
             info: Some(vec![
                 self.kind.map_or("".into(), Cow::from),
                 self.durable.map_or("".into(), |durable| Cow::from(if durable { "true" } else { "false" })),
@@ -388,7 +392,7 @@ impl Item {
             statistics.delivered = counter(stats.deliver_get);
             statistics.redelivered = counter(stats.redeliver);
         }
-        Listed { queue: Queue { name: self.name, scope: self.vhost }, statistics: Some(Ok(statistics)) }
+        ListedQueue { queue: QueueId { name: self.name, scope: self.vhost }, statistics: Some(Ok(statistics)) }
     }
 }
 
@@ -401,10 +405,10 @@ pub(crate) fn fuzz(data: &[u8]) -> Items {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fault::reason;
+    use crate::read_error::reason;
 
     /// A page of a real broker, version 3.10.8.
-    const RECORDED: &[u8] = include_bytes!("../../tests/rabbitmq/queues-3.10.8.json");
+    const RECORDED: &[u8] = include_bytes!("../../../tests/rabbitmq/queues-3.10.8.json");
 
     fn page(text: &[u8]) -> Page {
         Page::parse(object(text).unwrap(), 0).unwrap()
@@ -438,13 +442,13 @@ mod tests {
             message_bytes: Some(3),
             info: Some(["classic", "true", "rabbit@localhost", ""].map(Cow::from).to_vec()),
             success: Counter([Some(0), Some(0), Some(3)]),
-            enqueued: Counter::whole(Some(7)),
-            delivered: Counter::whole(Some(6)),
-            redelivered: Counter::whole(Some(1)),
+            enqueued: Counter::single(Some(7)),
+            delivered: Counter::single(Some(6)),
+            redelivered: Counter::single(Some(1)),
             ..Statistics::default()
         };
         assert_eq!(statistics(&page, "orders", "/"), expected);
-        assert_eq!(statistics(&page, "orders", "shop/eu").enqueued, Counter::whole(Some(3)));
+        assert_eq!(statistics(&page, "orders", "shop/eu").enqueued, Counter::single(Some(3)));
     }
 
     #[test]
@@ -460,9 +464,9 @@ mod tests {
     /// The same was done with real brokers of three versions: of ten messages three were acknowledged, one was
     /// rejected for good, one is held. With what lies in `stream`, which the first does not know, and in `dlq`.
     const RECORDED_ALIKE: [(&[u8], Option<u64>, u64); 3] = [
-        (include_bytes!("../../tests/rabbitmq/queues-3.8.9.json"), None, 22),
-        (include_bytes!("../../tests/rabbitmq/queues-4.0.5.json"), Some(10), 28),
-        (include_bytes!("../../tests/rabbitmq/queues-4.3.6.json"), Some(10), 28),
+        (include_bytes!("../../../tests/rabbitmq/queues-3.8.9.json"), None, 22),
+        (include_bytes!("../../../tests/rabbitmq/queues-4.0.5.json"), Some(10), 28),
+        (include_bytes!("../../../tests/rabbitmq/queues-4.3.6.json"), Some(10), 28),
     ];
 
     #[test]
@@ -477,7 +481,7 @@ mod tests {
                 let counted = [read.success, read.enqueued, read.delivered, read.redelivered].map(Counter::value);
                 assert_eq!(counted, [3, 10, 5, 0].map(Some), "{name}");
                 // a quorum queue does not tell when its first message was published
-                assert_eq!(read.oldest.is_some(), name != "quorum", "{name}");
+                assert_eq!(read.oldest_age.is_some(), name != "quorum", "{name}");
             }
             let dead = statistics(&page, "dlq", "/");
             assert_eq!(dead.ready, Some(dead_letters));
@@ -500,7 +504,7 @@ mod tests {
 
     /// Clients of AMQP 1.0 put 15 messages into a queue and acknowledged six, and three of four that came to another by
     /// AMQP 0-9-1; those of MQTT sent ten, and read them.
-    const NOT_COUNTED: &[u8] = include_bytes!("../../tests/rabbitmq/queues-4.3.6-amqp-1.0-mqtt.json");
+    const NOT_COUNTED: &[u8] = include_bytes!("../../../tests/rabbitmq/queues-4.3.6-amqp-1.0-mqtt.json");
 
     #[test]
     fn what_a_broker_does_not_count_is_absent_and_not_0() {
@@ -515,7 +519,7 @@ mod tests {
     }
 
     /// Of a cluster of three of which one was ended; and a quorum queue of 20 messages whose leader is new.
-    const NODE_DOWN: &[u8] = include_bytes!("../../tests/rabbitmq/queues-3.10.8-node-down.json");
+    const NODE_DOWN: &[u8] = include_bytes!("../../../tests/rabbitmq/queues-3.10.8-node-down.json");
 
     #[test]
     fn of_a_queue_whose_node_is_down_nothing_is_said_as_if_it_were_there() {
@@ -541,13 +545,13 @@ mod tests {
     #[test]
     fn a_queue_that_was_known_and_is_not_is_told_until_it_is_gone() {
         let item = |name: &str, ready: Option<u64>| {
-            Ok(Listed {
-                queue: Queue::named(name),
+            Ok(ListedQueue {
+                queue: QueueId::named(name),
                 statistics: Some(Ok(Statistics { ready, ..Statistics::default() })),
             })
         };
         let mut before = Told::default();
-        let mut read = |items: Vec<Result<Listed>>, of_all_or_none| {
+        let mut read = |items: Vec<Result<ListedQueue>>, of_all_or_none| {
             let (mut items, mut told) = (items, Told { of_all_or_none, ..Told::default() });
             told.follow(&mut items, &before);
             before = told;
@@ -570,8 +574,8 @@ mod tests {
             .items
             .into_iter()
             .map(|item| match item {
-                Ok(Listed { queue, statistics: Some(Ok(_)) }) => format!("{} read", queue.name),
-                Ok(Listed { queue, .. }) => format!("{} broken", queue.name),
+                Ok(ListedQueue { queue, statistics: Some(Ok(_)) }) => format!("{} read", queue.name),
+                Ok(ListedQueue { queue, .. }) => format!("{} broken", queue.name),
                 Err(_) => "nameless".to_owned(),
             })
             .collect();
@@ -586,13 +590,13 @@ mod tests {
                 "arguments":{nothing},"effective_policy_definition":{nothing}}}]}}"#
             );
             let read = statistics(&page(text.as_bytes()), "a", "/");
-            assert_eq!((read.oldest, read.max_length), (None, None), "{nothing}");
+            assert_eq!((read.oldest_age, read.max_length), (None, None), "{nothing}");
         }
         let text = br#"{"filtered_count":1,"page_count":1,"items":[{"name":"a","vhost":"/",
             "head_message_timestamp":1600000000,"arguments":{"x-queue-mode":"lazy","x-max-length":9},
             "effective_policy_definition":{"max-length":7}}]}"#;
         let read = statistics(&page(text), "a", "/");
-        assert!(read.oldest.unwrap() > 1e8 && read.max_length == Some(7));
+        assert!(read.oldest_age.unwrap() > 1e8 && read.max_length == Some(7));
     }
 
     #[test]

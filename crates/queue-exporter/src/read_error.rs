@@ -1,26 +1,26 @@
-//! Why something could not be read, in the words of `queue_exporter_source_errors_total`.
+//! Errors of reading a queue system, with the reasons of `queue_exporter_source_errors_total`.
 
 use std::fmt;
 
 use anyhow::Error;
 use exporter_common::Family;
 
-/// What kind of fault an error is.
+/// The reason of an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reason {
-    /// No answer in time.
+    /// No response in time.
     Timeout,
     /// Credentials or permissions.
     Auth,
-    /// No connection, or one that broke.
+    /// The connection failed or broke.
     Connect,
-    /// No encrypted connection.
+    /// The TLS handshake failed.
     Tls,
-    /// An answer that says no, or that is none in this protocol.
+    /// The response is an error, or is invalid in this protocol.
     Protocol,
-    /// An answer whose content is not what it should be.
+    /// The content of the response is invalid.
     Parse,
-    /// Some of what is there was not told.
+    /// Some of the existing data is missing from the response.
     Partial,
 }
 
@@ -39,41 +39,41 @@ impl Reason {
         REASONS.iter().find(|(reason, _)| *reason == self).map_or("", |(_, name)| *name)
     }
 
-    pub(crate) fn named(name: &str) -> Option<Self> {
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
         REASONS.iter().find(|(_, known)| *known == name).map(|(reason, _)| *reason)
     }
 }
 
-/// An error that knows its reason.
+/// An error with its reason.
 #[derive(Debug)]
-struct Fault {
+struct ReadError {
     reason: Reason,
     text: String,
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for ReadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
 }
 
-impl std::error::Error for Fault {}
+impl std::error::Error for ReadError {}
 
-/// An error for this reason.
-pub(crate) fn fault(reason: Reason, text: impl Into<String>) -> Error {
-    Error::new(Fault { reason, text: text.into() })
+/// An error with this reason.
+pub(crate) fn read_error(reason: Reason, text: impl Into<String>) -> Error {
+    Error::new(ReadError { reason, text: text.into() })
 }
 
-/// The reason of an error. One that names none was found in what an answer says.
+/// The reason of an error. An error without a reason comes from parsing a response.
 pub(crate) fn reason(error: &Error) -> Reason {
-    error.downcast_ref::<Fault>().map_or(Reason::Parse, |fault| fault.reason)
+    error.downcast_ref::<ReadError>().map_or(Reason::Parse, |error| error.reason)
 }
 
-/// How many faults there were since the start, by reason.
+/// The number of errors since the start, by reason.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Errors([u64; REASONS.len()]);
+pub(crate) struct ErrorCounts([u64; REASONS.len()]);
 
-impl Errors {
+impl ErrorCounts {
     pub(crate) fn count(&mut self, error: &Error) {
         let reason = reason(error);
         for ((known, _), count) in REASONS.iter().zip(&mut self.0) {
@@ -82,7 +82,7 @@ impl Errors {
     }
 
     pub(crate) fn family(self) -> Family {
-        let help = "Faults met in reading the queue system since the start, by reason.";
+        let help = "Total number of errors while reading the queue system, by reason.";
         let mut family = Family::counter("queue_exporter_source_errors_total", help, &["reason"]);
         for ((_, name), count) in REASONS.iter().zip(self.0) {
             family.push(&[name], count);
@@ -98,10 +98,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reason_is_found_below_what_was_said_of_the_place() {
-        let error = Err::<(), _>(fault(Reason::Auth, "no")).context("one").context("two").unwrap_err();
+    fn the_reason_of_an_error_is_found_below_its_context() {
+        let error = Err::<(), _>(read_error(Reason::Auth, "no")).context("one").context("two").unwrap_err();
         assert_eq!(reason(&error), Reason::Auth);
         assert_eq!(format!("{error:#}"), "two: one: no");
-        assert_eq!(reason(&anyhow::anyhow!("no number").context("depth")), Reason::Parse);
+        assert_eq!(reason(&anyhow::anyhow!("not a number").context("depth")), Reason::Parse);
     }
 }

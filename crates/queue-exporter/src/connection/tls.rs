@@ -9,43 +9,43 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
-use crate::small_file;
+use super::small_file;
 
 /// `--queue.tls-…`
 #[derive(clap::Args, Clone, Debug, Default)]
 pub(crate) struct TlsFlags {
-    /// PEM file with the authorities to trust for https and rediss, in place of the system's
+    /// PEM file with the CA certificates to trust for https and rediss, instead of those of the system
     #[arg(long = "queue.tls-ca-file", value_name = "FILE")]
     ca_file: Option<PathBuf>,
 
-    /// PEM file with the certificate to present; with --queue.tls-key-file
+    /// PEM file with the client certificate; requires --queue.tls-key-file
     #[arg(long = "queue.tls-cert-file", value_name = "FILE")]
     cert_file: Option<PathBuf>,
 
-    /// PEM file with the key of that certificate
+    /// PEM file with the private key of the client certificate
     #[arg(long = "queue.tls-key-file", value_name = "FILE")]
     key_file: Option<PathBuf>,
 }
 
 impl TlsFlags {
-    /// The configuration for connections that are encrypted, or a bare one for those that are not:
-    /// the authorities of a system take more memory than all the rest of this program.
+    /// The configuration of an encrypted connection, or a minimal one for a plain connection: the CA certificates of a
+    /// system take more memory than the rest of this program.
     pub(crate) fn config(&self, encrypted: bool) -> Result<ClientConfig> {
         let identity = match (&self.cert_file, &self.key_file) {
             (Some(cert), Some(key)) => Some((cert, key)),
             (None, None) => None,
             _ => {
-                let what = "--queue.tls-cert-file and --queue.tls-key-file need each other: set both";
-                bail!(UsageError::new(what));
+                let error = "--queue.tls-cert-file and --queue.tls-key-file require each other: set both";
+                bail!(UsageError::new(error));
             }
         };
         if !encrypted && (self.ca_file.is_some() || identity.is_some()) {
-            let what = "--queue.tls-… is of no use without TLS: begin --queue.url with https:// or rediss://";
-            bail!(UsageError::new(what));
+            let error = "--queue.tls-… needs an encrypted connection: use https:// or rediss:// in --queue.url";
+            bail!(UsageError::new(error));
         }
         let roots = match &self.ca_file {
-            Some(file) => authorities(file)?,
-            None if encrypted => authorities_of_the_system()?,
+            Some(file) => ca_certificates(file)?,
+            None if encrypted => system_ca_certificates()?,
             None => RootCertStore::empty(),
         };
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -56,27 +56,29 @@ impl TlsFlags {
         let Some((cert, key)) = identity else {
             return Ok(config.with_no_client_auth());
         };
-        let private = PrivateKeyDer::from_pem_slice(&small_file::read("--queue.tls-key-file", key)?)
+        let private_key = PrivateKeyDer::from_pem_slice(&small_file::read("--queue.tls-key-file", key)?)
             .with_context(|| format!("no private key in --queue.tls-key-file {}", key.display()))?;
         config
-            .with_client_auth_cert(certificates(cert, "--queue.tls-cert-file")?, private)
+            .with_client_auth_cert(certificates(cert, "--queue.tls-cert-file")?, private_key)
             .with_context(|| format!("cannot use {} with the key in {}", cert.display(), key.display()))
     }
 }
 
-fn authorities(file: &Path) -> Result<RootCertStore> {
+fn ca_certificates(file: &Path) -> Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(file, "--queue.tls-ca-file")? {
-        roots.add(certificate).with_context(|| format!("a certificate in {} is no authority", file.display()))?;
+        roots
+            .add(certificate)
+            .with_context(|| format!("a certificate in {} is not a CA certificate", file.display()))?;
     }
     Ok(roots)
 }
 
-fn authorities_of_the_system() -> Result<RootCertStore> {
+fn system_ca_certificates() -> Result<RootCertStore> {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
     let (added, _) = roots.add_parsable_certificates(found.certs);
-    ensure!(added > 0, "this system has no certificate authorities: name some with --queue.tls-ca-file");
+    ensure!(added > 0, "no CA certificates found on this system: set --queue.tls-ca-file");
     Ok(roots)
 }
 

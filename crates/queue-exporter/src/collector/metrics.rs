@@ -1,40 +1,36 @@
-//! Statistics as metric families: every name this exporter gives to what it reads.
+//! Statistics as metric families: the name and the help text of every metric of queues.
 
 use exporter_common::{Family, Value};
 
-use crate::system::{Counter, Origin, Queue, Statistics, System};
+use crate::queue_system::{Counter, Origin, QueueId, QueueSystem, Statistics};
 
 type Field<T> = fn(&Statistics) -> T;
 
 /// The gauges: name, help, value.
 const GAUGES: &[(&str, &str, Field<Option<Value>>)] = &[
-    ("queue_depth", "Messages ready to be consumed and not yet delivered, as the queue system counts them.", |queue| {
+    ("queue_depth", "Number of messages ready to be consumed and not yet delivered.", |queue| {
         queue.ready.map(Value::from)
     }),
-    ("queue_oldest_message_age_seconds", "How long the oldest message that is ready has been in the queue.", |queue| {
-        queue.oldest.map(Value::from)
+    ("queue_oldest_message_age_seconds", "Age of the oldest ready message in the queue, in seconds.", |queue| {
+        queue.oldest_age.map(Value::from)
     }),
     (
         "queue_oldest_in_flight_age_seconds",
-        "How long ago the oldest message that is in flight was put into the queue or delivered.",
-        |queue| queue.oldest_in_flight.map(Value::from),
+        "Time since the oldest message in flight was enqueued or delivered, in seconds.",
+        |queue| queue.oldest_in_flight_age.map(Value::from),
     ),
-    ("queue_consumers", "Consumers of the queue, as the queue system counts them.", |queue| {
-        queue.consumers.map(Value::from)
-    }),
-    ("queue_consumers_busy", "Consumers of the queue that are processing a message.", |queue| {
+    ("queue_consumers", "Number of consumers of the queue.", |queue| queue.consumers.map(Value::from)),
+    ("queue_consumers_busy", "Number of consumers of the queue that are processing a message.", |queue| {
         queue.consumers_busy.map(Value::from)
     }),
-    ("queue_memory_bytes", "Memory that the queue takes in the queue system, by its own account.", |queue| {
+    ("queue_memory_bytes", "Memory that the queue system reports for the queue, in bytes.", |queue| {
         queue.memory_bytes.map(Value::from)
     }),
-    ("queue_message_bytes", "Bodies of all messages in the queue, as the queue system adds them up.", |queue| {
+    ("queue_message_bytes", "Size of all message bodies in the queue, in bytes.", |queue| {
         queue.message_bytes.map(Value::from)
     }),
-    ("queue_max_length", "How many messages the queue may hold, by its own limit.", |queue| {
-        queue.max_length.map(Value::from)
-    }),
-    ("queue_paused", "Whether the queue is paused: what is in it is not delivered.", |queue| {
+    ("queue_max_length", "Maximum number of messages in the queue.", |queue| queue.max_length.map(Value::from)),
+    ("queue_paused", "Whether the queue is paused, so that its messages are not delivered (1 = yes).", |queue| {
         queue.paused.map(|paused| Value::from(u64::from(paused)))
     }),
 ];
@@ -50,63 +46,55 @@ const STATES: &[(&str, Field<Option<u64>>)] = &[
     ("completed", |queue| queue.completed),
 ];
 
-/// The counters: name, help, label `status` where there is one, value.
+/// The counters: name, help, value of the label `status` if any, value.
 const COUNTERS: &[(&str, &str, Option<&str>, Field<Counter>)] = &[
     ("messages_processed_total", PROCESSED, Some("success"), |queue| queue.success),
     ("messages_processed_total", PROCESSED, Some("failure"), |queue| queue.failure),
-    ("messages_enqueued_total", "Messages put into the queue, as the queue system counts them.", None, |queue| {
-        queue.enqueued
+    ("messages_enqueued_total", "Total number of messages put into the queue.", None, |queue| queue.enqueued),
+    ("messages_delivered_total", "Total number of deliveries to consumers, redeliveries included.", None, |queue| {
+        queue.delivered
     }),
-    (
-        "messages_delivered_total",
-        "Messages handed to consumers, again included, as the queue system counts them.",
-        None,
-        |queue| queue.delivered,
-    ),
-    (
-        "messages_redelivered_total",
-        "Messages handed to a consumer not for the first time, as the queue system counts them.",
-        None,
-        |queue| queue.redelivered,
-    ),
+    ("messages_redelivered_total", "Total number of redeliveries to consumers.", None, |queue| queue.redelivered),
     (
         "messages_dead_lettered_total",
-        "Messages taken out of the queue as not to be processed, as the queue system counts them.",
+        "Total number of messages removed from the queue as failed for good.",
         None,
         |queue| queue.dead_lettered,
     ),
 ];
 
-const PROCESSED: &str =
-    "Messages that left the queue because they were processed, well or badly, as the queue system counts them.";
+const PROCESSED: &str = "Total number of messages that left the queue because they were processed, by status.";
 
 const PROCESSING: &str = "message_processing_seconds";
 
-/// Queues with what is to be exported of them.
-pub(crate) type Read = Vec<(Queue, Statistics)>;
-
-/// The families of some queues of a system whose name is `backend`.
-pub(crate) fn families(system: &dyn System, backend: &'static str, queues: &Read) -> Vec<Family> {
-    // a label that is empty is left out, so each shape has families of its own
-    let shapes = [(true, true), (true, false), (false, true), (false, false)];
-    let shape = |queue: &Queue| (!queue.name.is_empty(), !queue.scope.is_empty());
+/// The families of some queues of the system named `backend`.
+pub(super) fn families(
+    system: &dyn QueueSystem,
+    backend: &'static str,
+    queues: &[(QueueId, Statistics)],
+) -> Vec<Family> {
+    // empty labels are left out, so each combination of labels has separate families
+    let combinations = [(true, true), (true, false), (false, true), (false, false)];
+    let labels_of = |queue: &QueueId| (!queue.name.is_empty(), !queue.scope.is_empty());
     let mut families = Vec::new();
-    for wanted in shapes {
-        let queues: Vec<_> = queues.iter().filter(|(queue, _)| shape(queue) == wanted).collect();
+    for wanted in combinations {
+        let queues: Vec<_> = queues.iter().filter(|(queue, _)| labels_of(queue) == wanted).collect();
         if !queues.is_empty() {
             let labels = [wanted.0.then_some("queue_name"), wanted.1.then_some(system.scope_label())];
-            of_one_shape(&labels.into_iter().flatten().collect::<Vec<_>>(), system, backend, &queues, &mut families);
+            let labels: Vec<_> = labels.into_iter().flatten().collect();
+            add_families(&labels, system, backend, &queues, &mut families);
         }
     }
     families.retain(|family| !family.is_empty());
     families
 }
 
-fn of_one_shape(
+/// Adds the families of queues that all have the labels `identity`.
+fn add_families(
     identity: &[&'static str],
-    system: &dyn System,
+    system: &dyn QueueSystem,
     backend: &str,
-    queues: &[&(Queue, Statistics)],
+    queues: &[&(QueueId, Statistics)],
     families: &mut Vec<Family>,
 ) {
     let names = |more: &[&'static str]| -> Vec<_> { identity.iter().chain(more).copied().collect() };
@@ -126,24 +114,24 @@ fn of_one_shape(
         families.push(series(Family::gauge(*name, *help, &names(&[])), &[], field));
     }
     for (state, field) in STATES {
-        let help = "Messages in the queue by state, as the queue system counts them.";
+        let help = "Number of messages in the queue, by state.";
         let family = Family::gauge("queue_messages", help, &names(&["state"]));
-        let more_than_ready = |queue: &Statistics| {
+        let if_other_states = |queue: &Statistics| {
             let others = STATES.iter().filter(|(state, _)| *state != "ready");
             others.filter_map(|(_, field)| field(queue)).next().and(field(queue)).map(Value::from)
         };
-        families.push(series(family, &[state], &more_than_ready));
+        families.push(series(family, &[state], &if_other_states));
     }
     for (name, help, status, field) in COUNTERS {
         let labels: &[_] = if status.is_some() { &["status"] } else { &[] };
         let family = Family::counter(*name, *help, &names(labels));
         families.push(series(family, status.as_slice(), &|queue| field(queue).value().map(Value::from)));
     }
-    let help = "How long messages were processed, as the queue system measured it.";
+    let help = "Processing time of messages in seconds.";
     let family = Family::histogram(PROCESSING, help, &names(&[]));
     families.push(series(family, &[], &|queue| queue.processing.clone().map(Value::from)));
     let labels: Vec<_> = ["backend"].into_iter().chain(system.info_labels().iter().copied()).collect();
-    let mut info = Family::info("queue_info", "What a queue is, as the queue system tells it.", &names(&labels));
+    let mut info = Family::info("queue_info", "Information about the queue; the value is 1.", &names(&labels));
     for (queue, statistics) in queues {
         if let Some(facts) = &statistics.info {
             let identity = [queue.name.as_str(), queue.scope.as_str()].into_iter().filter(|text| !text.is_empty());
@@ -154,11 +142,11 @@ fn of_one_shape(
     families.push(info);
 }
 
-/// Where the values of each metric come from, so that no data can be told from none that there is.
-pub(crate) fn origins(system: &dyn System) -> Vec<Family> {
+/// The origin of each metric's values, which distinguishes missing data from data that the system cannot provide.
+pub(super) fn origins(system: &dyn QueueSystem) -> Vec<Family> {
     let family = |labels: &[&'static str]| {
-        let help = "Where a metric's values come from: native, derived from what the queue system keeps, counted \
-                    from events, or unavailable.";
+        let help = "Origin of a metric's values: native, derived from data of the queue system, counted from events, or \
+                    unavailable; the value is 1.";
         Family::gauge("queue_exporter_metric_origin", help, labels)
     };
     let origin = |metric: &str, detail: &str| match system.origin(metric, detail) {
@@ -185,27 +173,25 @@ pub(crate) fn origins(system: &dyn System) -> Vec<Family> {
     vec![whole, by_state, by_status]
 }
 
-/// How often events were lost that counters are made of.
-pub(crate) fn event_gaps(gaps: u64) -> Family {
-    let help = "Times that events of a queue were lost before they were read, since the start; counters made of events \
-                lack them.";
+/// The number of times events were lost before they were counted.
+pub(super) fn event_gaps(gaps: u64) -> Family {
+    let help = "Total number of times events of a queue were lost before the exporter read them.";
     Family::counter("queue_exporter_event_gaps_total", help, &[]).value(gaps)
 }
 
-/// What became of the queues that were listed, so that none is missing unseen.
+/// The number of listed queues by outcome.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Outcomes {
-    pub(crate) exported: u64,
-    pub(crate) filtered: u64,
-    pub(crate) over_limit: u64,
-    pub(crate) error: u64,
+pub(super) struct Outcomes {
+    pub(super) exported: u64,
+    pub(super) filtered: u64,
+    pub(super) over_limit: u64,
+    pub(super) error: u64,
 }
 
 impl Outcomes {
-    pub(crate) fn family(self) -> Family {
-        let help = "Queues of the last read by what became of them: exported, left out by --queue.include or \
-                    --queue.exclude, over the limit of --queue.max-queues and summed up as _other, or not read for an \
-                    error.";
+    pub(super) fn family(self) -> Family {
+        let help = "Number of queues in the last read by outcome: exported, filtered by --queue.include or --queue.exclude, \
+                    over_limit of --queue.max-queues and summed up as _other, or error.";
         Family::gauge("queue_exporter_queues", help, &["outcome"])
             .with(&["exported"], self.exported)
             .with(&["filtered"], self.filtered)
@@ -214,11 +200,11 @@ impl Outcomes {
     }
 }
 
-/// What this exporter is and what it reads.
-pub(crate) fn info(system: &str) -> Family {
+/// The exporter's version and the queue system.
+pub(super) fn info(system: &str) -> Family {
     Family::info(
         "queue_exporter_info",
-        "This exporter's version, and the queue system it reads.",
+        "Version of the exporter and the queue system that it reads; the value is 1.",
         &["version", "queue_system"],
     )
     .with(&[env!("CARGO_PKG_VERSION"), system], 1.0)
@@ -230,11 +216,11 @@ mod tests {
 
     use super::*;
 
-    /// A system that has everything, with the labels of all.
+    /// A system that provides every metric and all labels.
     struct Everything;
 
     #[exporter_common::async_trait]
-    impl System for Everything {
+    impl QueueSystem for Everything {
         fn info_labels(&self) -> &'static [&'static str] {
             &["type", "durable", "node", "policy"]
         }
@@ -243,13 +229,13 @@ mod tests {
             Origin::Native
         }
 
-        fn list(&self) -> futures_util::stream::BoxStream<'_, anyhow::Result<crate::system::Listed>> {
+        fn list(&self) -> futures_util::stream::BoxStream<'_, anyhow::Result<crate::queue_system::ListedQueue>> {
             Box::pin(futures_util::stream::empty())
         }
     }
 
     #[test]
-    fn what_a_queue_system_can_say_is_in_one_golden_file() {
+    fn a_golden_file_contains_every_metric_of_queues() {
         let some = Some(1);
         let mut statistics = Statistics {
             ready: some,
@@ -259,8 +245,8 @@ mod tests {
             dead: some,
             blocked: some,
             completed: some,
-            oldest: Some(1.5),
-            oldest_in_flight: Some(1.5),
+            oldest_age: Some(1.5),
+            oldest_in_flight_age: Some(1.5),
             consumers: some,
             consumers_busy: some,
             memory_bytes: some,
@@ -272,10 +258,10 @@ mod tests {
             ..Statistics::default()
         };
         for counter in statistics.counters_mut() {
-            *counter = Counter::whole(some);
+            *counter = Counter::single(some);
         }
-        let queue = Queue { name: "orders".to_owned(), scope: "workers".to_owned() };
-        let mut families = families(&Everything, "everything", &vec![(queue, statistics)]);
+        let queue = QueueId { name: "orders".to_owned(), scope: "workers".to_owned() };
+        let mut families = families(&Everything, "everything", &[(queue, statistics)]);
         families.push(event_gaps(0));
         exporter_common::testing::assert_golden(
             &to_text(families),
@@ -284,8 +270,8 @@ mod tests {
     }
 
     #[test]
-    fn every_metric_is_on_the_page_of_this_exporter() {
-        let page = include_str!("../../../docs/queue-exporter.md");
+    fn the_documentation_contains_every_metric_state_and_system() {
+        let page = include_str!("../../../../docs/queue-exporter.md");
         let names = GAUGES.iter().map(|it| it.0).chain(COUNTERS.iter().map(|it| it.0));
         let own = [
             PROCESSING,

@@ -1,0 +1,98 @@
+//! The command-line flags, and the collector that they configure.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Result;
+use exporter_common::{CollectFlags, Source, UsageError, duration};
+use regex::Regex;
+use reqwest::Url;
+
+use crate::collector::{QueueCollector, QueueFilter, parse_pattern};
+use crate::connection::{ConnectionSettings, TlsFlags};
+use crate::queue_system::SystemKind;
+use crate::systems::SYSTEMS;
+
+/// The exporter's own flags.
+#[derive(clap::Args)]
+pub(crate) struct Flags {
+    /// Queue system to read [default: by the scheme of the URL; http means http, redis means redis-streams]
+    #[arg(long = "queue.system", value_name = "SYSTEM")]
+    #[arg(value_parser = clap::builder::PossibleValuesParser::new(SYSTEMS.iter().map(|kind| kind.name)))]
+    system: Option<String>,
+
+    /// URL of the queue system; required: http://localhost:8082/queues, http://localhost:15672 (RabbitMQ's management
+    /// API, with --queue.system rabbitmq), redis://localhost:6379 (or any node of a cluster),
+    /// beanstalk://localhost:11300, nats+http://localhost:8222
+    #[arg(long = "queue.url", value_name = "URL", hide_env_values = true)]
+    url: Option<String>, // parsed later: clap would print an invalid value with its password
+
+    /// User name for HTTP or Redis; overrides the one in the URL
+    #[arg(long = "queue.username", value_name = "NAME")]
+    username: Option<String>,
+
+    /// File with the password, reloaded for every read of the queues
+    #[arg(long = "queue.password-file", value_name = "FILE")]
+    password_file: Option<PathBuf>,
+
+    #[command(flatten)]
+    tls: TlsFlags,
+
+    /// Export only queues whose whole name matches
+    #[arg(long = "queue.include", value_name = "REGEX", value_parser = parse_pattern)]
+    include: Option<Regex>,
+
+    /// Do not export queues whose whole name matches
+    #[arg(long = "queue.exclude", value_name = "REGEX", value_parser = parse_pattern)]
+    exclude: Option<Regex>,
+
+    /// Number of queues to export individually, deepest first; the others are summed up as _other [default: all]
+    #[arg(long = "queue.max-queues", value_name = "NUMBER")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    max_queues: Option<u32>,
+
+    /// Timeout of one request, at most the scrape's
+    #[arg(long = "queue.timeout", value_name = "DURATION", default_value = "5s")]
+    #[arg(value_parser = duration::parse_positive)]
+    timeout: Duration,
+
+    #[command(flatten)]
+    collect: CollectFlags,
+}
+
+/// The collector that the flags configure.
+pub(crate) fn source(flags: Flags) -> Result<Source> {
+    let (kind, url) = system_and_url(flags.system.as_deref(), flags.url.as_deref()).map_err(UsageError::new)?;
+    let Flags { username, password_file, tls, include, exclude, max_queues, timeout, .. } = flags;
+    let system = (kind.connect)(ConnectionSettings { url, username, password_file, tls, timeout })?;
+    let filter = QueueFilter { include, exclude };
+    let collector = QueueCollector::new(system, kind.name, filter, timeout, max_queues.map(|max| max as usize));
+    Ok(Source::new(collector).collected(flags.collect.collection(Duration::ZERO)?))
+}
+
+/// The named system, or else the one of the URL's scheme; and the parsed URL.
+fn system_and_url(system: Option<&str>, url: Option<&str>) -> Result<(SystemKind, Url), String> {
+    let url = url.ok_or("no queue system is configured: set --queue.url")?;
+    let url = Url::parse(url).map_err(|error| format!("--queue.url is not a URL: {error}"))?;
+    let candidates = SYSTEMS.iter().filter(|kind| system.is_none_or(|name| kind.name == name));
+    let Some(kind) = candidates.clone().find(|kind| kind.schemes.contains(&url.scheme())) else {
+        let mut schemes = Vec::new();
+        for scheme in candidates.flat_map(|kind| kind.schemes).map(|scheme| format!("{scheme}://")) {
+            if !schemes.contains(&scheme) {
+                schemes.push(scheme);
+            }
+        }
+        let hint = match url.scheme() {
+            "amqp" | "amqps" => {
+                ": for RabbitMQ, use its management API: --queue.system rabbitmq --queue.url http://host:15672"
+            }
+            _ => "",
+        };
+        let schemes = schemes.join(", ");
+        return Err(format!("--queue.url: unknown scheme {}://: expected one of {schemes}{hint}", url.scheme()));
+    };
+    if !url.has_host() {
+        return Err("--queue.url has no host".to_owned());
+    }
+    Ok((*kind, url))
+}

@@ -1,0 +1,157 @@
+//! One Redis server: its connection, which is reused, and pipelines of commands.
+
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use anyhow::Result;
+use redis::aio::MultiplexedConnection;
+use redis::{Pipeline, Value};
+use tokio_rustls::TlsConnector;
+
+use super::commands::add_command;
+use super::replies::{CREDENTIALS_HINT, command_error, error_text, field, list, text};
+use super::sentinel::Sentinel;
+use super::transport::{Address, connect, transport_error};
+use crate::connection::Credentials;
+use crate::read_error::{Reason, read_error};
+
+/// The settings of a session, the same for all nodes of a cluster.
+pub(super) struct Session {
+    pub(super) credentials: Option<Credentials>,
+    pub(super) tls: Option<TlsConnector>,
+    pub(super) database: u32,
+}
+
+pub(super) struct Server {
+    /// The address of the server, or of the first Sentinel.
+    address: Address,
+    /// Resolves the address of the server, if set.
+    sentinel: Option<Sentinel>,
+    connection: Mutex<Option<MultiplexedConnection>>,
+    /// Whether the server reported cluster mode when it was last connected to.
+    cluster_mode: Mutex<Option<bool>>,
+}
+
+impl Server {
+    pub(super) fn new(address: Address, sentinel: Option<Sentinel>) -> Self {
+        Self { address, sentinel, connection: Mutex::default(), cluster_mode: Mutex::default() }
+    }
+
+    pub(super) fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Whether it is a node of a cluster, as of the last connect.
+    pub(super) fn is_cluster_node(&self) -> bool {
+        self.cluster_mode() == Some(true)
+    }
+
+    /// Whether it is a standalone server, as of the last connect.
+    pub(super) fn is_standalone(&self) -> bool {
+        self.cluster_mode() == Some(false)
+    }
+
+    fn cluster_mode(&self) -> Option<bool> {
+        *self.cluster_mode.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The replies to a pipeline; a reply may be the error of one command. All commands only read, so the pipeline is
+    /// sent again if the reused connection turns out to be closed.
+    pub(super) async fn query(&self, session: &Session, commands: &Pipeline) -> Result<Vec<Value>> {
+        // put back only after it has replied: a connection that hangs is not reused
+        let reused = self.connection().take();
+        let replies = match reused {
+            Some(mut connection) => match connection.send_packed_commands(commands, 0, commands.len()).await {
+                Err(error) if error.is_io_error() || error.is_unrecoverable_error() => None,
+                replies => Some((connection, replies)),
+            },
+            None => None,
+        };
+        let (connection, replies) = match replies {
+            Some(replied) => replied,
+            None => {
+                let mut connection = self.connect(session).await?;
+                let replies = connection.send_packed_commands(commands, 0, commands.len()).await;
+                (connection, replies)
+            }
+        };
+        let replies = replies.map_err(|error| transport_error(self, &error))?;
+        let refused = replies.iter().find_map(|reply| match reply {
+            Value::ServerError(error) if UNUSABLE.contains(&error.code()) => Some(error),
+            _ => None,
+        });
+        if let Some(error) = refused {
+            return Err(command_error(error).context(self.to_string()));
+        }
+        self.connection().replace(connection);
+        Ok(replies)
+    }
+
+    /// Connects unless connected, which detects cluster mode.
+    pub(super) async fn ensure_connected(&self, session: &Session) -> Result<()> {
+        if self.connection().is_none() {
+            let connection = self.connect(session).await?;
+            self.connection().replace(connection);
+        }
+        Ok(())
+    }
+
+    /// Closes the connection.
+    pub(super) fn disconnect(&self) {
+        self.connection().take();
+    }
+
+    async fn connect(&self, session: &Session) -> Result<MultiplexedConnection> {
+        let address = match &self.sentinel {
+            Some(sentinel) => sentinel.primary().await?,
+            None => self.address.clone(),
+        };
+        let mut connection = connect(address, session.tls.as_ref(), self).await?;
+        let mut commands = Pipeline::new();
+        if let Some(credentials) = &session.credentials {
+            let (username, password) = credentials.current();
+            match username {
+                "" => add_command(&mut commands, &["AUTH", &password]), // the only form before Redis 6
+                name => add_command(&mut commands, &["AUTH", name, &password]),
+            }
+        }
+        if session.database != 0 {
+            add_command(&mut commands, &["SELECT", &session.database.to_string()]);
+        }
+        add_command(&mut commands, &["HELLO"]); // needs no permission; an error before Redis 6
+        let replies = connection.send_packed_commands(&commands, 0, commands.len()).await;
+        let mut replies = replies.map_err(|error| transport_error(self, &error))?;
+        let greeting = replies.pop().unwrap_or_default();
+        for reply in replies {
+            if let Value::ServerError(error) = reply {
+                let reason = if session.credentials.is_some() { Reason::Auth } else { Reason::Protocol };
+                let text = format!("{self} returned {}", error_text(&error));
+                return Err(read_error(reason, text).context(CREDENTIALS_HINT));
+            }
+        }
+        *self.cluster_mode.lock().unwrap_or_else(PoisonError::into_inner) = Some(reports_cluster_mode(&greeting));
+        Ok(connection)
+    }
+
+    fn connection(&self) -> MutexGuard<'_, Option<MultiplexedConnection>> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (host, port) = &self.address;
+        if self.sentinel.is_some() {
+            return write!(f, "the master of Sentinel at {host}:{port}");
+        }
+        if host.contains(':') { write!(f, "Redis at [{host}]:{port}") } else { write!(f, "Redis at {host}:{port}") }
+    }
+}
+
+/// Errors of a Redis that accepts no read command.
+const UNUSABLE: &[&str] = &["NOAUTH", "WRONGPASS", "LOADING", "MASTERDOWN"];
+
+fn reports_cluster_mode(greeting: &Value) -> bool {
+    let mode = list(greeting).ok().and_then(|greeting| field(greeting, "mode"));
+    mode.is_some_and(|mode| text(mode).ok().flatten() == Some("cluster"))
+}

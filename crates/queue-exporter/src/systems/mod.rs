@@ -1,0 +1,27 @@
+//! The supported queue systems: one file each, and one line in the list.
+
+pub(crate) mod beanstalkd;
+mod bullmq;
+mod celery;
+pub(crate) mod http;
+mod listing;
+pub(crate) mod nats;
+pub(crate) mod rabbitmq;
+mod redis_streams;
+mod rq;
+mod sidekiq;
+
+use crate::queue_system::SystemKind;
+
+/// Every queue system.
+pub(crate) const SYSTEMS: &[SystemKind] = &[
+    http::KIND,
+    rabbitmq::KIND,
+    redis_streams::KIND,
+    bullmq::KIND,
+    rq::KIND,
+    celery::KIND,
+    sidekiq::KIND,
+    beanstalkd::KIND,
+    nats::KIND,
+];
