@@ -24,7 +24,7 @@ function __fish_queue_exporter_using_subcommand
     contains -- $cmd[1] $argv
 end
 
-complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.system -d 'What to read; without it the scheme of the URL tells, where http means http and redis redis-streams' -r -f -a "http\t''
+complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.system -d 'Queue system to read [default: by the scheme of the URL; http means http, redis means redis-streams]' -r -f -a "http\t''
 rabbitmq\t''
 redis-streams\t''
 bullmq\t''
@@ -33,16 +33,16 @@ celery\t''
 sidekiq\t''
 beanstalkd\t''
 nats\t''"
-complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.url -d 'The queue system to read; needed: http://localhost:8082/queues, http://localhost:15672 (RabbitMQ\'s management API, with --queue.system rabbitmq), redis://localhost:6379 (or any node of a cluster), beanstalk://localhost:11300, nats+http://localhost:8222' -r
-complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.username -d 'User name of HTTP or Redis; it wins over that in the URL' -r
-complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.password-file -d 'File with the password, read again for every read of the queues' -r -F
-complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.tls-ca-file -d 'PEM file with the authorities to trust for https and rediss, in place of the system\'s' -r -F
-complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.tls-cert-file -d 'PEM file with the certificate to present; with --queue.tls-key-file' -r -F
-complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.tls-key-file -d 'PEM file with the key of that certificate' -r -F
+complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.url -d 'URL of the queue system; required: http://localhost:8082/queues, http://localhost:15672 (RabbitMQ\'s management API, with --queue.system rabbitmq), redis://localhost:6379 (or any node of a cluster), beanstalk://localhost:11300, nats+http://localhost:8222' -r
+complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.username -d 'User name for HTTP or Redis; overrides the one in the URL' -r
+complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.password-file -d 'File with the password, reloaded for every read of the queues' -r -F
+complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.tls-ca-file -d 'PEM file with the CA certificates to trust for https and rediss, instead of those of the system' -r -F
+complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.tls-cert-file -d 'PEM file with the client certificate; requires --queue.tls-key-file' -r -F
+complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.tls-key-file -d 'PEM file with the private key of the client certificate' -r -F
 complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.include -d 'Export only queues whose whole name matches' -r
-complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.exclude -d 'Leave out queues whose whole name matches' -r
-complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.max-queues -d 'How many queues to export one by one: the deepest; the others are added up as _other [default: all]' -r
-complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.timeout -d 'How long one call may take; never longer than the scrape' -r
+complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.exclude -d 'Do not export queues whose whole name matches' -r
+complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.max-queues -d 'Number of queues to export individually, deepest first; the others are summed up as _other [default: all]' -r
+complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.timeout -d 'Timeout of one request, at most the scrape\'s' -r
 complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l collect.cache-ttl -d 'Answer scrapes from the last good read while it is younger than this; 0, the default, reads for every scrape' -r
 complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l poll.interval -d 'Read in the background at this interval; 0 reads when scraped' -r
 complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l web.telemetry-path -d 'Path under which metrics are served' -r

@@ -119,7 +119,7 @@ fn one_broken_queue_costs_only_itself_and_success() {
         (Reply::json(r#"{"depth":"three"}"#), "whole number"),
         (Reply::Cut(r#"{"depth":3,"processed":10}"#.to_owned()), "cannot get"),
         (Reply::Close, "cannot get"),
-        (Reply::Flood(100 << 20), "more than 16 MB"),
+        (Reply::Flood(100 << 20), "exceeds 16 MB"),
         (Reply::Hang, "no response within 300ms"),
     ] {
         let app = App::with([("good", r#"{"depth":3}"#)]);
