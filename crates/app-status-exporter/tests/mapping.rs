@@ -61,7 +61,7 @@ fn configurations_of_json_exporter_give_its_exposition() {
 #[test]
 fn pages_that_many_know_are_mapped_as_the_documentation_has_it() {
     let config = include_str!("mappings/known/config.yml");
-    assert!(include_str!("../../../docs/app-status-exporter.md").contains(config), "the documentation has another");
+    assert!(include_str!("../../../docs/json-mapping.md").contains(config), "docs/json-mapping.md differs");
     let mut all = String::new();
     for module in ["spring", "elasticsearch", "php-fpm", "nginx", "node", "pod"] {
         assert!(config.contains(&format!("  {module}:")));
