@@ -7,11 +7,11 @@ use std::time::{Duration, UNIX_EPOCH};
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
+use crate::config::reload::{self, Reloaded};
 use crate::escaping::Escaping;
 use crate::exposition::Exposition;
 use crate::family::Family;
 use crate::process;
-use crate::reload::{self, Reloaded};
 use crate::source::{Answer, Source};
 use crate::web::Web;
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::config::reload::Reloaded;
 use crate::family::Family;
-use crate::reload::Reloaded;
 
 /// Something that can be read and translated into families: a file of the kernel, a page, a broker.
 #[async_trait::async_trait]

@@ -8,7 +8,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Args, Command};
 use tracing::Level;
 
-use crate::duration;
+use crate::config::duration;
 use crate::listen::ListenAddress;
 use crate::log;
 use crate::program::UsageError;

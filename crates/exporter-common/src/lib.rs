@@ -13,8 +13,8 @@
 mod answer;
 mod changes;
 mod collector;
+pub mod config;
 mod connection;
-pub mod duration;
 mod escaping;
 mod exposition;
 mod family;
@@ -33,15 +33,14 @@ mod process;
 mod program;
 mod protobuf;
 mod registry;
-pub mod reload;
 mod serve;
 mod site;
 mod source;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod text;
+pub mod tls;
 mod web;
-pub mod yaml;
 
 /// The code of the guide is compiled by the documentation's tests.
 #[cfg(doctest)]
@@ -50,6 +49,7 @@ struct Guide;
 
 pub use async_trait::async_trait;
 pub use collector::{Collector, Faults, Scrape};
+pub use config::{duration, reload, yaml};
 pub use family::{Family, Histogram, Kind, Summary, Value};
 pub use flags::CollectFlags;
 pub use lines::float_to_text;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use futures_util::future::join_all;
+use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -63,7 +64,7 @@ pub(crate) async fn serve(exporter: Arc<Exporter>, about: About, common: Common)
         tracing::info!(address = listener.address()?, tls, version = site.about.version, "listening");
         accepting.spawn(accept(listener, site.clone(), connections.clone()));
     }
-    notify::tell("READY=1");
+    notify::notify(NotifyState::Ready).await;
     tasks.spawn(notify::watchdog());
     let first = site.clone();
     tasks.spawn(async move {
@@ -91,7 +92,7 @@ pub(crate) async fn serve(exporter: Arc<Exporter>, about: About, common: Common)
         }
     };
     tracing::info!(signal, "stopping");
-    notify::tell("STOPPING=1");
+    notify::notify(NotifyState::Stopping).await;
     accepting.shutdown().await; // closes the listeners
     if !connections.drain(DRAIN).await {
         tracing::warn!("requests were still under way at the end");

@@ -13,9 +13,9 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::changes::{Changes, Due};
 use crate::collector::{Blocked, Collector, Scrape};
-use crate::duration::human;
+use crate::config::duration::human;
+use crate::config::reload::Reloaded;
 use crate::family::Family;
-use crate::reload::Reloaded;
 
 /// When a collector reads its source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

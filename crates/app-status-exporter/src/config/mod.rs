@@ -220,7 +220,7 @@ mod tests {
             ("modules:\n  metrics:\n    - {name: a}\n", "c.yml:2: metrics stands in a module: put it under a name"),
             ("moduls: {default: {}}", "c.yml:1: the file has no key moduls; did you mean modules?"),
             ("metrics: []", "c.yml:1: metrics stand in a module"),
-            ("modules: [", "c.yml: yaml: line "),
+            ("modules: [", "c.yml: line "),
         ] {
             let found = read(text).map(|_| ()).unwrap_err();
             assert!(found.starts_with(fault), "{text}: {found}");

@@ -11,7 +11,7 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme};
 
 use super::config::ClientAuth;
-use super::der;
+use crate::tls::der;
 
 /// What is asked of a client. Whatever is asked, one that sends a certificate must prove that it has its key.
 #[derive(Debug)]

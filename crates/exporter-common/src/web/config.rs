@@ -11,7 +11,9 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::auth;
 use super::rate::RateLimit;
-use crate::yaml::{self, Node, Value};
+use crate::config::duration;
+use crate::config::fields::{self, Fields};
+use crate::config::yaml::{self, Node, YamlError};
 
 /// What the file says.
 #[derive(Debug)]
@@ -111,7 +113,7 @@ pub(super) fn parse(text: &str, folder: &Path) -> Result<Config> {
     let mut fields = Fields::of(yaml::parse(text)?, "the file")?;
     let tls = fields.take("tls_server_config").map(|node| tls(node, folder)).transpose()?.flatten();
     let (http2, headers) = http_server(fields.take("http_server_config"))?;
-    let users = fields.take("basic_auth_users").map(users).transpose()?.unwrap_or_default();
+    let users = users(fields.entries("basic_auth_users")?)?;
     let rate_limit = fields.take("rate_limit").map(rate_limit).transpose()?.flatten();
     fields.end()?;
     Ok(Config { tls, http2, headers, users, rate_limit })
@@ -120,12 +122,12 @@ pub(super) fn parse(text: &str, folder: &Path) -> Result<Config> {
 fn tls(node: Node, folder: &Path) -> Result<Option<Tls>> {
     let mut fields = Fields::of(node, "tls_server_config")?;
     let [cert, key, client_ca] = [("cert", "cert_file"), ("key", "key_file"), ("client_ca", "client_ca_file")]
-        .map(|(inline, file)| fields.pem(inline, file, folder));
+        .map(|(inline, file)| pem(&mut fields, inline, file, folder));
     let (cert, key, client_ca) = (cert?, key?, client_ca?);
-    let client_auth = fields.text("client_auth_type")?;
+    let client_auth = fields.text("client_auth_type")?.unwrap_or_default();
     let client_allowed_sans = fields.texts("client_allowed_sans")?;
-    let min_version = fields.version("min_version", Version::Tls12)?;
-    let max_version = fields.version("max_version", Version::Tls13)?;
+    let min_version = version(&mut fields, "min_version", Version::Tls12)?;
+    let max_version = version(&mut fields, "max_version", Version::Tls13)?;
     let cipher_suites = fields.texts("cipher_suites")?;
     let curves = fields.texts("curve_preferences")?;
     fields.bool("prefer_server_cipher_suites")?; // no effect in modern Go either: the server's order counts
@@ -171,13 +173,13 @@ fn http_server(node: Option<Node>) -> Result<(bool, HeaderMap)> {
     let Some(node) = node else { return Ok((true, headers)) };
     let mut fields = Fields::of(node, "http_server_config")?;
     let http2 = fields.bool("http2")?.unwrap_or(true);
-    let configured = fields.take("headers");
+    let configured = fields.entries("headers")?;
     fields.end()?;
-    for (name, node) in configured.map(|node| Fields::of(node, "headers")).transpose()?.unwrap_or_default().entries {
+    for (name, node) in configured {
         let Some((_, values)) = HEADERS.iter().find(|(known, _)| *known == name) else {
             bail!("HTTP header {name:?} can not be configured");
         };
-        let value = node.into_text(&name)?;
+        let (_, value) = fields::text(node, &name)?;
         if value.is_empty() {
             continue; // as if it were not there
         }
@@ -190,10 +192,10 @@ fn http_server(node: Option<Node>) -> Result<(bool, HeaderMap)> {
     Ok((http2, headers))
 }
 
-fn users(node: Node) -> Result<BTreeMap<String, String>> {
+fn users(entries: Vec<(String, Node)>) -> Result<BTreeMap<String, String>> {
     let mut users = BTreeMap::new();
-    for (user, node) in Fields::of(node, "basic_auth_users")?.entries {
-        let hash = node.into_text(&user)?;
+    for (user, node) in entries {
+        let (_, hash) = fields::text(node, &user)?;
         auth::check_hash(&hash).with_context(|| format!("basic_auth_users: {user}"))?;
         users.insert(user, hash);
     }
@@ -206,135 +208,40 @@ fn rate_limit(node: Node) -> Result<Option<RateLimit>> {
     let line = fields.line;
     let (interval, burst) = (fields.text("interval")?, fields.text("burst")?);
     fields.end()?;
-    let burst = match burst.as_str() {
-        "" => 0,
-        text => {
-            text.parse::<i64>().ok().with_context(|| format!("yaml: line {line}: burst {text:?} is no whole number"))?
-        }
+    let fault = |key, text: &str, expected| YamlError::new(line, format!("{key}: {text:?} is not {expected}"));
+    let burst = match burst.as_deref() {
+        None | Some("") => 0,
+        Some(text) => text.parse::<i64>().map_err(|_| fault("burst", text, "a whole number"))?,
     };
-    let interval = match interval.as_str() {
-        "" => Duration::ZERO,
-        text => go_duration(text).with_context(|| format!("yaml: line {line}: interval {text:?} is no duration"))?,
+    let interval = match interval.as_deref() {
+        None | Some("") => Duration::ZERO,
+        Some(text) => {
+            duration::parse_go(text).ok_or_else(|| fault("interval", text, "a duration: write 1s or 500ms"))?
+        }
     };
     let burst = u32::try_from(burst.max(0)).unwrap_or(u32::MAX); // nobody will see the difference
     Ok((!interval.is_zero()).then(|| RateLimit::new(interval, burst)))
 }
 
-/// Reads a duration as Go writes it (`1.5s`, `1m30s`), or a whole number of nanoseconds. Negative ones count as 0.
-fn go_duration(text: &str) -> Option<Duration> {
-    if let Ok(nanos) = text.parse::<i64>() {
-        return Some(Duration::from_nanos(nanos.max(0).unsigned_abs()));
-    }
-    let negative = text.starts_with('-');
-    let mut rest = text.strip_prefix(['-', '+']).unwrap_or(text);
-    let mut seconds = 0.0;
-    while !rest.is_empty() {
-        let (number, following) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit() && c != '.')?);
-        let unit_len = following.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(following.len());
-        let (unit, following) = following.split_at(unit_len);
-        seconds += number.parse::<f64>().ok()?
-            * match unit {
-                "ns" => 1e-9,
-                "us" | "µs" | "μs" => 1e-6,
-                "ms" => 1e-3,
-                "s" => 1.0,
-                "m" => 60.0,
-                "h" => 3600.0,
-                _ => return None,
-            };
-        rest = following;
-    }
-    let seconds = if negative { 0.0 } else { seconds };
-    (!text.is_empty()).then(|| Duration::try_from_secs_f64(seconds).ok()).flatten()
-}
-
-/// The entries of one map that are not read yet.
-#[derive(Default)]
-struct Fields {
-    place: &'static str,
-    line: usize,
-    entries: Vec<(String, Node)>,
-}
-
-impl Fields {
-    fn of(node: Node, place: &'static str) -> Result<Self> {
-        let line = node.line;
-        match node.value {
-            Value::Null => Ok(Self { place, line, entries: Vec::new() }),
-            Value::Map(entries) => Ok(Self { place, line, entries }),
-            _ => bail!("yaml: line {line}: {place} is no map"),
-        }
-    }
-
-    fn take(&mut self, key: &str) -> Option<Node> {
-        let at = self.entries.iter().position(|(name, _)| name == key)?;
-        Some(self.entries.swap_remove(at).1)
-    }
-
-    /// A text; empty if it is not there.
-    fn text(&mut self, key: &str) -> Result<String> {
-        self.take(key).map_or_else(|| Ok(String::new()), |node| node.into_text(key))
-    }
-
-    fn texts(&mut self, key: &str) -> Result<Vec<String>> {
-        let Some(node) = self.take(key) else { return Ok(Vec::new()) };
-        match node.value {
-            Value::Null => Ok(Vec::new()),
-            Value::List(nodes) => nodes.into_iter().map(|node| node.into_text(key)).collect(),
-            // one where a list belongs is taken for a list of one, as Go's library does
-            Value::Text(text) => Ok(vec![text]),
-            Value::Map(_) => bail!("yaml: line {}: {key} is no list", node.line),
-        }
-    }
-
-    fn bool(&mut self, key: &str) -> Result<Option<bool>> {
-        let Some(node) = self.take(key) else { return Ok(None) };
-        let line = node.line;
-        match node.into_text(key)?.to_ascii_lowercase().as_str() {
-            "" => Ok(None),
-            "true" | "yes" | "y" | "on" => Ok(Some(true)),
-            "false" | "no" | "n" | "off" => Ok(Some(false)),
-            other => bail!("yaml: line {line}: {key} is true or false, not {other:?}"),
-        }
-    }
-
-    fn version(&mut self, key: &str, default: Version) -> Result<Version> {
-        match self.text(key)?.as_str() {
-            "" => Ok(default),
-            "TLS10" => Ok(Version::Tls10),
-            "TLS11" => Ok(Version::Tls11),
-            "TLS12" => Ok(Version::Tls12),
-            "TLS13" => Ok(Version::Tls13),
-            other => bail!("unknown TLS version: {other}"),
-        }
-    }
-
-    /// PEM text under either of two keys; the file wins.
-    fn pem(&mut self, inline: &str, file: &'static str, folder: &Path) -> Result<Option<Pem>> {
-        let (text, path) = (self.text(inline)?, self.text(file)?);
-        if !path.is_empty() {
-            return Ok(Some(Pem::File { key: file, path: folder.join(path) }));
-        }
-        Ok((!text.is_empty()).then_some(Pem::Inline(text)))
-    }
-
-    /// Succeeds if everything was read.
-    fn end(self) -> Result<()> {
-        match self.entries.first() {
-            None => Ok(()),
-            Some((key, node)) => bail!("yaml: line {}: field {key} not found in {}", node.line, self.place),
-        }
+/// A TLS version, or its default.
+fn version(fields: &mut Fields, key: &'static str, default: Version) -> Result<Version> {
+    match fields.text(key)?.unwrap_or_default().as_str() {
+        "" => Ok(default),
+        "TLS10" => Ok(Version::Tls10),
+        "TLS11" => Ok(Version::Tls11),
+        "TLS12" => Ok(Version::Tls12),
+        "TLS13" => Ok(Version::Tls13),
+        other => bail!("unknown TLS version: {other}"),
     }
 }
 
-impl Node {
-    fn into_text(self, key: &str) -> Result<String> {
-        match self.value {
-            Value::Null => Ok(String::new()),
-            Value::Text(text) => Ok(text),
-            _ => bail!("yaml: line {}: {key} is no text", self.line),
-        }
+/// PEM text under either of two keys; the file wins.
+fn pem(fields: &mut Fields, inline: &'static str, file: &'static str, folder: &Path) -> Result<Option<Pem>> {
+    let (text, path) = (fields.text(inline)?, fields.text(file)?.unwrap_or_default());
+    if !path.is_empty() {
+        return Ok(Some(Pem::File { key: file, path: folder.join(path) }));
     }
+    Ok(text.filter(|text| !text.is_empty()).map(Pem::Inline))
 }
 
 #[cfg(test)]
@@ -358,10 +265,16 @@ mod tests {
     #[test]
     fn what_is_wrong_is_told_as_upstream_tells_it() {
         for (text, fault) in [
-            ("tls_server_config: {cert_filse: a}", "yaml: line 1: field cert_filse not found in tls_server_config"),
-            ("a: 1", "yaml: line 1: field a not found in the file"),
-            ("a", "yaml: line 1: the file is no map"),
-            ("tls_server_config:\n  key_file: a\n  key_file: b", "yaml: line 3: key \"key_file\" already set in map"),
+            (
+                "tls_server_config: {cert_filse: a}",
+                "line 1: unknown key cert_filse in tls_server_config; did you mean cert_file?",
+            ),
+            ("a: 1", "line 1: unknown key a in the file; known keys are"),
+            ("a", "line 1: the file: expected a map"),
+            (
+                "tls_server_config:\n  key_file: a\n  key_file: b",
+                "line 3: duplicate key \"key_file\", first set on line 2",
+            ),
             ("tls_server_config: {key_file: k}", "missing one of cert or cert_file"),
             ("tls_server_config: {cert: '', key: k}", "missing one of cert or cert_file"),
             ("tls_server_config: {cert_file: c}", "missing one of key or key_file"),
@@ -375,7 +288,10 @@ mod tests {
             ("tls_server_config: {cert: c, key: k, cipher_suites: [TLS_X]}", "unknown cipher: TLS_X"),
             ("tls_server_config: {cert: c, key: k, curve_preferences: [CurveP2]}", "unknown curve: CurveP2"),
             ("tls_server_config: {cert: c, key: k, min_version: TLS14}", "unknown TLS version: TLS14"),
-            ("tls_server_config: {prefer_server_cipher_suites: maybe}", "yaml: line 1: prefer_server_cipher_suites"),
+            (
+                "tls_server_config: {prefer_server_cipher_suites: maybe}",
+                "line 1: prefer_server_cipher_suites: expected true or false",
+            ),
             (
                 "http_server_config: {headers: {X-Frame-Options: DENY}}",
                 "invalid value for X-Frame-Options. Expected one",
@@ -386,8 +302,8 @@ mod tests {
                 "basic_auth_users: {alice: secret}",
                 "basic_auth_users: alice: crypto/bcrypt: hashedSecret too short to be a bcrypted password",
             ),
-            ("rate_limit: {interval: soon}", "yaml: line 1: interval \"soon\" is no duration"),
-            ("rate_limit: {interval: 0, burst: many}", "yaml: line 1: burst \"many\" is no whole number"),
+            ("rate_limit: {interval: soon}", "line 1: interval: \"soon\" is not a duration"),
+            ("rate_limit: {interval: 0, burst: many}", "line 1: burst: \"many\" is not a whole number"),
         ] {
             let error = format!("{:#}", read(text).unwrap_err());
             assert!(error.starts_with(fault), "{text}: {error}");
@@ -447,18 +363,5 @@ mod tests {
         );
         let tls = read(&text).unwrap().tls.unwrap();
         assert_eq!((tls.cipher_suites.len(), tls.curves.len(), tls.min_version), (13, 4, Version::Tls10));
-    }
-
-    #[test]
-    fn durations_are_read_as_go_reads_them() {
-        for (text, nanos) in
-            [("0", 0), ("1", 1), ("1s", 1_000_000_000), ("1m0.5s", 60_500_000_000), ("1.5ms", 1_500_000)]
-        {
-            assert_eq!(go_duration(text), Some(Duration::from_nanos(nanos)), "{text}");
-        }
-        assert_eq!(go_duration("-1s"), Some(Duration::ZERO));
-        for text in ["", "s", "1", "1x", "1s ", "..s"].into_iter().filter(|text| *text != "1") {
-            assert_eq!(go_duration(text), None, "{text}");
-        }
     }
 }

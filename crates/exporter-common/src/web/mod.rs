@@ -3,7 +3,6 @@
 mod auth;
 mod clients;
 mod config;
-mod der;
 mod peer;
 mod rate;
 mod tls;
@@ -23,7 +22,8 @@ use config::{ClientAuth, Config, Pem};
 pub(crate) use peer::Peer;
 use rate::RateLimit;
 
-use crate::reload::{Files, Reloaded};
+use crate::config::reload::{Files, Reloaded};
+use crate::config::small_file;
 
 /// How often the files are looked at, at most.
 const LOOK: Duration = Duration::from_secs(1);
@@ -194,7 +194,8 @@ impl Settings {
 fn read(path: &Path) -> Result<(Settings, Files)> {
     let mut seen = Files::look([path.to_owned()]);
     let place = || path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|error| anyhow!("{}", tls::said(&error))).with_context(place)?;
+    let text =
+        small_file::read_to_string(path).map_err(|error| anyhow!("{}", tls::said(&error))).with_context(place)?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let Config { tls, http2, headers, users, rate_limit } = config::parse(&text, folder).with_context(place)?;
     let files = tls.iter().flat_map(|tls| [Some(&tls.cert), Some(&tls.key), tls.client_ca.as_ref()]).flatten();
@@ -229,5 +230,5 @@ pub(crate) fn fuzz_config(text: &str) {
 
 #[cfg(fuzzing)]
 pub(crate) fn fuzz_certificate(der: &[u8]) {
-    let _ = der::certificate(der);
+    let _ = crate::tls::der::certificate(der);
 }

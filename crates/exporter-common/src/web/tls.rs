@@ -6,12 +6,14 @@ use std::sync::Arc;
 use anyhow::{Context, Result, anyhow, ensure};
 use rustls::crypto::ring::{self, cipher_suite as suite, kx_group};
 use rustls::crypto::{CryptoProvider, SupportedKxGroup};
+use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, SupportedCipherSuite, SupportedProtocolVersion, version};
 
 use super::clients;
 use super::config::{ClientAuth, Pem, Tls, Version};
+use crate::config::small_file;
+use crate::tls::pem;
 
 /// The cipher suites of TLS 1.2, as Go prefers them.
 const TLS12_SUITES: &[(&str, SupportedCipherSuite)] = &[
@@ -64,14 +66,11 @@ pub(super) fn server(tls: &Tls, http2: bool) -> Result<(ServerConfig, Vec<String
         Some(clients) => builder.with_client_cert_verifier(clients),
         None => builder.with_no_client_auth(),
     };
-    let pair = || "failed to load X509KeyPair";
-    let chain = CertificateDer::pem_slice_iter(tls.cert.read()?.as_bytes()).collect::<Result<Vec<_>, _>>();
-    let chain = chain.with_context(pair)?;
-    ensure!(!chain.is_empty(), "failed to load X509KeyPair: there is no certificate in {:?}", tls.cert);
-    let key = tls.key.read()?;
-    let key = PrivateKeyDer::from_pem_slice(key.as_bytes())
-        .map_err(|_| anyhow!("failed to load X509KeyPair: there is no private key in {:?}", tls.key))?;
-    let mut config = builder.with_single_cert(chain, key).with_context(pair)?;
+    let chain = pem::certificates(tls.cert.read()?.as_bytes())
+        .with_context(|| format!("failed to load X509KeyPair: {:?}", tls.cert))?;
+    let key = pem::private_key(tls.key.read()?.as_bytes())
+        .with_context(|| format!("failed to load X509KeyPair: {:?}", tls.key))?;
+    let mut config = builder.with_single_cert(chain, key).context("failed to load X509KeyPair")?;
     config.ignore_client_order = true;
     if http2 {
         config.alpn_protocols.push(b"h2".to_vec());
@@ -151,7 +150,7 @@ impl Pem {
     fn read(&self) -> Result<String> {
         match self {
             Self::Inline(text) => Ok(text.clone()),
-            Self::File { key, path } => std::fs::read_to_string(path)
+            Self::File { key, path } => small_file::read_to_string(path)
                 .map_err(|error| anyhow!("failed to read {key} ({}): {}", path.display(), said(&error))),
         }
     }

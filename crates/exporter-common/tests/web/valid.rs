@@ -14,7 +14,7 @@ fn a_check_tells_faults_of_the_sources_and_of_the_web_configuration() {
     let output = testing::run(&drill(), [&file, "--check", "--usage-error"]);
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!((output.status.code(), said.lines().count()), (Some(2), 2), "{said}");
-    assert!(said.contains("field a not found") && said.contains("exclude each other"), "{said}");
+    assert!(said.contains("unknown key a in the file") && said.contains("exclude each other"), "{said}");
 }
 
 #[test]
@@ -50,6 +50,28 @@ fn promtool_says_the_same_of_every_configuration() {
         for config in later {
             let file = format!("--web.config.file={}", pki.write("web.yml", &config).display());
             assert!(testing::run(&drill(), [&file, "--check"]).status.success(), "{config}");
+        }
+    }
+}
+
+#[test]
+fn a_fifo_is_rejected_and_does_not_block() {
+    let pki = Pki::new();
+    let fifo = pki.path("fifo");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR).unwrap();
+    let client_ca = format!("{TLS}  client_auth_type: RequestClientCert\n  client_ca_file: fifo\n");
+    for file in [
+        fifo,
+        pki.write("cert.yml", "tls_server_config: {cert_file: fifo, key_file: server.key}"),
+        pki.write("key.yml", "tls_server_config: {cert_file: server.crt, key_file: fifo}"),
+        pki.write("client_ca.yml", &client_ca),
+    ] {
+        let file = format!("--web.config.file={}", file.display());
+        for flags in [&[&*file, "--check"][..], &[&*file, "--web.listen-address=127.0.0.1:0"]] {
+            let output = testing::run(&drill(), flags);
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(1), "{stderr}");
+            assert!(stderr.contains("not a regular file"), "{stderr}");
         }
     }
 }

@@ -4,17 +4,19 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use crate::config::calendar;
+
 /// The parts of a certificate that are asked for.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Certificate {
+pub(crate) struct Certificate {
     /// Seconds since the epoch.
-    pub(super) not_before: i64,
+    pub(crate) not_before: i64,
     /// Seconds since the epoch.
-    pub(super) not_after: i64,
+    pub(crate) not_after: i64,
     /// Names of hosts, mail addresses, addresses and URIs, as text.
-    pub(super) names: Vec<String>,
+    pub(crate) names: Vec<String>,
     /// Whether it may show who a client is: it says so, says it may do anything, or does not say.
-    pub(super) for_clients: bool,
+    pub(crate) for_clients: bool,
 }
 
 const SEQUENCE: u8 = 0x30;
@@ -32,7 +34,7 @@ const ANY_USAGE: &[u8] = &[0x55, 0x1d, 0x25, 0x00];
 const CLIENT_AUTH: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x02];
 
 /// Reads a certificate.
-pub(super) fn certificate(der: &[u8]) -> Option<Certificate> {
+pub(crate) fn certificate(der: &[u8]) -> Option<Certificate> {
     let (certificate, _) = expect(der, SEQUENCE)?;
     let (mut rest, _) = expect(certificate, SEQUENCE)?;
     if rest.first() == Some(&0xa0) {
@@ -124,16 +126,7 @@ fn time(der: &[u8]) -> Option<(i64, &[u8])> {
     }
     let field = |at: usize| fields.get(at..at + 2)?.parse::<i64>().ok();
     let (month, day, hour, minute, second) = (field(0)?, field(2)?, field(4)?, field(6)?, field(8)?);
-    if !(1..=12).contains(&month) {
-        return None;
-    }
-    // days from the civil calendar, with years that begin in March
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let era = year.div_euclid(400);
-    let year_of_era = year.rem_euclid(400);
-    let days = era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + (153 * month + 2) / 5 + day
-        - 1
-        - 719_468;
+    let days = calendar::days_since_epoch(year, month, day)?;
     Some((((days * 24 + hour) * 60 + minute) * 60 + second, rest))
 }
 

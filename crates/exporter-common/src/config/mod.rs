@@ -1,0 +1,8 @@
+//! Configuration files and values: YAML with strict fields, durations, calendar, small files, reloading.
+
+pub mod calendar;
+pub mod duration;
+pub mod fields;
+pub mod reload;
+pub mod small_file;
+pub mod yaml;

@@ -1,0 +1,43 @@
+//! Certificates, keys and CA certificates from PEM.
+
+use anyhow::{Context, Result, ensure};
+use rustls::RootCertStore;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+/// The certificates in a PEM text.
+///
+/// # Errors
+/// The text is not PEM, or has no certificate.
+pub fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>> {
+    let certificates = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>().context("invalid PEM")?;
+    ensure!(!certificates.is_empty(), "no certificate found");
+    Ok(certificates)
+}
+
+/// The private key in a PEM text.
+///
+/// # Errors
+/// The text has no private key. The message has no details, since it must not repeat parts of a key.
+pub fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>> {
+    PrivateKeyDer::from_pem_slice(pem).ok().context("no private key found")
+}
+
+/// The CA certificates in a PEM text.
+///
+/// # Errors
+/// The text is not PEM, has no certificate, or has one that cannot be a CA certificate.
+pub fn ca_certificates(pem: &[u8]) -> Result<RootCertStore> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(pem)? {
+        roots.add(certificate).context("invalid CA certificate")?;
+    }
+    Ok(roots)
+}
+
+/// The CA certificates of the system; it may have none.
+pub fn system_ca_certificates() -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    roots
+}
