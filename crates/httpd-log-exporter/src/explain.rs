@@ -10,12 +10,12 @@ use std::process::ExitCode;
 use anyhow::{Result, anyhow};
 use clap::{Arg, ArgMatches, Command};
 
-use crate::field::Field;
-use crate::format::{Format, Reader};
-use crate::lines::{Line, Lines};
+use crate::format::field::Field;
+use crate::format::presets::{PRESETS, Preset};
+use crate::format::request::{Method, Number};
+use crate::format::{Format, LineParser};
+use crate::lines::{Line, LineSplitter};
 use crate::permission;
-use crate::presets::{PRESETS, Preset};
-use crate::request::{Method, Number};
 
 /// How much of a log is looked at.
 const LOOKED_AT: u64 = 4 << 20;
@@ -44,7 +44,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<ExitCode> {
     let mut format = format.ok_or_else(|| anyhow!("explain needs a format"))?.clone();
     let text = begin(path)?;
     let mut lines = Vec::new();
-    let mut splitter = Lines::default();
+    let mut splitter = LineSplitter::default();
     let mut take = |line: Line<'_>| {
         if let Line::Whole(line) = line
             && lines.len() < LINES
@@ -187,7 +187,7 @@ fn fields(format: &mut Format, line: &[u8], report: &mut String) {
 fn rows<'a>(format: &mut Format, line: &'a [u8]) -> Vec<(String, Field, &'a [u8])> {
     let mut rows: Vec<(String, Field, &[u8])> = Vec::new();
     match &mut format.reader {
-        Reader::Clf(_, steps) | Reader::Steps(steps) => {
+        LineParser::Clf(_, steps) | LineParser::TemplateMatcher(steps) => {
             // of values that were taken to end later than they first could, the last counts
             let mut found: Vec<(usize, Field, &[u8])> = Vec::new();
             let _ = steps.walk(line, &mut |step, field, text| {
@@ -196,10 +196,10 @@ fn rows<'a>(format: &mut Format, line: &'a [u8]) -> Vec<(String, Field, &'a [u8]
             });
             rows.extend(found.into_iter().map(|(step, field, text)| (steps.name(step).to_owned(), field, text)));
         }
-        Reader::Json(json) => {
+        LineParser::Json(json) => {
             let _ = json.walk(line, &mut |key, text| rows.push((key.path().to_owned(), key.field(), text)));
         }
-        Reader::Pattern(pattern) => {
+        LineParser::RegexFormat(pattern) => {
             let mut found = Vec::new();
             pattern.walk(line, |group, field, text| found.push((group, field, text)));
             rows.extend(found.into_iter().map(|(group, field, text)| (pattern.name(group).to_owned(), field, text)));
@@ -211,14 +211,14 @@ fn rows<'a>(format: &mut Format, line: &'a [u8]) -> Vec<(String, Field, &'a [u8]
 /// A line with a caret below where reading stopped, and what was expected there.
 fn caret(format: &mut Format, line: &[u8], report: &mut String) {
     let stop = match &mut format.reader {
-        Reader::Clf(_, steps) | Reader::Steps(steps) => {
+        LineParser::Clf(_, steps) | LineParser::TemplateMatcher(steps) => {
             steps.walk(line, &mut |_, _, _| {}).err().map(|stop| (stop.at, steps.expected(&stop)))
         }
-        Reader::Json(json) => {
+        LineParser::Json(json) => {
             let stop = json.walk(line, &mut |_, _| {}).err().map(|stop| (stop.at, stop.expected.to_owned()));
             Some(stop.unwrap_or_else(|| (line.len(), "a status somewhere in the object".to_owned())))
         }
-        Reader::Pattern(_) => None,
+        LineParser::RegexFormat(_) => None,
     };
     let begin = shown(line);
     let _ = writeln!(report, "{begin}");
@@ -298,7 +298,7 @@ mod tests {
         for case in include_str!("../tests/lines/presets.txt").lines() {
             let mut parts = case.splitn(3, '\t');
             let (name, line) = (parts.next().unwrap(), parts.nth(1).unwrap());
-            let name = crate::presets::preset(name).unwrap().name;
+            let name = crate::format::presets::preset(name).unwrap().name;
             let (report, _) = explain(Format::of_regex("^(?P<status>[0-9])(?P<method>x)$"), &[line]);
             if !report.contains(&format!("--access-log.format={name} would fit 1")) {
                 wrong.push((name, report));

@@ -6,12 +6,12 @@ use std::str::FromStr;
 use anyhow::{Result, bail};
 use regex::bytes::Regex;
 
-use crate::counts::Route;
 use crate::format::Format;
-use crate::origin::Origin;
+use crate::input::Input;
+use crate::metrics::counts::Route;
 use crate::permission;
-use crate::place::Place;
-use crate::tail::Start;
+use crate::tail::StartAt;
+use crate::tail::log_paths::LogPaths;
 
 /// The exporter's own flags.
 #[derive(clap::Args)]
@@ -20,7 +20,7 @@ pub(crate) struct Flags {
     /// Access log to follow, again for each further one of the same server: a path, a pattern of paths, a FIFO, - for
     /// standard input, syslog+udp://HOST:PORT, syslog+tcp://HOST:PORT or syslog+unix:/PATH
     #[arg(long = "access-log", value_name = "SOURCE", value_delimiter = '\n', required = true)]
-    #[arg(value_parser = |text: &str| Origin::parse(text).map(|_| text.to_owned()))]
+    #[arg(value_parser = |text: &str| Input::parse(text).map(|_| text.to_owned()))]
     pub(crate) access_logs: Vec<String>,
 
     /// Format of the logs: a preset's name (combined, common, combined_time, combined_us, vhost_combined, ingress_nginx,
@@ -36,7 +36,7 @@ pub(crate) struct Flags {
 
     /// Where to start in a log that is there already; one that appears later is read whole
     #[arg(long = "access-log.start", value_name = "WHERE", default_value = "end", value_enum)]
-    pub(crate) start: Start,
+    pub(crate) start: StartAt,
 
     /// File for positions and counters, so that a restart neither loses nor repeats a line
     #[arg(long = "state.file", value_name = "FILE")]
@@ -119,10 +119,10 @@ pub(crate) fn check(sources: &[String], at_present: bool) -> Result<()> {
         if sources[..index].iter().any(|other| other == source || same_path(other, source)) {
             faults.push(format!("--access-log {source} is given twice"));
         }
-        match Origin::parse(source) {
-            Ok(Origin::Files(Place::Path(path))) => faults.extend(file_fault(source, &path, at_present)),
-            Ok(Origin::Files(place @ Place::Glob(_))) if at_present => {
-                let found = place.list().into_iter();
+        match Input::parse(source) {
+            Ok(Input::Files(LogPaths::Path(path))) => faults.extend(file_fault(source, &path, at_present)),
+            Ok(Input::Files(log_paths @ LogPaths::Glob(_))) if at_present => {
+                let found = log_paths.list().into_iter();
                 faults.extend(found.filter_map(|(path, found)| match found {
                     Ok(_) => file_fault(source, &path, at_present),
                     Err(error) => Some(permission::explain(&path, &error, "read")),
@@ -139,8 +139,8 @@ pub(crate) fn check(sources: &[String], at_present: bool) -> Result<()> {
 
 /// Whether two sources are the same path, with the folder's links resolved where it is there.
 fn same_path(one: &str, other: &str) -> bool {
-    let resolved = |source: &str| match Origin::parse(source) {
-        Ok(Origin::Files(Place::Path(path))) => {
+    let resolved = |source: &str| match Input::parse(source) {
+        Ok(Input::Files(LogPaths::Path(path))) => {
             let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
             let folder = folder.canonicalize().or_else(|_| std::path::absolute(folder)).ok()?;
             Some(folder.join(path.file_name()?))

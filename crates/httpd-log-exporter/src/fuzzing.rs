@@ -3,21 +3,24 @@
 
 use std::time::Instant;
 
-use crate::book::{Book, Shared};
-use crate::clf_regex::Expected;
-use crate::counts::Counts;
+use crate::explain;
 use crate::format::Format;
-use crate::lines::{Line, Lines};
-use crate::log_file::LogFile;
-use crate::place::Place;
-use crate::state::State;
+use crate::format::clf;
+use crate::format::clf_regex::ClfRegexes;
+use crate::input::{syslog, syslog_tcp};
+use crate::lines::{Line, LineSplitter};
+use crate::metrics::counts::RequestCounts;
+use crate::metrics::families::families;
+use crate::metrics::registry::{Registry, SharedRegistry};
+use crate::state::SavedState;
 use crate::tail::Tail;
-use crate::{clf, explain, metrics, syslog, syslog_tcp};
+use crate::tail::log_file::LogFile;
+use crate::tail::log_paths::LogPaths;
 
 /// Lines of the common log format, beside regular expressions that say the same.
 pub fn clf(line: &[u8]) {
-    thread_local!(static EXPECTED: (Expected, std::cell::RefCell<Option<Format>>) = (
-        Expected::new(),
+    thread_local!(static EXPECTED: (ClfRegexes, std::cell::RefCell<Option<Format>>) = (
+        ClfRegexes::new(),
         std::cell::RefCell::new("combined_us".parse().ok()),
     ));
     EXPECTED.with(|(expected, microseconds)| {
@@ -37,12 +40,12 @@ pub fn format(text: &[u8]) {
     let format = text.strip_prefix('~').map_or_else(|| text.parse::<Format>(), Format::of_regex);
     let Ok(mut format) = format else { return };
     let lines: Vec<Vec<u8>> = lines.map(<[u8]>::to_vec).collect();
-    let mut book = book(format.clone());
+    let mut registry = registry(format.clone());
     for line in &lines {
-        book.line(0, Line::Whole(line));
-        book.note_time(0, line);
+        registry.count_line(0, Line::Whole(line));
+        registry.record_time(0, line);
     }
-    let _ = metrics::families(&book, 0.0);
+    let _ = families(&registry, 0.0);
     if lines.iter().map(Vec::len).sum::<usize>().is_multiple_of(16) {
         let _ = explain::report(&mut format, &lines); // compiles every preset, which takes its time
     }
@@ -50,20 +53,20 @@ pub fn format(text: &[u8]) {
 
 /// Lines in every preset.
 pub fn presets(line: &[u8]) {
-    thread_local!(static BOOKS: std::cell::RefCell<Vec<Book>> = std::cell::RefCell::new(
-        crate::presets::PRESETS.iter().filter_map(|preset| Some(book(preset.name.parse().ok()?))).collect()
+    thread_local!(static BOOKS: std::cell::RefCell<Vec<Registry>> = std::cell::RefCell::new(
+        crate::format::presets::PRESETS.iter().filter_map(|preset| Some(registry(preset.name.parse().ok()?))).collect()
     ));
     BOOKS.with_borrow_mut(|books| {
-        for book in books {
-            book.line(0, Line::Whole(line));
-            book.note_time(0, line);
+        for registry in books {
+            registry.count_line(0, Line::Whole(line));
+            registry.record_time(0, line);
         }
     });
 }
 
-fn book(format: Format) -> Book {
-    let counts = Counts::new(&format, &[0.1, 1.0], Vec::new(), 100);
-    Book::new(format, counts, ["access.log".to_owned()])
+fn registry(format: Format) -> Registry {
+    let counts = RequestCounts::new(&format, &[0.1, 1.0], Vec::new(), 100);
+    Registry::new(format, counts, ["access.log".to_owned()])
 }
 
 /// Messages of syslog, also over TCP, patterns of paths, and lines cut anywhere.
@@ -73,10 +76,10 @@ pub fn sources(text: &[u8]) {
         && !pattern.starts_with('/')
         && !pattern.contains("..")
     {
-        let _ = Place::Glob(pattern.into()).list();
+        let _ = LogPaths::Glob(pattern.into()).list();
     }
     let read = |pieces: &[&[u8]]| {
-        let (mut lines, mut seen) = (Lines::default(), Vec::new());
+        let (mut lines, mut seen) = (LineSplitter::default(), Vec::new());
         let mut each = |line: Line<'_>| {
             if let Line::Whole(line) = line {
                 seen.push(line.to_vec());
@@ -99,15 +102,15 @@ const FORMAT: &str = "$host $request_uri $request_method $status $bytes_sent $re
 
 /// A state file, and a start by it: it is taken whole or refused in one line, and what is written after it can be read.
 pub fn state(text: &[u8]) {
-    let mut state = match State::parse(text) {
+    let mut state = match SavedState::parse(text) {
         Ok(state) => state,
         Err(error) => return assert!(!format!("{error:#}").contains('\n'), "{error:#}"),
     };
     let [requests, sent, received] = state.sums();
     let Ok(format) = FORMAT.parse() else { return };
-    let shared = Shared::new(book(format));
+    let shared = SharedRegistry::new(registry(format));
     state.restore(&mut shared.lock());
-    let restored = State::of(&[], &shared.lock());
+    let restored = SavedState::of(&[], &shared.lock());
     assert_eq!(restored.sums(), [requests, sent, received]);
     if requests > u128::from(u64::MAX / 4) || sent.max(received) > u128::MAX / 4 {
         return; // no room for more
@@ -119,10 +122,10 @@ pub fn state(text: &[u8]) {
     let now = Instant::now();
     let identity = LogFile::open(&path, now).expect("it was just written").identity;
     let Some(saved) = state.put(identity, &path) else { return };
-    let mut tail = Tail::resume(0, Place::Path(path), saved, &shared, now);
+    let mut tail = Tail::resume(0, LogPaths::Path(path), saved, &shared, now);
     tail.pass(&shared, &mut [0; 16], now);
-    let after = State::of(&[tail], &shared.lock());
+    let after = SavedState::of(&[tail], &shared.lock());
     assert!(after.sums()[0] - requests <= LOG.lines().count() as u128, "more was counted than is there");
     let written = serde_json::to_vec(&after).expect("a state can be written");
-    State::parse(&written).unwrap_or_else(|error| panic!("{error:#}: {}", String::from_utf8_lossy(&written)));
+    SavedState::parse(&written).unwrap_or_else(|error| panic!("{error:#}: {}", String::from_utf8_lossy(&written)));
 }

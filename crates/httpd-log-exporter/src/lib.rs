@@ -1,44 +1,17 @@
 //! Prometheus exporter for HTTP servers, from their access logs.
 
-mod access_log;
-mod book;
-mod claims;
-mod clf;
-#[cfg(any(test, fuzzing))]
-mod clf_regex;
-mod compressed;
-mod counts;
-#[cfg(test)]
-mod drills;
+mod collector;
 mod explain;
-mod field;
 mod flags;
-mod follow;
 mod format;
 #[cfg(fuzzing)]
 pub mod fuzzing;
-mod health;
-mod histogram;
-mod json;
+mod input;
 mod lines;
-mod log_file;
 mod metrics;
-mod origin;
-mod pattern;
 mod permission;
-mod place;
-mod presets;
-mod request;
-mod rotated;
 mod state;
-mod steps;
-mod stream;
-mod syslog;
-mod syslog_tcp;
 mod tail;
-mod template;
-mod time;
-mod vhosts;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -49,14 +22,14 @@ use anyhow::{Result, anyhow, bail};
 use exporter_common::{Program, Purpose, Source};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::access_log::{AccessLog, Work};
-use crate::book::{Book, Shared};
-use crate::counts::Counts;
+use crate::collector::{AccessLogCollector, LogReaders};
 use crate::flags::Flags;
-use crate::log_file::Identity;
-use crate::origin::Origin;
-use crate::state::{Keeper, State};
-use crate::tail::{Start, Tail};
+use crate::input::Input;
+use crate::metrics::counts::RequestCounts;
+use crate::metrics::registry::{Registry, SharedRegistry};
+use crate::state::{SavedState, StateWriter};
+use crate::tail::log_file::FileIdentity;
+use crate::tail::{StartAt, Tail};
 
 /// Runs the exporter to its end.
 pub fn main() -> ExitCode {
@@ -64,30 +37,30 @@ pub fn main() -> ExitCode {
         flags::check(&flags.access_logs, startup.purpose == Purpose::Check)?;
         flags::check_format(&flags)?;
         if startup.purpose == Purpose::Check {
-            flags.state_file.as_deref().map_or(Ok(None), State::load)?;
+            flags.state_file.as_deref().map_or(Ok(None), SavedState::load)?;
             return Ok(Vec::new());
         }
         let start = flags.start;
         let format = flags.format();
-        let counts = Counts::new(&format, &flags.buckets.0, flags.routes, flags.max_series);
-        let book = Shared::new(Book::new(format, counts, flags.access_logs.iter().cloned()));
-        let origins = origins(&flags.access_logs)?;
+        let counts = RequestCounts::new(&format, &flags.buckets.0, flags.routes, flags.max_series);
+        let registry = SharedRegistry::new(Registry::new(format, counts, flags.access_logs.iter().cloned()));
+        let inputs = inputs(&flags.access_logs)?;
         if startup.purpose == Purpose::Once {
-            read_once(&origins, &book)?;
-            return Ok(vec![Source::new(AccessLog::new(book, Work::default()))]);
+            read_once(&inputs, &registry)?;
+            return Ok(vec![Source::new(AccessLogCollector::new(registry, LogReaders::default()))]);
         }
         allow_many_files();
         let state = flags.state_file.as_deref().and_then(load);
-        let mut work = Work { resumed: state.is_some(), ..Work::default() };
-        work.tails = open(&origins, start, state.as_ref(), &book)?;
-        for (index, origin) in origins.iter().enumerate() {
-            work.streams.extend(origin.stream()?.map(|stream| (index, stream)));
+        let mut work = LogReaders { resumed: state.is_some(), ..LogReaders::default() };
+        work.tails = open(&inputs, start, state.as_ref(), &registry)?;
+        for (index, input) in inputs.iter().enumerate() {
+            work.streams.extend(input.stream()?.map(|stream| (index, stream)));
         }
         if let Some(path) = flags.state_file {
-            book.lock().state_errors = Some(0);
-            work.keeper = Some(Keeper::new(path));
+            registry.lock().state_errors = Some(0);
+            work.state_writer = Some(StateWriter::new(path));
         }
-        Ok(vec![Source::new(AccessLog::new(book, work))])
+        Ok(vec![Source::new(AccessLogCollector::new(registry, work))])
     })
 }
 
@@ -114,11 +87,11 @@ fn allow_many_files() {
 }
 
 /// The state that an earlier process left, if it can be used.
-fn load(path: &Path) -> Option<State> {
-    State::load(path).unwrap_or_else(|error| {
+fn load(path: &Path) -> Option<SavedState> {
+    SavedState::load(path).unwrap_or_else(|error| {
         let mut error = format!("{error:#}");
         // as after a loss of power
-        match State::load(&state::on_disk(path)) {
+        match SavedState::load(&state::on_disk(path)) {
             Ok(Some(state)) => {
                 tracing::warn!(error, "going on where the copy of the state was taken that is on the disk for sure");
                 return Some(state);
@@ -132,36 +105,36 @@ fn load(path: &Path) -> Option<State> {
 }
 
 /// What the flags name.
-fn origins(sources: &[String]) -> Result<Vec<Origin>> {
+fn inputs(sources: &[String]) -> Result<Vec<Input>> {
     sources
         .iter()
-        .map(|source| Origin::parse(source).map_err(|error| anyhow!("--access-log {source}: {error}")))
+        .map(|source| Input::parse(source).map_err(|error| anyhow!("--access-log {source}: {error}")))
         .collect()
 }
 
 /// Reads everything to its end. A log of any size: the scrape's deadline begins when it was read.
-fn read_once(origins: &[Origin], book: &Shared) -> Result<()> {
-    let tails = open(origins, Start::Beginning, None, book)?;
-    let mut buffer = vec![0; follow::BUFFER];
+fn read_once(inputs: &[Input], registry: &SharedRegistry) -> Result<()> {
+    let tails = open(inputs, StartAt::Beginning, None, registry)?;
+    let mut buffer = vec![0; tail::follow::BUFFER];
     for tail in tails {
-        tail.read_to_end(book, &mut buffer);
+        tail.read_to_end(registry, &mut buffer);
     }
-    for (index, origin) in origins.iter().enumerate() {
-        match origin {
-            Origin::Udp(_) | Origin::Tcp(_) | Origin::Unix(_) => {
+    for (index, input) in inputs.iter().enumerate() {
+        match input {
+            Input::Udp(_) | Input::Tcp(_) | Input::Unix(_) => {
                 bail!("--once needs a source that has an end, and syslog has none")
             }
-            Origin::Files(_) => {}
-            Origin::Stdin | Origin::Fifo(_) => {
-                if let Some(stream) = origin.stream()? {
-                    stream.read_to_end(index, book)?;
+            Input::Files(_) => {}
+            Input::Stdin | Input::Fifo(_) => {
+                if let Some(stream) = input.stream()? {
+                    stream.read_to_end(index, registry)?;
                 }
             }
         }
     }
-    let mut book = book.lock();
-    book.came_by = None; // nobody reads any more
-    for log in &mut book.logs {
+    let mut registry = registry.lock();
+    registry.last_pass = None; // nobody reads any more
+    for log in &mut registry.logs {
         log.fault = log.fault.take().map(|fault| fault.trim_end_matches(permission::AWAITED).to_owned());
     }
     Ok(())
@@ -169,31 +142,31 @@ fn read_once(origins: &[Origin], book: &Shared) -> Result<()> {
 
 /// Opens the logs, where an earlier process was if its state knows them. What is written from now on is
 /// counted.
-fn open(origins: &[Origin], start: Start, state: Option<&State>, book: &Shared) -> Result<Vec<Tail>> {
+fn open(inputs: &[Input], start: StartAt, state: Option<&SavedState>, registry: &SharedRegistry) -> Result<Vec<Tail>> {
     if let Some(state) = state {
-        state.restore(&mut book.lock());
+        state.restore(&mut registry.lock());
     }
-    refuse_twice(origins)?;
+    refuse_twice(inputs)?;
     let mut tails: Vec<Tail> = Vec::new();
-    for (index, origin) in origins.iter().enumerate() {
-        let Origin::Files(place) = origin else { continue };
-        let source = book.lock().logs[index].source.clone();
+    for (index, input) in inputs.iter().enumerate() {
+        let Input::Files(log_paths) = input else { continue };
+        let source = registry.lock().logs[index].source.clone();
         tails.push(match state.and_then(|state| state.source(&source)) {
-            Some(saved) => Tail::resume(index, place.clone(), saved, book, Instant::now()),
-            None => Tail::open(index, place.clone(), start, book, Instant::now()),
+            Some(saved) => Tail::resume(index, log_paths.clone(), saved, registry, Instant::now()),
+            None => Tail::open(index, log_paths.clone(), start, registry, Instant::now()),
         });
     }
     Ok(tails)
 }
 
 /// Refuses logs that share a file: they would be two names for one log.
-fn refuse_twice(origins: &[Origin]) -> Result<()> {
-    let mut seen: BTreeMap<Identity, (usize, PathBuf)> = BTreeMap::new();
-    for (index, origin) in origins.iter().enumerate() {
-        let Origin::Files(place) = origin else { continue };
-        for (path, metadata) in place.list() {
+fn refuse_twice(inputs: &[Input]) -> Result<()> {
+    let mut seen: BTreeMap<FileIdentity, (usize, PathBuf)> = BTreeMap::new();
+    for (index, input) in inputs.iter().enumerate() {
+        let Input::Files(log_paths) = input else { continue };
+        for (path, metadata) in log_paths.list() {
             let Ok(metadata) = metadata else { continue };
-            let (owner, same) = seen.entry(Identity::of(&metadata)).or_insert_with(|| (index, path.clone()));
+            let (owner, same) = seen.entry(FileIdentity::of(&metadata)).or_insert_with(|| (index, path.clone()));
             if *owner != index {
                 bail!("--access-log {} and {} are the same file", path.display(), same.display());
             }

@@ -7,7 +7,7 @@ pub(crate) const MAX_LINE: usize = 1 << 20;
 
 /// The place in a stream of lines: what was read of a line whose end was not.
 #[derive(Debug, Default)]
-pub(crate) struct Lines {
+pub(crate) struct LineSplitter {
     partial: Vec<u8>,
     /// Whether what follows up to the next LF belongs to a line that is not wanted.
     skipping: bool,
@@ -30,9 +30,9 @@ pub(crate) fn last(piece: &[u8]) -> &[u8] {
     &whole[memrchr(b'\n', whole).map_or(0, |end| end + 1)..]
 }
 
-impl Lines {
+impl LineSplitter {
     /// A stream that is entered in the middle of a line; the rest of that line is left out.
-    pub(crate) fn within_a_line() -> Self {
+    pub(crate) fn inside_a_line() -> Self {
         Self { skipping: true, begun: true, ..Self::default() }
     }
 
@@ -122,7 +122,7 @@ mod tests {
 
     /// What a stream gives when it is read in pieces of `size` bytes.
     fn read(stream: &[u8], size: usize) -> Vec<String> {
-        let mut lines = Lines::default();
+        let mut lines = LineSplitter::default();
         let mut seen = Vec::new();
         let mut each = |line: Line<'_>| {
             seen.push(match line {
@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn a_partial_line_waits_for_its_end() {
-        let mut lines = Lines::default();
+        let mut lines = LineSplitter::default();
         let mut count = 0;
         for piece in ["begun ", "and ", "continued"] {
             lines.feed(piece.as_bytes(), |_| count += 1);
@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn the_rest_of_a_line_that_was_begun_before_is_left_out() {
-        let mut lines = Lines::within_a_line();
+        let mut lines = LineSplitter::inside_a_line();
         let mut seen = 0;
         lines.feed(b"rest", |_| seen += 1);
         lines.feed(b" of it\nwhole\n", |line| {

@@ -2,11 +2,11 @@
 
 use anyhow::{Context, Result, ensure};
 
-use super::{SavedDurations, SavedFile, SavedSeries, SavedSource, State};
-use crate::counts::Group;
-use crate::request::{Cache, Protocol};
+use super::{SavedDurations, SavedFile, SavedSeries, SavedSource, SavedState};
+use crate::format::request::{CacheStatus, Protocol};
+use crate::metrics::counts::LabelGroup;
 
-impl State {
+impl SavedState {
     /// Refuses what cannot be true, with its place.
     pub(super) fn check(&self) -> Result<()> {
         for (at, source) in self.sources.iter().enumerate() {
@@ -20,7 +20,7 @@ impl State {
             durations.check().with_context(|| format!("durations[{at}]"))?;
         }
         known(&self.protocols, &Protocol::NAMES).context("protocols")?;
-        known(&self.caches, &Cache::NAMES).context("caches")?;
+        known(&self.caches, &CacheStatus::NAMES).context("caches")?;
         let requests = self.series.iter().map(|series| series.requests);
         countable(requests.chain([self.overflowed])).context("series: requests")?;
         summable(self.series.iter().map(|series| series.sent)).context("series: sent")?;
@@ -55,7 +55,7 @@ impl SavedFile {
 
 impl SavedDurations {
     fn check(&self) -> Result<()> {
-        ensure!(self.kind < Group::HISTOGRAMS, "there is no kind {}", self.kind);
+        ensure!(self.kind < LabelGroup::HISTOGRAMS, "there is no kind {}", self.kind);
         let (counts, bounds) = (self.counts.len(), self.bounds.len());
         ensure!(counts == bounds + 1, "{counts} counts are too many or too few for {bounds} bounds");
         countable(self.counts.iter().copied())

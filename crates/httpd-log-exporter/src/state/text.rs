@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
-use crate::request::{Method, Status};
+use crate::format::request::{Method, StatusCode};
 
 /// What is written as text.
-pub(super) trait Text: Sized {
+pub(super) trait StateText: Sized {
     /// What it is called where something else is found.
     const NAME: &'static str;
 
@@ -14,18 +14,18 @@ pub(super) trait Text: Sized {
 }
 
 /// Writes it; for serde.
-pub(super) fn serialize<T: Text, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn serialize<T: StateText, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&value.write())
 }
 
 /// Reads it; for serde, whose readers add the place to an error.
-pub(super) fn deserialize<'de, T: Text, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+pub(super) fn deserialize<'de, T: StateText, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
     let text = String::deserialize(deserializer)?;
     T::read(&text).ok_or_else(|| D::Error::custom(format_args!("{text:?} is no {}", T::NAME)))
 }
 
 /// JSON's readers do not agree on numbers beyond 64 bits.
-impl Text for u128 {
+impl StateText for u128 {
     const NAME: &'static str = "whole number";
 
     fn write(&self) -> String {
@@ -37,7 +37,7 @@ impl Text for u128 {
     }
 }
 
-impl Text for Method {
+impl StateText for Method {
     const NAME: &'static str = "method";
 
     fn write(&self) -> String {
@@ -49,7 +49,7 @@ impl Text for Method {
     }
 }
 
-impl Text for Status {
+impl StateText for StatusCode {
     const NAME: &'static str = "status";
 
     fn write(&self) -> String {
@@ -62,7 +62,7 @@ impl Text for Status {
 }
 
 /// Bytes of a log, in hexadecimal digits.
-impl Text for Vec<u8> {
+impl StateText for Vec<u8> {
     const NAME: &'static str = "row of bytes in hexadecimal digits";
 
     fn write(&self) -> String {
@@ -87,7 +87,7 @@ mod tests {
     #[test]
     fn bytes_are_hexadecimal_digits_and_back() {
         let bytes: Vec<u8> = (0..=255).collect();
-        assert_eq!(Text::read(&bytes.write()), Some(bytes));
+        assert_eq!(StateText::read(&bytes.write()), Some(bytes));
         assert!(Vec::<u8>::read("0").is_none() && Vec::<u8>::read("0g").is_none());
     }
 
@@ -97,8 +97,8 @@ mod tests {
             assert_eq!(Method::read(name).unwrap().write(), name);
         }
         for label in ["200", "000", "999", "-"] {
-            assert_eq!(Status::read(label).unwrap().write(), label);
+            assert_eq!(StatusCode::read(label).unwrap().write(), label);
         }
-        assert!(Method::read("GXT").is_none() && Method::read("").is_none() && Status::read("2x0").is_none());
+        assert!(Method::read("GXT").is_none() && Method::read("").is_none() && StatusCode::read("2x0").is_none());
     }
 }

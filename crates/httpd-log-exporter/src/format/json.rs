@@ -1,0 +1,433 @@
+//! Lines that are JSON objects, read by the names of their fields, wherever those stand.
+
+use memchr::memchr2;
+
+use crate::format::field::{Field, RequestBuilder, missing};
+use crate::format::request::{Details, Number, Request};
+use crate::format::template::{Template, Token, Variable};
+
+/// Which fields of an object are taken.
+#[derive(Clone, Debug)]
+pub(crate) struct JsonFormat {
+    root: Vec<Key>,
+}
+
+/// A key of an object: taken itself, or an object with keys of its own.
+#[derive(Clone, Debug)]
+struct Key {
+    name: Box<[u8]>,
+    field: Field,
+    /// Of several that mean the same the lowest is read.
+    rank: usize,
+    path: String,
+    children: Vec<Key>,
+}
+
+/// Where in a line reading stopped, and what was expected there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct JsonMismatch {
+    pub(crate) at: usize,
+    pub(crate) expected: &'static str,
+}
+
+impl JsonFormat {
+    /// From paths of keys, with dots between them, the best first.
+    pub(crate) fn new<'a>(paths: impl IntoIterator<Item = (&'a str, Field)>) -> Result<Self, String> {
+        let mut json = Self { root: Vec::new() };
+        for (rank, (path, field)) in paths.into_iter().enumerate() {
+            insert(&mut json.root, path, path, field, rank);
+        }
+        match missing(&json.fields()) {
+            Some(why) => Err(why.to_owned()),
+            None => Ok(json),
+        }
+    }
+
+    /// From a server's format that is a JSON object with a variable for every value. `None` where a
+    /// value that counts is made of several, so that it has to be read by its place.
+    pub(crate) fn of_template(template: &Template) -> Option<Self> {
+        // every variable becomes a byte that no format has, and a number
+        let mut text = Vec::new();
+        let mut variables = Vec::new();
+        for token in &template.tokens {
+            match token {
+                Token::Literal(literal) => text.extend_from_slice(literal),
+                Token::Variable(variable) => {
+                    text.push(MARK);
+                    text.extend_from_slice(variables.len().to_string().as_bytes());
+                    text.push(MARK);
+                    variables.push(variable);
+                }
+            }
+        }
+        let mut leaves = Vec::new();
+        let mut scanner = Scanner { text: &text, at: 0 };
+        scanner.leaves("", &mut leaves).ok()?;
+        let mut wanted: Vec<(usize, String, Field)> = Vec::new();
+        for (path, value) in leaves {
+            match variable_of(value, &variables) {
+                Some(variable) => wanted.push((variable.rank, path, variable.field)),
+                None if mentions_counted(value, &variables) => return None,
+                None => {}
+            }
+        }
+        wanted.sort_by_key(|(rank, ..)| *rank);
+        Self::new(wanted.iter().map(|(_, path, field)| (path.as_str(), *field))).ok()
+    }
+
+    /// The fields that are taken.
+    pub(crate) fn fields(&self) -> Vec<Field> {
+        fn collect(keys: &[Key], fields: &mut Vec<Field>) {
+            for key in keys {
+                fields.push(key.field);
+                collect(&key.children, fields);
+            }
+        }
+        let mut fields = Vec::new();
+        collect(&self.root, &mut fields);
+        fields
+    }
+
+    /// The request of a line; `None` for one that is no object or has no status.
+    pub(crate) fn read<'a>(&self, line: &'a [u8]) -> Option<(Request<'a>, Details<'a>)> {
+        let mut builder = RequestBuilder::NEW;
+        // of fields that mean the same, the rank of the one that was taken
+        let mut ranks = [usize::MAX; Field::KINDS];
+        self.walk(line, &mut |key, value| {
+            let taken = &mut ranks[key.field().kind()];
+            if key.0.rank < *taken {
+                *taken = key.0.rank;
+                match (key.field(), exponent(key.field(), value)) {
+                    (Field::Duration(_), Some(duration)) => builder.set_duration(duration),
+                    (field, _) => builder.set(field, value),
+                }
+            }
+        })
+        .ok()?;
+        builder.finish()
+    }
+
+    /// Hands over every value that is taken.
+    pub(crate) fn walk<'a>(
+        &self,
+        line: &'a [u8],
+        each: &mut impl FnMut(MatchedKey<'_>, &'a [u8]),
+    ) -> Result<(), JsonMismatch> {
+        let mut scanner = Scanner { text: line, at: 0 };
+        scanner.blanks();
+        scanner.object(&self.root, each)?;
+        scanner.blanks();
+        if scanner.at == line.len() { Ok(()) } else { scanner.stop("the end of the line") }
+    }
+}
+
+/// A key whose value is handed over.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MatchedKey<'a>(&'a Key);
+
+impl MatchedKey<'_> {
+    /// The names on the way to it.
+    pub(crate) fn path(&self) -> &str {
+        &self.0.path
+    }
+
+    /// What it means.
+    pub(crate) fn field(&self) -> Field {
+        self.0.field
+    }
+}
+
+/// Stands for a variable in a format that is looked at as an object.
+const MARK: u8 = 0xff;
+
+/// How deep objects may lie in each other.
+const DEPTH: u32 = 64;
+
+fn insert(keys: &mut Vec<Key>, path: &str, whole: &str, field: Field, rank: usize) {
+    let (name, rest) = path.split_once('.').map_or((path, None), |(name, rest)| (name, Some(rest)));
+    let at = keys.iter().position(|key| *key.name == *name.as_bytes()).unwrap_or_else(|| {
+        keys.push(Key {
+            name: name.as_bytes().into(),
+            field: Field::Skip,
+            rank: usize::MAX,
+            path: whole.to_owned(),
+            children: Vec::new(),
+        });
+        keys.len() - 1
+    });
+    match rest {
+        Some(rest) => insert(&mut keys[at].children, rest, whole, field, rank),
+        None => (keys[at].field, keys[at].rank) = (field, rank),
+    }
+}
+
+fn variable_of<'a>(value: &[u8], variables: &[&'a Variable]) -> Option<&'a Variable> {
+    let number = value.strip_prefix(&[MARK])?.strip_suffix(&[MARK])?;
+    variables.get(std::str::from_utf8(number).ok()?.parse::<usize>().ok()?).copied()
+}
+
+fn mentions_counted(value: &[u8], variables: &[&Variable]) -> bool {
+    let parts = value.split(|&byte| byte == MARK).skip(1).step_by(2);
+    let numbers = parts.filter_map(|part| std::str::from_utf8(part).ok()?.parse::<usize>().ok());
+    numbers
+        .filter_map(|number| variables.get(number))
+        .any(|variable| !matches!(variable.field, Field::Skip | Field::Time))
+}
+
+/// A time that a program wrote with an exponent, as JSON allows.
+fn exponent(field: Field, value: &[u8]) -> Option<Number> {
+    let Field::Duration(unit) = field else { return None };
+    if !value.iter().any(|byte| matches!(byte, b'e' | b'E')) {
+        return None;
+    }
+    let number = std::str::from_utf8(value).ok()?.parse::<f64>().ok()?;
+    let nanoseconds = number * 10_f64.powi(unit as i32);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be in range")]
+    (0.0..1e18).contains(&nanoseconds).then(|| Number::Value(nanoseconds.round() as u64))
+}
+
+/// A place in a JSON text.
+struct Scanner<'a> {
+    text: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Scanner<'a> {
+    /// Reads an object and hands over the values of known keys.
+    fn object(&mut self, known: &[Key], each: &mut impl FnMut(MatchedKey<'_>, &'a [u8])) -> Result<(), JsonMismatch> {
+        self.members(|scanner, name| {
+            let key = known.iter().find(|key| *key.name == *name);
+            match (key, scanner.peek()) {
+                (Some(key), Some(b'{')) if !key.children.is_empty() => scanner.object(&key.children, each),
+                (Some(key), next) if key.field != Field::Skip => {
+                    let value = scanner.value(DEPTH)?;
+                    let scalar = !matches!(next, Some(b'{' | b'['));
+                    if scalar && (next == Some(b'"') || !matches!(value, b"null" | b"true" | b"false")) {
+                        each(MatchedKey(key), value);
+                    }
+                    Ok(())
+                }
+                _ => scanner.value(DEPTH).map(drop),
+            }
+        })
+    }
+
+    /// Reads an object and collects every value with the path of its keys.
+    fn leaves(&mut self, above: &str, leaves: &mut Vec<(String, &'a [u8])>) -> Result<(), JsonMismatch> {
+        self.members(|scanner, name| {
+            let name = String::from_utf8_lossy(name);
+            let path = if above.is_empty() { name.into_owned() } else { format!("{above}.{name}") };
+            if scanner.peek() == Some(b'{') {
+                return scanner.leaves(&path, leaves);
+            }
+            leaves.push((path, scanner.value(DEPTH)?));
+            Ok(())
+        })
+    }
+
+    /// Reads an object; `member` reads the value of each name.
+    fn members(
+        &mut self,
+        mut member: impl FnMut(&mut Self, &'a [u8]) -> Result<(), JsonMismatch>,
+    ) -> Result<(), JsonMismatch> {
+        self.expect(b'{', "a JSON object")?;
+        self.blanks();
+        if self.skip(b'}') {
+            return Ok(());
+        }
+        loop {
+            self.blanks();
+            let name = self.string()?;
+            self.blanks();
+            self.expect(b':', "a colon")?;
+            self.blanks();
+            member(self, name)?;
+            self.blanks();
+            if self.skip(b'}') {
+                return Ok(());
+            }
+            self.expect(b',', "a comma or the end of the object")?;
+        }
+    }
+
+    /// Reads any value: a string without its quotation marks, a number, a word; of objects and arrays
+    /// the whole text.
+    fn value(&mut self, depth: u32) -> Result<&'a [u8], JsonMismatch> {
+        let begin = self.at;
+        match self.peek() {
+            Some(b'"') => self.string(),
+            Some(b'{') if depth > 0 => {
+                self.members(|scanner, _| scanner.value(depth - 1).map(drop))?;
+                Ok(&self.text[begin..self.at])
+            }
+            Some(b'[') if depth > 0 => {
+                self.at += 1;
+                self.blanks();
+                while !self.skip(b']') {
+                    self.value(depth - 1)?;
+                    self.blanks();
+                    if !self.skip(b',') && self.peek() != Some(b']') {
+                        return self.stop("a comma or the end of the array");
+                    }
+                    self.blanks();
+                }
+                Ok(&self.text[begin..self.at])
+            }
+            _ => {
+                let rest = &self.text[begin..];
+                let end = rest
+                    .iter()
+                    .position(|&byte| matches!(byte, b',' | b'}' | b']' | b' ' | b'\t' | b'"' | b'{' | b'['));
+                self.at += end.unwrap_or(rest.len());
+                if self.at == begin { self.stop("a value") } else { Ok(&self.text[begin..self.at]) }
+            }
+        }
+    }
+
+    fn string(&mut self) -> Result<&'a [u8], JsonMismatch> {
+        self.expect(b'"', "a quotation mark")?;
+        let begin = self.at;
+        loop {
+            let Some(found) = self.text.get(self.at..).and_then(|rest| memchr2(b'"', b'\\', rest)) else {
+                self.at = self.text.len();
+                return self.stop("the end of a string");
+            };
+            self.at += found;
+            if self.text[self.at] == b'"' {
+                self.at += 1;
+                return Ok(&self.text[begin..self.at - 1]);
+            }
+            self.at += 2; // the escaped byte, too
+        }
+    }
+
+    fn blanks(&mut self) {
+        while matches!(self.peek(), Some(b' ' | b'\t' | b'\r' | b'\n')) {
+            self.at += 1;
+        }
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.text.get(self.at).copied()
+    }
+
+    fn skip(&mut self, byte: u8) -> bool {
+        let there = self.peek() == Some(byte);
+        self.at += usize::from(there);
+        there
+    }
+
+    fn expect(&mut self, byte: u8, expected: &'static str) -> Result<(), JsonMismatch> {
+        if self.skip(byte) { Ok(()) } else { self.stop(expected) }
+    }
+
+    fn stop<T>(&self, expected: &'static str) -> Result<T, JsonMismatch> {
+        Err(JsonMismatch { at: self.at, expected })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::field::NAMES;
+    use crate::format::request::{Method, Unit};
+    use crate::format::template;
+
+    fn names() -> JsonFormat {
+        JsonFormat::new(NAMES.iter().copied()).unwrap()
+    }
+
+    /// Method, status, bytes and duration.
+    fn read(json: &JsonFormat, line: &str) -> Option<(&'static str, usize, Number, Number)> {
+        let (request, _) = json.read(line.as_bytes())?;
+        Some((Method::NAMES[request.method.index()], request.status.index(), request.bytes, request.duration))
+    }
+
+    #[test]
+    fn fields_are_found_by_name_wherever_they_stand() {
+        for line in [
+            r#"{"status":200,"request":"GET /\"x\" HTTP/1.1","body_bytes_sent":5,"request_time":0.25}"#,
+            r#" { "request_time" : "0.250", "x":{"status":500,"y":[1,{"status":"}"}]}, "body_bytes_sent":"5","status" : "200" ,"method":"GET"} "#,
+            r#"{"bytes_sent":999,"body_bytes_sent":5,"bytes":7,"request_method":"GET","status":200,"duration":0.25}"#,
+        ] {
+            assert_eq!(
+                read(&names(), line),
+                Some(("GET", 200, Number::Value(5), Number::Value(250_000_000))),
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_missing_null_or_a_hyphen_is_no_observation_and_garbage_is_wrong() {
+        for (time, expected) in [
+            (r#","request_time":null"#, Number::Absent),
+            (r#","request_time":"-""#, Number::Absent),
+            (r#","request_time":"""#, Number::Absent),
+            ("", Number::Absent),
+            (r#","request_time":"abc""#, Number::Wrong),
+            (r#","request_time":1.5e-3"#, Number::Value(1_500_000)),
+            (r#","request_time":5"#, Number::Value(5_000_000_000)),
+        ] {
+            let line = format!(r#"{{"status":200,"request":"GET / HTTP/1.1"{time}}}"#);
+            assert_eq!(read(&names(), &line).unwrap().3, expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_object_or_has_no_status_is_no_request() {
+        for line in [
+            "",
+            "{",
+            "{}",
+            r#"{"status":200"#,
+            r#"{"status":200}}"#,
+            r#"{"status":200} x"#,
+            r#"{"status":200,}"#,
+            r#"{"status":}"#,
+            r#"{"status":"200}"#,
+            r#"{"status":"200\"#,
+            r#"{"status" 200}"#,
+            r#"{"status":null}"#,
+            r#"{"status":[200]}"#,
+            r#"{"level":"info","msg":"started"}"#,
+            "200",
+            r#"["status",200]"#,
+            "GET / 200",
+        ] {
+            assert_eq!(read(&names(), line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn objects_that_lie_deep_in_each_other_do_not_exhaust_the_stack() {
+        let line = [r#"{"status":200,"x":"#, &"[".repeat(1_000_000)].concat();
+        assert_eq!(read(&names(), &line), None);
+        let line = [r#"{"status":200,"x":"#, &r#"{"a":"#.repeat(1_000_000)].concat();
+        assert_eq!(read(&names(), &line), None);
+    }
+
+    #[test]
+    fn a_format_of_a_server_that_is_an_object_says_what_its_names_mean() {
+        let template = template::parse(
+            r#"log_format j escape=json '{"t":"$time_iso8601","st":$status,"in":{"rq":"$request"},' '"d":"$request_time", "b": $body_bytes_sent}';"#,
+        );
+        let json = JsonFormat::of_template(&template.unwrap()).unwrap();
+        let line = r#"{"b":5,"d":"0.25","new":1,"in":{"rq":"GET / HTTP/1.1"},"st":200}"#;
+        assert_eq!(read(&json, line), Some(("GET", 200, Number::Value(5), Number::Value(250_000_000))));
+        let mixed = template::parse(r#"{"rq":"$request_method $uri","st":$status}"#).unwrap();
+        assert!(JsonFormat::of_template(&mixed).is_none());
+    }
+
+    #[test]
+    fn objects_within_the_object_are_reached_by_path() {
+        let json = JsonFormat::new([
+            ("status", Field::StatusCode),
+            ("request.method", Field::Method),
+            ("duration", Field::Duration(Unit::Seconds)),
+        ])
+        .unwrap();
+        let line = r#"{"request":{"remote_ip":"::1","method":"PUT","headers":{"User-Agent":["x"]}},"duration":0.000027,"status":204}"#;
+        assert_eq!(read(&json, line), Some(("PUT", 204, Number::Absent, Number::Value(27_000))));
+    }
+}

@@ -1,0 +1,188 @@
+//! The formats that are known by name.
+
+use crate::format::clf;
+use crate::format::field::Field;
+use crate::format::request::{Request, Unit, Upstream};
+
+/// A format with a name.
+#[derive(Debug)]
+pub(crate) struct Preset {
+    pub(crate) name: &'static str,
+    /// Other names for it.
+    pub(crate) aliases: &'static [&'static str],
+    pub(crate) about: &'static str,
+    pub(crate) definition: PresetDefinition,
+}
+
+/// What a format is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum PresetDefinition {
+    /// A function that was written for it, and how a server spells it.
+    Clf(fn(&[u8]) -> Option<Request<'_>>, &'static str),
+    /// As nginx or Apache would spell it.
+    Template(&'static str),
+    /// Paths of keys in JSON objects.
+    Json(&'static [(&'static str, Field)]),
+    /// Names of keys in JSON objects that people commonly use.
+    JsonNames,
+}
+
+/// Every preset there is.
+pub(crate) const PRESETS: &[Preset] = &[
+    Preset {
+        name: "combined",
+        aliases: &["nginx", "nginx_main", "apache", "httpd"],
+        about: "the default of nginx and Apache; also reads common, and further fields at the end",
+        definition: PresetDefinition::Clf(clf::combined, r#"%h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i""#),
+    },
+    Preset {
+        name: "common",
+        aliases: &["clf"],
+        about: "the common log format of NCSA and Apache",
+        definition: PresetDefinition::Clf(clf::common, r#"%h %l %u %t "%r" %>s %b"#),
+    },
+    Preset {
+        name: "combined_time",
+        aliases: &[],
+        about: "combined, then nginx's $request_time",
+        definition: PresetDefinition::Clf(clf::combined_time, COMBINED_TIME),
+    },
+    Preset {
+        name: "combined_us",
+        aliases: &[],
+        about: "combined, then Apache's %D",
+        definition: PresetDefinition::Template(r#"%h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i" %D"#),
+    },
+    Preset {
+        name: "combinedio",
+        aliases: &[],
+        about: "combined, then Apache's %I and %O",
+        definition: PresetDefinition::Template(r#"%h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i" %I %O"#),
+    },
+    Preset {
+        name: "vhost_combined",
+        aliases: &["vcombined"],
+        about: "Apache on Debian: virtual host and port, then combined",
+        definition: PresetDefinition::Template(r#"%v:%p %h %l %u %t "%r" %>s %O "%{Referer}i" "%{User-Agent}i""#),
+    },
+    Preset {
+        name: "vhost_common",
+        aliases: &["vcommon"],
+        about: "virtual host, then common",
+        definition: PresetDefinition::Template(r#"%v %h %l %u %t "%r" %>s %b"#),
+    },
+    Preset {
+        name: "lighttpd",
+        aliases: &[],
+        about: "lighttpd's default",
+        definition: PresetDefinition::Template(r#"%h %V %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i""#),
+    },
+    Preset {
+        name: "ingress_nginx",
+        aliases: &["nginx_ingress", "upstreaminfo"],
+        about: "the default of Kubernetes' ingress-nginx",
+        definition: PresetDefinition::Template(
+            r#"$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent" $request_length $request_time [$proxy_upstream_name] [$proxy_alternative_upstream_name] $upstream_addr $upstream_response_length $upstream_response_time $upstream_status $req_id"#,
+        ),
+    },
+    Preset {
+        name: "traefik",
+        aliases: &["traefik_clf"],
+        about: "Traefik's default",
+        definition: PresetDefinition::Template(
+            r#"log_format traefik escape=none '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent" $request_count "$router" "$server_url" ${duration_ms}ms'"#,
+        ),
+    },
+    Preset {
+        name: "traefik_json",
+        aliases: &[],
+        about: "Traefik with format: json",
+        definition: PresetDefinition::Json(&[
+            ("DownstreamStatus", Field::StatusCode),
+            ("OriginStatus", Field::StatusCode),
+            ("RequestMethod", Field::Method),
+            ("RequestPath", Field::Path),
+            ("RequestProtocol", Field::Protocol),
+            ("DownstreamContentSize", Field::Bytes),
+            ("OriginContentSize", Field::Bytes),
+            ("RequestContentSize", Field::Received),
+            ("Duration", Field::Duration(Unit::Nanoseconds)),
+            ("OriginDuration", Field::Upstream(Upstream::Response, Unit::Nanoseconds)),
+            ("RequestHost", Field::Vhost),
+            ("time", Field::Time),
+            ("StartUTC", Field::Time),
+        ]),
+    },
+    Preset {
+        name: "caddy",
+        aliases: &["caddy_json"],
+        about: "Caddy's JSON",
+        definition: PresetDefinition::Json(&[
+            ("status", Field::StatusCode),
+            ("request.method", Field::Method),
+            ("request.uri", Field::Path),
+            ("request.proto", Field::Protocol),
+            ("size", Field::Bytes),
+            ("bytes_read", Field::Received),
+            ("duration", Field::Duration(Unit::Seconds)),
+            ("request.host", Field::Vhost),
+            ("ts", Field::Time),
+        ]),
+    },
+    Preset {
+        name: "haproxy",
+        aliases: &["haproxy_http", "haproxy_httplog"],
+        about: "HAProxy with option httplog",
+        definition: PresetDefinition::Template(
+            r#"log_format haproxy escape=none '$syslog [$time] $frontend $backend/$server $wait_request/$wait_queue/$upstream_connect_ms/$upstream_header_ms/$duration_ms $status $bytes_sent $rest "$request"'"#,
+        ),
+    },
+    Preset {
+        name: "envoy",
+        aliases: &[],
+        about: "Envoy's default",
+        definition: PresetDefinition::Template(
+            r#"log_format envoy escape=none '[$time_iso8601] "$request" $status $flags $bytes_received $bytes_sent $duration_ms $upstream_response_ms "$x_forwarded_for" "$user_agent" "$request_id" "$http_host" "$upstream_host"'"#,
+        ),
+    },
+    Preset {
+        name: "istio",
+        aliases: &[],
+        about: "Istio's default",
+        definition: PresetDefinition::Template(
+            r#"log_format istio escape=none '[$time_iso8601] "$request" $status $flags $details $termination "$failure" $bytes_received $bytes_sent $duration_ms $upstream_response_ms "$x_forwarded_for" "$user_agent" "$request_id" "$http_host" "$upstream_host" $rest'"#,
+        ),
+    },
+    Preset {
+        name: "istio_json",
+        aliases: &["envoy_json"],
+        about: "Istio's and Envoy's JSON",
+        definition: PresetDefinition::Json(&[
+            ("response_code", Field::StatusCode),
+            ("method", Field::Method),
+            ("path", Field::Path),
+            ("protocol", Field::Protocol),
+            ("bytes_sent", Field::Bytes),
+            ("bytes_received", Field::Received),
+            ("duration", Field::Duration(Unit::Milliseconds)),
+            ("upstream_service_time", Field::Upstream(Upstream::Response, Unit::Milliseconds)),
+            ("authority", Field::Vhost),
+            ("start_time", Field::Time),
+        ]),
+    },
+    Preset {
+        name: "json",
+        aliases: &["nginx_json"],
+        about: "JSON objects whose fields have nginx's names, or others that are common",
+        definition: PresetDefinition::JsonNames,
+    },
+];
+
+/// Combined with nginx's time.
+const COMBINED_TIME: &str = r#"$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent" $request_time"#;
+
+/// The preset of a name; `-` and capitals do not matter.
+pub(crate) fn preset(name: &str) -> Option<&'static Preset> {
+    let name = name.to_ascii_lowercase().replace('-', "_");
+    PRESETS.iter().find(|preset| preset.name == name || preset.aliases.contains(&name.as_str()))
+}

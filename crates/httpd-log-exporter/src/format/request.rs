@@ -1,0 +1,423 @@
+//! What one line of an access log says of a request: the plain struct between formats and counters.
+
+/// One request, as far as a metric of every format needs it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Request<'a> {
+    pub(crate) method: Method,
+    pub(crate) status: StatusCode,
+    /// Bytes sent; 0 where the log has `-`.
+    pub(crate) bytes: Number,
+    /// How long the request took, in nanoseconds.
+    pub(crate) duration: Number,
+    /// The request line, or as much of it as the log has: its path and protocol are read only where
+    /// they are counted.
+    pub(crate) line: &'a [u8],
+}
+
+/// What only some formats say of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Details<'a> {
+    /// The path, where it does not stand in the request line.
+    pub(crate) path: Option<&'a [u8]>,
+    /// The protocol, where it does not stand in the request line.
+    pub(crate) protocol: Option<Protocol>,
+    /// Bytes received.
+    pub(crate) received: Number,
+    /// How long the server behind took, in nanoseconds, by [`Upstream`].
+    pub(crate) upstream: [Number; 3],
+    pub(crate) cache: Option<CacheStatus>,
+    pub(crate) vhost: Option<&'a [u8]>,
+}
+
+impl Details<'_> {
+    /// Nothing was said.
+    pub(crate) const NONE: Self = Self {
+        path: None,
+        protocol: None,
+        received: Number::Absent,
+        upstream: [Number::Absent; 3],
+        cache: None,
+        vhost: None,
+    };
+}
+
+/// What of a server behind is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Upstream {
+    Connect,
+    Header,
+    Response,
+}
+
+/// A version of HTTP, or `other`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Protocol(u8);
+
+impl Protocol {
+    /// The label values; the last is for everything else.
+    pub(crate) const NAMES: [&str; 5] = ["HTTP/1.0", "HTTP/1.1", "HTTP/2.0", "HTTP/3.0", "other"];
+
+    /// The protocol of a request line: its last word.
+    #[inline]
+    pub(crate) fn of(request_line: &[u8]) -> Self {
+        match request_line {
+            [.., b' ', b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1'] => Self(1), // nine requests of ten
+            _ => Self::parse(request_line.rsplit(|&byte| byte == b' ').next().unwrap_or_default()),
+        }
+    }
+
+    /// Reads `HTTP/2.0` and its like, in the ways servers write it.
+    pub(crate) fn parse(token: &[u8]) -> Self {
+        Self(match token {
+            b"HTTP/1.0" => 0,
+            b"HTTP/1.1" => 1,
+            b"HTTP/2.0" | b"HTTP/2" => 2,
+            b"HTTP/3.0" | b"HTTP/3" => 3,
+            _ => 4,
+        })
+    }
+
+    /// Its place in [`Protocol::NAMES`].
+    pub(crate) fn index(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
+/// What a cache did for a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CacheStatus(u8);
+
+impl CacheStatus {
+    /// The label values: nginx's, `other`, and `-` for requests that no cache was asked for.
+    pub(crate) const NAMES: [&str; 10] =
+        ["HIT", "MISS", "BYPASS", "EXPIRED", "STALE", "UPDATING", "REVALIDATED", "SCARCE", "other", "-"];
+
+    /// No cache was asked.
+    pub(crate) const NONE: Self = Self(9);
+
+    /// Reads a cache's status.
+    pub(crate) fn parse(token: &[u8]) -> Self {
+        let known = || Self::NAMES[..8].iter().position(|name| name.as_bytes().eq_ignore_ascii_case(token));
+        Self(match token {
+            b"-" | b"" => Self::NONE.0,
+            b"HIT" => 0,
+            _ => known().and_then(|index| u8::try_from(index).ok()).unwrap_or(8),
+        })
+    }
+
+    /// Its place in [`CacheStatus::NAMES`].
+    pub(crate) fn index(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
+/// The path of a request line, without its query.
+pub(crate) fn path(request_line: &[u8]) -> &[u8] {
+    let mut words = request_line.splitn(3, |&byte| byte == b' ');
+    without_query(words.nth(1).unwrap_or_default())
+}
+
+/// What stands before the `?`.
+pub(crate) fn without_query(path: &[u8]) -> &[u8] {
+    path.split(|&byte| byte == b'?').next().unwrap_or_default()
+}
+
+/// A field where a number is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Number {
+    Value(u64),
+    /// The log says that there is none, or the format has no such field.
+    Absent,
+    /// Something that is no number, or none that can be true.
+    Wrong,
+}
+
+/// A method of the known set, or `other`: clients write what they like there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Method(u8);
+
+impl Method {
+    /// The label values; the last is for everything else.
+    pub(crate) const NAMES: [&str; 10] =
+        ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "other"];
+
+    /// Any other.
+    pub(crate) const OTHER: Self = Self(9);
+
+    /// The method of a request line: its first word.
+    pub(crate) fn of(request_line: &[u8]) -> Self {
+        if request_line.starts_with(b"GET ") {
+            return Self(0); // nine requests of ten
+        }
+        let end = request_line.iter().take(8).position(|&byte| byte == b' ').unwrap_or(request_line.len());
+        Self(match &request_line[..end] {
+            b"GET" => 0,
+            b"HEAD" => 1,
+            b"POST" => 2,
+            b"PUT" => 3,
+            b"DELETE" => 4,
+            b"CONNECT" => 5,
+            b"OPTIONS" => 6,
+            b"TRACE" => 7,
+            b"PATCH" => 8,
+            _ => 9,
+        })
+    }
+
+    /// Its name.
+    pub(crate) fn name(self) -> &'static str {
+        Self::NAMES[self.index()]
+    }
+
+    /// Its place in [`Method::NAMES`].
+    pub(crate) fn index(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
+/// Three digits, or `-`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct StatusCode(u16);
+
+impl StatusCode {
+    /// How many there are.
+    pub(crate) const COUNT: usize = 1001;
+    /// What Apache writes as `-`, HAProxy as `-1` and Envoy as `0`, where no answer was begun.
+    pub(crate) const NONE: Self = Self(1000);
+
+    /// Reads three digits, `-`, `-1` or `0`.
+    pub(crate) fn parse(token: &[u8]) -> Option<Self> {
+        match *token {
+            [b'-' | b'0'] | [b'-', b'1'] => Some(Self::NONE),
+            [a, b, c] if a.is_ascii_digit() && b.is_ascii_digit() && c.is_ascii_digit() => {
+                Some(Self(u16::from(a - b'0') * 100 + u16::from(b - b'0') * 10 + u16::from(c - b'0')))
+            }
+            _ => None,
+        }
+    }
+
+    /// Its place among all of them.
+    pub(crate) fn index(self) -> usize {
+        usize::from(self.0)
+    }
+
+    /// The label value of the status at a place.
+    pub(crate) fn label(index: usize) -> String {
+        if index == Self::NONE.index() { "-".to_owned() } else { format!("{index:03}") }
+    }
+}
+
+impl Number {
+    /// Reads a whole number of bytes; `-` and nothing at all are none.
+    pub(crate) fn bytes(token: &[u8]) -> Self {
+        match token {
+            b"-" | b"" => Self::Value(0),
+            [b'+', rest @ ..] => digits(rest).map_or(Self::Wrong, Self::Value), // HAProxy, where it logged before the end
+            _ => digits(token).map_or(Self::Wrong, Self::Value),
+        }
+    }
+
+    /// Reads seconds with a fraction as nanoseconds; `-` and nothing at all are no observation.
+    #[inline]
+    pub(crate) fn seconds(token: &[u8]) -> Self {
+        Self::time(token, Unit::Seconds)
+    }
+
+    /// Reads a time with a fraction as nanoseconds. `-`, nothing at all and HAProxy's `-1` are no
+    /// observation.
+    pub(crate) fn time(token: &[u8], unit: Unit) -> Self {
+        let token = match token {
+            b"-" | b"" | b"-1" => return Self::Absent,
+            [b'+', rest @ ..] => rest, // HAProxy, where it logged before the end
+            token => token,
+        };
+        let point = token.iter().position(|&byte| byte == b'.');
+        let (whole, fraction) = point.map_or((token, &b""[..]), |at| (&token[..at], &token[at + 1..]));
+        let places = unit as usize;
+        // below a nanosecond nothing is measured
+        let significant = &fraction[..fraction.len().min(places)];
+        if (whole.is_empty() && fraction.is_empty()) || !fraction.iter().all(u8::is_ascii_digit) {
+            return Self::Wrong;
+        }
+        let part = |text: &[u8]| if text.is_empty() { Some(0) } else { digits(text) };
+        let nanoseconds = part(whole).zip(part(significant)).and_then(|(whole, fraction)| {
+            let fraction = fraction * TENS[places - significant.len()];
+            whole.checked_mul(TENS[places])?.checked_add(fraction)
+        });
+        nanoseconds.map_or(Self::Wrong, Self::Value)
+    }
+
+    /// Reads a time of each server that was asked, as nginx lists them (`0.1, 0.2 : -`), as their sum.
+    pub(crate) fn times(list: &[u8], unit: Unit) -> Self {
+        let mut sum = Self::Absent;
+        for item in list.split(|&byte| matches!(byte, b',' | b':')) {
+            sum = match (sum, Self::time(item.trim_ascii(), unit)) {
+                (Self::Wrong, _) | (_, Self::Wrong) => return Self::Wrong,
+                (sum, Self::Absent) => sum,
+                (Self::Absent, item) => item,
+                (Self::Value(sum), Self::Value(item)) => sum.checked_add(item).map_or(Self::Wrong, Self::Value),
+            };
+        }
+        sum
+    }
+}
+
+/// The unit of a time, as decimal places down to nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unit {
+    Nanoseconds = 0,
+    Microseconds = 3,
+    Milliseconds = 6,
+    Seconds = 9,
+}
+
+/// Reads digits; `None` for anything else, and for what 64 bits do not hold.
+fn digits(token: &[u8]) -> Option<u64> {
+    if token.is_empty() {
+        return None;
+    }
+    let mut value: u64 = 0;
+    for &byte in token {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        value = value.checked_mul(10)?.checked_add(u64::from(digit))?;
+    }
+    Some(value)
+}
+
+const TENS: [u64; 10] = [1, 10, 100, 1000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_method_is_the_first_word_if_it_is_known() {
+        for name in &Method::NAMES[..9] {
+            for line in [format!("{name} /x HTTP/1.1"), format!("{name} "), (*name).to_owned()] {
+                assert_eq!(Method::NAMES[Method::of(line.as_bytes()).index()], *name, "{line}");
+            }
+        }
+        for line in
+            ["", "-", " ", "get / HTTP/1.1", "PROPFIND / HTTP/1.1", "GETS /", "GE", r"\x16\x03\x01", "PRI * HTTP/2.0"]
+        {
+            assert_eq!(Method::NAMES[Method::of(line.as_bytes()).index()], "other", "{line}");
+        }
+    }
+
+    #[test]
+    fn a_status_is_three_digits_or_a_hyphen() {
+        for text in ["000", "200", "499", "999", "-"] {
+            assert_eq!(StatusCode::label(StatusCode::parse(text.as_bytes()).unwrap().index()), text);
+        }
+        for text in ["-", "-1", "0"] {
+            assert_eq!(StatusCode::parse(text.as_bytes()), Some(StatusCode::NONE), "{text}: no answer was begun");
+        }
+        for text in ["", "20", "2000", "2x0", "--", "+20", " 20"] {
+            assert_eq!(StatusCode::parse(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn bytes_are_digits_or_a_hyphen_and_may_be_as_large_as_64_bits() {
+        assert_eq!(Number::bytes(b"-"), Number::Value(0));
+        assert_eq!(Number::bytes(b"0"), Number::Value(0));
+        assert_eq!(Number::bytes(b"9223372036854775807"), Number::Value(i64::MAX.unsigned_abs()));
+        assert_eq!(Number::bytes(b"18446744073709551615"), Number::Value(u64::MAX));
+        for text in ["18446744073709551616", "-1", "1.5", "x", "+", "1e3"] {
+            assert_eq!(Number::bytes(text.as_bytes()), Number::Wrong, "{text}");
+        }
+    }
+
+    #[test]
+    fn seconds_are_read_to_the_nanosecond_without_rounding() {
+        for (text, nanoseconds) in [
+            ("0.000", 0),
+            ("0.005", 5_000_000),
+            ("12.345", 12_345_000_000),
+            ("7", 7_000_000_000),
+            (".5", 500_000_000),
+            ("5.", 5_000_000_000),
+            ("0.1234567899", 123_456_789),
+        ] {
+            assert_eq!(Number::seconds(text.as_bytes()), Number::Value(nanoseconds), "{text}");
+        }
+        for text in ["-", "", "-1"] {
+            assert_eq!(Number::seconds(text.as_bytes()), Number::Absent, "{text}");
+        }
+        for text in [
+            "abc",
+            "-0.1",
+            ".",
+            "1.2.3",
+            "0,5",
+            "inf",
+            "nan",
+            "1e3",
+            "99999999999999999999",
+            "0.12345678x9",
+            "18446744074",
+        ] {
+            assert_eq!(Number::seconds(text.as_bytes()), Number::Wrong, "{text}");
+        }
+    }
+    #[test]
+    fn a_time_has_the_unit_of_its_field() {
+        for (text, unit, nanoseconds) in [
+            ("1500", Unit::Microseconds, 1_500_000),
+            ("1.5", Unit::Microseconds, 1500),
+            ("12", Unit::Milliseconds, 12_000_000),
+            ("0.25", Unit::Milliseconds, 250_000),
+            ("+109", Unit::Milliseconds, 109_000_000),
+            ("7.9", Unit::Nanoseconds, 7),
+        ] {
+            assert_eq!(Number::time(text.as_bytes(), unit), Number::Value(nanoseconds), "{text}");
+        }
+        assert_eq!(Number::time(b"99999999999999", Unit::Seconds), Number::Wrong);
+    }
+
+    #[test]
+    fn the_times_of_servers_that_were_asked_in_turn_are_one_sum() {
+        for (list, sum) in [
+            ("0.100", Number::Value(100_000_000)),
+            ("0.100, 0.200 : 0.300", Number::Value(600_000_000)),
+            ("-, 0.002", Number::Value(2_000_000)),
+            ("-", Number::Absent),
+            ("", Number::Absent),
+            ("- : -", Number::Absent),
+            ("0.1, x", Number::Wrong),
+        ] {
+            assert_eq!(Number::times(list.as_bytes(), Unit::Seconds), sum, "{list}");
+        }
+    }
+
+    #[test]
+    fn a_protocol_is_the_last_word_if_it_is_known() {
+        for (line, name) in [
+            ("GET / HTTP/1.1", "HTTP/1.1"),
+            ("GET / HTTP/2", "HTTP/2.0"),
+            ("GET / HTTP/2.0", "HTTP/2.0"),
+            ("HTTP/3.0", "HTTP/3.0"),
+            ("GET /", "other"),
+            ("-", "other"),
+            ("", "other"),
+        ] {
+            assert_eq!(Protocol::NAMES[Protocol::of(line.as_bytes()).index()], name, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_the_second_word_without_its_query() {
+        assert_eq!(path(b"GET /a/b?c=d HTTP/1.1"), b"/a/b");
+        assert_eq!(path(b"GET"), b"");
+    }
+
+    #[test]
+    fn what_a_cache_did_is_one_of_few_words() {
+        for (token, name) in [("HIT", "HIT"), ("miss", "MISS"), ("-", "-"), ("", "-"), ("x", "other")] {
+            assert_eq!(CacheStatus::NAMES[CacheStatus::parse(token.as_bytes()).index()], name, "{token}");
+        }
+    }
+}

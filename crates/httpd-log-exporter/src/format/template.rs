@@ -1,0 +1,322 @@
+//! A format as the server's own configuration says it: nginx's `log_format`, Apache's `LogFormat`.
+
+use crate::format::field::{Field, named};
+use crate::format::request::Unit;
+
+/// A format's text, taken apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Template {
+    pub(crate) tokens: Vec<Token>,
+    /// Whether the server escapes quotation marks in values; `escape=none` does not.
+    pub(crate) escaped: bool,
+}
+
+/// A piece of a format.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Token {
+    Literal(Vec<u8>),
+    Variable(Variable),
+}
+
+impl Token {
+    /// Its text, if it is one.
+    pub(crate) fn literal(&self) -> Option<&[u8]> {
+        match self {
+            Self::Literal(text) => Some(text),
+            Self::Variable(_) => None,
+        }
+    }
+}
+
+/// What a server writes a value for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Variable {
+    /// As it stands in the format.
+    pub(crate) name: String,
+    pub(crate) field: Field,
+    /// Which of several that mean the same is read: the lowest.
+    pub(crate) rank: usize,
+    pub(crate) shape: ValueShape,
+}
+
+/// What a value looks like, as far as it helps to find its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ValueShape {
+    /// Three digits or a hyphen.
+    StatusCode,
+    /// No blanks: numbers and the like.
+    Word,
+    /// Digits or a hyphen.
+    Digits,
+    /// What nginx writes of servers that it asked in turn: `a, b : c`.
+    List,
+    /// Anything.
+    StateText,
+}
+
+/// Takes a format apart, be it nginx's (`$status`) or Apache's (`%>s`); with the whole directive or its
+/// text alone.
+pub(crate) fn parse(text: &str) -> Result<Template, String> {
+    let (text, escaped) = directive(text.trim())?;
+    let tokens = if has_nginx_variables(&text) { nginx(&text)? } else { apache(&text)? };
+    if !tokens.iter().any(|token| matches!(token, Token::Variable(_))) {
+        return Err(
+            "it is no preset's name, and there is no $variable of nginx and no %directive of Apache in it".to_owned()
+        );
+    }
+    Ok(Template { tokens: merged(tokens), escaped })
+}
+
+/// The text of a format and whether its values are escaped, from a directive with or without its
+/// name: `log_format main escape=json '…' '…';`, `LogFormat "…" combined`.
+fn directive(text: &str) -> Result<(String, bool), String> {
+    let Some(rest) = ["log_format", "LogFormat"]
+        .iter()
+        .find_map(|name| text.strip_prefix(name).filter(|rest| rest.starts_with(char::is_whitespace)))
+    else {
+        return Ok((unescaped(text), true));
+    };
+    let mut whole = String::new();
+    let mut escaped = true;
+    let mut rest = rest.trim_start();
+    while let Some(first) = rest.chars().next().filter(|&c| c != ';') {
+        let length = match first {
+            '"' | '\'' => {
+                let end = closing(&rest[1..], first).ok_or("a quotation mark is not closed")?;
+                whole.push_str(&unescaped(&rest[1..=end]));
+                end + 2
+            }
+            _ => {
+                let end = rest.find(|c: char| c.is_whitespace() || c == ';').unwrap_or(rest.len());
+                escaped &= &rest[..end] != "escape=none";
+                end
+            }
+        };
+        rest = rest[length..].trim_start();
+    }
+    if whole.is_empty() {
+        return Err("the directive has no text in quotation marks".to_owned());
+    }
+    Ok((whole, escaped))
+}
+
+/// Where a quotation mark closes, in bytes.
+fn closing(text: &str, quote: char) -> Option<usize> {
+    let mut chars = text.char_indices();
+    while let Some((at, c)) = chars.next() {
+        if c == '\\' {
+            chars.next();
+        } else if c == quote {
+            return Some(at);
+        }
+    }
+    None
+}
+
+/// A text as the server reads it from its configuration.
+fn unescaped(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        let c = if c == '\\' {
+            chars.next().unwrap_or('\\')
+        } else {
+            plain.push(c);
+            continue;
+        };
+        match c {
+            't' => plain.push('\t'),
+            'n' => plain.push('\n'),
+            'r' => plain.push('\r'),
+            '"' | '\'' | '\\' => plain.push(c),
+            _ => plain.extend(['\\', c]),
+        }
+    }
+    plain
+}
+
+fn has_nginx_variables(text: &str) -> bool {
+    let mut rest = text;
+    while let Some(at) = rest.find('$') {
+        rest = &rest[at + 1..];
+        if rest.starts_with(|c: char| c.is_ascii_alphabetic() || c == '{') {
+            return true;
+        }
+    }
+    false
+}
+
+fn nginx(text: &str) -> Result<Vec<Token>, String> {
+    let mut tokens = Vec::new();
+    let mut rest = text;
+    while let Some(at) = rest.find('$') {
+        tokens.push(literal(&rest[..at]));
+        let after = &rest[at + 1..];
+        let name = match after.strip_prefix('{') {
+            Some(braced) => &braced[..braced.find('}').ok_or("a ${ is not closed")?],
+            None => &after[..after.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(after.len())],
+        };
+        if name.is_empty() {
+            return Err("a $ is followed by no variable's name".to_owned());
+        }
+        let length = name.len() + if after.starts_with('{') { 2 } else { 0 };
+        tokens.push(Token::Variable(nginx_variable(name)));
+        rest = &after[length..];
+    }
+    tokens.push(literal(rest));
+    Ok(tokens)
+}
+
+fn nginx_variable(name: &str) -> Variable {
+    let (field, rank) = named(name);
+    let shape = match field {
+        Field::StatusCode => ValueShape::StatusCode,
+        Field::Bytes | Field::Received | Field::Duration(_) | Field::Method | Field::Protocol => ValueShape::Word,
+        Field::Upstream(..) => ValueShape::List,
+        Field::Skip if name.starts_with("upstream_") && !name.starts_with("upstream_http_") => ValueShape::List,
+        Field::Skip if name.ends_with("_port") => ValueShape::Digits,
+        _ => ValueShape::StateText,
+    };
+    Variable { name: format!("${name}"), field, rank, shape }
+}
+
+fn apache(text: &str) -> Result<Vec<Token>, String> {
+    let mut tokens = Vec::new();
+    let mut rest = text;
+    while let Some(at) = rest.find('%') {
+        tokens.push(literal(&rest[..at]));
+        let (from, after) = (&rest[at..], &rest[at + 1..]);
+        if let Some(following) = after.strip_prefix('%') {
+            tokens.push(literal("%"));
+            rest = following;
+            continue;
+        }
+        // %>s, %!200,304{Referer}i, %{us}T, %^FB
+        let modifiers = after.find(|c: char| !"<>!,".contains(c) && !c.is_ascii_digit()).unwrap_or(after.len());
+        let (modifier, mut directive) = after.split_at(modifiers);
+        let mut parameter = "";
+        if let Some(braced) = directive.strip_prefix('{') {
+            let end = braced.find('}').ok_or("a %{ is not closed")?;
+            parameter = &braced[..end];
+            directive = &braced[end + 1..];
+        }
+        let length = if directive.starts_with('^') { 3 } else { 1 };
+        let name =
+            directive.get(..length).filter(|name| name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '^'));
+        let name = name.ok_or("a % is followed by no directive")?;
+        rest = &directive[length..];
+        let whole = &from[..from.len() - rest.len()];
+        let (field, rank, shape) = apache_directive(name, parameter, modifier);
+        let variable = Token::Variable(Variable { name: whole.to_owned(), field, rank, shape });
+        if name == "t" && parameter.is_empty() {
+            tokens.extend([literal("["), variable, literal("]")]); // written with its brackets
+        } else {
+            tokens.push(variable);
+        }
+    }
+    tokens.push(literal(rest));
+    Ok(tokens)
+}
+
+fn apache_directive(name: &str, parameter: &str, modifier: &str) -> (Field, usize, ValueShape) {
+    match (name, parameter) {
+        ("r", _) => (Field::Request, 0, ValueShape::StateText),
+        ("m", _) => (Field::Method, 0, ValueShape::Word),
+        ("U", _) => (Field::Path, 0, ValueShape::StateText),
+        ("H", _) => (Field::Protocol, 0, ValueShape::Word),
+        ("s", _) => (Field::StatusCode, usize::from(!modifier.contains('>')), ValueShape::StatusCode),
+        ("b" | "B", _) => (Field::Bytes, 0, ValueShape::Word),
+        ("O", _) => (Field::Bytes, 1, ValueShape::Word),
+        ("I", _) => (Field::Received, 0, ValueShape::Word),
+        ("D", _) | ("T", "us") => (Field::Duration(Unit::Microseconds), 0, ValueShape::Word),
+        ("T", "ms") => (Field::Duration(Unit::Milliseconds), 1, ValueShape::Word),
+        ("T", _) => (Field::Duration(Unit::Seconds), 2, ValueShape::Word),
+        ("v", _) => (Field::Vhost, 0, ValueShape::StateText),
+        ("V", _) => (Field::Vhost, 1, ValueShape::StateText),
+        ("i", host) if host.eq_ignore_ascii_case("host") => (Field::Vhost, 2, ValueShape::StateText),
+        ("t", "" | "sec") => (Field::Time, 0, ValueShape::StateText),
+        ("p" | "P" | "k" | "X", _) => (Field::Skip, 0, if name == "X" { ValueShape::Word } else { ValueShape::Digits }),
+        _ => (Field::Skip, 0, ValueShape::StateText),
+    }
+}
+
+fn literal(text: &str) -> Token {
+    Token::Literal(text.as_bytes().to_vec())
+}
+
+/// With one literal between two variables, or none.
+fn merged(tokens: Vec<Token>) -> Vec<Token> {
+    let mut merged: Vec<Token> = Vec::new();
+    for token in tokens {
+        match (merged.last_mut(), token) {
+            (_, Token::Literal(text)) if text.is_empty() => {}
+            (Some(Token::Literal(before)), Token::Literal(text)) => before.extend(text),
+            (_, token) => merged.push(token),
+        }
+    }
+    merged
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A format's tokens, variables by name and meaning.
+    fn shown(text: &str) -> String {
+        let template = parse(text).unwrap();
+        let shown = template.tokens.iter().map(|token| match token {
+            Token::Literal(text) => String::from_utf8(text.clone()).unwrap(),
+            Token::Variable(Variable { name, field: Field::Skip, .. }) => format!("<{name}>"),
+            Token::Variable(Variable { name, field, .. }) => format!("<{name}={}>", field.about()),
+        });
+        shown.collect()
+    }
+
+    #[test]
+    fn formats_of_nginx_are_taken_apart() {
+        assert_eq!(
+            shown("$remote_addr [$time_local] \"$request\" ${status}x $body_bytes_sent"),
+            "<$remote_addr> [<$time_local=time>] \"<$request=request>\" <$status=status>x <$body_bytes_sent=bytes sent>"
+        );
+        let directive = "log_format  main escape=none '$request_method '\n      \"\\t$status\";";
+        assert_eq!(shown(directive), "<$request_method=method> \t<$status=status>");
+        assert!(!parse(directive).unwrap().escaped);
+    }
+
+    #[test]
+    fn formats_of_apache_are_taken_apart() {
+        for text in [
+            r#"%v:%p %h %t "%r" %>s %O %{Referer}i %!200,304{User-agent}i %D 100%%"#,
+            r#"LogFormat "%v:%p %h %t \"%r\" %>s %O %{Referer}i %!200,304{User-agent}i %D 100%%" vhost_combined"#,
+        ] {
+            assert_eq!(
+                shown(text),
+                "<%v=vhost>:<%p> <%h> [<%t=time>] \"<%r=request>\" <%>s=status> <%O=bytes sent> <%{Referer}i> \
+                 <%!200,304{User-agent}i> <%D=duration> 100%"
+            );
+        }
+        assert_eq!(shown("%^FB %s %{%d/%b/%Y %T}t"), "<%^FB> <%s=status> <%{%d/%b/%Y %T}t>");
+    }
+
+    #[test]
+    fn units_come_from_the_directive() {
+        for (text, unit) in [
+            ("%D", Unit::Microseconds),
+            ("%{us}T", Unit::Microseconds),
+            ("%{ms}T", Unit::Milliseconds),
+            ("%{s}T", Unit::Seconds),
+            ("%T", Unit::Seconds),
+            ("$request_time", Unit::Seconds),
+        ] {
+            let Token::Variable(variable) = &parse(text).unwrap().tokens[0] else { panic!("{text}") };
+            assert_eq!(variable.field, Field::Duration(unit), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_format_is_refused() {
+        for text in ["", "nonsense", "a $ b $", "${status", "%{Referer", "%", "log_format main;", "LogFormat \"%s"] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+    }
+}

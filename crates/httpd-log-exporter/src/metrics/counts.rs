@@ -1,0 +1,452 @@
+//! What was counted of requests since the start, by virtual host, route, method and status.
+
+use regex::bytes::Regex;
+
+use crate::format::Format;
+use crate::format::request::{CacheStatus, Details, Method, Number, Protocol, Request, StatusCode, Upstream, path};
+use crate::metrics::histogram::DurationHistogram;
+use crate::metrics::vhosts::Vhosts;
+
+/// The counters of all sources together.
+#[derive(Debug)]
+pub(crate) struct RequestCounts {
+    vhosts: Option<Vhosts>,
+    routes: Vec<Route>,
+    /// By virtual host, then route. The first are those of the virtual host `other`, or of a format
+    /// without virtual hosts.
+    groups: Vec<LabelGroup>,
+    combinations: Combinations,
+    /// How many label sets there may be before further virtual hosts become `other`.
+    max_series: usize,
+    series: usize,
+    /// Requests whose virtual host became `other` for that reason.
+    pub(crate) overflowed: u64,
+    pub(crate) has: Has,
+    /// The histograms of a new group.
+    empty: [Option<DurationHistogram>; LabelGroup::HISTOGRAMS],
+    pub(crate) protocols: [u64; Protocol::NAMES.len()],
+    pub(crate) caches: [u64; CacheStatus::NAMES.len()],
+}
+
+/// What the format has, and so what is shown.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Has {
+    pub(crate) sent: bool,
+    pub(crate) received: bool,
+    pub(crate) cache: bool,
+    pub(crate) protocol: bool,
+}
+
+/// A name for the requests whose path matches a pattern.
+#[derive(Clone, Debug)]
+pub(crate) struct Route {
+    pub(crate) name: String,
+    pub(crate) pattern: Regex,
+}
+
+/// The counters of one virtual host and route.
+#[derive(Clone, Debug)]
+pub(crate) struct LabelGroup {
+    /// By [`Combinations`].
+    cells: Vec<RequestTotals>,
+    /// Of requests, then by [`Upstream`]; where the format has them.
+    pub(crate) durations: [Option<DurationHistogram>; Self::HISTOGRAMS],
+}
+
+/// The counters of one label set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct RequestTotals {
+    pub(crate) requests: u64,
+    /// More than 64 bits, since a line may claim 2^63 bytes.
+    pub(crate) sent: u128,
+    pub(crate) received: u128,
+}
+
+/// The methods and statuses that were seen, each pair with a small number.
+#[derive(Debug)]
+struct Combinations {
+    /// By method, then status; [`UNSEEN`] for most.
+    numbers: Box<[u16]>,
+    seen: Vec<(Method, StatusCode)>,
+}
+
+const UNSEEN: u16 = u16::MAX;
+
+/// Series that are there from the start, so that `rate()` sees the first request of each: what
+/// nearly every server answers sooner or later.
+const COMMON_METHODS: [&[u8]; 3] = [b"GET", b"HEAD", b"POST"];
+const COMMON_STATUSES: [&[u8]; 12] =
+    [b"200", b"204", b"301", b"302", b"304", b"400", b"403", b"404", b"500", b"502", b"503", b"504"];
+
+/// One label set with its counters.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Series<'a> {
+    pub(crate) vhost: Option<&'a str>,
+    pub(crate) route: Option<&'a str>,
+    pub(crate) method: Method,
+    pub(crate) status: StatusCode,
+    pub(crate) cell: &'a RequestTotals,
+}
+
+impl LabelGroup {
+    /// How many histograms there can be.
+    pub(crate) const HISTOGRAMS: usize = 4;
+}
+
+impl RequestCounts {
+    /// All at 0, for what a format has; with the upper bounds of its histograms in seconds.
+    pub(crate) fn new(format: &Format, bounds: &[f64], routes: Vec<Route>, max_series: usize) -> Self {
+        let histogram = |wanted: bool| wanted.then(|| DurationHistogram::new(bounds));
+        let empty = [
+            histogram(format.has_duration()),
+            histogram(format.has_upstream(Upstream::Connect)),
+            histogram(format.has_upstream(Upstream::Header)),
+            histogram(format.has_upstream(Upstream::Response)),
+        ];
+        let mut counts = Self {
+            vhosts: format.has_vhost().then(Vhosts::default),
+            routes,
+            groups: Vec::new(),
+            combinations: Combinations::new(),
+            max_series,
+            series: 0,
+            overflowed: 0,
+            has: Has {
+                sent: format.has_sent(),
+                received: format.has_received(),
+                cache: format.has_cache(),
+                protocol: format.has_protocol(),
+            },
+            empty,
+            protocols: [0; Protocol::NAMES.len()],
+            caches: [0; CacheStatus::NAMES.len()],
+        };
+        counts.add_groups();
+        counts
+    }
+
+    /// Counts a request; false if one of its numbers is wrong and was left out.
+    #[inline]
+    pub(crate) fn add(&mut self, request: &Request<'_>) -> bool {
+        let group = if self.routes.is_empty() { 0 } else { self.route(path(request.line)) };
+        self.protocols[Protocol::of(request.line).index()] += 1;
+        self.add_to(group, request, Number::Absent)
+    }
+
+    /// Counts a request of a format that says more of it; false if one of its numbers is wrong and was
+    /// left out.
+    #[inline]
+    pub(crate) fn add_detailed(&mut self, request: &Request<'_>, details: &Details<'_>) -> bool {
+        let route =
+            if self.routes.is_empty() { 0 } else { self.route(details.path.unwrap_or_else(|| path(request.line))) };
+        if self.has.protocol {
+            let protocol = details.protocol.unwrap_or_else(|| Protocol::of(request.line));
+            self.protocols[protocol.index()] += 1;
+        }
+        if self.has.cache {
+            self.caches[details.cache.unwrap_or(CacheStatus::NONE).index()] += 1;
+        }
+        let group = self.group(details.vhost, route, request);
+        let mut well = true;
+        for (durations, time) in self.groups[group].durations[1..].iter_mut().zip(details.upstream) {
+            well &= observe(durations.as_mut(), time);
+        }
+        self.add_to(group, request, details.received) & well
+    }
+
+    #[inline]
+    fn add_to(&mut self, group: usize, request: &Request<'_>, received: Number) -> bool {
+        let number = self.combinations.number(request.method, request.status);
+        let group = &mut self.groups[group];
+        if number >= group.cells.len() {
+            group.cells.resize(number + 1, RequestTotals::default());
+        }
+        let cell = &mut group.cells[number];
+        cell.requests += 1;
+        if let Number::Value(bytes) = request.bytes {
+            cell.sent += u128::from(bytes);
+        }
+        if let Number::Value(bytes) = received {
+            cell.received += u128::from(bytes);
+        }
+        observe(group.durations[0].as_mut(), request.duration)
+            & (request.bytes != Number::Wrong)
+            & (received != Number::Wrong)
+    }
+
+    /// The group of a virtual host and route: that of `other` where there is no room for one more label
+    /// set.
+    #[inline]
+    fn group(&mut self, vhost: Option<&[u8]>, route: usize, request: &Request<'_>) -> usize {
+        let Some(vhosts) = &mut self.vhosts else { return route };
+        let vhost = vhost.unwrap_or(b"-");
+        let per_vhost = self.routes.len() + 1;
+        let number = self.combinations.number(request.method, request.status);
+        if let Some(id) = vhosts.id(vhost) {
+            let group = id * per_vhost + route;
+            if self.groups[group].cells.get(number).is_some_and(|cell| cell.requests > 0) {
+                return group;
+            }
+        }
+        self.new_series(vhost, route)
+    }
+
+    /// Makes room for a label set that was not seen before.
+    #[cold]
+    fn new_series(&mut self, vhost: &[u8], route: usize) -> usize {
+        let Some(vhosts) = &mut self.vhosts else { return route };
+        let known = vhosts.id(vhost);
+        if known == Some(Vhosts::OTHER) {
+            return route;
+        }
+        if self.series >= self.max_series {
+            self.overflowed += 1;
+            return route;
+        }
+        let id = known.unwrap_or_else(|| vhosts.insert(vhost));
+        if id == Vhosts::OTHER {
+            return route;
+        }
+        self.series += 1;
+        if known.is_none() {
+            self.add_groups();
+        }
+        id * (self.routes.len() + 1) + route
+    }
+
+    /// Adds the groups of one more virtual host.
+    fn add_groups(&mut self) {
+        for _ in 0..=self.routes.len() {
+            self.groups.push(LabelGroup { cells: Vec::new(), durations: self.empty.clone() });
+        }
+    }
+
+    /// The number of the route of a path; the last is `other`.
+    fn route(&self, path: &[u8]) -> usize {
+        self.routes.iter().position(|route| route.pattern.is_match(path)).unwrap_or(self.routes.len())
+    }
+
+    /// Whether label sets have a virtual host.
+    pub(crate) fn has_vhosts(&self) -> bool {
+        self.vhosts.is_some()
+    }
+
+    /// Whether label sets have a route.
+    pub(crate) fn has_routes(&self) -> bool {
+        !self.routes.is_empty()
+    }
+
+    /// Every group that is shown, with its virtual host and route: those that are known from the start, and
+    /// those with requests.
+    pub(crate) fn groups(&self) -> impl Iterator<Item = (Option<&str>, Option<&str>, &LabelGroup)> {
+        let per_vhost = self.routes.len() + 1;
+        self.groups.iter().enumerate().filter_map(move |(index, group)| {
+            let vhost = self.vhosts.as_ref().map(|vhosts| vhosts.name(index / per_vhost));
+            let route = match self.routes.get(index % per_vhost) {
+                Some(route) => Some(route.name.as_str()),
+                None => self.has_routes().then_some("other"),
+            };
+            let shown = vhost.is_none() || group.cells.iter().any(|cell| cell.requests > 0);
+            shown.then_some((vhost, route, group))
+        })
+    }
+
+    /// Every label set that is shown: what is common where it is known from the start, and what was seen.
+    pub(crate) fn series(&self) -> impl Iterator<Item = Series<'_>> {
+        const NOTHING: &RequestTotals = &RequestTotals { requests: 0, sent: 0, received: 0 };
+        let common = COMMON_METHODS.len() * COMMON_STATUSES.len();
+        self.groups().flat_map(move |(vhost, route, group)| {
+            let seen = self.combinations.seen.iter().enumerate();
+            seen.filter_map(move |(number, &(method, status))| {
+                let cell = group.cells.get(number).unwrap_or(NOTHING);
+                let shown = cell.requests > 0 || (vhost.is_none() && number < common);
+                shown.then_some(Series { vhost, route, method, status, cell })
+            })
+        })
+    }
+
+    /// Adds what an earlier process had counted of a label set.
+    pub(crate) fn restore(
+        &mut self,
+        vhost: Option<&str>,
+        route: Option<&str>,
+        method: Method,
+        status: StatusCode,
+        cell: RequestTotals,
+    ) {
+        let group = self.restored_group(vhost, route);
+        let number = self.combinations.number(method, status);
+        let cells = &mut self.groups[group].cells;
+        if number >= cells.len() {
+            cells.resize(number + 1, RequestTotals::default());
+        }
+        let there = &mut cells[number];
+        self.series += usize::from(group > self.routes.len() && there.requests == 0);
+        there.requests += cell.requests;
+        there.sent += cell.sent;
+        there.received += cell.received;
+    }
+
+    /// The group for what an earlier process had counted. What the flags do not know any more is `other`.
+    pub(crate) fn restored_group(&mut self, vhost: Option<&str>, route: Option<&str>) -> usize {
+        let route =
+            self.routes.iter().position(|known| Some(known.name.as_str()) == route).unwrap_or(self.routes.len());
+        let Some((vhosts, vhost)) = self.vhosts.as_mut().zip(vhost) else { return route };
+        let room = self.series < self.max_series;
+        let known = vhosts.id(vhost.as_bytes());
+        let id = known.unwrap_or_else(|| if room { vhosts.insert(vhost.as_bytes()) } else { Vhosts::OTHER });
+        if known.is_none() && id != Vhosts::OTHER {
+            self.add_groups();
+        }
+        id * (self.routes.len() + 1) + route
+    }
+
+    /// The histograms of a group.
+    pub(crate) fn durations(&mut self, group: usize) -> &mut [Option<DurationHistogram>; LabelGroup::HISTOGRAMS] {
+        &mut self.groups[group].durations
+    }
+}
+
+/// Observes a time; false for a wrong one.
+#[inline]
+fn observe(durations: Option<&mut DurationHistogram>, time: Number) -> bool {
+    if let (Number::Value(nanoseconds), Some(durations)) = (time, durations) {
+        durations.observe(nanoseconds);
+    }
+    time != Number::Wrong
+}
+
+impl Combinations {
+    fn new() -> Self {
+        let mut combinations =
+            Self { numbers: vec![UNSEEN; Method::NAMES.len() * StatusCode::COUNT].into(), seen: Vec::new() };
+        for method in COMMON_METHODS {
+            for status in COMMON_STATUSES.into_iter().filter_map(StatusCode::parse) {
+                combinations.number(Method::of(method), status);
+            }
+        }
+        combinations
+    }
+
+    #[inline]
+    fn number(&mut self, method: Method, status: StatusCode) -> usize {
+        let number = &mut self.numbers[method.index() * StatusCode::COUNT + status.index()];
+        if *number == UNSEEN {
+            *number = u16::try_from(self.seen.len()).unwrap_or(0); // there are far fewer than that
+            self.seen.push((method, status));
+        }
+        usize::from(*number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts(format: &str, routes: &[(&str, &str)], max_series: usize) -> RequestCounts {
+        let routes = routes
+            .iter()
+            .map(|(name, pattern)| Route { name: (*name).to_owned(), pattern: Regex::new(pattern).unwrap() })
+            .collect();
+        RequestCounts::new(&format.parse().unwrap(), &[1.0], routes, max_series)
+    }
+
+    fn request(bytes: Number, duration: Number) -> Request<'static> {
+        let status = StatusCode::parse(b"200").unwrap();
+        Request { method: Method::of(b"GET /"), status, bytes, duration, line: b"GET / HTTP/1.1" }
+    }
+
+    /// Every label set with requests: virtual host, route, how many.
+    fn seen(counts: &RequestCounts) -> Vec<(String, String, u64)> {
+        let seen = counts.series().filter(|series| series.cell.requests > 0);
+        let label = |label: Option<&str>| label.unwrap_or_default().to_owned();
+        seen.map(|series| (label(series.vhost), label(series.route), series.cell.requests)).collect()
+    }
+
+    #[test]
+    fn sums_beyond_64_bits_neither_wrap_nor_panic() {
+        let mut counts = counts("combined", &[], 10);
+        for _ in 0..3 {
+            assert!(counts.add(&request(Number::Value(u64::MAX), Number::Absent)));
+        }
+        let series = counts.series().find(|series| series.cell.requests > 0).unwrap();
+        assert_eq!(*series.cell, RequestTotals { requests: 3, sent: 3 * u128::from(u64::MAX), received: 0 });
+    }
+
+    #[test]
+    fn a_wrong_number_is_told_and_its_request_counts() {
+        let mut counts = counts("combined_time", &[], 10);
+        assert!(!counts.add(&request(Number::Value(7), Number::Wrong)));
+        assert!(!counts.add(&request(Number::Wrong, Number::Value(1))));
+        assert!(counts.add(&request(Number::Value(7), Number::Absent)));
+        let details = Details { received: Number::Wrong, ..Details::NONE };
+        assert!(!counts.add_detailed(&request(Number::Value(1), Number::Absent), &details));
+        let series = counts.series().find(|series| series.cell.requests > 0).unwrap();
+        assert_eq!((series.method, series.status.index()), (Method::of(b"GET"), 200));
+        assert_eq!(*series.cell, RequestTotals { requests: 4, sent: 15, received: 0 });
+    }
+
+    #[test]
+    fn what_is_common_is_there_from_the_start() {
+        assert_eq!(counts("combined", &[], 10).series().count(), 36);
+        assert_eq!(counts("combined", &[("api", "^/api/")], 10).series().count(), 72);
+        assert_eq!(counts("vhost_combined", &[], 10).series().count(), 0);
+    }
+
+    #[test]
+    fn a_request_has_the_first_route_that_its_path_matches() {
+        let mut counts = counts("combined", &[("api", "^/api/"), ("static", r"\.(css|js)$")], 10);
+        for line in ["GET /api/a.js HTTP/1.1", "GET /x.css?v=1 HTTP/1.1", "GET /?p=/api/ HTTP/1.1", "-"] {
+            counts.add(&Request { line: line.as_bytes(), ..request(Number::Absent, Number::Absent) });
+        }
+        let expected = [("", "api", 1), ("", "static", 1), ("", "other", 2)];
+        assert_eq!(seen(&counts), expected.map(|(vhost, route, n)| (vhost.to_owned(), route.to_owned(), n)));
+    }
+
+    #[test]
+    fn virtual_hosts_beyond_the_limit_are_other() {
+        let mut counts = counts("vhost_combined", &[], 3);
+        for round in 0..2 {
+            for vhost in ["a", "b", "c", "d", "e"] {
+                let details = Details { vhost: Some(vhost.as_bytes()), ..Details::NONE };
+                assert!(counts.add_detailed(&request(Number::Absent, Number::Absent), &details), "{round}");
+            }
+        }
+        let expected = [("other", 4), ("a", 2), ("b", 2), ("c", 2)];
+        assert_eq!(seen(&counts), expected.map(|(vhost, n)| (vhost.to_owned(), String::new(), n)));
+        assert_eq!(counts.overflowed, 4);
+        // a known virtual host with a status that is new to it finds no room either
+        let status = StatusCode::parse(b"404").unwrap();
+        let new = Request { status, ..request(Number::Absent, Number::Absent) };
+        counts.add_detailed(&new, &Details { vhost: Some(b"a"), ..Details::NONE });
+        assert_eq!((seen(&counts).len(), counts.overflowed), (5, 5));
+    }
+
+    #[test]
+    fn what_is_restored_counts_once_towards_the_limit() {
+        let mut counts = counts("vhost_combined", &[], 3);
+        let cell = RequestTotals { requests: 1, sent: 0, received: 0 };
+        for vhost in ["a", "b"] {
+            counts.restore(Some(vhost), None, Method::of(b"GET"), StatusCode::NONE, cell);
+            counts.restored_group(Some(vhost), None);
+        }
+        for vhost in ["c", "d"] {
+            let details = Details { vhost: Some(vhost.as_bytes()), ..Details::NONE };
+            counts.add_detailed(&request(Number::Absent, Number::Absent), &details);
+        }
+        let expected = [("other", 1), ("a", 1), ("b", 1), ("c", 1)];
+        assert_eq!(seen(&counts), expected.map(|(vhost, n)| (vhost.to_owned(), String::new(), n)));
+        assert_eq!(counts.overflowed, 1);
+    }
+
+    #[test]
+    fn a_virtual_host_that_is_no_text_is_other_and_one_that_is_missing_a_hyphen() {
+        let mut counts = counts("vhost_combined", &[], 10);
+        for vhost in [Some(&b"\xff"[..]), Some(b""), None, Some(b"-"), Some(b"other"), Some(&[b'x'; 300])] {
+            counts.add_detailed(&request(Number::Absent, Number::Absent), &Details { vhost, ..Details::NONE });
+        }
+        let expected = [("other", 3), ("-", 3)];
+        assert_eq!(seen(&counts), expected.map(|(vhost, n)| (vhost.to_owned(), String::new(), n)));
+        assert_eq!(counts.overflowed, 0);
+    }
+}

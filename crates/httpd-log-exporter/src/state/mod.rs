@@ -1,0 +1,474 @@
+//! What the state file says: how far every file was read and what was counted until there, of one instant.
+
+mod check;
+mod state_writer;
+mod text;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, ensure};
+use serde::{Deserialize, Serialize};
+
+use crate::format::request::{CacheStatus, Method, Protocol, StatusCode};
+use crate::lines::LineSplitter;
+use crate::metrics::counts::{RequestCounts, RequestTotals};
+use crate::metrics::health::{FileEventCounts, LogHealth};
+use crate::metrics::registry::Registry;
+use crate::tail::log_file::{FileIdentity, LogFile, ReadPosition};
+use crate::tail::{FileStatus, Tail};
+
+pub(crate) use self::state_writer::{StateWriter, on_disk};
+
+/// All that an exporter needs to go on where another one was.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct SavedState {
+    version: u32,
+    sources: Vec<SavedSource>,
+    series: Vec<SavedSeries>,
+    durations: Vec<SavedDurations>,
+    protocols: Vec<(String, u64)>,
+    caches: Vec<(String, u64)>,
+    overflowed: u64,
+}
+
+/// What is known of one `--access-log`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct SavedSource {
+    source: String,
+    lines: [u64; 4],
+    read_bytes: u64,
+    rotations: u64,
+    truncations: u64,
+    open_errors: u64,
+    read_errors: u64,
+    last_time: Option<f64>,
+    last_look: Moment,
+    /// Since when what came and went is still searched, if it is.
+    #[serde(default)]
+    searched_since: Option<Moment>,
+    pub(crate) files: Vec<SavedFile>,
+}
+
+/// A time, in seconds since the epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(into = "f64", try_from = "f64")]
+struct Moment(SystemTime);
+
+/// How far a file was read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct SavedFile {
+    device: u64,
+    inode: u64,
+    /// Where it was, if it was not rotated away.
+    pub(crate) path: Option<PathBuf>,
+    /// Its own path, where it was opened through a symbolic link.
+    #[serde(default)]
+    pub(crate) target: Option<PathBuf>,
+    offset: u64,
+    /// How many bytes before the offset belong to a line that has no end yet.
+    waiting: usize,
+    skipping: bool,
+    #[serde(with = "text")]
+    head: Vec<u8>,
+    #[serde(with = "text")]
+    anchor: Vec<u8>,
+    /// Whether it was waited for in vain: the log has told that it is missing.
+    #[serde(default)]
+    pub(crate) missing: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct SavedSeries {
+    vhost: Option<String>,
+    route: Option<String>,
+    #[serde(with = "text")]
+    method: Method,
+    #[serde(with = "text")]
+    status: StatusCode,
+    requests: u64,
+    #[serde(with = "text")]
+    sent: u128,
+    #[serde(with = "text")]
+    received: u128,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct SavedDurations {
+    vhost: Option<String>,
+    route: Option<String>,
+    /// Of requests, or of what of the servers behind.
+    kind: usize,
+    bounds: Vec<f64>,
+    counts: Vec<u64>,
+    #[serde(with = "text")]
+    nanoseconds: u128,
+}
+
+const VERSION: u32 = 1;
+impl SavedState {
+    /// Reads a state file; `None` if there is none. One that is wrong anywhere is not used at all: half of it would be
+    /// counters that lie.
+    pub(crate) fn load(path: &Path) -> Result<Option<Self>> {
+        let what = || format!("cannot read the state file {}", path.display());
+        let text = match std::fs::read(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            read => read.with_context(what)?,
+        };
+        Self::parse(&text).with_context(what).map(Some)
+    }
+
+    /// Reads what a state file says.
+    pub(crate) fn parse(text: &[u8]) -> Result<Self> {
+        let state: Self = serde_json::from_slice(text)?;
+        ensure!(state.version == VERSION, "it has version {}, not {VERSION}", state.version);
+        state.check()?;
+        Ok(state)
+    }
+
+    /// The present state.
+    pub(crate) fn of(tails: &[Tail], registry: &Registry) -> Self {
+        let counts = &registry.counts;
+        let series = counts.series().filter(|series| *series.cell != RequestTotals::default());
+        let groups = counts.groups().flat_map(|(vhost, route, group)| {
+            let durations = group.durations.iter().enumerate();
+            durations.filter_map(move |(kind, durations)| Some((vhost, route, kind, durations.as_ref()?)))
+        });
+        Self {
+            version: VERSION,
+            sources: registry.logs.iter().enumerate().map(|(index, log)| SavedSource::of(index, log, tails)).collect(),
+            series: series
+                .map(|series| SavedSeries {
+                    vhost: series.vhost.map(str::to_owned),
+                    route: series.route.map(str::to_owned),
+                    method: series.method,
+                    status: series.status,
+                    requests: series.cell.requests,
+                    sent: series.cell.sent,
+                    received: series.cell.received,
+                })
+                .collect(),
+            durations: groups
+                .map(|(vhost, route, kind, durations)| SavedDurations {
+                    vhost: vhost.map(str::to_owned),
+                    route: route.map(str::to_owned),
+                    kind,
+                    bounds: durations.bounds.clone(),
+                    counts: durations.counts.clone(),
+                    nanoseconds: durations.sum,
+                })
+                .collect(),
+            protocols: named(&Protocol::NAMES, &counts.protocols),
+            caches: named(&CacheStatus::NAMES, &counts.caches),
+            overflowed: counts.overflowed,
+        }
+    }
+
+    /// What is known of a source by what the flag says.
+    pub(crate) fn source(&self, source: &str) -> Option<&SavedSource> {
+        self.sources.iter().find(|saved| saved.source == source)
+    }
+
+    /// Adds to the counters what an earlier process had counted.
+    pub(crate) fn restore(&self, registry: &mut Registry) {
+        let counts = &mut registry.counts;
+        for saved in &self.series {
+            let cell = RequestTotals { requests: saved.requests, sent: saved.sent, received: saved.received };
+            counts.restore(saved.vhost.as_deref(), saved.route.as_deref(), saved.method, saved.status, cell);
+        }
+        let mut fits = true;
+        for saved in &self.durations {
+            fits &= saved.restore(counts);
+        }
+        if !fits {
+            tracing::warn!("the state file has durations in other buckets; they begin at 0");
+        }
+        for (name, count) in &self.protocols {
+            if let Some(at) = Protocol::NAMES.iter().position(|known| known == name) {
+                counts.protocols[at] += count;
+            }
+        }
+        for (name, count) in &self.caches {
+            if let Some(at) = CacheStatus::NAMES.iter().position(|known| known == name) {
+                counts.caches[at] += count;
+            }
+        }
+        counts.overflowed += self.overflowed;
+        for log in &mut registry.logs {
+            if let Some(saved) = self.source(&log.source) {
+                saved.restore(log);
+            }
+        }
+    }
+}
+
+#[cfg(fuzzing)]
+impl SavedState {
+    /// What was counted in all: requests, bytes sent and received.
+    pub(crate) fn sums(&self) -> [u128; 3] {
+        let requests = self.series.iter().map(|series| u128::from(series.requests)).sum();
+        [requests, self.series.iter().map(|s| s.sent).sum(), self.series.iter().map(|s| s.received).sum()]
+    }
+
+    /// Puts the first file of the first source where there is one.
+    pub(crate) fn put(&mut self, identity: FileIdentity, path: &Path) -> Option<&SavedSource> {
+        let source = self.sources.first_mut()?;
+        source.files.truncate(1);
+        for file in &mut source.files {
+            (file.device, file.inode) = (identity.device, identity.inode);
+            (file.path, file.target) = (Some(path.to_owned()), None);
+        }
+        Some(source)
+    }
+}
+
+impl SavedSource {
+    fn of(index: usize, log: &LogHealth, tails: &[Tail]) -> Self {
+        let tail = tails.iter().find(|tail| tail.index == index);
+        let files = tail.into_iter().flat_map(|tail| &tail.files);
+        Self {
+            source: log.source.clone(),
+            lines: log.lines,
+            read_bytes: log.read_bytes,
+            rotations: log.rotations,
+            truncations: log.truncations,
+            open_errors: log.open_errors,
+            read_errors: log.read_errors,
+            last_time: log.last_time,
+            last_look: Moment(tail.map_or(UNIX_EPOCH, |tail| tail.last_look)),
+            searched_since: tail.and_then(Tail::searched_since).map(Moment),
+            files: files
+                .filter_map(|followed| SavedFile::of(&followed.file, &followed.status))
+                .chain(
+                    tail.into_iter().flat_map(Tail::cut).map(|(identity, position)| SavedFile::at(*identity, position)),
+                )
+                .chain(tail.into_iter().flat_map(|tail| tail.unfound().cloned()))
+                .collect(),
+        }
+    }
+
+    fn restore(&self, log: &mut LogHealth) {
+        log.lines.iter_mut().zip(self.lines).for_each(|(there, count)| *there += count);
+        log.read_bytes += self.read_bytes;
+        log.rotations += self.rotations;
+        log.truncations += self.truncations;
+        log.open_errors += self.open_errors;
+        log.read_errors += self.read_errors;
+        log.last_time = self.last_time;
+    }
+
+    fn incidents(&self) -> FileEventCounts {
+        let &Self { rotations, truncations, open_errors, read_errors, .. } = self;
+        FileEventCounts { rotations, truncations, open_errors, read_errors }
+    }
+
+    /// When the source was last looked at.
+    pub(crate) fn last_look(&self) -> SystemTime {
+        self.last_look.0
+    }
+
+    /// Since when what came and went is to be searched.
+    pub(crate) fn searched_since(&self) -> SystemTime {
+        self.searched_since.map_or(self.last_look.0, |since| since.0)
+    }
+}
+
+impl SavedFile {
+    /// A copy is known again by itself.
+    fn of(file: &LogFile, status: &FileStatus) -> Option<Self> {
+        let path = match status {
+            FileStatus::AtPath(path) | FileStatus::Missing(path) => Some(path.clone()),
+            FileStatus::Rotated => None,
+            FileStatus::CopyOf(..) => return None,
+        };
+        Some(Self {
+            path: path.filter(|path| path.to_str().is_some()), // JSON has no other text
+            target: file.target.clone().filter(|target| target.to_str().is_some()),
+            ..Self::at(file.identity, &file.position)
+        })
+    }
+
+    /// How far a file was read, wherever it is.
+    fn at(FileIdentity { device, inode }: FileIdentity, position: &ReadPosition) -> Self {
+        Self {
+            device,
+            inode,
+            path: None,
+            target: None,
+            offset: position.offset,
+            waiting: position.lines.waiting() + usize::try_from(position.reread).unwrap_or_default(), // a line fits into memory
+            skipping: position.lines.is_skipping(),
+            head: position.head.clone(),
+            anchor: position.anchor.clone(),
+            missing: false,
+        }
+    }
+
+    /// The file it was.
+    pub(crate) fn identity(&self) -> FileIdentity {
+        FileIdentity { device: self.device, inode: self.inode }
+    }
+
+    /// Its first bytes.
+    pub(crate) fn head(&self) -> &[u8] {
+        &self.head
+    }
+
+    /// By what the file is known again; `None` if nothing was read of it.
+    pub(crate) fn position(&self) -> Option<ReadPosition> {
+        (self.offset > 0).then(|| ReadPosition {
+            offset: self.offset,
+            head: self.head.clone(),
+            anchor: self.anchor.clone(),
+            lines: if self.skipping { LineSplitter::inside_a_line() } else { LineSplitter::default() },
+            reread: self.waiting as u64,
+        })
+    }
+
+    /// A position, as it is to go on from in what is read from its beginning: a line that had no end is read again.
+    pub(crate) fn resumed(&self, mut position: ReadPosition) -> ReadPosition {
+        position.offset -= (self.waiting as u64).min(position.offset);
+        position.anchor.truncate(position.anchor.len().saturating_sub(self.waiting));
+        position.head.truncate(usize::try_from(position.offset).unwrap_or(usize::MAX));
+        position.reread = 0;
+        position
+    }
+}
+
+impl SavedDurations {
+    fn restore(&self, counts: &mut RequestCounts) -> bool {
+        let group = counts.restored_group(self.vhost.as_deref(), self.route.as_deref());
+        match counts.durations(group).get_mut(self.kind) {
+            Some(Some(durations)) => durations.restore(&self.bounds, &self.counts, self.nanoseconds),
+            _ => true, // the format has no such time any more
+        }
+    }
+}
+
+fn named(names: &[&str], counts: &[u64]) -> Vec<(String, u64)> {
+    names.iter().zip(counts).map(|(name, count)| ((*name).to_owned(), *count)).collect()
+}
+
+impl From<Moment> for f64 {
+    fn from(Moment(time): Moment) -> Self {
+        time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+    }
+}
+
+impl TryFrom<f64> for Moment {
+    type Error = String;
+
+    fn try_from(seconds: f64) -> Result<Self, String> {
+        let since = Duration::try_from_secs_f64(seconds).ok();
+        let time = since.and_then(|since| UNIX_EPOCH.checked_add(since));
+        time.map(Self).ok_or_else(|| format!("{seconds} is no time in seconds since the epoch"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::lines::Line;
+    use crate::metrics::registry::SharedRegistry;
+
+    pub(super) fn registry(format: &str, bounds: &[f64]) -> Registry {
+        let format: crate::format::Format = format.parse().unwrap();
+        let counts = RequestCounts::new(&format, bounds, vec!["api=^/api/".parse().unwrap()], 100);
+        Registry::new(format, counts, ["access.log".to_owned()])
+    }
+
+    const FORMAT: &str = "$host $request_uri $request_method $status $bytes_sent $request_time $upstream_cache_status";
+
+    #[test]
+    fn what_was_counted_is_restored() {
+        let mut before = registry(FORMAT, &[0.1]);
+        for line in
+            ["a /api/x GET 200 18446744073709551615 0.05 HIT", "a /api/y GET 200 9 0.05 -", "b / POST 404 5 2.5 -", "x"]
+        {
+            before.count_line(0, Line::Whole(line.as_bytes()));
+        }
+        before.logs[0].last_time = Some(7.5);
+        let state = SavedState::of(&[], &before);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state");
+        state_writer::write(&path, &state).unwrap();
+        let loaded = SavedState::load(&path).unwrap().unwrap();
+        assert_eq!(loaded, state);
+        let mut after = registry(FORMAT, &[0.1]);
+        loaded.restore(&mut after);
+        assert_eq!(SavedState::of(&[], &after), state);
+        // a bucket less: only the histograms begin anew
+        let mut other = registry(FORMAT, &[0.2]);
+        loaded.restore(&mut other);
+        assert_eq!(SavedState::of(&[], &other).series, state.series);
+    }
+
+    #[test]
+    fn what_is_no_state_is_refused_and_what_is_missing_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state");
+        assert!(SavedState::load(&path).unwrap().is_none());
+        let state = serde_json::to_string(&SavedState::of(&[], &registry("common", &[]))).unwrap();
+        for text in ["", "{}", &state[..state.len() / 2], &state.replace("\"version\":1", "\"version\":9"), "\0\0\0"] {
+            std::fs::write(&path, text).unwrap();
+            assert!(SavedState::load(&path).is_err(), "{text}");
+        }
+        std::fs::write(&path, &state).unwrap();
+        assert!(SavedState::load(&path).unwrap().is_some());
+    }
+
+    /// A state of a real log, in which one thing after another is made wrong.
+    #[test]
+    fn a_state_in_which_anything_is_wrong_is_refused_with_the_place() {
+        const LINE: &str = "a /api/x GET 200 17 0.05 HIT\n";
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("access.log");
+        std::fs::write(&log, LINE).unwrap();
+        let shared = SharedRegistry::new(registry(FORMAT, &[0.1]));
+        let log_paths = crate::tail::log_paths::LogPaths::parse(log.to_str().unwrap());
+        let mut tail = Tail::open(0, log_paths, crate::tail::StartAt::Beginning, &shared, Instant::now());
+        tail.pass(&shared, &mut [0; 4096], Instant::now());
+        let state = serde_json::to_string(&SavedState::of(&[tail], &shared.lock())).unwrap();
+        assert!(SavedState::parse(state.as_bytes()).is_ok(), "{state}");
+        let last_look = &state[state.find("\"last_look\":").unwrap()..state.find(",\"files\"").unwrap()];
+        let head = &format!("\"head\":\"{}\"", text::StateText::write(&LINE.as_bytes().to_vec()));
+        for (right, wrong, expected) in [
+            ("\"sent\":\"17\"", "\"sent\":\"17x\"", "\"17x\" is no whole number at line 1 column "),
+            ("\"received\":\"0\"", "\"received\":\"-1\"", "\"-1\" is no whole number at line 1 column "),
+            ("\"status\":\"200\"", "\"status\":\"2\\u00000\"", "\"2\\00\" is no status at line 1 column "),
+            ("\"method\":\"GET\"", "\"method\":\"GXT\"", "\"GXT\" is no method at line 1 column "),
+            ("\"nanoseconds\":\"50000000\"", "\"nanoseconds\":\"\"", "\"\" is no whole number at line 1 column "),
+            (last_look, "\"last_look\":-5", "-5 is no time in seconds since the epoch at line 1 column "),
+            (last_look, "\"last_look\":1e19", "is no time in seconds since the epoch at line 1 column "),
+            (head, "\"head\":\"4\"", "\"4\" is no row of bytes in hexadecimal digits at line 1 column "),
+            (head, "\"head\":\"\"", "sources[0]: files[0]: 29 bytes were read, but head has none"),
+            ("\"offset\":29", "\"offset\":28", "sources[0]: files[0]: head has 29 bytes, but only 28 were read"),
+            ("\"waiting\":0", "\"waiting\":30", "sources[0]: files[0]: waiting has 30 bytes, but only 29 were read"),
+            (
+                "\"offset\":29",
+                "\"offset\":9223372036854775808",
+                "files[0]: offset 9223372036854775808 is beyond the end",
+            ),
+            ("\"rotations\":0", "\"rotations\":9223372036854775807", "sources[0]: 9223372036854775837 is more than"),
+            (
+                "\"requests\":1",
+                "\"requests\":18446744073709551615",
+                "series: requests: 18446744073709551615 is more than",
+            ),
+            ("\"sent\":\"17\"", &format!("\"sent\":\"{}\"", u128::MAX), "series: sent: the sum is more than"),
+            ("\"requests\":1", "\"requests\":0", "series[0]: 17 bytes sent and 0 received, but no request"),
+            ("\"kind\":0", "\"kind\":4", "durations[0]: there is no kind 4"),
+            ("\"bounds\":[0.1]", "\"bounds\":[]", "durations[0]: 2 counts are too many or too few for 0 bounds"),
+            ("\"HTTP/1.1\"", "\"HTTP/1.2\"", "protocols: \"HTTP/1.2\" is not known"),
+            ("\"HIT\"", "\"HAT\"", "caches: \"HAT\" is not known"),
+        ] {
+            let broken = state.replacen(right, wrong, 1);
+            assert_ne!(broken, state, "{right}");
+            let error = format!("{:#}", SavedState::parse(broken.as_bytes()).unwrap_err());
+            assert!(error.contains(expected) && !error.contains('\n'), "{wrong}: {error}");
+        }
+    }
+}

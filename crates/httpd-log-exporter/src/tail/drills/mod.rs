@@ -1,0 +1,94 @@
+//! Drills of the follower: everything that servers, logrotate and people do to a log.
+
+mod disks;
+mod patterns;
+mod presence;
+mod restarts;
+mod rotation;
+mod truncation;
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use crate::format::Format;
+use crate::metrics::counts::RequestCounts;
+use crate::metrics::health::LogHealth;
+use crate::metrics::registry::{Registry, SharedRegistry};
+use crate::tail::log_paths::LogPaths;
+use crate::tail::{StartAt, Tail};
+
+/// A log in a folder of its own, and a clock that is moved by hand.
+struct Drill {
+    folder: tempfile::TempDir,
+    registry: SharedRegistry,
+    tail: Option<Tail>,
+    now: Instant,
+}
+
+impl Drill {
+    /// Starts with what `prepare` does in the folder.
+    fn new(start: StartAt, prepare: impl FnOnce(&Drill)) -> Self {
+        Self::of("access.log", start, prepare)
+    }
+
+    /// The same with a pattern.
+    fn of(pattern: &str, start: StartAt, prepare: impl FnOnce(&Drill)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let registry = registry();
+        let mut drill = Self { folder, registry, tail: None, now: Instant::now() };
+        prepare(&drill);
+        let log_paths = LogPaths::parse(drill.path(pattern).to_str().unwrap());
+        drill.tail = Some(Tail::open(0, log_paths, start, &drill.registry, drill.now));
+        drill
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn append(&self, name: &str, text: &str) -> File {
+        let mut file = File::options().append(true).create(true).open(self.path(name)).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        file
+    }
+
+    fn rename(&self, from: &str, to: &str) {
+        fs::rename(self.path(from), self.path(to)).unwrap();
+    }
+
+    fn look(&mut self) -> LogHealth {
+        let mut buffer = [0; 64];
+        while self.tail.as_mut().unwrap().pass(&self.registry, &mut buffer, self.now).more {}
+        self.registry.lock().logs[0].clone()
+    }
+
+    /// Looks, and asserts which lines were counted up to now: each has bytes of its own, so none
+    /// is lost and none counted twice.
+    #[track_caller]
+    fn counted(&mut self, lines: &[u32]) -> LogHealth {
+        let health = self.look();
+        let expected: u128 = lines.iter().map(|line| 1 << line).sum();
+        let registry = self.registry.lock();
+        let bytes: u128 = registry.counts.series().map(|series| series.cell.sent).sum();
+        let requests: u64 = registry.counts.series().map(|series| series.cell.requests).sum();
+        assert_eq!((requests, format!("{bytes:b}")), (lines.len() as u64, format!("{expected:b}")), "{health:?}");
+        health
+    }
+
+    fn wait(&mut self, time: Duration) {
+        self.now += time;
+    }
+}
+
+fn registry() -> SharedRegistry {
+    let format: Format = "combined".parse().unwrap();
+    let counts = RequestCounts::new(&format, &[], Vec::new(), 0);
+    SharedRegistry::new(Registry::new(format, counts, ["access.log".to_owned()]))
+}
+
+/// A line by its number, from 0 to 60.
+fn line(number: u32) -> String {
+    format!("192.0.2.7 - - [20/Nov/2026:09:00:00 +0000] \"GET / HTTP/1.1\" 200 {} \"-\" \"-\"\n", 1_u64 << number)
+}

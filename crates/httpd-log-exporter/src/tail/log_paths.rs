@@ -1,0 +1,230 @@
+//! Where a log's files are: a path, or a pattern of paths.
+
+use std::fs::Metadata;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+/// A path or a pattern.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum LogPaths {
+    Path(PathBuf),
+    /// `*`, `?` and `[a-z]` stand for parts of a name, in any part of the path.
+    Glob(PathBuf),
+}
+
+impl LogPaths {
+    /// What a flag says. A path that is there is a path, whatever it looks like.
+    pub(crate) fn parse(text: &str) -> Self {
+        if text.contains(['*', '?', '[']) && !Path::new(text).exists() {
+            Self::Glob(text.into())
+        } else {
+            Self::Path(text.into())
+        }
+    }
+
+    /// Whether it is a pattern.
+    pub(crate) fn is_glob(&self) -> bool {
+        matches!(self, Self::Glob(_))
+    }
+
+    /// Every path there is at present with what is there. A path is always listed, a pattern has files only, no
+    /// compressed ones, and may have none; a directory that may not be searched for it is listed, too.
+    pub(crate) fn list(&self) -> Vec<(PathBuf, io::Result<Metadata>)> {
+        match self {
+            Self::Path(path) => vec![(path.clone(), std::fs::metadata(path))],
+            Self::Glob(pattern) => {
+                let (paths, faults) = matching(pattern);
+                let paths = paths.into_iter().filter(|path| !is_compressed(path));
+                let found = paths.filter_map(|path| {
+                    let metadata = std::fs::metadata(&path);
+                    let file = metadata
+                        .as_ref()
+                        .map_or_else(|error| error.kind() != io::ErrorKind::NotFound, Metadata::is_file);
+                    file.then_some((path, metadata))
+                });
+                found.chain(faults.into_iter().map(|(directory, error)| (directory, Err(error)))).collect()
+            }
+        }
+    }
+
+    /// The directories in which files come and go.
+    pub(crate) fn directories(&self) -> Vec<PathBuf> {
+        match self {
+            Self::Path(path) => vec![directory(path).to_path_buf()],
+            Self::Glob(pattern) => matching(directory(pattern)).0,
+        }
+    }
+}
+
+/// Where a file is.
+pub(crate) fn directory(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+        None => Path::new("/"),
+    }
+}
+
+/// Whether a name says that what is in it cannot be read as it is.
+pub(crate) fn is_compressed(path: &Path) -> bool {
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    extension.is_some_and(|extension| ["gz", "zst", "xz", "bz2", "lz4", "Z"].contains(&extension))
+}
+
+/// The paths that match a pattern, in order, and directories in which there may be more.
+fn matching(pattern: &Path) -> (Vec<PathBuf>, Vec<(PathBuf, io::Error)>) {
+    let mut found = vec![PathBuf::new()];
+    let mut faults = Vec::new();
+    for component in pattern.components() {
+        let name = match component {
+            Component::Normal(name) => name.to_str().filter(|name| name.contains(['*', '?', '['])),
+            _ => None,
+        };
+        found = match name {
+            None => found.into_iter().map(|path| path.join(component)).collect(),
+            Some(name) => found.iter().flat_map(|path| within(path, name, &mut faults)).collect(),
+        };
+    }
+    found.sort();
+    (found, faults)
+}
+
+/// The entries of a directory whose names match. What is no directory, or not there, has none.
+fn within(path: &Path, pattern: &str, faults: &mut Vec<(PathBuf, io::Error)>) -> Vec<PathBuf> {
+    let readable = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+    let entries = match std::fs::read_dir(readable) {
+        Ok(entries) => entries,
+        Err(error) => {
+            if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) {
+                faults.push((readable.to_path_buf(), error));
+            }
+            return Vec::new();
+        }
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        match entry.map(|entry| entry.file_name()) {
+            Ok(name) => {
+                let bytes = name.as_encoded_bytes();
+                if (bytes[0] != b'.' || pattern.starts_with('.')) && matches(pattern.as_bytes(), bytes) {
+                    found.push(path.join(name));
+                }
+            }
+            Err(error) => faults.push((readable.to_path_buf(), error)),
+        }
+    }
+    found
+}
+
+/// Whether a name matches a pattern.
+fn matches(pattern: &[u8], name: &[u8]) -> bool {
+    let (mut at, mut in_name) = (0, 0);
+    // where to go on if what follows the last star turns out not to match
+    let mut star: Option<(usize, usize)> = None;
+    while in_name < name.len() {
+        let step = match pattern.get(at) {
+            Some(b'*') => {
+                star = Some((at + 1, in_name));
+                at += 1;
+                continue;
+            }
+            Some(b'?') => Some(1),
+            Some(b'[') => class(&pattern[at..], name[in_name]),
+            Some(byte) if *byte == name[in_name] => Some(1),
+            _ => None,
+        };
+        match (step, star) {
+            (Some(step), _) => (at, in_name) = (at + step, in_name + 1),
+            (None, Some((after, from))) => {
+                (at, in_name) = (after, from + 1);
+                star = Some((after, from + 1));
+            }
+            (None, None) => return false,
+        }
+    }
+    pattern[at..].iter().all(|&byte| byte == b'*')
+}
+
+/// How long the class is that a pattern begins with, if a byte is in it: `[a-z]`, `[!a-z]`.
+fn class(pattern: &[u8], byte: u8) -> Option<usize> {
+    let negated = matches!(pattern.get(1), Some(b'!' | b'^'));
+    let begin = 1 + usize::from(negated);
+    // a bracket that comes first stands for itself
+    let end = begin + 1 + pattern.get(begin + 1..)?.iter().position(|&byte| byte == b']')?;
+    let mut set = &pattern[begin..end];
+    let mut found = false;
+    while let Some(&first) = set.first() {
+        let (last, length) = match set {
+            [_, b'-', last, ..] => (*last, 3),
+            _ => (first, 1),
+        };
+        found |= (first..=last).contains(&byte);
+        set = &set[length..];
+    }
+    (found != negated).then_some(end + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stars_questions_and_classes_stand_for_parts_of_names() {
+        for (pattern, name, expected) in [
+            ("*.log", "access.log", true),
+            ("*.log", "access.log.1", false),
+            ("access*log*", "access.www.log.1", true),
+            ("a?c", "abc", true),
+            ("a?c", "ac", false),
+            ("*", "", true),
+            ("[ab]*", "bx", true),
+            ("[!ab]*", "bx", false),
+            ("x[0-9][0-9]", "x42", true),
+            ("x[0-9]", "xa", false),
+            ("x[]]", "x]", true),
+            ("*a*b*c*", "xxaxxbxxc", true),
+            ("*a*b*c*", "xxaxxcxxb", false),
+            ("x[", "x[", false),
+        ] {
+            assert_eq!(matches(pattern.as_bytes(), name.as_bytes()), expected, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_has_files_in_every_directory_that_matches_and_no_compressed_ones() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in
+            ["a/access.log", "b/access.log", "b/access.log.1", "b/access.log.2.gz", "b/.access.log", "c/error.log"]
+        {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "").unwrap();
+        }
+        std::fs::create_dir(folder.path().join("c/access.log")).unwrap();
+        let log_paths = LogPaths::parse(folder.path().join("*/access.log*").to_str().unwrap());
+        let found: Vec<_> = log_paths.list().into_iter().map(|(path, _)| path).collect();
+        let expected = ["a/access.log", "b/access.log", "b/access.log.1"].map(|name| folder.path().join(name));
+        assert_eq!(found, expected);
+        assert_eq!(log_paths.directories().len(), 3);
+    }
+
+    #[test]
+    fn a_path_that_is_there_is_no_pattern() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("[x]*");
+        assert!(LogPaths::parse(path.to_str().unwrap()).is_glob());
+        std::fs::write(&path, "").unwrap();
+        assert!(!LogPaths::parse(path.to_str().unwrap()).is_glob());
+    }
+
+    #[test]
+    fn a_directory_that_may_not_be_searched_is_listed_and_what_is_none_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("file"), "").unwrap();
+        std::os::unix::fs::symlink("loop", folder.path().join("loop")).unwrap(); // not even for root
+        for (name, expected) in [("file", 0), ("missing", 0), ("loop", 1)] {
+            let found = LogPaths::Glob(folder.path().join(name).join("*.log")).list();
+            assert_eq!(found.iter().filter(|(_, found)| found.is_err()).count(), expected, "{name}");
+        }
+    }
+}
