@@ -1,4 +1,4 @@
-//! Numbers, quantities, durations and times of status pages.
+//! Converts numbers, quantities, durations and timestamps of status pages.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &str| app_status_exporter::fuzzing::number(data));

@@ -1,23 +1,23 @@
-//! What an application that fails in every way costs: `cargo bench -p app-status-exporter --bench faulty`, with the
-//! number of requests behind `--`. One exporter takes the classic four fields and one has a mapping, in turns of a
-//! hundred requests. It prints how they failed, and the memory of both after each tenth.
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement, not a part of the exporter")]
+//! Measures the memory of the exporter with a faulty application: `cargo bench -p app-status-exporter --bench faulty`,
+//! with the number of requests after `--`. One exporter reads the classic page and one has a mapping; they alternate
+//! every hundred requests. Prints the failures by reason, and the memory of both after each tenth.
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark, not a part of the exporter")]
 
-#[expect(dead_code, reason = "the tests need more of it")]
+#[expect(dead_code, reason = "the tests use the rest")]
 #[path = "../tests/app/mod.rs"]
 mod app;
 
 use std::collections::BTreeMap;
 
-use app::{App, CLASSIC, Manner, answer, raw};
+use app::{App, Behavior, CLASSIC, raw, response};
 use exporter_common::testing::{Running, value};
 
-/// A page that gives both all they want.
-const GOOD: &str = r#"{"current_requests": 7, "pending_requests": 2, "total_uptime": 123456.5, "health": "healthy",
+/// A page that both exporters can read.
+const VALID: &str = r#"{"current_requests": 7, "pending_requests": 2, "total_uptime": 123456.5, "health": "healthy",
     "site": "a", "jobs": [{"name": "one", "runs": 1, "up": true}, {"name": "two", "runs": 2, "up": false}]}"#;
 
-/// What a page decides about: how many elements there are and what they lack, how long a label is that stands in all
-/// of them, and how many elements are joined in the label of each.
+/// A mapping whose cost depends on the page: the number of elements and of missing values, the length of a label of all
+/// elements, and a label that joins all elements.
 const MAPPING: &str = r#"
 modules:
   default:
@@ -30,16 +30,16 @@ modules:
         labels: {job: '{index}', others: '{root.jobs[?(@.up == true)].name}'}
 "#;
 
-/// How many requests there are unless it is said.
+/// The default number of requests.
 const REQUESTS: usize = 10_000;
 
-/// Of so many requests one hangs, and one is answered byte by byte: both wait for the end of their time.
+/// The interval of slow requests: one without a response, and one with a slow response. Both time out.
 const SLOW: usize = 100;
 
 fn main() {
-    let asked = std::env::args_os().find_map(|argument| argument.to_str()?.parse().ok());
-    let requests: usize = asked.unwrap_or(REQUESTS);
-    let app = App::start(Manner::Hangs);
+    let argument = std::env::args_os().find_map(|argument| argument.to_str()?.parse().ok());
+    let requests: usize = argument.unwrap_or(REQUESTS);
+    let app = App::start(Behavior::Hangs);
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("config.yml");
     std::fs::write(&config, MAPPING).unwrap();
@@ -53,9 +53,9 @@ fn main() {
     let faults = faults();
     let resident = |metrics: &str| value(metrics, "process_resident_memory_bytes").unwrap() / 1e6;
     for request in 1..=requests {
-        app.now(match request % SLOW {
-            0 => Manner::Hangs,
-            1 => Manner::Trickles,
+        app.set(match request % SLOW {
+            0 => Behavior::Hangs,
+            1 => Behavior::Trickles,
             _ => faults[request % faults.len()].clone(),
         });
         exporters[request / SLOW % 2].1.scrape();
@@ -64,21 +64,21 @@ fn main() {
             println!("{request} requests: {classic:.1} MB resident, with a mapping {mapped:.1} MB");
         }
     }
-    app.now(answer("200 OK", GOOD));
+    app.set(response("200 OK", VALID));
     for (name, exporter) in exporters {
-        let metrics = exporter.scrape_until("all is well again", |metrics| {
+        let metrics = exporter.scrape_until("a successful read", |metrics| {
             value(metrics, "exporter_scrape_success{collector=\"app_status\"}") == Some(1.0)
         });
         let reasons: BTreeMap<_, _> = metrics
             .lines()
             .filter_map(|line| line.strip_prefix("app_status_failures_total{reason=\"")?.split_once("\"} "))
             .collect();
-        println!("{name}, well again: {:.1} MB resident; failures by reason: {reasons:?}", resident(&metrics));
+        println!("{name}, at the end: {:.1} MB resident; failures by reason: {reasons:?}", resident(&metrics));
     }
 }
 
-/// An answer of each kind that is wrong, and a good one.
-fn faults() -> Vec<Manner> {
+/// One response of each kind of fault, and valid ones.
+fn faults() -> Vec<Behavior> {
     let values = format!("[{}0]", "0,".repeat(2_000_000));
     let objects = format!("[{}{{}}]", "{\"key\": \"a value\", \"n\": 1234567}, ".repeat(120_000));
     let utf16: String = CLASSIC.chars().flat_map(|character| [character, '\0']).collect();
@@ -87,28 +87,28 @@ fn faults() -> Vec<Manner> {
     let job = "{\"name\": \"a name\", \"runs\": 1, \"up\": true}, ";
     let joined = format!("{{\"site\": \"a\", \"jobs\": [{}{{}}]}}", job.repeat(9_999));
     vec![
-        answer("200 OK", CLASSIC),
-        answer("200 OK", GOOD),
-        answer("200 OK", &lacking),
-        answer("200 OK", &long),
-        answer("200 OK", &joined),
-        answer("500 Internal Server Error", CLASSIC),
-        answer("503 Service Unavailable", "<html>no upstream</html>"),
-        answer("200 OK", ""),
-        answer("200 OK", &CLASSIC[..60]),
-        answer("200 OK", &"{\"x\":".repeat(1 << 16)),
-        answer("200 OK", &"[".repeat(4 << 20)),
-        answer("200 OK", &values),
-        answer("200 OK", &objects),
-        answer("200 OK", &format!("{{\"health\": \"{}\"}}", "x".repeat(4_000_000))),
-        answer("200 OK", &utf16),
-        Manner::Answers(raw("200 OK", "Content-Encoding: gzip\r\n", "\u{1f}\u{8}")),
-        Manner::Answers(raw("302 Found", "Location: http://127.0.0.2:9/elsewhere\r\n", "")),
-        Manner::Answers(raw("302 Found", "Location: /status\r\n", "")),
-        Manner::AnswersAndCloses(raw("200 OK", "", CLASSIC).replace("Length: ", "Length: 9")),
-        Manner::AnswersAndCloses("SSH-2.0-OpenSSH_9.2\r\n".to_owned()),
-        Manner::AnswersAndCloses(String::new()),
-        Manner::Floods(100 << 20),
-        Manner::Resets,
+        response("200 OK", CLASSIC),
+        response("200 OK", VALID),
+        response("200 OK", &lacking),
+        response("200 OK", &long),
+        response("200 OK", &joined),
+        response("500 Internal Server Error", CLASSIC),
+        response("503 Service Unavailable", "<html>no upstream</html>"),
+        response("200 OK", ""),
+        response("200 OK", &CLASSIC[..60]),
+        response("200 OK", &"{\"x\":".repeat(1 << 16)),
+        response("200 OK", &"[".repeat(4 << 20)),
+        response("200 OK", &values),
+        response("200 OK", &objects),
+        response("200 OK", &format!("{{\"health\": \"{}\"}}", "x".repeat(4_000_000))),
+        response("200 OK", &utf16),
+        Behavior::Responds(raw("200 OK", "Content-Encoding: gzip\r\n", "\u{1f}\u{8}")),
+        Behavior::Responds(raw("302 Found", "Location: http://127.0.0.2:9/elsewhere\r\n", "")),
+        Behavior::Responds(raw("302 Found", "Location: /status\r\n", "")),
+        Behavior::RespondsAndCloses(raw("200 OK", "", CLASSIC).replace("Length: ", "Length: 9")),
+        Behavior::RespondsAndCloses("SSH-2.0-OpenSSH_9.2\r\n".to_owned()),
+        Behavior::RespondsAndCloses(String::new()),
+        Behavior::Floods(100 << 20),
+        Behavior::Resets,
     ]
 }

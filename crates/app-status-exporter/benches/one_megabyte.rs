@@ -1,9 +1,9 @@
-//! What a scrape of a page of 1 MB with 1,000 mapped metrics costs, beside Python's client library doing the same:
+//! Measures a scrape of a page of 1 MB with 1,000 mapped metrics, compared with Python's client library:
 //! `cargo bench -p app-status-exporter --bench one_megabyte`.
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement, not a part of the exporter")]
-#![expect(clippy::disallowed_types, reason = "it starts Python to compare with; exporters start nothing")]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark, not a part of the exporter")]
+#![expect(clippy::disallowed_types, reason = "it starts Python for comparison; exporters start no programs")]
 
-#[expect(dead_code, reason = "the tests need more of it")]
+#[expect(dead_code, reason = "the tests use the rest")]
 #[path = "../tests/app/mod.rs"]
 mod app;
 
@@ -11,13 +11,13 @@ use std::fmt::Write;
 use std::process::Command;
 use std::time::Instant;
 
-use app::{App, answer};
+use app::{App, response};
 use exporter_common::testing::{Running, real, value};
 
 const METRICS: usize = 1000;
 const SCRAPES: usize = 200;
 
-/// The same by hand: each metric's path is a list of keys, so that nothing is spent on a query language.
+/// The same mapping in plain Python, without the cost of a query language.
 const PYTHON: &str = r#"
 import json, sys, time, urllib.request
 from prometheus_client import CollectorRegistry, generate_latest
@@ -43,7 +43,7 @@ print(f"{(time.process_time() - begun) / 20 * 1000:.1f}")
 
 fn main() {
     let page = page();
-    let app = App::start(answer("200 OK", &page));
+    let app = App::start(response("200 OK", &page));
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("config.yml");
     std::fs::write(&config, mapping()).unwrap();
@@ -57,31 +57,31 @@ fn main() {
     assert_eq!(value(&metrics, "exporter_scrape_success{collector=\"app_status\"}"), Some(1.0), "{}", exporter.log());
     assert_eq!(metrics.lines().filter(|line| line.starts_with("app_requests_")).count(), METRICS);
     let before = cpu(exporter.pid());
-    let mut took = Vec::new();
+    let mut durations = Vec::new();
     for _ in 0..SCRAPES {
-        let begun = Instant::now();
+        let start = Instant::now();
         exporter.scrape();
-        took.push(begun.elapsed());
+        durations.push(start.elapsed());
     }
-    took.sort();
+    durations.sort();
     let spent = (cpu(exporter.pid()) - before) as f64 * 10.0 / SCRAPES as f64; // clock ticks are 10 ms
     let resident = value(&exporter.scrape(), "process_resident_memory_bytes").unwrap() / 1e6;
     println!(
-        "a page of {} bytes, {METRICS} metrics: {spent:.1} ms of CPU a scrape, {:.1} ms median, {resident:.1} MB resident",
+        "a page of {} bytes, {METRICS} metrics: {spent:.1} ms of CPU per scrape, {:.1} ms median, {resident:.1} MB resident",
         page.len(),
-        took[SCRAPES / 2].as_secs_f64() * 1000.0
+        durations[SCRAPES / 2].as_secs_f64() * 1000.0
     );
     if let Some(python) = real("python3") {
         let output = Command::new(python).args(["-c", PYTHON, &app.url(), &METRICS.to_string()]).output().unwrap();
-        let (said, failed) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         match output.status.success() {
-            true => println!("Python's client, the same by hand: {} ms of CPU a scrape", said.trim()),
-            false => println!("Python's client is not there: {}", failed.lines().last().unwrap_or_default()),
+            true => println!("Python's client with the same mapping: {} ms of CPU per scrape", stdout.trim()),
+            false => println!("Python's client failed: {}", stderr.lines().last().unwrap_or_default()),
         }
     }
 }
 
-/// Services with what their status pages are full of.
+/// A page of services with typical fields.
 fn page() -> String {
     let mut page = String::from("{\"services\": {");
     for n in 0..METRICS {
@@ -115,7 +115,7 @@ fn mapping() -> String {
     config
 }
 
-/// Clock ticks of CPU that a process has taken.
+/// The CPU time of a process in clock ticks.
 fn cpu(pid: u32) -> u64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     let fields: Vec<_> = stat.rsplit(") ").next().unwrap().split(' ').collect();

@@ -1,33 +1,33 @@
-//! The parsers that read what applications and people write, for the fuzz targets. Built by `cargo fuzz` only.
+//! Entry points of the fuzz targets, for the parsers of pages and configurations. Built by `cargo fuzz` only.
 
 use crate::config;
 use crate::json::document::Document;
 use crate::json::jsonpath::{Match, Template};
-use crate::metrics::conversion;
+use crate::metrics::conversion::{Conversion, Format};
 
-/// A template on one line, and the document it is walked over.
+/// Evaluates the template on the first line on the document after it.
 pub fn template(text: &str) {
     let (template, page) = text.split_once('\n').unwrap_or((text, "{\"a\": [1, {\"b\": \"x\"}, null]}"));
     let Ok(document) = Document::parse(page) else { return };
     if let Ok(template) = Template::parse(template) {
         let root = Match::Node(document.root());
         if let Ok(text) = template.text(&document, root) {
-            let _ = conversion::Conversion::default().number(&text);
+            let _ = Conversion::default().number(&text);
         }
         let _ = template.value(&document, root);
-        let _ = template.items(&document, root);
+        let _ = template.matches(&document, root);
     }
 }
 
-/// A number in every format.
+/// Converts a text to a number in every format.
 pub fn number(text: &str) {
-    for (_, format) in conversion::Format::NAMES {
-        let conversion = conversion::Conversion { format: *format, ..conversion::Conversion::default() };
+    for (_, format) in Format::NAMES {
+        let conversion = Conversion { format: *format, ..Conversion::default() };
         let _ = conversion.number(text);
     }
 }
 
-/// A configuration that names no files.
+/// Parses a configuration that names no files.
 pub fn configuration(text: &str) {
     let _ = config::check(text);
 }

@@ -1,4 +1,4 @@
-//! The program; all of it is in the library.
+//! The program; the library contains all of it.
 
 fn main() -> std::process::ExitCode {
     app_status_exporter::main()

@@ -1,4 +1,4 @@
-//! What is read and how it is translated, from the flags and the configuration file, which may change meanwhile.
+//! The configuration in effect: the pages to read and their mapping. It is reloaded when its files change.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,12 +7,13 @@ use std::time::SystemTime;
 use anyhow::Result;
 use exporter_common::reload::{Files, Reloaded};
 
-use crate::config::{self, RequestSettings};
+use crate::config;
 use crate::http::page::PageClient;
+use crate::http::settings::RequestSettings;
 use crate::http::url::AppUrl;
-use crate::metrics::mapping::Metric;
+use crate::metrics::metric::Metric;
 
-/// What is read, and how it is translated.
+/// The pages to read, and their mapping to metrics.
 pub(crate) struct Target {
     pub(crate) client: PageClient,
     pub(crate) mapping: Mapping,
@@ -22,17 +23,17 @@ pub(crate) struct Target {
 pub(crate) enum Mapping {
     /// The four fields of the classic page.
     Classic,
-    /// As a configuration says.
+    /// The metrics of a configuration.
     Configured(Vec<Metric>),
 }
 
-/// The target in effect. When its files change it is made anew; when they are broken the last good one stays.
+/// Loads the target, and reloads it when its files change. If a reload fails, the last valid target stays in effect.
 pub(crate) struct TargetLoader {
     url: AppUrl,
-    /// The file and its module.
+    /// The configuration file and the name of its module.
     config: Option<(PathBuf, String)>,
-    state: Mutex<LoadedTarget>,
-    /// Held by who looks at the files, which may take long; the state is locked for moments only.
+    loaded: Mutex<LoadedTarget>,
+    /// Locked while files are read, which can take long. `loaded` is locked only for moments.
     loading: Mutex<()>,
 }
 
@@ -40,34 +41,34 @@ struct LoadedTarget {
     target: Arc<Target>,
     files: Arc<Files>,
     last_success: SystemTime,
-    /// FailureReason the last load failed; it is tried again at every read, since a file that was missing may come.
-    fault: Option<String>,
+    /// Why the last load failed. Then every read tries again, because a missing file may appear.
+    error: Option<String>,
 }
 
 impl TargetLoader {
-    /// Reads the configuration, if there is one.
+    /// Loads the configuration, if there is one.
     ///
     /// # Errors
-    /// What is wrong with it, or with a file that it names.
+    /// The configuration, or a file that it names, is invalid.
     pub(crate) fn load(url: AppUrl, config: Option<(PathBuf, String)>) -> Result<Self> {
         let (target, files) = load(&url, config.as_ref())?;
-        let state = LoadedTarget::new(target, files);
-        Ok(Self { url, config, state: Mutex::new(state), loading: Mutex::default() })
+        let loaded = LoadedTarget::new(target, files);
+        Ok(Self { url, config, loaded: Mutex::new(loaded), loading: Mutex::default() })
     }
 
-    /// The target, where there are no files that could change it.
-    pub(crate) fn unchanging(&self) -> Option<Arc<Target>> {
+    /// The target, if no file can change it.
+    pub(crate) fn fixed(&self) -> Option<Arc<Target>> {
         self.config.is_none().then(|| self.lock().target.clone())
     }
 
-    /// The target, made anew if its files have changed.
+    /// The target, reloaded if its files have changed.
     pub(crate) fn up_to_date(&self) -> Arc<Target> {
         if self.config.is_some()
             && let Ok(_loading) = self.loading.try_lock()
         {
             let (files, failed) = {
-                let state = self.lock();
-                (state.files.clone(), state.fault.is_some())
+                let loaded = self.lock();
+                (loaded.files.clone(), loaded.error.is_some())
             };
             if failed || files.changed() {
                 self.load_again();
@@ -76,47 +77,47 @@ impl TargetLoader {
         self.lock().target.clone()
     }
 
-    /// Reads the configuration again, changed or not.
+    /// Reloads the configuration, even if it has not changed.
     pub(crate) fn reload(&self) {
         if self.config.is_some() {
-            let _loading = self.loading.lock().unwrap_or_else(PoisonError::into_inner); // it guards nothing
+            let _loading = self.loading.lock().unwrap_or_else(PoisonError::into_inner); // it protects no data
             self.load_again();
         }
     }
 
-    /// How the last load went; nothing without a configuration.
+    /// The result of the last load; `None` without a configuration.
     pub(crate) fn reloaded(&self) -> Option<Reloaded> {
         self.config.as_ref()?;
-        let state = self.lock();
-        Some(Reloaded { successful: state.fault.is_none(), last_success: state.last_success })
+        let loaded = self.lock();
+        Some(Reloaded { successful: loaded.error.is_none(), last_success: loaded.last_success })
     }
 
     fn load_again(&self) {
-        let loaded = load(&self.url, self.config.as_ref());
-        let mut state = self.lock();
-        match loaded {
+        let result = load(&self.url, self.config.as_ref());
+        let mut loaded = self.lock();
+        match result {
             Ok((target, files)) => {
-                *state = LoadedTarget::new(target, files);
+                *loaded = LoadedTarget::new(target, files);
                 tracing::info!("configuration loaded");
             }
             Err(error) => {
                 let error = format!("{error:#}");
-                if state.fault.as_ref() != Some(&error) {
-                    tracing::error!(error, "cannot load the configuration; the last good one stays in effect");
+                if loaded.error.as_ref() != Some(&error) {
+                    tracing::error!(error, "cannot load the configuration; the last valid one stays in effect");
                 }
-                state.fault = Some(error);
+                loaded.error = Some(error);
             }
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, LoadedTarget> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner) // it is replaced as a whole
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner) // it is always replaced as a whole
     }
 }
 
 impl LoadedTarget {
     fn new(target: Target, files: Files) -> Self {
-        Self { target: Arc::new(target), files: Arc::new(files), last_success: SystemTime::now(), fault: None }
+        Self { target: Arc::new(target), files: Arc::new(files), last_success: SystemTime::now(), error: None }
     }
 }
 

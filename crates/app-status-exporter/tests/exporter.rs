@@ -1,4 +1,4 @@
-//! The built exporter beside an application that works, and that fails in every way it can.
+//! The built exporter with an application that works, and with one that fails in many ways.
 #![expect(clippy::disallowed_types, reason = "tests start programs; exporters do not")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -8,20 +8,20 @@ mod connection;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use app::{App, CLASSIC, Manner, answer, raw};
+use app::{App, Behavior, CLASSIC, raw, response};
 use exporter_common::testing::{Running, assert_golden, assert_lint, eventually, value};
 
 const EXPORTER: &str = env!("CARGO_BIN_EXE_app-status-exporter");
 const SUCCESS: &str = "exporter_scrape_success{collector=\"app_status\"}";
 
-/// Every way of collecting.
+/// Every collection mode.
 const MODES: [&str; 3] = ["--poll.interval=0", "--poll.interval=100ms", "--collect.cache-ttl=100ms"];
 
-fn healthy() -> Manner {
-    answer("200 OK", CLASSIC)
+fn healthy() -> Behavior {
+    response("200 OK", CLASSIC)
 }
 
-/// The exporter, whatever the environment of the tests is.
+/// The exporter, without the variables of the tests' environment.
 fn program() -> Command {
     let mut command = Command::new(EXPORTER);
     for (name, _) in std::env::vars_os() {
@@ -47,12 +47,12 @@ fn exporter(app: &App, flags: &[&str]) -> Running {
     start(flags.iter().copied().chain([url.as_str()]))
 }
 
-/// The series of the application, of which there are five when all is well.
+/// The series of the application; a healthy one has five.
 fn series(metrics: &str) -> Vec<&str> {
     metrics.lines().filter(|line| line.starts_with("app_") && !line.starts_with("app_status_")).collect()
 }
 
-const ALL_WELL: [&str; 5] = [
+const HEALTHY_SERIES: [&str; 5] = [
     "app_health{app_health=\"healthy\"} 1",
     "app_health{app_health=\"unhealthy\"} 0",
     "app_requests_current 7",
@@ -60,18 +60,18 @@ const ALL_WELL: [&str; 5] = [
     "app_uptime 123456.5",
 ];
 
-fn all_well(metrics: &str) -> bool {
-    value(metrics, SUCCESS) == Some(1.0) && series(metrics) == ALL_WELL
+fn is_healthy(metrics: &str) -> bool {
+    value(metrics, SUCCESS) == Some(1.0) && series(metrics) == HEALTHY_SERIES
 }
 
-/// The page with one field written otherwise.
-fn page(from: &str, to: &str) -> Manner {
+/// The page with one part replaced.
+fn page(from: &str, to: &str) -> Behavior {
     assert!(CLASSIC.contains(from));
-    answer("200 OK", &CLASSIC.replace(from, to))
+    response("200 OK", &CLASSIC.replace(from, to))
 }
 
 #[test]
-fn a_healthy_application_gives_four_metrics() {
+fn a_healthy_application_has_four_metrics() {
     let app = App::start(healthy());
     let metrics = exporter(&app, &["--poll.interval=0"]).scrape();
     assert_golden(&metrics, concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/classic.txt"));
@@ -80,86 +80,94 @@ fn a_healthy_application_gives_four_metrics() {
 }
 
 #[test]
-fn on_scrape_every_fault_costs_its_metrics_and_is_told_once() {
-    every_fault_costs_its_metrics_and_is_told_once("--poll.interval=0");
+fn on_scrape_each_fault_affects_its_metrics_and_is_logged_once() {
+    each_fault_affects_its_metrics_and_is_logged_once("--poll.interval=0");
 }
 
 #[test]
-fn in_the_background_every_fault_costs_its_metrics_and_is_told_once() {
-    every_fault_costs_its_metrics_and_is_told_once("--poll.interval=100ms");
+fn in_the_background_each_fault_affects_its_metrics_and_is_logged_once() {
+    each_fault_affects_its_metrics_and_is_logged_once("--poll.interval=100ms");
 }
 
 #[test]
-fn with_a_cache_every_fault_costs_its_metrics_and_is_told_once() {
-    every_fault_costs_its_metrics_and_is_told_once("--collect.cache-ttl=100ms");
+fn with_a_cache_each_fault_affects_its_metrics_and_is_logged_once() {
+    each_fault_affects_its_metrics_and_is_logged_once("--collect.cache-ttl=100ms");
 }
 
-fn every_fault_costs_its_metrics_and_is_told_once(mode: &str) {
+fn each_fault_affects_its_metrics_and_is_logged_once(mode: &str) {
     let hidden = "<html>Not found, but kept secret</html>";
-    let faults: Vec<(Manner, usize, &str)> = vec![
-        (answer("500 Internal Server Error", CLASSIC), 0, "it answers 500 Internal Server Error"),
-        (answer("404 Not Found", hidden), 0, "it answers 404 Not Found"),
-        (answer("200 OK", hidden), 0, "the page is not JSON, by its beginning HTML or XML"),
-        (answer("503 Service Unavailable", hidden), 0, "it answers 503 Service Unavailable: the page is not JSON, by"),
-        (answer("200 OK", ""), 0, "the page is empty"),
-        (answer("204 No Content", ""), 0, "the page is empty"),
-        (answer("200 OK", &CLASSIC[..60]), 0, "the page is not JSON, or not whole: it ends"),
-        (answer("200 OK", "[]"), 0, "the page is a list, not an object"),
-        (answer("200 OK", &"{\"x\":".repeat(1 << 16)), 0, "the page is nested deeper than 127 levels"),
+    let faults: Vec<(Behavior, usize, &str)> = vec![
+        (response("500 Internal Server Error", CLASSIC), 0, "response status 500 Internal Server Error"),
+        (response("404 Not Found", hidden), 0, "response status 404 Not Found"),
+        (response("200 OK", hidden), 0, "the page is not JSON: it looks like HTML or XML"),
+        (
+            response("503 Service Unavailable", hidden),
+            0,
+            "response status 503 Service Unavailable: the page is not JSON: it looks",
+        ),
+        (response("200 OK", ""), 0, "the page is empty"),
+        (response("204 No Content", ""), 0, "the page is empty"),
+        (response("200 OK", &CLASSIC[..60]), 0, "the page is not JSON, or is truncated: expected"),
+        (response("200 OK", "[]"), 0, "the page is a list, not an object"),
+        (response("200 OK", &"{\"x\":".repeat(1 << 16)), 0, "the page is nested deeper than 127 levels"),
         (page("\"pending_requests\": 2,", ""), 4, "pending_requests is missing"),
         (page(": 7", ": null"), 4, "current_requests is null, not a number"),
         (page("123456.5", "\"long\""), 4, "total_uptime is the string \\\"long\\\", not a number"),
         (page("\"healthy\"", "\"so-so\""), 3, "health is the string \\\"so-so\\\", neither"),
         (
-            answer("200 OK", "{}"),
+            response("200 OK", "{}"),
             0,
-            "4 faults, the first: it has none of current_requests, pending_requests, total_uptime and health",
+            "4 faults, the first: the page has none of current_requests, pending_requests, total_uptime and health",
         ),
-        (Manner::Floods(100 << 20), 0, "the page is larger than 4 MiB"),
+        (Behavior::Floods(100 << 20), 0, "the page is larger than 4 MiB"),
         (
-            Manner::Answers(raw("200 OK", "Content-Encoding: gzip\r\n", "\u{1f}")),
+            Behavior::Responds(raw("200 OK", "Content-Encoding: gzip\r\n", "\u{1f}")),
             0,
-            "the page is encoded as \\\"gzip\\\", which was not asked for",
+            "the response has the content encoding \\\"gzip\\\", but none was requested",
         ),
         (
-            Manner::AnswersAndCloses("HTTP/1.1 200 OK\r\nContent-Length: 104857600\r\n\r\n".to_owned()),
+            Behavior::RespondsAndCloses("HTTP/1.1 200 OK\r\nContent-Length: 104857600\r\n\r\n".to_owned()),
             0,
             "the page is larger than 4 MiB",
         ),
         (
-            Manner::AnswersAndCloses(raw("200 OK", "", CLASSIC).replace("Length: ", "Length: 9")),
+            Behavior::RespondsAndCloses(raw("200 OK", "", CLASSIC).replace("Length: ", "Length: 9")),
             0,
-            "the answer broke off: ",
+            "the response is truncated: ",
         ),
-        (Manner::AnswersAndCloses("SSH-2.0-OpenSSH_9.2\r\n".to_owned()), 0, "no answer: invalid HTTP version parsed"),
         (
-            Manner::Answers(raw("302 Found", "Location: http://elsewhere.example/x?token=secret\r\n", "")),
+            Behavior::RespondsAndCloses("SSH-2.0-OpenSSH_9.2\r\n".to_owned()),
             0,
-            "it redirects to another place, http://elsewhere.example:80/x",
+            "no valid response: invalid HTTP version parsed",
         ),
-        (Manner::Answers(raw("302 Found", "Location: /status\r\n", "")), 0, "it redirects more than 5 times"),
-        (Manner::Resets, 0, "reset by peer"),
-        (Manner::Hangs, 0, " within "),
-        (Manner::Trickles, 0, " within "),
+        (
+            Behavior::Responds(raw("302 Found", "Location: http://elsewhere.example/x?token=secret\r\n", "")),
+            0,
+            "redirect to another origin refused: http://elsewhere.example:80/x",
+        ),
+        (Behavior::Responds(raw("302 Found", "Location: /status\r\n", "")), 0, "more than 5 redirects"),
+        (Behavior::Resets, 0, "reset by peer"),
+        (Behavior::Hangs, 0, " within "),
+        (Behavior::Trickles, 0, " within "),
     ];
     let app = App::start(healthy());
     let exporter = exporter(&app, &[mode, "--scrape.timeout=1s"]);
-    for (count, (manner, left, told)) in faults.iter().enumerate() {
-        exporter.scrape_until("all well", all_well);
-        app.now(manner.clone());
+    for (count, (behavior, left, message)) in faults.iter().enumerate() {
+        exporter.scrape_until("healthy", is_healthy);
+        app.set(behavior.clone());
         let metrics = exporter.scrape_until("failure", |metrics| value(metrics, SUCCESS) == Some(0.0));
-        assert_eq!(series(&metrics).len(), *left, "{told}\n{metrics}");
+        assert_eq!(series(&metrics).len(), *left, "{message}\n{metrics}");
         assert_lint(&metrics);
-        exporter.scrape(); // which fails too, and is not told
-        app.now(healthy());
-        exporter.scrape_until("all well again", all_well);
-        let log = eventually("the recovery is told", || {
+        exporter.scrape(); // a second failure, which is not logged
+        app.set(healthy());
+        exporter.scrape_until("healthy again", is_healthy);
+        let log = eventually("the recovery is logged", || {
             let log = exporter.log();
             (log.matches("msg=\"collector recovered\"").count() > count).then_some(log)
         });
         let failures: Vec<_> = log.lines().filter(|line| line.contains("msg=\"collector failed\"")).collect();
         assert_eq!(failures.len(), count + 1, "{log}");
-        assert!(failures[count].contains(told), "{told}\n{}", failures[count]);
+        assert!(failures[count].contains(message), "{message}\n{}", failures[count]);
         assert!(!log.contains("secret"), "{log}");
     }
     let metrics = exporter.scrape();
@@ -173,8 +181,8 @@ fn every_fault_costs_its_metrics_and_is_told_once(mode: &str) {
 }
 
 #[test]
-fn an_unhealthy_application_that_answers_503_is_read() {
-    let app = App::start(answer("503 Service Unavailable", &CLASSIC.replace("\"healthy\"", "\"unhealthy\"")));
+fn the_page_of_a_503_response_is_read() {
+    let app = App::start(response("503 Service Unavailable", &CLASSIC.replace("\"healthy\"", "\"unhealthy\"")));
     let metrics = exporter(&app, &["--poll.interval=0"]).scrape();
     assert_eq!(value(&metrics, SUCCESS), Some(1.0));
     assert_eq!(value(&metrics, "app_health{app_health=\"unhealthy\"}"), Some(1.0));
@@ -182,83 +190,83 @@ fn an_unhealthy_application_that_answers_503_is_read() {
 }
 
 #[test]
-fn an_application_that_is_down_is_told_and_found_again_in_every_mode() {
+fn an_outage_of_the_application_is_logged_and_the_exporter_recovers_in_every_mode() {
     for mode in MODES {
         let app = App::start(healthy());
         let address = app.address;
         let exporter = exporter(&app, &[mode]);
-        exporter.scrape_until("all well", all_well);
+        exporter.scrape_until("healthy", is_healthy);
         drop(app);
         let metrics = exporter.scrape_until("down", |metrics| value(metrics, SUCCESS) == Some(0.0));
         assert_eq!(series(&metrics), [""; 0]);
-        let told = format!("http://{address}/status: ");
-        eventually("the failure is told", || exporter.log().contains(&told).then_some(()));
+        let message = format!("http://{address}/status: ");
+        eventually("the failure is logged", || exporter.log().contains(&message).then_some(()));
         let _app = eventually("the port is free again", || App::start_at(address, healthy()).ok());
-        exporter.scrape_until("up again", all_well);
+        exporter.scrape_until("up again", is_healthy);
     }
 }
 
 #[test]
-fn a_refused_connection_is_named() {
+fn a_refused_connection_is_reported() {
     let app = App::start(healthy());
     let url = format!("--app.url={}", app.url());
     drop(app);
     let output = run(["--once", &url]);
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("cannot connect: Connection refused"), "{said}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("cannot connect: Connection refused"), "{stderr}");
 }
 
 #[test]
-fn a_scrape_is_answered_within_prometheus_time_although_the_application_hangs() {
+fn a_scrape_ends_within_its_timeout_although_the_application_hangs() {
     for mode in ["--poll.interval=0", "--poll.interval=5s", "--collect.cache-ttl=5s"] {
-        let app = App::start(Manner::Hangs);
+        let app = App::start(Behavior::Hangs);
         let exporter = exporter(&app, &[mode]);
-        let asked = Instant::now();
-        let answer = exporter.get("/metrics", &[("X-Prometheus-Scrape-Timeout-Seconds", "1")]);
-        assert!(asked.elapsed() < Duration::from_secs(1), "{mode} {:?}", asked.elapsed());
-        assert_eq!(answer.status, 200);
-        assert_eq!(value(&answer.body, SUCCESS), Some(0.0), "{mode}");
-        assert_eq!(series(&answer.body), [""; 0]);
-        assert!(answer.body.contains("\napp_status_exporter_build_info{"), "{}", answer.body);
+        let start = Instant::now();
+        let response = exporter.get("/metrics", &[("X-Prometheus-Scrape-Timeout-Seconds", "1")]);
+        assert!(start.elapsed() < Duration::from_secs(1), "{mode} {:?}", start.elapsed());
+        assert_eq!(response.status, 200);
+        assert_eq!(value(&response.body, SUCCESS), Some(0.0), "{mode}");
+        assert_eq!(series(&response.body), [""; 0]);
+        assert!(response.body.contains("\napp_status_exporter_build_info{"), "{}", response.body);
     }
 }
 
 #[test]
-fn one_connection_serves_many_fetches() {
+fn one_connection_serves_many_reads() {
     let app = App::start(healthy());
     let exporter = exporter(&app, &["--poll.interval=0"]);
     for _ in 0..5 {
-        assert!(all_well(&exporter.scrape()));
+        assert!(is_healthy(&exporter.scrape()));
     }
     assert_eq!(app.connections(), 1);
     assert!(app.requests().len() >= 5, "{:?}", app.requests());
 }
 
 #[test]
-fn a_kept_connection_that_the_application_closes_is_no_failure() {
-    let app = App::start(Manner::AnswersAndCloses(raw("200 OK", "", CLASSIC)));
+fn a_kept_connection_that_the_application_closes_is_not_a_failure() {
+    let app = App::start(Behavior::RespondsAndCloses(raw("200 OK", "", CLASSIC)));
     let exporter = exporter(&app, &["--poll.interval=0"]);
     for _ in 0..20 {
-        assert!(all_well(&exporter.scrape()), "{}", exporter.log());
+        assert!(is_healthy(&exporter.scrape()), "{}", exporter.log());
     }
 }
 
 #[test]
 fn a_redirect_within_the_application_is_followed() {
     let page = App::start(healthy());
-    let app = App::start(Manner::Answers(raw("301 Moved Permanently", "Location: /status/\r\n", "")));
+    let app = App::start(Behavior::Responds(raw("301 Moved Permanently", "Location: /status/\r\n", "")));
     let exporter = exporter(&app, &["--poll.interval=0"]);
     eventually("the redirect is followed", || {
         exporter.scrape();
         app.requests().iter().any(|request| request.starts_with("GET /status/ ")).then_some(())
     });
-    app.now(Manner::Answers(raw("301 Moved Permanently", &format!("Location: {}\r\n", page.url()), "")));
+    app.set(Behavior::Responds(raw("301 Moved Permanently", &format!("Location: {}\r\n", page.url()), "")));
     exporter.scrape();
-    assert_eq!(page.connections(), 0, "another port is another application");
+    assert_eq!(page.connections(), 0, "another port is another origin");
 }
 
 #[test]
-fn credentials_reach_the_application_and_nobody_else() {
+fn credentials_reach_only_the_application() {
     let app = App::start(healthy());
     let mut command = program();
     let url = app.url().replace("http://", "http://user:s3cret@");
@@ -268,12 +276,12 @@ fn credentials_reach_the_application_and_nobody_else() {
         "--log.level=debug",
     ]);
     let exporter = Running::spawn(&mut command);
-    assert!(all_well(&exporter.scrape()));
+    assert!(is_healthy(&exporter.scrape()));
     let request = app.requests().concat().to_lowercase();
     assert!(request.contains("authorization: basic dxnlcjpzm2nyzxq="), "{request}");
-    app.now(answer("500 Internal Server Error", ""));
+    app.set(response("500 Internal Server Error", ""));
     exporter.scrape();
-    eventually("the failure is told", || exporter.log().contains("it answers 500").then_some(()));
+    eventually("the failure is logged", || exporter.log().contains("response status 500").then_some(()));
     let page = exporter.get("/", &[]).body;
     let help = program().env("APP_STATUS_EXPORTER_APP_URL", &url).arg("--help").output().unwrap();
     let shown = exporter.scrape() + &exporter.log() + &page + &String::from_utf8_lossy(&help.stdout);
@@ -288,46 +296,46 @@ fn a_proxy_of_the_environment_is_not_used() {
         command.env(variable, format!("http://{}", proxy.address));
     }
     command.args(["--web.listen-address=127.0.0.1:0", "--poll.interval=0", "--app.url", &app.url()]);
-    assert!(all_well(&Running::spawn(&mut command).scrape()));
+    assert!(is_healthy(&Running::spawn(&mut command).scrape()));
     assert_eq!(proxy.connections(), 0);
 }
 
 #[test]
-fn tls_with_an_application_that_speaks_none_is_a_failure() {
-    let app = App::start(Manner::Resets);
+fn tls_to_an_application_without_tls_is_a_failure() {
+    let app = App::start(Behavior::Resets);
     let output = run(["--once", "--app.url", &app.url().replace("http:", "https:")]);
-    let said = String::from_utf8_lossy(&output.stderr);
+    let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1));
-    assert!(said.contains("cannot connect: ") && said.contains("https://127.0.0.1:"), "{said}");
+    assert!(stderr.contains("cannot connect: ") && stderr.contains("https://127.0.0.1:"), "{stderr}");
 }
 
 #[test]
-fn once_prints_the_metrics_and_tells_by_its_status() {
+fn once_prints_the_metrics_and_fails_if_the_read_failed() {
     let app = App::start(healthy());
-    for (manner, status, well) in [(healthy(), 0, true), (page(": 7", ": {}"), 1, false)] {
-        app.now(manner);
+    for (behavior, status, healthy) in [(healthy(), 0, true), (page(": 7", ": {}"), 1, false)] {
+        app.set(behavior);
         let output = run(["--once", "--app.url", &app.url()]);
         let metrics = String::from_utf8_lossy(&output.stdout);
-        assert_eq!((output.status.code(), all_well(&metrics)), (Some(status), well), "{metrics}");
+        assert_eq!((output.status.code(), is_healthy(&metrics)), (Some(status), healthy), "{metrics}");
         assert_lint(&metrics);
     }
 }
 
 #[test]
-fn check_judges_the_url_and_connects_to_nothing() {
+fn check_validates_the_url_without_connecting() {
     let app = App::start(healthy());
     let output = run(["--check", "--app.url", &app.url()]);
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     for url in ["ftp://user:s3cret@host/", "s3cret", "http://"] {
         let output = run(["--check", "--app.url", url]);
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert_eq!((output.status.code(), said.lines().count()), (Some(2), 1), "{said}");
-        assert!(said.contains("--app.url") && !said.contains("s3cret"), "{said}");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), stderr.lines().count()), (Some(2), 1), "{stderr}");
+        assert!(stderr.contains("--app.url") && !stderr.contains("s3cret"), "{stderr}");
     }
     assert_eq!(app.connections(), 0);
 }
 
-/// The exporter with the variables of the classic sidecar.
+/// The exporter with environment variables of the classic sidecar.
 fn sidecar(variables: &[(&str, &str)]) -> Command {
     let mut command = program();
     command.envs(variables.iter().copied());
@@ -345,19 +353,19 @@ fn the_variables_of_the_classic_sidecar_are_the_defaults() {
         assert!(help.contains(&format!("[default: {default}]")), "{default}\n{help}");
     }
     let exporter = Running::spawn(sidecar(&variables).arg("--web.listen-address=127.0.0.1:0"));
-    assert!(all_well(&exporter.scrape()));
-    eventually("it polls by itself", || (app.requests().len() > 3).then_some(()));
+    assert!(is_healthy(&exporter.scrape()));
+    eventually("it polls without scrapes", || (app.requests().len() > 3).then_some(()));
 }
 
 #[test]
-fn flags_win_over_the_variables_of_the_classic_sidecar() {
+fn flags_override_the_variables_of_the_classic_sidecar() {
     let app = App::start(healthy());
     let mut command =
         sidecar(&[("APP_PORT", "nonsense"), ("EXPORTER_PORT", "x"), ("POLLING_INTERVAL_SECONDS", "0.05")]);
     command.args(["--web.listen-address=127.0.0.1:0", "--collect.cache-ttl=1h", "--app.url", &app.url()]);
     let exporter = Running::spawn(&mut command);
     for _ in 0..3 {
-        assert!(all_well(&exporter.scrape()));
+        assert!(is_healthy(&exporter.scrape()));
     }
     assert_eq!(app.requests().len(), 1, "cached, not polled");
 }
@@ -367,35 +375,35 @@ fn a_service_link_is_ignored_with_a_warning() {
     let app = App::start(healthy());
     let link = [("APP_PORT", "tcp://10.0.0.1:80"), ("EXPORTER_PORT", "tcp://10.0.0.1:9877")];
     let output = sidecar(&link).arg("--check").output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(0), "{said}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
     for (variable, _) in link {
-        let told = |line: &str| line.contains("level=WARN") && line.contains(&format!("variable={variable}"));
-        assert_eq!(said.lines().filter(|line| told(line)).count(), 1, "{said}");
+        let warns = |line: &str| line.contains("level=WARN") && line.contains(&format!("variable={variable}"));
+        assert_eq!(stderr.lines().filter(|line| warns(line)).count(), 1, "{stderr}");
     }
     assert_eq!(app.connections(), 0);
 }
 
 #[test]
-fn a_bad_variable_ends_the_program_with_one_line() {
+fn an_invalid_variable_is_a_usage_error_of_one_line() {
     for (variable, value) in [("APP_PORT", "web"), ("EXPORTER_PORT", "99999"), ("POLLING_INTERVAL_SECONDS", "often")] {
         let output = sidecar(&[(variable, value)]).output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert_eq!((output.status.code(), said.lines().count()), (Some(2), 1), "{said}");
-        assert!(said.contains(&format!("{variable}='{value}'")), "{said}");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), stderr.lines().count()), (Some(2), 1), "{stderr}");
+        assert!(stderr.contains(&format!("{variable}='{value}'")), "{stderr}");
     }
 }
 
 #[test]
-fn a_cache_and_a_poll_interval_that_are_both_given_are_refused() {
+fn a_cache_and_a_poll_interval_are_mutually_exclusive() {
     let output = run(["--check", "--collect.cache-ttl=5s", "--poll.interval=5s"]);
     assert_eq!(output.status.code(), Some(2));
     let output = run(["--check", "--collect.cache-ttl=5s"]);
-    assert_eq!(output.status.code(), Some(0), "the default interval is not in the way");
+    assert_eq!(output.status.code(), Some(0), "the default interval does not conflict");
 }
 
 #[test]
-fn what_asks_for_help_is_not_judged_by_variables() {
+fn help_works_with_invalid_variables() {
     let mut command = sidecar(&[("APP_PORT", "web")]);
     assert_eq!(command.arg("--help").output().unwrap().status.code(), Some(0));
     assert_eq!(sidecar(&[("EXPORTER_PORT", "x")]).arg("--version").output().unwrap().status.code(), Some(0));
@@ -403,14 +411,14 @@ fn what_asks_for_help_is_not_judged_by_variables() {
 
 #[cfg(unix)]
 #[test]
-fn an_argument_that_is_no_utf8_is_a_usage_error() {
+fn an_argument_that_is_not_utf8_is_a_usage_error() {
     use std::os::unix::ffi::OsStrExt;
     let output = sidecar(&[("APP_PORT", "81")]).arg(std::ffi::OsStr::from_bytes(b"\xff")).output().unwrap();
     assert_eq!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]
-fn a_value_that_nothing_can_hold_costs_only_itself() {
+fn a_number_too_large_for_a_double_affects_only_its_metric() {
     let app = App::start(page(": 7", ": 1e400"));
     let metrics = exporter(&app, &["--poll.interval=0"]).scrape();
     assert_eq!((series(&metrics).len(), value(&metrics, SUCCESS)), (4, Some(0.0)));
@@ -422,26 +430,25 @@ fn a_module_without_a_file_is_a_usage_error() {
 }
 
 #[test]
-fn a_mapping_that_takes_longer_than_its_time_keeps_nobody_waiting() {
+fn a_mapping_that_exceeds_its_time_limit_does_not_block_other_requests() {
     let folder = tempfile::tempdir().unwrap();
     let (page, config) = (folder.path().join("page.json"), folder.path().join("config.yml"));
     let jobs = vec!["{\"n\": 1}"; 80_000].join(",");
     std::fs::write(&page, format!("{{\"jobs\": [{jobs}]}}")).unwrap();
-    // of every element all elements are asked: hours
+    // quadratic in the number of elements: hours
     let metric = "{name: a, path: '{.jobs[*]}', value: '{root.jobs[?(@.n == 2)]}'}";
     std::fs::write(&config, format!("modules: {{default: {{metrics: [{metric}]}}}}")).unwrap();
     let (url, config) = (format!("--app.url=file:{}", page.display()), format!("--config.file={}", config.display()));
     let exporter = start([url.as_str(), config.as_str(), "--poll.interval=0", "--scrape.timeout=2s"]);
     let timeouts = "app_status_failures_total{reason=\"timeout\"}";
     std::thread::scope(|scope| {
-        let scrape =
-            scope.spawn(|| exporter.scrape_until("it is given up", |metrics| value(metrics, timeouts) > Some(0.0)));
+        let scrape = scope.spawn(|| exporter.scrape_until("a timeout", |metrics| value(metrics, timeouts) > Some(0.0)));
         while !scrape.is_finished() {
-            let asked = Instant::now();
+            let start = Instant::now();
             assert_eq!(exporter.get("/-/healthy", &[]).status, 200);
-            assert!(asked.elapsed() < Duration::from_secs(30), "it does not wait for the mapping");
+            assert!(start.elapsed() < Duration::from_secs(30), "the request does not wait for the mapping");
         }
         assert_eq!(value(&scrape.join().unwrap(), SUCCESS), Some(0.0));
     });
-    assert!(exporter.log().contains("the page takes too long to map"), "{}", exporter.log());
+    assert!(exporter.log().contains("mapping the page takes too long"), "{}", exporter.log());
 }

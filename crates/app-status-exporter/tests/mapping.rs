@@ -1,4 +1,4 @@
-//! What mappings give for documents, through the built exporter: `--once --app.url file:… --config.file …`.
+//! Mappings of documents, with the built exporter: `--once --app.url file:… --config.file …`.
 #![expect(clippy::disallowed_types, reason = "tests start programs; exporters do not")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -9,8 +9,8 @@ use exporter_common::testing::{assert_lint, value};
 const EXPORTER: &str = env!("CARGO_BIN_EXE_app-status-exporter");
 const MAPPINGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/mappings");
 
-/// A read of a page with one metric, whose keys these are, once for each so named.
-fn made(page: &str, metrics: &[&str]) -> Output {
+/// Reads a page with these metrics, each given by its keys.
+fn map(page: &str, metrics: &[&str]) -> Output {
     let folder = tempfile::tempdir().unwrap();
     let (document, config) = (folder.path().join("page.json"), folder.path().join("config.yml"));
     std::fs::write(&document, page).unwrap();
@@ -34,7 +34,7 @@ fn once(folder: &str, document: &str, module: &str) -> Output {
         .unwrap()
 }
 
-/// The exposition without the exporter's own families.
+/// The exposition without the families of the exporter itself.
 fn mapped(output: &Output) -> String {
     let text = String::from_utf8_lossy(&output.stdout);
     let own = ["exporter_", "app_status_"];
@@ -46,7 +46,7 @@ fn mapped(output: &Output) -> String {
 }
 
 #[test]
-fn configurations_of_json_exporter_give_its_exposition() {
+fn configurations_of_json_exporter_have_the_same_exposition() {
     for (module, document, expected) in [
         ("default", "data.json", include_str!("mappings/json_exporter/default.txt")),
         ("animals", "animals.json", include_str!("mappings/json_exporter/animals.txt")),
@@ -59,7 +59,7 @@ fn configurations_of_json_exporter_give_its_exposition() {
 }
 
 #[test]
-fn pages_that_many_know_are_mapped_as_the_documentation_has_it() {
+fn well_known_pages_are_mapped_as_documented() {
     let config = include_str!("mappings/known/config.yml");
     assert!(include_str!("../../../docs/json-mapping.md").contains(config), "docs/json-mapping.md differs");
     let mut all = String::new();
@@ -74,7 +74,7 @@ fn pages_that_many_know_are_mapped_as_the_documentation_has_it() {
 }
 
 #[test]
-fn spring_boot_says_no_more_than_its_status_unless_it_is_told_to() {
+fn spring_boot_reports_only_its_status_by_default() {
     let output = once("known", "spring-plain.json", "spring");
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     let text = mapped(&output);
@@ -83,22 +83,27 @@ fn spring_boot_says_no_more_than_its_status_unless_it_is_told_to() {
 }
 
 #[test]
-fn a_label_that_is_in_each_element_is_told_how_it_is_read_there() {
+fn a_label_that_is_missing_at_the_root_is_reported_with_a_hint() {
     let page = "{\"jobs\": [{\"id\": \"a\", \"n\": 1}]}";
     let log = |keys| {
-        let output = made(page, &[keys]);
+        let output = map(page, &[keys]);
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
-    let (code, said) = log("name: jobs, path: '{.jobs[*].n}', labels: {id: '{.id}'}");
-    assert!(code == Some(1) && said.contains("id is missing at the document's root, where labels are read"), "{said}");
-    assert!(said.contains("path: '{.items[*]}' with value: '{.n}'"), "what to write instead: {said}");
+    let (code, stderr) = log("name: jobs, path: '{.jobs[*].n}', labels: {id: '{.id}'}");
+    assert!(
+        code == Some(1)
+            && stderr
+                .contains("id is missing at the document's root: labels of a metric without elements are read there"),
+        "{stderr}"
+    );
+    assert!(stderr.contains("path: '{.items[*]}' with value: '{.n}'"), "{stderr}");
     assert_eq!(log("name: jobs, path: '{.jobs[*]}', value: '{.n}', labels: {id: '{.id}'}").0, Some(0));
-    let (_, said) = log("name: jobs, path: '{.jobs[*]}', value: '{.n}', labels: {id: '{.name}'}");
-    assert!(said.contains("name is missing") && !said.contains("root"), "{said}");
+    let (_, stderr) = log("name: jobs, path: '{.jobs[*]}', value: '{.n}', labels: {id: '{.name}'}");
+    assert!(stderr.contains("name is missing") && !stderr.contains("root"), "{stderr}");
 }
 
 #[test]
-fn what_users_of_json_exporter_posted_is_mapped() {
+fn pages_that_users_of_json_exporter_posted_are_mapped() {
     let output = once("posted", "data.json", "default");
     let text = mapped(&output);
     expect_test::expect_file![format!("{MAPPINGS}/posted/expected.txt")].assert_eq(&text);
@@ -107,44 +112,44 @@ fn what_users_of_json_exporter_posted_is_mapped() {
 }
 
 #[test]
-fn what_users_of_json_exporter_asked_for_is_given() {
+fn requested_features_of_json_exporter_work() {
     let output = once("wishes", "data.json", "default");
     let text = mapped(&output);
     expect_test::expect_file![format!("{MAPPINGS}/wishes/expected.txt")].assert_eq(&text);
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     assert_lint(&text);
     let whole = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(value(&whole, "exporter_duplicate_series_total"), Some(1.0), "one endpoint is there twice");
+    assert_eq!(value(&whole, "exporter_duplicate_series_total"), Some(1.0), "one duplicate endpoint");
 }
 
 #[test]
-fn what_many_elements_lack_is_counted_and_said_once() {
+fn values_missing_in_many_elements_are_counted_and_logged_once() {
     let page = format!("{{\"jobs\": [{}0]}}", "0,".repeat(999));
     let output =
-        made(&page, &["name: a, path: '{.jobs[*]}', value: '{.n}'", "name: b, path: '{.jobs[*]}', value: '{.}'"]);
+        map(&page, &["name: a, path: '{.jobs[*]}', value: '{.n}'", "name: b, path: '{.jobs[*]}', value: '{.}'"]);
     let metrics = String::from_utf8_lossy(&output.stdout);
     assert_eq!(value(&metrics, "app_status_series_lost_total{metric=\"a\",reason=\"missing\"}"), Some(1000.0));
-    assert_eq!(value(&metrics, "exporter_duplicate_series_total"), Some(999.0), "b is there, once");
+    assert_eq!(value(&metrics, "exporter_duplicate_series_total"), Some(999.0), "b has one series");
     let log = String::from_utf8_lossy(&output.stderr);
-    assert!(log.contains("a: n is missing, and 999 like it"), "{log}");
+    assert!(log.contains("a: n is missing (999 more of this kind)"), "{log}");
     assert_eq!(output.status.code(), Some(1));
 }
 
 #[test]
-fn a_text_that_would_stand_in_every_series_does_not_cost_memory_without_end() {
+fn the_total_size_of_labels_is_limited() {
     let page = format!("{{\"site\": \"{}\", \"jobs\": [{}0]}}", "x".repeat(1 << 20), "0,".repeat(99));
     let output =
-        made(&page, &["name: a, path: '{.jobs[*]}', value: '{.}', labels: {n: '{index}', site: '{root.site}'}"]);
+        map(&page, &["name: a, path: '{.jobs[*]}', value: '{.}', labels: {n: '{index}', site: '{root.site}'}"]);
     let metrics = String::from_utf8_lossy(&output.stdout);
     assert_eq!(mapped(&output), "");
     assert_eq!(value(&metrics, "app_status_failures_total{reason=\"too_large\"}"), Some(1.0));
     let log = String::from_utf8_lossy(&output.stderr);
-    assert!(log.contains("the page gives too many series, or too long labels"), "{log}");
+    assert!(log.contains("the page has too many series, or too long labels"), "{log}");
 }
 
 #[test]
-fn a_number_that_no_double_holds_is_left_out() {
-    let output = made("{\"a\": 1e309, \"b\": 1e308}", &["name: a, path: '{.a}'", "name: b, path: '{.b}'"]);
+fn a_number_too_large_for_a_double_is_left_out() {
+    let output = map("{\"a\": 1e309, \"b\": 1e308}", &["name: a, path: '{.a}'", "name: b, path: '{.b}'"]);
     assert_eq!(mapped(&output), "# HELP b b\n# TYPE b untyped\nb 1e+308\n");
     assert!(String::from_utf8_lossy(&output.stderr).contains("1e309"));
 }

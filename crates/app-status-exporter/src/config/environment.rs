@@ -1,11 +1,11 @@
-//! The variables of the classic sidecar, which count when neither flag nor variable of our own is given:
-//! `APP_PORT`, `POLLING_INTERVAL_SECONDS` and `EXPORTER_PORT`.
+//! The environment variables of the classic sidecar: `APP_PORT`, `POLLING_INTERVAL_SECONDS` and `EXPORTER_PORT`. They
+//! are the defaults of flags.
 
 use std::time::Duration;
 
 use exporter_common::duration;
 
-/// The defaults of flags, as the environment has them.
+/// The defaults of flags.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Defaults {
     /// `--app.url`
@@ -14,74 +14,75 @@ pub(crate) struct Defaults {
     pub(crate) interval: Duration,
     /// `--web.listen-address`
     pub(crate) listen_address: String,
-    /// Variables that were ignored because they hold a Kubernetes service link: where a service is called `app`
-    /// every pod of the namespace gets an `APP_PORT=tcp://10.0.0.1:80`.
+    /// Variables that are ignored because they are Kubernetes service links: a service named `app` sets
+    /// `APP_PORT=tcp://10.0.0.1:80` in every pod of its namespace.
     pub(crate) ignored: Vec<&'static str>,
-    /// What is wrong with variables; it is no matter for who asks for help.
-    pub(crate) faults: Vec<String>,
+    /// Errors in variables. They are reported later, so that `--help` works.
+    pub(crate) errors: Vec<String>,
 }
 
 impl Defaults {
-    /// Reads the process's own environment.
+    /// Reads the environment of the process.
     pub(crate) fn from_environment() -> Self {
-        let set = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
+        let get = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
         let typed =
             |flag: &str| std::env::args_os().any(|argument| argument.to_string_lossy().split('=').next() == Some(flag));
-        Self::read(set, typed)
+        Self::read(get, typed)
     }
 
-    /// What they are where no variable is set.
+    /// The defaults if no variable is set.
     pub(crate) fn without_environment() -> Self {
         Self::read(|_| None, |_| false)
     }
 
-    /// Reads the variables that `set` knows, but for those whose flag is `typed` or set by its own variable:
-    /// what does not count is not judged.
-    fn read(set: impl Fn(&str) -> Option<String>, typed: impl Fn(&str) -> bool) -> Self {
-        let set = |name: &str| set(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
+    /// Reads the variables with `get`, except those whose flag is on the command line (`typed`) or set by its own
+    /// variable: a variable without effect is not checked.
+    fn read(get: impl Fn(&str) -> Option<String>, typed: impl Fn(&str) -> bool) -> Self {
+        let get = |name: &str| get(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
         let mut ignored = Vec::new();
-        let mut counts = |name: &'static str, flag: &str, own: &str| {
-            let value = set(name).filter(|_| !typed(flag) && set(own).is_none())?;
+        let mut effective = |name: &'static str, flag: &str, own: &str| {
+            let value = get(name).filter(|_| !typed(flag) && get(own).is_none())?;
             if value.starts_with("tcp://") {
                 ignored.push(name);
                 return None;
             }
             Some(value)
         };
-        let app_port = counts("APP_PORT", "--app.url", "APP_STATUS_EXPORTER_APP_URL");
-        let interval = counts("POLLING_INTERVAL_SECONDS", "--poll.interval", "APP_STATUS_EXPORTER_POLL_INTERVAL");
-        let exporter_port = counts("EXPORTER_PORT", "--web.listen-address", "APP_STATUS_EXPORTER_WEB_LISTEN_ADDRESS");
+        let app_port = effective("APP_PORT", "--app.url", "APP_STATUS_EXPORTER_APP_URL");
+        let interval = effective("POLLING_INTERVAL_SECONDS", "--poll.interval", "APP_STATUS_EXPORTER_POLL_INTERVAL");
+        let exporter_port =
+            effective("EXPORTER_PORT", "--web.listen-address", "APP_STATUS_EXPORTER_WEB_LISTEN_ADDRESS");
 
-        let mut faults = Vec::new();
-        let mut noted = |fault| faults.push(fault);
+        let mut errors = Vec::new();
+        let mut add_error = |error| errors.push(error);
         let app_port = app_port.and_then(|value| match port("APP_PORT", &value) {
             Ok(0) => {
-                noted("APP_PORT='0': nothing listens on port 0".to_owned());
+                add_error("APP_PORT='0' is not a port: use a number from 1 to 65535".to_owned());
                 None
             }
-            port => port.map_err(&mut noted).ok(),
+            port => port.map_err(&mut add_error).ok(),
         });
-        let interval = interval.and_then(|value| seconds(&value).map_err(&mut noted).ok());
-        let exporter_port = exporter_port.and_then(|value| port("EXPORTER_PORT", &value).map_err(&mut noted).ok());
+        let interval = interval.and_then(|value| seconds(&value).map_err(&mut add_error).ok());
+        let exporter_port = exporter_port.and_then(|value| port("EXPORTER_PORT", &value).map_err(&mut add_error).ok());
         Self {
             url: format!("http://localhost:{}/status", app_port.unwrap_or(80)),
             interval: interval.unwrap_or(Duration::from_secs(5)),
             listen_address: format!(":{}", exporter_port.unwrap_or(9877)),
             ignored,
-            faults,
+            errors,
         }
     }
 }
 
 fn port(variable: &str, value: &str) -> Result<u16, String> {
-    value.parse().map_err(|_| format!("{variable}='{value}' is not a port: a number up to 65535"))
+    value.parse().map_err(|_| format!("{variable}='{value}' is not a port: use a number up to 65535"))
 }
 
 fn seconds(value: &str) -> Result<Duration, String> {
     let number = value.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     let seconds = number.then(|| duration::parse(&format!("{value}s")).ok()).flatten();
     seconds.ok_or_else(|| {
-        format!("POLLING_INTERVAL_SECONDS='{value}' is not a number of seconds up to a year: write 5 or 0.5")
+        format!("POLLING_INTERVAL_SECONDS='{value}' is not a number of seconds up to a year: use 5 or 0.5")
     })
 }
 
@@ -100,25 +101,25 @@ mod tests {
             interval: Duration::from_secs(5),
             listen_address: ":9877".to_owned(),
             ignored: Vec::new(),
-            faults: Vec::new(),
+            errors: Vec::new(),
         }
     }
 
     #[test]
-    fn without_variables_the_defaults_stand() {
+    fn without_variables_the_defaults_apply() {
         assert_eq!(read(&[]), plain());
         assert_eq!(read(&[("APP_PORT", ""), ("POLLING_INTERVAL_SECONDS", " ")]), plain());
     }
 
     #[test]
-    fn the_sidecar_of_the_article_is_read() {
+    fn the_variables_of_the_classic_sidecar_are_read() {
         let defaults = read(&[("POLLING_INTERVAL_SECONDS", "0.5"), ("APP_PORT", "5000\n"), ("EXPORTER_PORT", "9999")]);
         let expected = Defaults {
             url: "http://localhost:5000/status".to_owned(),
             interval: Duration::from_millis(500),
             listen_address: ":9999".to_owned(),
             ignored: Vec::new(),
-            faults: Vec::new(),
+            errors: Vec::new(),
         };
         assert_eq!(defaults, expected);
     }
@@ -130,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_value_is_told_with_its_variable() {
+    fn an_invalid_value_is_reported_with_its_variable() {
         for (name, value) in [
             ("APP_PORT", "http"),
             ("APP_PORT", "0"),
@@ -145,14 +146,14 @@ mod tests {
             ("POLLING_INTERVAL_SECONDS", "99999999999"),
         ] {
             let defaults = read(&[(name, value)]);
-            let fault = defaults.faults.first().unwrap().clone();
-            assert_eq!(Defaults { faults: Vec::new(), ..defaults }, plain());
-            assert!(fault.starts_with(&format!("{name}='{value}'")), "{fault}");
+            let error = defaults.errors.first().unwrap().clone();
+            assert_eq!(Defaults { errors: Vec::new(), ..defaults }, plain());
+            assert!(error.starts_with(&format!("{name}='{value}'")), "{error}");
         }
     }
 
     #[test]
-    fn a_variable_that_does_not_count_is_not_judged() {
+    fn a_variable_without_effect_is_not_checked() {
         assert_eq!(read(&[("APP_PORT", "x"), ("APP_STATUS_EXPORTER_APP_URL", "http://app/")]), plain());
         assert_eq!(read(&[("POLLING_INTERVAL_SECONDS", "x"), ("typed", "--poll.interval")]), plain());
     }

@@ -1,45 +1,43 @@
-//! HTTP clients as a configuration asks for them: TLS, proxy, socket, and redirects that stay where they are.
+//! Builds HTTP clients with TLS, a proxy, a Unix socket, and redirects within one origin.
 
 use std::error::Error;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
+use exporter_common::tls::{AnyServer, pem};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Client, ClientBuilder, NoProxy, redirect};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme, version};
+use rustls::crypto::ring;
+use rustls::{ClientConfig, RootCertStore, version};
 
-use crate::config::{ProxySettings, TlsSettings};
-use crate::http::url::redacted;
+use super::settings::{ProxySettings, TlsSettings};
+use super::url::redacted;
 
-/// How many redirects are followed.
-const REDIRECTS: usize = 5;
+/// The maximum number of redirects.
+const MAX_REDIRECTS: usize = 5;
 
-/// What a client is to do.
-pub(crate) struct ClientOptions<'a> {
-    /// Whether it speaks TLS: without it the certificates of the system would only cost memory.
-    pub(crate) https: bool,
-    pub(crate) tls: Option<&'a TlsSettings>,
-    pub(crate) proxy: &'a ProxySettings,
-    pub(crate) socket: Option<&'a Path>,
-    pub(crate) redirects: bool,
-    /// How many connections are kept for the next requests.
-    pub(crate) keeps: usize,
-    /// The host and port that stand behind the name in the URL, where that is another one.
-    pub(crate) resolve: Option<(String, u16)>,
+/// The options of a client.
+pub(super) struct ClientOptions<'a> {
+    /// Whether TLS is used. Without it, the CA certificates of the system are not loaded.
+    pub(super) https: bool,
+    pub(super) tls: Option<&'a TlsSettings>,
+    pub(super) proxy: &'a ProxySettings,
+    pub(super) socket: Option<&'a Path>,
+    pub(super) redirects: bool,
+    /// The number of idle connections to keep.
+    pub(super) idle_connections: usize,
+    /// The host and port to connect to, if they differ from the URL.
+    pub(super) resolve: Option<(String, u16)>,
 }
 
-/// Makes a client.
-pub(crate) fn client(options: ClientOptions<'_>) -> Result<Client> {
+/// Builds a client.
+pub(super) fn client(options: ClientOptions<'_>) -> Result<Client> {
     let redirects = if options.redirects { redirect::Policy::custom(follow) } else { redirect::Policy::none() };
     let mut builder =
         Client::builder().redirect(redirects).user_agent(concat!("app-status-exporter/", env!("CARGO_PKG_VERSION")));
-    builder = builder.pool_max_idle_per_host(options.keeps);
+    builder = builder.pool_max_idle_per_host(options.idle_connections);
     if let Some((host, port)) = options.resolve {
         builder = builder.dns_resolver(Arc::new(FixedHostResolver { host, port }));
     }
@@ -47,7 +45,7 @@ pub(crate) fn client(options: ClientOptions<'_>) -> Result<Client> {
     builder = match (options.tls, options.https) {
         (Some(tls), _) => builder.tls_backend_preconfigured(config(tls)?),
         (None, true) => {
-            let _ = ring::default_provider().install_default(); // fails when there is one already
+            let _ = ring::default_provider().install_default(); // fails if one is installed already
             builder
         }
         (None, false) => builder.tls_backend_preconfigured(
@@ -62,12 +60,12 @@ pub(crate) fn client(options: ClientOptions<'_>) -> Result<Client> {
         builder = builder.unix_socket(socket);
     }
     #[cfg(not(unix))]
-    ensure!(options.socket.is_none(), "there are no Unix sockets here");
+    anyhow::ensure!(options.socket.is_none(), "Unix sockets are not supported on this platform");
     Ok(builder.build()?)
 }
 
 fn proxied(builder: ClientBuilder, proxy: &ProxySettings) -> Result<ClientBuilder> {
-    // what runs beside the application must not look for it behind a proxy unless it is told to
+    // a sidecar must not use a proxy of the environment, unless the configuration says so
     let mut builder = builder.no_proxy();
     let direct = || NoProxy::from_string(&proxy.direct);
     if let Some(url) = &proxy.http {
@@ -91,65 +89,47 @@ fn config(tls: &TlsSettings) -> Result<ClientConfig> {
     let builder = if tls.insecure {
         builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyServer(provider)))
     } else {
-        builder.with_root_certificates(roots(tls)?)
+        let roots = match &tls.ca {
+            Some(ca) => pem::ca_certificates(ca).context("tls_config: CA certificate")?,
+            None => pem::system_ca_certificates(),
+        };
+        builder.with_root_certificates(roots)
     };
     let Some((certificate, key)) = &tls.identity else { return Ok(builder.with_no_client_auth()) };
-    let chain = CertificateDer::pem_slice_iter(certificate).collect::<Result<Vec<_>, _>>();
-    let chain = chain.context("tls_config: the certificate is no PEM")?;
-    // what is wrong with a key is not said in detail
-    let key = PrivateKeyDer::from_pem_slice(key).ok().context("tls_config: there is no private key in PEM")?;
+    let chain = pem::certificates(certificate).context("tls_config: certificate")?;
+    let key = pem::private_key(key).context("tls_config: key")?;
     builder.with_client_auth_cert(chain, key).context("tls_config: certificate and key")
 }
 
-fn roots(tls: &TlsSettings) -> Result<RootCertStore> {
-    let mut roots = RootCertStore::empty();
-    match &tls.ca {
-        Some(ca) => {
-            for certificate in CertificateDer::pem_slice_iter(ca) {
-                roots
-                    .add(certificate.context("tls_config: the authority is no PEM")?)
-                    .context("tls_config: the authority")?;
-            }
-            ensure!(!roots.is_empty(), "tls_config: there is no certificate in the authority's PEM");
-        }
-        None => {
-            let found = rustls_native_certs::load_native_certs();
-            roots.add_parsable_certificates(found.certs);
-        }
-    }
-    Ok(roots)
-}
-
-/// Redirects are followed as long as they stay at the application: to another host no header goes along, since
-/// nothing goes there at all.
+/// Follows redirects within one origin. Another origin receives no request, so it receives no credentials.
 fn follow(attempt: redirect::Attempt<'_>) -> redirect::Action {
     let (to, from) = (attempt.url(), attempt.previous().first());
     if from.is_some_and(|from| from.origin() != to.origin()) {
-        let fault = format!("it redirects to another place, {}", redacted(to));
-        return attempt.error(fault);
+        let message = format!("redirect to another origin refused: {}", redacted(to));
+        return attempt.error(message);
     }
-    if attempt.previous().len() > REDIRECTS {
-        return attempt.error(format!("it redirects more than {REDIRECTS} times"));
+    if attempt.previous().len() > MAX_REDIRECTS {
+        return attempt.error(format!("more than {MAX_REDIRECTS} redirects"));
     }
     attempt.follow()
 }
 
-/// The innermost reason; the layers around it say only that there is one, and the URL with its credentials.
-pub(crate) fn root_cause(error: &reqwest::Error) -> String {
+/// The innermost cause. The outer layers add no information, and show the URL with its credentials.
+pub(super) fn root_cause(error: &reqwest::Error) -> String {
     let mut cause: &dyn Error = error;
     while let Some(inner) = cause.source() {
         cause = inner;
     }
-    let what = cause.to_string();
-    if what.ends_with("UnknownIssuer") {
+    let message = cause.to_string();
+    if message.ends_with("UnknownIssuer") {
         return format!(
-            "{what}; in tls_config of --config.file ca_file names its authority, insecure_skip_verify takes any"
+            "{message}: set ca_file in tls_config of --config.file to the CA certificate of the server, or set insecure_skip_verify"
         );
     }
-    what
+    message
 }
 
-/// Finds one host under whatever name: the name in the URL is then the one that its certificate is for.
+/// Resolves every name to one host. The name in the URL is then only the name in its certificate.
 struct FixedHostResolver {
     host: String,
     port: u16,
@@ -162,46 +142,5 @@ impl Resolve for FixedHostResolver {
             let found: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await?.collect();
             Ok(Box::new(found.into_iter()) as Addrs)
         })
-    }
-}
-
-/// `insecure_skip_verify`.
-#[derive(Debug)]
-struct AnyServer(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AnyServer {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, certificate, signed, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, certificate, signed, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
     }
 }

@@ -1,6 +1,8 @@
-//! Requests to the application: its URL, HTTP client, tokens and pages.
+//! Requests to the application: URLs, HTTP clients, tokens and pages.
 
-pub(crate) mod client;
-pub(crate) mod oauth2;
+mod body;
+mod client;
+mod oauth2;
 pub(crate) mod page;
+pub(crate) mod settings;
 pub(crate) mod url;

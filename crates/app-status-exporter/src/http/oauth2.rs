@@ -1,4 +1,4 @@
-//! OAuth 2.0 with client credentials: a token, asked for when there is none or it is about to end.
+//! OAuth 2.0 with client credentials: requests a token when there is none, or when it is about to expire.
 //!
 //! Source: RFC 6749, sections 2.3.1 and 4.4.
 
@@ -9,61 +9,61 @@ use reqwest::{Client, Url};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::config::OAuth2Settings;
-use crate::http::client::{ClientOptions, client, root_cause};
-use crate::http::page::limited;
-use crate::http::url::redacted;
+use super::body::read_response;
+use super::client::{ClientOptions, client, root_cause};
+use super::settings::OAuth2Settings;
+use super::url::redacted;
 use crate::json::document::{Document, Value};
 use crate::metrics::conversion::go_number;
 use crate::metrics::failures::{FailureReason, ReadError};
 
-/// How long before its end a token is not used any more.
-const EARLY: Duration = Duration::from_secs(10);
+/// The time before its expiry at which a token is replaced.
+const EXPIRY_MARGIN: Duration = Duration::from_secs(10);
 
-/// The longest answer of an authorization server.
-const ANSWER_LIMIT: usize = 1 << 20;
+/// The size limit of a response of the authorization server.
+const RESPONSE_LIMIT: usize = 1 << 20;
 
-/// Tokens for one client.
-pub(crate) struct Tokens {
+/// The source of tokens for one client.
+pub(super) struct TokenSource {
     oauth2: OAuth2Settings,
     client: Client,
-    state: Mutex<State>,
+    state: Mutex<TokenState>,
 }
 
 #[derive(Default)]
-struct State {
-    /// The header with the token, and how long it may be used.
+struct TokenState {
+    /// The header with the token, and its expiry.
     token: Option<(HeaderValue, Option<Instant>)>,
-    /// Whether this server wants the client's secret in the body, not in a header.
+    /// Whether the server expects the client's secret in the body instead of a header.
     in_body: bool,
 }
 
-impl Tokens {
-    pub(crate) fn new(oauth2: OAuth2Settings) -> anyhow::Result<Self> {
+impl TokenSource {
+    pub(super) fn new(oauth2: OAuth2Settings) -> anyhow::Result<Self> {
         let client = client(ClientOptions {
             https: oauth2.token_url.scheme() == "https",
             tls: oauth2.tls.as_ref(),
             proxy: &oauth2.proxy,
             socket: None,
             redirects: false,
-            // a request for a token is not repeated as it was: it must not meet a connection that is just being closed
-            keeps: 0,
+            // a token request is not repeated, so it must not use a kept connection that is about to close
+            idle_connections: 0,
             resolve: None,
         })?;
         Ok(Self { oauth2, client, state: Mutex::default() })
     }
 
-    /// The header that shows who we are.
-    pub(crate) async fn header(&self) -> Result<HeaderValue, ReadError> {
+    /// The authorization header of a request.
+    pub(super) async fn header(&self) -> Result<HeaderValue, ReadError> {
         let mut state = self.state.lock().await;
-        if let Some((header, until)) = &state.token
-            && until.is_none_or(|until| Instant::now() < until)
+        if let Some((header, expiry)) = &state.token
+            && expiry.is_none_or(|expiry| Instant::now() < expiry)
         {
             return Ok(header.clone());
         }
-        let token = match self.ask(state.in_body).await {
-            // servers take the secret one way or the other, as RFC 6749 has it
-            Err(first) => match self.ask(!state.in_body).await {
+        let token = match self.request(state.in_body).await {
+            // RFC 6749 lets servers accept the secret in either form only
+            Err(first) => match self.request(!state.in_body).await {
                 Ok(token) => {
                     state.in_body = !state.in_body;
                     token
@@ -76,15 +76,15 @@ impl Tokens {
         Ok(token.0)
     }
 
-    /// Forgets the token, which the application does not take.
-    pub(crate) async fn forget(&self) {
+    /// Discards the token, because the application rejected it.
+    pub(super) async fn discard(&self) {
         self.state.lock().await.token = None;
     }
 
-    async fn ask(&self, in_body: bool) -> Result<(HeaderValue, Option<Instant>), ReadError> {
+    async fn request(&self, in_body: bool) -> Result<(HeaderValue, Option<Instant>), ReadError> {
         let OAuth2Settings { client_id, client_secret, token_url, parameters, headers, .. } = &self.oauth2;
-        let failure = |what: String| {
-            ReadError::new(FailureReason::Token, format!("no token from {}: {what}", redacted(token_url)))
+        let error = |message: String| {
+            ReadError::new(FailureReason::Token, format!("no token from {}: {message}", redacted(token_url)))
         };
         let mut form = vec![("grant_type", "client_credentials")];
         form.extend(parameters.iter().map(|(name, value)| (name.as_str(), value.as_str())));
@@ -96,38 +96,38 @@ impl Tokens {
         if !in_body {
             request = request.basic_auth(encoded(client_id), Some(encoded(client_secret)));
         }
-        let response = request.body(encode(&form)).send().await.map_err(|error| failure(root_cause(&error)))?;
+        let response = request.body(encode(&form)).send().await.map_err(|cause| error(root_cause(&cause)))?;
         let status = response.status();
-        let body = limited(response, ANSWER_LIMIT).await.map_err(|error| failure(error.error.to_string()))?;
+        let body = read_response(response, RESPONSE_LIMIT).await.map_err(|cause| error(cause.error.to_string()))?;
         if !status.is_success() {
-            return Err(failure(format!("it answers {status}")));
+            return Err(error(format!("response status {status}")));
         }
-        let asked = Instant::now();
+        let received = Instant::now();
         let text = String::from_utf8_lossy(&body);
-        let answer = Document::parse(&text).map_err(|_| failure("its answer is not JSON".to_owned()))?;
-        let value = |key| answer.get(answer.root(), key).map(|id| answer.value(id));
+        let response = Document::parse(&text).map_err(|_| error("the response is not JSON".to_owned()))?;
+        let value = |key| response.get(response.root(), key).map(|id| response.value(id));
         let Some(Value::Text(token)) = value("access_token") else {
-            return Err(failure("its answer has no access_token".to_owned()));
+            return Err(error("the response has no access_token".to_owned()));
         };
         let kind = match value("token_type") {
             Some(Value::Text(kind)) if !kind.eq_ignore_ascii_case("bearer") => kind,
             _ => "Bearer",
         };
-        let lasts = match value("expires_in") {
+        let lifetime = match value("expires_in") {
             Some(Value::Number(seconds) | Value::Text(seconds)) => go_number(seconds),
             _ => None,
         };
-        let until = lasts
+        let expiry = lifetime
             .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-            .and_then(|lasts| asked.checked_add(lasts.saturating_sub(EARLY)));
+            .and_then(|lifetime| received.checked_add(lifetime.saturating_sub(EXPIRY_MARGIN)));
         let mut header = HeaderValue::try_from(format!("{kind} {token}"))
-            .map_err(|_| failure("its token cannot stand in a header".to_owned()))?;
+            .map_err(|_| error("the token is not valid in a header".to_owned()))?;
         header.set_sensitive(true);
-        Ok((header, until))
+        Ok((header, expiry))
     }
 }
 
-/// A form as a body.
+/// The body of a form.
 fn encode(form: &[(&str, &str)]) -> String {
     let mut url = Url::parse("form:").ok();
     if let Some(url) = &mut url {
@@ -136,7 +136,7 @@ fn encode(form: &[(&str, &str)]) -> String {
     url.as_ref().and_then(Url::query).unwrap_or_default().to_owned()
 }
 
-/// A name or secret as it stands in the header.
+/// A name or secret, encoded for the header.
 fn encoded(text: &str) -> String {
     encode(&[("", text)]).trim_start_matches('=').to_owned()
 }

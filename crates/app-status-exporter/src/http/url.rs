@@ -1,4 +1,4 @@
-//! `--app.url`: where the status page is. It may hold a password, which no message shows.
+//! The URL of the status page. It may contain a password, which no message shows.
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
@@ -7,14 +7,14 @@ use clap::builder::TypedValueParser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use reqwest::Url;
 
-/// Where a page is.
+/// The URL of a page.
 #[derive(Clone)]
 pub(crate) enum AppUrl {
-    /// `http://host:port/path` or `https://…`, which have a host, or they are no URL.
+    /// `http://host:port/path` or `https://…`; these always have a host.
     Http(Url),
-    /// `unix:/run/app.sock:/path`: HTTP through a socket of this host.
+    /// `unix:/run/app.sock:/path`: HTTP over a Unix socket.
     Socket { socket: PathBuf, url: Url },
-    /// `file:page.json`: a page that something else writes, or a sample.
+    /// `file:page.json`: a file that another program writes, or a sample.
     File(PathBuf),
 }
 
@@ -25,7 +25,7 @@ impl AppUrl {
         if let Some(path) = text.strip_prefix("file:") {
             let path = path.strip_prefix("//").unwrap_or(path);
             return if path.is_empty() {
-                Err(format!("no file is named, {EXAMPLES}"))
+                Err(format!("missing file name: {EXAMPLES}"))
             } else {
                 Ok(Self::File(path.into()))
             };
@@ -33,21 +33,22 @@ impl AppUrl {
         if let Some(rest) = text.strip_prefix("unix:") {
             let rest = rest.strip_prefix("//").unwrap_or(rest);
             let (socket, page) = rest.split_once(":/").unwrap_or((rest, ""));
-            // the name is what the application sees as Host
-            let url = Url::parse(&format!("http://localhost/{page}")).map_err(|_| format!("no path, {EXAMPLES}"))?;
+            // the application receives this name as Host
+            let url =
+                Url::parse(&format!("http://localhost/{page}")).map_err(|_| format!("invalid path: {EXAMPLES}"))?;
             return match socket.is_empty() {
-                true => Err(format!("no socket is named, {EXAMPLES}")),
+                true => Err(format!("missing socket path: {EXAMPLES}")),
                 false => Ok(Self::Socket { socket: socket.into(), url }),
             };
         }
-        let url = Url::parse(text).map_err(|error| format!("no URL ({error}), {EXAMPLES}"))?;
+        let url = Url::parse(text).map_err(|error| format!("not a URL ({error}): {EXAMPLES}"))?;
         match url.scheme() {
             "http" | "https" => Ok(Self::Http(url)),
-            scheme => Err(format!("it begins with {scheme}:, and not with http:// or https://, {EXAMPLES}")),
+            scheme => Err(format!("unsupported scheme {scheme}: {EXAMPLES}")),
         }
     }
 
-    /// Another page of the same application: a path, absolute or relative to this one.
+    /// The URL of another page of the same application: an absolute path, or a path relative to this page.
     pub(crate) fn join(&self, page: &str) -> Result<Self, String> {
         if page.is_empty() {
             return Ok(self.clone());
@@ -55,7 +56,7 @@ impl AppUrl {
         let join = |base: &Url| {
             let url = base.join(page).ok().filter(|url| url.origin() == base.origin());
             url.ok_or_else(|| {
-                format!("{page:?} is no path at the application: for another host or port run another exporter")
+                format!("{page:?} is not a path of the application: run another exporter for another host or port")
             })
         };
         match self {
@@ -68,7 +69,7 @@ impl AppUrl {
         }
     }
 
-    /// The URL for people: with its port, without credentials and query.
+    /// The URL for messages: with its port, without credentials and query.
     pub(crate) fn redacted(&self) -> String {
         match self {
             Self::Http(url) => redacted(url),
@@ -78,13 +79,13 @@ impl AppUrl {
     }
 }
 
-/// A URL for people.
+/// A URL for messages: with its port, without credentials and query.
 pub(crate) fn redacted(url: &Url) -> String {
     let (host, port) = (url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default());
     format!("{}://{host}:{port}{}", url.scheme(), url.path())
 }
 
-/// Reads the flag. clap's own message would show the whole value.
+/// Parses the flag. The error message of clap's own parsers would show the whole value.
 #[derive(Clone)]
 pub(crate) struct Parser;
 
@@ -92,9 +93,10 @@ impl TypedValueParser for Parser {
     type Value = AppUrl;
 
     fn parse_ref(&self, _: &clap::Command, arg: Option<&clap::Arg>, value: &OsStr) -> Result<Self::Value, clap::Error> {
-        AppUrl::parse(&value.to_string_lossy()).map_err(|fault| {
+        AppUrl::parse(&value.to_string_lossy()).map_err(|message| {
             let arg = arg.map(ToString::to_string).unwrap_or_default();
-            let mut error = clap::Error::raw(ErrorKind::ValueValidation, format!("invalid value for '{arg}': {fault}"));
+            let mut error =
+                clap::Error::raw(ErrorKind::ValueValidation, format!("invalid value for '{arg}': {message}"));
             error.insert(ContextKind::InvalidArg, ContextValue::String(arg));
             error
         })
@@ -106,8 +108,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn urls_of_http_sockets_and_files_are_taken() {
-        for (text, place) in [
+    fn urls_of_http_sockets_and_files_are_accepted() {
+        for (text, redacted) in [
             ("http://localhost/status", "http://localhost:80/status"),
             ("https://[::1]:8443", "https://[::1]:8443/"),
             ("http://user:secret@app:5000/s?token=secret", "http://app:5000/s"),
@@ -117,12 +119,12 @@ mod tests {
             ("file:sample.json", "file:sample.json"),
             ("file:///tmp/sample.json", "file:/tmp/sample.json"),
         ] {
-            assert_eq!(AppUrl::parse(text).map(|url| url.redacted()).as_deref(), Ok(place), "{text}");
+            assert_eq!(AppUrl::parse(text).map(|url| url.redacted()).as_deref(), Ok(redacted), "{text}");
         }
     }
 
     #[test]
-    fn any_other_is_refused_without_being_repeated() {
+    fn other_urls_are_rejected_without_repeating_them() {
         for text in [
             "",
             "secret",
@@ -133,14 +135,14 @@ mod tests {
             "unix:",
             "file:",
         ] {
-            let fault = AppUrl::parse(text).map(|url| url.redacted()).unwrap_err();
-            assert!(!fault.contains("secret") && fault.contains("http://host:port/path"), "{text}: {fault}");
+            let message = AppUrl::parse(text).map(|url| url.redacted()).unwrap_err();
+            assert!(!message.contains("secret") && message.contains("http://host:port/path"), "{text}: {message}");
         }
     }
 
     #[test]
-    fn further_pages_are_at_the_same_application() {
-        for (text, page, place) in [
+    fn additional_pages_are_of_the_same_application() {
+        for (text, page, redacted) in [
             ("http://app:5000/status", "/queues", "http://app:5000/queues"),
             ("http://app:5000/a/status", "queues?x=1", "http://app:5000/a/queues"),
             ("http://app:5000/status", "http://app:5000/other", "http://app:5000/other"),
@@ -149,7 +151,7 @@ mod tests {
             ("file:status.json", "", "file:status.json"),
         ] {
             let url = AppUrl::parse(text).and_then(|url| url.join(page));
-            assert_eq!(url.map(|url| url.redacted()).as_deref(), Ok(place), "{text} {page}");
+            assert_eq!(url.map(|url| url.redacted()).as_deref(), Ok(redacted), "{text} {page}");
         }
         for page in ["http://other/", "//other/x", "http://app:5001/", "file:///etc/passwd"] {
             let url = AppUrl::parse("http://app:5000/status").and_then(|url| url.join(page));

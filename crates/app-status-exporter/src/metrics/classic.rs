@@ -3,30 +3,30 @@
 use anyhow::{Result, ensure};
 use exporter_common::Family;
 
+use super::failures::{LossReason, LostSeries};
 use crate::json::document::{Document, NodeId, Value};
-use crate::metrics::mapping::{LossReason, LostSeries};
 
-/// The states that `health` may have.
+/// The valid states of `health`.
 const HEALTH: &[&str] = &["healthy", "unhealthy"];
 
-/// What is said of a page that is another one.
-const NONE: &str = "it has none of current_requests, pending_requests, total_uptime and health, which are read unless \
-                    --config.file says what is taken from the page";
+/// The message for a page with none of the four fields.
+const NOT_CLASSIC: &str = "the page has none of current_requests, pending_requests, total_uptime and health: for other \
+                           pages set --config.file";
 
-/// What the page says, field by field: a broken one costs only itself.
+/// The fields of a page. An invalid field does not affect the others.
 #[derive(Debug)]
 pub(crate) struct ClassicStatus {
     current_requests: Result<f64, LostSeries>,
     pending_requests: Result<f64, LostSeries>,
-    /// In the application's own unit, by custom in seconds.
+    /// In the application's own unit, usually seconds.
     total_uptime: Result<f64, LostSeries>,
     /// One of [`HEALTH`].
     health: Result<&'static str, LostSeries>,
 }
 
 impl ClassicStatus {
-    /// Reads a page.
-    pub(crate) fn of(document: &Document<'_>) -> Result<Self> {
+    /// Reads the fields of a page.
+    pub(crate) fn read(document: &Document<'_>) -> Result<Self> {
         let root = document.root();
         let is_object = matches!(document.value(root), Value::Object(_));
         ensure!(is_object, "the page is {}, not an object", document.describe(root));
@@ -39,28 +39,33 @@ impl ClassicStatus {
     }
 }
 
-/// The families of a page, and why others are not there.
+/// The families of the valid fields, and the invalid fields.
 pub(crate) fn families(status: ClassicStatus) -> (Vec<Family>, Vec<LostSeries>) {
     let gauge =
         |name, help, value: Result<f64, LostSeries>| value.map(|value| Family::gauge(name, help, &[]).value(value));
     let fields = [
         gauge(
             "app_requests_current",
-            "Requests that the application works on, from current_requests of its status page.",
+            "Number of requests in progress, from current_requests of the application's status page.",
             status.current_requests,
         ),
         gauge(
             "app_requests_pending",
-            "Requests that wait for the application, from pending_requests of its status page.",
+            "Number of waiting requests, from pending_requests of the application's status page.",
             status.pending_requests,
         ),
         gauge(
             "app_uptime",
-            "How long the application has been up, in its own unit, from total_uptime of its status page.",
+            "Uptime of the application in its own unit, from total_uptime of its status page.",
             status.total_uptime,
         ),
-        status.health.map(|present| {
-            Family::state_set("app_health", "The application's state, from health of its status page.", HEALTH, present)
+        status.health.map(|current| {
+            Family::state_set(
+                "app_health",
+                "State of the application, from health of its status page.",
+                HEALTH,
+                current,
+            )
         }),
     ];
     let (mut families, mut lost) = (Vec::new(), Vec::new());
@@ -71,8 +76,7 @@ pub(crate) fn families(status: ClassicStatus) -> (Vec<Family>, Vec<LostSeries>) 
         }
     }
     if families.is_empty() && lost.iter().all(|lost| lost.reason == LossReason::Missing) {
-        // somebody's own page, as a rule
-        lost[0].what = NONE.to_owned();
+        lost[0].message = NOT_CLASSIC.to_owned();
     }
     (families, lost)
 }
@@ -82,14 +86,14 @@ fn field(document: &Document<'_>, metric: &str, name: &str) -> Result<NodeId, Lo
     document.get(document.root(), name).ok_or_else(missing)
 }
 
-/// A field that is there and not what it should be.
-fn other(document: &Document<'_>, metric: &str, name: &str, id: NodeId, expected: &str) -> LostSeries {
+/// An invalid field.
+fn invalid(document: &Document<'_>, metric: &str, name: &str, id: NodeId, expected: &str) -> LostSeries {
     let reason = if document.value(id) == Value::Null { LossReason::Null } else { LossReason::Invalid };
     lost(metric, reason, format!("{name} is {}, {expected}", document.describe(id)))
 }
 
-fn lost(metric: &str, reason: LossReason, what: String) -> LostSeries {
-    LostSeries { metric: metric.to_owned(), reason, what, count: 1 }
+fn lost(metric: &str, reason: LossReason, message: String) -> LostSeries {
+    LostSeries { metric: metric.to_owned(), reason, message, count: 1 }
 }
 
 fn number(document: &Document<'_>, metric: &str, name: &str) -> Result<f64, LostSeries> {
@@ -98,13 +102,13 @@ fn number(document: &Document<'_>, metric: &str, name: &str) -> Result<f64, Lost
         Value::Number(text) | Value::Text(text) => text.trim().parse().ok().filter(|number: &f64| number.is_finite()),
         _ => None,
     };
-    number.ok_or_else(|| other(document, metric, name, id, "not a number"))
+    number.ok_or_else(|| invalid(document, metric, name, id, "not a number"))
 }
 
 fn health(document: &Document<'_>, metric: &str, name: &str) -> Result<&'static str, LostSeries> {
     let id = field(document, metric, name)?;
     let state = HEALTH.iter().find(|state| document.value(id) == Value::Text(state));
-    state.copied().ok_or_else(|| other(document, metric, name, id, "neither \"healthy\" nor \"unhealthy\""))
+    state.copied().ok_or_else(|| invalid(document, metric, name, id, "neither \"healthy\" nor \"unhealthy\""))
 }
 
 #[cfg(test)]
@@ -113,16 +117,16 @@ mod tests {
 
     const CLASSIC: &[u8] = include_bytes!("../../tests/pages/classic.json");
 
-    /// What `parse` says, in one line.
+    /// The fields of a page in one line: their values or messages.
     fn parsed(page: impl AsRef<[u8]>) -> String {
         let page = String::from_utf8_lossy(page.as_ref());
         let status =
-            Document::parse(&page).map_err(anyhow::Error::from).and_then(|document| ClassicStatus::of(&document));
+            Document::parse(&page).map_err(anyhow::Error::from).and_then(|document| ClassicStatus::read(&document));
         match status {
             Ok(status) => {
                 let show =
-                    |field: Result<f64, LostSeries>| field.map_or_else(|lost| lost.what, |value| value.to_string());
-                let health = status.health.map_or_else(|lost| lost.what, str::to_owned);
+                    |field: Result<f64, LostSeries>| field.map_or_else(|lost| lost.message, |value| value.to_string());
+                let health = status.health.map_or_else(|lost| lost.message, str::to_owned);
                 let [current, pending, uptime] =
                     [status.current_requests, status.pending_requests, status.total_uptime].map(show);
                 format!("{current}; {pending}; {uptime}; {health}")
@@ -131,7 +135,7 @@ mod tests {
         }
     }
 
-    /// The classic page with one field written otherwise.
+    /// The classic page with another value of one field.
     fn with(field: &str, value: &str) -> String {
         let mut page: serde_json::Map<_, _> = serde_json::from_slice(CLASSIC).unwrap();
         page.remove(field);
@@ -140,18 +144,18 @@ mod tests {
     }
 
     #[test]
-    fn the_four_fields_are_read_among_others() {
+    fn the_four_fields_are_read_and_others_ignored() {
         assert_eq!(parsed(CLASSIC), "7; 2; 123456.5; healthy");
     }
 
     #[test]
-    fn a_number_may_be_written_as_a_string() {
+    fn a_number_may_be_a_string() {
         assert_eq!(parsed(with("current_requests", "\"12.5\"")), "12.5; 2; 123456.5; healthy");
     }
 
     #[test]
-    fn a_field_that_is_no_number_costs_only_itself() {
-        for (value, fault) in [
+    fn a_field_that_is_not_a_number_does_not_affect_the_others() {
+        for (value, message) in [
             ("null", "current_requests is null, not a number"),
             ("true", "current_requests is true, not a number"),
             ("\"many\"", "current_requests is the string \"many\", not a number"),
@@ -160,7 +164,7 @@ mod tests {
             ("[1]", "current_requests is a list, not a number"),
             ("{\"now\": 1}", "current_requests is an object, not a number"),
         ] {
-            assert_eq!(parsed(with("current_requests", value)), format!("{fault}; 2; 123456.5; healthy"));
+            assert_eq!(parsed(with("current_requests", value)), format!("{message}; 2; 123456.5; healthy"));
         }
     }
 
@@ -173,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_health_is_a_fault() {
+    fn an_unknown_health_is_invalid() {
         for (value, found) in [
             ("\"degraded\"", "the string \"degraded\""),
             ("\"Healthy\"", "the string \"Healthy\""),
@@ -186,13 +190,13 @@ mod tests {
     }
 
     #[test]
-    fn a_long_string_is_not_repeated_whole() {
-        let said = parsed(with("health", &format!("\"{}\"", "ä".repeat(1000))));
-        assert!(said.contains(&format!("a string that begins with \"{}\",", "ä".repeat(40))), "{said}");
+    fn a_long_string_is_shortened_in_the_message() {
+        let message = parsed(with("health", &format!("\"{}\"", "ä".repeat(1000))));
+        assert!(message.contains(&format!("a string starting with \"{}\",", "ä".repeat(40))), "{message}");
     }
 
     #[test]
-    fn of_a_repeated_field_the_last_counts() {
+    fn the_last_of_several_equal_fields_counts() {
         let page = String::from_utf8(CLASSIC.to_vec()).unwrap().replacen('{', "{\"current_requests\": null,", 1);
         assert_eq!(parsed(page), "7; 2; 123456.5; healthy");
     }
@@ -203,22 +207,22 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_says_why() {
-        for (page, fault) in [
+    fn the_error_says_why_a_page_is_not_an_object() {
+        for (page, message) in [
             ("", "the page is empty"),
             ("It works!", "the page is not JSON: expected a value at line 1 column 1"),
             ("[1, 2]", "the page is a list, not an object"),
             ("\"healthy\"", "the page is the string \"healthy\", not an object"),
             ("null", "the page is null, not an object"),
         ] {
-            assert_eq!(parsed(page), fault);
+            assert_eq!(parsed(page), message);
         }
     }
 
     #[test]
-    fn what_is_no_double_or_no_utf8_costs_only_its_field() {
-        let fault = "current_requests is the number 1e400, not a number";
-        assert_eq!(parsed(with("current_requests", "1e400")), format!("{fault}; 2; 123456.5; healthy"));
+    fn a_number_too_large_and_invalid_utf8_affect_only_their_field() {
+        let message = "current_requests is the number 1e400, not a number";
+        assert_eq!(parsed(with("current_requests", "1e400")), format!("{message}; 2; 123456.5; healthy"));
         assert_eq!(parsed(with("x", "\"\\x41\"")), "7; 2; 123456.5; healthy");
         let latin = [b"{\"name\": \"\xff\",", &CLASSIC[1..]].concat();
         assert_eq!(parsed(latin), "7; 2; 123456.5; healthy");

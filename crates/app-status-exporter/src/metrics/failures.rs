@@ -1,32 +1,31 @@
-//! FailureReason reads failed and series were lost, counted for the life of the process.
+//! Reasons of failed reads and lost series, and their counters.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use exporter_common::Family;
 
-use crate::metrics::mapping::{Losses, LostSeries};
-
-/// FailureReason a read failed. Each is a value of the label `reason`.
+/// Why a read failed; the value of the label `reason`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FailureReason {
-    /// No connection: refused, unreachable, unknown name, TLS.
+    /// No connection: refused, unreachable, unknown host name, TLS; or a file that cannot be read.
     Connect,
-    /// No whole answer in time.
+    /// No complete response within the time limit.
     Timeout,
-    /// The authorization server gave no token.
+    /// No token from the authorization server.
     Token,
-    /// A status that is not read.
+    /// An unexpected status code.
     Status,
-    /// It redirects elsewhere, or without end.
+    /// A redirect to another host, or too many redirects.
     Redirect,
-    /// What came is no HTTP, is encoded, or broke off.
+    /// A response that is not HTTP, is encoded, or is truncated.
     Answer,
-    /// The page, or the number of its values, is too large.
+    /// Too large a page, or too many values in it.
     TooLarge,
     TooDeep,
     NotJson,
-    /// Something that is mapped is not there, or not as it should be.
+    /// A mapped value is missing or invalid.
     Incomplete,
 }
 
@@ -45,7 +44,7 @@ impl FailureReason {
     ];
 }
 
-/// A read that failed.
+/// The error of a failed read.
 #[derive(Debug)]
 pub(crate) struct ReadError {
     pub(crate) reason: FailureReason,
@@ -53,35 +52,66 @@ pub(crate) struct ReadError {
 }
 
 impl ReadError {
-    pub(crate) fn new(reason: FailureReason, what: impl Into<String>) -> Self {
-        Self { reason, error: anyhow::anyhow!(what.into()) }
+    pub(crate) fn new(reason: FailureReason, message: impl Into<String>) -> Self {
+        Self { reason, error: anyhow::anyhow!(message.into()) }
     }
 }
 
-/// The counts.
+/// Why a series is lost; the value of the label `reason`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum LossReason {
+    /// The document has no match for the path.
+    Missing,
+    /// The value is null.
+    Null,
+    /// The value cannot be converted.
+    Invalid,
+}
+
+impl LossReason {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Null => "null",
+            Self::Invalid => "invalid",
+        }
+    }
+}
+
+/// Series of one metric, or parts of series, that are lost for one reason.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct LostSeries {
+    pub(crate) metric: String,
+    pub(crate) reason: LossReason,
+    /// The message of the first one; a page with many elements must not produce many messages.
+    pub(crate) message: String,
+    pub(crate) count: u64,
+}
+
+/// The counters of failed reads and lost series since the start.
 #[derive(Default)]
 pub(crate) struct FailureCounters {
     reads: [AtomicU64; FailureReason::NAMES.len()],
-    lost: Mutex<Losses>,
+    lost: Mutex<BTreeMap<(String, LossReason), u64>>,
 }
 
 impl FailureCounters {
-    /// Counts a read from its beginning: one that is given up, because nobody waits for it any more, was too slow.
-    pub(crate) fn attempt(&self) -> ReadAttempt<'_> {
-        ReadAttempt { failures: self, reason: Some(FailureReason::Timeout) }
+    /// Starts counting a read. A read that is dropped before it finishes counts as a timeout.
+    pub(crate) fn start_read(&self) -> ReadAttempt<'_> {
+        ReadAttempt { counters: self, reason: Some(FailureReason::Timeout) }
     }
 
-    /// Counts what a page did not give.
+    /// Counts lost series.
     pub(crate) fn count_lost(&self, lost: &LostSeries) {
-        let mut losses = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
-        *losses.entry((lost.metric.clone(), lost.reason)).or_default() += lost.count;
+        let mut counts = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        *counts.entry((lost.metric.clone(), lost.reason)).or_default() += lost.count;
     }
 
-    /// The counts as families.
+    /// The counters as families.
     pub(crate) fn families(&self) -> Vec<Family> {
         let mut reads = Family::counter(
             "app_status_failures_total",
-            "Reads of the application's status that failed or gave less than is mapped, by reason.",
+            "Total number of reads of the status page that failed or were incomplete, by reason.",
             &["reason"],
         );
         for ((_, name), count) in FailureReason::NAMES.iter().zip(&self.reads) {
@@ -89,7 +119,7 @@ impl FailureCounters {
         }
         let mut lost = Family::counter(
             "app_status_series_lost_total",
-            "Series, and parts of series, that a status page should have given and did not, by metric and reason.",
+            "Total number of mapped series, or parts of them, that the status page lacked, by metric and reason.",
             &["metric", "reason"],
         );
         for ((metric, reason), count) in self.lost.lock().unwrap_or_else(PoisonError::into_inner).iter() {
@@ -99,14 +129,14 @@ impl FailureCounters {
     }
 }
 
-/// A read under way.
+/// A read in progress.
 pub(crate) struct ReadAttempt<'a> {
-    failures: &'a FailureCounters,
+    counters: &'a FailureCounters,
     reason: Option<FailureReason>,
 }
 
 impl ReadAttempt<'_> {
-    /// It has ended: well, or for a reason.
+    /// Counts the read as successful, or as failed for this reason.
     pub(crate) fn finish(mut self, reason: Option<FailureReason>) {
         self.reason = reason;
     }
@@ -117,7 +147,7 @@ impl Drop for ReadAttempt<'_> {
         if let Some(reason) = self.reason
             && let Some(at) = FailureReason::NAMES.iter().position(|(other, _)| *other == reason)
         {
-            self.failures.reads[at].fetch_add(1, Ordering::Relaxed);
+            self.counters.reads[at].fetch_add(1, Ordering::Relaxed);
         }
     }
 }
@@ -129,15 +159,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_read_that_is_given_up_was_too_slow() {
-        let failures = FailureCounters::default();
-        drop(failures.attempt());
-        failures.attempt().finish(None);
-        failures.attempt().finish(Some(FailureReason::NotJson));
-        let text = to_text(failures.families());
+    fn a_cancelled_read_counts_as_a_timeout() {
+        let counters = FailureCounters::default();
+        drop(counters.start_read());
+        counters.start_read().finish(None);
+        counters.start_read().finish(Some(FailureReason::NotJson));
+        let text = to_text(counters.families());
         for (reason, count) in [("timeout", 1), ("not_json", 1), ("connect", 0)] {
             assert!(text.contains(&format!("app_status_failures_total{{reason=\"{reason}\"}} {count}\n")), "{text}");
         }
-        assert_eq!(text.lines().count(), 2 + FailureReason::NAMES.len(), "every reason, and no series lost");
+        assert_eq!(text.lines().count(), 2 + FailureReason::NAMES.len(), "every reason, and no lost series");
     }
 }

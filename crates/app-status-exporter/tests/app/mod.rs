@@ -1,4 +1,4 @@
-//! An application that can be broken in many ways while it runs.
+//! A test application whose behavior can change while it runs.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -10,44 +10,44 @@ use std::time::{Duration, Instant};
 /// The page of a healthy application.
 pub(crate) const CLASSIC: &str = include_str!("../pages/classic.json");
 
-/// What the application does with a request.
+/// The behavior of the application on a request.
 #[derive(Clone)]
-pub(crate) enum Manner {
-    /// Answers these bytes and keeps the connection.
-    Answers(String),
-    /// Answers these bytes and closes the connection without having announced it.
-    AnswersAndCloses(String),
-    /// Answers these bytes, except on a connection that has waited this long for its next request: that is closed.
-    AnswersUnlessWaited(String, Duration),
-    /// Answers so many bytes of blanks, in chunks, before a page.
+pub(crate) enum Behavior {
+    /// Sends these bytes and keeps the connection open.
+    Responds(String),
+    /// Sends these bytes and closes the connection without announcing it.
+    RespondsAndCloses(String),
+    /// Sends these bytes, but closes a connection that was idle for this long.
+    RespondsUnlessIdle(String, Duration),
+    /// Sends this number of blanks, in chunks, before the page.
     Floods(usize),
-    /// Never answers.
+    /// Never responds.
     Hangs,
-    /// Answers a byte now and then, for ever.
+    /// Sends one byte at a time, without end.
     Trickles,
-    /// Announces a page, sends its beginning and resets the connection.
+    /// Sends a part of the page and resets the connection.
     Resets,
 }
 
-/// An answer with a status line and a body.
-pub(crate) fn answer(status: &str, body: &str) -> Manner {
-    Manner::Answers(raw(status, "Content-Type: application/json\r\n", body))
+/// A JSON response.
+pub(crate) fn response(status: &str, body: &str) -> Behavior {
+    Behavior::Responds(raw(status, "Content-Type: application/json\r\n", body))
 }
 
-/// The bytes of an answer.
+/// The bytes of a response.
 pub(crate) fn raw(status: &str, headers: &str, body: &str) -> String {
     format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len())
 }
 
-/// The application; it is down once this is dropped.
+/// A running application. It stops when it is dropped.
 pub(crate) struct App {
     pub(crate) address: SocketAddr,
     shared: Arc<Shared>,
-    accepting: Option<thread::JoinHandle<()>>,
+    accept_thread: Option<thread::JoinHandle<()>>,
 }
 
 struct Shared {
-    manner: Mutex<Manner>,
+    behavior: Mutex<Behavior>,
     down: AtomicBool,
     connections: Mutex<Vec<TcpStream>>,
     accepted: AtomicUsize,
@@ -55,21 +55,21 @@ struct Shared {
 }
 
 impl App {
-    pub(crate) fn start(manner: Manner) -> Self {
-        Self::start_at("127.0.0.1:0".parse().unwrap(), manner).unwrap()
+    pub(crate) fn start(behavior: Behavior) -> Self {
+        Self::start_at("127.0.0.1:0".parse().unwrap(), behavior).unwrap()
     }
 
-    pub(crate) fn start_at(address: SocketAddr, manner: Manner) -> std::io::Result<Self> {
+    pub(crate) fn start_at(address: SocketAddr, behavior: Behavior) -> std::io::Result<Self> {
         let listener = TcpListener::bind(address)?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
-            manner: Mutex::new(manner),
+            behavior: Mutex::new(behavior),
             down: AtomicBool::new(false),
             connections: Mutex::default(),
             accepted: AtomicUsize::new(0),
             requests: Mutex::default(),
         });
-        let accepting = thread::spawn({
+        let accept_thread = thread::spawn({
             let shared = shared.clone();
             move || {
                 for stream in listener.incoming().map_while(Result::ok) {
@@ -87,25 +87,25 @@ impl App {
                 }
             }
         });
-        Ok(Self { address, shared, accepting: Some(accepting) })
+        Ok(Self { address, shared, accept_thread: Some(accept_thread) })
     }
 
-    /// The status page's URL.
+    /// The URL of the status page.
     pub(crate) fn url(&self) -> String {
         format!("http://{}/status", self.address)
     }
 
-    /// What it does from the next request on.
-    pub(crate) fn now(&self, manner: Manner) {
-        *self.shared.manner.lock().unwrap() = manner;
+    /// Changes the behavior for the following requests.
+    pub(crate) fn set(&self, behavior: Behavior) {
+        *self.shared.behavior.lock().unwrap() = behavior;
     }
 
-    /// How many connections there were.
+    /// The number of connections so far.
     pub(crate) fn connections(&self) -> usize {
         self.shared.accepted.load(Ordering::SeqCst)
     }
 
-    /// The heads of the requests so far.
+    /// The headers of all requests so far.
     pub(crate) fn requests(&self) -> Vec<String> {
         self.shared.requests.lock().unwrap().clone()
     }
@@ -114,9 +114,9 @@ impl App {
 impl Drop for App {
     fn drop(&mut self) {
         self.shared.down.store(true, Ordering::SeqCst);
-        let _ = TcpStream::connect(self.address); // wakes what accepts
-        if let Some(accepting) = self.accepting.take() {
-            accepting.join().unwrap();
+        let _ = TcpStream::connect(self.address); // wakes the accept thread
+        if let Some(accept_thread) = self.accept_thread.take() {
+            accept_thread.join().unwrap();
         }
         for connection in self.shared.connections.lock().unwrap().iter() {
             let _ = connection.shutdown(Shutdown::Both);
@@ -124,38 +124,38 @@ impl Drop for App {
     }
 }
 
-/// Serves one connection until the client closes it; its errors are the client's business.
+/// Serves one connection until the client closes it. Errors are ignored.
 fn serve(mut stream: TcpStream, shared: &Shared) -> Option<()> {
-    let mut answered: Option<Instant> = None;
+    let mut last_response: Option<Instant> = None;
     loop {
         let first = byte(&mut stream)?;
-        let waited = answered.map(|answered| answered.elapsed());
-        let manner = shared.manner.lock().unwrap().clone();
-        if matches!(manner, Manner::Resets) {
+        let idle = last_response.map(|time| time.elapsed());
+        let behavior = shared.behavior.lock().unwrap().clone();
+        if matches!(behavior, Behavior::Resets) {
             stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{\"current_requests\": 7,").ok()?;
-            // closing with the rest of the request unread resets the connection, once what was sent has arrived
+            // closing with unread data resets the connection, once the sent data has arrived
             thread::sleep(Duration::from_millis(50));
-            return stop(&stream, shared);
+            return close(&stream, shared);
         }
         let mut head = vec![first];
         while !head.ends_with(b"\r\n\r\n") {
             head.push(byte(&mut stream)?);
         }
         let head = String::from_utf8_lossy(&head).into_owned();
-        for _ in 0..body(&head) {
+        for _ in 0..body_length(&head) {
             byte(&mut stream)?;
         }
         shared.requests.lock().unwrap().push(head);
-        match manner {
-            Manner::AnswersUnlessWaited(_, long) if waited >= Some(long) => return stop(&stream, shared),
-            Manner::Answers(answer) | Manner::AnswersUnlessWaited(answer, _) => {
-                stream.write_all(answer.as_bytes()).ok()?
+        match behavior {
+            Behavior::RespondsUnlessIdle(_, limit) if idle >= Some(limit) => return close(&stream, shared),
+            Behavior::Responds(response) | Behavior::RespondsUnlessIdle(response, _) => {
+                stream.write_all(response.as_bytes()).ok()?
             }
-            Manner::AnswersAndCloses(answer) => {
-                stream.write_all(answer.as_bytes()).ok()?;
-                return stop(&stream, shared);
+            Behavior::RespondsAndCloses(response) => {
+                stream.write_all(response.as_bytes()).ok()?;
+                return close(&stream, shared);
             }
-            Manner::Floods(size) => {
+            Behavior::Floods(size) => {
                 let chunk = " ".repeat(1 << 20);
                 stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").ok()?;
                 for _ in 0..size >> 20 {
@@ -163,31 +163,31 @@ fn serve(mut stream: TcpStream, shared: &Shared) -> Option<()> {
                 }
                 stream.write_all(format!("{:x}\r\n{CLASSIC}\r\n0\r\n\r\n", CLASSIC.len()).as_bytes()).ok()?;
             }
-            Manner::Hangs => {
-                let _ = byte(&mut stream)?; // until the client gives up
+            Behavior::Hangs => {
+                let _ = byte(&mut stream)?; // until the client closes
             }
-            Manner::Trickles => {
+            Behavior::Trickles => {
                 stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n").ok()?;
                 loop {
                     stream.write_all(b" ").ok()?;
                     thread::sleep(Duration::from_millis(20));
                 }
             }
-            Manner::Resets => unreachable!("handled above"),
+            Behavior::Resets => unreachable!("handled above"),
         }
-        answered = Some(Instant::now());
+        last_response = Some(Instant::now());
     }
 }
 
-/// How long the body of a request is.
-fn body(head: &str) -> usize {
+/// The length of the body of a request.
+fn body_length(head: &str) -> usize {
     let length = head.lines().filter_map(|line| line.split_once(": "));
     let length = length.filter(|(name, _)| name.eq_ignore_ascii_case("content-length")).map(|(_, length)| length);
     length.map(|length| length.parse::<usize>().unwrap()).sum()
 }
 
-/// Drops the last handles of a connection, which closes it.
-fn stop(stream: &TcpStream, shared: &Shared) -> Option<()> {
+/// Closes a connection by dropping its last handles.
+fn close(stream: &TcpStream, shared: &Shared) -> Option<()> {
     forget(stream.peer_addr().ok(), shared);
     None
 }

@@ -1,4 +1,4 @@
-//! How a configuration reaches the application: headers, logins, bodies, tokens, sockets; and reloads.
+//! Requests with a configuration: headers, authentication, bodies, tokens, sockets; and reloads.
 
 mod proxy;
 mod tls;
@@ -10,21 +10,21 @@ use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use crate::app::{App, Manner, answer, raw};
+use crate::app::{App, Behavior, raw, response};
 use exporter_common::testing::{Running, eventually, value};
 use tempfile::TempDir;
 
 const EXPORTER: &str = env!("CARGO_BIN_EXE_app-status-exporter");
 const SUCCESS: &str = "exporter_scrape_success{collector=\"app_status\"}";
-const GOOD: &str = "exporter_config_last_reload_successful";
+const RELOAD_SUCCESS: &str = "exporter_config_last_reload_successful";
 
-/// A folder with a configuration of one metric, `up`, and what else stands in its module.
+/// A folder with a configuration of one metric, `up`, and other keys of its module.
 struct Config(TempDir);
 
 impl Config {
     fn new(module: &str) -> Self {
         let config = Self(tempfile::tempdir().unwrap());
-        config.write("config.yml", &of(module, "up"));
+        config.write("config.yml", &config_text(module, "up"));
         config
     }
 
@@ -48,11 +48,11 @@ impl Config {
     }
 }
 
-fn of(module: &str, metric: &str) -> String {
+fn config_text(module: &str, metric: &str) -> String {
     format!("modules:\n  default:\n    metrics:\n    - {{name: {metric}, path: '{{.up}}'}}\n{module}")
 }
 
-/// The exporter without the proxies and settings of this environment, and with one secret.
+/// The exporter without the proxies and settings of the tests' environment, and with one secret.
 fn program() -> Command {
     let mut command = Command::new(EXPORTER);
     for (name, _) in std::env::vars_os() {
@@ -65,11 +65,11 @@ fn program() -> Command {
     command
 }
 
-fn up() -> Manner {
-    answer("200 OK", "{\"up\": 1}")
+fn up() -> Behavior {
+    response("200 OK", "{\"up\": 1}")
 }
 
-fn said(output: &Output) -> String {
+fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
@@ -78,7 +78,7 @@ fn is_up(output: &Output) -> bool {
 }
 
 #[test]
-fn headers_and_logins_reach_the_application_and_no_log() {
+fn headers_and_credentials_reach_the_application_but_no_log() {
     for (module, expected) in [
         (
             "    headers: {X-Dummy: my-test, User-Agent: nobody}\n",
@@ -118,9 +118,9 @@ fn headers_and_logins_reach_the_application_and_no_log() {
         for header in expected {
             assert!(request.contains(header), "{header}\n{request}");
         }
-        app.now(answer("500 Internal Server Error", ""));
+        app.set(response("500 Internal Server Error", ""));
         exporter.scrape();
-        eventually("the failure is told", || exporter.log().contains("it answers 500").then_some(()));
+        eventually("the failure is logged", || exporter.log().contains("response status 500").then_some(()));
         assert!(!exporter.log().contains("s3cret"), "{}", exporter.log());
     }
 }
@@ -129,13 +129,13 @@ fn headers_and_logins_reach_the_application_and_no_log() {
 fn a_body_is_posted() {
     let app = App::start(up());
     let output = Config::new("    body: {content: '{\"query\": 1}'}\n").once(&app.url());
-    assert!(is_up(&output), "{}", said(&output));
+    assert!(is_up(&output), "{}", stderr(&output));
     assert!(app.requests()[0].starts_with("POST /status "), "{:?}", app.requests());
     assert!(app.requests()[0].to_lowercase().contains("content-length: 12\r\n"), "{:?}", app.requests());
 }
 
 #[test]
-fn only_the_status_codes_that_are_listed_are_read() {
+fn only_valid_status_codes_are_accepted() {
     for (module, status, read) in [
         ("", "200 OK", true),
         ("", "503 Service Unavailable", true),
@@ -143,15 +143,15 @@ fn only_the_status_codes_that_are_listed_are_read() {
         ("    valid_status_codes: [418, 500]\n", "500 Internal Server Error", true),
         ("    valid_status_codes: [418, 500]\n", "200 OK", false),
     ] {
-        let app = App::start(answer(status, "{\"up\": 1}"));
+        let app = App::start(response(status, "{\"up\": 1}"));
         assert_eq!(is_up(&Config::new(module).once(&app.url())), read, "{module} {status}");
     }
 }
 
 #[test]
-fn on_a_redirect_to_another_host_nothing_goes_along() {
+fn a_redirect_to_another_host_is_not_followed() {
     let other = App::start(up());
-    let app = App::start(Manner::Answers(raw("302 Found", &format!("Location: {}\r\n", other.url()), "")));
+    let app = App::start(Behavior::Responds(raw("302 Found", &format!("Location: {}\r\n", other.url()), "")));
     let config = Config::new("    headers: {X-Api-Key: s3cret}\n    http_client_config: {bearer_token: s3cret}\n");
     let exporter = config.start(&app.url());
     let metrics = exporter.scrape();
@@ -159,13 +159,15 @@ fn on_a_redirect_to_another_host_nothing_goes_along() {
     assert!(value(&metrics, "app_status_failures_total{reason=\"redirect\"}") > Some(0.0), "{metrics}");
     assert_eq!((other.connections(), value(&metrics, "up")), (0, None));
     let output = Config::new("    http_client_config: {follow_redirects: false}\n").once(&app.url());
-    assert!(said(&output).contains("it answers 302 Found"), "{}", said(&output));
+    assert!(stderr(&output).contains("response status 302 Found"), "{}", stderr(&output));
 }
 
 #[test]
-fn a_token_is_asked_for_once_and_sent() {
-    let server =
-        App::start(answer("200 OK", "{\"access_token\": \"t0ken\", \"token_type\": \"bearer\", \"expires_in\": 3600}"));
+fn a_token_is_requested_once_and_sent() {
+    let server = App::start(response(
+        "200 OK",
+        "{\"access_token\": \"t0ken\", \"token_type\": \"bearer\", \"expires_in\": 3600}",
+    ));
     let app = App::start(up());
     let config = Config::new(&format!(
         "    http_client_config:\n      oauth2: {{client_id: me, client_secret: 's3cret', scopes: [a, b], token_url: '{}'}}\n",
@@ -176,22 +178,22 @@ fn a_token_is_asked_for_once_and_sent() {
         assert_eq!(value(&exporter.scrape(), "up"), Some(1.0), "{}", exporter.log());
     }
     assert!(app.requests().iter().all(|request| request.to_lowercase().contains("authorization: bearer t0ken")));
-    let asked = server.requests();
-    assert_eq!(asked.iter().filter(|request| request.starts_with("POST /status ")).count(), 1, "{asked:?}");
-    assert!(asked[0].to_lowercase().contains("authorization: basic bwu6cznjcmv0"), "{asked:?}");
-    server.now(answer("400 Bad Request", "{}"));
-    app.now(answer("401 Unauthorized", ""));
-    exporter.scrape_until("the token is given up", |metrics| {
+    let requests = server.requests();
+    assert_eq!(requests.iter().filter(|request| request.starts_with("POST /status ")).count(), 1, "{requests:?}");
+    assert!(requests[0].to_lowercase().contains("authorization: basic bwu6cznjcmv0"), "{requests:?}");
+    server.set(response("400 Bad Request", "{}"));
+    app.set(response("401 Unauthorized", ""));
+    exporter.scrape_until("the token is discarded", |metrics| {
         value(metrics, "app_status_failures_total{reason=\"token\"}") > Some(0.0)
     });
     assert!(!exporter.log().contains("s3cret") && !exporter.log().contains("t0ken"), "{}", exporter.log());
 }
 
 #[test]
-fn a_token_is_never_asked_for_on_a_connection_that_may_be_closed_just_then() {
-    // 0 seconds: each scrape needs a token of its own
+fn a_token_is_always_requested_on_a_new_connection() {
+    // expires immediately: every read needs a new token
     let token = raw("200 OK", "", "{\"access_token\": \"t0ken\", \"expires_in\": 0}");
-    let server = App::start(Manner::AnswersUnlessWaited(token, Duration::ZERO));
+    let server = App::start(Behavior::RespondsUnlessIdle(token, Duration::ZERO));
     let app = App::start(up());
     let config = Config::new(&format!(
         "    http_client_config: {{oauth2: {{client_id: me, client_secret: s3cret, token_url: '{}'}}}}\n",
@@ -201,15 +203,15 @@ fn a_token_is_never_asked_for_on_a_connection_that_may_be_closed_just_then() {
     for _ in 0..3 {
         assert_eq!(value(&exporter.scrape(), "up"), Some(1.0), "{}", exporter.log());
     }
-    let asked = server.requests();
-    // once for each scrape, and for the read at the start where no scrape met it
-    assert_eq!(server.connections(), asked.len(), "each on a connection of its own: {asked:?}");
-    assert!(asked.len() >= 3, "{asked:?}");
-    assert!(asked.iter().all(|request| request.to_lowercase().contains("authorization: basic ")), "{asked:?}");
+    let requests = server.requests();
+    // one per scrape, and one for the read at the start
+    assert_eq!(server.connections(), requests.len(), "one connection per request: {requests:?}");
+    assert!(requests.len() >= 3, "{requests:?}");
+    assert!(requests.iter().all(|request| request.to_lowercase().contains("authorization: basic ")), "{requests:?}");
 }
 
 #[test]
-fn a_unix_socket_is_reached() {
+fn a_page_is_read_over_a_unix_socket() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("app.sock");
     let listener = UnixListener::bind(&path).unwrap();
@@ -221,89 +223,92 @@ fn a_unix_socket_is_reached() {
         String::from_utf8_lossy(&request[..len]).into_owned()
     });
     let output = Config::new("").once(&format!("unix:{}:/status?full=1", path.display()));
-    assert!(is_up(&output), "{}", said(&output));
+    assert!(is_up(&output), "{}", stderr(&output));
     assert!(served.join().unwrap().starts_with("GET /status?full=1 HTTP/1.1\r\n"));
 }
 
 #[test]
-fn several_pages_of_one_application_are_one_scrape() {
+fn several_pages_are_read_in_one_scrape() {
     let folder = Config(tempfile::tempdir().unwrap());
     folder.write("status.json", "{\"up\": 1}");
     folder.write("queues.json", "{\"depth\": 3}");
     let metrics =
         "    - {name: depth, url: /queues.json, path: '{.depth}'}\n    - {name: gone, url: gone.json, path: '{.x}'}\n";
-    folder.write("config.yml", &of(metrics, "up"));
+    folder.write("config.yml", &config_text(metrics, "up"));
     let output = folder.once(&format!("file:{}/status.json", folder.0.path().display()));
     let metrics = String::from_utf8_lossy(&output.stdout);
-    assert_eq!((value(&metrics, "up"), value(&metrics, "depth")), (Some(1.0), Some(3.0)), "{}", said(&output));
+    assert_eq!((value(&metrics, "up"), value(&metrics, "depth")), (Some(1.0), Some(3.0)), "{}", stderr(&output));
     assert_eq!((value(&metrics, SUCCESS), output.status.code()), (Some(0.0), Some(1)));
-    assert!(said(&output).contains("gone.json: cannot read: No such file"), "{}", said(&output));
+    assert!(stderr(&output).contains("gone.json: cannot read the file: No such file"), "{}", stderr(&output));
 }
 
 #[test]
-fn connections_that_the_application_closes_just_when_they_are_used_again_are_no_failure() {
-    let keeps = Duration::from_secs(1);
-    let app = App::start(Manner::AnswersUnlessWaited(raw("200 OK", "", "{\"up\": 1}"), keeps));
+fn idle_connections_that_the_application_closes_are_not_a_failure() {
+    let idle_limit = Duration::from_secs(1);
+    let app = App::start(Behavior::RespondsUnlessIdle(raw("200 OK", "", "{\"up\": 1}"), idle_limit));
     let pages: String = (0..8).map(|n| format!("    - {{name: page{n}, url: /page/{n}, path: '{{.up}}'}}\n")).collect();
     let config = Config::new(&pages);
     let exporter = config.start(&app.url());
     for _ in 0..3 {
         let metrics = exporter.scrape();
         assert_eq!(value(&metrics, SUCCESS), Some(1.0), "{}", exporter.log());
-        thread::sleep(keeps); // the next scrape finds all connections that old
+        thread::sleep(idle_limit); // the application closes all connections at the next scrape
     }
 }
 
 #[test]
-fn a_changed_file_is_read_again_and_a_broken_one_is_not_used() {
+fn a_changed_file_is_reloaded_and_an_invalid_one_is_not_used() {
     let app = App::start(up());
     let config = Config::new("");
     let exporter = config.start(&app.url());
     let metrics = exporter.scrape();
-    assert_eq!((value(&metrics, "up"), value(&metrics, GOOD)), (Some(1.0), Some(1.0)));
-    config.write("config.yml", &of("", "renamed"));
+    assert_eq!((value(&metrics, "up"), value(&metrics, RELOAD_SUCCESS)), (Some(1.0), Some(1.0)));
+    config.write("config.yml", &config_text("", "renamed"));
     exporter.scrape_until("the new mapping", |metrics| value(metrics, "renamed") == Some(1.0));
-    config.write("config.yml", &of("    heders: {}\n", "broken"));
-    let metrics = exporter.scrape_until("it is told", |metrics| value(metrics, GOOD) == Some(0.0));
-    assert_eq!((value(&metrics, "renamed"), value(&metrics, SUCCESS)), (Some(1.0), Some(1.0)), "the last good one");
+    config.write("config.yml", &config_text("    heders: {}\n", "broken"));
+    let metrics = exporter.scrape_until("the failure", |metrics| value(metrics, RELOAD_SUCCESS) == Some(0.0));
+    assert_eq!((value(&metrics, "renamed"), value(&metrics, SUCCESS)), (Some(1.0), Some(1.0)), "the last valid one");
     exporter.scrape();
-    let told = "config.yml:5: module default has no key heders; did you mean headers?";
-    assert_eq!(exporter.log().matches(told).count(), 1, "{}", exporter.log());
-    config.write("config.yml", &of("", "mended"));
-    exporter.scrape_until("the mended one", |metrics| {
-        value(metrics, "mended") == Some(1.0) && value(metrics, GOOD) == Some(1.0)
+    let message = "config.yml:5: unknown key heders in module default; did you mean headers?";
+    assert_eq!(exporter.log().matches(message).count(), 1, "{}", exporter.log());
+    config.write("config.yml", &config_text("", "fixed"));
+    exporter.scrape_until("the fixed file", |metrics| {
+        value(metrics, "fixed") == Some(1.0) && value(metrics, RELOAD_SUCCESS) == Some(1.0)
     });
 }
 
 #[test]
-fn sighup_reads_the_file_again() {
+fn sighup_reloads_the_file() {
     let app = App::start(up());
     let config = Config::new("");
     let exporter = config.start(&app.url());
     exporter.scrape();
     exporter.signal("HUP");
-    eventually("it is told", || exporter.log().contains("msg=\"configuration loaded\"").then_some(()));
+    eventually("the reload is logged", || exporter.log().contains("msg=\"configuration loaded\"").then_some(()));
     assert_eq!(value(&exporter.scrape(), "up"), Some(1.0));
 }
 
 #[test]
-fn check_tells_what_is_wrong_and_connects_to_nothing() {
+fn check_reports_errors_without_connecting() {
     let app = App::start(up());
-    for (module, told) in [
+    for (module, message) in [
         ("", None),
-        ("    heders: {}\n", Some("config.yml:5: module default has no key heders; did you mean headers?")),
+        ("    heders: {}\n", Some("config.yml:5: unknown key heders in module default; did you mean headers?")),
         (
             "    body: {content: '{{ .x }}', templatize: true}\n",
             Some("config.yml:5: body: templatize is not supported"),
         ),
         ("    http_client_config: {bearer_token_file: none}\n", Some("config.yml:5: bearer_token_file: cannot read ")),
-        ("    http_client_config: {bearer_token_env: NOT_SET_HERE}\n", Some("the variable NOT_SET_HERE is not set")),
+        (
+            "    http_client_config: {bearer_token_env: NOT_SET_HERE}\n",
+            Some("the environment variable NOT_SET_HERE is not set"),
+        ),
     ] {
         let config = Config::new(module);
         let output = program().arg("--check").args(config.flags(&app.url())).output().unwrap();
-        assert_eq!(output.status.code(), Some(i32::from(told.is_some())), "{module} {}", said(&output));
-        assert!(said(&output).contains(told.unwrap_or("valid")), "{}", said(&output));
-        assert_eq!(said(&output).lines().count(), 1, "{}", said(&output));
+        assert_eq!(output.status.code(), Some(i32::from(message.is_some())), "{module} {}", stderr(&output));
+        assert!(stderr(&output).contains(message.unwrap_or("valid")), "{}", stderr(&output));
+        assert_eq!(stderr(&output).lines().count(), 1, "{}", stderr(&output));
     }
     assert_eq!(app.connections(), 0);
 }

@@ -1,4 +1,4 @@
-//! TLS with the application.
+//! Requests over TLS.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -6,21 +6,21 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 
-use super::{Config, is_up, said, up};
+use super::{Config, is_up, stderr, up};
 use crate::app::{App, raw};
 
-/// What a server saw of a client.
+/// The connection and request of a client.
 #[derive(Debug)]
-pub(super) struct Seen {
-    /// The server's name as it was asked for.
+pub(super) struct Received {
+    /// The requested server name.
     name: String,
-    /// How many certificates were shown.
+    /// The number of client certificates.
     certificates: usize,
     pub(super) request: String,
 }
 
 /// Serves one connection over TLS.
-pub(super) fn serve_tls(config: rustls::ServerConfig, answer: String) -> (u16, thread::JoinHandle<Option<Seen>>) {
+pub(super) fn serve_tls(config: rustls::ServerConfig, answer: String) -> (u16, thread::JoinHandle<Option<Received>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let serving = thread::spawn(move || {
@@ -34,7 +34,7 @@ pub(super) fn serve_tls(config: rustls::ServerConfig, answer: String) -> (u16, t
         let _ = stream.flush();
         let certificates = tls.peer_certificates().map_or(0, <[_]>::len);
         let request = String::from_utf8_lossy(&request[..len]).to_lowercase();
-        Some(Seen { name: tls.server_name().unwrap_or_default().to_owned(), certificates, request })
+        Some(Received { name: tls.server_name().unwrap_or_default().to_owned(), certificates, request })
     });
     (port, serving)
 }
@@ -43,8 +43,8 @@ pub(super) fn page_and_close() -> String {
     raw("200 OK", "Connection: close\r\n", "{\"up\": 1}")
 }
 
-/// A server's configuration for a certificate that stands as cert.pem and key.pem in the folder; it takes that
-/// certificate from clients too.
+/// The configuration of a server with a new self-signed certificate, which it also accepts from clients. Writes the
+/// certificate to cert.pem and key.pem.
 pub(super) fn certified(folder: &Path, name: &str) -> rustls::ServerConfig {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let made = rcgen::generate_simple_self_signed(vec![name.to_owned()]).unwrap();
@@ -66,7 +66,7 @@ pub(super) fn certified(folder: &Path, name: &str) -> rustls::ServerConfig {
 }
 
 #[test]
-fn tls_knows_its_own_authority_a_client_certificate_and_the_name_of_the_server() {
+fn tls_uses_the_configured_ca_client_certificate_and_server_name() {
     for (tls, works, name, certificates) in [
         ("{ca_file: cert.pem, server_name: app.internal}", true, "app.internal", 0),
         (
@@ -82,39 +82,39 @@ fn tls_knows_its_own_authority_a_client_certificate_and_the_name_of_the_server()
         let config = Config::new(&format!("    http_client_config: {{tls_config: {tls}}}\n"));
         let (port, serving) = serve_tls(certified(config.0.path(), "app.internal"), page_and_close());
         let output = config.once(&format!("https://127.0.0.1:{port}/status"));
-        assert_eq!(is_up(&output), works, "{tls} {}", said(&output));
-        let seen = serving.join().unwrap();
+        assert_eq!(is_up(&output), works, "{tls} {}", stderr(&output));
+        let received = serving.join().unwrap();
         if works {
-            let seen = seen.unwrap();
-            assert_eq!((seen.name.as_str(), seen.certificates), (name, certificates), "{tls}");
+            let received = received.unwrap();
+            assert_eq!((received.name.as_str(), received.certificates), (name, certificates), "{tls}");
         } else {
-            assert!(said(&output).contains("cannot connect: "), "{}", said(&output));
+            assert!(stderr(&output).contains("cannot connect: "), "{}", stderr(&output));
         }
     }
 }
 
 #[test]
-fn a_certificate_of_an_authority_that_is_not_known_is_told_what_to_do() {
+fn an_unknown_ca_is_reported_with_a_hint() {
     let config = Config::new("");
     let (port, serving) = serve_tls(certified(config.0.path(), "localhost"), page_and_close());
     let output = config.once(&format!("https://localhost:{port}/status"));
-    let hint = "UnknownIssuer; in tls_config of --config.file ca_file names its authority";
-    assert!(said(&output).contains(hint), "{}", said(&output));
+    let hint = "UnknownIssuer: set ca_file in tls_config of --config.file";
+    assert!(stderr(&output).contains(hint), "{}", stderr(&output));
     assert!(serving.join().unwrap().is_none());
 }
 
 #[test]
-fn over_tls_too_nothing_goes_along_on_a_redirect_to_another_host() {
+fn over_tls_a_redirect_to_another_host_is_not_followed() {
     let other = App::start(up());
     let config = Config::new(
         "    headers: {X-Api-Key: s3cret}\n    http_client_config: {bearer_token: s3cret, tls_config: {insecure_skip_verify: true}}\n",
     );
-    // the same name without TLS is another place too
-    for elsewhere in [other.url(), other.url().replace("127.0.0.1", "localhost")] {
-        let redirect = raw("302 Found", &format!("Connection: close\r\nLocation: {elsewhere}\r\n"), "");
+    // the same host without TLS is another origin
+    for target in [other.url(), other.url().replace("127.0.0.1", "localhost")] {
+        let redirect = raw("302 Found", &format!("Connection: close\r\nLocation: {target}\r\n"), "");
         let (port, serving) = serve_tls(certified(config.0.path(), "app.internal"), redirect);
         let output = config.once(&format!("https://localhost:{port}/status"));
-        assert!(said(&output).contains("it redirects to another place, http://"), "{}", said(&output));
+        assert!(stderr(&output).contains("redirect to another origin refused: http://"), "{}", stderr(&output));
         assert!(serving.join().unwrap().unwrap().request.contains("x-api-key: s3cret"));
     }
     assert_eq!(other.connections(), 0);

@@ -1,38 +1,52 @@
-//! The text of a page into the table of its values.
+//! The parser of JSON pages.
 
-use super::{BYTES_OF_A_VALUE, Document, DocumentError, MAX_DEPTH, MAX_VALUES, Node, NodeId, NodeKind, ROOT, Span};
+use super::table::{
+    BYTES_PER_VALUE, Document, DocumentError, MAX_DEPTH, MAX_VALUES, Node, NodeId, NodeKind, ROOT, Span,
+};
 
-/// Reads a whole document.
-pub(super) fn parse(source: &str) -> Result<Document<'_>, DocumentError> {
-    // room for all of it at once: a table that grows is there twice while it moves
-    let expected = source.len() / BYTES_OF_A_VALUE;
-    let (nodes, members) = (Vec::with_capacity(expected), Vec::with_capacity(expected));
-    let document = Document { source, unescaped: String::new(), nodes, members };
-    let most_values = MAX_VALUES.max(expected);
-    let mut parser = Parser { bytes: source.as_bytes(), at: 0, open: Vec::new(), most_values, document };
-    parser.value(ROOT, Span::default(), 0)?;
-    parser.blanks();
-    if parser.at < source.len() {
-        return Err(parser.expected("nothing more"));
+impl<'a> Document<'a> {
+    /// Parses a page of at most 1 GiB: positions are 32 bits wide. Invalid UTF-8 must already be replaced, as Go does
+    /// it; this affects only the strings with the invalid bytes.
+    pub(crate) fn parse(page: &'a str) -> Result<Self, DocumentError> {
+        // RFC 8259 lets parsers ignore a byte order mark
+        let source = page.strip_prefix('\u{feff}').unwrap_or(page);
+        match source.trim_ascii_start().bytes().next() {
+            None => return Err(DocumentError::NotJson("the page is empty".to_owned())),
+            Some(b'<') => {
+                return Err(DocumentError::NotJson("the page is not JSON: it looks like HTML or XML".to_owned()));
+            }
+            Some(_) => {}
+        }
+        // reserved in one piece: a growing table exists twice while it moves
+        let expected = source.len() / BYTES_PER_VALUE;
+        let (nodes, members) = (Vec::with_capacity(expected), Vec::with_capacity(expected));
+        let document = Self { source, unescaped: String::new(), nodes, members };
+        let value_limit = MAX_VALUES.max(expected);
+        let mut parser = Parser { bytes: source.as_bytes(), at: 0, open: Vec::new(), value_limit, document };
+        parser.value(ROOT, Span::default(), 0)?;
+        parser.blanks();
+        if parser.at < source.len() {
+            return Err(parser.expected("the end of the page"));
+        }
+        Ok(parser.document)
     }
-    Ok(parser.document)
 }
 
 struct Parser<'a> {
     bytes: &'a [u8],
     at: usize,
-    /// The members so far of all lists and objects that are not closed yet.
+    /// The members of all containers that are not closed yet.
     open: Vec<NodeId>,
-    most_values: usize,
+    value_limit: usize,
     document: Document<'a>,
 }
 
 impl Parser<'_> {
-    /// A value with all that is in it.
+    /// Parses a value and its members.
     fn value(&mut self, parent: NodeId, key: Span, depth: usize) -> Result<NodeId, DocumentError> {
         self.blanks();
-        if self.document.nodes.len() == self.most_values {
-            return Err(DocumentError::TooManyValues(self.most_values));
+        if self.document.nodes.len() == self.value_limit {
+            return Err(DocumentError::TooManyValues(self.value_limit));
         }
         let id = NodeId(self.document.nodes.len() as u32);
         self.document.nodes.push(Node { parent, key, value: Span::default(), kind: NodeKind::Null });
@@ -88,15 +102,15 @@ impl Parser<'_> {
         let key = |member: &NodeId| document.text(document.node(*member).key);
         let members = &mut self.open[first..];
         if !members.is_sorted_by(|a, b| key(a) < key(b)) {
-            members.sort_by(|a, b| key(a).cmp(key(b)).then(b.0.cmp(&a.0))); // of one key the last comes first
-            let mut kept = first;
+            members.sort_by(|a, b| key(a).cmp(key(b)).then(b.0.cmp(&a.0))); // the last of several members with the same key comes first
+            let mut end = first;
             for at in first..self.open.len() {
-                if at == first || key(&self.open[at]) != key(&self.open[kept - 1]) {
-                    self.open[kept] = self.open[at];
-                    kept += 1;
+                if at == first || key(&self.open[at]) != key(&self.open[end - 1]) {
+                    self.open[end] = self.open[at];
+                    end += 1;
                 }
             }
-            self.open.truncate(kept);
+            self.open.truncate(end);
         }
         Ok(self.close(first))
     }
@@ -124,24 +138,24 @@ impl Parser<'_> {
         Ok(self.close(first))
     }
 
-    /// Moves the members of a container that is complete to where they stay.
+    /// Moves the members of a complete container to their final position.
     fn close(&mut self, first: usize) -> Span {
         let members = &mut self.document.members;
-        let slice = Span { start: members.len() as u32, len: (self.open.len() - first) as u32 };
+        let span = Span { start: members.len() as u32, len: (self.open.len() - first) as u32 };
         members.extend(self.open.drain(first..));
-        slice
+        span
     }
 
-    /// A string, and whether it is well-formed.
+    /// Parses a string; the flag is whether it is well-formed.
     fn string(&mut self) -> Result<(Span, bool), DocumentError> {
         self.at += 1;
         let start = self.at;
         while let Some(&byte) = self.bytes.get(self.at) {
             match byte {
                 b'"' => {
-                    let slice = Span { start: start as u32, len: (self.at - start) as u32 };
+                    let span = Span { start: start as u32, len: (self.at - start) as u32 };
                     self.at += 1;
-                    return Ok((slice, true));
+                    return Ok((span, true));
                 }
                 b'\\' | 0..0x20 => return self.escaped(start),
                 _ => self.at += 1,
@@ -150,9 +164,9 @@ impl Parser<'_> {
         Err(self.expected("the end of a string"))
     }
 
-    /// A string from its first escape on; what is before it is plain.
+    /// Parses a string from its first escape; the text between `start` and the escape is plain.
     fn escaped(&mut self, start: usize) -> Result<(Span, bool), DocumentError> {
-        let begun = self.document.unescaped.len();
+        let unescaped_start = self.document.unescaped.len();
         let mut well_formed = true;
         let mut plain = start;
         loop {
@@ -166,7 +180,7 @@ impl Parser<'_> {
                     self.at += 1;
                     match self.escape() {
                         Some(character) => self.document.unescaped.push(character),
-                        None => well_formed = false, // what follows the backslash stands for itself
+                        None => well_formed = false, // the text after the backslash is kept
                     }
                 }
                 Some(_) => {
@@ -178,11 +192,11 @@ impl Parser<'_> {
             plain = self.at;
         }
         self.at += 1;
-        let start = self.document.source.len() + begun;
-        Ok((Span { start: start as u32, len: (self.document.unescaped.len() - begun) as u32 }, well_formed))
+        let start = self.document.source.len() + unescaped_start;
+        Ok((Span { start: start as u32, len: (self.document.unescaped.len() - unescaped_start) as u32 }, well_formed))
     }
 
-    /// What stands behind a backslash; of what is no escape nothing is read.
+    /// Parses the escape after a backslash; consumes nothing if it is invalid.
     fn escape(&mut self) -> Option<char> {
         let character = match *self.bytes.get(self.at)? {
             byte @ (b'"' | b'\\' | b'/') => char::from(byte),
@@ -198,8 +212,8 @@ impl Parser<'_> {
         Some(character)
     }
 
-    /// `u` and four digits, or two of them for what is beyond; half a pair becomes the replacement character, as
-    /// in most readers.
+    /// Parses `u` and four digits, or a surrogate pair. An unpaired surrogate becomes the replacement character, as in
+    /// most parsers.
     fn unicode(&mut self) -> Option<char> {
         let first = self.four_digits()?;
         if (0xd800..0xdc00).contains(&first) && self.bytes[self.at..].starts_with(b"\\u") {
@@ -209,7 +223,7 @@ impl Parser<'_> {
                 Some(second @ 0xdc00..0xe000) => {
                     return char::from_u32(0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00));
                 }
-                _ => self.at = before, // it stands for itself
+                _ => self.at = before, // a separate escape
             }
         }
         Some(char::from_u32(first).unwrap_or(char::REPLACEMENT_CHARACTER))
@@ -271,15 +285,15 @@ impl Parser<'_> {
     fn expected(&self, what: &str) -> DocumentError {
         if self.at >= self.bytes.len() {
             return DocumentError::NotJson(format!(
-                "the page is not JSON, or not whole: it ends where {what} should be"
+                "the page is not JSON, or is truncated: expected {what} at its end"
             ));
         }
-        DocumentError::NotJson(format!("the page is not JSON: expected {what} at {}", place(self.bytes, self.at)))
+        DocumentError::NotJson(format!("the page is not JSON: expected {what} at {}", position(self.bytes, self.at)))
     }
 }
 
-/// A position for people.
-fn place(page: &[u8], at: usize) -> String {
+/// A position for messages.
+fn position(page: &[u8], at: usize) -> String {
     let before = &page[..at];
     let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
     let column = before.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;

@@ -1,22 +1,60 @@
-//! The text of a template into steps.
+//! The parser of templates.
 
-use super::print::unquote;
-use super::{Filter, Literal, Operator, SliceBounds, Step};
+use super::quote::{quoted, unquote};
+use super::syntax::{Filter, Literal, Operator, SliceBounds, Step, TemplatePart};
 
-/// Reads what stands between braces, brackets and parentheses.
-pub(super) struct Parser<'t> {
-    pub(super) rest: &'t str,
+/// Parses a whole template.
+pub(super) fn template(text: &str) -> Result<Vec<TemplatePart>, String> {
+    let mut rest = text;
+    let mut outer: Vec<(Vec<TemplatePart>, Vec<Step>)> = Vec::new(); // the parts around each open range
+    let mut parts = Vec::new();
+    while !rest.is_empty() {
+        let (plain, action) = rest.split_at(rest.find('{').unwrap_or(rest.len()));
+        if !plain.is_empty() {
+            parts.push(TemplatePart::Text(plain.to_owned()));
+        }
+        let Some(action) = action.strip_prefix('{') else { break };
+        let action_start = action.trim_start_matches(' ');
+        let mut parser = Parser { rest: action_start };
+        match parser.word() {
+            Some("range") => {
+                outer.push((std::mem::take(&mut parts), parser.steps(Some('}'))?));
+            }
+            Some("end") => {
+                if !parser.steps(Some('}'))?.is_empty() {
+                    return Err("{end} takes no path".to_owned());
+                }
+                let (before, steps) = outer.pop().ok_or("{end} without {range}")?;
+                let body = std::mem::replace(&mut parts, before);
+                parts.push(TemplatePart::Range(steps, body));
+            }
+            _ => {
+                parser = Parser { rest: action };
+                parts.push(TemplatePart::Action(parser.steps(Some('}'))?));
+            }
+        }
+        rest = parser.rest;
+    }
+    if !outer.is_empty() {
+        return Err("{range} without {end}".to_owned());
+    }
+    Ok(parts)
+}
+
+/// Parses the text inside braces, brackets and parentheses.
+struct Parser<'t> {
+    rest: &'t str,
 }
 
 impl<'t> Parser<'t> {
-    /// The steps up to the closing character, or to the end.
-    pub(super) fn steps(&mut self, close: Option<char>) -> Result<Vec<Step>, String> {
+    /// Parses steps up to the closing character, or to the end of the text.
+    fn steps(&mut self, close: Option<char>) -> Result<Vec<Step>, String> {
         let mut steps = Vec::new();
         loop {
             let Some(next) = self.rest.chars().next() else {
                 return match close {
                     None => Ok(steps),
-                    Some(close) => Err(format!("{close} is missing at its end")),
+                    Some(close) => Err(format!("missing {close}")),
                 };
             };
             if let Some(filter) = self.rest.strip_prefix("[?(") {
@@ -26,7 +64,7 @@ impl<'t> Parser<'t> {
             }
             if let Some(rest) = self.rest.strip_prefix("..") {
                 if let Some(Step::Recursive) = steps.last() {
-                    return Err("two .. follow each other".to_owned());
+                    return Err(".. must not follow ..".to_owned());
                 }
                 self.rest = rest;
                 steps.push(Step::Recursive);
@@ -57,21 +95,21 @@ impl<'t> Parser<'t> {
                         "index" => Step::Index,
                         "parent" => Step::Parent,
                         "root" => Step::Root,
-                        "range" | "end" => return Err(format!("{word} stands at the beginning of its braces")),
+                        "range" | "end" => return Err(format!("{word} must come first in its braces")),
                         _ => {
                             return Err(format!(
-                                "{word} is no word of JSONPath: a key is written .{word}, one with blanks ['a {word}'], a string \"{word}\""
+                                "unknown word {word}: write a key as .{word}, a key with blanks as ['a {word}'], a string as \"{word}\""
                             ));
                         }
                     });
                 }
-                _ => return Err(format!("{next:?} is not expected")),
+                _ => return Err(format!("unexpected {next:?}")),
             }
         }
     }
 
-    /// A word, up to what ends a name.
-    pub(super) fn word(&mut self) -> Option<&'t str> {
+    /// Parses a word.
+    fn word(&mut self) -> Option<&'t str> {
         if !self.rest.starts_with(is_alphanumeric) {
             return None;
         }
@@ -81,7 +119,7 @@ impl<'t> Parser<'t> {
         Some(word)
     }
 
-    /// A key after a dot, in which `\` takes the meaning from what follows.
+    /// Parses the key after a dot; `\` escapes the next character.
     fn field(&mut self) -> Step {
         let mut escaped = false;
         let ends = |character| {
@@ -103,22 +141,22 @@ impl<'t> Parser<'t> {
         let literal = match (text.parse(), text.parse()) {
             (Ok(int), _) => Literal::Int(int),
             (_, Ok(float)) => Literal::Float(float),
-            _ => return Err(format!("{text} is no number")),
+            _ => return Err(format!("{text} is not a number")),
         };
         Ok(Step::Literal(literal))
     }
 
     fn quote(&mut self, quote: char) -> Result<Step, String> {
-        let text = quoted(self.rest, quote).ok_or("a string does not end")?;
+        let text = quoted(self.rest, quote).ok_or("unterminated string")?;
         self.rest = &self.rest[text.len()..];
-        let text = unquote(text).ok_or_else(|| format!("{text} is no string"))?;
+        let text = unquote(text).ok_or_else(|| format!("{text} is not a string"))?;
         Ok(Step::Literal(Literal::Text(text)))
     }
 
-    /// `[0]`, `[1:3]`, `[*]`, `['key']`, `[0,2]`.
+    /// Parses `[0]`, `[1:3]`, `[*]`, `['key']` or `[0,2]`.
     fn brackets(&mut self, steps: &mut Vec<Step>) -> Result<(), String> {
         let end = self.rest.find([']', '\n']).filter(|end| self.rest[*end..].starts_with(']'));
-        let end = end.ok_or("] is missing")?;
+        let end = end.ok_or("missing ]")?;
         let text = &self.rest[1..end];
         self.rest = &self.rest[end + 1..];
         if text.contains(',') {
@@ -137,7 +175,7 @@ impl<'t> Parser<'t> {
             return Ok(());
         }
         let text = if text == "*" { ":" } else { text };
-        let fault = || format!("[{text}] is no index: write [0], [-1], [1:3], [*] or ['key']");
+        let fault = || format!("[{text}] is not an index: write [0], [-1], [1:3], [*] or ['key']");
         let parts: Vec<_> = text.split(':').collect();
         let part = |at: usize| match parts.get(at) {
             None | Some(&"") => Ok(None),
@@ -148,25 +186,25 @@ impl<'t> Parser<'t> {
         }
         let bounds = SliceBounds { from: part(0)?, to: part(1)?, step: part(2)?, single: parts.len() == 1 };
         if bounds.step.is_some_and(|step| step <= 0) {
-            return Err("the step of a slice is at least 1".to_owned());
+            return Err("the step of a slice must be at least 1".to_owned());
         }
         steps.push(Step::Slice(bounds));
         Ok(())
     }
 
-    /// What stands between `[?(` and `)]`.
+    /// Parses a filter, after its `[?(`.
     fn filter(&mut self) -> Result<Filter, String> {
         let mut end = 0;
         loop {
-            let next = self.rest[end..].chars().next().ok_or("a filter does not end: )] is missing")?;
+            let next = self.rest[end..].chars().next().ok_or("missing )] after a filter")?;
             match next {
                 ')' => break,
-                '"' | '\'' => end += quoted(&self.rest[end..], next).ok_or("a string in a filter does not end")?.len(),
+                '"' | '\'' => end += quoted(&self.rest[end..], next).ok_or("unterminated string in a filter")?.len(),
                 _ => end += next.len_utf8(),
             }
         }
         let text = &self.rest[..end];
-        self.rest = self.rest[end..].strip_prefix(")]").ok_or("a filter ends with )]")?;
+        self.rest = self.rest[end..].strip_prefix(")]").ok_or("missing )] after a filter")?;
         let operator = |character: char| matches!(character, '!' | '<' | '>' | '=');
         let Some(start) = text.find(operator).filter(|start| *start > 0) else {
             return Ok(Filter { left: Parser { rest: text }.steps(None)?, right: None });
@@ -180,25 +218,14 @@ impl<'t> Parser<'t> {
             "<=" => Operator::LessEqual,
             ">" => Operator::Greater,
             ">=" => Operator::GreaterEqual,
-            other => return Err(format!("{other} is no operator: == != < <= > >= are")),
+            other => return Err(format!("unknown operator {other}: use ==, !=, <, <=, > or >=")),
         };
         let right = Parser { rest: right }.steps(None)?;
         if right.is_empty() {
-            return Err(format!("{text} compares with nothing"));
+            return Err(format!("{text}: missing value after the operator"));
         }
         Ok(Filter { left: Parser { rest: left }.steps(None)?, right: Some((operator, right)) })
     }
-}
-
-/// A string with its quotes, at the beginning of a text.
-fn quoted(text: &str, quote: char) -> Option<&str> {
-    let mut escaped = false;
-    let end = text.char_indices().skip(1).find(|(_, character)| {
-        let ends = !escaped && *character == quote;
-        escaped = !escaped && *character == '\\';
-        ends
-    });
-    end.map(|(end, _)| &text[..=end])
 }
 
 fn is_terminator(character: char) -> bool {

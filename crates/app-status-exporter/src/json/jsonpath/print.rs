@@ -1,31 +1,31 @@
-//! What a path finds as text, as client-go prints it.
+//! Matches as text, in the format of client-go.
 
 use std::borrow::Cow;
 
 use exporter_common::float_to_text;
 
-use super::{Match, PathError};
+use super::matches::{Match, PathError};
 use crate::json::document::{Document, Key, NodeId, Value};
 
-/// The longest text that is made of several matches, in bytes.
+/// The maximum length in bytes of the text of several matches.
 const MAX_TEXT: usize = 1 << 20;
 
-/// Writes several items, with blanks between them.
-pub(super) fn join(document: &Document<'_>, items: &[Match<'_>], out: &mut String) -> Result<(), PathError> {
-    for (at, item) in items.iter().enumerate() {
+/// Appends several matches, separated by blanks.
+pub(super) fn join(document: &Document<'_>, matches: &[Match<'_>], out: &mut String) -> Result<(), PathError> {
+    for (at, found) in matches.iter().enumerate() {
         out.push_str(if at == 0 { "" } else { " " });
-        out.push_str(&print(document, *item));
+        out.push_str(&print(document, *found));
         if out.len() > MAX_TEXT {
-            return Err(PathError::Unfit("its text is longer than a MiB".to_owned()));
+            return Err(PathError::Unfit("the text is longer than 1 MiB".to_owned()));
         }
     }
     Ok(())
 }
 
-/// An item as text: strings as they are, whole numbers with all digits, other numbers as Go prints them, lists and
-/// objects as JSON.
-pub(super) fn print<'d>(document: &'d Document<'_>, item: Match<'d>) -> Cow<'d, str> {
-    match item {
+/// A match as text: strings verbatim, integers with all digits, other numbers in Go's format, lists and objects as
+/// JSON.
+pub(crate) fn print<'d>(document: &'d Document<'_>, found: Match<'d>) -> Cow<'d, str> {
+    match found {
         Match::Text(text) => Cow::Borrowed(text),
         Match::Int(number) => Cow::Owned(number.to_string()),
         Match::Float(number) => Cow::Owned(float_to_text(number)),
@@ -38,7 +38,7 @@ pub(super) fn print<'d>(document: &'d Document<'_>, item: Match<'d>) -> Cow<'d, 
             Value::Number(number) if is_whole(number) => Cow::Borrowed(number),
             Value::Number(number) => match number.parse() {
                 Ok(float) if f64::is_finite(float) => Cow::Owned(float_to_text(float)),
-                _ => Cow::Borrowed(number), // beyond what a double holds: no infinity is made of it
+                _ => Cow::Borrowed(number), // too large for a double: never infinity
             },
             Value::List(_) | Value::Object(_) => {
                 let mut out = String::new();
@@ -53,7 +53,7 @@ fn is_whole(number: &str) -> bool {
     !number.contains(['.', 'e', 'E'])
 }
 
-/// A value as Go's encoder writes it.
+/// Appends a value as JSON in the format of Go's encoder.
 pub(super) fn json(document: &Document<'_>, id: NodeId, out: &mut String) {
     let (mut separator, close) = match document.value(id) {
         Value::List(_) => ("[", "]"),
@@ -103,67 +103,10 @@ fn json_string(text: &str, out: &mut String) {
     out.push('"');
 }
 
-/// An item for messages.
-pub(super) fn describe(document: &Document<'_>, item: Match<'_>) -> String {
-    match item {
+/// A match for messages.
+pub(super) fn describe(document: &Document<'_>, found: Match<'_>) -> String {
+    match found {
         Match::Node(id) => document.describe(id).to_string(),
-        item => print(document, item).into_owned(),
+        literal => print(document, literal).into_owned(),
     }
-}
-
-/// The text without the quotes around it, if there are any.
-pub(super) fn unquoted(text: Cow<'_, str>) -> Cow<'_, str> {
-    let quoted = matches!(text.as_bytes(), [first @ (b'"' | b'\''), .., last] if first == last);
-    match quoted.then(|| unquote(&text)).flatten() {
-        Some(unquoted) => Cow::Owned(unquoted),
-        None => text,
-    }
-}
-
-/// A string literal's content, with Go's escapes; `None` where it is no literal.
-pub(super) fn unquote(text: &str) -> Option<String> {
-    let quote = text.chars().next()?;
-    let mut rest = text.strip_prefix(quote)?.strip_suffix(quote)?;
-    let mut out = Vec::new();
-    while let Some(character) = rest.chars().next() {
-        if character == quote {
-            return None;
-        }
-        if character != '\\' {
-            out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
-            rest = &rest[character.len_utf8()..];
-            continue;
-        }
-        let escape = rest[1..].chars().next()?;
-        rest = &rest[1 + escape.len_utf8()..];
-        let mut number = |digits: usize, radix| {
-            let number = u32::from_str_radix(rest.get(..digits)?, radix).ok();
-            rest = &rest[digits..];
-            number
-        };
-        let plain = match escape {
-            'a' => b'\x07',
-            'b' => b'\x08',
-            'f' => b'\x0c',
-            'n' => b'\n',
-            'r' => b'\r',
-            't' => b'\t',
-            'v' => b'\x0b',
-            '\\' => b'\\',
-            '\'' | '"' if escape == quote => escape as u8,
-            'x' => u8::try_from(number(2, 16)?).ok()?,
-            'u' | 'U' => {
-                let character = char::from_u32(number(if escape == 'u' { 4 } else { 8 }, 16)?)?;
-                out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
-                continue;
-            }
-            '0'..='7' => {
-                let first = escape.to_digit(8)?;
-                u8::try_from(first * 64 + number(2, 8)?).ok()?
-            }
-            _ => return None,
-        };
-        out.push(plain);
-    }
-    Some(String::from_utf8_lossy(&out).into_owned())
 }

@@ -1,0 +1,265 @@
+//! Evaluates the steps of a path on a document.
+
+use std::cmp::Ordering;
+
+use super::matches::{Match, PathError};
+use super::print::describe;
+use super::syntax::{Filter, Literal, Operator, SliceBounds, Step};
+use crate::json::document::{Document, Key, NodeId, Value};
+
+/// The maximum number of matches, unless the document has more values. A path can multiply matches: `..` selects the
+/// descendants of each one.
+const MAX_MATCHES: usize = 1 << 20;
+
+/// The maximum number of matches in a document.
+pub(super) fn match_limit(document: &Document<'_>) -> usize {
+    MAX_MATCHES.max(document.value_count())
+}
+
+pub(super) fn too_many(document: &Document<'_>) -> PathError {
+    PathError::Unfit(format!("more than {} values match", match_limit(document)))
+}
+
+/// The matches of a path, relative to a match.
+pub(super) fn evaluate<'d>(
+    document: &'d Document<'_>,
+    steps: &'d [Step],
+    at: Match<'d>,
+) -> Result<Vec<Match<'d>>, PathError> {
+    apply(document, steps, vec![at])
+}
+
+/// Applies each step to the matches of the step before it.
+fn apply<'d>(
+    document: &'d Document<'_>,
+    steps: &'d [Step],
+    mut matches: Vec<Match<'d>>,
+) -> Result<Vec<Match<'d>>, PathError> {
+    for step in steps {
+        matches = match step {
+            Step::Field(name) if name.is_empty() => {
+                let itself = |item| node(item).and_then(|id| document.get(id, "")).map_or(item, Match::Node);
+                matches.into_iter().map(itself).collect()
+            }
+            Step::Field(name) => field(document, name, matches)?,
+            Step::Quoted(path, key) => match apply(document, path, matches.clone()) {
+                Err(PathError::Missing(_)) => field(document, key, matches)?,
+                found => found?,
+            },
+            Step::Key => require("a key", matches, |item| nearest_key(document, node(item)?).map(Match::Text))?,
+            Step::Index => require("an index", matches, |item| match document.key(node(item)?)? {
+                Key::Index(at) => Some(Match::Int(at.into())),
+                Key::Name(_) => None,
+            })?,
+            Step::Parent => require("a parent", matches, |item| parent_object(document, node(item)?).map(Match::Node))?,
+            Step::Root => vec![Match::Node(document.root())],
+            Step::Wildcard => wildcard(document, matches)?,
+            Step::Recursive => collect(document, matches, |item, found| {
+                descend(document, item, found);
+                Ok(())
+            })?,
+            Step::Slice(bounds) => collect(document, matches, |item, found| slice(document, bounds, item, found))?,
+            Step::Union(paths) => {
+                let mut found = Vec::new();
+                for path in paths {
+                    found.extend(apply(document, path, matches.clone())?);
+                    if found.len() > match_limit(document) {
+                        return Err(too_many(document));
+                    }
+                }
+                found
+            }
+            Step::Filter(filter) => collect(document, matches, |item, found| {
+                let Some(Value::List(_) | Value::Object(_)) = node(item).map(|id| document.value(id)) else {
+                    return Err(PathError::Unfit(format!("cannot filter {}", describe(document, item))));
+                };
+                found.extend(members(document, item).filter(|member| passes(document, filter, *member)));
+                Ok(())
+            })?,
+            Step::Literal(Literal::Text(text)) => vec![Match::Text(text)],
+            Step::Literal(Literal::Int(number)) => vec![Match::Int(*number); matches.len()],
+            Step::Literal(Literal::Float(number)) => vec![Match::Float(*number); matches.len()],
+            Step::Literal(Literal::Bool(value)) => vec![Match::Bool(*value); matches.len()],
+        };
+    }
+    Ok(matches)
+}
+
+/// The matches that `find` adds for all matches.
+fn collect<'d>(
+    document: &Document<'_>,
+    matches: Vec<Match<'d>>,
+    find: impl Fn(Match<'d>, &mut Vec<Match<'d>>) -> Result<(), PathError>,
+) -> Result<Vec<Match<'d>>, PathError> {
+    let mut found = Vec::new();
+    for item in matches {
+        find(item, &mut found)?;
+        if found.len() > match_limit(document) {
+            return Err(too_many(document));
+        }
+    }
+    Ok(found)
+}
+
+/// Every member of the lists and objects among the matches. Null has none: Go writes empty lists as null. Only strings,
+/// numbers and booleans are an error: the document has another structure than the path.
+fn wildcard<'d>(document: &'d Document<'_>, matches: Vec<Match<'d>>) -> Result<Vec<Match<'d>>, PathError> {
+    let container = |item: &Match<'_>| {
+        node(*item).is_some_and(|id| matches!(document.value(id), Value::List(_) | Value::Object(_) | Value::Null))
+    };
+    if let Some(first) = matches.first()
+        && !matches.iter().any(container)
+    {
+        return Err(PathError::Unfit(format!("{} has no members", describe(document, *first))));
+    }
+    collect(document, matches, |item, found| {
+        found.extend(members(document, item));
+        Ok(())
+    })
+}
+
+fn field<'d>(document: &'d Document<'_>, name: &str, matches: Vec<Match<'d>>) -> Result<Vec<Match<'d>>, PathError> {
+    let list = |item: &Match<'_>| node(*item).is_some_and(|id| matches!(document.value(id), Value::List(_)));
+    let hint = if matches.iter().all(list) { ": the value is a list, select its elements with [*]" } else { "" };
+    require(name, matches, |item| document.get(node(item)?, name).map(Match::Node)).map_err(|error| match error {
+        PathError::Missing(why) => PathError::Missing(why + hint),
+        error => error,
+    })
+}
+
+/// The result of `find` for each match. No result at all is an error, unless there was no match before.
+fn require<'d>(
+    what: &str,
+    matches: Vec<Match<'d>>,
+    find: impl Fn(Match<'d>) -> Option<Match<'d>>,
+) -> Result<Vec<Match<'d>>, PathError> {
+    let before = matches.len();
+    let found: Vec<_> = matches.into_iter().filter_map(find).collect();
+    if found.is_empty() && before > 0 { Err(PathError::Missing(format!("{what} is missing"))) } else { Ok(found) }
+}
+
+fn node(item: Match<'_>) -> Option<NodeId> {
+    match item {
+        Match::Node(id) => Some(id),
+        _ => None,
+    }
+}
+
+fn members<'d>(document: &'d Document<'_>, item: Match<'d>) -> impl Iterator<Item = Match<'d>> {
+    node(item).map(|id| document.members_of(id)).unwrap_or_default().iter().map(|member| Match::Node(*member))
+}
+
+/// The key of a value, or of the nearest list around it that has one.
+fn nearest_key<'d>(document: &'d Document<'_>, mut id: NodeId) -> Option<&'d str> {
+    loop {
+        match document.key(id)? {
+            Key::Name(name) => return Some(name),
+            Key::Index(_) => id = document.parent(id)?,
+        }
+    }
+}
+
+/// The nearest object that contains a value. Lists are skipped: they have no keys.
+fn parent_object(document: &Document<'_>, mut id: NodeId) -> Option<NodeId> {
+    loop {
+        id = document.parent(id)?;
+        if let Value::Object(_) = document.value(id) {
+            return Some(id);
+        }
+    }
+}
+
+fn descend<'d>(document: &'d Document<'_>, item: Match<'d>, found: &mut Vec<Match<'d>>) {
+    let mut members = members(document, item).peekable();
+    if members.peek().is_some() {
+        found.push(item);
+        for member in members {
+            descend(document, member, found);
+        }
+    }
+}
+
+fn slice<'d>(
+    document: &'d Document<'_>,
+    bounds: &SliceBounds,
+    item: Match<'d>,
+    found: &mut Vec<Match<'d>>,
+) -> Result<(), PathError> {
+    let whole = bounds.from.is_none() && bounds.to.is_none() && !bounds.single;
+    match node(item).map(|id| document.value(id)) {
+        Some(Value::Null) => return Ok(()),
+        Some(Value::List(_)) => {}
+        Some(Value::Object(_)) if whole => {}
+        _ => return Err(PathError::Unfit(format!("{} is not a list", describe(document, item)))),
+    }
+    let members: Vec<_> = members(document, item).collect();
+    let len = members.len() as i64;
+    let from = match bounds.from.unwrap_or(0) {
+        from if from < 0 => from + len,
+        from => from,
+    };
+    let to = match (bounds.single, bounds.to) {
+        (true, _) => from.saturating_add(1),
+        (false, None) => len,
+        (false, Some(to)) if to < 0 => to + len,
+        (false, Some(to)) => to,
+    };
+    if from == to && !bounds.single {
+        return Ok(()); // client-go stops here: an empty list hides the lists after it
+    }
+    if from < 0 || from >= len || to < 0 || to > len {
+        let index = bounds.from.or(bounds.to).unwrap_or_default();
+        return Err(PathError::Missing(format!("index {index} is out of range: the list has {len} elements")));
+    }
+    if from > to {
+        return Err(PathError::Unfit(format!("the start of the slice ({from}) is after its end ({to})")));
+    }
+    let step = usize::try_from(bounds.step.unwrap_or(1)).unwrap_or(1);
+    found.extend(members[from as usize..to as usize].iter().step_by(step));
+    Ok(())
+}
+
+fn passes(document: &Document<'_>, filter: &Filter, member: Match<'_>) -> bool {
+    let Ok(left) = evaluate(document, &filter.left, member) else { return false };
+    let Some((operator, right)) = &filter.right else { return !left.is_empty() };
+    let Ok(right) = evaluate(document, right, member) else { return false };
+    let ([left], [right]) = (&left[..], &right[..]) else { return false };
+    let order = compare(document, *left, *right);
+    match operator {
+        Operator::Equal => order == Some(Ordering::Equal),
+        Operator::NotEqual => order != Some(Ordering::Equal),
+        Operator::Less => order == Some(Ordering::Less),
+        Operator::LessEqual => matches!(order, Some(Ordering::Less | Ordering::Equal)),
+        Operator::Greater => order == Some(Ordering::Greater),
+        Operator::GreaterEqual => matches!(order, Some(Ordering::Greater | Ordering::Equal)),
+    }
+}
+
+/// The order of two values of the same type.
+fn compare(document: &Document<'_>, left: Match<'_>, right: Match<'_>) -> Option<Ordering> {
+    enum Scalar<'d> {
+        Text(&'d str),
+        Number(f64),
+        Bool(bool),
+    }
+    let scalar = |item| {
+        Some(match item {
+            Match::Text(text) => Scalar::Text(text),
+            Match::Int(number) => Scalar::Number(number as f64),
+            Match::Float(number) => Scalar::Number(number),
+            Match::Bool(value) => Scalar::Bool(value),
+            Match::Node(id) => match document.value(id) {
+                Value::Text(text) => Scalar::Text(text),
+                Value::Number(number) => Scalar::Number(number.parse().ok()?),
+                Value::Bool(value) => Scalar::Bool(value),
+                Value::Null | Value::Malformed | Value::List(_) | Value::Object(_) => return None,
+            },
+        })
+    };
+    match (scalar(left)?, scalar(right)?) {
+        (Scalar::Text(left), Scalar::Text(right)) => Some(left.cmp(right)),
+        (Scalar::Number(left), Scalar::Number(right)) => left.partial_cmp(&right),
+        (Scalar::Bool(left), Scalar::Bool(right)) if left == right => Some(Ordering::Equal),
+        _ => None,
+    }
+}

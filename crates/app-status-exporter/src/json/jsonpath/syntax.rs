@@ -1,0 +1,64 @@
+//! The syntax tree of a template.
+
+#[derive(Debug)]
+pub(super) enum TemplatePart {
+    Text(String),
+    Action(Vec<Step>),
+    /// `{range}`: the parts up to `{end}`, once per match of the steps.
+    Range(Vec<Step>, Vec<TemplatePart>),
+}
+
+#[derive(Debug)]
+pub(super) enum Step {
+    /// `.name`: the member with this key; an empty key is the value itself.
+    Field(String),
+    /// `['a.b']`: the path as client-go reads it, or else the member with this literal key.
+    Quoted(Vec<Step>, String),
+    /// `.*`: every member of a list or object.
+    Wildcard,
+    /// `..`: the value and every non-empty list and object in it.
+    Recursive,
+    Slice(SliceBounds),
+    Union(Vec<Vec<Step>>),
+    Filter(Filter),
+    Key,
+    Index,
+    Parent,
+    Root,
+    Literal(Literal),
+}
+
+/// `[from:to:step]`.
+#[derive(Debug)]
+pub(super) struct SliceBounds {
+    pub(super) from: Option<i64>,
+    pub(super) to: Option<i64>,
+    pub(super) step: Option<i64>,
+    /// `[from]`: one member.
+    pub(super) single: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Filter {
+    pub(super) left: Vec<Step>,
+    /// The comparison; `None` tests whether the left side has a match.
+    pub(super) right: Option<(Operator, Vec<Step>)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Operator {
+    Equal,
+    NotEqual,
+    Less,
+    LessEqual,
+    Greater,
+    GreaterEqual,
+}
+
+#[derive(Debug)]
+pub(super) enum Literal {
+    Text(String),
+    Int(i64),
+    Float(f64),
+    Bool(bool),
+}

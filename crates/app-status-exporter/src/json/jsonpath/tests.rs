@@ -1,0 +1,181 @@
+//! Tests of templates, most of them against the results of client-go.
+
+use std::borrow::Cow;
+
+use super::print::{json, print};
+use super::{Match, Template};
+use crate::json::document::Document;
+
+const DOCUMENT: &str = include_str!("../../../tests/jsonpath/document.json");
+
+/// Templates that fail in client-go and have a result here.
+const IMPROVED: &[(&str, &str)] = &[
+    ("{.values[?(@.count == 1)].id}", "id-A"),
+    ("{.values[?(@.count > \"a\")].id}", ""),
+    ("{range .none[*]}{.id}{end}", ""),
+];
+
+fn text(template: &str, document: &str) -> Result<String, String> {
+    let template = Template::parse(template)?;
+    let document = Document::parse(document).unwrap();
+    let text = template.text(&document, Match::Node(document.root()));
+    text.map(Cow::into_owned).map_err(|error| error.to_string())
+}
+
+fn elements(template: &str) -> Result<String, String> {
+    let template = Template::parse(template)?;
+    let document = Document::parse(DOCUMENT).unwrap();
+    let matches = template.matches(&document, Match::Node(document.root())).map_err(|error| error.to_string())?;
+    let texts = matches.iter().map(|item| match item {
+        Match::Node(id) => {
+            let mut out = String::new();
+            json(&document, *id, &mut out);
+            out
+        }
+        literal => print(&document, *literal).into_owned(),
+    });
+    Ok(format!("[{}]", texts.collect::<Vec<_>>().join(",")))
+}
+
+#[test]
+fn templates_have_the_results_of_client_go() {
+    let results = include_str!("../../../tests/jsonpath/results.txt");
+    let lines: Vec<_> = results.lines().filter(|line| !line.starts_with('#')).collect();
+    for pair in lines.chunks(2) {
+        let (template, expected) = (pair[0], pair[1].trim_start());
+        if let Some(template) = template.strip_prefix("[] ") {
+            assert_eq!(elements(template).as_deref(), Ok(expected), "{template}");
+        } else if let Some((_, better)) = IMPROVED.iter().find(|(known, _)| *known == template) {
+            assert!(expected.starts_with('!'), "{template}");
+            assert_eq!(text(template, DOCUMENT).as_deref(), Ok(*better), "{template}");
+        } else if expected.starts_with('!') {
+            assert!(text(template, DOCUMENT).is_err(), "{template}: {:?}", text(template, DOCUMENT));
+        } else {
+            let expected: String = serde_json::from_str(expected).unwrap();
+            let expected = expected.replace("1.655371e+06", "1655371"); // see the next test
+            assert_eq!(text(template, DOCUMENT), Ok(expected), "{template}");
+        }
+    }
+}
+
+#[test]
+fn integers_keep_all_digits() {
+    let document = r#"{"id": 1655371, "beyond": 9007199254740993, "u64": 18446744073709551574, "half": 1234567.5}"#;
+    for (template, expected) in [
+        ("{.id}", "1655371"),
+        ("{.beyond}", "9007199254740993"),
+        ("{.u64}", "18446744073709551574"),
+        ("{.half}", "1.2345675e+06"),
+    ] {
+        assert_eq!(text(template, document).as_deref(), Ok(expected));
+    }
+}
+
+#[test]
+fn key_index_parent_and_root_select_the_context_of_a_value() {
+    let document = r#"{"site": "x", "apps": {"wp": {"n": [{"v": 1}, {"v": 2}]}, "mw": {"n": []}}}"#;
+    for (template, expected) in [
+        ("{range .apps.*}{key} {end}", "mw wp "),
+        ("{range .apps[*]}{key} {end}", "mw wp "),
+        ("{range .apps.*.n[*]}{key}/{parent key}/{index}={.v} at {root.site};{end}", "n/wp/0=1 at x;n/wp/1=2 at x;"),
+        ("{range .apps.wp.n[*]}{parent parent key}{end}", "appsapps"),
+        ("{range .apps[?(@.n)]}{key}{end}", "mwwp"),
+    ] {
+        assert_eq!(text(template, document).as_deref(), Ok(expected), "{template}");
+    }
+    for template in ["{key}", "{parent}", "{.apps.wp.key}", "{.apps.wp index}"] {
+        assert!(text(template, document).is_err(), "{template}");
+    }
+}
+
+#[test]
+fn a_path_that_multiplies_its_matches_is_stopped_at_the_limit() {
+    let document = format!("{}1{}", "{\"a\": [2, 3, ".repeat(20), "]}".repeat(20));
+    for template in ["{.. parent.. parent.. parent.. parent.. parent.. parent}".to_owned(), {
+        let (ranges, ends) = ("{range root..}".repeat(6), "{end}".repeat(6));
+        format!("{ranges}{ends}")
+    }] {
+        let error = text(&template, &document).unwrap_err();
+        assert_eq!(error, "more than 1048576 values match", "{template}");
+    }
+    let long = format!("[{}0]", format!("\"{}\",", "x".repeat(100_000)).repeat(12));
+    assert_eq!(text("{[*]}", &long), Err("the text is longer than 1 MiB".to_owned()));
+    assert!(text("{[9223372036854775807]}", "[1]").is_err());
+}
+
+#[test]
+fn a_key_with_dots_is_written_in_brackets() {
+    let document = r#"{"a.b": 1, "a": {"b": 2}, "c.d": {"e.f": 3}, "g": {"h": 4}, "5xx {x}": 5}"#;
+    for (template, expected) in [
+        ("{['a.b']}", "2"), // as in client-go
+        (r"{['a\.b']}", "1"),
+        ("{['c.d']['e.f']}", "3"),
+        ("{$['c.d'][\"e.f\"]}", "3"),
+        ("{[\"g\"].h}", "4"),
+        ("{['5xx {x}']}", "5"),
+        ("{['c.d', 'g.h']}", "{\"e.f\":3} 4"),
+    ] {
+        assert_eq!(text(template, document).as_deref(), Ok(expected), "{template}");
+    }
+    assert_eq!(text("{['c.x']}", document), Err("c.x is missing".to_owned()));
+}
+
+#[test]
+fn a_wildcard_on_scalars_only_is_an_error() {
+    let document = r#"{"a": "gone", "n": null, "e": {}, "some": {"x": 1, "y": {"z": 2}}}"#;
+    assert_eq!(text("{.a.*}", document), Err("the string \"gone\" has no members".to_owned()));
+    assert!(text("{.some.y.*.*}", document).is_err());
+    for (template, expected) in [("{.n.*}", ""), ("{.e.*}", ""), ("{.e.*.*}", ""), ("{.some.*.*}", "2")] {
+        assert_eq!(text(template, document).as_deref(), Ok(expected), "{template}");
+    }
+}
+
+#[test]
+fn a_number_too_large_for_a_double_keeps_its_text() {
+    assert_eq!(text("{.a}", r#"{"a": 1e309}"#).as_deref(), Ok("1e309"));
+}
+
+#[test]
+fn a_single_dot_is_the_value_itself() {
+    let document = r#"{"a": [1, 2]}"#;
+    for (template, expected) in [("{.}", r#"{"a":[1,2]}"#), ("{.a.}", "[1,2]"), ("{$.a.[1]}", "2")] {
+        assert_eq!(text(template, document).as_deref(), Ok(expected), "{template}");
+    }
+    assert_eq!(text("{.}", r#"{"": 3}"#).as_deref(), Ok("3"), "as in client-go");
+}
+
+#[test]
+fn a_key_that_is_missing_in_a_list_is_reported_with_a_hint() {
+    let error = text("{.a.b}", r#"{"a": [{"b": 1}]}"#).unwrap_err();
+    assert_eq!(error, "b is missing: the value is a list, select its elements with [*]");
+}
+
+#[test]
+fn the_error_says_why_a_template_is_invalid() {
+    for (template, message) in [
+        ("{.a", "missing }"),
+        ("{.a[0}", "missing ]"),
+        ("{.a[x]}", "[x] is not an index: write [0], [-1], [1:3], [*] or ['key']"),
+        ("{.a[0:1:0]}", "the step of a slice must be at least 1"),
+        ("{.a[?(@.b == 'x')}", "missing )] after a filter"),
+        ("{.a[?(@.b =~ 'x')]}", "unknown operator =: use ==, !=, <, <=, > or >="),
+        ("{.a[?(@.b === 'x')]}", "unknown operator ===: use ==, !=, <, <=, > or >="),
+        ("{.a[?(@.b == )]}", "@.b == : missing value after the operator"),
+        ("{.a[?(@.b == 'x]}", "unterminated string in a filter"),
+        ("{'x}", "unterminated string"),
+        (
+            "{.accepted conn}",
+            "unknown word conn: write a key as .conn, a key with blanks as ['a conn'], a string as \"conn\"",
+        ),
+        ("{....a}", ".. must not follow .."),
+        ("{end}", "{end} without {range}"),
+        ("{range .a}", "{range} without {end}"),
+        ("{1.2.3}", "1.2.3 is not a number"),
+        ("{.a#}", ""),
+    ] {
+        match Template::parse(template) {
+            Err(error) => assert_eq!(error, message, "{template}"),
+            Ok(_) => assert_eq!(message, "", "{template}"),
+        }
+    }
+}
