@@ -3,6 +3,7 @@
 mod disks;
 mod patterns;
 mod presence;
+mod random;
 mod restarts;
 mod rotation;
 mod truncation;

@@ -192,7 +192,7 @@ fn two_logs_that_begin_alike_are_told_apart_at_a_restart() {
 }
 
 /// Compresses as logrotate and gzip do: with the time of the last write.
-fn gzip(drill: &Drill, from: &str, to: &str) {
+pub(super) fn gzip(drill: &Drill, from: &str, to: &str) {
     let written = fs::metadata(drill.path(from)).unwrap().modified().unwrap();
     let file = File::create(drill.path(to)).unwrap();
     let mut encoder = flate2::write::GzEncoder::new(file, flate2::Compression::default());
