@@ -16,8 +16,9 @@ use crate::lines::LineSplitter;
 use crate::metrics::counts::{RequestCounts, RequestTotals};
 use crate::metrics::health::{FileEventCounts, LogHealth};
 use crate::metrics::registry::Registry;
-use crate::tail::log_file::{FileIdentity, LogFile, ReadPosition};
-use crate::tail::{FileStatus, Tail};
+use crate::tail::Tail;
+use crate::tail::log_file::FileIdentity;
+use crate::tail::read_position::ReadPosition;
 
 pub(crate) use self::state_writer::{StateWriter, on_disk};
 
@@ -226,7 +227,6 @@ impl SavedState {
 impl SavedSource {
     fn of(index: usize, log: &LogHealth, tails: &[Tail]) -> Self {
         let tail = tails.iter().find(|tail| tail.index == index);
-        let files = tail.into_iter().flat_map(|tail| &tail.files);
         Self {
             source: log.source.clone(),
             lines: log.lines,
@@ -236,15 +236,9 @@ impl SavedSource {
             open_errors: log.open_errors,
             read_errors: log.read_errors,
             last_time: log.last_time,
-            last_look: Moment(tail.map_or(UNIX_EPOCH, |tail| tail.last_look)),
+            last_look: Moment(tail.map_or(UNIX_EPOCH, Tail::last_look)),
             searched_since: tail.and_then(Tail::searched_since).map(Moment),
-            files: files
-                .filter_map(|followed| SavedFile::of(&followed.file, &followed.status))
-                .chain(
-                    tail.into_iter().flat_map(Tail::cut).map(|(identity, position)| SavedFile::at(*identity, position)),
-                )
-                .chain(tail.into_iter().flat_map(|tail| tail.unfound().cloned()))
-                .collect(),
+            files: tail.map(Tail::saved_files).unwrap_or_default(),
         }
     }
 
@@ -275,29 +269,15 @@ impl SavedSource {
 }
 
 impl SavedFile {
-    /// A copy is known again by itself.
-    fn of(file: &LogFile, status: &FileStatus) -> Option<Self> {
-        let path = match status {
-            FileStatus::AtPath(path) | FileStatus::Missing(path) => Some(path.clone()),
-            FileStatus::Rotated => None,
-            FileStatus::CopyOf(..) => return None,
-        };
-        Some(Self {
-            path: path.filter(|path| path.to_str().is_some()), // JSON has no other text
-            target: file.target.clone().filter(|target| target.to_str().is_some()),
-            ..Self::at(file.identity, &file.position)
-        })
-    }
-
-    /// How far a file was read, wherever it is.
-    fn at(FileIdentity { device, inode }: FileIdentity, position: &ReadPosition) -> Self {
+    /// How far a file was read, without its paths.
+    pub(crate) fn at(FileIdentity { device, inode }: FileIdentity, position: &ReadPosition) -> Self {
         Self {
             device,
             inode,
             path: None,
             target: None,
             offset: position.offset,
-            waiting: position.lines.waiting() + usize::try_from(position.reread).unwrap_or_default(), // a line fits into memory
+            waiting: usize::try_from(position.unfinished()).unwrap_or(usize::MAX),
             skipping: position.lines.is_skipping(),
             head: position.head.clone(),
             anchor: position.anchor.clone(),
@@ -305,34 +285,23 @@ impl SavedFile {
         }
     }
 
-    /// The file it was.
+    /// The file's identity.
     pub(crate) fn identity(&self) -> FileIdentity {
         FileIdentity { device: self.device, inode: self.inode }
     }
 
-    /// Its first bytes.
-    pub(crate) fn head(&self) -> &[u8] {
-        &self.head
-    }
-
-    /// By what the file is known again; `None` if nothing was read of it.
-    pub(crate) fn position(&self) -> Option<ReadPosition> {
-        (self.offset > 0).then(|| ReadPosition {
+    /// The position at which the file is read again.
+    pub(crate) fn position(&self) -> ReadPosition {
+        if self.offset == 0 {
+            return ReadPosition::default();
+        }
+        ReadPosition {
             offset: self.offset,
             head: self.head.clone(),
             anchor: self.anchor.clone(),
             lines: if self.skipping { LineSplitter::inside_a_line() } else { LineSplitter::default() },
             reread: self.waiting as u64,
-        })
-    }
-
-    /// A position, as it is to go on from in what is read from its beginning: a line that had no end is read again.
-    pub(crate) fn resumed(&self, mut position: ReadPosition) -> ReadPosition {
-        position.offset -= (self.waiting as u64).min(position.offset);
-        position.anchor.truncate(position.anchor.len().saturating_sub(self.waiting));
-        position.head.truncate(usize::try_from(position.offset).unwrap_or(usize::MAX));
-        position.reread = 0;
-        position
+        }
     }
 }
 

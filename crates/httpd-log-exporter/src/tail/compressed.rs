@@ -7,8 +7,8 @@ use std::time::SystemTime;
 
 use flate2::read::MultiGzDecoder;
 
-use crate::tail::log_file::ReadPosition;
 use crate::tail::log_paths::directory;
+use crate::tail::read_position::ReadPosition;
 use crate::tail::rotated;
 
 /// A compressed log, as it was before.

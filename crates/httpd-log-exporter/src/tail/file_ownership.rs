@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 
-use crate::tail::log_file::{FileIdentity, LogFile, ReadPosition};
+use crate::tail::log_file::{FileIdentity, LogFile};
+use crate::tail::read_position::ReadPosition;
 
 /// The files of all logs.
 #[derive(Debug, Default)]
@@ -42,7 +43,7 @@ impl FileOwnership {
     /// How far a file was read before, if it was closed since and is still the same.
     pub(crate) fn reopen(&mut self, file: &LogFile) -> io::Result<Option<ReadPosition>> {
         let Some(at) = self.closed.iter().position(|(known, _)| *known == file.identity) else { return Ok(None) };
-        let same = self.closed[at].1.is_of(file)?;
+        let same = file.contains(&self.closed[at].1)?;
         Ok(if same { self.closed.remove(at).map(|(_, position)| position) } else { None })
     }
 }

@@ -1,4 +1,4 @@
-//! One open file of a log: how far it was read, and whether it is still what was read.
+//! One open log file: reads what is new, and checks whether the file still has what was read.
 
 use std::fs::{File, Metadata};
 use std::io;
@@ -8,9 +8,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use memchr::memrchr;
 
-use crate::lines::{Line, LineSplitter, MAX_LINE};
+use crate::lines::{LineSplitter, MAX_LINE};
+use crate::tail::read_position::{REMEMBERED, ReadPosition};
 
-/// What a file is, whatever its name. While it is open nobody else gets its number.
+/// A file's identity, whatever its name. No other file gets the inode while the file is open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct FileIdentity {
     pub(crate) device: u64,
@@ -22,111 +23,72 @@ pub(crate) struct FileIdentity {
 pub(crate) struct LogFile {
     file: File,
     pub(crate) identity: FileIdentity,
-    /// When it was made, where the file system knows.
+    /// When the file was created, if the file system knows.
     pub(crate) born: Option<SystemTime>,
-    /// Its own path, where it was opened through a symbolic link.
+    /// The file's own path, if it was opened through a symbolic link.
     pub(crate) target: Option<PathBuf>,
-    pub(crate) position: ReadPosition,
-    /// What was to be seen of it when it was opened.
-    opened: Sight,
-    /// What was to be seen when it was last looked at and known to be what was read.
-    seen: Option<Sight>,
-    /// When it was last seen to grow.
+    /// Version of the file when it was opened.
+    opened: FileVersion,
+    /// Version of the file when it was last known to have what was read.
+    checked: Option<FileVersion>,
+    /// When the file was last seen to grow.
     grew: Instant,
 }
 
 /// Size and time of the last change.
-type Sight = (u64, i64, i64);
+type FileVersion = (u64, i64, i64);
 
-/// How far a file was read, and by which bytes it is known again.
-#[derive(Debug, Default)]
-pub(crate) struct ReadPosition {
-    pub(crate) offset: u64,
-    /// Its first bytes, by which a copy is known.
-    pub(crate) head: Vec<u8>,
-    /// The last bytes before the offset, by which a file is known that was written anew in place.
-    pub(crate) anchor: Vec<u8>,
-    pub(crate) lines: LineSplitter,
-    /// How many bytes before the offset are read again: an earlier process had them of a line without an end.
-    pub(crate) reread: u64,
-}
-
-/// What a look at a file found.
+/// Result of one read of a file.
 #[derive(Debug, Default)]
 pub(crate) struct ReadProgress {
-    /// How much was read.
+    /// Number of bytes read.
     pub(crate) read: u64,
-    /// How much is left.
+    /// Number of bytes left.
     pub(crate) left: u64,
-    /// If it was cut or written anew, and is read from its beginning: how far it was read before.
+    /// The position before the file was truncated or overwritten, if it was. The file is then read from its beginning.
     pub(crate) truncated: Option<ReadPosition>,
-    /// Whether something happened to it since the last look, at which nothing of it was read: it may have been written,
-    /// copied, and cut.
+    /// Whether the file changed while nothing of it had been read: it may have been written, copied and truncated.
     pub(crate) begun: bool,
 }
 
-/// How much of a file is remembered to know it again, at its beginning and before the offset.
-const REMEMBERED: usize = 256;
-/// How much of one file is read before another has its turn.
+/// Number of bytes read of one file before the next file is read.
 const TURN: u64 = 16 << 20;
 
 impl FileIdentity {
-    /// The identity of what metadata belong to.
+    /// The identity of the file that metadata describe.
     pub(crate) fn of(metadata: &Metadata) -> Self {
         Self { device: metadata.dev(), inode: metadata.ino() }
-    }
-}
-
-impl ReadPosition {
-    /// Whether a file has what was read before the offset. A file that cannot be read is not another one for that.
-    pub(crate) fn is_of(&self, file: &LogFile) -> io::Result<bool> {
-        let begin = self.offset - self.anchor.len() as u64;
-        Ok(self.offset > 0
-            && file.size()? >= self.offset
-            && file.has(&self.head, 0)?
-            && file.has(&self.anchor, begin)?)
-    }
-
-    fn remember(&mut self, read: &[u8]) {
-        if self.head.len() as u64 == self.offset {
-            self.head.extend_from_slice(&read[..read.len().min(REMEMBERED.saturating_sub(self.head.len()))]);
-        }
-        let new = &read[read.len().saturating_sub(REMEMBERED)..];
-        let surplus = (self.anchor.len() + new.len()).saturating_sub(REMEMBERED);
-        self.anchor.drain(..surplus);
-        self.anchor.extend_from_slice(new);
-        self.offset += read.len() as u64;
     }
 }
 
 impl LogFile {
     /// Opens a file to read it from its beginning.
     pub(crate) fn open(path: &Path, now: Instant) -> io::Result<Self> {
-        // what is no regular file is not even opened: a FIFO would be waited for
-        regular(&std::fs::metadata(path)?)?;
+        // only a regular file is opened: opening a FIFO waits for its writer
+        check_regular(&std::fs::metadata(path)?)?;
         let file = File::open(path)?;
         let metadata = file.metadata()?;
-        regular(&metadata)?;
-        file.read_at(&mut [0], 0)?; // what can be opened and not read is no better than what may not be opened
+        check_regular(&metadata)?;
+        file.read_at(&mut [0], 0)?; // a file that opens but cannot be read is reported like one that does not open
         Ok(Self {
             file,
             identity: FileIdentity::of(&metadata),
             born: metadata.created().ok(),
-            target: target(path, FileIdentity::of(&metadata)),
-            position: ReadPosition::default(),
-            opened: sight(&metadata),
-            seen: None,
+            target: link_target(path, FileIdentity::of(&metadata)),
+            opened: version(&metadata),
+            checked: None,
             grew: now,
         })
     }
 
-    /// Goes to where the file ended when it had this size. A last line that was still being written is
-    /// read from its beginning.
-    pub(crate) fn go_to(&mut self, size: u64) -> io::Result<()> {
+    /// The position at the end of the file when it had this size. If the last line was unfinished, the position is at its
+    /// beginning.
+    pub(crate) fn position_at(&self, size: u64) -> io::Result<ReadPosition> {
         let mut tail = vec![0; MAX_LINE.min(usize::try_from(size).unwrap_or(MAX_LINE))];
         let start = size - tail.len() as u64;
         match self.file.read_exact_at(&mut tail, start) {
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()), // cut since: all is new
+            // truncated in the meantime: everything is new
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(ReadPosition::default()),
             read => read?,
         }
         let mut position = ReadPosition { offset: size, ..ReadPosition::default() };
@@ -135,137 +97,141 @@ impl LogFile {
                 position.offset = start + end as u64 + 1;
                 tail.truncate(end + 1);
             }
-            None if start == 0 => return Ok(()), // all of it is one line
+            None if start == 0 => return Ok(ReadPosition::default()), // the whole file is one line
             None => position.lines = LineSplitter::inside_a_line(),
         }
         position.anchor = tail.split_off(tail.len().saturating_sub(REMEMBERED));
         position.head = vec![0; REMEMBERED.min(usize::try_from(position.offset).unwrap_or(REMEMBERED))];
         self.file.read_exact_at(&mut position.head, 0)?;
-        self.position = position;
-        Ok(())
+        Ok(position)
     }
 
-    /// Reads what is new, through `buffer`, and hands over its pieces: with the lines they belong to and
-    /// with how much is left behind them.
+    /// Reads what is new behind a position through `buffer`. Passes each piece to `each`, with the line splitter and the
+    /// number of bytes left behind the piece.
     pub(crate) fn catch_up(
         &mut self,
+        position: &mut ReadPosition,
         now: Instant,
         buffer: &mut [u8],
         mut each: impl FnMut(&mut LineSplitter, &[u8], u64),
     ) -> io::Result<ReadProgress> {
         let metadata = self.file.metadata()?;
-        let sight = sight(&metadata);
+        let version = version(&metadata);
         let mut progress = ReadProgress::default();
-        if self.seen != Some(sight) {
-            if metadata.len() < self.position.offset || !self.is_what_was_read()? || !self.step_back()? {
-                progress.truncated = Some(std::mem::take(&mut self.position));
+        if self.checked != Some(version) {
+            if metadata.len() < position.offset || !self.is_unchanged(position)? || !self.step_back(position)? {
+                progress.truncated = Some(std::mem::take(position));
             }
-            let is_other = self.seen.unwrap_or(self.opened) != sight;
-            progress.begun = is_other && self.position.offset == 0 && progress.truncated.is_none();
-            self.seen = Some(sight);
+            let is_other = self.checked.unwrap_or(self.opened) != version;
+            progress.begun = is_other && position.is_start() && progress.truncated.is_none();
+            self.checked = Some(version);
         }
-        // no further than it was checked for
-        while self.position.offset < metadata.len() && progress.read < TURN {
-            let left = metadata.len() - self.position.offset;
+        // bytes beyond this length were not checked
+        while position.offset < metadata.len() && progress.read < TURN {
+            let left = metadata.len() - position.offset;
             let wanted = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-            let read = match self.file.read_at(&mut buffer[..wanted], self.position.offset) {
-                Ok(0) => break, // cut just now
+            let read = match self.file.read_at(&mut buffer[..wanted], position.offset) {
+                Ok(0) => break, // truncated during the read
                 Ok(read) => read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
             };
-            // cut and grown again beyond this place while it was read: what was read is of another line
-            if !self.is_what_was_read()? && self.size()? >= self.position.offset + read as u64 {
-                self.seen = None;
+            // truncated during the read, and already larger than the position: the bytes are of other lines
+            if !self.is_unchanged(position)? && self.size()? >= position.offset + read as u64 {
+                self.checked = None;
                 break;
             }
-            self.position.remember(&buffer[..read]);
-            each(&mut self.position.lines, &buffer[..read], metadata.len() - self.position.offset);
+            position.advance(&buffer[..read]);
+            each(&mut position.lines, &buffer[..read], metadata.len() - position.offset);
             progress.read += read as u64;
             self.grew = now;
         }
-        progress.left = metadata.len().saturating_sub(self.position.offset);
+        progress.left = metadata.len().saturating_sub(position.offset);
         Ok(progress)
     }
 
-    /// Goes back to the beginning of the line that is read again; false if the file is not the same any more. It has to be
-    /// known again from there on, and what stands before that is read before it is compared: it may be cut at any moment.
-    fn step_back(&mut self) -> io::Result<bool> {
-        if self.position.reread == 0 {
+    /// Moves a position back to the beginning of the line that is read again. Returns false if the file no longer has what
+    /// was read. The bytes before the new offset are read before the comparison, since a truncation can follow at any
+    /// moment.
+    fn step_back(&self, position: &mut ReadPosition) -> io::Result<bool> {
+        if position.reread == 0 {
             return Ok(true);
         }
-        let offset = self.position.offset.saturating_sub(self.position.reread);
+        let offset = position.offset.saturating_sub(position.reread);
         let length = REMEMBERED.min(usize::try_from(offset).unwrap_or(REMEMBERED));
         let mut anchor = vec![0; length];
         match self.file.read_exact_at(&mut anchor, offset - length as u64) {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
             read => read?,
         }
-        let same = self.position.is_of(self)?;
+        let same = self.contains(position)?;
         if same {
-            self.position.head.truncate(usize::try_from(offset).unwrap_or(usize::MAX));
-            (self.position.offset, self.position.anchor, self.position.reread) = (offset, anchor, 0);
+            position.head.truncate(usize::try_from(offset).unwrap_or(usize::MAX));
+            (position.offset, position.anchor, position.reread) = (offset, anchor, 0);
         }
         Ok(same)
     }
 
-    /// Since when it has not grown.
+    /// When the file last grew, or the wait for it to become quiet began.
     pub(crate) fn quiet_since(&self) -> Instant {
         self.grew
     }
 
-    /// Starts to wait for it to become quiet.
+    /// Starts to wait for the file to become quiet.
     pub(crate) fn wait_from(&mut self, now: Instant) {
         self.grew = now;
     }
 
-    /// Whether its last name was removed.
+    /// Whether the file has no name any more.
     pub(crate) fn is_deleted(&self) -> bool {
         self.file.metadata().is_ok_and(|metadata| metadata.nlink() == 0)
     }
 
-    /// Whether it begins as another file did: as far as there is anything in it, it may be a copy.
-    fn begins_as(&self, position: &ReadPosition) -> io::Result<bool> {
+    /// Whether the file has the bytes that were read before a position. An unreadable file returns an error, since it is
+    /// not known to be another file.
+    pub(crate) fn contains(&self, position: &ReadPosition) -> io::Result<bool> {
+        Ok(!position.is_start() && self.size()? >= position.offset && self.is_unchanged(position)?)
+    }
+
+    /// Whether the file begins like the one that was read, as far as both have bytes.
+    fn begins_like(&self, position: &ReadPosition) -> io::Result<bool> {
         let both = position.head.len().min(usize::try_from(self.size()?).unwrap_or(usize::MAX));
         self.has(&position.head[..both], 0)
     }
 
-    /// Goes on where another file was read to of which this is a copy, or to its end if it has no more than was read;
-    /// false if it is no copy.
-    pub(crate) fn goes_on(&mut self, position: &mut ReadPosition) -> io::Result<bool> {
+    /// The position in this file at which reading continues, if this is a copy of a file that was read to `original`:
+    /// the same position, or the end of a copy that has less. Takes the position if it is the same.
+    pub(crate) fn position_in_copy(&self, original: &mut ReadPosition) -> io::Result<Option<ReadPosition>> {
         let size = self.size()?;
-        if position.is_of(self)? {
-            self.position = std::mem::take(position);
-            return Ok(true);
+        if self.contains(original)? {
+            return Ok(Some(std::mem::take(original)));
         }
-        let is_part = size > 0 && size < position.offset && self.begins_as(position)?;
-        if is_part {
-            self.go_to(size)?;
-        }
-        Ok(is_part)
+        let is_part = size > 0 && size < original.offset && self.begins_like(original)?;
+        is_part.then(|| self.position_at(size)).transpose()
     }
 
-    /// Whether it is a copy of another file, or may be one that is still being made: of what is in that at present, which may
-    /// be others than the lines that were read if it was cut since, or of what was read.
-    pub(crate) fn may_copy(&self, original: &Self) -> io::Result<bool> {
+    /// Whether the file is a copy of `original`, or may be an unfinished copy: of its current content, which differs from
+    /// the lines that were read if it was truncated since, or of the content that was read.
+    pub(crate) fn may_copy(&self, original: &Self, position: &ReadPosition) -> io::Result<bool> {
         if self.born.zip(original.born).is_some_and(|(copy, original)| copy < original) {
-            return Ok(false); // it was rotated away before the other one was made
+            return Ok(false); // rotated before the other file was created
         }
-        let (size, position) = (self.size()?, &original.position);
+        let size = self.size()?;
         match position.offset {
-            _ if size == 0 || self.is_begin_of(original, size)? => Ok(true),
+            _ if size == 0 || self.is_beginning_of(original, size)? => Ok(true),
             0 => Ok(false),
-            offset if size < offset => self.begins_as(position),
-            _ => position.is_of(self),
+            offset if size < offset => self.begins_like(position),
+            _ => self.contains(position),
         }
     }
 
-    /// Whether another file begins with as much as is in this, by its first and its last bytes.
-    fn is_begin_of(&self, other: &Self, size: u64) -> io::Result<bool> {
+    /// Whether another file begins with the content of this one, judged by its first and last bytes.
+    fn is_beginning_of(&self, other: &Self, size: u64) -> io::Result<bool> {
         let mut part = vec![0; REMEMBERED.min(usize::try_from(size).unwrap_or(REMEMBERED))];
         for at in [0, size - part.len() as u64] {
             match self.file.read_exact_at(&mut part, at) {
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false), // cut just now
+                // truncated in the meantime
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
                 read => read?,
             }
             if !other.has(&part, at)? {
@@ -275,64 +241,58 @@ impl LogFile {
         Ok(true)
     }
 
-    /// Whether it was made a moment ago, and is empty.
-    pub(crate) fn has_just_begun(&self, moment: Duration) -> bool {
-        let age = self.born.and_then(|born| born.elapsed().ok());
-        age.is_some_and(|age| age < moment) && self.size().is_ok_and(|size| size == 0)
+    /// Whether the file is empty and younger than `age`.
+    pub(crate) fn has_just_begun(&self, age: Duration) -> bool {
+        let elapsed = self.born.and_then(|born| born.elapsed().ok());
+        elapsed.is_some_and(|elapsed| elapsed < age) && self.size().is_ok_and(|size| size == 0)
     }
 
-    /// Whether nobody has looked yet at what is in it.
-    pub(crate) fn is_unseen(&self) -> bool {
-        self.seen.is_none()
+    /// Whether the file's content was never checked.
+    pub(crate) fn is_unchecked(&self) -> bool {
+        self.checked.is_none()
     }
 
-    /// How much is in it at present.
+    /// Current size of the file.
     pub(crate) fn size(&self) -> io::Result<u64> {
         Ok(self.file.metadata()?.len())
     }
 
-    /// From now on it cannot be read, as if its disk were broken; or it can be again.
+    /// Makes reads fail as on a broken disk, or succeed again.
     #[cfg(test)]
     pub(crate) fn break_disk(&mut self, path: &Path, broken: bool) {
         self.file = File::options().read(!broken).write(broken).open(path).unwrap();
     }
 
-    /// Hands over its last line, if that has no end: nobody will write it. And how far it was read.
-    pub(crate) fn finish(mut self, each: impl FnMut(Line<'_>)) -> ReadPosition {
-        self.position.lines.finish(each);
-        self.position
-    }
-
-    /// Whether what stands at the beginning and before the offset is what was read there. Either alone may be in another
-    /// file, too: long lines are alike in the middle.
-    fn is_what_was_read(&self) -> io::Result<bool> {
-        Ok(self.has(&self.position.anchor, self.position.offset - self.position.anchor.len() as u64)?
-            && self.has(&self.position.head, 0)?)
+    /// Whether the bytes at the beginning and before the offset are those that were read. One of both is not enough: long
+    /// lines have the same bytes in the middle.
+    fn is_unchanged(&self, position: &ReadPosition) -> io::Result<bool> {
+        let anchor = position.offset - position.anchor.len() as u64;
+        Ok(self.has(&position.head, 0)? && self.has(&position.anchor, anchor)?)
     }
 
     fn has(&self, bytes: &[u8], at: u64) -> io::Result<bool> {
-        let mut there = vec![0; bytes.len()];
-        match self.file.read_exact_at(&mut there, at) {
-            Ok(()) => Ok(there == bytes),
+        let mut found = vec![0; bytes.len()];
+        match self.file.read_exact_at(&mut found, at) {
+            Ok(()) => Ok(found == bytes),
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
             Err(error) => Err(error),
         }
     }
 }
 
-fn sight(metadata: &Metadata) -> Sight {
+fn version(metadata: &Metadata) -> FileVersion {
     (metadata.len(), metadata.mtime(), metadata.mtime_nsec())
 }
 
-/// Where a symbolic link leads to, if that is still this file.
-fn target(path: &Path, identity: FileIdentity) -> Option<PathBuf> {
+/// The target of a symbolic link, if it is still this file.
+fn link_target(path: &Path, identity: FileIdentity) -> Option<PathBuf> {
     let is_link = std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink());
     let target = is_link.then(|| std::fs::canonicalize(path).ok()).flatten()?;
     std::fs::metadata(&target).is_ok_and(|metadata| FileIdentity::of(&metadata) == identity).then_some(target)
 }
 
-/// Refuses what cannot be followed.
-fn regular(metadata: &Metadata) -> io::Result<()> {
+/// Refuses everything but regular files.
+fn check_regular(metadata: &Metadata) -> io::Result<()> {
     match metadata {
         metadata if metadata.is_file() => Ok(()),
         metadata if metadata.is_dir() => Err(io::ErrorKind::IsADirectory.into()),

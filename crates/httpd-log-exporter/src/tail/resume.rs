@@ -1,66 +1,26 @@
-//! Going on where an earlier process was: its files are looked for, and what cannot be seen at present is waited for.
+//! Continues where an earlier process stopped: finds its files, and waits for those whose directory cannot be read.
 
 use std::collections::BTreeSet;
-use std::io::{Error, ErrorKind, Read};
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime};
 
-use super::{CATCHING_UP, FileStatus, SEARCH, Tail, TrackedFile};
-use crate::lines::{self, LineSplitter};
 use crate::metrics::registry::SharedRegistry;
-use crate::permission;
-use crate::state::{SavedFile, SavedSource};
+use crate::state::SavedSource;
 use crate::tail::compressed;
-use crate::tail::log_file::{FileIdentity, LogFile, ReadPosition};
+use crate::tail::log_file::LogFile;
 use crate::tail::log_paths::{LogPaths, directory};
+use crate::tail::log_tail::{CATCHING_UP, CompressedLogs, PlaceVersion, SEARCH, Tail};
 use crate::tail::rotated::{self, FileErrors, SearchWindow};
+use crate::tail::tracked_file::{FileEvent, FileStatus, TrackedFile};
 
-/// What an earlier process had read, as far as it is not found again.
-#[derive(Debug, Default)]
-pub(super) struct ResumedFiles {
-    /// What is not there: it may have been compressed.
-    lost: Vec<SavedFile>,
-    /// What may come back, since where it was nothing can be seen: it stays in the state.
-    away: Vec<SavedFile>,
-    /// What was found.
-    found: Vec<SavedFile>,
-    /// What is given up: how far it was read.
-    missing: BTreeSet<(FileIdentity, u64)>,
-    /// What may have come and gone, or went, and was compressed before anybody looked again; and when that was listed.
-    compressed: Vec<PathBuf>,
-    listed: Option<SystemTime>,
-    /// What was to be seen where files are away when they were last looked for.
-    seen: Vec<Option<Sight>>,
-    /// Whether the log has it that something is waited for.
-    told: bool,
-    /// Until when is waited for what is away.
-    until: Option<Instant>,
-}
-
-/// What changes whenever something happens to a file or in a directory: device, inode, and the time of its last change.
-type Sight = (u64, u64, i64, i64);
-
-impl ResumedFiles {
-    /// Whether what is compressed is still to be read.
-    pub(super) fn is_pending(&self) -> bool {
-        !self.compressed.is_empty() || self.is_waiting()
-    }
-
-    fn is_waiting(&self) -> bool {
-        self.away.iter().any(|file| !file.missing)
-    }
-
-    /// Forgets a file that was lost or away.
-    pub(super) fn came_back(&mut self, identity: FileIdentity) {
-        self.away.retain(|file| file.identity() != identity);
-        self.lost.retain(|file| file.identity() != identity);
-    }
-}
+/// A file that may be one of the earlier process, and its path of the log. `None` if it is at another path.
+type Candidate = (Option<PathBuf>, LogFile);
 
 impl Tail {
-    /// Opens a log where an earlier process was. Files are known again by number and content, or by content alone;
-    /// what came while nobody looked is read from its beginning.
+    /// Opens a log where an earlier process stopped. Its files are recognized by identity and content, or by content
+    /// alone. Files that appeared since are read from their beginning.
     pub(crate) fn resume(
         index: usize,
         log_paths: LogPaths,
@@ -70,289 +30,242 @@ impl Tail {
     ) -> Self {
         let mut tail = Self::new(index, log_paths);
         tail.last_look = saved.last_look();
-        tail.resumed.until = Some(now + CATCHING_UP);
-        tail.find(&saved.files, saved.searched_since(), registry, now);
-        tail.begin(registry, now);
+        tail.catch_up.deadline = Some(now + CATCHING_UP);
+        tail.files = saved.files.iter().map(TrackedFile::saved).collect();
+        tail.find_missing(saved.searched_since(), registry, now);
+        tail.first_look(registry, now);
         tail.search(registry, now);
+        tail.remove_forgotten();
         tail
     }
 
-    /// What an earlier process had read and was not found up to now.
-    pub(crate) fn unfound(&self) -> impl Iterator<Item = &SavedFile> {
-        self.resumed.lost.iter().chain(&self.resumed.away)
-    }
-
-    /// Whether it was looked for in vain what an earlier process had read.
-    pub(super) fn is_missing(&self, identity: FileIdentity, position: &ReadPosition) -> bool {
-        self.resumed.missing.contains(&(identity, position.offset))
-    }
-
-    /// Whether it waits for something that an earlier process had read.
-    pub(crate) fn is_waiting(&self) -> bool {
-        self.resumed.is_waiting()
-    }
-
-    /// Looks for what is away when something has changed where it was, or has been waited for for long enough.
-    pub(super) fn look_again(&mut self, registry: &SharedRegistry, now: Instant) {
-        if self.resumed.away.is_empty() {
+    /// Searches for hidden files again, if anything changed in their directories or the wait for them is over.
+    pub(super) fn retry_hidden(&mut self, registry: &SharedRegistry, now: Instant) {
+        let is_away = |row: &TrackedFile| matches!(row.status, FileStatus::Hidden | FileStatus::GivenUp);
+        if !self.files.iter().any(is_away) {
             return;
         }
-        let in_vain = self.resumed.is_waiting() && self.resumed.until.is_some_and(|until| now >= until);
-        if !in_vain && self.sights() == self.resumed.seen {
+        let timed_out = self.is_waiting() && self.catch_up.deadline.is_some_and(|deadline| now >= deadline);
+        if !timed_out && self.places() == self.catch_up.places {
             return;
         }
-        let mut away = std::mem::take(&mut self.resumed.away);
-        for file in away.iter_mut().filter(|file| in_vain && !file.missing) {
-            file.missing = true;
-            tell_missing(file);
+        for row in self.files.iter_mut().filter(|row| is_away(row)) {
+            if timed_out && row.status == FileStatus::Hidden {
+                row.report_lost();
+            }
+            row.apply(FileEvent::Retried);
         }
-        self.find(&away, self.last_look, registry, now);
+        self.find_missing(self.last_look, registry, now);
     }
 
-    /// What is to be seen where files are away.
-    fn sights(&self) -> Vec<Option<Sight>> {
-        let away = || self.resumed.away.iter();
-        let files = away().flat_map(|file| file.path.iter().chain(&file.target)).cloned();
-        let paths: BTreeSet<_> = files.chain(self.path().map(Path::to_path_buf)).collect();
+    /// Versions of the paths and directories at which hidden files can return.
+    fn places(&self) -> Vec<Option<PlaceVersion>> {
+        let away = self.files.iter().filter(|row| matches!(row.status, FileStatus::Hidden | FileStatus::GivenUp));
+        let files = away.flat_map(|row| row.path.iter().chain(&row.target)).cloned();
+        let paths: BTreeSet<_> = files.chain(self.single_path().map(Path::to_path_buf)).collect();
         let directories: BTreeSet<_> = paths.iter().map(|path| directory(path).to_path_buf()).collect();
         let all: BTreeSet<_> = paths.into_iter().chain(directories).chain(self.log_paths.directories()).collect();
-        let sight = |path: PathBuf| {
+        let version = |path: PathBuf| {
             let metadata = std::fs::metadata(path).ok()?;
             Some((metadata.dev(), metadata.ino(), metadata.ctime(), metadata.ctime_nsec()))
         };
-        all.into_iter().map(sight).collect()
+        all.into_iter().map(version).collect()
     }
 
-    fn path(&self) -> Option<&Path> {
+    fn single_path(&self) -> Option<&Path> {
         match &self.log_paths {
             LogPaths::Path(path) => Some(path),
             LogPaths::Glob(_) => None,
         }
     }
 
-    /// Looks for files that an earlier process had read, and for what came and went since a time.
-    fn find(&mut self, saved: &[SavedFile], since: SystemTime, registry: &SharedRegistry, now: Instant) {
-        let index = self.index;
-        self.resumed.listed = Some(SystemTime::now());
+    /// Finds the missing files of an earlier process, and starts the search for generations that appeared since a time.
+    fn find_missing(&mut self, since: SystemTime, registry: &SharedRegistry, now: Instant) {
+        let listed = SystemTime::now();
+        let missing = self.rows(|row| row.status == FileStatus::Missing);
+        let known: Vec<_> = missing.iter().filter_map(|row| self.files[*row].path.clone()).collect();
+        let (mut candidates, compressed) = self.candidates(&missing, now);
+        self.catch_up.compressed = Some(CompressedLogs { paths: compressed, listed });
+        self.known_paths.extend(known.iter().cloned());
+        // by identity first: no file is taken for another one that begins alike
+        let mut unmatched = Vec::new();
+        for row in missing {
+            let TrackedFile { identity, position, .. } = &self.files[row];
+            match candidates.iter().position(|(_, candidate)| candidate.identity == *identity) {
+                // a file that cannot be compared now is recognized by its identity; the next read compares it again
+                Some(at) if position.is_start() || candidates[at].1.contains(position).unwrap_or(true) => {
+                    self.resume_in(row, candidates.swap_remove(at), registry);
+                }
+                found => unmatched.push((row, found.is_some())),
+            }
+        }
+        for (row, overwritten) in unmatched {
+            self.find_by_content(row, overwritten, &mut candidates, since, registry, now);
+        }
+        // generations that were rotated since can be compressed at any moment, so they are opened before compressed logs
+        // are read
+        for path in known {
+            self.search.windows.entry(path).or_insert(SearchWindow { since, until: now + SEARCH });
+        }
+        self.hide_missing(registry);
+    }
+
+    /// The files that may be missing ones, and the compressed logs.
+    fn candidates(&self, missing: &[usize], now: Instant) -> (Vec<Candidate>, Vec<PathBuf>) {
+        let missing: Vec<_> = missing.iter().map(|row| &self.files[*row]).collect();
         let listed: Vec<_> = self.log_paths.list().into_iter().map(|(path, _)| path).collect();
-        // what was read through a symbolic link is not found by the link's name, once that points elsewhere
-        let targets = || saved.iter().filter_map(|file| file.target.as_ref());
-        let paths: BTreeSet<_> =
-            listed.iter().chain(saved.iter().filter_map(|file| file.path.as_ref())).chain(targets()).collect();
-        self.resumed.compressed = paths.iter().flat_map(|path| compressed::siblings(path)).collect();
-        let mut seen: BTreeSet<_> = self.files.iter().map(|followed| followed.file.identity).collect();
-        let mut candidates: Vec<(Option<&PathBuf>, LogFile)> = Vec::new();
-        // names may be changing: what is not seen by the first look at them is by the second
+        // the name of a symbolic link does not lead to the file once the link has another target
+        let targets = || missing.iter().filter_map(|row| row.target.as_ref());
+        let saved = missing.iter().filter_map(|row| row.path.as_ref());
+        let paths: BTreeSet<_> = listed.iter().chain(saved).chain(targets()).collect();
+        let compressed = paths.iter().flat_map(|path| compressed::siblings(path)).collect();
+        let mut seen = self.open_identities();
+        let mut candidates: Vec<Candidate> = Vec::new();
+        // the second attempt finds files whose names changed during the first one
         for _ in 0..2 {
-            let there = listed.iter().filter_map(|path| Some((Some(path), LogFile::open(path, now).ok()?)));
+            let at_paths = listed.iter().filter_map(|path| Some((Some(path.clone()), LogFile::open(path, now).ok()?)));
             let linked = targets().filter_map(|path| LogFile::open(path, now).ok());
-            // what cannot be opened is not found, and that is told
+            // a file that does not open is not found, and then reported
             let siblings = |path: &&PathBuf| rotated::siblings(path, |_| true, now, &mut FileErrors::new());
             let rotated = paths.iter().flat_map(siblings).chain(linked).map(|file| (None, file));
-            candidates.extend(there.chain(rotated).filter(|(_, file)| seen.insert(file.identity)));
-            if saved.iter().all(|file| seen.contains(&file.identity())) {
+            candidates.extend(at_paths.chain(rotated).filter(|(_, file)| seen.insert(file.identity)));
+            if missing.iter().all(|row| seen.contains(&row.identity)) {
                 break;
             }
         }
-        // by number first: what one log was must not be taken for another that begins alike
-        let mut unfound = Vec::new();
-        for file in saved {
-            self.known.extend(file.path.clone());
-            let position = file.position();
-            let same = |(_, candidate): &(_, LogFile)| candidate.identity == file.identity();
-            match candidates.iter().position(same) {
-                // one that cannot be compared at present is the one by its number: reading it compares again
-                Some(at)
-                    if position.as_ref().is_none_or(|position| position.is_of(&candidates[at].1).unwrap_or(true)) =>
-                {
-                    self.go_on(candidates.swap_remove(at), file, registry);
-                }
-                found => unfound.push((file, found.is_some())),
-            }
-        }
-        for (file, rewritten) in unfound {
-            if let Some(path) = file.path.as_ref().filter(|_| rewritten) {
-                registry.lock().logs[index].truncations += 1;
-                self.known.remove(path);
-                self.searched.insert(path.clone(), SearchWindow { since, until: now + SEARCH });
-            }
-            let Some(position) = file.position() else {
-                // nothing was read of it: it is read whole when it is there, and until then is something to wait for
-                self.resumed.lost.extend((!rewritten).then(|| file.clone()));
-                continue;
-            };
-            if let Some(at) = candidates.iter().position(|(_, candidate)| matches!(position.is_of(candidate), Ok(true)))
-            {
-                self.go_on(candidates.swap_remove(at), file, registry);
-                continue;
-            }
-            let copied = |(_, candidate): &mut (_, LogFile)| {
-                matches!(candidate.goes_on(&mut file.position().unwrap_or_default()), Ok(true))
-            };
-            if let Some(at) = candidates.iter_mut().position(copied).filter(|_| rewritten) {
-                let (path, file) = candidates.swap_remove(at);
-                let _ = registry.lock().ownership.claim(file.identity, index); // no other log has it yet
-                self.files.push(TrackedFile {
-                    file,
-                    status: path.map_or(FileStatus::Rotated, |path| FileStatus::AtPath(path.clone())),
-                });
-                continue;
-            }
-            self.resumed.lost.push(file.clone());
-        }
-        // what came and went meanwhile may be compressed at any moment, and reading what is compressed takes its time
-        for path in saved.iter().filter_map(|file| file.path.clone()) {
-            self.searched.entry(path).or_insert(SearchWindow { since, until: now + SEARCH });
-        }
-        self.judge_lost(registry);
-        let positions = self.resumed.lost.iter().filter_map(|file| Some((file.identity(), file.position()?)));
-        self.cut = positions.collect();
+        (candidates, compressed)
     }
 
-    /// While nothing can be seen where one of the lost files was, all of them may come back.
-    fn judge_lost(&mut self, registry: &SharedRegistry) {
-        let lost = &self.resumed.lost;
-        if lost.iter().all(|file| file.missing) || !self.is_hidden() {
+    /// Finds a missing file that no candidate is by its identity. It was truncated or overwritten if a candidate has its
+    /// identity, but not its content.
+    fn find_by_content(
+        &mut self,
+        row: usize,
+        overwritten: bool,
+        candidates: &mut Vec<Candidate>,
+        since: SystemTime,
+        registry: &SharedRegistry,
+        now: Instant,
+    ) {
+        let TrackedFile { position, path, .. } = &mut self.files[row];
+        if let Some(path) = path.as_ref().filter(|_| overwritten) {
+            registry.lock().logs[self.index].truncations += 1;
+            self.known_paths.remove(path);
+            self.search.windows.insert(path.clone(), SearchWindow { since, until: now + SEARCH });
+        }
+        if position.is_start() {
+            // nothing of it was read: it is read from its beginning once it exists, and waited for until then
+            if overwritten {
+                self.files[row].apply(FileEvent::Dropped);
+            }
             return;
         }
-        for file in lost {
-            close(file, registry);
+        if let Some(at) = candidates.iter().position(|(_, file)| matches!(file.contains(position), Ok(true))) {
+            return self.resume_in(row, candidates.swap_remove(at), registry);
         }
-        if !std::mem::replace(&mut self.resumed.told, true) {
-            let source = &registry.lock().logs[self.index].source;
-            tracing::info!(source, "waiting for logs that were read before and cannot be seen at present");
+        if !overwritten {
+            return;
         }
-        self.resumed.away = std::mem::take(&mut self.resumed.lost);
-        self.resumed.compressed.clear(); // it is listed again
-        self.resumed.seen = self.sights();
+        let copy = candidates.iter().enumerate().find_map(|(at, (_, file))| {
+            let in_copy = file.position_in_copy(position).ok()??;
+            Some((at, in_copy))
+        });
+        if let Some((at, in_copy)) = copy {
+            let (path, file) = candidates.swap_remove(at);
+            let _ = registry.lock().ownership.claim(file.identity, self.index); // no other log has it yet
+            self.files[row].continue_in_copy(file, in_copy, path.as_deref());
+        }
     }
 
-    /// Whether there is nothing to be seen where files were that are lost: the directory is gone, or may not be read, or has
-    /// nothing of the log, as one on which nothing is mounted.
-    fn is_hidden(&self) -> bool {
-        let found = self.log_paths.list();
-        let beside = |path: &Path| {
-            let listed = self.log_paths.is_glob() && found.iter().any(|(other, _)| directory(other) == directory(path));
-            listed || rotated::is_beside(path)
-        };
-        let hidden = |path: &Path| match LogFile::open(path, Instant::now()) {
-            Err(error) if error.kind() == ErrorKind::NotFound => !beside(path),
-            opened => opened.is_err(),
-        };
-        let files = self.resumed.lost.iter().filter_map(|file| file.path.as_deref());
-        let closed = self.log_paths.is_glob() && found.iter().any(|(_, metadata)| metadata.is_err());
-        closed || files.chain(self.path()).any(hidden)
-    }
-
-    /// Goes on in a file that an earlier process had read.
-    fn go_on(&mut self, (path, mut file): (Option<&PathBuf>, LogFile), saved: &SavedFile, registry: &SharedRegistry) {
+    /// Continues a missing file in the candidate that is the same file.
+    fn resume_in(&mut self, row: usize, (path, file): Candidate, registry: &SharedRegistry) {
+        let row = &mut self.files[row];
         if registry.lock().ownership.claim(file.identity, self.index).is_err() {
+            row.apply(FileEvent::Dropped);
             return;
         }
         registry.lock().ownership.forget(file.identity);
-        self.resumed.found.push(saved.clone());
-        file.target = file.target.or_else(|| saved.target.clone());
-        file.position = saved.position().unwrap_or_default();
-        let status = path.map_or(FileStatus::Rotated, |path| FileStatus::AtPath(path.clone()));
-        self.files.push(TrackedFile { file, status });
+        row.resumed_from = (!row.position.is_start()).then(|| row.position.to_resumed());
+        row.continue_in(file, path.as_deref());
     }
 
-    /// Reads what is left of logs that were compressed while nobody looked, and whole ones that came and went meanwhile.
-    pub(super) fn read_compressed(&mut self, registry: &SharedRegistry, buffer: &mut [u8]) {
-        if self.is_waiting() {
-            return; // what is there may be only a part
-        }
-        let mut lost = std::mem::take(&mut self.resumed.lost);
-        let found = std::mem::take(&mut self.resumed.found);
-        let compressed = std::mem::take(&mut self.resumed.compressed);
-        let listed = self.resumed.listed.take().filter(|_| !compressed.is_empty());
-        for path in compressed {
-            let read = lost.iter().chain(&found).enumerate().find_map(|(at, saved)| {
-                let position = saved.resumed(saved.position()?);
-                let opened = compressed::open_at(&path, saved.head(), &position).transpose()?;
-                Some(opened.map(|log| (at, position.lines, log)))
-            });
-            let read = match read {
-                Some(Ok((at, lines, log))) if at < lost.len() => {
-                    let found = lost.remove(at);
-                    self.cut.retain(|(lost, _)| *lost != found.identity());
-                    self.read_whole(log, lines, registry, buffer)
-                }
-                Some(Ok(_)) => Ok(()), // it is there uncompressed, too
-                Some(Err(error)) => Err(error),
-                None => match compressed::is_younger(&path, self.last_look) {
-                    Ok(true) => {
-                        registry.lock().logs[self.index].rotations += 1;
-                        compressed::open(&path)
-                            .and_then(|log| self.read_whole(log, LineSplitter::default(), registry, buffer))
-                    }
-                    Ok(false) => Ok(()), // older than what was read before
-                    Err(error) => Err(error),
-                },
-            };
-            if let Err(error) = read {
-                registry.lock().logs[self.index].read_errors += 1;
-                tracing::warn!(
-                    error = permission::explain(&path, &error, "read"),
-                    "a compressed log was not read to its end"
-                );
-            }
-        }
-        // even where the log itself is missing: what was compressed until then is not read again
-        self.last_look = listed.unwrap_or(self.last_look).max(self.last_look);
-        if lost.is_empty() {
+    /// Waits for all missing files while nothing is visible where one of them was.
+    fn hide_missing(&mut self, registry: &SharedRegistry) {
+        let missing = self.rows(|row| row.status == FileStatus::Missing);
+        if missing.iter().all(|row| self.files[*row].reported) || !self.is_nothing_visible() {
             return;
         }
-        self.resumed.lost = lost;
-        let hidden = self.is_hidden();
-        for mut file in std::mem::take(&mut self.resumed.lost) {
-            let Some(position) = file.position() else { continue };
-            self.resumed.missing.insert((file.identity(), position.offset)); // again with each look
-            if !self.files.iter().any(|followed| followed.file.identity == file.identity()) {
-                close(&file, registry); // it may come back
-            }
-            if !file.missing {
-                tell_missing(&file);
-            }
-            if file.path.as_ref().map_or(hidden, |path| LogFile::open(path, Instant::now()).is_err()) {
-                file.missing = true;
-                self.resumed.away.push(file);
-            }
+        for row in missing {
+            let row = &mut self.files[row];
+            row.allow_return(registry);
+            row.apply(FileEvent::NothingVisible { reported: row.reported });
         }
-        self.resumed.seen = self.sights();
+        if !std::mem::replace(&mut self.catch_up.wait_reported, true) {
+            let source = &registry.lock().logs[self.index].source;
+            tracing::info!(source, "waiting for logs that were read before: their directory cannot be read");
+        }
+        if let Some(compressed) = &mut self.catch_up.compressed {
+            compressed.paths.clear(); // listed again once the files are visible
+        }
+        self.catch_up.places = self.places();
     }
 
-    /// Counts the lines of a compressed log to its end.
-    fn read_whole(
-        &self,
-        mut log: compressed::Decoder,
-        mut lines: LineSplitter,
-        registry: &SharedRegistry,
-        buffer: &mut [u8],
-    ) -> Result<(), Error> {
-        loop {
-            let read = log.read(buffer);
-            let mut registry = registry.lock();
-            let Some(bytes) = read.as_ref().ok().filter(|read| **read > 0).map(|read| &buffer[..*read]) else {
-                lines.finish(|line| registry.count_line(self.index, line));
-                return read.map(drop);
-            };
-            lines.feed(bytes, |line| registry.count_line(self.index, line));
-            registry.record_time(self.index, lines::last(bytes));
-            registry.logs[self.index].read_bytes += bytes.len() as u64;
-            registry.last_pass = Some(Instant::now());
+    /// Whether nothing is visible where a missing file was: its directory is missing or unreadable, or has no file of the
+    /// log, like a directory on which nothing is mounted.
+    fn is_nothing_visible(&self) -> bool {
+        let listed = self.log_paths.list();
+        let is_glob = self.log_paths.is_glob();
+        let has_siblings = |path: &Path| {
+            is_glob && listed.iter().any(|(other, _)| directory(other) == directory(path)) || rotated::is_beside(path)
+        };
+        let is_hidden = |path: &Path| match LogFile::open(path, Instant::now()) {
+            Err(error) if error.kind() == ErrorKind::NotFound => !has_siblings(path),
+            opened => opened.is_err(),
+        };
+        let missing = self.files.iter().filter(|row| row.status == FileStatus::Missing);
+        let is_unreadable = is_glob && listed.iter().any(|(_, metadata)| metadata.is_err());
+        is_unreadable || missing.filter_map(|row| row.path.as_deref()).chain(self.single_path()).any(is_hidden)
+    }
+
+    /// Gives up the missing files that were found nowhere, not even in a compressed log.
+    pub(super) fn give_up_missing(&mut self, registry: &SharedRegistry) {
+        let missing = self.rows(|row| row.status == FileStatus::Missing);
+        if missing.is_empty() {
+            return;
         }
+        let nothing_visible = self.is_nothing_visible();
+        let open = self.open_identities();
+        for row in missing {
+            let row = &mut self.files[row];
+            if row.position.is_start() {
+                row.apply(FileEvent::Dropped);
+                continue;
+            }
+            if !open.contains(&row.identity) {
+                row.allow_return(registry);
+            }
+            if !row.reported {
+                row.report_lost();
+            }
+            let is_unreadable = |path: &PathBuf| LogFile::open(path, Instant::now()).is_err();
+            let can_return = row.path.as_ref().map_or(nothing_visible, is_unreadable);
+            row.apply(FileEvent::NotFound { can_return });
+        }
+        self.catch_up.places = self.places();
     }
 }
 
-/// Notes how far a file was read that may come back.
-fn close(file: &SavedFile, registry: &SharedRegistry) {
-    if let Some(position) = file.position() {
-        registry.lock().ownership.close(file.identity(), position);
+impl TrackedFile {
+    /// Remembers the position for the case that the file returns.
+    fn allow_return(&self, registry: &SharedRegistry) {
+        if !self.position.is_start() {
+            registry.lock().ownership.close(self.identity, self.position.to_resumed());
+        }
     }
-}
 
-fn tell_missing(file: &SavedFile) {
-    let path = file.path.as_ref().map_or("a rotated log".into(), |path| path.to_string_lossy());
-    tracing::warn!(%path, "cannot find again what was read before; what was not yet read of it is missing");
+    fn report_lost(&mut self) {
+        self.reported = true;
+        let path = self.path.as_ref().map_or("a rotated log".into(), |path| path.to_string_lossy());
+        tracing::warn!(%path, "previously read file not found; its unread lines are lost");
+    }
 }

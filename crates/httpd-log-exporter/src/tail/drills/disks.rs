@@ -10,7 +10,8 @@ impl Drill {
     /// From now on an open file cannot be read; or it can be again.
     fn break_disk(&mut self, at: usize, name: &str, broken: bool) {
         let path = self.path(name);
-        self.tail.as_mut().unwrap().files[at].file.break_disk(&path, broken);
+        let row = &mut self.tail.as_mut().unwrap().files[at];
+        row.file.as_mut().unwrap().break_disk(&path, broken);
     }
 }
 

@@ -78,6 +78,11 @@ impl Drill {
         health
     }
 
+    /// Number of files that are held open.
+    fn open_files(&self) -> usize {
+        self.tail.as_ref().unwrap().open_files().count()
+    }
+
     fn wait(&mut self, time: Duration) {
         self.now += time;
     }

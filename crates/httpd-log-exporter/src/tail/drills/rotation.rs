@@ -39,7 +39,7 @@ fn the_unterminated_end_of_a_renamed_log_counts_when_it_is_finished() {
     drill.counted(&[1]);
     drill.wait(Duration::from_millis(1));
     drill.counted(&[0, 1]);
-    assert!(drill.tail.as_ref().unwrap().files.len() == 1);
+    assert!(drill.open_files() == 1);
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn a_log_whose_name_was_changing_during_the_search_is_found_by_the_next() {
     assert_eq!(drill.counted(&[0, 1, 2]).rotations, 2);
     drill.wait(SEARCH);
     drill.counted(&[0, 1, 2]);
-    assert!(drill.tail.as_ref().unwrap().searched.is_empty());
+    assert!(drill.tail.as_ref().unwrap().search.windows.is_empty());
 }
 
 #[test]

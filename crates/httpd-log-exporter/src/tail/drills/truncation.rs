@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 
 use super::{Drill, line};
+use crate::tail::read_position::ReadPosition;
 use crate::tail::rotated;
 use crate::tail::{SEARCH, StartAt};
 
@@ -234,15 +235,17 @@ fn a_log_that_is_cut_and_grows_again_while_it_is_read_goes_on_in_the_copy() {
     let path = folder.path().join("access.log");
     fs::write(&path, line(0) + &line(1)).unwrap();
     let mut log = crate::tail::log_file::LogFile::open(&path, std::time::Instant::now()).unwrap();
+    let mut position = ReadPosition::default();
     let mut buffer = vec![0; line(0).len()];
     let mut read = Vec::new();
-    let mut progress = log.catch_up(std::time::Instant::now(), &mut buffer, |_, bytes, _| {
+    let mut progress = log.catch_up(&mut position, std::time::Instant::now(), &mut buffer, |_, bytes, _| {
         read.extend_from_slice(bytes);
         fs::write(&path, line(2) + &line(3)).unwrap(); // in place
     });
     assert_eq!(String::from_utf8(std::mem::take(&mut read)).unwrap(), line(0));
     assert!(progress.unwrap().truncated.is_none());
-    progress = log.catch_up(std::time::Instant::now(), &mut buffer, |_, bytes, _| read.extend_from_slice(bytes));
+    progress = log
+        .catch_up(&mut position, std::time::Instant::now(), &mut buffer, |_, bytes, _| read.extend_from_slice(bytes));
     assert_eq!(progress.unwrap().truncated.unwrap().offset, line(0).len() as u64);
     assert_eq!(String::from_utf8(read).unwrap(), line(2) + &line(3));
 }

@@ -1,0 +1,134 @@
+//! One pass over a log: looks it up, reads what is new in all of its files, and closes those that are finished.
+
+use std::path::Path;
+use std::time::{Instant, SystemTime};
+
+use crate::lines;
+use crate::metrics::registry::SharedRegistry;
+use crate::permission;
+use crate::tail::log_tail::{GRACE, SEARCH, Tail};
+use crate::tail::read_position::ReadPosition;
+use crate::tail::rotated::SearchWindow;
+use crate::tail::tracked_file::{FileEvent, FileStatus, TrackedFile};
+
+/// Result of one pass.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct PassResult {
+    /// Whether anything was read, or the files are others than before.
+    pub(crate) active: bool,
+    /// Whether more can be read immediately.
+    pub(crate) more: bool,
+}
+
+/// Result of reading all files of a log.
+#[derive(Debug, Default)]
+struct FilesRead {
+    result: PassResult,
+    /// Number of bytes left in all files.
+    lag: u64,
+    /// The last read error.
+    fault: Option<String>,
+    /// Rows whose file was truncated, and the positions until then.
+    truncated: Vec<(usize, ReadPosition)>,
+    /// Rows whose file changed while nothing of it had been read.
+    begun: Vec<usize>,
+}
+
+impl Tail {
+    /// Looks up the log's files and reads what is new in all of them.
+    pub(crate) fn pass(&mut self, registry: &SharedRegistry, buffer: &mut [u8], now: Instant) -> PassResult {
+        self.retry_hidden(registry, now);
+        self.read_compressed(registry, buffer);
+        let before = self.last_look;
+        let (changed, look_fault) = self.look(registry, now);
+        let search_fault = self.search(registry, now);
+        self.compare_copies();
+        let FilesRead { mut result, lag, fault, truncated, mut begun } = self.read_files(registry, buffer, now);
+        result.active |= changed;
+        for (row, position) in truncated {
+            self.on_truncation(row, position, registry, now);
+            begun.push(row);
+        }
+        for row in begun.into_iter().map(|row| &self.files[row]).filter(|row| row.status == FileStatus::Open) {
+            let Some(path) = row.rotation_path() else { continue };
+            let window = SearchWindow { since: before, until: now + SEARCH };
+            self.search.windows.entry(path.to_path_buf()).or_insert(window);
+            result.more = true; // there may be copies
+        }
+        self.close_quiet(registry, now);
+        self.remove_forgotten();
+        let health = &mut registry.lock().logs[self.index];
+        health.lag = lag;
+        health.fault = fault.or(look_fault).or(search_fault);
+        result
+    }
+
+    /// Reads what is new in all open files, except in copies.
+    fn read_files(&mut self, registry: &SharedRegistry, buffer: &mut [u8], now: Instant) -> FilesRead {
+        let mut all = FilesRead::default();
+        let index = self.index;
+        for (row, TrackedFile { file, position, status, path, .. }) in self.files.iter_mut().enumerate() {
+            let Some(file) = file.as_mut().filter(|_| !matches!(status, FileStatus::CopyOf(_))) else { continue };
+            let before = all.lag;
+            let progress = file.catch_up(position, now, buffer, |lines, bytes, left| {
+                let mut registry = registry.lock();
+                lines.feed(bytes, |line| registry.count_line(index, line));
+                registry.record_time(index, lines::last(bytes));
+                registry.logs[index].read_bytes += bytes.len() as u64;
+                registry.logs[index].lag = before + left;
+                registry.last_pass = Some(Instant::now());
+            });
+            match progress {
+                Ok(progress) => {
+                    all.result.active |= progress.read > 0 || progress.truncated.is_some();
+                    all.result.more |= progress.read > 0 && progress.left > 0;
+                    all.lag += progress.left;
+                    all.truncated.extend(progress.truncated.map(|position| (row, position)));
+                    all.begun.extend(progress.begun.then_some(row));
+                }
+                Err(error) => {
+                    let path = path.as_deref().unwrap_or(Path::new("a rotated log"));
+                    registry.lock().logs[index].read_errors += 1;
+                    all.fault = Some(permission::explain_awaited(path, &error, "read"));
+                }
+            }
+        }
+        all
+    }
+
+    /// Closes files to which nothing is written any more.
+    fn close_quiet(&mut self, registry: &SharedRegistry, now: Instant) {
+        let index = self.index;
+        for row in &mut self.files {
+            let Some(file) = &row.file else { continue };
+            let is_finished = match row.status {
+                FileStatus::Rotated => true,
+                // an open file keeps its space on the disk though it is deleted
+                FileStatus::Absent => file.is_deleted(),
+                _ => false,
+            };
+            if is_finished && now.saturating_duration_since(file.quiet_since()) >= GRACE {
+                let mut position = std::mem::take(&mut row.position);
+                position.lines.finish(|line| registry.lock().count_line(index, line));
+                registry.lock().ownership.close(row.identity, position);
+                row.apply(FileEvent::Quiet);
+                if row.resumed_from.is_none() {
+                    row.apply(FileEvent::Dropped);
+                }
+            }
+        }
+    }
+
+    /// Reads everything and closes all files. A last line without its end counts.
+    pub(crate) fn read_to_end(mut self, registry: &SharedRegistry, buffer: &mut [u8]) {
+        while self.pass(registry, buffer, Instant::now()).more {}
+        for row in self.files.iter_mut().filter(|row| row.status.is_open()) {
+            row.position.lines.finish(|line| registry.lock().count_line(self.index, line));
+        }
+    }
+
+    /// Since when the running search covers files that appeared; the next process continues it.
+    pub(crate) fn searched_since(&self) -> Option<SystemTime> {
+        self.search.windows.values().map(|window| window.since).min()
+    }
+}

@@ -1,0 +1,274 @@
+//! One row of a log's table of tracked files, and every change of its status.
+//!
+//! A row is one generation of the log: the content of one file from its creation or truncation until the next one. Two
+//! rows can have the same identity, because a truncated file keeps its inode.
+//!
+//! | status    | the generation …                                          | file open | in the state file   |
+//! |-----------|-----------------------------------------------------------|-----------|---------------------|
+//! | Open      | is at a path of the log                                   | yes       | yes, with its path  |
+//! | Absent    | was at a path at which there is nothing now               | yes       | yes, with its path  |
+//! | Rotated   | has lost its path; it is read until it is quiet           | yes       | yes                 |
+//! | CopyOf    | is a copy of another row's file, and not read             | yes       | no                  |
+//! | Closed    | was read to its end                                       | no        | no                  |
+//! | Truncated | was truncated; a copy with its unread rest is searched    | no        | yes                 |
+//! | Missing   | was read by an earlier process and is searched            | no        | yes, with its path  |
+//! | Hidden    | is waited for, because its directory cannot be read       | no        | yes, with its path  |
+//! | GivenUp   | was reported as lost; reading continues if it returns     | no        | yes, as missing     |
+//! | Lost      | was reported as lost; only the running search can find it | no        | no                  |
+//! | Forgotten | has no row any more                                       | no        | no                  |
+//!
+//! | event             | Open     | Absent  | Rotated | CopyOf | Truncated | Missing         | Hidden    | GivenUp   | Lost      |
+//! |-------------------|----------|---------|---------|--------|-----------|-----------------|-----------|-----------|-----------|
+//! | AtPath            | Open     | Open    | Open    | CopyOf |           |                 |           |           |           |
+//! | Replaced          | Rotated  | Rotated |         |        |           |                 |           |           |           |
+//! | Vanished          | Absent   |         |         |        |           |                 |           |           |           |
+//! | Separate          |          |         |         | Open   |           |                 |           |           |           |
+//! | Quiet             |          | Closed  | Closed  |        |           |                 |           |           |           |
+//! | FoundAtPath       |          |         |         |        |           | Open            |           |           |           |
+//! | FoundElsewhere    |          |         |         |        | Rotated   | Rotated         |           |           | Rotated   |
+//! | NothingVisible    |          |         |         |        |           | Hidden, GivenUp |           |           |           |
+//! | Retried           |          |         |         |        |           |                 | Missing   | Missing   |           |
+//! | NotFound          |          |         |         |        |           | GivenUp, Lost   |           |           |           |
+//! | SearchEnded       |          |         |         |        | Forgotten |                 |           |           | Forgotten |
+//! | Dropped           |          |         |         |        | Forgotten | Forgotten       | Forgotten | Forgotten | Forgotten |
+//!
+//! An event without an entry does not change the status. A closed row becomes Forgotten by Dropped, too.
+
+use std::path::{Path, PathBuf};
+
+use crate::state::SavedFile;
+use crate::tail::log_file::{FileIdentity, LogFile};
+use crate::tail::read_position::ReadPosition;
+
+/// One generation of a log.
+#[derive(Debug)]
+pub(crate) struct TrackedFile {
+    pub(crate) identity: FileIdentity,
+    pub(crate) position: ReadPosition,
+    pub(crate) status: FileStatus,
+    /// The path of the log at which the file is or was last seen. `None` once another file may have that path.
+    pub(crate) path: Option<PathBuf>,
+    /// The file's own path, if the log's path is a symbolic link.
+    pub(crate) target: Option<PathBuf>,
+    /// The open file, exactly while [`FileStatus::is_open`].
+    pub(crate) file: Option<LogFile>,
+    /// Where an earlier process stopped, until all compressed logs were compared with it.
+    pub(crate) resumed_from: Option<ReadPosition>,
+    /// Whether the log message was written that the file is lost.
+    pub(crate) reported: bool,
+}
+
+/// What is known of a generation; see the table of this module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FileStatus {
+    Open,
+    Absent,
+    Rotated,
+    CopyOf(FileIdentity),
+    Closed,
+    Truncated,
+    Missing,
+    Hidden,
+    GivenUp,
+    Lost,
+    Forgotten,
+}
+
+/// What happens to a generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FileEvent {
+    /// A path of the log leads to the file.
+    AtPath,
+    /// Another file is at its path, or no glob matches its path any more.
+    Replaced,
+    /// Nothing is at its path, or the path cannot be looked up.
+    Vanished,
+    /// The copy has lines of its own: it differs from the original, or the original was truncated.
+    Separate,
+    /// Nothing was written to it for the grace period.
+    Quiet,
+    /// Its content is at a path of the log.
+    FoundAtPath,
+    /// Its content is in a rotated file or a copy.
+    FoundElsewhere,
+    /// Its directory cannot be read.
+    NothingVisible { reported: bool },
+    /// Its directory changed, or the wait for it is over.
+    Retried,
+    /// It was searched everywhere.
+    NotFound { can_return: bool },
+    /// No search is running any more.
+    SearchEnded,
+    /// Nothing of it is left to read.
+    Dropped,
+}
+
+impl FileStatus {
+    /// The status after an event.
+    fn after(self, event: FileEvent) -> Self {
+        use FileEvent as Event;
+        match (self, event) {
+            (Self::Open | Self::Absent | Self::Rotated, Event::AtPath) => Self::Open,
+            (Self::Open | Self::Absent, Event::Replaced) => Self::Rotated,
+            (Self::Open, Event::Vanished) => Self::Absent,
+            (Self::CopyOf(_), Event::Separate) => Self::Open,
+            (Self::Absent | Self::Rotated, Event::Quiet) => Self::Closed,
+            (Self::Missing, Event::FoundAtPath) => Self::Open,
+            (Self::Truncated | Self::Missing | Self::Lost, Event::FoundElsewhere) => Self::Rotated,
+            (Self::Missing, Event::NothingVisible { reported: false }) => Self::Hidden,
+            (Self::Missing, Event::NothingVisible { reported: true }) => Self::GivenUp,
+            (Self::Hidden | Self::GivenUp, Event::Retried) => Self::Missing,
+            (Self::Missing, Event::NotFound { can_return: true }) => Self::GivenUp,
+            (Self::Missing, Event::NotFound { can_return: false }) => Self::Lost,
+            (Self::Truncated | Self::Lost, Event::SearchEnded) => Self::Forgotten,
+            (
+                Self::Truncated | Self::Missing | Self::Hidden | Self::GivenUp | Self::Lost | Self::Closed,
+                Event::Dropped,
+            ) => Self::Forgotten,
+            (status, _) => status,
+        }
+    }
+
+    /// Whether the file is held open.
+    pub(crate) fn is_open(self) -> bool {
+        matches!(self, Self::Open | Self::Absent | Self::Rotated | Self::CopyOf(_))
+    }
+}
+
+impl TrackedFile {
+    /// A row of a file that was just opened.
+    pub(crate) fn opened(mut file: LogFile, position: ReadPosition, status: FileStatus, path: Option<&Path>) -> Self {
+        Self {
+            identity: file.identity,
+            position,
+            status,
+            path: path.map(Path::to_path_buf),
+            target: file.target.take(),
+            file: Some(file),
+            resumed_from: None,
+            reported: false,
+        }
+    }
+
+    /// A row of a file that was just truncated.
+    pub(crate) fn truncated(identity: FileIdentity, position: ReadPosition) -> Self {
+        Self {
+            identity,
+            position,
+            status: FileStatus::Truncated,
+            path: None,
+            target: None,
+            file: None,
+            resumed_from: None,
+            reported: false,
+        }
+    }
+
+    /// A row of a file that an earlier process read.
+    pub(crate) fn saved(saved: &SavedFile) -> Self {
+        Self {
+            identity: saved.identity(),
+            position: saved.position(),
+            status: FileStatus::Missing,
+            path: saved.path.clone(),
+            target: saved.target.clone(),
+            file: None,
+            resumed_from: None,
+            reported: saved.missing,
+        }
+    }
+
+    /// Changes the status after an event. Returns whether it is another one.
+    pub(crate) fn apply(&mut self, event: FileEvent) -> bool {
+        let before = self.status;
+        self.status = before.after(event);
+        if self.status == FileStatus::Rotated {
+            self.path = None;
+        }
+        if !self.status.is_open() {
+            self.file = None;
+        }
+        self.status != before
+    }
+
+    /// Continues the generation in a file that was found at a path of the log, or elsewhere.
+    pub(crate) fn continue_in(&mut self, mut file: LogFile, path: Option<&Path>) {
+        self.identity = file.identity;
+        self.target = file.target.take().or(self.target.take());
+        self.file = Some(file);
+        self.path = path.map(Path::to_path_buf);
+        self.reported = false;
+        self.apply(if path.is_some() { FileEvent::FoundAtPath } else { FileEvent::FoundElsewhere });
+    }
+
+    /// Continues the generation at a position in a copy.
+    pub(crate) fn continue_in_copy(&mut self, file: LogFile, position: ReadPosition, path: Option<&Path>) {
+        self.target = None;
+        self.position = position;
+        self.continue_in(file, path);
+    }
+
+    /// Whether a file with the unread rest of the generation is searched.
+    pub(crate) fn is_searched(&self) -> bool {
+        matches!(self.status, FileStatus::Truncated | FileStatus::Missing | FileStatus::Lost)
+            && !self.position.is_start()
+    }
+
+    /// Whether the generation is not open, but may be found again.
+    pub(crate) fn is_unfound(&self) -> bool {
+        matches!(
+            self.status,
+            FileStatus::Truncated | FileStatus::Missing | FileStatus::Hidden | FileStatus::GivenUp | FileStatus::Lost
+        )
+    }
+
+    /// Whether the file is at a path of the log, as that path or as the target of a symbolic link.
+    pub(crate) fn is_at(&self, path: &Path) -> bool {
+        self.status == FileStatus::Open && self.path.as_deref() == Some(path)
+            || self.status.is_open() && self.target.as_deref() == Some(path)
+    }
+
+    /// The path next to which rotation puts the file.
+    pub(crate) fn rotation_path(&self) -> Option<&Path> {
+        self.target.as_deref().or(self.path.as_deref())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COPY: FileStatus = FileStatus::CopyOf(FileIdentity { device: 1, inode: 2 });
+
+    #[test]
+    fn only_the_transitions_of_the_table_change_a_status() {
+        use FileStatus::{Absent, Closed, Forgotten, GivenUp, Hidden, Lost, Missing, Open, Rotated, Truncated};
+        let statuses = [Open, Absent, Rotated, COPY, Truncated, Missing, Hidden, GivenUp, Lost, Closed, Forgotten];
+        let events = [
+            (FileEvent::AtPath, vec![(Absent, Open), (Rotated, Open)]),
+            (FileEvent::Replaced, vec![(Open, Rotated), (Absent, Rotated)]),
+            (FileEvent::Vanished, vec![(Open, Absent)]),
+            (FileEvent::Separate, vec![(COPY, Open)]),
+            (FileEvent::Quiet, vec![(Absent, Closed), (Rotated, Closed)]),
+            (FileEvent::FoundAtPath, vec![(Missing, Open)]),
+            (FileEvent::FoundElsewhere, vec![(Truncated, Rotated), (Missing, Rotated), (Lost, Rotated)]),
+            (FileEvent::NothingVisible { reported: false }, vec![(Missing, Hidden)]),
+            (FileEvent::NothingVisible { reported: true }, vec![(Missing, GivenUp)]),
+            (FileEvent::Retried, vec![(Hidden, Missing), (GivenUp, Missing)]),
+            (FileEvent::NotFound { can_return: true }, vec![(Missing, GivenUp)]),
+            (FileEvent::NotFound { can_return: false }, vec![(Missing, Lost)]),
+            (FileEvent::SearchEnded, vec![(Truncated, Forgotten), (Lost, Forgotten)]),
+            (
+                FileEvent::Dropped,
+                [Truncated, Missing, Hidden, GivenUp, Lost, Closed].map(|status| (status, Forgotten)).to_vec(),
+            ),
+        ];
+        for (event, changes) in events {
+            for status in statuses {
+                let change = changes.iter().find(|(before, _)| *before == status);
+                let expected = change.map_or(status, |(_, after)| *after);
+                assert_eq!(status.after(event), expected, "{status:?} {event:?}");
+            }
+        }
+    }
+}
