@@ -1,8 +1,8 @@
 //! Reads the body of a response or a file, up to a size limit.
 
-use std::io::Read;
 use std::path::Path;
 
+use exporter_common::config::small_file;
 use reqwest::Response;
 
 use super::client::root_cause;
@@ -33,7 +33,7 @@ pub(super) async fn read_file(path: &Path, limit: usize) -> Result<Vec<u8>, Read
     let path = path.to_owned();
     let read = tokio::task::spawn_blocking(move || {
         let mut content = Vec::new();
-        std::fs::File::open(path)?.take(limit as u64 + 1).read_to_end(&mut content)?;
+        small_file::read_into(&mut content, limit as u64, &path)?;
         std::io::Result::Ok(content)
     });
     let content = read.await.map_err(std::io::Error::other).flatten();

@@ -1,11 +1,10 @@
 //! Reads small files of the kernel with a size limit.
 
-use std::fs::File;
-use std::io::{ErrorKind, Read};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use exporter_common::config::small_file;
 
 /// The text of a file; `None` if it is missing or the kernel does not support it.
 pub(crate) fn read(path: &Path) -> Result<Option<String>> {
@@ -33,7 +32,7 @@ pub(crate) fn number(path: &Path) -> Result<Option<u64>> {
 pub(crate) fn read_into(bytes: &mut Vec<u8>, limit: u64, path: &Path) -> Result<bool> {
     bytes.shrink_to(2 * bytes.len()); // release memory that one much longer read allocated
     bytes.clear();
-    match read_regular(bytes, limit, path) {
+    match small_file::read_into(bytes, limit, path) {
         Ok(length) if length as u64 > limit => {
             *bytes = Vec::new();
             bail!("{} exceeds {} KiB: the path does not seem to be in procfs or sysfs", path.display(), limit >> 10);
@@ -42,18 +41,6 @@ pub(crate) fn read_into(bytes: &mut Vec<u8>, limit: u64, path: &Path) -> Result<
         Err(error) if is_absent(&error) => Ok(false),
         Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
     }
-}
-
-/// Reads a file up to one byte more than the limit. Other file types are refused, since reading a FIFO or a device
-/// may block or never end.
-fn read_regular(bytes: &mut Vec<u8>, limit: u64, path: &Path) -> std::io::Result<usize> {
-    // Without O_NONBLOCK, opening a FIFO blocks.
-    let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
-    let file = File::options().read(true).custom_flags(nonblocking).open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(std::io::Error::other("not a regular file"));
-    }
-    file.take(limit + 1).read_to_end(bytes)
 }
 
 /// The first characters of a text, for error messages.

@@ -13,7 +13,7 @@ use super::auth;
 use super::rate::RateLimit;
 use crate::config::duration;
 use crate::config::fields::{self, Fields};
-use crate::config::yaml::{self, Node, YamlError};
+use crate::config::yaml::{self, YamlError, Node};
 
 /// What the file says.
 #[derive(Debug)]

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
+use exporter_common::config::small_file;
 use exporter_common::{Scrape, UsageError};
 use percent_encoding::percent_decode_str;
 use reqwest::Url;
 
-use super::small_file;
 use crate::read_error::{Reason, read_error};
 
 /// A user name, and the source of its password.
@@ -94,13 +94,9 @@ fn decoded(text: &str) -> Result<String> {
     decoded.map(Into::into).context("the user name or password in --queue.url is not UTF-8")
 }
 
-/// The content of a file without the final line break that editors add.
+/// Reads the password file.
 fn read(path: &Path) -> Result<String> {
-    let text = small_file::read("--queue.password-file", path)?;
-    let text =
-        String::from_utf8(text).with_context(|| format!("--queue.password-file {}: not UTF-8", path.display()))?;
-    let password = text.strip_suffix('\n').unwrap_or(&text);
-    Ok(password.strip_suffix('\r').unwrap_or(password).to_owned())
+    small_file::read_secret(path).with_context(|| format!("cannot read --queue.password-file {}", path.display()))
 }
 
 #[cfg(test)]
@@ -138,7 +134,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let error = |file: PathBuf, username| credentials("http://h/", username, Some(file)).unwrap_err().to_string();
         assert!(error(folder.path().join("missing"), Some("me")).starts_with("cannot read --queue.password-file"));
-        assert!(error(folder.path().to_owned(), Some("me")).ends_with("not a small file"));
+        assert!(error(folder.path().to_owned(), Some("me")).starts_with("cannot read --queue.password-file"));
         assert!(error(folder.path().join("any"), None).contains("set --queue.username"));
     }
 }

@@ -3,7 +3,6 @@
 mod credentials;
 mod http;
 mod settings;
-mod small_file;
 mod tls;
 
 pub(crate) use credentials::Credentials;

@@ -3,13 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use exporter_common::UsageError;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use exporter_common::config::small_file;
+use exporter_common::tls::pem;
 use rustls::{ClientConfig, RootCertStore};
-
-use super::small_file;
 
 /// `--queue.tls-…`
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -44,10 +42,13 @@ impl TlsFlags {
             bail!(UsageError::new(error));
         }
         let roots = match &self.ca_file {
-            Some(file) => ca_certificates(file)?,
-            None if encrypted => system_ca_certificates()?,
+            Some(file) => load(pem::ca_certificates, "--queue.tls-ca-file", file)?,
+            None if encrypted => pem::system_ca_certificates(),
             None => RootCertStore::empty(),
         };
+        if encrypted && roots.is_empty() {
+            bail!("no CA certificates found on this system: set --queue.tls-ca-file");
+        }
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -56,37 +57,16 @@ impl TlsFlags {
         let Some((cert, key)) = identity else {
             return Ok(config.with_no_client_auth());
         };
-        let private_key = PrivateKeyDer::from_pem_slice(&small_file::read("--queue.tls-key-file", key)?)
-            .with_context(|| format!("no private key in --queue.tls-key-file {}", key.display()))?;
+        let chain = load(pem::certificates, "--queue.tls-cert-file", cert)?;
+        let private_key = load(pem::private_key, "--queue.tls-key-file", key)?;
         config
-            .with_client_auth_cert(certificates(cert, "--queue.tls-cert-file")?, private_key)
+            .with_client_auth_cert(chain, private_key)
             .with_context(|| format!("cannot use {} with the key in {}", cert.display(), key.display()))
     }
 }
 
-fn ca_certificates(file: &Path) -> Result<RootCertStore> {
-    let mut roots = RootCertStore::empty();
-    for certificate in certificates(file, "--queue.tls-ca-file")? {
-        roots
-            .add(certificate)
-            .with_context(|| format!("a certificate in {} is not a CA certificate", file.display()))?;
-    }
-    Ok(roots)
-}
-
-fn system_ca_certificates() -> Result<RootCertStore> {
-    let found = rustls_native_certs::load_native_certs();
-    let mut roots = RootCertStore::empty();
-    let (added, _) = roots.add_parsable_certificates(found.certs);
-    ensure!(added > 0, "no CA certificates found on this system: set --queue.tls-ca-file");
-    Ok(roots)
-}
-
-fn certificates(file: &Path, flag: &str) -> Result<Vec<CertificateDer<'static>>> {
-    let text = small_file::read(flag, file)?;
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
-    let certificates =
-        certificates.with_context(|| format!("cannot read certificates from {flag} {}", file.display()))?;
-    ensure!(!certificates.is_empty(), "no certificate in {flag} {}", file.display());
-    Ok(certificates)
+/// Reads the file of a flag and parses its PEM.
+fn load<T>(parse: impl Fn(&[u8]) -> Result<T>, flag: &str, file: &Path) -> Result<T> {
+    let pem = small_file::read(file).map_err(anyhow::Error::from);
+    pem.and_then(|pem| parse(&pem)).with_context(|| format!("cannot read {flag} {}", file.display()))
 }

@@ -5,10 +5,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::Result;
 use exporter_common::Histogram;
+use exporter_common::config::calendar::date_of_minute;
 use redis::{Pipeline, Value};
 
 use crate::redis::{RedisClient, Replies, add_command, command_error, list, text};
-use crate::timestamp::{now, utc};
+use crate::timestamp::now;
 
 /// Upper bounds in milliseconds; what took longer is in one bucket more.
 const BOUNDS: [u32; 25] = [
@@ -127,7 +128,7 @@ impl Counts {
 
 /// Where version 8 and those before keep what a minute's jobs have done.
 fn jobs(minute: u64) -> [String; 2] {
-    let (year, month, day, hour, minute) = utc(minute);
+    let (year, month, day, hour, minute) = date_of_minute(minute);
     [
         format!("j|{:02}{month:02}{day:02}|{hour}:{minute:02}", year % 100),
         format!("j|{year}{month:02}{day:02}|{hour}:{minute}"),
@@ -136,7 +137,7 @@ fn jobs(minute: u64) -> [String; 2] {
 
 /// The same for the buckets of a class.
 fn buckets(class: &str, minute: u64) -> [String; 2] {
-    let (_, _, day, hour, minute) = utc(minute);
+    let (_, _, day, hour, minute) = date_of_minute(minute);
     [format!("h|{class}-{day}-{hour}:{minute}"), format!("{class}-{day:02}-{hour}:{minute}")]
 }
 
