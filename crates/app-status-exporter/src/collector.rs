@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use exporter_common::reload::Reloaded;
+use exporter_common::reload::ReloadStatus;
 use exporter_common::{Collector, Family, Faults, Scrape, async_trait};
 use futures_util::future::join_all;
 
@@ -86,7 +86,7 @@ impl Collector for AppStatus {
         let _ = tokio::task::spawn_blocking(move || loader.reload()).await; // it does not panic
     }
 
-    fn reloaded(&self) -> Option<Reloaded> {
+    fn reloaded(&self) -> Option<ReloadStatus> {
         self.loader.reloaded()
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use anyhow::Result;
-use exporter_common::reload::{Files, Reloaded};
+use exporter_common::reload::{Files, ReloadStatus};
 
 use crate::config;
 use crate::http::page::PageClient;
@@ -86,10 +86,10 @@ impl TargetLoader {
     }
 
     /// The result of the last load; `None` without a configuration.
-    pub(crate) fn reloaded(&self) -> Option<Reloaded> {
+    pub(crate) fn reloaded(&self) -> Option<ReloadStatus> {
         self.config.as_ref()?;
         let loaded = self.lock();
-        Some(Reloaded { successful: loaded.error.is_none(), last_success: loaded.last_success })
+        Some(ReloadStatus { successful: loaded.error.is_none(), last_success: loaded.last_success })
     }
 
     fn load_again(&self) {

@@ -114,7 +114,7 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<()> {
-    log::init(Level::INFO, log::Format::Logfmt);
+    log::init(Level::INFO, log::LogFormat::Logfmt);
     // One thread runs it: the parent-death signal of children is tied to the thread that started them.
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;

@@ -9,14 +9,13 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command};
 use tracing::Level;
 
 use crate::config::duration;
-use crate::listen::ListenAddress;
+use crate::http::listen::ListenAddress;
 use crate::log;
-use crate::program::UsageError;
-use crate::source::Collection;
+use crate::scrape::source::Collection;
 
 /// Flags of every exporter, named as Prometheus's own exporters name them.
 #[derive(Args, Clone, Debug)]
-pub(crate) struct Common {
+pub(crate) struct CommonFlags {
     // not a doc comment: there the brackets would be a link
     #[arg(help = "Address to listen on, again for each further one: host:port, :port, [v6]:port, unix:/path")]
     #[arg(id = "web.listen-address", long = "web.listen-address", value_name = "ADDRESS", value_delimiter = '\n')]
@@ -64,7 +63,7 @@ pub(crate) struct Common {
     /// Format of log messages
     #[arg(long = "log.format", value_name = "FORMAT", default_value = "logfmt", value_enum, ignore_case = true)]
     #[arg(global = true, help_heading = LOG)]
-    pub(crate) log_format: log::Format,
+    pub(crate) log_format: log::LogFormat,
 
     /// Collect once, print the metrics on standard output and end
     #[arg(long, conflicts_with = "check")]
@@ -74,6 +73,26 @@ pub(crate) struct Common {
     #[arg(long)]
     pub(crate) check: bool,
 }
+
+/// Flags that clap takes and that are wrong all the same: together, or missing. As the error of what makes
+/// the sources it ends the program as every wrong flag does, with one line and status 2.
+#[derive(Debug)]
+pub struct UsageError(String);
+
+impl UsageError {
+    /// What is wrong and what to do, without the program's name.
+    pub fn new(what: impl Into<String>) -> Self {
+        Self(what.into())
+    }
+}
+
+impl std::fmt::Display for UsageError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for UsageError {}
 
 /// When a remote source is read; for exporters whose source is reached over a network.
 #[derive(Args, Clone, Debug)]

@@ -10,37 +10,20 @@
 //! and `healthcheck`; it answers `/metrics`, `/`, `/-/healthy` and `/-/ready`, keeps the deadline that
 //! Prometheus announces, and says of every collector whether it succeeded and how long it took.
 
-mod answer;
-mod changes;
-mod collector;
 pub mod config;
-mod connection;
-mod escaping;
 mod exposition;
-mod family;
 mod flags;
 #[cfg(fuzzing)]
 pub mod fuzzing;
-mod health;
-mod landing;
-mod lines;
-mod listen;
+mod http;
 pub mod log;
-mod negotiate;
-mod notify;
-mod openmetrics;
 mod process;
 mod program;
-mod protobuf;
 mod registry;
-mod serve;
-mod site;
-mod source;
+mod scrape;
 #[cfg(feature = "testing")]
 pub mod testing;
-mod text;
 pub mod tls;
-mod web;
 
 /// The code of the guide is compiled by the documentation's tests.
 #[cfg(doctest)]
@@ -48,12 +31,12 @@ mod web;
 struct Guide;
 
 pub use async_trait::async_trait;
-pub use collector::{Collector, Faults, Scrape};
 pub use config::{duration, reload, yaml};
-pub use family::{Family, Histogram, Kind, Summary, Value};
-pub use flags::CollectFlags;
-pub use lines::float_to_text;
-pub use program::{Program, Purpose, Startup, Subcommand, UsageError};
+pub use exposition::family::{Family, Histogram, Kind, Summary, Value};
+pub use exposition::sample_format::float_to_text;
+pub use exposition::text::to_text;
+pub use flags::{CollectFlags, UsageError};
+pub use program::{Program, Purpose, Startup, Subcommand};
 pub use registry::Registry;
-pub use source::{Collection, Source};
-pub use text::to_text;
+pub use scrape::collector::{Collector, Faults, Scrape};
+pub use scrape::source::{Collection, Source};

@@ -10,7 +10,7 @@ use tracing::{Event, Level, Metadata, Subscriber};
 
 /// `--log.format`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Format {
+pub enum LogFormat {
     /// `time=… level=INFO msg="…" key=value`
     Logfmt,
     /// `{"time":"…","level":"INFO","msg":"…","key":"value"}`
@@ -18,7 +18,7 @@ pub enum Format {
 }
 
 /// Sends what the program logs to stderr, and panics too. Once in a process; later calls do nothing.
-pub fn init(level: Level, format: Format) {
+pub fn init(level: Level, format: LogFormat) {
     if tracing::subscriber::set_global_default(Stderr { level, format }).is_err() {
         return;
     }
@@ -31,7 +31,7 @@ pub fn init(level: Level, format: Format) {
 
 struct Stderr {
     level: Level,
-    format: Format,
+    format: LogFormat,
 }
 
 /// Libraries whose words are of use to their developers only.
@@ -56,7 +56,7 @@ impl Subscriber for Stderr {
     fn exit(&self, _: &Id) {}
 
     fn event(&self, event: &Event<'_>) {
-        let mut fields = Fields::default();
+        let mut fields = EventFields::default();
         event.record(&mut fields);
         let time = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
         let level = event.metadata().level().as_str();
@@ -69,12 +69,12 @@ impl Subscriber for Stderr {
 }
 
 #[derive(Default)]
-struct Fields {
+struct EventFields {
     message: String,
     others: Vec<(&'static str, String)>,
 }
 
-impl Visit for Fields {
+impl Visit for EventFields {
     fn record_str(&mut self, field: &Field, value: &str) {
         self.take(field, value.to_owned());
     }
@@ -84,7 +84,7 @@ impl Visit for Fields {
     }
 }
 
-impl Fields {
+impl EventFields {
     fn take(&mut self, field: &Field, value: String) {
         match field.name() {
             "message" => self.message = value,
@@ -93,13 +93,13 @@ impl Fields {
     }
 }
 
-fn line<'a>(format: Format, fields: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+fn line<'a>(format: LogFormat, fields: impl Iterator<Item = (&'a str, &'a str)>) -> String {
     let mut line = String::new();
     for (key, value) in fields {
         let quoted = serde_json::Value::from(value); // JSON's escapes are logfmt's too
         let _ = match format {
-            Format::Json => write!(line, "{}\"{key}\":{quoted}", if line.is_empty() { '{' } else { ',' }),
-            Format::Logfmt => {
+            LogFormat::Json => write!(line, "{}\"{key}\":{quoted}", if line.is_empty() { '{' } else { ',' }),
+            LogFormat::Logfmt => {
                 let blank = if line.is_empty() { "" } else { " " };
                 let plain = !value.is_empty()
                     && value.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'=' | b'\\'));
@@ -107,7 +107,7 @@ fn line<'a>(format: Format, fields: impl Iterator<Item = (&'a str, &'a str)>) ->
             }
         };
     }
-    line.push_str(if format == Format::Json { "}\n" } else { "\n" });
+    line.push_str(if format == LogFormat::Json { "}\n" } else { "\n" });
     line
 }
 
@@ -119,13 +119,13 @@ mod tests {
 
     #[test]
     fn logfmt_quotes_only_what_needs_it() {
-        let text = line(Format::Logfmt, FIELDS.into_iter());
+        let text = line(LogFormat::Logfmt, FIELDS.into_iter());
         assert_eq!(text, "level=INFO msg=\"two\\nlines \\\"quoted\\\"\" path=/proc/stat\n");
     }
 
     #[test]
     fn json_lines_are_objects() {
-        let text = line(Format::Json, FIELDS.into_iter());
+        let text = line(LogFormat::Json, FIELDS.into_iter());
         let object: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(object["msg"], "two\nlines \"quoted\"");
         assert_eq!(text.lines().count(), 1);

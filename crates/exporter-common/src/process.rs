@@ -1,6 +1,6 @@
 //! The exporter's own metrics: process_* as the Go client has them, in float seconds, and build info.
 
-use crate::family::Family;
+use crate::exposition::family::Family;
 
 /// `<program>_build_info`: 1, with what this binary was built from.
 pub(crate) fn build_info(program: &str, version: &str) -> Family {

@@ -9,13 +9,15 @@ use anyhow::{Context, Result};
 use clap::error::ErrorKind;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 
-use crate::answer::{Exporter, Wanted};
-use crate::escaping::Escaping;
-use crate::flags::{self, Common};
-use crate::site::About;
-use crate::source::Source;
-use crate::web::Web;
-use crate::{health, log, process, serve, text};
+use crate::exposition::escaping::Escaping;
+use crate::exposition::text;
+use crate::flags::{self, CommonFlags, UsageError};
+use crate::http::landing::ExporterInfo;
+use crate::http::web_settings::WebConfiguration;
+use crate::http::{healthcheck, serve};
+use crate::scrape::scrape_response::{Exporter, ScrapeFilter};
+use crate::scrape::source::Source;
+use crate::{log, process};
 
 /// What an exporter is: its name, what it says of itself, and where it listens.
 pub struct Program {
@@ -50,26 +52,6 @@ pub enum Purpose {
     /// `--check`: to find faults in flags and files; nothing is read from a source, nothing connected.
     Check,
 }
-
-/// Flags that clap takes and that are wrong all the same: together, or missing. As the error of what makes
-/// the sources it ends the program as every wrong flag does, with one line and status 2.
-#[derive(Debug)]
-pub struct UsageError(String);
-
-impl UsageError {
-    /// What is wrong and what to do, without the program's name.
-    pub fn new(what: impl Into<String>) -> Self {
-        Self(what.into())
-    }
-}
-
-impl std::fmt::Display for UsageError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for UsageError {}
 
 impl Startup {
     /// Whether a collector is on; for programs that named theirs with [`Program::collectors`].
@@ -122,7 +104,8 @@ impl Program {
             Ok(matches) => matches,
             Err(error) => return self.usage(&error),
         };
-        let parsed = Common::from_arg_matches(&matches).and_then(|common| Ok((common, F::from_arg_matches(&matches)?)));
+        let parsed =
+            CommonFlags::from_arg_matches(&matches).and_then(|common| Ok((common, F::from_arg_matches(&matches)?)));
         let (common, own) = match parsed {
             Ok(parsed) => parsed,
             Err(error) => return self.usage(&error),
@@ -148,13 +131,13 @@ impl Program {
 
     fn run<F>(
         &self,
-        common: Common,
+        common: CommonFlags,
         own: F,
         matches: &ArgMatches,
         sources: impl FnOnce(F, &Startup) -> Result<Vec<Source>>,
     ) -> Result<ExitCode> {
         if matches.subcommand_name() == Some("healthcheck") {
-            return Ok(match health::check(&common.listen_addresses, common.web_config.as_deref()) {
+            return Ok(match healthcheck::check(&common.listen_addresses, common.web_config.as_deref()) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => {
                     say(format_args!("{}: {error:#}\n", self.name));
@@ -168,8 +151,8 @@ impl Program {
             return run(matches);
         }
         let purpose = match &common {
-            Common { once: true, .. } => Purpose::Once,
-            Common { check: true, .. } => Purpose::Check,
+            CommonFlags { once: true, .. } => Purpose::Once,
+            CommonFlags { check: true, .. } => Purpose::Check,
             _ => Purpose::Serve,
         };
         // One thread serves: a scrape is short, and what may wait has threads of its own.
@@ -185,7 +168,7 @@ impl Program {
             named: flags::all_named(matches, &self.toggles),
         };
         let sources = sources(own, &startup);
-        let web = Web::load(common.web_config.as_deref()).context("--web.config.file");
+        let web = WebConfiguration::load(common.web_config.as_deref()).context("--web.config.file");
         if purpose == Purpose::Check
             && sources.is_err()
             && let Err(fault) = &web
@@ -194,11 +177,12 @@ impl Program {
         }
         let (sources, web) = (sources?, Arc::new(web?));
         drop(entered);
+        let reload = web.clone();
         let exporter = Arc::new(Exporter {
             sources: sources.into_iter().map(Arc::new).collect(),
             build_info: Arc::new(process::build_info(self.name, self.version)),
             process_metrics: !common.disable_exporter_metrics,
-            web,
+            web_reload: Box::new(move || reload.reloaded()),
             timeout: common.scrape_timeout,
             duplicates: AtomicU64::new(0),
         });
@@ -209,8 +193,8 @@ impl Program {
             }
             Purpose::Once => Ok(runtime.block_on(once(&exporter))),
             Purpose::Serve => {
-                let about = About { name: self.name, version: self.version, about: self.about };
-                runtime.block_on(serve::serve(exporter, about, common)).map(|()| ExitCode::SUCCESS)
+                let about = ExporterInfo { name: self.name, version: self.version, about: self.about };
+                runtime.block_on(serve::serve(exporter, web, about, common)).map(|()| ExitCode::SUCCESS)
             }
         };
         runtime.shutdown_background(); // a thread that hangs in a device must not keep the process
@@ -222,7 +206,7 @@ impl Program {
     pub fn command<F: Args>(&self) -> Command {
         let version = format!("{} (revision {}, rustc {})", self.version, process::revision(), process::rustc());
         let command = F::augment_args(Command::new(self.name));
-        let mut command = Common::augment_args(command)
+        let mut command = CommonFlags::augment_args(command)
             .about(self.about)
             .version(version)
             .max_term_width(120)
@@ -254,7 +238,7 @@ impl Program {
 
 /// `--once`: the exposition on standard output.
 async fn once(exporter: &Exporter) -> ExitCode {
-    let (exposition, success) = exporter.scrape(&Wanted::default(), exporter.timeout, Escaping::AllowUtf8).await;
+    let (exposition, success) = exporter.scrape(&ScrapeFilter::default(), exporter.timeout, Escaping::AllowUtf8).await;
     let mut body = Vec::new();
     text::encode(&exposition, &mut body);
     let mut stdout = std::io::stdout().lock();

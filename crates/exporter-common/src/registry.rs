@@ -2,8 +2,8 @@
 
 use prometheus::proto::{LabelPair, Metric, MetricFamily, MetricType};
 
-use crate::collector::{Collector, Scrape};
-use crate::family::{Family, Histogram, Kind, Summary, Value};
+use crate::exposition::family::{Family, Histogram, Kind, Summary, Value};
+use crate::scrape::collector::{Collector, Scrape};
 
 /// A registry of the `prometheus` crate as a collector: for direct instrumentation, and for what lives
 /// as long as the process.
@@ -90,7 +90,7 @@ mod tests {
 
     use super::*;
     use crate::exposition::Exposition;
-    use crate::text;
+    use crate::exposition::text;
 
     #[test]
     fn a_registry_is_written_as_its_own_encoder_writes_it() {

@@ -22,7 +22,7 @@ pub struct Running {
 }
 
 /// The answer to a request.
-pub struct Answer {
+pub struct HttpResponse {
     /// The HTTP status.
     pub status: u16,
     /// The headers.
@@ -67,7 +67,7 @@ impl Running {
     }
 
     /// GET, with headers.
-    pub fn get(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+    pub fn get(&self, path: &str, headers: &[(&str, &str)]) -> HttpResponse {
         get(&format!("{}{path}", self.url), headers)
     }
 
@@ -112,12 +112,12 @@ impl Drop for Running {
 }
 
 /// GET of a URL, with headers; whatever the status.
-pub fn get(url: &str, headers: &[(&str, &str)]) -> Answer {
+pub fn get(url: &str, headers: &[(&str, &str)]) -> HttpResponse {
     let agent: ureq::Agent =
         ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).build().into();
     let request = headers.iter().fold(agent.get(url), |request, (name, value)| request.header(*name, *value));
     let mut response = request.call().unwrap();
-    Answer {
+    HttpResponse {
         status: response.status().as_u16(),
         headers: response.headers().clone(),
         body: response.body_mut().with_config().limit(1 << 30).read_to_string().unwrap(),

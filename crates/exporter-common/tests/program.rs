@@ -139,7 +139,7 @@ fn answers_are_text_and_compressed_where_that_is_accepted() {
     let exporter = start(&["large"]);
     let plain = exporter.get("/metrics", &[("Accept-Encoding", "identity")]);
     let header =
-        |answer: &testing::Answer, name| answer.headers.get(name).map(|value| value.to_str().unwrap().to_owned());
+        |answer: &testing::HttpResponse, name| answer.headers.get(name).map(|value| value.to_str().unwrap().to_owned());
     let content_type = "text/plain; version=0.0.4; charset=utf-8; escaping=underscores";
     assert_eq!(header(&plain, "content-type").as_deref(), Some(content_type));
     assert_eq!(header(&plain, "content-encoding"), None);

@@ -1,6 +1,6 @@
 //! Reads YAML maps strictly: an unknown key is an error that names its line and the most similar known key.
 
-use super::yaml::{YamlError, Node, Result, Value};
+use super::yaml::{Node, Result, Value, YamlError};
 
 /// The keys of one map that are not read yet.
 #[derive(Default)]
@@ -165,10 +165,9 @@ pub fn text(node: Node, key: &str) -> Result<(usize, String)> {
         Value::Text(text) => Ok((node.line, text)),
         Value::Null => Ok((node.line, String::new())),
         Value::List(_) => Err(YamlError::new(node.line, format!("{key}: expected a single value"))),
-        Value::Map(_) => Err(YamlError::new(
-            node.line,
-            format!("{key}: expected a single value; quote a value that starts with {{"),
-        )),
+        Value::Map(_) => {
+            Err(YamlError::new(node.line, format!("{key}: expected a single value; quote a value that starts with {{")))
+        }
     }
 }
 

@@ -3,6 +3,8 @@
 pub mod calendar;
 pub mod duration;
 pub mod fields;
+pub(crate) mod password_hash;
 pub mod reload;
 pub mod small_file;
+pub(crate) mod web_config;
 pub mod yaml;

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::family::Family;
+use crate::exposition::family::Family;
 
 /// How the last load of a configuration went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reloaded {
+pub struct ReloadStatus {
     /// Whether it succeeded; otherwise an older configuration is in effect.
     pub successful: bool,
     /// When one last succeeded.
@@ -61,7 +61,7 @@ impl Stamp {
 }
 
 /// How the last loads of all configurations went; nothing where there is none.
-pub(crate) fn families(loads: impl IntoIterator<Item = Reloaded>) -> Vec<Family> {
+pub(crate) fn families(loads: impl IntoIterator<Item = ReloadStatus>) -> Vec<Family> {
     let loads: Vec<_> = loads.into_iter().collect();
     let Some(last_success) = loads.iter().map(|load| load.last_success).max() else { return Vec::new() };
     vec![
@@ -85,12 +85,12 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::text::to_text;
+    use crate::exposition::text::to_text;
 
     #[test]
     fn one_failed_load_of_several_is_a_failure() {
         let load =
-            |successful, seconds| Reloaded { successful, last_success: UNIX_EPOCH + Duration::from_secs(seconds) };
+            |successful, seconds| ReloadStatus { successful, last_success: UNIX_EPOCH + Duration::from_secs(seconds) };
         let text = to_text(families([load(true, 2), load(false, 1)]));
         assert!(text.contains("_successful 0\n") && text.contains("_timestamp_seconds 2\n"), "{text}");
         assert!(to_text(families([load(true, 2)])).contains("_successful 1\n"));

@@ -1,7 +1,9 @@
-//! TLS: certificates and keys in PEM, CA certificates, client and server configurations.
+//! TLS: certificates and keys in PEM, CA certificates, the server's configuration and client certificates.
 
 mod any_server;
-pub(crate) mod der;
+mod client_certificates;
 pub mod pem;
+pub(crate) mod server;
+pub(crate) mod x509;
 
 pub use any_server::AnyServer;

@@ -3,8 +3,8 @@
 //! Source: io/prometheus/client/metrics.proto of prometheus/client_model. The messages are few and small,
 //! so they are written straight from the families.
 
-use crate::exposition::{Exposition, Group};
-use crate::family::{Family, Kind, Value};
+use super::family::{Family, Kind, Value};
+use super::merge::{Exposition, Group};
 
 /// Writes all groups of an exposition, each message behind its length.
 pub(crate) fn encode(exposition: &Exposition, out: &mut Vec<u8>) {

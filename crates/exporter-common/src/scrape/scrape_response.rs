@@ -7,20 +7,20 @@ use std::time::{Duration, UNIX_EPOCH};
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
-use crate::config::reload::{self, Reloaded};
-use crate::escaping::Escaping;
+use super::source::{CollectorResponse, Source};
+use crate::config::reload::{self, ReloadStatus};
 use crate::exposition::Exposition;
-use crate::family::Family;
+use crate::exposition::escaping::Escaping;
+use crate::exposition::family::Family;
 use crate::process;
-use crate::source::{Answer, Source};
-use crate::web::Web;
 
 /// The collectors of one exporter, and what goes into every answer beside theirs.
 pub(crate) struct Exporter {
     pub(crate) sources: Vec<Arc<Source>>,
     pub(crate) build_info: Arc<Family>,
     pub(crate) process_metrics: bool,
-    pub(crate) web: Arc<Web>,
+    /// The status of the web configuration, if there is one.
+    pub(crate) web_reload: Box<dyn Fn() -> Option<ReloadStatus> + Send + Sync>,
     /// `--scrape.timeout`.
     pub(crate) timeout: Duration,
     pub(crate) duplicates: AtomicU64,
@@ -29,7 +29,12 @@ pub(crate) struct Exporter {
 impl Exporter {
     /// Asks the collectors that are wanted at once, and gives what they and the exporter say; true if all of
     /// them succeeded.
-    pub(crate) async fn scrape(&self, wanted: &Wanted, budget: Duration, escaping: Escaping) -> (Exposition, bool) {
+    pub(crate) async fn scrape(
+        &self,
+        wanted: &ScrapeFilter,
+        budget: Duration,
+        escaping: Escaping,
+    ) -> (Exposition, bool) {
         let deadline = Instant::now() + budget.min(self.timeout);
         let answers = join_all(self.wanted(wanted).map(|source| source.scrape(deadline, self.timeout))).await;
         let mut families: Vec<_> = about(&answers).into_iter().map(Arc::new).collect();
@@ -61,25 +66,25 @@ impl Exporter {
     }
 
     /// How the last load of each configuration went.
-    pub(crate) fn reloaded(&self) -> impl Iterator<Item = Reloaded> {
-        self.sources.iter().filter_map(|source| source.reloaded()).chain(self.web.reloaded())
+    pub(crate) fn reloaded(&self) -> impl Iterator<Item = ReloadStatus> {
+        self.sources.iter().filter_map(|source| source.reloaded()).chain((self.web_reload)())
     }
 
-    fn wanted<'a>(&'a self, wanted: &'a Wanted) -> impl Iterator<Item = &'a Arc<Source>> {
+    fn wanted<'a>(&'a self, wanted: &'a ScrapeFilter) -> impl Iterator<Item = &'a Arc<Source>> {
         self.sources.iter().filter(|source| !wanted.excluded.iter().any(|name| *name == source.name()))
     }
 }
 
 /// What a scrape asks for; by default everything.
 #[derive(Debug, Default, PartialEq)]
-pub(crate) struct Wanted {
+pub(crate) struct ScrapeFilter {
     /// Collectors that are not asked.
     excluded: Vec<&'static str>,
     /// The families that are answered, all if there are none.
     names: Vec<String>,
 }
 
-impl Wanted {
+impl ScrapeFilter {
     /// Reads `collect[]=NAME`, `exclude[]=NAME` and `name[]=FAMILY` of a query. Other parameters are left alone.
     ///
     /// # Errors
@@ -108,7 +113,7 @@ impl Wanted {
 }
 
 /// Success, duration and last success of every collector.
-fn about(answers: &[Answer]) -> Vec<Family> {
+fn about(answers: &[CollectorResponse]) -> Vec<Family> {
     let mut success = Family::gauge(
         "exporter_scrape_success",
         "Whether the collector read everything that its source has.",
@@ -156,7 +161,7 @@ mod tests {
             ("exclude[]=cpu&exclude[]=stat&exclude[]=loadavg", COLLECTORS, &[]),
             ("name[]=a_total&name[]=b&other=1", &[], &["a_total", "b"]),
         ] {
-            let wanted = Wanted::parse(query, COLLECTORS).unwrap();
+            let wanted = ScrapeFilter::parse(query, COLLECTORS).unwrap();
             assert_eq!(
                 (&wanted.excluded[..], &wanted.names[..]),
                 (excluded, &names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()[..]),
@@ -169,7 +174,7 @@ mod tests {
     fn a_query_that_cannot_be_answered_is_refused() {
         for query in ["collect[]=nope", "exclude[]=nope", "collect[]=", "collect[]=cpu&exclude[]=stat", "collect[]=%ff"]
         {
-            assert!(Wanted::parse(query, COLLECTORS).is_err(), "{query}");
+            assert!(ScrapeFilter::parse(query, COLLECTORS).is_err(), "{query}");
         }
     }
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::config::reload::Reloaded;
-use crate::family::Family;
+use crate::config::reload::ReloadStatus;
+use crate::exposition::family::Family;
 
 /// Something that can be read and translated into families: a file of the kernel, a page, a broker.
 #[async_trait::async_trait]
@@ -53,7 +53,7 @@ pub trait Collector: Send + Sync + 'static {
     async fn reload(&self) {}
 
     /// How the last load of its configuration files went; `None` where it has none.
-    fn reloaded(&self) -> Option<Reloaded> {
+    fn reloaded(&self) -> Option<ReloadStatus> {
         None
     }
 

@@ -4,7 +4,7 @@
 //! own style and script by their hashes, and that it asks this exporter again, for its live graphs; nothing else.
 //! Without the script it is a plain table.
 
-mod human;
+mod units;
 
 use std::fmt::Write;
 use std::sync::LazyLock;
@@ -13,12 +13,18 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ring::digest;
 
+use crate::exposition::family::{Family, Kind, Value};
 use crate::exposition::{Exposition, Group};
-use crate::family::{Family, Kind, Value};
-use crate::site::About;
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
+
+/// What the landing page says.
+pub(crate) struct ExporterInfo {
+    pub(crate) name: &'static str,
+    pub(crate) version: &'static str,
+    pub(crate) about: &'static str,
+}
 
 /// How many series of one family are shown, and of all.
 const MOST_OF_ONE: usize = 200;
@@ -36,7 +42,7 @@ pub(crate) static POLICY: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// The page, with what a scrape has found, or why there was none.
-pub(crate) fn page(about: &About, telemetry_path: &str, found: Result<&Exposition, &str>) -> String {
+pub(crate) fn page(about: &ExporterInfo, telemetry_path: &str, found: Result<&Exposition, &str>) -> String {
     let mut page = String::with_capacity(32 * 1024);
     let (name, metrics) = (escaped(about.name), escaped(telemetry_path));
     let _ = write!(
@@ -74,7 +80,7 @@ fn states(exposition: &Exposition, page: &mut String) {
         let duration = durations.iter().flat_map(|group| group.series()).find_map(|(family, series)| {
             let same = family.labels(series).next().is_some_and(|(_, other)| other == collector);
             match family.series_value(series) {
-                Value::Number(seconds) if same => Some(human::value("_seconds", *seconds)),
+                Value::Number(seconds) if same => Some(units::value("_seconds", *seconds)),
                 _ => None,
             }
         });
@@ -144,13 +150,13 @@ fn labels(family: &Family, series: usize) -> String {
 
 fn shown(name: &str, value: &Value) -> String {
     match value {
-        Value::Number(number) => human::value(name, *number),
-        Value::Histogram(histogram) => human::histogram(name, histogram),
+        Value::Number(number) => units::value(name, *number),
+        Value::Histogram(histogram) => units::histogram(name, histogram),
         Value::Summary(summary) => {
             let quantiles = summary.quantiles.iter();
             let quantiles =
-                quantiles.map(|(quantile, at)| format!("{} %: {}", quantile * 100.0, human::value(name, *at)));
-            quantiles.chain([format!("{} ×", human::value("", summary.count as f64))]).collect::<Vec<_>>().join(", ")
+                quantiles.map(|(quantile, at)| format!("{} %: {}", quantile * 100.0, units::value(name, *at)));
+            quantiles.chain([format!("{} ×", units::value("", summary.count as f64))]).collect::<Vec<_>>().join(", ")
         }
     }
 }
@@ -188,7 +194,7 @@ mod tests {
 
     use super::*;
 
-    const ABOUT: About = About { name: "x-exporter", version: "1", about: "Exports <x> & \"y\"." };
+    const ABOUT: ExporterInfo = ExporterInfo { name: "x-exporter", version: "1", about: "Exports <x> & \"y\"." };
 
     #[test]
     fn everything_is_escaped() {

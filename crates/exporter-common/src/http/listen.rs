@@ -55,9 +55,9 @@ impl fmt::Display for ListenAddress {
 }
 
 /// A stream of bytes to a client.
-pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(crate) trait ClientStream: AsyncRead + AsyncWrite + Send + Unpin {}
 
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> ClientStream for S {}
 
 /// A socket that clients connect to.
 pub(crate) enum Listener {
@@ -111,7 +111,7 @@ impl Listener {
     }
 
     /// The next client, and its address if it has one.
-    pub(crate) async fn accept(&self) -> std::io::Result<(Box<dyn Stream>, Option<IpAddr>)> {
+    pub(crate) async fn accept(&self) -> std::io::Result<(Box<dyn ClientStream>, Option<IpAddr>)> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;

@@ -16,29 +16,24 @@ use tokio::sync::Semaphore;
 use warp::Filter;
 use warp::path::FullPath;
 
-use crate::answer::{Exporter, Wanted};
-use crate::connection::Request;
-use crate::escaping::Escaping;
-use crate::landing;
-use crate::negotiate;
-use crate::web::{Login, Logins, Web};
+use super::authentication::{AuthResult, Authenticator};
+use super::connection_limits::RequestGuard;
+use super::landing::{self, ExporterInfo};
+use super::web_settings::WebConfiguration;
 
-/// What the landing page says.
-pub(crate) struct About {
-    pub(crate) name: &'static str,
-    pub(crate) version: &'static str,
-    pub(crate) about: &'static str,
-}
+use crate::exposition::escaping::Escaping;
+use crate::exposition::negotiation;
+use crate::scrape::scrape_response::{Exporter, ScrapeFilter};
 
 /// What is answered for a collector that may not be asked yet.
 const CATCHING_UP: &str = "Catching up with what happened before the start, try again later.\n";
 
 /// All that is served, to every client.
-pub(crate) struct Site {
+pub(crate) struct Router {
     pub(crate) exporter: Arc<Exporter>,
-    pub(crate) web: Arc<Web>,
-    pub(crate) logins: Logins,
-    pub(crate) about: About,
+    pub(crate) web: Arc<WebConfiguration>,
+    pub(crate) logins: Authenticator,
+    pub(crate) about: ExporterInfo,
     pub(crate) telemetry_path: String,
     pub(crate) timeout_offset: Duration,
     pub(crate) max_requests: usize,
@@ -49,23 +44,23 @@ pub(crate) struct Site {
 
 /// The routes for one connection; `begin` is called for each request.
 pub(crate) fn routes(
-    site: Arc<Site>,
+    router: Arc<Router>,
     peer: Option<IpAddr>,
-    begin: impl Fn() -> Request + Clone + Send + Sync + 'static,
+    begin: impl Fn() -> RequestGuard + Clone + Send + Sync + 'static,
 ) -> impl Filter<Extract = (Response<Bytes>,), Error = std::convert::Infallible> + Clone {
     warp::any()
-        .map(move || (site.clone(), begin()))
+        .map(move || (router.clone(), begin()))
         .and(warp::method())
         .and(warp::path::full())
         .and(warp::query::raw().or(warp::any().map(String::new)).unify())
         .and(warp::header::headers_cloned())
-        .then(move |(site, request): (Arc<Site>, Request), method, path: FullPath, query: String, headers| async move {
-            let response = site.guarded(&method, path.as_str(), &query, &headers, peer).await;
+        .then(move |(router, request): (Arc<Router>, RequestGuard), method, path: FullPath, query: String, headers| async move {
+            let response = router.guarded(&method, path.as_str(), &query, &headers, peer).await;
             response.map(|body| request.answer(body))
         })
 }
 
-impl Site {
+impl Router {
     /// The answer, for those who may have it, with the headers that the configuration wants.
     async fn guarded(
         &self,
@@ -79,19 +74,19 @@ impl Site {
         let health = matches!(path, "/-/healthy" | "/-/ready");
         let limited = !health && settings.rate_limit.as_ref().is_some_and(|limit| !limit.allows());
         let login = match health || settings.users.is_empty() {
-            _ if limited => Login::Busy,
-            true => Login::Right,
+            _ if limited => AuthResult::Busy,
+            true => AuthResult::Granted,
             false => self.logins.check(&settings.users, headers, peer).await,
         };
         let mut response = match login {
-            Login::Right => self.answer(method, path, query, headers).await,
-            Login::Wrong => {
+            AuthResult::Granted => self.answer(method, path, query, headers).await,
+            AuthResult::Denied => {
                 let mut response = plain(StatusCode::UNAUTHORIZED, "Unauthorized\n");
                 response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic"));
                 response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
                 response
             }
-            Login::Busy => {
+            AuthResult::Busy => {
                 let text = match limited {
                     true => "Too Many Requests\n",
                     false => "Too many logins are being checked, try again later.\n",
@@ -132,11 +127,11 @@ impl Site {
             return plain(StatusCode::SERVICE_UNAVAILABLE, CATCHING_UP);
         }
         let collectors: Vec<_> = self.exporter.sources.iter().map(|source| source.name()).collect();
-        let wanted = match Wanted::parse(query, &collectors) {
+        let wanted = match ScrapeFilter::parse(query, &collectors) {
             Ok(wanted) => wanted,
             Err(why) => return plain(StatusCode::BAD_REQUEST, &format!("{why}\n")),
         };
-        let (format, escaping) = negotiate::format(&joined(headers, ACCEPT));
+        let (format, escaping) = negotiation::format(&joined(headers, ACCEPT));
         let (exposition, _) = self.exporter.scrape(&wanted, budget(headers, self.timeout_offset), escaping).await;
         let mut body = Vec::with_capacity(16 * 1024);
         format.encode(&exposition, &mut body);
@@ -144,7 +139,7 @@ impl Site {
         let content_type = HeaderValue::try_from(format.content_type(escaping));
         response.headers_mut().extend(content_type.map(|value| (CONTENT_TYPE, value)));
         response.headers_mut().insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
-        if negotiate::gzip(&joined(headers, ACCEPT_ENCODING))
+        if negotiation::gzip(&joined(headers, ACCEPT_ENCODING))
             && let Ok(smaller) = self.gzip.compress(response.body())
         {
             response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
@@ -164,7 +159,7 @@ impl Site {
             Err(_) => Err("Too many scrapes are being answered: load the page again to see the metrics."),
             Ok(_) if !self.caught_up() => Err(CATCHING_UP),
             Ok(_permit) => {
-                let wanted = Wanted::default();
+                let wanted = ScrapeFilter::default();
                 Ok(self.exporter.scrape(&wanted, self.exporter.timeout, Escaping::AllowUtf8).await.0)
             }
         };

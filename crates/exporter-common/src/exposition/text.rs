@@ -4,9 +4,9 @@
 
 use std::sync::Arc;
 
-use crate::exposition::Exposition;
-use crate::family::{Family, Kind};
-use crate::lines::{Dialect, comment, escape, sample};
+use super::family::{Family, Kind};
+use super::merge::Exposition;
+use super::sample_format::{Dialect, comment, escape, sample};
 
 /// Families as they are answered in the text format: joined, sorted, without duplicates.
 pub fn to_text(families: impl IntoIterator<Item = Family>) -> String {
@@ -42,7 +42,7 @@ fn header(family: &Family, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::family::{Histogram, Summary};
+    use crate::exposition::family::{Histogram, Summary};
 
     #[test]
     fn families_series_and_labels_come_out_sorted() {

@@ -10,10 +10,9 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ServerConfig, SupportedCipherSuite, SupportedProtocolVersion, version};
 
-use super::clients;
-use super::config::{ClientAuth, Pem, Tls, Version};
+use super::{client_certificates, pem};
 use crate::config::small_file;
-use crate::tls::pem;
+use crate::config::web_config::{ClientAuth, PemSource, TlsConfig, TlsVersion};
 
 /// The cipher suites of TLS 1.2, as Go prefers them.
 const TLS12_SUITES: &[(&str, SupportedCipherSuite)] = &[
@@ -39,11 +38,11 @@ const GROUPS: &[(&str, &dyn SupportedKxGroup)] =
 ///
 /// # Errors
 /// Files that cannot be read, certificates and keys that do not fit, settings of which nothing can be served.
-pub(super) fn server(tls: &Tls, http2: bool) -> Result<(ServerConfig, Vec<String>)> {
+pub(crate) fn server(tls: &TlsConfig, http2: bool) -> Result<(ServerConfig, Vec<String>)> {
     let mut warnings = Vec::new();
     let versions = versions(tls, &mut warnings)?;
     let cipher_suites = cipher_suites(tls, &versions, &mut warnings)?;
-    if http2 && tls.min_version < Version::Tls13 && !tls.cipher_suites.is_empty() {
+    if http2 && tls.min_version < TlsVersion::Tls13 && !tls.cipher_suites.is_empty() {
         ensure!(
             tls.cipher_suites.iter().any(|name| name.ends_with("WITH_AES_128_GCM_SHA256")),
             "TLSConfig.CipherSuites is missing an HTTP/2-required AES_128_GCM_SHA256 cipher (need at least one of \
@@ -59,7 +58,7 @@ pub(super) fn server(tls: &Tls, http2: bool) -> Result<(ServerConfig, Vec<String
     if !allowed.is_empty() && tls.client_auth == ClientAuth::NoClientCert {
         warnings.push("client_allowed_sans has no effect without a client_auth_type".to_owned());
     }
-    let clients = clients::verifier(tls.client_auth, authorities, allowed, &provider)?;
+    let clients = client_certificates::verifier(tls.client_auth, authorities, allowed, &provider)?;
 
     let builder = ServerConfig::builder_with_provider(provider).with_protocol_versions(&versions)?;
     let builder = match clients {
@@ -79,22 +78,22 @@ pub(super) fn server(tls: &Tls, http2: bool) -> Result<(ServerConfig, Vec<String
     Ok((config, warnings))
 }
 
-fn versions(tls: &Tls, warnings: &mut Vec<String>) -> Result<Vec<&'static SupportedProtocolVersion>> {
-    let served = [(Version::Tls12, &version::TLS12), (Version::Tls13, &version::TLS13)];
+fn versions(tls: &TlsConfig, warnings: &mut Vec<String>) -> Result<Vec<&'static SupportedProtocolVersion>> {
+    let served = [(TlsVersion::Tls12, &version::TLS12), (TlsVersion::Tls13, &version::TLS13)];
     let served = served.into_iter().filter(|(version, _)| (tls.min_version..=tls.max_version).contains(version));
     let versions: Vec<_> = served.map(|(_, version)| version).collect();
     ensure!(
         !versions.is_empty(),
         "no TLS version remains: this program serves TLS12 and TLS13, and the configuration allows neither"
     );
-    if tls.min_version < Version::Tls12 {
+    if tls.min_version < TlsVersion::Tls12 {
         warnings.push("min_version: TLS10 and TLS11 are not served; the lowest version is TLS12".to_owned());
     }
     Ok(versions)
 }
 
 fn cipher_suites(
-    tls: &Tls,
+    tls: &TlsConfig,
     versions: &[&'static SupportedProtocolVersion],
     warnings: &mut Vec<String>,
 ) -> Result<Vec<SupportedCipherSuite>> {
@@ -120,7 +119,7 @@ fn cipher_suites(
     Ok(suites)
 }
 
-fn groups(tls: &Tls, warnings: &mut Vec<String>) -> Result<Vec<&'static dyn SupportedKxGroup>> {
+fn groups(tls: &TlsConfig, warnings: &mut Vec<String>) -> Result<Vec<&'static dyn SupportedKxGroup>> {
     let named = |name: &str| tls.curves.is_empty() || tls.curves.iter().any(|wanted| wanted == name);
     let groups: Vec<_> = GROUPS.iter().filter(|(name, _)| named(name)).map(|(_, group)| *group).collect();
     ensure!(!groups.is_empty(), "no curve remains: CurveP521 is not served; add X25519, CurveP256 or CurveP384");
@@ -131,7 +130,7 @@ fn groups(tls: &Tls, warnings: &mut Vec<String>) -> Result<Vec<&'static dyn Supp
 }
 
 /// The authorities of clients: those of the configuration, or the system's.
-fn authorities(tls: &Tls, warnings: &mut Vec<String>) -> Result<Vec<CertificateDer<'static>>> {
+fn authorities(tls: &TlsConfig, warnings: &mut Vec<String>) -> Result<Vec<CertificateDer<'static>>> {
     let verified =
         matches!(tls.client_auth, ClientAuth::VerifyClientCertIfGiven | ClientAuth::RequireAndVerifyClientCert);
     let authorities: Vec<_> = match &tls.client_ca {
@@ -146,18 +145,18 @@ fn authorities(tls: &Tls, warnings: &mut Vec<String>) -> Result<Vec<CertificateD
     Ok(authorities)
 }
 
-impl Pem {
+impl PemSource {
     fn read(&self) -> Result<String> {
         match self {
             Self::Inline(text) => Ok(text.clone()),
             Self::File { key, path } => small_file::read_to_string(path)
-                .map_err(|error| anyhow!("failed to read {key} ({}): {}", path.display(), said(&error))),
+                .map_err(|error| anyhow!("failed to read {key} ({}): {}", path.display(), io_reason(&error))),
         }
     }
 }
 
 /// An error of the system in the words that Go has for the most frequent one.
-pub(super) fn said(error: &std::io::Error) -> String {
+pub(crate) fn io_reason(error: &std::io::Error) -> String {
     match error.kind() {
         ErrorKind::NotFound => "no such file or directory".to_owned(),
         _ => error.to_string(),

@@ -6,10 +6,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::net::IpAddr;
-use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use anyhow::{Result, bail, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::FutureExt;
@@ -18,30 +16,30 @@ use http::header::{AUTHORIZATION, HeaderMap};
 use ring::hmac;
 use tokio::sync::Semaphore;
 
+use crate::config::password_hash::cost;
+
 /// How many logins wait to be checked, of all clients and of one address.
 const MAX_WAITING: usize = 64;
 const MAX_WAITING_OF_ONE: usize = 16;
 /// How many results are kept. Wrong logins, which anybody can send, never drive out right ones.
 const MAX_RIGHT: usize = 128;
 const MAX_WRONG: usize = 1024;
-/// Above this cost a check takes more than a second.
-const HIGH_COST: u32 = 14;
 
 /// Whether a request may be answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Login {
-    Right,
+pub(crate) enum AuthResult {
+    Granted,
     /// Wrong, or missing.
-    Wrong,
+    Denied,
     /// Too many are being checked.
     Busy,
 }
 
 /// The check of logins: one for the process, whatever the number of listeners and of configurations.
-pub(crate) struct Logins {
+pub(crate) struct Authenticator {
     /// Made for the first login: most exporters never see one.
     key: OnceLock<hmac::Key>,
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<AuthState>>,
     workers: Arc<Semaphore>,
 }
 
@@ -50,21 +48,21 @@ type Tag = [u8; 32];
 type Check = BoxFuture<'static, bool>;
 
 #[derive(Default)]
-struct State {
-    right: Kept,
-    wrong: Kept,
+struct AuthState {
+    right: ResultCache,
+    wrong: ResultCache,
     under_way: HashMap<Tag, WeakShared<Check>>,
     waiting: HashMap<Option<IpAddr>, usize>,
 }
 
 /// Results, of which the oldest is forgotten first.
 #[derive(Default)]
-struct Kept {
+struct ResultCache {
     known: HashSet<Tag>,
     order: VecDeque<Tag>,
 }
 
-impl Logins {
+impl Authenticator {
     pub(crate) fn new() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self { key: OnceLock::new(), state: Arc::default(), workers: Arc::new(Semaphore::new((cores / 2).max(1))) }
@@ -76,33 +74,40 @@ impl Logins {
         users: &BTreeMap<String, String>,
         headers: &HeaderMap,
         peer: Option<IpAddr>,
-    ) -> Login {
-        let Some((user, password)) = credentials(headers) else { return Login::Wrong };
+    ) -> AuthResult {
+        let Some((user, password)) = credentials(headers) else { return AuthResult::Denied };
         // an unknown user costs as much as a known one
         let known = users.get(&user).cloned();
         let is_known = known.is_some();
         let hash = known.unwrap_or_else(|| nobody(users));
-        let Some(tag) = self.tag(&user, &hash, &password) else { return Login::Busy };
-        let Some(check) = self.start(tag, is_known, hash, password, peer) else { return Login::Busy };
+        let Some(tag) = self.tag(&user, &hash, &password) else { return AuthResult::Busy };
+        let Some(check) = self.start(tag, is_known, hash, password, peer) else { return AuthResult::Busy };
         match check {
-            Begun::Known(login) => login,
-            Begun::UnderWay(check) => match check.await {
-                true => Login::Right,
-                false => Login::Wrong,
+            CheckStatus::Known(login) => login,
+            CheckStatus::UnderWay(check) => match check.await {
+                true => AuthResult::Granted,
+                false => AuthResult::Denied,
             },
         }
     }
 
-    fn start(&self, tag: Tag, is_known: bool, hash: String, password: Vec<u8>, peer: Option<IpAddr>) -> Option<Begun> {
+    fn start(
+        &self,
+        tag: Tag,
+        is_known: bool,
+        hash: String,
+        password: Vec<u8>,
+        peer: Option<IpAddr>,
+    ) -> Option<CheckStatus> {
         let mut state = lock(&self.state);
         if state.right.known.contains(&tag) {
-            return Some(Begun::Known(Login::Right));
+            return Some(CheckStatus::Known(AuthResult::Granted));
         }
         if state.wrong.known.contains(&tag) {
-            return Some(Begun::Known(Login::Wrong));
+            return Some(CheckStatus::Known(AuthResult::Denied));
         }
         if let Some(check) = state.under_way.get(&tag).and_then(WeakShared::upgrade) {
-            return Some(Begun::UnderWay(check));
+            return Some(CheckStatus::UnderWay(check));
         }
         let of_this = state.waiting.get(&peer).copied().unwrap_or_default();
         if of_this >= MAX_WAITING_OF_ONE || state.waiting.values().sum::<usize>() >= MAX_WAITING {
@@ -110,7 +115,7 @@ impl Logins {
         }
         *state.waiting.entry(peer).or_default() += 1;
         // leaves the queue with the last client that waits for it
-        let place = Place { state: self.state.clone(), tag, peer };
+        let place = QueueSlot { state: self.state.clone(), tag, peer };
         let workers = self.workers.clone();
         let check = async move {
             let Ok(worker) = workers.acquire_owned().await else { return false };
@@ -130,7 +135,7 @@ impl Logins {
         };
         let check = check.boxed().shared();
         state.under_way.extend(check.downgrade().map(|weak| (tag, weak)));
-        Some(Begun::UnderWay(check))
+        Some(CheckStatus::UnderWay(check))
     }
 
     /// The lengths keep user, hash and password apart (CVE-2022-46146).
@@ -149,19 +154,19 @@ impl Logins {
     }
 }
 
-enum Begun {
-    Known(Login),
+enum CheckStatus {
+    Known(AuthResult),
     UnderWay(Shared<Check>),
 }
 
 /// A place among those that wait.
-struct Place {
-    state: Arc<Mutex<State>>,
+struct QueueSlot {
+    state: Arc<Mutex<AuthState>>,
     tag: Tag,
     peer: Option<IpAddr>,
 }
 
-impl Drop for Place {
+impl Drop for QueueSlot {
     fn drop(&mut self) {
         let mut state = lock(&self.state);
         state.under_way.remove(&self.tag);
@@ -174,7 +179,7 @@ impl Drop for Place {
     }
 }
 
-impl Kept {
+impl ResultCache {
     fn keep(&mut self, tag: Tag, most: usize) {
         if !self.known.insert(tag) {
             return;
@@ -188,7 +193,7 @@ impl Kept {
     }
 }
 
-fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+fn lock(state: &Mutex<AuthState>) -> MutexGuard<'_, AuthState> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -209,29 +214,6 @@ fn nobody(users: &BTreeMap<String, String>) -> String {
     format!("$2b${cost:02}$aaaaaaaaaaaaaaaaaaaaaeaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa")
 }
 
-fn cost(hash: &str) -> Option<u32> {
-    bcrypt::HashParts::from_str(hash).ok().map(|parts| parts.get_cost())
-}
-
-/// Succeeds if a text is a bcrypt hash.
-pub(super) fn check_hash(hash: &str) -> Result<()> {
-    const HOW: &str = "make one of the password with: htpasswd -nBC 10 \"\"";
-    ensure!(hash.len() >= 59, "crypto/bcrypt: hashedSecret too short to be a bcrypted password; {HOW}");
-    let Ok(parts) = bcrypt::HashParts::from_str(hash) else { bail!("crypto/bcrypt: it is no bcrypt hash; {HOW}") };
-    ensure!((4..=31).contains(&parts.get_cost()), "crypto/bcrypt: cost {} is not between 4 and 31", parts.get_cost());
-    Ok(())
-}
-
-/// What is to be said of the users' hashes.
-pub(super) fn warnings(users: &BTreeMap<String, String>) -> impl Iterator<Item = String> {
-    users.iter().filter_map(|(user, hash)| {
-        let cost = cost(hash).filter(|cost| *cost > HIGH_COST)?;
-        Some(format!(
-            "basic_auth_users: the password of {user} has bcrypt cost {cost}: each first login takes seconds of CPU; use 10 to 12"
-        ))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -248,16 +230,16 @@ mod tests {
 
     #[tokio::test]
     async fn right_wrong_unknown_and_missing_logins_are_told_apart_cold_and_kept() {
-        let logins = Logins::new();
+        let logins = Authenticator::new();
         for _ in 0..2 {
             for (headers, expected) in [
-                (login("alice", "secret"), Login::Right),
-                (login("alice", "Secret"), Login::Wrong),
-                (login("bob", "secret"), Login::Wrong),
-                (login("", ""), Login::Wrong),
-                (HeaderMap::new(), Login::Wrong),
-                (HeaderMap::from_iter([(AUTHORIZATION, "Bearer x".parse().unwrap())]), Login::Wrong),
-                (HeaderMap::from_iter([(AUTHORIZATION, "Basic !".parse().unwrap())]), Login::Wrong),
+                (login("alice", "secret"), AuthResult::Granted),
+                (login("alice", "Secret"), AuthResult::Denied),
+                (login("bob", "secret"), AuthResult::Denied),
+                (login("", ""), AuthResult::Denied),
+                (HeaderMap::new(), AuthResult::Denied),
+                (HeaderMap::from_iter([(AUTHORIZATION, "Bearer x".parse().unwrap())]), AuthResult::Denied),
+                (HeaderMap::from_iter([(AUTHORIZATION, "Basic !".parse().unwrap())]), AuthResult::Denied),
             ] {
                 assert_eq!(logins.check(&users(), &headers, None).await, expected, "{headers:?}");
             }
@@ -269,24 +251,24 @@ mod tests {
 
     #[tokio::test]
     async fn a_changed_password_makes_a_kept_login_wrong() {
-        let logins = Logins::new();
-        assert_eq!(logins.check(&users(), &login("alice", "secret"), None).await, Login::Right);
+        let logins = Authenticator::new();
+        assert_eq!(logins.check(&users(), &login("alice", "secret"), None).await, AuthResult::Granted);
         let changed =
             BTreeMap::from([("alice".to_owned(), bcrypt::hash_with_salt("new", 4, [7; 16]).unwrap().to_string())]);
-        assert_eq!(logins.check(&changed, &login("alice", "secret"), None).await, Login::Wrong);
-        assert_eq!(logins.check(&changed, &login("alice", "new"), None).await, Login::Right);
+        assert_eq!(logins.check(&changed, &login("alice", "secret"), None).await, AuthResult::Denied);
+        assert_eq!(logins.check(&changed, &login("alice", "new"), None).await, AuthResult::Granted);
     }
 
     #[tokio::test]
     async fn one_address_cannot_fill_the_queue_and_the_same_login_waits_once() {
-        let logins = Logins::new();
+        let logins = Authenticator::new();
         let workers = logins.workers.acquire_many(logins.workers.available_permits() as u32).await.unwrap();
         let users = users();
         let (bad, good) = (Some("192.0.2.1".parse().unwrap()), Some("192.0.2.2".parse().unwrap()));
         let flood: Vec<_> = (0..40).map(|number| login("alice", &number.to_string())).collect();
         let mut flood: Vec<_> = flood.iter().map(|headers| Box::pin(logins.check(&users, headers, bad))).collect();
         let polled: Vec<_> = flood.iter_mut().map(|check| check.now_or_never()).collect();
-        assert_eq!(polled.iter().filter(|login| **login == Some(Login::Busy)).count(), 40 - MAX_WAITING_OF_ONE);
+        assert_eq!(polled.iter().filter(|login| **login == Some(AuthResult::Busy)).count(), 40 - MAX_WAITING_OF_ONE);
         let headers = login("alice", "secret");
         let mut same: Vec<_> = (0..100).map(|_| Box::pin(logins.check(&users, &headers, good))).collect();
         assert!(same.iter_mut().all(|check| check.now_or_never().is_none()), "they wait");
@@ -295,34 +277,16 @@ mod tests {
         assert!(!lock(&logins.state).waiting.contains_key(&bad), "who has left does not wait");
         drop(workers);
         for check in same {
-            assert_eq!(check.await, Login::Right);
+            assert_eq!(check.await, AuthResult::Granted);
         }
     }
 
     #[test]
     fn the_oldest_result_is_forgotten_first() {
-        let mut kept = Kept::default();
+        let mut kept = ResultCache::default();
         for byte in [1, 2, 1, 3] {
             kept.keep([byte; 32], 2);
         }
         assert!(!kept.known.contains(&[1; 32]) && kept.known.contains(&[2; 32]) && kept.known.contains(&[3; 32]));
-    }
-
-    #[test]
-    fn hashes_are_known_by_their_form() {
-        for version in ["2a", "2b", "2y"] {
-            check_hash(&nobody(&users()).replace("2b", version)).unwrap();
-        }
-        let high = nobody(&users()).replace("$04$", "$15$");
-        assert_eq!(warnings(&BTreeMap::from([("a".to_owned(), high)])).count(), 1);
-        assert_eq!(warnings(&users()).count(), 0);
-        for (hash, fault) in [
-            ("secret".to_owned(), "too short"),
-            ("x".repeat(60), "no bcrypt hash"),
-            (nobody(&users()).replace("$04$", "$03$"), "cost 3"),
-            (nobody(&users()).replace("$04$", "$32$"), "cost 32"),
-        ] {
-            assert!(check_hash(&hash).unwrap_err().to_string().contains(fault), "{hash}");
-        }
     }
 }

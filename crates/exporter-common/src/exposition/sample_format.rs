@@ -1,6 +1,7 @@
 //! What the two text formats share: samples, names, labels, escapes and numbers.
 
-use crate::family::{Family, Value};
+use super::family::{Family, Value};
+use super::names::{is_legacy, is_legacy_label};
 
 /// Where the formats differ in how they write numbers.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -16,7 +17,7 @@ pub(crate) fn comment(keyword: &str, name: &str, text: impl FnOnce(&mut Vec<u8>)
     out.extend_from_slice(b"# ");
     out.extend_from_slice(keyword.as_bytes());
     out.push(b' ');
-    if legacy(name) {
+    if is_legacy(name) {
         out.extend_from_slice(name.as_bytes())
     } else {
         quoted(name, out)
@@ -68,7 +69,7 @@ pub(crate) fn sample(dialect: Dialect, family: &Family, series: usize, out: &mut
 fn start(dialect: Dialect, family: &Family, series: usize, suffix: &str, last: Option<(&str, f64)>, out: &mut Vec<u8>) {
     let mut before: &[u8] = b"{";
     let plain = family.is_plain();
-    if plain || legacy(family.name()) {
+    if plain || is_legacy(family.name()) {
         out.extend_from_slice(family.name().as_bytes());
         out.extend_from_slice(suffix.as_bytes());
     } else {
@@ -79,7 +80,7 @@ fn start(dialect: Dialect, family: &Family, series: usize, suffix: &str, last: O
     }
     for (name, value) in family.labels(series) {
         out.extend_from_slice(before);
-        if plain || legacy_label(name) {
+        if plain || is_legacy_label(name) {
             out.extend_from_slice(name.as_bytes());
         } else {
             quoted(name, out);
@@ -126,17 +127,6 @@ fn escape_bytes(text: &[u8], quotes: bool, out: &mut Vec<u8>) {
             other => out.push(other),
         }
     }
-}
-
-/// Whether a label's name is one that every version of Prometheus takes.
-pub(crate) fn legacy_label(name: &str) -> bool {
-    legacy(name) && !name.contains(':')
-}
-
-/// Whether a metric's name is one that every version of Prometheus takes.
-pub(crate) fn legacy(name: &str) -> bool {
-    let valid = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b':';
-    !name.is_empty() && !name.as_bytes()[0].is_ascii_digit() && name.bytes().all(valid)
 }
 
 /// A count and the end of its line. Go prints counts as integers, however large, in both formats.

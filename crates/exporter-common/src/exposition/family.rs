@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-use crate::lines;
+use super::names;
 
 /// One metric family: name, help, type, label names once, and the series a collector saw.
 ///
@@ -138,7 +138,7 @@ impl Family {
         let mut label_order: Vec<_> = (0..label_names.len()).collect();
         label_order.sort_by(|&a, &b| label_names[a].cmp(&label_names[b]));
         let name = name.into();
-        let plain = lines::legacy(&name) && label_names.iter().all(|label| lines::legacy_label(label));
+        let plain = names::is_legacy(&name) && label_names.iter().all(|label| names::is_legacy_label(label));
         Self {
             name,
             help: help.into(),

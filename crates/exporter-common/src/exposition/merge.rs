@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::family::Family;
+use super::family::Family;
 
 /// Everything that a scrape found, ready to be encoded.
 pub(crate) struct Exposition {
@@ -84,7 +84,7 @@ impl Group {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::family::Value;
+    use crate::exposition::family::Value;
 
     fn gauge(value: f64) -> Arc<Family> {
         Arc::new(Family::gauge("g", "", &["l"]).with(&["x"], value).with(&["a"], value))

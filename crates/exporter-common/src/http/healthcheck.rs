@@ -4,18 +4,23 @@ use std::io::{Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use rustls::crypto::ring;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection};
 
-use crate::listen::ListenAddress;
-use crate::web::{Peer, Web};
+use super::listen::ListenAddress;
+use super::web_settings::WebConfiguration;
+use crate::tls::AnyServer;
 
 const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Succeeds when the exporter answers 200 at one of its addresses, over TLS if its configuration says so.
 pub(crate) fn check(addresses: &[ListenAddress], config: Option<&Path>) -> Result<()> {
-    let peers = match Web::load(config).and_then(|web| web.peer()) {
+    let peers = match WebConfiguration::load(config).and_then(|web| Peer::of(&web)) {
         Ok(peer) => vec![peer],
         // it was broken after the start, and the exporter goes on with the last good one: that speaks either
         Err(_) => vec![Peer::tls(true)?, Peer::Plain],
@@ -31,11 +36,11 @@ pub(crate) fn check(addresses: &[ListenAddress], config: Option<&Path>) -> Resul
     result
 }
 
-trait Stream: Read + Write {}
+trait ReadWrite: Read + Write {}
 
-impl<S: Read + Write> Stream for S {}
+impl<S: Read + Write> ReadWrite for S {}
 
-fn connect(address: &ListenAddress) -> Result<Box<dyn Stream>> {
+fn connect(address: &ListenAddress) -> Result<Box<dyn ReadWrite>> {
     let (host, port) = match address {
         ListenAddress::Unix(path) => {
             let stream = UnixStream::connect(path)?;
@@ -60,7 +65,7 @@ fn connect(address: &ListenAddress) -> Result<Box<dyn Stream>> {
     Ok(Box::new(stream))
 }
 
-fn ask(stream: Box<dyn Stream>, peer: &Peer) -> Result<()> {
+fn ask(stream: Box<dyn ReadWrite>, peer: &Peer) -> Result<()> {
     let answer = match peer {
         Peer::Plain => answer(stream),
         Peer::Tls { client, wants_certificate } => {
@@ -103,4 +108,43 @@ fn is_not_tls(error: &std::io::Error) -> bool {
 
 fn of_tls(error: &std::io::Error) -> Option<&rustls::Error> {
     error.get_ref().and_then(|inner| inner.downcast_ref())
+}
+
+/// How the exporter of a configuration is spoken to.
+enum Peer {
+    Plain,
+    /// Over TLS; a server that wants a certificate refuses us, which shows that it serves.
+    Tls {
+        client: Client,
+        wants_certificate: bool,
+    },
+}
+
+/// A client that believes any certificate: it is its own server's, on this host.
+struct Client(Arc<ClientConfig>);
+
+impl Peer {
+    fn of(web: &WebConfiguration) -> Result<Self> {
+        let settings = web.current();
+        match settings.tls {
+            Some(_) => Self::tls(settings.clients_must_show_certificates),
+            None => Ok(Self::Plain),
+        }
+    }
+
+    fn tls(wants_certificate: bool) -> Result<Self> {
+        let provider = Arc::new(ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider.clone())
+            .with_safe_default_protocol_versions()?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(AnyServer(provider)))
+            .with_no_client_auth();
+        Ok(Self::Tls { client: Client(Arc::new(config)), wants_certificate })
+    }
+}
+
+impl Client {
+    fn connect(&self) -> Result<ClientConnection> {
+        Ok(ClientConnection::new(self.0.clone(), ServerName::try_from("localhost")?)?)
+    }
 }

@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
-use crate::family::Family;
-use crate::lines::legacy;
+use super::family::Family;
+use super::names::is_legacy;
 
 /// How names are escaped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,7 +51,7 @@ impl Escaping {
         let plain = match self {
             Self::AllowUtf8 => true,
             Self::Dots => false, // underscores are escaped in plain names too
-            Self::Underscores | Self::Values => legacy(name),
+            Self::Underscores | Self::Values => is_legacy(name),
         };
         if plain {
             return name.to_owned();

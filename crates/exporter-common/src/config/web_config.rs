@@ -9,47 +9,53 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::auth;
-use super::rate::RateLimit;
-use crate::config::duration;
-use crate::config::fields::{self, Fields};
-use crate::config::yaml::{self, YamlError, Node};
+use super::duration;
+use super::fields::{self, Fields};
+use super::password_hash;
+use super::yaml::{self, Node, YamlError};
 
 /// What the file says.
 #[derive(Debug)]
-pub(super) struct Config {
+pub(crate) struct WebConfig {
     /// TLS, where the file turns it on.
-    pub(super) tls: Option<Tls>,
-    pub(super) http2: bool,
-    pub(super) headers: HeaderMap,
+    pub(crate) tls: Option<TlsConfig>,
+    pub(crate) http2: bool,
+    pub(crate) headers: HeaderMap,
     /// Users and the bcrypt hashes of their passwords.
-    pub(super) users: BTreeMap<String, String>,
-    pub(super) rate_limit: Option<RateLimit>,
+    pub(crate) users: BTreeMap<String, String>,
+    pub(crate) rate_limit: Option<RateLimitConfig>,
 }
 
 /// The block `tls_server_config`.
 #[derive(Debug)]
-pub(super) struct Tls {
-    pub(super) cert: Pem,
-    pub(super) key: Pem,
-    pub(super) client_ca: Option<Pem>,
-    pub(super) client_auth: ClientAuth,
-    pub(super) client_allowed_sans: Vec<String>,
-    pub(super) min_version: Version,
-    pub(super) max_version: Version,
+pub(crate) struct TlsConfig {
+    pub(crate) cert: PemSource,
+    pub(crate) key: PemSource,
+    pub(crate) client_ca: Option<PemSource>,
+    pub(crate) client_auth: ClientAuth,
+    pub(crate) client_allowed_sans: Vec<String>,
+    pub(crate) min_version: TlsVersion,
+    pub(crate) max_version: TlsVersion,
     /// Names of cipher suites, all known; none for the defaults.
-    pub(super) cipher_suites: Vec<String>,
+    pub(crate) cipher_suites: Vec<String>,
     /// Names of curves, all known; none for the defaults.
-    pub(super) curves: Vec<String>,
+    pub(crate) curves: Vec<String>,
+}
+
+/// A limit of requests: `burst` at once, and one more in every interval.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct RateLimitConfig {
+    pub(crate) interval: Duration,
+    pub(crate) burst: u32,
 }
 
 /// PEM text, from a file or inline.
-pub(super) enum Pem {
+pub(crate) enum PemSource {
     File { key: &'static str, path: PathBuf },
     Inline(String),
 }
 
-impl std::fmt::Debug for Pem {
+impl std::fmt::Debug for PemSource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::File { path, .. } => path.fmt(f),
@@ -60,7 +66,7 @@ impl std::fmt::Debug for Pem {
 
 /// What is asked of a client's certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ClientAuth {
+pub(crate) enum ClientAuth {
     NoClientCert,
     RequestClientCert,
     RequireAnyClientCert,
@@ -70,7 +76,7 @@ pub(super) enum ClientAuth {
 
 /// Versions of TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Version {
+pub(crate) enum TlsVersion {
     Tls10,
     Tls11,
     Tls12,
@@ -109,25 +115,25 @@ const HEADERS: &[(&str, &[&str])] = &[
 ///
 /// # Errors
 /// What is wrong with it, with the line where it stands.
-pub(super) fn parse(text: &str, folder: &Path) -> Result<Config> {
+pub(crate) fn parse(text: &str, folder: &Path) -> Result<WebConfig> {
     let mut fields = Fields::of(yaml::parse(text)?, "the file")?;
     let tls = fields.take("tls_server_config").map(|node| tls(node, folder)).transpose()?.flatten();
     let (http2, headers) = http_server(fields.take("http_server_config"))?;
     let users = users(fields.entries("basic_auth_users")?)?;
     let rate_limit = fields.take("rate_limit").map(rate_limit).transpose()?.flatten();
     fields.end()?;
-    Ok(Config { tls, http2, headers, users, rate_limit })
+    Ok(WebConfig { tls, http2, headers, users, rate_limit })
 }
 
-fn tls(node: Node, folder: &Path) -> Result<Option<Tls>> {
+fn tls(node: Node, folder: &Path) -> Result<Option<TlsConfig>> {
     let mut fields = Fields::of(node, "tls_server_config")?;
     let [cert, key, client_ca] = [("cert", "cert_file"), ("key", "key_file"), ("client_ca", "client_ca_file")]
         .map(|(inline, file)| pem(&mut fields, inline, file, folder));
     let (cert, key, client_ca) = (cert?, key?, client_ca?);
     let client_auth = fields.text("client_auth_type")?.unwrap_or_default();
     let client_allowed_sans = fields.texts("client_allowed_sans")?;
-    let min_version = version(&mut fields, "min_version", Version::Tls12)?;
-    let max_version = version(&mut fields, "max_version", Version::Tls13)?;
+    let min_version = version(&mut fields, "min_version", TlsVersion::Tls12)?;
+    let max_version = version(&mut fields, "max_version", TlsVersion::Tls13)?;
     let cipher_suites = fields.texts("cipher_suites")?;
     let curves = fields.texts("curve_preferences")?;
     fields.bool("prefer_server_cipher_suites")?; // no effect in modern Go either: the server's order counts
@@ -154,7 +160,7 @@ fn tls(node: Node, folder: &Path) -> Result<Option<Tls>> {
     if client_ca.is_some() && client_auth == ClientAuth::NoClientCert {
         bail!("client CA's have been configured without a Client Auth Policy");
     }
-    Ok(Some(Tls {
+    Ok(Some(TlsConfig {
         cert,
         key,
         client_ca,
@@ -196,14 +202,14 @@ fn users(entries: Vec<(String, Node)>) -> Result<BTreeMap<String, String>> {
     let mut users = BTreeMap::new();
     for (user, node) in entries {
         let (_, hash) = fields::text(node, &user)?;
-        auth::check_hash(&hash).with_context(|| format!("basic_auth_users: {user}"))?;
+        password_hash::check_hash(&hash).with_context(|| format!("basic_auth_users: {user}"))?;
         users.insert(user, hash);
     }
     Ok(users)
 }
 
 /// How many requests are answered; none for any number.
-fn rate_limit(node: Node) -> Result<Option<RateLimit>> {
+fn rate_limit(node: Node) -> Result<Option<RateLimitConfig>> {
     let mut fields = Fields::of(node, "rate_limit")?;
     let line = fields.line;
     let (interval, burst) = (fields.text("interval")?, fields.text("burst")?);
@@ -220,28 +226,28 @@ fn rate_limit(node: Node) -> Result<Option<RateLimit>> {
         }
     };
     let burst = u32::try_from(burst.max(0)).unwrap_or(u32::MAX); // nobody will see the difference
-    Ok((!interval.is_zero()).then(|| RateLimit::new(interval, burst)))
+    Ok((!interval.is_zero()).then(|| RateLimitConfig { interval, burst }))
 }
 
 /// A TLS version, or its default.
-fn version(fields: &mut Fields, key: &'static str, default: Version) -> Result<Version> {
+fn version(fields: &mut Fields, key: &'static str, default: TlsVersion) -> Result<TlsVersion> {
     match fields.text(key)?.unwrap_or_default().as_str() {
         "" => Ok(default),
-        "TLS10" => Ok(Version::Tls10),
-        "TLS11" => Ok(Version::Tls11),
-        "TLS12" => Ok(Version::Tls12),
-        "TLS13" => Ok(Version::Tls13),
+        "TLS10" => Ok(TlsVersion::Tls10),
+        "TLS11" => Ok(TlsVersion::Tls11),
+        "TLS12" => Ok(TlsVersion::Tls12),
+        "TLS13" => Ok(TlsVersion::Tls13),
         other => bail!("unknown TLS version: {other}"),
     }
 }
 
 /// PEM text under either of two keys; the file wins.
-fn pem(fields: &mut Fields, inline: &'static str, file: &'static str, folder: &Path) -> Result<Option<Pem>> {
+fn pem(fields: &mut Fields, inline: &'static str, file: &'static str, folder: &Path) -> Result<Option<PemSource>> {
     let (text, path) = (fields.text(inline)?, fields.text(file)?.unwrap_or_default());
     if !path.is_empty() {
-        return Ok(Some(Pem::File { key: file, path: folder.join(path) }));
+        return Ok(Some(PemSource::File { key: file, path: folder.join(path) }));
     }
-    Ok(text.filter(|text| !text.is_empty()).map(Pem::Inline))
+    Ok(text.filter(|text| !text.is_empty()).map(PemSource::Inline))
 }
 
 #[cfg(test)]
@@ -250,7 +256,7 @@ mod tests {
 
     const HASH: &str = "$2y$10$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi";
 
-    fn read(text: &str) -> Result<Config> {
+    fn read(text: &str) -> Result<WebConfig> {
         parse(text, Path::new("/etc/web"))
     }
 
@@ -322,11 +328,11 @@ mod tests {
         ))
         .unwrap();
         let tls = config.tls.unwrap();
-        assert!(matches!(&tls.cert, Pem::File { path, .. } if path == Path::new("/etc/web/cert.pem")));
-        assert!(matches!(&tls.key, Pem::File { path, .. } if path == Path::new("/k.pem")));
-        assert!(matches!(&tls.client_ca, Some(Pem::Inline(text)) if text == "PEM"));
+        assert!(matches!(&tls.cert, PemSource::File { path, .. } if path == Path::new("/etc/web/cert.pem")));
+        assert!(matches!(&tls.key, PemSource::File { path, .. } if path == Path::new("/k.pem")));
+        assert!(matches!(&tls.client_ca, Some(PemSource::Inline(text)) if text == "PEM"));
         assert_eq!(tls.client_auth, ClientAuth::RequireAnyClientCert);
-        assert_eq!((tls.min_version, tls.max_version), (Version::Tls13, Version::Tls13));
+        assert_eq!((tls.min_version, tls.max_version), (TlsVersion::Tls13, TlsVersion::Tls13));
         assert_eq!((tls.client_allowed_sans.len(), tls.cipher_suites.len(), tls.curves.len()), (2, 1, 1));
         assert!(!config.http2);
         assert_eq!(config.headers["x-xss-protection"], "1");
@@ -344,13 +350,8 @@ mod tests {
             ("rate_limit: {interval: 250, burst: -5}", Some((250, 0))),
             ("rate_limit: {interval: \"1m\"}", Some((60_000_000_000, 0))),
         ] {
-            let expected = limit.map(|(nanos, burst)| format!("{:?}, burst: {burst}", Duration::from_nanos(nanos)));
-            let read = read(text).unwrap().rate_limit.map(|limit| format!("{limit:?}"));
-            match (read, expected) {
-                (None, None) => {}
-                (Some(read), Some(expected)) => assert!(read.contains(&expected), "{text}: {read}"),
-                (read, expected) => panic!("{text}: {read:?}, not {expected:?}"),
-            }
+            let expected = limit.map(|(nanos, burst)| RateLimitConfig { interval: Duration::from_nanos(nanos), burst });
+            assert_eq!(read(text).unwrap().rate_limit, expected, "{text}");
         }
     }
 
@@ -362,6 +363,6 @@ mod tests {
             CURVES.join(", ")
         );
         let tls = read(&text).unwrap().tls.unwrap();
-        assert_eq!((tls.cipher_suites.len(), tls.curves.len(), tls.min_version), (13, 4, Version::Tls10));
+        assert_eq!((tls.cipher_suites.len(), tls.curves.len(), tls.min_version), (13, 4, TlsVersion::Tls10));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::family::Histogram;
+use crate::exposition::family::Histogram;
 
 /// A value of a metric: `3.2 GiB`, `2 d 4 h`, `12.5 ms`, `97 %`, `1,234,567`.
 pub(super) fn value(name: &str, value: f64) -> String {

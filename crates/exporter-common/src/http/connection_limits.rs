@@ -1,30 +1,17 @@
-//! Connections and their limits: slow, silent and stuck clients cost the others nothing, and memory that has a bound.
+//! Limits of connections: deadlines for slow and idle clients, and bounds on their number and memory.
 //!
-//! A connection either waits for a request, is being answered, or takes an answer. Each of these has a deadline.
-//! When there are too many connections the one that has been waiting longest makes room; when answers that
-//! nobody takes fill the memory, the one that was longest without progress does.
+//! A connection either waits for a request, is being answered, or sends a response. Each of these has a deadline.
+//! If too many connections are open, the longest-waiting one is closed. If unsent responses fill the memory, the one
+//! without progress for the longest time is closed.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
-use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
 use bytes::Bytes;
-use hyper::service::{Service as _, service_fn};
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto::Builder;
-use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
-use tokio_rustls::TlsAcceptor;
-
-use crate::listen::Stream;
-use crate::site::{self, Site};
 
 /// How many connections are open at once.
 pub(crate) const MAX_CONNECTIONS: usize = 512;
@@ -37,37 +24,35 @@ const IDLE: Duration = Duration::from_secs(120);
 /// How long an answer may wait for a client that takes nothing, and for one that takes it slowly.
 const STALLED: Duration = Duration::from_secs(10);
 const SLOW: Duration = Duration::from_secs(60);
-/// How long the head of a request may be, in bytes; a longer one is answered 431.
-const MAX_HEAD: usize = 32 * 1024;
 /// How long a connection that has begun to send a request has at the end of the process.
 const LAST_HEAD: Duration = Duration::from_secs(1);
 
 /// All connections.
 pub(crate) struct Connections {
-    open: Mutex<BTreeMap<u64, Arc<Watched>>>,
+    open: Mutex<BTreeMap<u64, Arc<Connection>>>,
     places: Arc<Semaphore>,
     next: AtomicU64,
     unsent: AtomicUsize,
-    stop: watch::Sender<bool>,
+    pub(super) stop: watch::Sender<bool>,
 }
 
 /// A connection's place among all, given back at its end.
-pub(crate) struct Place {
-    connections: Arc<Connections>,
+pub(crate) struct ConnectionSlot {
+    pub(super) connections: Arc<Connections>,
     id: u64,
-    watched: Arc<Watched>,
+    pub(super) watched: Arc<Connection>,
     _permit: OwnedSemaphorePermit,
 }
 
 /// What is known of a connection.
-struct Watched {
-    state: Mutex<State>,
+pub(super) struct Connection {
+    state: Mutex<ConnectionState>,
     /// The deadline may have become earlier.
     changed: Notify,
 }
 
-struct State {
-    waits: Waits,
+struct ConnectionState {
+    waits: WaitingFor,
     /// Since when it waits for a request.
     since: Instant,
     /// Requests that are being answered.
@@ -83,7 +68,7 @@ struct State {
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Waits {
+enum WaitingFor {
     /// For the first request.
     First,
     /// For a further one.
@@ -104,7 +89,7 @@ impl Connections {
     }
 
     /// A place for one more, for which another may have to go.
-    pub(crate) async fn place(self: &Arc<Self>) -> Option<Place> {
+    pub(crate) async fn place(self: &Arc<Self>) -> Option<ConnectionSlot> {
         let permit = match self.places.clone().try_acquire_owned() {
             Ok(permit) => permit,
             Err(_) => {
@@ -116,14 +101,15 @@ impl Connections {
                 self.places.clone().acquire_owned().await.ok()?
             }
         };
-        let watched = Arc::new(Watched { state: Mutex::new(State::new(Instant::now())), changed: Notify::new() });
+        let watched =
+            Arc::new(Connection { state: Mutex::new(ConnectionState::new(Instant::now())), changed: Notify::new() });
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         lock(&self.open).insert(id, watched.clone());
-        Some(Place { connections: self.clone(), id, watched, _permit: permit })
+        Some(ConnectionSlot { connections: self.clone(), id, watched, _permit: permit })
     }
 
     /// Ends the connection of the earliest time that `rank` gives.
-    fn evict(&self, rank: impl Fn(&State) -> Option<Instant>) {
+    fn evict(&self, rank: impl Fn(&ConnectionState) -> Option<Instant>) {
         let open = lock(&self.open);
         let ranked = open.values().filter_map(|watched| {
             let state = lock(&watched.state);
@@ -148,16 +134,16 @@ impl Connections {
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         lock(&self.connections.open).remove(&self.id);
     }
 }
 
-impl State {
+impl ConnectionState {
     fn new(now: Instant) -> Self {
         Self {
-            waits: Waits::First,
+            waits: WaitingFor::First,
             since: now,
             requests: 0,
             unsent: 0,
@@ -183,22 +169,22 @@ impl State {
         }
         Some(match self.waits {
             _ if self.stopping => (self.since + LAST_HEAD, "the exporter stops"),
-            Waits::First | Waits::Head => (self.since + HEAD, "no request came"),
-            Waits::Idle => (self.since + IDLE, "it was idle"),
+            WaitingFor::First | WaitingFor::Head => (self.since + HEAD, "no request came"),
+            WaitingFor::Idle => (self.since + IDLE, "it was idle"),
         })
     }
 
     /// The connection waits again, if nothing else goes on.
     fn settle(&mut self) {
         if self.requests == 0 && self.unsent == 0 {
-            (self.waits, self.since) = (Waits::Idle, Instant::now());
+            (self.waits, self.since) = (WaitingFor::Idle, Instant::now());
         }
     }
 }
 
-impl Watched {
+impl Connection {
     /// Ends when the connection has passed its deadline.
-    async fn overdue(&self) -> &'static str {
+    pub(super) async fn overdue(&self) -> &'static str {
         loop {
             let deadline = lock(&self.state).deadline();
             match deadline {
@@ -211,16 +197,21 @@ impl Watched {
         }
     }
 
-    fn read(&self) {
+    /// Several requests share the connection.
+    pub(super) fn set_multiplexed(&self, multiplexed: bool) {
+        lock(&self.state).multiplexed = multiplexed;
+    }
+
+    pub(super) fn read(&self) {
         let mut state = lock(&self.state);
-        if state.waits == Waits::Idle && state.requests == 0 && state.unsent == 0 && !state.multiplexed {
-            (state.waits, state.since) = (Waits::Head, Instant::now());
+        if state.waits == WaitingFor::Idle && state.requests == 0 && state.unsent == 0 && !state.multiplexed {
+            (state.waits, state.since) = (WaitingFor::Head, Instant::now());
             drop(state);
             self.changed.notify_one();
         }
     }
 
-    fn written(&self) {
+    pub(super) fn written(&self) {
         let mut state = lock(&self.state);
         if state.unsent > 0 {
             state.progress = Instant::now();
@@ -229,13 +220,13 @@ impl Watched {
 }
 
 /// A request that is being answered.
-pub(crate) struct Request {
+pub(crate) struct RequestGuard {
     connections: Arc<Connections>,
-    watched: Arc<Watched>,
+    watched: Arc<Connection>,
 }
 
-impl Request {
-    fn begin(connections: &Arc<Connections>, watched: &Arc<Watched>) -> Self {
+impl RequestGuard {
+    pub(super) fn begin(connections: &Arc<Connections>, watched: &Arc<Connection>) -> Self {
         lock(&watched.state).requests += 1;
         Self { connections: connections.clone(), watched: watched.clone() }
     }
@@ -254,7 +245,7 @@ impl Request {
         state.unsent += length;
         drop(state);
         let before = self.connections.unsent.fetch_add(length, Ordering::Relaxed);
-        let body = Unsent { body, connections: self.connections.clone(), watched: self.watched.clone() };
+        let body = UnsentBody { body, connections: self.connections.clone(), watched: self.watched.clone() };
         if before > 0 && before + length > MAX_UNSENT {
             self.connections.evict(|state| (state.unsent > 0 && state.progress < now).then_some(state.progress));
         }
@@ -262,7 +253,7 @@ impl Request {
     }
 }
 
-impl Drop for Request {
+impl Drop for RequestGuard {
     fn drop(&mut self) {
         let mut state = lock(&self.watched.state);
         state.requests -= 1;
@@ -273,19 +264,19 @@ impl Drop for Request {
 }
 
 /// A body, until it is sent.
-struct Unsent {
+struct UnsentBody {
     body: Vec<u8>,
     connections: Arc<Connections>,
-    watched: Arc<Watched>,
+    watched: Arc<Connection>,
 }
 
-impl AsRef<[u8]> for Unsent {
+impl AsRef<[u8]> for UnsentBody {
     fn as_ref(&self) -> &[u8] {
         &self.body
     }
 }
 
-impl Drop for Unsent {
+impl Drop for UnsentBody {
     fn drop(&mut self) {
         self.connections.unsent.fetch_sub(self.body.len(), Ordering::Relaxed);
         let mut state = lock(&self.watched.state);
@@ -293,151 +284,6 @@ impl Drop for Unsent {
         state.settle();
         drop(state);
         self.watched.changed.notify_one();
-    }
-}
-
-/// Serves a client to its end.
-pub(crate) async fn serve(stream: Box<dyn Stream>, peer: Option<IpAddr>, place: Place, site: Arc<Site>) {
-    let watched = place.watched.clone();
-    tokio::select! {
-        served = converse(stream, peer, &place, site) => if let Err(error) = served {
-            tracing::debug!(error = format!("{error:#}"), "connection ended badly");
-        },
-        why = watched.overdue() => tracing::debug!(why, "connection closed"),
-    }
-}
-
-async fn converse(stream: Box<dyn Stream>, peer: Option<IpAddr>, place: &Place, site: Arc<Site>) -> Result<()> {
-    let mut stream = Wire { stream, watched: place.watched.clone(), first: Bytes::new() };
-    let tls = site.web.settings().await.tls.clone();
-    let plain = tls.is_none();
-    let (stream, http2): (Box<dyn Stream>, bool) = match tls {
-        None => (Box::new(stream), false),
-        Some(tls) => {
-            let mut first = [0; 5];
-            stream.read_exact(&mut first).await?;
-            if is_http(&first) {
-                return refuse_plain(stream).await;
-            }
-            stream.first = Bytes::copy_from_slice(&first);
-            let stream = match TlsAcceptor::from(tls).accept(stream).into_fallible().await {
-                Ok(stream) => stream,
-                Err((error, stream)) => {
-                    linger(stream).await?;
-                    return Err(error).context("TLS");
-                }
-            };
-            let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-            (Box::new(stream), http2)
-        }
-    };
-    lock(&place.watched.state).multiplexed = http2;
-    let (connections, watched) = (place.connections.clone(), place.watched.clone());
-    let routes = site::routes(site, peer, move || Request::begin(&connections, &watched));
-    let routes = TowerToHyperService::new(warp::service(routes));
-    let service = service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
-        // CONNECT names a host and no path, which warp's path filter panics at
-        if request.uri().path_and_query().is_none() {
-            *request.uri_mut() = http::Uri::from_static("/");
-        }
-        routes.call(request)
-    });
-    let builder = Builder::new(TokioExecutor::new());
-    let mut builder = if http2 { builder.http2_only() } else { builder.http1_only() };
-    // the deadlines are ours
-    builder.http1().header_read_timeout(None).max_buf_size(MAX_HEAD);
-    builder.http2().max_concurrent_streams(32).max_header_list_size(MAX_HEAD as u32);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
-    let mut stop = place.connections.stop.subscribe();
-    let ended = tokio::select! {
-        ended = connection.as_mut() => Some(ended),
-        _ = stop.wait_for(|stop| *stop) => None,
-    };
-    let ended = match ended {
-        Some(ended) => ended,
-        None => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    ended.map_err(|error| {
-        let parse = error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse);
-        let error = anyhow::anyhow!(error);
-        if parse && plain { error.context("no HTTP request came; a client that speaks TLS?") } else { error }
-    })
-}
-
-/// Whether a client that should greet in TLS sends a request, as Go tells it.
-fn is_http(first: &[u8; 5]) -> bool {
-    matches!(first, b"GET /" | b"HEAD " | b"POST " | b"PUT /" | b"OPTIO")
-}
-
-async fn refuse_plain(mut stream: Wire) -> Result<()> {
-    let answer = b"HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n\
-                   Client sent an HTTP request to an HTTPS server.\n";
-    stream.write_all(answer).await?;
-    linger(stream).await
-}
-
-/// Closes a connection such that the last words reach the client: one that is closed before everything was read is
-/// reset, and they may be lost.
-async fn linger(mut stream: Wire) -> Result<()> {
-    stream.shutdown().await?;
-    tokio::io::copy(&mut stream.take(MAX_HEAD as u64), &mut tokio::io::sink()).await?;
-    Ok(())
-}
-
-/// The stream, which tells of progress.
-struct Wire {
-    stream: Box<dyn Stream>,
-    watched: Arc<Watched>,
-    /// Bytes that were read ahead.
-    first: Bytes,
-}
-
-impl AsyncRead for Wire {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
-        if !self.first.is_empty() {
-            let length = self.first.len().min(buf.remaining());
-            buf.put_slice(&self.first.split_to(length));
-            return Poll::Ready(Ok(()));
-        }
-        let before = buf.filled().len();
-        let read = ready!(Pin::new(&mut self.stream).poll_read(cx, buf));
-        if buf.filled().len() > before {
-            self.watched.read();
-        }
-        Poll::Ready(read)
-    }
-}
-
-impl AsyncWrite for Wire {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<std::io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.stream).poll_write(cx, buf));
-        self.watched.written();
-        Poll::Ready(written)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffers: &[std::io::IoSlice<'_>],
-    ) -> Poll<std::io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, buffers));
-        self.watched.written();
-        Poll::Ready(written)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 
@@ -451,7 +297,7 @@ mod tests {
 
     use super::*;
 
-    async fn ends_after(watched: &Watched) -> (Duration, &'static str) {
+    async fn ends_after(watched: &Connection) -> (Duration, &'static str) {
         let begun = Instant::now();
         let why = watched.overdue().await;
         (begun.elapsed(), why)
@@ -464,7 +310,7 @@ mod tests {
         let watched = &place.watched;
         assert_eq!(ends_after(watched).await, (HEAD, "no request came"));
 
-        drop(Request::begin(&connections, watched).answer(b"taken at once".to_vec()));
+        drop(RequestGuard::begin(&connections, watched).answer(b"taken at once".to_vec()));
         assert_eq!(ends_after(watched).await, (IDLE, "it was idle"));
 
         watched.read();
@@ -472,7 +318,7 @@ mod tests {
         watched.read();
         assert_eq!(ends_after(watched).await, (HEAD - Duration::from_secs(7), "no request came"));
 
-        let request = Request::begin(&connections, watched);
+        let request = RequestGuard::begin(&connections, watched);
         tokio::time::advance(10 * IDLE).await;
         assert!(watched.overdue().now_or_never().is_none(), "a request is being answered");
         let answer = request.answer(vec![0; 1000]);
@@ -498,7 +344,7 @@ mod tests {
             places.push(connections.place().await.unwrap());
             tokio::time::advance(Duration::from_millis(1)).await;
         }
-        let busy = Request::begin(&connections, &places[0].watched);
+        let busy = RequestGuard::begin(&connections, &places[0].watched);
         assert!(connections.place().now_or_never().is_none(), "there is no room yet");
         assert!(places[0].watched.overdue().now_or_never().is_none(), "it is being answered");
         assert_eq!(places[1].watched.overdue().now_or_never(), Some("it made room"));
@@ -515,7 +361,7 @@ mod tests {
         let mut answers = Vec::new();
         for _ in 0..4 {
             let place = connections.place().await.unwrap();
-            answers.push(Request::begin(&connections, &place.watched).answer(vec![0; MAX_UNSENT / 3]));
+            answers.push(RequestGuard::begin(&connections, &place.watched).answer(vec![0; MAX_UNSENT / 3]));
             places.push(place);
             tokio::time::advance(Duration::from_millis(1)).await;
         }
@@ -537,7 +383,7 @@ mod tests {
         let begun = Instant::now();
         assert!(connections.drain(Duration::from_secs(5)).await);
         assert_eq!((begun.elapsed(), served.await.unwrap()), (LAST_HEAD, "the exporter stops"));
-        let _request = Request::begin(&connections, &watched);
+        let _request = RequestGuard::begin(&connections, &watched);
         assert!(watched.overdue().now_or_never().is_none(), "what is being answered is not");
     }
 }

@@ -10,12 +10,12 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme};
 
-use super::config::ClientAuth;
-use crate::tls::der;
+use super::x509;
+use crate::config::web_config::ClientAuth;
 
 /// What is asked of a client. Whatever is asked, one that sends a certificate must prove that it has its key.
 #[derive(Debug)]
-struct Clients {
+struct ClientCertificateVerifier {
     required: bool,
     /// Whether a certificate must lead to an authority.
     verified: bool,
@@ -49,7 +49,7 @@ pub(super) fn verifier(
     } else {
         None
     };
-    Ok(Some(Arc::new(Clients {
+    Ok(Some(Arc::new(ClientCertificateVerifier {
         // a list of allowed names is kept by sending no certificate as little as by sending a wrong one
         required: required || !allowed.is_empty(),
         verified,
@@ -60,13 +60,13 @@ pub(super) fn verifier(
     })))
 }
 
-impl Clients {
+impl ClientCertificateVerifier {
     /// A self-signed certificate that is itself an authority, which webpki refuses and Go accepts.
     fn is_authority(&self, certificate: &CertificateDer<'_>, now: UnixTime) -> Result<bool, Error> {
         if !self.authorities.contains(certificate) {
             return Ok(false);
         }
-        let certificate = der::certificate(certificate).ok_or(CertificateError::BadEncoding)?;
+        let certificate = x509::certificate(certificate).ok_or(CertificateError::BadEncoding)?;
         let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
         if now < certificate.not_before {
             return Err(CertificateError::NotValidYet.into());
@@ -81,7 +81,7 @@ impl Clients {
     }
 }
 
-impl ClientCertVerifier for Clients {
+impl ClientCertVerifier for ClientCertificateVerifier {
     fn client_auth_mandatory(&self) -> bool {
         self.required
     }
@@ -105,7 +105,7 @@ impl ClientCertVerifier for Clients {
             })?;
         }
         if !self.allowed.is_empty() {
-            let names = der::certificate(end_entity).ok_or(CertificateError::BadEncoding)?.names;
+            let names = x509::certificate(end_entity).ok_or(CertificateError::BadEncoding)?.names;
             if !names.iter().any(|name| self.allowed.contains(name)) {
                 return Err(CertificateError::NotValidForName.into()); // the alert is "bad certificate", as Go's
             }

@@ -2,13 +2,13 @@
 //!
 //! Source: NegotiateIncludingOpenMetrics of prometheus/common, and RFC 9110.
 
-use crate::escaping::Escaping;
-use crate::exposition::Exposition;
-use crate::{openmetrics, protobuf, text};
+use super::escaping::Escaping;
+use super::merge::Exposition;
+use super::{openmetrics, protobuf, text};
 
 /// The formats of an exposition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Format {
+pub(crate) enum ExpositionFormat {
     /// The text format 0.0.4, for whoever asks for nothing that is known.
     #[default]
     Text,
@@ -25,7 +25,7 @@ pub(crate) enum OpenMetricsVersion {
     V1_0_0,
 }
 
-impl Format {
+impl ExpositionFormat {
     /// The format's Content-Type.
     pub(crate) fn content_type(self, escaping: Escaping) -> String {
         let format = match self {
@@ -54,7 +54,7 @@ impl Format {
 }
 
 /// The format that `Accept` asks for most, of those we have, and the escaping.
-pub(crate) fn format(accept: &str) -> (Format, Escaping) {
+pub(crate) fn format(accept: &str) -> (ExpositionFormat, Escaping) {
     let mut escaping = Escaping::default();
     for clause in clauses(accept) {
         // An escaping counts from its clause on, also when the clause's format is unknown: Prometheus 3 asks
@@ -63,20 +63,24 @@ pub(crate) fn format(accept: &str) -> (Format, Escaping) {
             escaping = named;
         }
         let format = match (clause.name.as_str(), clause.parameter("version")) {
-            ("text/plain", None | Some("0.0.4")) => Format::Text,
-            ("application/openmetrics-text", Some("1.0.0")) => Format::OpenMetrics(OpenMetricsVersion::V1_0_0),
-            ("application/openmetrics-text", None | Some("0.0.1")) => Format::OpenMetrics(OpenMetricsVersion::V0_0_1),
+            ("text/plain", None | Some("0.0.4")) => ExpositionFormat::Text,
+            ("application/openmetrics-text", Some("1.0.0")) => {
+                ExpositionFormat::OpenMetrics(OpenMetricsVersion::V1_0_0)
+            }
+            ("application/openmetrics-text", None | Some("0.0.1")) => {
+                ExpositionFormat::OpenMetrics(OpenMetricsVersion::V0_0_1)
+            }
             ("application/vnd.google.protobuf", _)
                 if clause.parameter("proto") == Some("io.prometheus.client.MetricFamily")
                     && clause.parameter("encoding") == Some("delimited") =>
             {
-                Format::Protobuf
+                ExpositionFormat::Protobuf
             }
             _ => continue,
         };
         return (format, escaping);
     }
-    (Format::Text, escaping)
+    (ExpositionFormat::Text, escaping)
 }
 
 /// Whether gzip is accepted and at least as welcome as no encoding.

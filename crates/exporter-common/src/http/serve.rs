@@ -11,13 +11,17 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::answer::Exporter;
-use crate::connection::{self, Connections};
-use crate::flags::Common;
-use crate::listen::Listener;
-use crate::notify;
-use crate::site::{About, Gzip, Site};
-use crate::web::Logins;
+use super::authentication::Authenticator;
+use super::connection;
+use super::connection_limits::Connections;
+use super::landing::ExporterInfo;
+use super::listen::Listener;
+use super::router::{Gzip, Router};
+use super::systemd;
+use super::web_settings::WebConfiguration;
+
+use crate::flags::CommonFlags;
+use crate::scrape::scrape_response::Exporter;
 
 /// How long requests under way have to end when the process is stopped.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -26,7 +30,12 @@ const DRAIN: Duration = Duration::from_secs(5);
 const QUIET: Duration = Duration::from_secs(1);
 
 /// Serves until SIGTERM or SIGINT, then drains.
-pub(crate) async fn serve(exporter: Arc<Exporter>, about: About, common: Common) -> Result<()> {
+pub(crate) async fn serve(
+    exporter: Arc<Exporter>,
+    web: Arc<WebConfiguration>,
+    about: ExporterInfo,
+    common: CommonFlags,
+) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot handle SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot handle SIGINT")?;
     let mut hangup = signal(SignalKind::hangup()).context("cannot handle SIGHUP")?;
@@ -39,12 +48,11 @@ pub(crate) async fn serve(exporter: Arc<Exporter>, about: About, common: Common)
         }
         listeners
     };
-    let web = exporter.web.clone();
     let permits = if common.max_requests == 0 { usize::MAX } else { common.max_requests }.min(Semaphore::MAX_PERMITS);
-    let site = Arc::new(Site {
+    let router = Arc::new(Router {
         exporter: exporter.clone(),
         web: web.clone(),
-        logins: Logins::new(),
+        logins: Authenticator::new(),
         about,
         telemetry_path: common.telemetry_path,
         timeout_offset: common.timeout_offset,
@@ -61,12 +69,12 @@ pub(crate) async fn serve(exporter: Arc<Exporter>, about: About, common: Common)
     let mut accepting = JoinSet::new();
     let tls = web.settings().await.tls.is_some();
     for listener in listeners {
-        tracing::info!(address = listener.address()?, tls, version = site.about.version, "listening");
-        accepting.spawn(accept(listener, site.clone(), connections.clone()));
+        tracing::info!(address = listener.address()?, tls, version = router.about.version, "listening");
+        accepting.spawn(accept(listener, router.clone(), connections.clone()));
     }
-    notify::notify(NotifyState::Ready).await;
-    tasks.spawn(notify::watchdog());
-    let first = site.clone();
+    systemd::notify(NotifyState::Ready).await;
+    tasks.spawn(systemd::watchdog());
+    let first = router.clone();
     tasks.spawn(async move {
         let (sources, timeout) = (&first.exporter.sources, first.exporter.timeout);
         join_all(sources.iter().map(|source| source.read_first(timeout))).await;
@@ -92,7 +100,7 @@ pub(crate) async fn serve(exporter: Arc<Exporter>, about: About, common: Common)
         }
     };
     tracing::info!(signal, "stopping");
-    notify::notify(NotifyState::Stopping).await;
+    systemd::notify(NotifyState::Stopping).await;
     accepting.shutdown().await; // closes the listeners
     if !connections.drain(DRAIN).await {
         tracing::warn!("requests were still under way at the end");
@@ -101,7 +109,7 @@ pub(crate) async fn serve(exporter: Arc<Exporter>, about: About, common: Common)
     Ok(())
 }
 
-async fn accept(listener: Listener, site: Arc<Site>, connections: Arc<Connections>) {
+async fn accept(listener: Listener, router: Arc<Router>, connections: Arc<Connections>) {
     let mut failed: Option<Instant> = None;
     loop {
         let (stream, peer) = match listener.accept().await {
@@ -120,6 +128,6 @@ async fn accept(listener: Listener, site: Arc<Site>, connections: Arc<Connection
             tracing::info!("connections are accepted again");
         }
         let Some(place) = connections.place().await else { return };
-        tokio::spawn(connection::serve(stream, peer, place, site.clone()));
+        tokio::spawn(connection::serve(stream, peer, place, router.clone()));
     }
 }

@@ -4,9 +4,9 @@
 
 use std::collections::HashSet;
 
-use crate::exposition::Exposition;
-use crate::family::{Family, Kind};
-use crate::lines::{Dialect, comment, escape, sample};
+use super::family::{Family, Kind};
+use super::merge::Exposition;
+use super::sample_format::{Dialect, comment, escape, sample};
 
 /// Writes all groups of an exposition, and the mark of its end.
 pub(crate) fn encode(exposition: &Exposition, out: &mut Vec<u8>) {
@@ -57,7 +57,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::family::{Histogram, Summary};
+    use crate::exposition::family::{Histogram, Summary};
 
     fn text(families: Vec<Family>) -> String {
         let mut out = Vec::new();

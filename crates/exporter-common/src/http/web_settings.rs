@@ -1,12 +1,5 @@
 //! The web side's settings: the file `--web.config.file`, read again when it or a file it names has changed.
 
-mod auth;
-mod clients;
-mod config;
-mod peer;
-mod rate;
-mod tls;
-
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,13 +10,11 @@ use http::HeaderMap;
 use rustls::ServerConfig;
 use tokio::time::Instant;
 
-pub(crate) use auth::{Login, Logins};
-use config::{ClientAuth, Config, Pem};
-pub(crate) use peer::Peer;
-use rate::RateLimit;
-
-use crate::config::reload::{Files, Reloaded};
-use crate::config::small_file;
+use super::rate_limit::RateLimit;
+use crate::config::reload::{Files, ReloadStatus};
+use crate::config::web_config::{self, ClientAuth, PemSource, WebConfig};
+use crate::config::{password_hash, small_file};
+use crate::tls::server;
 
 /// How often the files are looked at, at most.
 const LOOK: Duration = Duration::from_secs(1);
@@ -32,7 +23,7 @@ const LOOK_AT_MOST: Duration = Duration::from_millis(500);
 
 /// What the configuration file says, ready to be used.
 #[derive(Default)]
-pub(crate) struct Settings {
+pub(crate) struct WebSettings {
     /// How TLS is spoken; none for plain HTTP.
     pub(crate) tls: Option<Arc<ServerConfig>>,
     /// Headers of every answer.
@@ -48,15 +39,15 @@ pub(crate) struct Settings {
 }
 
 /// The settings in effect.
-pub(crate) struct Web {
+pub(crate) struct WebConfiguration {
     path: Option<PathBuf>,
-    state: Mutex<State>,
+    state: Mutex<WebState>,
     /// Held by who looks at the files.
     looking: tokio::sync::Mutex<()>,
 }
 
-struct State {
-    settings: Arc<Settings>,
+struct WebState {
+    settings: Arc<WebSettings>,
     /// Looked at without the lock, since a file system may hang.
     files: Arc<Files>,
     looked: Instant,
@@ -65,7 +56,7 @@ struct State {
     fault: Option<String>,
 }
 
-impl Web {
+impl WebConfiguration {
     /// Reads the file, if there is one.
     ///
     /// # Errors
@@ -73,7 +64,7 @@ impl Web {
     pub(crate) fn load(path: Option<&Path>) -> Result<Self> {
         let (settings, files) = path.map(read).transpose()?.unwrap_or_default();
         settings.warn();
-        let state = State {
+        let state = WebState {
             settings: Arc::new(settings),
             files: Arc::new(files),
             looked: Instant::now(),
@@ -88,8 +79,13 @@ impl Web {
         self.path.is_some()
     }
 
+    /// The settings in effect, without a look at the file.
+    pub(crate) fn current(&self) -> Arc<WebSettings> {
+        self.lock().settings.clone()
+    }
+
     /// The settings, of a file that was looked at a second ago or less.
-    pub(crate) async fn settings(self: &Arc<Self>) -> Arc<Settings> {
+    pub(crate) async fn settings(self: &Arc<Self>) -> Arc<WebSettings> {
         if self.is_configured() && self.lock().looked.elapsed() >= LOOK {
             let web = self.clone();
             let look = tokio::spawn(async move {
@@ -147,18 +143,18 @@ impl Web {
     }
 
     /// How the last load went; nothing where there is no file.
-    pub(crate) fn reloaded(&self) -> Option<Reloaded> {
+    pub(crate) fn reloaded(&self) -> Option<ReloadStatus> {
         self.path.as_ref()?;
         let state = self.lock();
-        Some(Reloaded { successful: state.fault.is_none(), last_success: state.loaded })
+        Some(ReloadStatus { successful: state.fault.is_none(), last_success: state.loaded })
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, WebState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner) // whole at any time
     }
 }
 
-impl Settings {
+impl WebSettings {
     fn warn(&self) {
         for warning in &self.warnings {
             tracing::warn!(warning, "web configuration");
@@ -166,7 +162,7 @@ impl Settings {
     }
 
     /// Keeps what cannot change while the process runs: whether TLS is spoken, and HTTP/2 offered.
-    fn keep(&mut self, before: &Settings) {
+    fn keep(&mut self, before: &WebSettings) {
         match (&mut self.tls, &before.tls) {
             (tls @ Some(_), None) => {
                 tracing::warn!(
@@ -191,24 +187,26 @@ impl Settings {
 }
 
 /// The settings of a file, and the files they were made of.
-fn read(path: &Path) -> Result<(Settings, Files)> {
+fn read(path: &Path) -> Result<(WebSettings, Files)> {
     let mut seen = Files::look([path.to_owned()]);
     let place = || path.display().to_string();
-    let text =
-        small_file::read_to_string(path).map_err(|error| anyhow!("{}", tls::said(&error))).with_context(place)?;
+    let text = small_file::read_to_string(path)
+        .map_err(|error| anyhow!("{}", server::io_reason(&error)))
+        .with_context(place)?;
     let folder = path.parent().unwrap_or(Path::new(""));
-    let Config { tls, http2, headers, users, rate_limit } = config::parse(&text, folder).with_context(place)?;
+    let WebConfig { tls, http2, headers, users, rate_limit } = web_config::parse(&text, folder).with_context(place)?;
     let files = tls.iter().flat_map(|tls| [Some(&tls.cert), Some(&tls.key), tls.client_ca.as_ref()]).flatten();
     for pem in files {
-        if let Pem::File { path, .. } = pem {
+        if let PemSource::File { path, .. } = pem {
             seen.add(path);
         }
     }
-    let mut settings = Settings { http2, headers, rate_limit, ..Settings::default() };
-    settings.warnings.extend(auth::warnings(&users));
+    let rate_limit = rate_limit.map(|limit| RateLimit::new(limit.interval, limit.burst));
+    let mut settings = WebSettings { http2, headers, rate_limit, ..WebSettings::default() };
+    settings.warnings.extend(password_hash::warnings(&users));
     settings.users = users;
     if let Some(tls) = tls {
-        let (server, warnings) = tls::server(&tls, http2).with_context(place)?;
+        let (server, warnings) = server::server(&tls, http2).with_context(place)?;
         settings.warnings.extend(warnings);
         settings.clients_must_show_certificates =
             matches!(tls.client_auth, ClientAuth::RequireAnyClientCert | ClientAuth::RequireAndVerifyClientCert)
@@ -221,14 +219,14 @@ fn read(path: &Path) -> Result<(Settings, Files)> {
 #[cfg(fuzzing)]
 pub(crate) fn fuzz_config(text: &str) {
     // nothing is read: paths lead below a folder that is not there
-    if let Ok(Config { tls: Some(tls), http2, .. }) = config::parse(text, Path::new("/nonexistent"))
-        && [&tls.cert, &tls.key].iter().all(|pem| matches!(pem, Pem::Inline(_)))
+    if let Ok(WebConfig { tls: Some(tls), http2, .. }) = web_config::parse(text, Path::new("/nonexistent"))
+        && [&tls.cert, &tls.key].iter().all(|pem| matches!(pem, PemSource::Inline(_)))
     {
-        let _ = tls::server(&tls, http2);
+        let _ = server::server(&tls, http2);
     }
 }
 
 #[cfg(fuzzing)]
 pub(crate) fn fuzz_certificate(der: &[u8]) {
-    let _ = crate::tls::der::certificate(der);
+    let _ = crate::tls::x509::certificate(der);
 }

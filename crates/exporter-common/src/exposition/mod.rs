@@ -1,0 +1,13 @@
+//! The data model of metrics, and its encoding as text, OpenMetrics and protobuf.
+
+pub(crate) mod escaping;
+pub(crate) mod family;
+mod merge;
+mod names;
+pub(crate) mod negotiation;
+mod openmetrics;
+mod protobuf;
+pub(crate) mod sample_format;
+pub(crate) mod text;
+
+pub(crate) use merge::{Exposition, Group};

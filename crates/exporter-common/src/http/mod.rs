@@ -1,0 +1,13 @@
+//! The HTTP server: listeners, connections and their limits, routes, authentication, health.
+
+mod authentication;
+mod connection;
+mod connection_limits;
+pub(crate) mod healthcheck;
+pub(crate) mod landing;
+pub(crate) mod listen;
+mod rate_limit;
+mod router;
+pub(crate) mod serve;
+mod systemd;
+pub(crate) mod web_settings;

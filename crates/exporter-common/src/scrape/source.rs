@@ -1,0 +1,322 @@
+//! A collector with its way of being read: on a scrape, cached, or in the background.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::{Duration, SystemTime};
+
+use futures_util::FutureExt;
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior};
+
+use super::collector::{Blocked, Collector, Scrape};
+use super::failure_log::{FailureLog, Transition};
+use super::read::{Read, ReadOutcome, Waiter};
+use crate::config::duration::human;
+use crate::config::reload::ReloadStatus;
+use crate::exposition::family::Family;
+
+/// When a collector reads its source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Collection {
+    /// For every scrape. Scrapes that meet share one read.
+    OnScrape,
+    /// For a scrape, when the last good read is older than this. Failures are not cached.
+    Cached(Duration),
+    /// Every so often, whether anybody scrapes or not; a scrape is answered from the last read.
+    Background(Duration),
+}
+
+/// A collector and how it is collected.
+pub struct Source {
+    collector: Arc<dyn Collector>,
+    collection: Collection,
+    state: Mutex<SourceState>,
+    /// The blocking parts of reads that are running.
+    blocked: Blocked,
+    /// Why the collector's own work between scrapes has ended, once it has.
+    ended: OnceLock<String>,
+}
+
+#[derive(Default)]
+struct SourceState {
+    /// The read under way. Those who wait for it keep it alive.
+    reading: Weak<Read>,
+    /// Keeps a read alive that serves later scrapes too.
+    shared: Option<Arc<Read>>,
+    /// The last read, where later scrapes may be answered from it.
+    last: Option<Arc<Read>>,
+    last_success: Option<SystemTime>,
+    failure_log: FailureLog,
+}
+
+/// What one collector contributes to one scrape.
+pub(crate) struct CollectorResponse {
+    pub(crate) collector: &'static str,
+    pub(crate) success_metric: Option<&'static str>,
+    pub(crate) families: Vec<Arc<Family>>,
+    pub(crate) success: bool,
+    pub(crate) duration: Duration,
+    pub(crate) last_success: Option<SystemTime>,
+}
+
+impl Source {
+    /// A collector that is read for every scrape.
+    pub fn new(collector: impl Collector) -> Self {
+        Self::boxed(Box::new(collector))
+    }
+
+    /// The same for a collector that is boxed already.
+    pub fn boxed(collector: Box<dyn Collector>) -> Self {
+        Self {
+            collector: collector.into(),
+            collection: Collection::OnScrape,
+            state: Mutex::default(),
+            blocked: Blocked::default(),
+            ended: OnceLock::new(),
+        }
+    }
+
+    /// The source, collected another way.
+    #[must_use]
+    pub fn collected(mut self, collection: Collection) -> Self {
+        self.collection = collection;
+        self
+    }
+
+    /// The collector's name.
+    pub(crate) fn name(&self) -> &'static str {
+        self.collector.name()
+    }
+
+    /// Whether it may be asked yet.
+    pub(crate) fn ready(&self) -> bool {
+        self.collector.ready()
+    }
+
+    /// Reads the collector's configuration files again.
+    pub(crate) async fn reload(&self) {
+        self.collector.reload().await;
+    }
+
+    /// How the last load of the collector's configuration files went.
+    pub(crate) fn reloaded(&self) -> Option<ReloadStatus> {
+        self.collector.reloaded()
+    }
+
+    /// What this collector says to a scrape that must be answered by `deadline`; a read may take
+    /// `timeout`.
+    pub(crate) async fn scrape(self: &Arc<Self>, deadline: Instant, timeout: Duration) -> CollectorResponse {
+        let asked = Instant::now();
+        let read = match tokio::time::timeout_at(deadline, self.read(deadline, timeout)).await {
+            Ok(Ok(waiter)) => waiter,
+            Ok(Err(why)) => return self.answer_without_read(Vec::new(), &why, asked),
+            Err(_) => return self.answer_without_read(Vec::new(), "an earlier read still waits for the source", asked),
+        };
+        let mut done = read.done.clone();
+        let waited = tokio::time::timeout_at(deadline, done.wait_for(|done| *done)).await;
+        let families = read.scrape.families();
+        if let Some(outcome) = read.outcome.get() {
+            return self.answer(families, outcome.error.is_none(), outcome.duration);
+        }
+        let why = match waited {
+            Ok(_) => "the process is stopping".to_owned(),
+            Err(_) => format!("no answer within the scrape's {}", human(deadline - asked)),
+        };
+        self.answer_without_read(families, &why, asked)
+    }
+
+    /// Reads once before anybody asks, and waits for the end of that. A scrape that comes meanwhile joins, or
+    /// has its own read in this one's place.
+    pub(crate) async fn read_first(self: &Arc<Self>, timeout: Duration) {
+        if self.ended.get().is_some() {
+            return;
+        }
+        let first = self.start(Instant::now() + timeout, timeout).await;
+        let mut done = first.done.clone();
+        self.lock().shared = Some(first.0.clone()); // which keeps it, but is nobody who waits
+        drop(first);
+        while done.wait_for(|done| *done).await.is_err() {
+            let Some(other) = self.lock().reading.upgrade() else { return };
+            done = other.done.clone();
+        }
+    }
+
+    /// What goes on between scrapes: the collector's own work, and its reads in the background.
+    pub(crate) async fn run(self: Arc<Self>, timeout: Duration) {
+        let why = tokio::select! {
+            result = AssertUnwindSafe(self.collector.run()).catch_unwind() => match result {
+                Ok(Ok(())) => "its work between scrapes has ended".to_owned(),
+                Ok(Err(error)) => format!("{error:#}"),
+                Err(panic) => panicked(&*panic),
+            },
+            () = self.read_in_background(timeout) => return,
+        };
+        self.log_transition(Some(&why));
+        let _ = self.ended.set(why);
+    }
+
+    async fn read_in_background(self: &Arc<Self>, timeout: Duration) {
+        let Collection::Background(interval) = self.collection else {
+            return std::future::pending().await;
+        };
+        let mut ticks = tokio::time::interval(interval);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let read = self.start(Instant::now() + timeout, timeout).await;
+            let _ = read.done.clone().wait_for(|done| *done).await; // the sender lives as long as the read
+        }
+    }
+
+    /// The read that answers a scrape: the last one, where it may, or the one under way, or a new one.
+    async fn read(self: &Arc<Self>, deadline: Instant, timeout: Duration) -> Result<Waiter, String> {
+        if let Some(why) = self.ended.get() {
+            return Err(why.clone());
+        }
+        let last = self.lock().last.clone();
+        if let Some(last) = last
+            && let Some(outcome) = last.outcome.get()
+        {
+            let age = outcome.ended.elapsed();
+            match self.collection {
+                Collection::Background(interval) if age > interval + timeout => {
+                    return Err(format!("the last read ended {} ago", human(age)));
+                }
+                Collection::Background(_) => return Ok(Waiter::new(last)),
+                Collection::Cached(ttl) if age < ttl => return Ok(Waiter::new(last)),
+                Collection::Cached(_) | Collection::OnScrape => {}
+            }
+        }
+        Ok(self.start(deadline, timeout).await)
+    }
+
+    /// Starts a read for who waits until `deadline`, or joins the one under way. While an earlier read still
+    /// waits in a device, no new one is started.
+    async fn start(self: &Arc<Self>, deadline: Instant, timeout: Duration) -> Waiter {
+        loop {
+            if let Some(waiter) = self.try_start(deadline, timeout) {
+                return waiter;
+            }
+            self.blocked.none().await;
+        }
+    }
+
+    fn try_start(self: &Arc<Self>, deadline: Instant, timeout: Duration) -> Option<Waiter> {
+        let mut state = self.lock();
+        if let Some(reading) = state.reading.upgrade() {
+            // A collector plans its work by the time it has. The first read, which nobody waits for, may have
+            // planned for more than this scrape has: such a read would say too late what was late.
+            let unawaited = state.shared.is_some() && reading.waiting.load(Ordering::Relaxed) == 0;
+            if self.collection != Collection::OnScrape {
+                return Some(Waiter::new(reading));
+            }
+            if !unawaited || reading.scrape.deadline() <= deadline || self.blocked.any() {
+                reading.scrape.extend(deadline);
+                return Some(Waiter::new(reading));
+            }
+            state.shared = None;
+        }
+        if self.blocked.any() {
+            return None;
+        }
+        let started = Instant::now();
+        // a read that serves later scrapes too does not end with the one that began it
+        let deadline = if self.collection == Collection::OnScrape { deadline } else { started + timeout };
+        let scrape = Arc::new(Scrape::new(deadline, self.blocked.clone()));
+        let (finished, done) = watch::channel(false);
+        let read = Arc::new(Read {
+            scrape: scrape.clone(),
+            outcome: OnceLock::new(),
+            done,
+            task: OnceLock::new(),
+            waiting: AtomicUsize::new(0),
+        });
+        let waiter = Waiter::new(read.clone());
+        state.reading = Arc::downgrade(&read);
+        if self.collection != Collection::OnScrape {
+            state.shared = Some(read.clone());
+        }
+        drop(state);
+        let (source, weak) = (self.clone(), Arc::downgrade(&read));
+        let task = tokio::spawn(async move {
+            let collect = AssertUnwindSafe(source.collector.collect(&scrape)).catch_unwind();
+            let error = match tokio::time::timeout(timeout, collect).await {
+                Ok(Ok(Ok(()))) => None,
+                Ok(Ok(Err(error))) => Some(format!("{error:#}")),
+                Ok(Err(panic)) => Some(panicked(&*panic)),
+                Err(_) => Some(format!("no answer within {}", human(timeout))),
+            };
+            if let Some(read) = weak.upgrade() {
+                source.finish(&read, error, started);
+            }
+            let _ = finished.send(true); // nobody may be waiting
+        });
+        let _ = read.task.set(task.abort_handle());
+        Some(waiter)
+    }
+
+    /// Keeps what a read that has ended found out.
+    fn finish(&self, read: &Arc<Read>, error: Option<String>, started: Instant) {
+        let failed = error.is_some();
+        let ended = Instant::now();
+        let outcome = read.outcome.get_or_init(|| ReadOutcome { error, duration: ended - started, ended });
+        let mut state = self.lock();
+        state.reading = Weak::new();
+        state.shared = None;
+        match self.collection {
+            Collection::Cached(_) if !failed => state.last = Some(read.clone()),
+            Collection::Background(_) => state.last = Some(read.clone()),
+            Collection::Cached(_) | Collection::OnScrape => {}
+        }
+        if !failed {
+            state.last_success = Some(SystemTime::now());
+        }
+        drop(state);
+        self.log_transition(outcome.error.as_deref());
+    }
+
+    /// An answer that comes from no read that has ended.
+    fn answer_without_read(&self, families: Vec<Arc<Family>>, why: &str, asked: Instant) -> CollectorResponse {
+        self.log_transition(Some(why));
+        self.answer(families, false, asked.elapsed())
+    }
+
+    fn answer(&self, mut families: Vec<Arc<Family>>, success: bool, duration: Duration) -> CollectorResponse {
+        families.extend(self.collector.kept().into_iter().map(Arc::new));
+        CollectorResponse {
+            collector: self.collector.name(),
+            success_metric: self.collector.success_metric(),
+            families,
+            success,
+            duration,
+            last_success: self.lock().last_success,
+        }
+    }
+
+    /// Logs a change between success and failure.
+    fn log_transition(&self, error: Option<&str>) {
+        let transition = self.lock().failure_log.transition(error);
+        let (collector, error) = (self.collector.name(), error.unwrap_or_default());
+        match transition {
+            Transition::Failed => tracing::warn!(collector, error, "collector failed"),
+            Transition::ReasonChanged => tracing::warn!(collector, error, "collector fails for another reason"),
+            Transition::Recovered => tracing::info!(collector, "collector recovered"),
+            Transition::None if error.is_empty() => {}
+            Transition::None => tracing::debug!(collector, error, "collector still fails"),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, SourceState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner) // only plain assignments happen under it
+    }
+}
+
+fn panicked(panic: &(dyn std::any::Any + Send)) -> String {
+    let message = panic.downcast_ref::<&str>().copied().map(str::to_owned);
+    let message = message.or_else(|| panic.downcast_ref::<String>().cloned());
+    format!("panicked: {}", message.as_deref().unwrap_or("no message"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,305 @@
+//! Tests of reads on a scrape, cached, and in the background.
+
+use std::sync::atomic::AtomicBool;
+
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A collector whose every read takes a while, and then does what the test says.
+#[derive(Default)]
+struct Slow {
+    takes: Duration,
+    fails: Arc<AtomicBool>,
+    panics: bool,
+    reads: Arc<AtomicUsize>,
+    ended: Arc<AtomicUsize>,
+}
+
+#[async_trait::async_trait]
+impl Collector for Slow {
+    fn name(&self) -> &'static str {
+        "slow"
+    }
+
+    async fn collect(&self, scrape: &Scrape) -> anyhow::Result<()> {
+        let read = self.reads.fetch_add(1, Ordering::Relaxed) + 1;
+        scrape.add(Family::gauge("early", "", &[]).value(read as f64));
+        tokio::time::sleep(self.takes).await;
+        assert!(!self.panics, "out of cheese");
+        anyhow::ensure!(!self.fails.load(Ordering::Relaxed), "the source is gone");
+        scrape.add(Family::gauge("late", "", &[]).value(read as f64));
+        self.ended.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_collector_keeps_is_there_whatever_came_of_the_read() {
+    struct Counting;
+
+    #[async_trait::async_trait]
+    impl Collector for Counting {
+        fn name(&self) -> &'static str {
+            "counting"
+        }
+
+        async fn collect(&self, _: &Scrape) -> anyhow::Result<()> {
+            std::future::pending().await
+        }
+
+        fn kept(&self) -> Vec<Family> {
+            vec![Family::counter("failures_total", "", &[]).value(1.0)]
+        }
+    }
+
+    let answer = scrape_within(&Arc::new(Source::new(Counting)), SECOND).await;
+    assert_eq!((names(&answer), answer.success), (vec!["failures_total"], false));
+}
+
+fn names(answer: &CollectorResponse) -> Vec<&str> {
+    answer.families.iter().map(|family| family.name()).collect()
+}
+
+async fn scrape_within(source: &Arc<Source>, budget: Duration) -> CollectorResponse {
+    source.scrape(Instant::now() + budget, 10 * SECOND).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_added_before_the_deadline_is_kept() {
+    let source = Arc::new(Source::new(Slow { takes: 5 * SECOND, ..Slow::default() }));
+    let started = Instant::now();
+    let answer = scrape_within(&source, SECOND).await;
+    assert_eq!(started.elapsed(), SECOND);
+    assert_eq!((names(&answer), answer.success), (vec!["early"], false));
+    assert!(answer.last_success.is_none());
+    let answer = scrape_within(&source, 6 * SECOND).await;
+    assert_eq!((names(&answer), answer.success), (vec!["early", "late"], true));
+    assert!(answer.last_success.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_added_before_a_failure_is_kept() {
+    let fails = Arc::new(AtomicBool::new(true));
+    let source = Arc::new(Source::new(Slow { fails, ..Slow::default() }));
+    let answer = scrape_within(&source, SECOND).await;
+    assert_eq!((names(&answer), answer.success), (vec!["early"], false));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_costs_only_the_rest_of_its_read() {
+    let source = Arc::new(Source::new(Slow { panics: true, ..Slow::default() }));
+    for _ in 0..2 {
+        let answer = scrape_within(&source, SECOND).await;
+        assert_eq!((names(&answer), answer.success), (vec!["early"], false));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn scrapes_that_meet_share_one_read() {
+    let slow = Slow { takes: SECOND, ..Slow::default() };
+    let reads = slow.reads.clone();
+    let source = Arc::new(Source::new(slow));
+    let (one, other) = tokio::join!(scrape_within(&source, 2 * SECOND), scrape_within(&source, 2 * SECOND));
+    assert!(one.success && other.success);
+    assert_eq!(reads.load(Ordering::Relaxed), 1);
+    scrape_within(&source, 2 * SECOND).await;
+    assert_eq!(reads.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_that_nobody_waits_for_any_more_is_cancelled() {
+    let slow = Slow { takes: 2 * SECOND, ..Slow::default() };
+    let ended = slow.ended.clone();
+    let source = Arc::new(Source::new(slow));
+    scrape_within(&source, SECOND).await;
+    tokio::time::sleep(5 * SECOND).await;
+    assert_eq!(ended.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_good_read_is_cached_and_a_failure_is_not() {
+    let slow = Slow::default();
+    let (reads, fails) = (slow.reads.clone(), slow.fails.clone());
+    let source = Arc::new(Source::new(slow).collected(Collection::Cached(10 * SECOND)));
+    fails.store(true, Ordering::Relaxed);
+    assert!(!scrape_within(&source, SECOND).await.success);
+    fails.store(false, Ordering::Relaxed);
+    assert!(scrape_within(&source, SECOND).await.success);
+    fails.store(true, Ordering::Relaxed);
+    tokio::time::sleep(9 * SECOND).await;
+    assert!(scrape_within(&source, SECOND).await.success);
+    assert_eq!(reads.load(Ordering::Relaxed), 2);
+    tokio::time::sleep(2 * SECOND).await;
+    let answer = scrape_within(&source, SECOND).await;
+    assert_eq!((names(&answer), answer.success), (vec!["early"], false), "no stale value");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cached_read_goes_on_when_the_scrape_that_began_it_has_left() {
+    let slow = Slow { takes: 3 * SECOND, ..Slow::default() };
+    let reads = slow.reads.clone();
+    let source = Arc::new(Source::new(slow).collected(Collection::Cached(10 * SECOND)));
+    assert!(!scrape_within(&source, SECOND).await.success);
+    assert!(scrape_within(&source, 3 * SECOND).await.success);
+    assert_eq!(reads.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn background_reads_answer_scrapes_until_they_are_too_old() {
+    let slow = Slow { takes: SECOND, ..Slow::default() };
+    let (reads, fails) = (slow.reads.clone(), slow.fails.clone());
+    let source = Arc::new(Source::new(slow).collected(Collection::Background(5 * SECOND)));
+    let running = tokio::spawn(source.clone().run(10 * SECOND));
+    let started = Instant::now();
+    assert!(scrape_within(&source, 2 * SECOND).await.success, "the first scrape waits for the first read");
+    assert_eq!(started.elapsed(), SECOND);
+    for _ in 0..20 {
+        tokio::time::sleep(SECOND).await;
+        assert!(scrape_within(&source, SECOND).await.success);
+    }
+    assert_eq!(reads.load(Ordering::Relaxed), 5);
+    fails.store(true, Ordering::Relaxed);
+    tokio::time::sleep(6 * SECOND).await;
+    let answer = scrape_within(&source, SECOND).await;
+    assert_eq!((names(&answer), answer.success), (vec!["early"], false), "no stale value");
+    running.abort();
+    tokio::time::sleep(16 * SECOND).await;
+    let answer = scrape_within(&source, SECOND).await;
+    assert_eq!((names(&answer), answer.success), (vec![], false));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_has_as_long_as_the_most_patient_who_waits_for_it() {
+    let slow = Slow { takes: 2 * SECOND, ..Slow::default() };
+    let source = Arc::new(Source::new(slow));
+    let read = source.start(Instant::now() + SECOND, 10 * SECOND).await;
+    assert_eq!(read.scrape.time_left(), SECOND);
+    let joined = source.start(Instant::now() + 3 * SECOND, 10 * SECOND).await;
+    assert_eq!((read.scrape.time_left(), joined.scrape.time_left()), (3 * SECOND, 3 * SECOND));
+}
+
+/// A collector that ends a little before its time and says what was late.
+struct Hanging(Arc<AtomicUsize>);
+
+#[async_trait::async_trait]
+impl Collector for Hanging {
+    fn name(&self) -> &'static str {
+        "hanging"
+    }
+
+    async fn collect(&self, scrape: &Scrape) -> anyhow::Result<()> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        tokio::time::sleep(scrape.time_left().mul_f64(0.95)).await;
+        scrape.add(Family::gauge("late", "", &[]).value(1.0));
+        anyhow::bail!("the source is late")
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_scrape_that_meets_the_first_read_learns_what_was_late_within_its_own_time() {
+    let reads = Arc::new(AtomicUsize::new(0));
+    let source = Arc::new(Source::new(Hanging(reads.clone())));
+    let first = tokio::spawn({
+        let source = source.clone();
+        async move { source.read_first(10 * SECOND).await }
+    });
+    tokio::time::sleep(SECOND).await;
+    let (answer, other) = tokio::join!(scrape_within(&source, 2 * SECOND), scrape_within(&source, 2 * SECOND));
+    assert_eq!((names(&answer), answer.success), (vec!["late"], false));
+    assert_eq!((names(&other), reads.load(Ordering::Relaxed)), (vec!["late"], 2), "and the two share a read");
+    first.await.unwrap();
+    assert_eq!(reads.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_scrape_with_more_time_joins_the_first_read() {
+    let slow = Slow { takes: 3 * SECOND, ..Slow::default() };
+    let reads = slow.reads.clone();
+    let source = Arc::new(Source::new(slow));
+    let begun = Instant::now();
+    let (source, first) = (source.clone(), source.clone());
+    let first = tokio::spawn(async move { first.read_first(10 * SECOND).await });
+    tokio::time::sleep(SECOND).await;
+    assert!(scrape_within(&source, 10 * SECOND).await.success);
+    first.await.unwrap();
+    assert_eq!((begun.elapsed(), reads.load(Ordering::Relaxed)), (3 * SECOND, 1));
+}
+
+#[tokio::test]
+#[expect(clippy::await_holding_lock, reason = "the device is held on purpose; only a blocking thread waits for it")]
+async fn a_first_read_that_waits_for_a_device_is_joined() {
+    let device = Arc::new(Mutex::new(()));
+    let source = Arc::new(Source::new(Device(device.clone())));
+    let held = device.lock().unwrap();
+    let first = tokio::spawn({
+        let source = source.clone();
+        async move { source.read_first(10 * SECOND).await }
+    });
+    while source.blocked.count() == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!scrape_within(&source, Duration::from_millis(10)).await.success);
+    drop(held);
+    first.await.unwrap();
+    assert!(source.lock().last_success.is_some(), "the first read ended well");
+}
+
+/// A collector that waits for a device until the test lets it go.
+struct Device(Arc<Mutex<()>>);
+
+#[async_trait::async_trait]
+impl Collector for Device {
+    fn name(&self) -> &'static str {
+        "blocked"
+    }
+
+    async fn collect(&self, scrape: &Scrape) -> anyhow::Result<()> {
+        let device = self.0.clone();
+        scrape.blocking(move || drop(device.lock())).await;
+        Ok(())
+    }
+}
+
+#[tokio::test]
+#[expect(clippy::await_holding_lock, reason = "the device is held on purpose; only a blocking thread waits for it")]
+async fn a_collector_that_still_waits_for_a_device_is_not_started_again() {
+    let device = Arc::new(Mutex::new(()));
+    let source = Arc::new(Source::new(Device(device.clone())));
+    let held = device.lock().unwrap();
+    for _ in 0..3 {
+        assert!(!scrape_within(&source, Duration::from_millis(10)).await.success);
+        assert_eq!(source.blocked.count(), 1);
+    }
+    drop(held);
+    // it waits until the device is free, and does not fail because of a scrape that has gone
+    assert!(scrape_within(&source, 10 * SECOND).await.success);
+}
+
+/// A collector whose work between scrapes ends at once.
+struct Dead;
+
+#[async_trait::async_trait]
+impl Collector for Dead {
+    fn name(&self) -> &'static str {
+        "dead"
+    }
+
+    async fn collect(&self, scrape: &Scrape) -> anyhow::Result<()> {
+        scrape.add(Family::gauge("g", "", &[]).value(1.0));
+        Ok(())
+    }
+
+    async fn run(&self) -> anyhow::Result<()> {
+        anyhow::bail!("lost the log")
+    }
+}
+
+#[tokio::test]
+async fn a_collector_whose_work_between_scrapes_has_ended_fails() {
+    let source = Arc::new(Source::new(Dead));
+    assert!(scrape_within(&source, SECOND).await.success);
+    source.clone().run(SECOND).await;
+    let answer = scrape_within(&source, SECOND).await;
+    assert_eq!((names(&answer), answer.success), (vec![], false));
+}
