@@ -1,5 +1,5 @@
 #!/bin/sh
-# nginx, and beside it what logrotate does on a host: rename the log when it has grown, have nginx open a new one.
+# Runs nginx and rotates its log, as logrotate does on a host: rename a large log, then make nginx reopen it.
 set -eu
 log=/logs/access.log
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Jobs over a stream of Redis: one who adds them, one group of two who works on them and acknowledges.
+# Jobs on a Redis stream: one producer, and a consumer group of two that processes and acknowledges them.
 set -eu
 
 redis() { redis-cli -h redis --raw "$@"; }
@@ -12,7 +12,7 @@ add() {
 
 work() {
   while :; do
-    # the name of the stream, then the job's number
+    # stream name, then job number
     job=$(redis XREADGROUP GROUP workers "$1" COUNT 1 BLOCK 2000 STREAMS mails '>' | sed -n 2p) || sleep 1
     if [ -n "$job" ]; then
       sleep 0.3

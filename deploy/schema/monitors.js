@@ -1,5 +1,5 @@
-// Checks the objects of the Prometheus Operator, as kustomize renders them, against the operator's own types: their
-// values by its validators, which let unknown keys pass, and the keys by TypeScript, which does not.
+// Checks the rendered objects of the Prometheus Operator against its types: values with its validators, which accept unknown
+// keys, and keys with TypeScript, which rejects them.
 
 import { execFileSync } from "node:child_process";
 import { dirname, join } from "node:path";
@@ -54,7 +54,7 @@ for (const object of objects) {
   }
 }
 
-// that the check finds what it is for: a key that does not exist, a duration that is none
+// Proves that the check finds errors: an unknown key and an invalid duration.
 const [monitor] = objects.filter((object) => object.kind === "PodMonitor");
 for (const wrong of [{ intervall: "15s" }, { interval: "soon" }]) {
   const copy = structuredClone(monitor);

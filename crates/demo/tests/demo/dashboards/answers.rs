@@ -59,7 +59,7 @@ const QUEUES: Series<'_> = &[
 
 #[test]
 fn queues_on_which_nobody_is_to_work_are_neither_left_alone_nor_deep() {
-    expect("queue", "Left alone", "{}", QUEUES, Some(1.0));
+    expect("queue", "Without consumers", "{}", QUEUES, Some(1.0));
     expect("queue", "Deepest queue", "{}", QUEUES, Some(3.0));
     expect("overview", "Deepest queue", "{}", QUEUES, Some(3.0));
 }
@@ -113,5 +113,5 @@ fn a_source_whose_exporter_is_down_is_unread() {
         (r#"up{job="prometheus",instance="c"}"#, "1x120"),
         (r#"up{job="shop",instance="d"}"#, "0x120"), // no exporter, and so nobody's reader
     ];
-    expect("overview", "Sources unread", "{}", &up, Some(2.0));
+    expect("overview", "Failing collectors", "{}", &up, Some(2.0));
 }

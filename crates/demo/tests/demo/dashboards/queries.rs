@@ -430,7 +430,7 @@ fn the_table_of_alerts_says_of_what_each_of_them_is() {
             stem => labels.extend(of(stem)),
         }
         let panels = dashboard.panels();
-        let table = panels.iter().find(|panel| panel.json["title"] == "Alerts that fire").unwrap();
+        let table = panels.iter().find(|panel| panel.json["title"] == "Firing alerts").unwrap();
         let shown = result_labels(&parse(&table.place, text(&table.json["targets"][0]["expr"])), &known());
         let missing: Vec<_> = labels.difference(&shown).collect();
         assert!(missing.is_empty(), "{}: no column for {missing:?}", table.place);
