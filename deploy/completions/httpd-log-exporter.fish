@@ -27,8 +27,8 @@ end
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l access-log -d 'Access log to follow, again for each further one of the same server: a path, a pattern of paths, a FIFO, - for standard input, syslog+udp://HOST:PORT, syslog+tcp://HOST:PORT or syslog+unix:/PATH' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l access-log.format -d 'Format of the logs: a preset\'s name (combined, common, combined_time, combined_us, vhost_combined, ingress_nginx, traefik, traefik_json, caddy, haproxy, envoy, json, …), or nginx\'s log_format or Apache\'s LogFormat as it stands in the server\'s configuration' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l access-log.regex -d 'Regular expression for logs that no format fits, with groups named status, request, bytes, request_time, …' -r
-complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l access-log.start -d 'Where to start in a log that is there already; one that appears later is read whole' -r -f -a "end\t'Only what is written from now on'
-beginning\t'What is there already, too'"
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l access-log.start -d 'Where to start in a log that is there already; one that appears later is read whole' -r -f -a "end\t'Start at the end of the file'
+beginning\t'Start at the beginning of the file'"
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l state.file -d 'File for positions and counters, so that a restart neither loses nor repeats a line' -r -F
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l metrics.buckets -d 'Upper bounds of the buckets of durations, in seconds, separated by commas' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l metrics.max-series -d 'How many series httpd_requests_total may have before further virtual hosts are counted as other' -r

@@ -219,13 +219,14 @@ fn a_state_with_one_wrong_number_is_told_with_its_place_and_its_copy_is_gone_on_
     let output = run(PROGRAM, ["--check", &flags[0], &flags[1]]);
     let told = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{told}");
-    let place = format!("cannot read the state file {}: \"5O\" is no whole number at line 1 column ", state.display());
+    let place =
+        format!("cannot read the state file {}: \"5O\" is not a whole number at line 1 column ", state.display());
     assert!(told.contains(&place) && told.lines().count() == 1, "{told}");
     let mut exporter = start(folder.path());
     assert_eq!(bytes(&caught_up(&exporter)), 5.0, "by the copy, which is older");
     let told = exporter.log();
     assert!(
-        told.contains("is no whole number at line 1 column ") && told.contains("going on where the copy"),
+        told.contains("is not a whole number at line 1 column ") && told.contains("going on where the copy"),
         "{told}"
     );
     exporter.signal("TERM");
@@ -235,7 +236,8 @@ fn a_state_with_one_wrong_number_is_told_with_its_place_and_its_copy_is_gone_on_
     let exporter = start(folder.path());
     assert_eq!(bytes(&exporter.scrape()), 0.0);
     let told = exporter.log();
-    for part in ["is no whole number at line 1 column ", "state.synced: missing field", "starting without the state"] {
+    for part in ["is not a whole number at line 1 column ", "state.synced: missing field", "starting without the state"]
+    {
         assert!(told.contains(part), "{part}: {told}");
     }
 }

@@ -1,13 +1,14 @@
-//! Whether what a state file says fits together: what no exporter wrote is not gone on from.
+//! Checks a state file for contradictions: a state that no exporter can have written is refused.
 
 use anyhow::{Context, Result, ensure};
 
-use super::{SavedDurations, SavedFile, SavedSeries, SavedSource, SavedState};
+use super::saved_file::SavedFile;
+use super::{SavedDurations, SavedSeries, SavedSource, SavedState};
 use crate::format::request::{CacheStatus, Protocol};
 use crate::metrics::counts::LabelGroup;
 
 impl SavedState {
-    /// Refuses what cannot be true, with its place.
+    /// Refuses contradictions, with the field that has them.
     pub(super) fn check(&self) -> Result<()> {
         for (at, source) in self.sources.iter().enumerate() {
             source.check().with_context(|| format!("sources[{at}]"))?;
@@ -47,7 +48,7 @@ impl SavedFile {
         for (what, length) in [("head", self.head.len()), ("anchor", self.anchor.len()), ("waiting", self.waiting)] {
             ensure!(length as u64 <= offset, "{what} has {length} bytes, but only {offset} were read");
         }
-        // without it every file would be this one
+        // without a head every file would match
         ensure!(offset == 0 || !self.head.is_empty(), "{offset} bytes were read, but head has none");
         Ok(())
     }
@@ -55,30 +56,30 @@ impl SavedFile {
 
 impl SavedDurations {
     fn check(&self) -> Result<()> {
-        ensure!(self.kind < LabelGroup::HISTOGRAMS, "there is no kind {}", self.kind);
+        ensure!(self.kind < LabelGroup::HISTOGRAMS, "unknown kind {}", self.kind);
         let (counts, bounds) = (self.counts.len(), self.bounds.len());
-        ensure!(counts == bounds + 1, "{counts} counts are too many or too few for {bounds} bounds");
+        ensure!(counts == bounds + 1, "{counts} counts do not match {bounds} bounds");
         countable(self.counts.iter().copied())
     }
 }
 
 fn known(counts: &[(String, u64)], names: &[&str]) -> Result<()> {
     for (name, _) in counts {
-        ensure!(names.contains(&name.as_str()), "{name:?} is not known");
+        ensure!(names.contains(&name.as_str()), "unknown name {name:?}");
     }
     countable(counts.iter().map(|(_, count)| *count))
 }
 
-/// Refuses counters that could not count any further, be it one or their sum.
+/// Refuses counters whose sum leaves no room to count.
 fn countable(counts: impl IntoIterator<Item = u64>) -> Result<()> {
     let sum: u128 = counts.into_iter().map(u128::from).sum();
-    ensure!(sum <= u128::from(u64::MAX / 2), "{sum} is more than can have been counted");
+    ensure!(sum <= u128::from(u64::MAX / 2), "{sum} is more than an exporter can count");
     Ok(())
 }
 
-/// The same for sums.
+/// The same for 128-bit sums.
 fn summable(mut sums: impl Iterator<Item = u128>) -> Result<()> {
     let sum = sums.try_fold(0_u128, u128::checked_add);
-    ensure!(sum.is_some_and(|sum| sum <= u128::MAX / 2), "the sum is more than can have been counted");
+    ensure!(sum.is_some_and(|sum| sum <= u128::MAX / 2), "the sum is more than an exporter can count");
     Ok(())
 }

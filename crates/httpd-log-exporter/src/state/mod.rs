@@ -1,28 +1,29 @@
-//! What the state file says: how far every file was read and what was counted until there, of one instant.
+//! The state file: the position in every file, and everything that was counted up to these positions.
 
 mod check;
+pub(crate) mod saved_file;
 mod state_writer;
 mod text;
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::format::request::{CacheStatus, Method, Protocol, StatusCode};
-use crate::lines::LineSplitter;
 use crate::metrics::counts::{RequestCounts, RequestTotals};
 use crate::metrics::health::{FileEventCounts, LogHealth};
 use crate::metrics::registry::Registry;
+use crate::state::saved_file::SavedFile;
 use crate::tail::Tail;
+#[cfg(fuzzing)]
 use crate::tail::log_file::FileIdentity;
-use crate::tail::read_position::ReadPosition;
 
 pub(crate) use self::state_writer::{StateWriter, on_disk};
 
-/// All that an exporter needs to go on where another one was.
+/// Everything that an exporter needs to continue where an earlier one stopped.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct SavedState {
     version: u32,
@@ -34,7 +35,7 @@ pub(crate) struct SavedState {
     overflowed: u64,
 }
 
-/// What is known of one `--access-log`.
+/// State of one `--access-log`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct SavedSource {
     source: String,
@@ -46,39 +47,16 @@ pub(crate) struct SavedSource {
     read_errors: u64,
     last_time: Option<f64>,
     last_look: Moment,
-    /// Since when what came and went is still searched, if it is.
+    /// Since when a running search covers files that appeared.
     #[serde(default)]
     searched_since: Option<Moment>,
     pub(crate) files: Vec<SavedFile>,
 }
 
-/// A time, in seconds since the epoch.
+/// A time in seconds since the epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(into = "f64", try_from = "f64")]
 struct Moment(SystemTime);
-
-/// How far a file was read.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct SavedFile {
-    device: u64,
-    inode: u64,
-    /// Where it was, if it was not rotated away.
-    pub(crate) path: Option<PathBuf>,
-    /// Its own path, where it was opened through a symbolic link.
-    #[serde(default)]
-    pub(crate) target: Option<PathBuf>,
-    offset: u64,
-    /// How many bytes before the offset belong to a line that has no end yet.
-    waiting: usize,
-    skipping: bool,
-    #[serde(with = "text")]
-    head: Vec<u8>,
-    #[serde(with = "text")]
-    anchor: Vec<u8>,
-    /// Whether it was waited for in vain: the log has told that it is missing.
-    #[serde(default)]
-    pub(crate) missing: bool,
-}
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct SavedSeries {
@@ -99,7 +77,7 @@ struct SavedSeries {
 struct SavedDurations {
     vhost: Option<String>,
     route: Option<String>,
-    /// Of requests, or of what of the servers behind.
+    /// Index of the histogram: of requests, or one of the upstream's.
     kind: usize,
     bounds: Vec<f64>,
     counts: Vec<u64>,
@@ -108,9 +86,10 @@ struct SavedDurations {
 }
 
 const VERSION: u32 = 1;
+
 impl SavedState {
-    /// Reads a state file; `None` if there is none. One that is wrong anywhere is not used at all: half of it would be
-    /// counters that lie.
+    /// Reads a state file. Returns `None` if it does not exist. A file with any error is refused as a whole, since a part
+    /// of it would give wrong counters.
     pub(crate) fn load(path: &Path) -> Result<Option<Self>> {
         let what = || format!("cannot read the state file {}", path.display());
         let text = match std::fs::read(path) {
@@ -120,15 +99,15 @@ impl SavedState {
         Self::parse(&text).with_context(what).map(Some)
     }
 
-    /// Reads what a state file says.
+    /// Parses and checks the text of a state file.
     pub(crate) fn parse(text: &[u8]) -> Result<Self> {
         let state: Self = serde_json::from_slice(text)?;
-        ensure!(state.version == VERSION, "it has version {}, not {VERSION}", state.version);
+        ensure!(state.version == VERSION, "unknown version {} (expected {VERSION})", state.version);
         state.check()?;
         Ok(state)
     }
 
-    /// The present state.
+    /// The current state.
     pub(crate) fn of(tails: &[Tail], registry: &Registry) -> Self {
         let counts = &registry.counts;
         let series = counts.series().filter(|series| *series.cell != RequestTotals::default());
@@ -166,12 +145,12 @@ impl SavedState {
         }
     }
 
-    /// What is known of a source by what the flag says.
+    /// The state of a source, by the value of its flag.
     pub(crate) fn source(&self, source: &str) -> Option<&SavedSource> {
         self.sources.iter().find(|saved| saved.source == source)
     }
 
-    /// Adds to the counters what an earlier process had counted.
+    /// Adds the counts of an earlier process to the counters.
     pub(crate) fn restore(&self, registry: &mut Registry) {
         let counts = &mut registry.counts;
         for saved in &self.series {
@@ -183,7 +162,7 @@ impl SavedState {
             fits &= saved.restore(counts);
         }
         if !fits {
-            tracing::warn!("the state file has durations in other buckets; they begin at 0");
+            tracing::warn!("the state file has durations with other buckets; the histograms start at 0");
         }
         for (name, count) in &self.protocols {
             if let Some(at) = Protocol::NAMES.iter().position(|known| known == name) {
@@ -206,13 +185,13 @@ impl SavedState {
 
 #[cfg(fuzzing)]
 impl SavedState {
-    /// What was counted in all: requests, bytes sent and received.
+    /// Total requests, bytes sent and bytes received.
     pub(crate) fn sums(&self) -> [u128; 3] {
         let requests = self.series.iter().map(|series| u128::from(series.requests)).sum();
         [requests, self.series.iter().map(|s| s.sent).sum(), self.series.iter().map(|s| s.received).sum()]
     }
 
-    /// Puts the first file of the first source where there is one.
+    /// Gives the first file of the first source an identity and a path.
     pub(crate) fn put(&mut self, identity: FileIdentity, path: &Path) -> Option<&SavedSource> {
         let source = self.sources.first_mut()?;
         source.files.truncate(1);
@@ -257,51 +236,14 @@ impl SavedSource {
         FileEventCounts { rotations, truncations, open_errors, read_errors }
     }
 
-    /// When the source was last looked at.
+    /// When the source's paths were last looked up.
     pub(crate) fn last_look(&self) -> SystemTime {
         self.last_look.0
     }
 
-    /// Since when what came and went is to be searched.
+    /// Since when files may have been rotated unseen.
     pub(crate) fn searched_since(&self) -> SystemTime {
         self.searched_since.map_or(self.last_look.0, |since| since.0)
-    }
-}
-
-impl SavedFile {
-    /// How far a file was read, without its paths.
-    pub(crate) fn at(FileIdentity { device, inode }: FileIdentity, position: &ReadPosition) -> Self {
-        Self {
-            device,
-            inode,
-            path: None,
-            target: None,
-            offset: position.offset,
-            waiting: usize::try_from(position.unfinished()).unwrap_or(usize::MAX),
-            skipping: position.lines.is_skipping(),
-            head: position.head.clone(),
-            anchor: position.anchor.clone(),
-            missing: false,
-        }
-    }
-
-    /// The file's identity.
-    pub(crate) fn identity(&self) -> FileIdentity {
-        FileIdentity { device: self.device, inode: self.inode }
-    }
-
-    /// The position at which the file is read again.
-    pub(crate) fn position(&self) -> ReadPosition {
-        if self.offset == 0 {
-            return ReadPosition::default();
-        }
-        ReadPosition {
-            offset: self.offset,
-            head: self.head.clone(),
-            anchor: self.anchor.clone(),
-            lines: if self.skipping { LineSplitter::inside_a_line() } else { LineSplitter::default() },
-            reread: self.waiting as u64,
-        }
     }
 }
 
@@ -310,7 +252,7 @@ impl SavedDurations {
         let group = counts.restored_group(self.vhost.as_deref(), self.route.as_deref());
         match counts.durations(group).get_mut(self.kind) {
             Some(Some(durations)) => durations.restore(&self.bounds, &self.counts, self.nanoseconds),
-            _ => true, // the format has no such time any more
+            _ => true, // the format no longer has this time
         }
     }
 }
@@ -331,7 +273,7 @@ impl TryFrom<f64> for Moment {
     fn try_from(seconds: f64) -> Result<Self, String> {
         let since = Duration::try_from_secs_f64(seconds).ok();
         let time = since.and_then(|since| UNIX_EPOCH.checked_add(since));
-        time.map(Self).ok_or_else(|| format!("{seconds} is no time in seconds since the epoch"))
+        time.map(Self).ok_or_else(|| format!("{seconds} is not a time in seconds since the epoch"))
     }
 }
 
@@ -352,7 +294,7 @@ mod tests {
     const FORMAT: &str = "$host $request_uri $request_method $status $bytes_sent $request_time $upstream_cache_status";
 
     #[test]
-    fn what_was_counted_is_restored() {
+    fn counts_are_restored() {
         let mut before = registry(FORMAT, &[0.1]);
         for line in
             ["a /api/x GET 200 18446744073709551615 0.05 HIT", "a /api/y GET 200 9 0.05 -", "b / POST 404 5 2.5 -", "x"]
@@ -369,14 +311,14 @@ mod tests {
         let mut after = registry(FORMAT, &[0.1]);
         loaded.restore(&mut after);
         assert_eq!(SavedState::of(&[], &after), state);
-        // a bucket less: only the histograms begin anew
+        // other buckets: only the histograms restart
         let mut other = registry(FORMAT, &[0.2]);
         loaded.restore(&mut other);
         assert_eq!(SavedState::of(&[], &other).series, state.series);
     }
 
     #[test]
-    fn what_is_no_state_is_refused_and_what_is_missing_is_none() {
+    fn an_invalid_state_is_refused_and_a_missing_one_is_none() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state");
         assert!(SavedState::load(&path).unwrap().is_none());
@@ -389,9 +331,9 @@ mod tests {
         assert!(SavedState::load(&path).unwrap().is_some());
     }
 
-    /// A state of a real log, in which one thing after another is made wrong.
+    /// Breaks one value after another in the state of a real log.
     #[test]
-    fn a_state_in_which_anything_is_wrong_is_refused_with_the_place() {
+    fn a_state_with_any_wrong_value_is_refused_with_its_position() {
         const LINE: &str = "a /api/x GET 200 17 0.05 HIT\n";
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("access.log");
@@ -405,14 +347,14 @@ mod tests {
         let last_look = &state[state.find("\"last_look\":").unwrap()..state.find(",\"files\"").unwrap()];
         let head = &format!("\"head\":\"{}\"", text::StateText::write(&LINE.as_bytes().to_vec()));
         for (right, wrong, expected) in [
-            ("\"sent\":\"17\"", "\"sent\":\"17x\"", "\"17x\" is no whole number at line 1 column "),
-            ("\"received\":\"0\"", "\"received\":\"-1\"", "\"-1\" is no whole number at line 1 column "),
-            ("\"status\":\"200\"", "\"status\":\"2\\u00000\"", "\"2\\00\" is no status at line 1 column "),
-            ("\"method\":\"GET\"", "\"method\":\"GXT\"", "\"GXT\" is no method at line 1 column "),
-            ("\"nanoseconds\":\"50000000\"", "\"nanoseconds\":\"\"", "\"\" is no whole number at line 1 column "),
-            (last_look, "\"last_look\":-5", "-5 is no time in seconds since the epoch at line 1 column "),
-            (last_look, "\"last_look\":1e19", "is no time in seconds since the epoch at line 1 column "),
-            (head, "\"head\":\"4\"", "\"4\" is no row of bytes in hexadecimal digits at line 1 column "),
+            ("\"sent\":\"17\"", "\"sent\":\"17x\"", "\"17x\" is not a whole number at line 1 column "),
+            ("\"received\":\"0\"", "\"received\":\"-1\"", "\"-1\" is not a whole number at line 1 column "),
+            ("\"status\":\"200\"", "\"status\":\"2\\u00000\"", "\"2\\00\" is not a status at line 1 column "),
+            ("\"method\":\"GET\"", "\"method\":\"GXT\"", "\"GXT\" is not a method at line 1 column "),
+            ("\"nanoseconds\":\"50000000\"", "\"nanoseconds\":\"\"", "\"\" is not a whole number at line 1 column "),
+            (last_look, "\"last_look\":-5", "-5 is not a time in seconds since the epoch at line 1 column "),
+            (last_look, "\"last_look\":1e19", "is not a time in seconds since the epoch at line 1 column "),
+            (head, "\"head\":\"4\"", "\"4\" is not a string of hexadecimal bytes at line 1 column "),
             (head, "\"head\":\"\"", "sources[0]: files[0]: 29 bytes were read, but head has none"),
             ("\"offset\":29", "\"offset\":28", "sources[0]: files[0]: head has 29 bytes, but only 28 were read"),
             ("\"waiting\":0", "\"waiting\":30", "sources[0]: files[0]: waiting has 30 bytes, but only 29 were read"),
@@ -429,10 +371,10 @@ mod tests {
             ),
             ("\"sent\":\"17\"", &format!("\"sent\":\"{}\"", u128::MAX), "series: sent: the sum is more than"),
             ("\"requests\":1", "\"requests\":0", "series[0]: 17 bytes sent and 0 received, but no request"),
-            ("\"kind\":0", "\"kind\":4", "durations[0]: there is no kind 4"),
-            ("\"bounds\":[0.1]", "\"bounds\":[]", "durations[0]: 2 counts are too many or too few for 0 bounds"),
-            ("\"HTTP/1.1\"", "\"HTTP/1.2\"", "protocols: \"HTTP/1.2\" is not known"),
-            ("\"HIT\"", "\"HAT\"", "caches: \"HAT\" is not known"),
+            ("\"kind\":0", "\"kind\":4", "durations[0]: unknown kind 4"),
+            ("\"bounds\":[0.1]", "\"bounds\":[]", "durations[0]: 2 counts do not match 0 bounds"),
+            ("\"HTTP/1.1\"", "\"HTTP/1.2\"", "protocols: unknown name \"HTTP/1.2\""),
+            ("\"HIT\"", "\"HAT\"", "caches: unknown name \"HAT\""),
         ] {
             let broken = state.replacen(right, wrong, 1);
             assert_ne!(broken, state, "{right}");

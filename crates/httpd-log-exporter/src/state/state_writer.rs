@@ -1,4 +1,4 @@
-//! The state file as it is written: each second in which anything changed, and now and then a copy forced onto the disk.
+//! Writes the state file: every second in which anything changed, and once a minute a copy that is synced to disk.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -9,48 +9,48 @@ use super::{SavedSource, SavedState};
 use crate::metrics::registry::SharedRegistry;
 use crate::tail::Tail;
 
-/// How often it is written while anything changes.
+/// How often the state is written while anything changes.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// How many times longer than writing it took it is left alone.
+/// Minimum pause after a write, as a multiple of the write's duration.
 const REST: u32 = 20;
-/// How often a copy of it is forced onto the disk.
+/// How often a copy is synced to disk.
 const SYNC_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Writes the state, now and then.
+/// Writes the state to its file.
 #[derive(Debug)]
 pub(crate) struct StateWriter {
     path: PathBuf,
     last: Option<SavedState>,
     next: Instant,
     failing: bool,
-    /// The thread that last wrote what is on the disk for sure, and when it is to be written again.
+    /// The thread that writes the synced copy.
     syncing: Option<JoinHandle<()>>,
     next_sync: Instant,
 }
 
 impl StateWriter {
-    /// A keeper of a file.
+    /// A writer of a state file.
     pub(crate) fn new(path: PathBuf) -> Self {
         let now = Instant::now();
         Self { path, last: None, next: now, failing: false, syncing: None, next_sync: now }
     }
 
-    /// Writes the state if it is time to.
+    /// Writes the state if the interval is over.
     pub(crate) fn tick(&mut self, tails: &[Tail], registry: &SharedRegistry) {
         if Instant::now() >= self.next {
             self.save(tails, registry);
         }
     }
 
-    /// Writes the state if it is another one than last time. If that fails it is said once, and tried again.
+    /// Writes the state if it differs from the last one. A failure is logged once and retried.
     pub(crate) fn save(&mut self, tails: &[Tail], registry: &SharedRegistry) {
-        let begun = Instant::now();
+        let started = Instant::now();
         let state = SavedState::of(tails, &registry.lock());
         if self.last.as_ref().is_none_or(|last| differs(last, &state)) {
             match write(&self.path, &state) {
                 Ok(()) => {
                     if std::mem::take(&mut self.failing) {
-                        tracing::info!(path = %self.path.display(), "the state file can be written again");
+                        tracing::info!(path = %self.path.display(), "the state file is writable again");
                     }
                     self.sync(&state);
                     let mut registry = registry.lock();
@@ -62,7 +62,7 @@ impl StateWriter {
                 Err(error) => {
                     if !std::mem::replace(&mut self.failing, true) {
                         let path = self.path.display();
-                        tracing::warn!(%path, %error, "cannot write the state file; going on without");
+                        tracing::warn!(%path, %error, "cannot write the state file; continuing without it");
                     }
                     let mut registry = registry.lock();
                     registry.logs.iter_mut().for_each(|log| log.saved = None);
@@ -70,49 +70,49 @@ impl StateWriter {
                 }
             }
         }
-        self.next = begun + INTERVAL.max(begun.elapsed() * REST);
+        self.next = started + INTERVAL.max(started.elapsed() * REST);
     }
 
-    /// Writes a copy that outlives a loss of power. What the kernel has outlives the process, so the state itself is not
-    /// forced onto the disk, which once a second would wear it and keep it awake. But after a loss of power that file may
-    /// be empty, with some file systems; the copy is older, and its positions fit its counters. It is written on a thread
-    /// of its own, since a busy disk takes its time; errors are told where the state itself is written.
+    /// Writes a copy that survives a power failure. The state file itself is not synced: the page cache survives a crash of
+    /// the process, and a sync every second would wear out the disk and keep it awake. On some file systems the state file
+    /// is empty after a power failure. The copy is older, but its positions match its counters. A separate thread writes
+    /// it, since a sync can take long. Errors are reported for the state file only.
     fn sync(&mut self, state: &SavedState) {
         let idle = self.syncing.as_ref().is_none_or(JoinHandle::is_finished);
         if Instant::now() >= self.next_sync && idle {
             let (path, state) = (on_disk(&self.path), state.clone());
-            let writing = move || drop(write_to_disk(&path, &state));
+            let writing = move || drop(write_synced(&path, &state));
             self.syncing = thread::Builder::new().name("state".to_owned()).spawn(writing).ok();
             self.next_sync = Instant::now() + SYNC_INTERVAL;
         }
     }
 }
 
-/// Whether states differ in more than when they were looked at.
+/// Whether states differ in more than the time of the last look.
 fn differs(a: &SavedState, b: &SavedState) -> bool {
     let same_sources = a.sources.len() == b.sources.len()
         && a.sources.iter().zip(&b.sources).all(|(a, b)| *a == SavedSource { last_look: a.last_look, ..b.clone() });
     !same_sources || *a != SavedState { sources: a.sources.clone(), ..b.clone() }
 }
 
-/// Writes a state beside the file, and puts it in its place.
+/// Writes a state to a temporary file, and renames that to the state file.
 pub(super) fn write(path: &Path, state: &SavedState) -> io::Result<()> {
-    let beside = with_ending(path, ".new");
-    std::fs::write(&beside, serde_json::to_vec(state)?)?;
-    std::fs::rename(&beside, path)
+    let temporary = with_ending(path, ".new");
+    std::fs::write(&temporary, serde_json::to_vec(state)?)?;
+    std::fs::rename(&temporary, path)
 }
 
-/// The same, with the content on the disk before it has its name. Which of two names is there after a loss of power does
-/// not matter: both are whole.
-fn write_to_disk(path: &Path, state: &SavedState) -> io::Result<()> {
-    let beside = with_ending(path, ".new");
-    let mut file = std::fs::File::create(&beside)?;
+/// The same, but syncs the content before the rename. The rename is not synced: after a power failure the old or the new
+/// file has the name, and both are complete.
+fn write_synced(path: &Path, state: &SavedState) -> io::Result<()> {
+    let temporary = with_ending(path, ".new");
+    let mut file = std::fs::File::create(&temporary)?;
     file.write_all(&serde_json::to_vec(state)?)?;
     file.sync_all()?;
-    std::fs::rename(&beside, path)
+    std::fs::rename(&temporary, path)
 }
 
-/// Where the copy of a state file is that is on the disk for sure.
+/// The path of the synced copy of a state file.
 pub(crate) fn on_disk(path: &Path) -> PathBuf {
     with_ending(path, ".synced")
 }
@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_copy_is_written_to_the_disk_beside_the_state() {
+    fn a_on_disk_is_written_next_to_the_state() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state");
         let mut state_writer = StateWriter::new(path.clone());
@@ -142,22 +142,22 @@ mod tests {
     }
 
     #[test]
-    fn what_happened_to_a_log_is_shown_once_it_is_saved() {
+    fn file_events_are_exported_once_they_are_in_the_state_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state");
         let mut state_writer = StateWriter::new(path.clone());
         let shared = SharedRegistry::new(registry("common", &[]));
-        let shown = || shared.lock().logs[0].incidents().rotations;
+        let exported = || shared.lock().logs[0].incidents().rotations;
         shared.lock().logs[0].rotations = 1;
-        assert_eq!(shown(), 1, "without a state there is nothing to wait for");
+        assert_eq!(exported(), 1, "immediately, before the first state is written");
         state_writer.save(&[], &shared);
         shared.lock().logs[0].rotations = 2;
-        assert_eq!(shown(), 1);
+        assert_eq!(exported(), 1);
         state_writer.save(&[], &shared);
-        assert_eq!(shown(), 2);
-        std::fs::create_dir(with_ending(&path, ".new")).unwrap(); // cannot be written any more
+        assert_eq!(exported(), 2);
+        std::fs::create_dir(with_ending(&path, ".new")).unwrap(); // makes writes fail
         shared.lock().logs[0].rotations = 3;
         state_writer.save(&[], &shared);
-        assert_eq!(shown(), 3);
+        assert_eq!(exported(), 3);
     }
 }

@@ -1,30 +1,30 @@
-//! What the state file has as text: read back as what it was, or refused with its place.
+//! Values that the state file has as strings: numbers of 128 bits, methods, status codes and bytes.
 
 use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
 use crate::format::request::{Method, StatusCode};
 
-/// What is written as text.
+/// A value that is written as a string.
 pub(super) trait StateText: Sized {
-    /// What it is called where something else is found.
+    /// Name of the value in errors.
     const NAME: &'static str;
 
     fn write(&self) -> String;
     fn read(text: &str) -> Option<Self>;
 }
 
-/// Writes it; for serde.
+/// Serializes a value for serde.
 pub(super) fn serialize<T: StateText, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&value.write())
 }
 
-/// Reads it; for serde, whose readers add the place to an error.
+/// Deserializes a value for serde, which adds line and column to an error.
 pub(super) fn deserialize<'de, T: StateText, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
     let text = String::deserialize(deserializer)?;
-    T::read(&text).ok_or_else(|| D::Error::custom(format_args!("{text:?} is no {}", T::NAME)))
+    T::read(&text).ok_or_else(|| D::Error::custom(format_args!("{text:?} is not a {}", T::NAME)))
 }
 
-/// JSON's readers do not agree on numbers beyond 64 bits.
+/// JSON parsers disagree on numbers beyond 64 bits.
 impl StateText for u128 {
     const NAME: &'static str = "whole number";
 
@@ -61,9 +61,9 @@ impl StateText for StatusCode {
     }
 }
 
-/// Bytes of a log, in hexadecimal digits.
+/// Bytes of a log as hexadecimal digits.
 impl StateText for Vec<u8> {
-    const NAME: &'static str = "row of bytes in hexadecimal digits";
+    const NAME: &'static str = "string of hexadecimal bytes";
 
     fn write(&self) -> String {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
@@ -85,14 +85,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_are_hexadecimal_digits_and_back() {
+    fn bytes_round_trip_as_hexadecimal_digits() {
         let bytes: Vec<u8> = (0..=255).collect();
         assert_eq!(StateText::read(&bytes.write()), Some(bytes));
         assert!(Vec::<u8>::read("0").is_none() && Vec::<u8>::read("0g").is_none());
     }
 
     #[test]
-    fn methods_and_statuses_are_their_labels_and_back() {
+    fn methods_and_status_codes_round_trip_as_their_labels() {
         for name in Method::NAMES {
             assert_eq!(Method::read(name).unwrap().write(), name);
         }

@@ -1,4 +1,4 @@
-//! Logs that were rotated and compressed while nobody looked: what was not yet read of them is in the .gz.
+//! Finds and opens compressed logs: after a restart they may have lines that the earlier process did not read.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -11,11 +11,11 @@ use crate::tail::log_paths::directory;
 use crate::tail::read_position::ReadPosition;
 use crate::tail::rotated;
 
-/// A compressed log, as it was before.
+/// The decompressed content of a log.
 pub(crate) type Decoder = MultiGzDecoder<BufReader<File>>;
 
-/// Every path that rotation and compression make of a log's: `access.log.1.gz`, `access.log-20261120.gz`. Not while it is
-/// being compressed: what is there uncompressed, too, is read there.
+/// The paths of a log's compressed files: `access.log.1.gz`, `access.log-20261120.gz`. A log that also exists uncompressed
+/// is left out: it is still being compressed, and is read uncompressed.
 pub(crate) fn siblings(path: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(directory(path)) else { return Vec::new() };
     let compressed = entries.flatten().map(|entry| entry.path());
@@ -23,13 +23,13 @@ pub(crate) fn siblings(path: &Path) -> Vec<PathBuf> {
     compressed
         .filter(|other| {
             let uncompressed = other.with_extension("");
-            rotated::is_of(&uncompressed, path) && !uncompressed.exists()
+            rotated::is_rotation_of(&uncompressed, path) && !uncompressed.exists()
         })
         .collect()
 }
 
-/// Whether a .gz was made after a time, where the file system knows, of a log that was written to after it: compression
-/// keeps the time of the last write. One that is not there any more is none.
+/// Whether a .gz was created after a time and its log was written to after that time: compression keeps the time of the
+/// last write. Without a creation time, the time of the last write decides. A missing file is not younger.
 pub(crate) fn is_younger(path: &Path, time: SystemTime) -> io::Result<bool> {
     let younger = |of: SystemTime| of + rotated::COARSE >= time;
     match std::fs::metadata(path) {
@@ -38,15 +38,15 @@ pub(crate) fn is_younger(path: &Path, time: SystemTime) -> io::Result<bool> {
     }
 }
 
-/// Opens a compressed log at its beginning.
+/// Opens a compressed log to read it from its beginning.
 pub(crate) fn open(path: &Path) -> io::Result<Decoder> {
     Ok(MultiGzDecoder::new(BufReader::with_capacity(64 * 1024, File::open(path)?)))
 }
 
-/// Opens a compressed log where it was read to before it was compressed; `None` if it is another one. It has to begin with
-/// `head`, and to have the position's last bytes before the position's offset.
+/// Opens a compressed log at the position where an earlier process stopped. Returns `None` if it is another log: its first
+/// bytes must be `head`, and those before the offset must be the position's anchor.
 pub(crate) fn open_at(path: &Path, head: &[u8], position: &ReadPosition) -> io::Result<Option<Decoder>> {
-    // most are others, and most of a file need not be decompressed to see that
+    // the first bytes are enough to reject most logs
     let mut begin = Vec::new();
     open(path)?.take(head.len() as u64).read_to_end(&mut begin)?;
     if begin != head {

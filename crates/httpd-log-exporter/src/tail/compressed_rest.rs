@@ -43,7 +43,7 @@ impl Tail {
         self.give_up_missing(registry);
     }
 
-    /// Reads what is new in one compressed log.
+    /// Reads the unread lines of one compressed log.
     fn read_compressed_log(&mut self, path: &Path, registry: &SharedRegistry, buffer: &mut [u8]) -> Result<(), Error> {
         let missing = self.rows(|row| row.status == FileStatus::Missing && !row.position.is_start());
         for row in missing {

@@ -1,4 +1,4 @@
-//! Looks up a log's paths: opens new files, and notices those that were renamed, replaced or removed.
+//! Looks up a log's paths: opens new files, and notices renamed, replaced and removed ones.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Error, ErrorKind};
@@ -137,13 +137,13 @@ impl Tail {
         }
     }
 
-    /// The file of which a new file in the glob is a copy: rotation gives the copy its name, and both begin alike.
+    /// The original of a new file in the glob, if that is a copy: its name is a rotated one, and both have the same first lines.
     fn original_of(&self, path: &Path, copy: &LogFile) -> Result<Option<FileIdentity>, Error> {
-        // most names are not those of rotated logs, and there may be thousands
+        // a cheap check first: there may be thousands of files, and few are rotated ones
         let can_be_rotated = path.as_os_str().as_encoded_bytes().last().is_some_and(u8::is_ascii_digit);
         for row in self.files.iter().filter(|row| can_be_rotated && row.status == FileStatus::Open) {
             if let (Some(file), Some(original)) = (&row.file, &row.path)
-                && rotated::is_of(path, original)
+                && rotated::is_rotation_of(path, original)
                 && leads_to(original, row.identity)?
                 && copy.may_copy(file, &row.position)?
             {

@@ -1,4 +1,4 @@
-//! Which log reads which file: one that two logs come to have, through a link made later, is read by the first.
+//! Ownership of files: when two configured logs resolve to the same file, the first one reads it.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -9,17 +9,17 @@ use crate::tail::read_position::ReadPosition;
 /// The files of all logs.
 #[derive(Debug, Default)]
 pub(crate) struct FileOwnership {
-    /// Those that are open, with their logs' places in the book.
+    /// The open files, and the index of the log that reads each.
     open: BTreeMap<FileIdentity, usize>,
-    /// How far files were read that are closed: they may come back.
+    /// Positions in closed files, which may return.
     closed: VecDeque<(FileIdentity, ReadPosition)>,
 }
 
-/// How many closed files are remembered.
+/// Number of closed files that are remembered.
 const CLOSED: usize = 1000;
 
 impl FileOwnership {
-    /// FileOwnership a file for a log; if another one reads it, that one's place.
+    /// Claims a file for a log. If another log reads the file, returns that log's index as the error.
     pub(crate) fn claim(&mut self, file: FileIdentity, log: usize) -> Result<(), usize> {
         match *self.open.entry(file).or_insert(log) {
             owner if owner == log => Ok(()),
@@ -27,7 +27,7 @@ impl FileOwnership {
         }
     }
 
-    /// Notes how far a file was read that is closed.
+    /// Releases a file and remembers the position in it.
     pub(crate) fn close(&mut self, file: FileIdentity, position: ReadPosition) {
         self.open.remove(&file);
         self.forget(file);
@@ -35,12 +35,12 @@ impl FileOwnership {
         self.closed.drain(..self.closed.len().saturating_sub(CLOSED));
     }
 
-    /// Forgets how far a file was read that is closed.
+    /// Forgets the position in a closed file.
     pub(crate) fn forget(&mut self, file: FileIdentity) {
         self.closed.retain(|(known, _)| *known != file);
     }
 
-    /// How far a file was read before, if it was closed since and is still the same.
+    /// The position in a file that was closed before, if the content up to it is unchanged.
     pub(crate) fn reopen(&mut self, file: &LogFile) -> io::Result<Option<ReadPosition>> {
         let Some(at) = self.closed.iter().position(|(known, _)| *known == file.identity) else { return Ok(None) };
         let same = file.contains(&self.closed[at].1)?;

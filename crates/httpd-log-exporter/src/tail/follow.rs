@@ -1,4 +1,4 @@
-//! The thread that follows all logs: it sleeps until something happens, then reads on a tick.
+//! The thread that follows all logs: it sleeps until a directory changes, then reads at a fixed interval.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -13,21 +13,21 @@ use crate::metrics::registry::SharedRegistry;
 use crate::state::StateWriter;
 use crate::tail::Tail;
 
-/// How often the files of logs that are written to are read.
+/// How often logs are read while they are written to.
 const TICK: Duration = Duration::from_millis(100);
-/// How often idle logs are looked at. Events only make it sooner: some file systems have none.
+/// How often idle logs are read. Events only cause earlier reads, since some file systems have none.
 const POLL: Duration = Duration::from_millis(250);
-/// How long nothing must have happened before the tick gives way to waiting for an event. While logs
-/// are written to, an event for every line would cost more than reading them.
+/// How long all logs must be idle before the thread waits for events. An event for every line would cost more than reads
+/// at a fixed interval.
 const SETTLE: Duration = Duration::from_secs(2);
-/// How many times longer than a look it rests at least, when there is no more to read.
+/// Minimum pause after a pass, as a multiple of the pass's duration, if no more can be read.
 const REST: u32 = 20;
-/// But never longer than this: on a busy machine a look takes long that is little work.
+/// Maximum pause: on a busy machine even a small pass takes long.
 const LONGEST_REST: Duration = Duration::from_secs(1);
-/// How much is read at once.
+/// Number of bytes read with one call.
 pub(crate) const BUFFER: usize = 256 * 1024;
 
-/// Stops the thread when it is dropped, and waits for its last deeds.
+/// Stops the thread when it is dropped, and waits until the thread has written the state.
 #[derive(Debug)]
 pub(crate) struct StopHandle {
     stopped: Arc<AtomicBool>,
@@ -35,22 +35,22 @@ pub(crate) struct StopHandle {
     ended: Receiver<()>,
 }
 
-/// How long the thread may take to end: a file system may not answer.
+/// How long to wait for the thread to exit: a file system may hang.
 const ENDING: Duration = Duration::from_secs(3);
 
-/// What wakes the thread, and whether it is to stop.
+/// Wakes the thread or stops it.
 #[derive(Debug)]
 pub(crate) struct Wakeups {
     stopped: Arc<AtomicBool>,
     woken: Receiver<()>,
     directories: DirectoryWatcher,
-    /// Dropped when the thread has ended.
+    /// Dropped when the thread exits.
     _ending: SyncSender<()>,
 }
 
-/// A pair: one stops, the other is woken.
+/// A pair: the handle stops the thread that has the wakeups.
 pub(crate) fn stop() -> (StopHandle, Wakeups) {
-    let (wake, woken) = sync_channel(1); // one that waits stands for all
+    let (wake, woken) = sync_channel(1); // one pending wakeup is enough
     let (ending, ended) = sync_channel(1);
     let stop = StopHandle { stopped: Arc::default(), wake, ended };
     let directories = DirectoryWatcher::new(stop.wake.clone());
@@ -61,12 +61,12 @@ pub(crate) fn stop() -> (StopHandle, Wakeups) {
 impl Drop for StopHandle {
     fn drop(&mut self) {
         self.stopped.store(true, Ordering::Relaxed);
-        let _ = self.wake.try_send(()); // full: it wakes up anyway
-        let _ = self.ended.recv_timeout(ENDING); // nothing is sent: the other side is dropped
+        let _ = self.wake.try_send(()); // full: a wakeup is already pending
+        let _ = self.ended.recv_timeout(ENDING); // nothing is sent: the thread drops its side
     }
 }
 
-/// Follows logs until it is stopped, and keeps their state.
+/// Follows logs until it is stopped, and writes their state.
 pub(crate) fn follow(
     mut tails: Vec<Tail>,
     mut state_writer: Option<StateWriter>,
@@ -90,12 +90,12 @@ pub(crate) fn follow(
             }
         }
         let took = now.elapsed();
-        let all_there = !more && !tails.iter().any(Tail::is_waiting);
+        let caught_up_now = !more && !tails.iter().any(Tail::is_waiting);
         let caught_up = {
             let mut registry = registry.lock();
             registry.last_pass = Some(Instant::now());
-            let first = all_there && !registry.caught_up;
-            registry.caught_up |= all_there;
+            let first = caught_up_now && !registry.caught_up;
+            registry.caught_up |= caught_up_now;
             first
         };
         match &mut state_writer {
@@ -109,44 +109,44 @@ pub(crate) fn follow(
         if more {
             continue;
         }
-        // thousands of files take their time; not more than this part of a core
+        // a pass over thousands of files takes long; the pause limits the share of a core
         let rest = (took * REST).min(LONGEST_REST);
         let (tick, poll) = (TICK.max(rest), POLL.max(rest));
         if active.elapsed() < SETTLE {
             wakes.directories.ignore();
-            let _ = wakes.woken.recv_timeout(tick); // an event from before is as good as a tick
+            let _ = wakes.woken.recv_timeout(tick); // an earlier event may end the pause
         } else if wakes.directories.watch(&tails) {
-            continue; // what happened before the watch had no event
+            continue; // changes before the watch have no event
         } else if wakes.woken.recv_timeout(poll) != Err(RecvTimeoutError::Timeout) {
             active = Instant::now();
         }
     }
 }
 
-/// The directories of the logs, watched or not. Their events stand for those of the files in them.
+/// Watches the directories of the logs. Their events include file events.
 struct DirectoryWatcher {
-    /// `None` where there are no events to be had.
+    /// `None` if the system has no file events.
     watcher: Option<RecommendedWatcher>,
     watched: Vec<PathBuf>,
-    /// Whether all that can be watched is watched.
+    /// Whether the directories are watched.
     watching: bool,
 }
 
 impl DirectoryWatcher {
     fn new(wake: SyncSender<()>) -> Self {
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            // opening and reading are our own doing; a lost event or an error is a reason to look
+            // this thread's own reads cause access events; a lost event or an error is a reason to read
             if !event.is_ok_and(|event| matches!(event.kind, EventKind::Access(_))) {
-                let _ = wake.try_send(()); // full: it wakes up anyway
+                let _ = wake.try_send(()); // full: a wakeup is already pending
             }
         });
         if let Err(error) = &watcher {
-            tracing::warn!(%error, "no events of files to be had; looking at the logs four times a second instead");
+            tracing::warn!(%error, "inotify is unavailable; polling the logs every 250 ms");
         }
         Self { watcher: watcher.ok(), watched: Vec::new(), watching: false }
     }
 
-    /// Watches the directories that are there; false if they were watched before.
+    /// Watches the directories that exist. Returns false if they were watched before.
     fn watch(&mut self, tails: &[Tail]) -> bool {
         let Some(watcher) = &mut self.watcher else { return false };
         if std::mem::replace(&mut self.watching, true) {
@@ -156,18 +156,18 @@ impl DirectoryWatcher {
         for directory in directories {
             match watcher.watch(&directory, RecursiveMode::NonRecursive) {
                 Ok(()) => self.watched.push(directory),
-                Err(error) => tracing::debug!(directory = %directory.display(), %error, "cannot watch"),
+                Err(error) => tracing::debug!(directory = %directory.display(), %error, "cannot watch the directory"),
             }
         }
         true
     }
 
-    /// Watches nothing.
+    /// Stops watching.
     fn ignore(&mut self) {
         self.watching = false;
         for directory in self.watched.drain(..) {
             if let Some(watcher) = &mut self.watcher {
-                let _ = watcher.unwatch(&directory); // it may be gone
+                let _ = watcher.unwatch(&directory); // it may have been removed
             }
         }
     }

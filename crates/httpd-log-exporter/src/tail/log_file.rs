@@ -1,4 +1,4 @@
-//! One open log file: reads what is new, and checks whether the file still has what was read.
+//! One open log file: reads its new bytes, and checks whether the bytes read before are unchanged.
 
 use std::fs::{File, Metadata};
 use std::io;
@@ -29,7 +29,7 @@ pub(crate) struct LogFile {
     pub(crate) target: Option<PathBuf>,
     /// Version of the file when it was opened.
     opened: FileVersion,
-    /// Version of the file when it was last known to have what was read.
+    /// Version of the file at the last successful check of its content.
     checked: Option<FileVersion>,
     /// When the file was last seen to grow.
     grew: Instant,
@@ -106,7 +106,7 @@ impl LogFile {
         Ok(position)
     }
 
-    /// Reads what is new behind a position through `buffer`. Passes each piece to `each`, with the line splitter and the
+    /// Reads the bytes behind a position through `buffer`. Passes each piece to `each`, with the line splitter and the
     /// number of bytes left behind the piece.
     pub(crate) fn catch_up(
         &mut self,
@@ -150,8 +150,8 @@ impl LogFile {
         Ok(progress)
     }
 
-    /// Moves a position back to the beginning of the line that is read again. Returns false if the file no longer has what
-    /// was read. The bytes before the new offset are read before the comparison, since a truncation can follow at any
+    /// Moves a position back to the beginning of the line that is read again. Returns false if the bytes read
+    /// before have changed. The bytes before the new offset are read before the comparison, since a truncation can follow at any
     /// moment.
     fn step_back(&self, position: &mut ReadPosition) -> io::Result<bool> {
         if position.reread == 0 {
@@ -193,8 +193,8 @@ impl LogFile {
         Ok(!position.is_start() && self.size()? >= position.offset && self.is_unchanged(position)?)
     }
 
-    /// Whether the file begins like the one that was read, as far as both have bytes.
-    fn begins_like(&self, position: &ReadPosition) -> io::Result<bool> {
+    /// Whether the file has the same first bytes as the file that was read, as far as both have bytes.
+    fn has_head_of(&self, position: &ReadPosition) -> io::Result<bool> {
         let both = position.head.len().min(usize::try_from(self.size()?).unwrap_or(usize::MAX));
         self.has(&position.head[..both], 0)
     }
@@ -206,7 +206,7 @@ impl LogFile {
         if self.contains(original)? {
             return Ok(Some(std::mem::take(original)));
         }
-        let is_part = size > 0 && size < original.offset && self.begins_like(original)?;
+        let is_part = size > 0 && size < original.offset && self.has_head_of(original)?;
         is_part.then(|| self.position_at(size)).transpose()
     }
 
@@ -220,7 +220,7 @@ impl LogFile {
         match position.offset {
             _ if size == 0 || self.is_beginning_of(original, size)? => Ok(true),
             0 => Ok(false),
-            offset if size < offset => self.begins_like(position),
+            offset if size < offset => self.has_head_of(position),
             _ => self.contains(position),
         }
     }
@@ -263,8 +263,8 @@ impl LogFile {
         self.file = File::options().read(!broken).write(broken).open(path).unwrap();
     }
 
-    /// Whether the bytes at the beginning and before the offset are those that were read. One of both is not enough: long
-    /// lines have the same bytes in the middle.
+    /// Whether the bytes at the beginning and before the offset are unchanged. Both are compared, because long lines can
+    /// have the same bytes in the middle.
     fn is_unchanged(&self, position: &ReadPosition) -> io::Result<bool> {
         let anchor = position.offset - position.anchor.len() as u64;
         Ok(self.has(&position.head, 0)? && self.has(&position.anchor, anchor)?)

@@ -1,19 +1,19 @@
-//! Where a log's files are: a path, or a pattern of paths.
+//! The paths of a log: one path or a glob.
 
 use std::fs::Metadata;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-/// A path or a pattern.
+/// One path or a glob.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum LogPaths {
     Path(PathBuf),
-    /// `*`, `?` and `[a-z]` stand for parts of a name, in any part of the path.
+    /// `*`, `?` and `[a-z]` match parts of a name, in any component of the path.
     Glob(PathBuf),
 }
 
 impl LogPaths {
-    /// What a flag says. A path that is there is a path, whatever it looks like.
+    /// Parses a flag's value. An existing path is not a glob, even if it has a `*`.
     pub(crate) fn parse(text: &str) -> Self {
         if text.contains(['*', '?', '[']) && !Path::new(text).exists() {
             Self::Glob(text.into())
@@ -22,13 +22,13 @@ impl LogPaths {
         }
     }
 
-    /// Whether it is a pattern.
+    /// Whether this is a glob.
     pub(crate) fn is_glob(&self) -> bool {
         matches!(self, Self::Glob(_))
     }
 
-    /// Every path there is at present with what is there. A path is always listed, a pattern has files only, no
-    /// compressed ones, and may have none; a directory that may not be searched for it is listed, too.
+    /// The current paths with their metadata. A single path is always listed. A glob lists the matching files without
+    /// compressed ones, and directories that cannot be read.
     pub(crate) fn list(&self) -> Vec<(PathBuf, io::Result<Metadata>)> {
         match self {
             Self::Path(path) => vec![(path.clone(), std::fs::metadata(path))],
@@ -47,7 +47,7 @@ impl LogPaths {
         }
     }
 
-    /// The directories in which files come and go.
+    /// The directories in which the log's files appear and disappear.
     pub(crate) fn directories(&self) -> Vec<PathBuf> {
         match self {
             Self::Path(path) => vec![directory(path).to_path_buf()],
@@ -56,7 +56,7 @@ impl LogPaths {
     }
 }
 
-/// Where a file is.
+/// The directory of a file.
 pub(crate) fn directory(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
@@ -65,13 +65,13 @@ pub(crate) fn directory(path: &Path) -> &Path {
     }
 }
 
-/// Whether a name says that what is in it cannot be read as it is.
+/// Whether a file is compressed, by its extension.
 pub(crate) fn is_compressed(path: &Path) -> bool {
     let extension = path.extension().and_then(|extension| extension.to_str());
     extension.is_some_and(|extension| ["gz", "zst", "xz", "bz2", "lz4", "Z"].contains(&extension))
 }
 
-/// The paths that match a pattern, in order, and directories in which there may be more.
+/// The sorted paths that match a glob, and the directories that cannot be read.
 fn matching(pattern: &Path) -> (Vec<PathBuf>, Vec<(PathBuf, io::Error)>) {
     let mut found = vec![PathBuf::new()];
     let mut faults = Vec::new();
@@ -89,7 +89,7 @@ fn matching(pattern: &Path) -> (Vec<PathBuf>, Vec<(PathBuf, io::Error)>) {
     (found, faults)
 }
 
-/// The entries of a directory whose names match. What is no directory, or not there, has none.
+/// The entries of a directory with matching names. A missing directory, or a path that is not a directory, has none.
 fn within(path: &Path, pattern: &str, faults: &mut Vec<(PathBuf, io::Error)>) -> Vec<PathBuf> {
     let readable = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     let entries = match std::fs::read_dir(readable) {
@@ -116,10 +116,10 @@ fn within(path: &Path, pattern: &str, faults: &mut Vec<(PathBuf, io::Error)>) ->
     found
 }
 
-/// Whether a name matches a pattern.
+/// Whether a name matches a glob.
 fn matches(pattern: &[u8], name: &[u8]) -> bool {
     let (mut at, mut in_name) = (0, 0);
-    // where to go on if what follows the last star turns out not to match
+    // where to continue if the part behind the last star does not match
     let mut star: Option<(usize, usize)> = None;
     while in_name < name.len() {
         let step = match pattern.get(at) {
@@ -145,11 +145,11 @@ fn matches(pattern: &[u8], name: &[u8]) -> bool {
     pattern[at..].iter().all(|&byte| byte == b'*')
 }
 
-/// How long the class is that a pattern begins with, if a byte is in it: `[a-z]`, `[!a-z]`.
+/// Length of the class at the start of a glob (`[a-z]`, `[!a-z]`), if a byte is in the class.
 fn class(pattern: &[u8], byte: u8) -> Option<usize> {
     let negated = matches!(pattern.get(1), Some(b'!' | b'^'));
     let begin = 1 + usize::from(negated);
-    // a bracket that comes first stands for itself
+    // a bracket at the start is literal
     let end = begin + 1 + pattern.get(begin + 1..)?.iter().position(|&byte| byte == b']')?;
     let mut set = &pattern[begin..end];
     let mut found = false;
@@ -169,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stars_questions_and_classes_stand_for_parts_of_names() {
+    fn stars_question_marks_and_classes_match_parts_of_names() {
         for (pattern, name, expected) in [
             ("*.log", "access.log", true),
             ("*.log", "access.log.1", false),
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_has_files_in_every_directory_that_matches_and_no_compressed_ones() {
+    fn a_glob_lists_files_in_all_matching_directories_without_compressed_ones() {
         let folder = tempfile::tempdir().unwrap();
         for name in
             ["a/access.log", "b/access.log", "b/access.log.1", "b/access.log.2.gz", "b/.access.log", "c/error.log"]
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_is_there_is_no_pattern() {
+    fn an_existing_path_is_not_a_glob() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("[x]*");
         assert!(LogPaths::parse(path.to_str().unwrap()).is_glob());
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_may_not_be_searched_is_listed_and_what_is_none_is_not() {
+    fn an_unreadable_directory_is_listed_and_a_path_that_is_not_a_directory_is_not() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("file"), "").unwrap();
         std::os::unix::fs::symlink("loop", folder.path().join("loop")).unwrap(); // not even for root

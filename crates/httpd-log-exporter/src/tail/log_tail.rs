@@ -1,4 +1,4 @@
-//! One followed log: its paths, its table of files, and what is searched or waited for.
+//! One followed log: its paths, its table of files, and the state of searches and waits.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -14,8 +14,8 @@ use crate::tail::tracked_file::{FileEvent, FileStatus, TrackedFile};
 /// and flush their buffers then.
 pub(crate) const GRACE: Duration = Duration::from_secs(10);
 
-/// How long the search for generations goes on that appeared and were rotated between two passes. One pass can miss a file
-/// while rotation changes names. It is shorter than the grace period, so that no file is found a second time.
+/// Duration of the search for generations that appeared and were rotated between two passes. One pass can miss a file while
+/// rotation changes names. It is shorter than the grace period, so that no file is found a second time.
 pub(crate) const SEARCH: Duration = Duration::from_secs(1);
 
 /// How long scrapes get no metrics while the exporter catches up with an earlier process, and how long files of that
@@ -49,14 +49,14 @@ pub(super) struct Search {
     pub(super) reported: BTreeSet<PathBuf>,
 }
 
-/// What is left to do to continue where an earlier process stopped.
+/// Remaining work to continue where an earlier process stopped.
 #[derive(Debug, Default)]
 pub(super) struct CatchUp {
     /// Compressed logs that may have unread lines, until they are read.
     pub(super) compressed: Option<CompressedLogs>,
     /// Until when hidden files are waited for.
     pub(super) deadline: Option<Instant>,
-    /// What the places of hidden files looked like when the files were last searched.
+    /// Versions of the hidden files' paths and directories when the files were last searched.
     pub(super) places: Vec<Option<PlaceVersion>>,
     /// Whether the log message was written that files are waited for.
     pub(super) wait_reported: bool,
@@ -72,12 +72,12 @@ pub(super) struct CompressedLogs {
 /// Device, inode and time of the last change: they differ once anything happens to a file or in a directory.
 pub(super) type PlaceVersion = (u64, u64, i64, i64);
 
-/// Where reading of a log begins that exists at startup.
+/// Where to start in a log that exists at startup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum StartAt {
-    /// Only what is written from now on
+    /// Start at the end of the file
     End,
-    /// What is there already, too
+    /// Start at the beginning of the file
     Beginning,
 }
 

@@ -4,8 +4,8 @@
 //! [`log_tail::Tail`] is one log. Its table of [`tracked_file::TrackedFile`]s has a row for every generation of the log
 //! that is open or searched; `tracked_file` documents the states and transitions of a row. One pass over a log
 //! (`pass`) looks up its paths (`discovery`), searches for generations that were rotated or truncated unseen
-//! (`search`), and reads. `resume` finds the files that an earlier process read, `compressed_rest` reads the rest of
-//! those that were compressed since, and `snapshot` is what the state file gets.
+//! (`search`), and reads. `resume` finds the files that an earlier process read, `compressed_rest` reads the unread lines
+//! of compressed ones, and `snapshot` writes the table to the state file.
 
 pub(crate) mod compressed;
 mod compressed_rest;

@@ -1,4 +1,4 @@
-//! One pass over a log: looks it up, reads what is new in all of its files, and closes those that are finished.
+//! One pass over a log: looks up its files, reads their new lines, and closes finished files.
 
 use std::path::Path;
 use std::time::{Instant, SystemTime};
@@ -35,7 +35,7 @@ struct FilesRead {
 }
 
 impl Tail {
-    /// Looks up the log's files and reads what is new in all of them.
+    /// Looks up the log's files and reads their new lines.
     pub(crate) fn pass(&mut self, registry: &SharedRegistry, buffer: &mut [u8], now: Instant) -> PassResult {
         self.retry_hidden(registry, now);
         self.read_compressed(registry, buffer);
@@ -63,7 +63,7 @@ impl Tail {
         result
     }
 
-    /// Reads what is new in all open files, except in copies.
+    /// Reads the new lines of all open files, except of copies.
     fn read_files(&mut self, registry: &SharedRegistry, buffer: &mut [u8], now: Instant) -> FilesRead {
         let mut all = FilesRead::default();
         let index = self.index;

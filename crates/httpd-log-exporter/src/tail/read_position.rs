@@ -1,4 +1,4 @@
-//! How far a file was read, and the bytes that identify the file.
+//! A position in a file, with the bytes before it that identify the file.
 
 use crate::lines::LineSplitter;
 

@@ -87,7 +87,7 @@ impl Tail {
         let (mut candidates, compressed) = self.candidates(&missing, now);
         self.catch_up.compressed = Some(CompressedLogs { paths: compressed, listed });
         self.known_paths.extend(known.iter().cloned());
-        // by identity first: no file is taken for another one that begins alike
+        // by identity first: two files can have the same first lines
         let mut unmatched = Vec::new();
         for row in missing {
             let TrackedFile { identity, position, .. } = &self.files[row];
@@ -216,7 +216,8 @@ impl Tail {
         let listed = self.log_paths.list();
         let is_glob = self.log_paths.is_glob();
         let has_siblings = |path: &Path| {
-            is_glob && listed.iter().any(|(other, _)| directory(other) == directory(path)) || rotated::is_beside(path)
+            is_glob && listed.iter().any(|(other, _)| directory(other) == directory(path))
+                || rotated::has_rotated_file(path)
         };
         let is_hidden = |path: &Path| match LogFile::open(path, Instant::now()) {
             Err(error) if error.kind() == ErrorKind::NotFound => !has_siblings(path),

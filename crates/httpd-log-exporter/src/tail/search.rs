@@ -90,7 +90,7 @@ impl Tail {
         }
     }
 
-    /// Continues the searched generation of which a file is a copy. Returns the file if it is not a copy.
+    /// Continues a searched generation in its copy. Returns the file if it is not a copy of any.
     fn continue_in_copy(&mut self, file: LogFile, registry: &SharedRegistry) -> Result<Option<LogFile>, Error> {
         for row in self.files.iter_mut().filter(|row| row.is_searched()) {
             let Some(position) = file.position_in_copy(&mut row.position)? else { continue };
@@ -122,7 +122,7 @@ impl Tail {
             let Some(file) = &copy.file else { continue };
             // a copy that cannot be read now was one while it could be read; the next read compares it again
             let in_copy = file.position_in_copy(&mut position).unwrap_or_else(|_| Some(std::mem::take(&mut position)));
-            // otherwise it is a copy of what was written since
+            // otherwise it is a copy of newer lines
             if let Some(in_copy) = in_copy {
                 copy.position = in_copy;
                 copy.apply(FileEvent::Separate);
@@ -137,8 +137,8 @@ impl Tail {
         }
     }
 
-    /// Reads a supposed copy as a file of its own if it differs from its original. A copy that cannot be read now is
-    /// compared by the next pass.
+    /// Reads a supposed copy as a separate file if it differs from its original. The next pass compares a copy that cannot
+    /// be read now.
     pub(super) fn compare_copies(&mut self) {
         for row in self.rows(|row| matches!(row.status, FileStatus::CopyOf(_))) {
             let FileStatus::CopyOf(original) = self.files[row].status else { continue };

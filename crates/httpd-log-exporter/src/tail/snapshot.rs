@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::state::SavedFile;
+use crate::state::saved_file::SavedFile;
 use crate::tail::log_tail::Tail;
 use crate::tail::tracked_file::{FileStatus, TrackedFile};
 

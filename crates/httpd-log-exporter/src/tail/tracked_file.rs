@@ -36,7 +36,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::state::SavedFile;
+use crate::state::saved_file::SavedFile;
 use crate::tail::log_file::{FileIdentity, LogFile};
 use crate::tail::read_position::ReadPosition;
 
@@ -58,7 +58,7 @@ pub(crate) struct TrackedFile {
     pub(crate) reported: bool,
 }
 
-/// What is known of a generation; see the table of this module.
+/// Status of a generation; see the table of this module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FileStatus {
     Open,
@@ -74,7 +74,7 @@ pub(crate) enum FileStatus {
     Forgotten,
 }
 
-/// What happens to a generation.
+/// An event in the life of a generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FileEvent {
     /// A path of the log leads to the file.
@@ -83,7 +83,7 @@ pub(crate) enum FileEvent {
     Replaced,
     /// Nothing is at its path, or the path cannot be looked up.
     Vanished,
-    /// The copy has lines of its own: it differs from the original, or the original was truncated.
+    /// The copy has separate lines: it differs from the original, or the original was truncated.
     Separate,
     /// Nothing was written to it for the grace period.
     Quiet,
@@ -99,7 +99,7 @@ pub(crate) enum FileEvent {
     NotFound { can_return: bool },
     /// No search is running any more.
     SearchEnded,
-    /// Nothing of it is left to read.
+    /// Nothing is left to read.
     Dropped,
 }
 

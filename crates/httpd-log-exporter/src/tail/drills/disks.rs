@@ -1,4 +1,4 @@
-//! Drills: disks that fail for a while. What cannot be read is told, and is no other file for that.
+//! Drills: disks that fail temporarily. An unreadable file is reported, and is still the same file afterwards.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -7,7 +7,7 @@ use super::{Drill, line};
 use crate::tail::StartAt;
 
 impl Drill {
-    /// From now on an open file cannot be read; or it can be again.
+    /// Makes reads of an open file fail, or succeed again.
     fn break_disk(&mut self, at: usize, name: &str, broken: bool) {
         let path = self.path(name);
         let row = &mut self.tail.as_mut().unwrap().files[at];
@@ -16,16 +16,16 @@ impl Drill {
 }
 
 #[test]
-fn a_log_that_cannot_be_read_at_a_restart_goes_on_when_it_can() {
+fn a_log_that_is_unreadable_at_a_restart_continues_once_it_is_readable() {
     let mut drill = Drill::new(StartAt::Beginning, |drill| drop(drill.append("access.log", &line(0))));
     let state = drill.save();
     drill.append("access.log", &line(1));
     drill.rename("access.log", "away");
-    symlink("/proc/self/mem", drill.path("access.log")).unwrap(); // which can be opened, but whose begin cannot be read
+    symlink("/proc/self/mem", drill.path("access.log")).unwrap(); // opens, but its first bytes cannot be read
     drill.restart(&state);
     let health = drill.counted(&[0]);
     assert!(health.fault.as_ref().is_some_and(|fault| fault.contains("Input/output error")), "{health:?}");
-    assert!(drill.tail.as_ref().unwrap().is_waiting(), "it is not taken for deleted");
+    assert!(drill.tail.as_ref().unwrap().is_waiting(), "it is not treated as deleted");
     fs::remove_file(drill.path("access.log")).unwrap();
     drill.rename("away", "access.log");
     let health = drill.counted(&[0, 1]);
@@ -33,7 +33,7 @@ fn a_log_that_cannot_be_read_at_a_restart_goes_on_when_it_can() {
 }
 
 #[test]
-fn a_copy_that_cannot_be_read_stays_a_copy() {
+fn an_unreadable_copy_stays_a_copy() {
     let mut drill = Drill::of("access.log*", StartAt::Beginning, |drill| drop(drill.append("access.log", &line(0))));
     drill.counted(&[0]);
     fs::copy(drill.path("access.log"), drill.path("access.log.1")).unwrap();
@@ -42,7 +42,7 @@ fn a_copy_that_cannot_be_read_stays_a_copy() {
     drill.counted(&[0]);
     drill.break_disk(1, "access.log.1", false);
     drill.counted(&[0]);
-    // what was written while it was copied is in the copy alone, once the log is truncated
+    // after the truncation only the copy has the lines that were written during copying
     drill.append("access.log.1", &line(1));
     drill.break_disk(1, "access.log.1", true);
     fs::write(drill.path("access.log"), line(2)).unwrap();
@@ -53,7 +53,7 @@ fn a_copy_that_cannot_be_read_stays_a_copy() {
 }
 
 #[test]
-fn a_rotated_log_that_cannot_be_read_is_told_and_read_when_it_can_be() {
+fn an_unreadable_rotated_log_is_reported_and_read_once_it_is_readable() {
     let mut drill = Drill::new(StartAt::Beginning, |drill| drop(drill.append("access.log", &line(0))));
     drill.counted(&[0]);
     drill.rename("access.log", "access.log.1");
@@ -69,12 +69,12 @@ fn a_rotated_log_that_cannot_be_read_is_told_and_read_when_it_can_be() {
 }
 
 #[test]
-fn a_log_that_came_between_two_looks_and_cannot_be_opened_is_told_and_read_when_it_can_be() {
+fn a_log_rotated_between_two_passes_that_does_not_open_is_reported_and_read_once_it_opens() {
     let mut drill = Drill::new(StartAt::Beginning, |drill| drop(drill.append("access.log", &line(0))));
     drill.counted(&[0]);
     drill.rename("access.log", "access.log.2");
     drill.append("hidden", &line(1));
-    symlink("access.log.1", drill.path("access.log.1")).unwrap(); // an error whoever runs the test
+    symlink("access.log.1", drill.path("access.log.1")).unwrap(); // fails for every user, root included
     drill.append("access.log", &line(2));
     let health = drill.counted(&[0, 2]);
     assert!(health.open_errors > 0, "{health:?}");

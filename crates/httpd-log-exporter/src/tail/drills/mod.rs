@@ -1,7 +1,8 @@
-//! Drills of the follower: everything that servers, logrotate and people do to a log.
+//! Drills of the tail: everything that servers, logrotate and administrators do to a log.
 
+mod compression;
 mod disks;
-mod patterns;
+mod globs;
 mod presence;
 mod random;
 mod restarts;
@@ -20,7 +21,7 @@ use crate::metrics::registry::{Registry, SharedRegistry};
 use crate::tail::log_paths::LogPaths;
 use crate::tail::{StartAt, Tail};
 
-/// A log in a folder of its own, and a clock that is moved by hand.
+/// A log in a temporary folder, and a clock that the drill advances.
 struct Drill {
     folder: tempfile::TempDir,
     registry: SharedRegistry,
@@ -29,18 +30,18 @@ struct Drill {
 }
 
 impl Drill {
-    /// Starts with what `prepare` does in the folder.
+    /// Calls `prepare` to set up the folder, then opens the log.
     fn new(start: StartAt, prepare: impl FnOnce(&Drill)) -> Self {
         Self::of("access.log", start, prepare)
     }
 
-    /// The same with a pattern.
-    fn of(pattern: &str, start: StartAt, prepare: impl FnOnce(&Drill)) -> Self {
+    /// The same with a glob.
+    fn of(glob: &str, start: StartAt, prepare: impl FnOnce(&Drill)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let registry = registry();
         let mut drill = Self { folder, registry, tail: None, now: Instant::now() };
         prepare(&drill);
-        let log_paths = LogPaths::parse(drill.path(pattern).to_str().unwrap());
+        let log_paths = LogPaths::parse(drill.path(glob).to_str().unwrap());
         drill.tail = Some(Tail::open(0, log_paths, start, &drill.registry, drill.now));
         drill
     }
@@ -65,8 +66,8 @@ impl Drill {
         self.registry.lock().logs[0].clone()
     }
 
-    /// Looks, and asserts which lines were counted up to now: each has bytes of its own, so none
-    /// is lost and none counted twice.
+    /// Reads everything, and asserts which lines were counted since the start. Each line has a different number of bytes,
+    /// so a lost line and a line that is counted twice both change the sum.
     #[track_caller]
     fn counted(&mut self, lines: &[u32]) -> LogHealth {
         let health = self.look();
@@ -94,7 +95,7 @@ fn registry() -> SharedRegistry {
     SharedRegistry::new(Registry::new(format, counts, ["access.log".to_owned()]))
 }
 
-/// A line by its number, from 0 to 60.
+/// The line with a number from 0 to 60.
 fn line(number: u32) -> String {
     format!("192.0.2.7 - - [20/Nov/2026:09:00:00 +0000] \"GET / HTTP/1.1\" 200 {} \"-\" \"-\"\n", 1_u64 << number)
 }

@@ -1,4 +1,4 @@
-//! Drills: where reading begins and ends, and logs that are missing, closed, or away for a while.
+//! Drills: the position at startup and shutdown, and logs that are missing or unreadable.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -8,7 +8,7 @@ use super::{Drill, line};
 use crate::tail::{GRACE, StartAt};
 
 #[test]
-fn at_the_start_the_end_of_the_log_is_where_reading_begins() {
+fn reading_starts_at_the_end_of_the_log_by_default() {
     let mut drill = Drill::new(StartAt::End, |drill| drop(drill.append("access.log", &line(0))));
     drill.counted(&[]);
     drill.append("access.log", &line(1));
@@ -16,7 +16,7 @@ fn at_the_start_the_end_of_the_log_is_where_reading_begins() {
 }
 
 #[test]
-fn a_line_half_written_at_the_start_is_counted_when_it_is_whole() {
+fn a_line_that_is_unfinished_at_startup_is_counted_when_it_is_complete() {
     let (begun, rest) = (&line(1)[..20], &line(1)[20..]);
     let mut drill = Drill::new(StartAt::End, |drill| drop(drill.append("access.log", &(line(0) + begun))));
     drill.counted(&[]);
@@ -25,7 +25,7 @@ fn a_line_half_written_at_the_start_is_counted_when_it_is_whole() {
 }
 
 #[test]
-fn from_the_beginning_all_lines_count() {
+fn every_line_counts_if_reading_starts_at_the_beginning() {
     let mut drill = Drill::new(StartAt::Beginning, |drill| drop(drill.append("access.log", &(line(0) + &line(1)))));
     drill.counted(&[0, 1]);
 }
@@ -40,7 +40,7 @@ fn a_log_that_appears_later_is_read_from_its_beginning() {
 }
 
 #[test]
-fn a_deleted_log_is_let_go_when_it_is_quiet_and_its_successor_read_whole() {
+fn a_deleted_log_is_closed_when_it_is_quiet_and_the_new_one_is_read_from_its_beginning() {
     let mut drill = Drill::new(StartAt::End, |drill| drop(drill.append("access.log", "")));
     let mut old = drill.append("access.log", &line(0));
     fs::remove_file(drill.path("access.log")).unwrap();
@@ -49,14 +49,14 @@ fn a_deleted_log_is_let_go_when_it_is_quiet_and_its_successor_read_whole() {
     drill.counted(&[0]);
     drill.wait(GRACE);
     drill.counted(&[0, 1]);
-    assert!(drill.open_files() == 0, "its place on the disk is free");
+    assert!(drill.open_files() == 0, "its space on the disk is free");
     drop(old);
-    drill.append("access.log", &line(2)); // it may well get the same inode
+    drill.append("access.log", &line(2)); // it can get the same inode
     assert_eq!(drill.counted(&[0, 1, 2]).rotations, 1);
 }
 
 #[test]
-fn a_log_that_is_away_for_a_while_goes_on_where_it_was() {
+fn a_log_that_returns_to_its_path_continues_at_its_position() {
     let mut drill = Drill::new(StartAt::End, |drill| drop(drill.append("access.log", "")));
     drill.append("access.log", &line(0));
     drill.counted(&[0]);
@@ -71,14 +71,14 @@ fn a_log_that_is_away_for_a_while_goes_on_where_it_was() {
 }
 
 #[test]
-fn a_log_that_may_not_be_read_is_tried_again() {
+fn a_log_without_read_permission_is_retried() {
     let mut drill = Drill::new(StartAt::End, |drill| drop(drill.append("access.log", "")));
     drill.append("access.log", &line(0));
     drill.rename("access.log", "access.log.1");
     let new = drill.append("access.log", &line(1));
     new.set_permissions(fs::Permissions::from_mode(0o000)).unwrap();
     if File::open(drill.path("access.log")).is_ok() {
-        return; // root may read everything
+        return; // root can read everything
     }
     let health = drill.counted(&[0]);
     assert!(health.open_errors > 0);
@@ -88,7 +88,7 @@ fn a_log_that_may_not_be_read_is_tried_again() {
 }
 
 #[test]
-fn a_directory_in_place_of_a_log_is_a_fault_that_passes() {
+fn a_directory_at_the_path_of_a_log_is_an_error_until_it_is_removed() {
     let mut drill = Drill::new(StartAt::End, |drill| fs::create_dir(drill.path("access.log")).unwrap());
     let health = drill.look();
     assert!(health.open_errors > 0 && health.fault.is_some());
@@ -98,7 +98,7 @@ fn a_directory_in_place_of_a_log_is_a_fault_that_passes() {
 }
 
 #[test]
-fn read_to_its_end_a_log_has_no_line_that_waits() {
+fn the_last_line_counts_without_its_end_if_the_log_is_read_once() {
     let mut drill =
         Drill::new(StartAt::Beginning, |drill| drop(drill.append("access.log", &(line(0) + line(1).trim_end()))));
     drill.tail.take().unwrap().read_to_end(&drill.registry, &mut [0; 64]);

@@ -49,8 +49,8 @@ const ROTATIONS: [Rotation; 6] = [
     Rotation::Mixed,
 ];
 
-/// The seeds, of those that run by default, whose sequence loses or repeats lines. Most delete a log, or the only link to
-/// it, before the exporter has opened it or while it restarts.
+/// The default seeds whose sequence loses or repeats lines. Most delete a log, or the only link to it, before the exporter
+/// opens it or while the exporter restarts.
 const INEXACT: &[u64] = &[10, 16, 22, 28, 34, 35, 41, 51, 52];
 
 /// A small generator of random numbers (splitmix64): the same seed gives the same sequence everywhere.
@@ -251,7 +251,7 @@ impl Sequence {
                 }
                 if number == 1 && compress && ending.is_empty() {
                     self.deleted.push(File::open(&from).unwrap());
-                    super::restarts::gzip(&self.drill, "logs/access.log.1", "logs/access.log.2.gz");
+                    super::compression::gzip(&self.drill, "logs/access.log.1", "logs/access.log.2.gz");
                 } else {
                     fs::rename(&from, self.drill.path(&format!("logs/access.log.{}{ending}", number + 1))).unwrap();
                 }

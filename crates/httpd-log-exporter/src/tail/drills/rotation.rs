@@ -1,4 +1,4 @@
-//! Drills: logs that are renamed, linked elsewhere, or replaced, by logrotate and others.
+//! Drills: logs that are renamed, replaced, or symbolic links that get another target.
 
 use std::fs;
 use std::io::Write;
@@ -10,7 +10,7 @@ use crate::tail::rotated;
 use crate::tail::{GRACE, SEARCH, StartAt};
 
 #[test]
-fn a_renamed_log_is_read_until_it_is_quiet_and_the_new_one_at_once() {
+fn a_renamed_log_is_read_until_it_is_quiet_and_the_new_one_immediately() {
     let mut drill = Drill::new(StartAt::End, |drill| drop(drill.append("access.log", "")));
     let mut old = drill.append("access.log", &line(0));
     drill.rename("access.log", "access.log.1");
@@ -20,7 +20,7 @@ fn a_renamed_log_is_read_until_it_is_quiet_and_the_new_one_at_once() {
     let health = drill.counted(&[0, 1, 2]);
     assert_eq!((health.rotations, health.fault), (1, None));
     for number in 3..8 {
-        drill.wait(GRACE / 2); // quiet never lasts long enough
+        drill.wait(GRACE / 2); // never quiet for the whole grace period
         old.write_all(line(number).as_bytes()).unwrap();
         drill.look();
     }
@@ -29,7 +29,7 @@ fn a_renamed_log_is_read_until_it_is_quiet_and_the_new_one_at_once() {
 }
 
 #[test]
-fn the_unterminated_end_of_a_renamed_log_counts_when_it_is_finished() {
+fn the_unfinished_last_line_of_a_renamed_log_counts_when_the_log_is_closed() {
     let mut drill = Drill::new(StartAt::End, |drill| drop(drill.append("access.log", "")));
     drill.append("access.log", line(0).trim_end());
     drill.rename("access.log", "access.log.1");
@@ -43,7 +43,7 @@ fn the_unterminated_end_of_a_renamed_log_counts_when_it_is_finished() {
 }
 
 #[test]
-fn a_log_that_was_quiet_for_long_is_waited_for_all_the_same() {
+fn the_grace_period_of_a_quiet_log_starts_at_its_rotation() {
     for rotate in [true, false] {
         let mut drill = Drill::new(StartAt::End, |drill| drop(drill.append("access.log", "")));
         let mut old = drill.append("access.log", &line(0));
@@ -64,7 +64,7 @@ fn a_log_that_was_quiet_for_long_is_waited_for_all_the_same() {
 }
 
 #[test]
-fn a_log_that_is_moved_back_goes_on_where_it_was() {
+fn a_log_that_is_moved_back_continues_at_its_position() {
     let mut drill = Drill::new(StartAt::End, |drill| drop(drill.append("access.log", "")));
     drill.append("access.log", &line(0));
     drill.rename("access.log", "access.log.1");
@@ -94,10 +94,10 @@ fn five_rotations_in_a_row_lose_nothing() {
 }
 
 #[test]
-fn logs_that_came_and_went_between_two_looks_are_read() {
+fn logs_that_appear_and_are_rotated_between_two_passes_are_read() {
     let mut drill = Drill::new(StartAt::End, |drill| {
-        drill.append("access.log.9", &line(0)); // it was read in its time
-        std::thread::sleep(2 * rotated::COARSE); // which is over, by the file system's clock
+        drill.append("access.log.9", &line(0)); // read before, by the file system's clock
+        std::thread::sleep(2 * rotated::COARSE);
         drill.append("access.log", "");
     });
     drill.append("access.log", &line(1));
@@ -107,12 +107,12 @@ fn logs_that_came_and_went_between_two_looks_are_read() {
         drill.rename("access.log", name);
         drill.append("access.log", &line(number));
     }
-    // the third and fourth are none that a rotation leaves behind as they are
+    // the third and fourth have no names of uncompressed rotated logs
     assert_eq!(drill.counted(&[1, 2, 5]).rotations, 2);
 }
 
 #[test]
-fn a_log_whose_name_was_changing_during_the_search_is_found_by_the_next() {
+fn a_log_whose_name_changes_during_a_search_is_found_by_the_next_search() {
     let mut drill = Drill::new(StartAt::End, |drill| drop(drill.append("access.log", "")));
     drill.append("access.log", &line(0));
     drill.look();
@@ -130,7 +130,7 @@ fn a_log_whose_name_was_changing_during_the_search_is_found_by_the_next() {
 }
 
 #[test]
-fn a_link_that_points_elsewhere_is_a_rotation() {
+fn a_symbolic_link_with_a_new_target_is_a_rotation() {
     let mut drill = Drill::new(StartAt::End, |drill| {
         drill.append("day1", "");
         symlink("day1", drill.path("access.log")).unwrap();
@@ -145,7 +145,7 @@ fn a_link_that_points_elsewhere_is_a_rotation() {
 }
 
 #[test]
-fn files_that_begin_alike_are_two_files() {
+fn files_with_the_same_content_are_two_files() {
     let mut drill = Drill::new(StartAt::End, |drill| drop(drill.append("access.log", "")));
     let same = |drill: &Drill| drop(drill.append("access.log", &line(0)));
     same(&drill);
@@ -188,12 +188,12 @@ fn a_line_written_in_pieces_across_a_rotation_is_one_line() {
 }
 
 #[test]
-fn a_log_that_came_and_went_is_no_copy_of_the_next_one_though_both_begin_alike() {
+fn a_log_rotated_between_two_passes_is_not_a_copy_of_the_next_one_though_both_have_the_same_lines() {
     let mut drill = Drill::new(StartAt::Beginning, |drill| drop(drill.append("access.log", &line(0))));
     drill.counted(&[0]);
-    std::thread::sleep(2 * rotated::COARSE); // by the file system's clock the next ones are younger
+    std::thread::sleep(2 * rotated::COARSE); // the next files are younger by the file system's clock
     drill.rename("access.log", "access.log.1");
-    drill.append("access.log", &line(1).repeat(10)); // a load test: one line like the other
+    drill.append("access.log", &line(1).repeat(10)); // as in a load test: all lines are equal
     drill.rename("access.log", "access.log.2");
     std::thread::sleep(2 * rotated::COARSE);
     drill.append("access.log", &line(1).repeat(20));

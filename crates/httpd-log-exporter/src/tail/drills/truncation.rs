@@ -1,4 +1,4 @@
-//! Drills: logs that are cut, written anew in place, or copied and truncated.
+//! Drills: logs that are truncated, overwritten in place, or copied and truncated.
 
 use std::fs::{self, File};
 
@@ -19,7 +19,7 @@ fn a_copied_and_truncated_log_is_read_from_its_beginning() {
 }
 
 #[test]
-fn a_truncated_log_that_regrew_beyond_the_old_place_is_noticed() {
+fn a_truncation_is_noticed_though_the_log_grew_beyond_the_old_position() {
     for regrown in [1, 2, 3] {
         let mut drill = Drill::new(StartAt::End, |drill| drop(drill.append("access.log", "")));
         let log = drill.append("access.log", &(line(0) + &line(1)));
@@ -33,7 +33,7 @@ fn a_truncated_log_that_regrew_beyond_the_old_place_is_noticed() {
 }
 
 #[test]
-fn a_truncated_log_that_regrew_is_noticed_in_the_middle_of_lines_that_are_alike() {
+fn a_truncation_is_noticed_within_lines_that_have_the_same_bytes() {
     let long = |number: u32| line(number).replace("\"-\"\n", &format!("\"{}\"\n", "x".repeat(1000)));
     let mut drill = Drill::new(StartAt::End, |drill| drop(drill.append("access.log", "")));
     let log = drill.append("access.log", &long(0)[..600]);
@@ -46,7 +46,7 @@ fn a_truncated_log_that_regrew_is_noticed_in_the_middle_of_lines_that_are_alike(
 }
 
 #[test]
-fn a_writer_that_goes_on_behind_a_hole_is_read() {
+fn lines_behind_the_hole_of_a_truncated_file_are_read() {
     use std::os::unix::fs::FileExt;
     let mut drill = Drill::new(StartAt::End, |drill| drop(drill.append("access.log", "")));
     drill.append("access.log", &line(0));
@@ -58,7 +58,7 @@ fn a_writer_that_goes_on_behind_a_hole_is_read() {
 }
 
 #[test]
-fn what_was_written_between_the_last_look_and_a_truncation_is_read_from_the_copy() {
+fn lines_written_between_the_last_pass_and_a_truncation_are_read_from_the_copy() {
     let mut drill = Drill::new(StartAt::End, |drill| drop(drill.append("access.log", "")));
     let log = drill.append("access.log", &(line(0) + &line(1)));
     drill.counted(&[0, 1]);
@@ -73,14 +73,14 @@ fn what_was_written_between_the_last_look_and_a_truncation_is_read_from_the_copy
 }
 
 #[test]
-fn a_copy_that_was_made_right_after_a_rotation_is_not_read_twice() {
+fn a_copy_made_right_after_a_rotation_is_not_read_twice() {
     for read_after_copying in [true, false] {
         let mut drill = Drill::new(StartAt::End, |drill| drop(drill.append("access.log", "")));
         drill.append("access.log", &line(0));
         drill.look();
         drill.rename("access.log", "access.log.1");
         drill.append("access.log", &(line(1) + &line(2)));
-        drill.counted(&[0, 1, 2]); // searches for a second what came and went
+        drill.counted(&[0, 1, 2]); // starts a search for one second
         drill.rename("access.log.1", "access.log.2");
         fs::copy(drill.path("access.log"), drill.path("access.log.1")).unwrap();
         if read_after_copying {
@@ -96,12 +96,12 @@ fn a_copy_that_was_made_right_after_a_rotation_is_not_read_twice() {
 }
 
 #[test]
-fn a_copy_of_a_log_of_which_nothing_was_read_is_not_read_twice() {
-    for pattern in ["access.log", "access.log*"] {
+fn a_copy_of_an_unread_log_is_not_read_twice() {
+    for glob in ["access.log", "access.log*"] {
         for begun in [false, true] {
-            let mut drill = Drill::of(pattern, StartAt::End, |drill| drop(drill.append("access.log", &line(0))));
+            let mut drill = Drill::of(glob, StartAt::End, |drill| drop(drill.append("access.log", &line(0))));
             drill.look();
-            std::thread::sleep(2 * rotated::COARSE); // by the file system's clock the next ones are younger
+            std::thread::sleep(2 * rotated::COARSE); // the next files are younger by the file system's clock
             drill.rename("access.log", "access.log.2");
             drill.append("access.log", "");
             drill.counted(&[]);
@@ -121,10 +121,10 @@ fn a_copy_of_a_log_of_which_nothing_was_read_is_not_read_twice() {
 }
 
 #[test]
-fn a_log_that_was_empty_then_written_copied_and_truncated_between_two_looks_is_read_from_the_copy() {
-    for pattern in ["access.log", "access.log*"] {
+fn an_empty_log_that_is_written_copied_and_truncated_between_two_passes_is_read_from_the_copy() {
+    for glob in ["access.log", "access.log*"] {
         for regrown in [false, true] {
-            let mut drill = Drill::of(pattern, StartAt::End, |drill| drop(drill.append("access.log", "")));
+            let mut drill = Drill::of(glob, StartAt::End, |drill| drop(drill.append("access.log", "")));
             drill.counted(&[]);
             std::thread::sleep(2 * rotated::COARSE);
             let log = drill.append("access.log", &(line(0) + &line(1)));
@@ -141,9 +141,9 @@ fn a_log_that_was_empty_then_written_copied_and_truncated_between_two_looks_is_r
 }
 
 #[test]
-fn two_truncations_between_two_looks_lose_and_repeat_nothing() {
-    for pattern in ["access.log", "access.log*"] {
-        let mut drill = Drill::of(pattern, StartAt::End, |drill| drop(drill.append("access.log", "")));
+fn two_truncations_between_two_passes_lose_and_repeat_nothing() {
+    for glob in ["access.log", "access.log*"] {
+        let mut drill = Drill::of(glob, StartAt::End, |drill| drop(drill.append("access.log", "")));
         let log = drill.append("access.log", &(line(0) + &line(1)));
         drill.counted(&[0, 1]);
         std::thread::sleep(2 * rotated::COARSE);
@@ -162,17 +162,17 @@ fn two_truncations_between_two_looks_lose_and_repeat_nothing() {
 }
 
 #[test]
-fn a_copy_of_what_was_written_since_a_truncation_that_is_just_being_noticed_is_not_read_twice() {
-    for pattern in ["access.log", "access.log*"] {
+fn a_copy_of_the_lines_after_a_truncation_is_not_read_twice() {
+    for glob in ["access.log", "access.log*"] {
         for (whole, restarted) in [(true, false), (false, false), (true, true), (false, true)] {
-            let mut drill = Drill::of(pattern, StartAt::Beginning, |drill| drop(drill.append("access.log", &line(0))));
+            let mut drill = Drill::of(glob, StartAt::Beginning, |drill| drop(drill.append("access.log", &line(0))));
             drill.counted(&[0]);
-            std::thread::sleep(2 * rotated::COARSE); // by the file system's clock the next ones are younger
+            std::thread::sleep(2 * rotated::COARSE); // the next files are younger by the file system's clock
             let log = drill.append("access.log", &line(1));
             fs::copy(drill.path("access.log"), drill.path("access.log.1")).unwrap();
             log.set_len(0).unwrap();
             drill.append("access.log", &line(2));
-            drill.counted(&[0, 1, 2]); // and searches for a second what came and went
+            drill.counted(&[0, 1, 2]); // and starts a search for one second
             drill.append("access.log", &line(3));
             fs::copy(drill.path("access.log"), drill.path("access.log.2")).unwrap();
             log.set_len(0).unwrap();
@@ -193,11 +193,11 @@ fn a_copy_of_what_was_written_since_a_truncation_that_is_just_being_noticed_is_n
 }
 
 #[test]
-fn a_copy_that_has_just_begun_when_the_search_ends_is_not_read_twice() {
-    for pattern in ["access.log", "access.log*"] {
-        let mut drill = Drill::of(pattern, StartAt::Beginning, |drill| drop(drill.append("access.log", &line(0))));
+fn a_copy_that_is_just_begun_when_the_search_ends_is_not_read_twice() {
+    for glob in ["access.log", "access.log*"] {
+        let mut drill = Drill::of(glob, StartAt::Beginning, |drill| drop(drill.append("access.log", &line(0))));
         drill.counted(&[0]);
-        std::thread::sleep(2 * rotated::COARSE); // by the file system's clock the next ones are younger
+        std::thread::sleep(2 * rotated::COARSE); // the next files are younger by the file system's clock
         let log = drill.append("access.log", "");
         fs::copy(drill.path("access.log"), drill.path("access.log.1")).unwrap();
         log.set_len(0).unwrap();
@@ -215,7 +215,7 @@ fn a_copy_that_has_just_begun_when_the_search_ends_is_not_read_twice() {
 }
 
 #[test]
-fn a_copy_whose_name_was_changing_when_the_log_was_cut_is_found_by_the_next_look() {
+fn a_copy_whose_name_changes_during_the_truncation_is_found_by_the_next_pass() {
     let mut drill = Drill::new(StartAt::End, |drill| drop(drill.append("access.log", "")));
     let log = drill.append("access.log", &(line(0) + &line(1)));
     drill.counted(&[0, 1]);
@@ -230,7 +230,7 @@ fn a_copy_whose_name_was_changing_when_the_log_was_cut_is_found_by_the_next_look
 }
 
 #[test]
-fn a_log_that_is_cut_and_grows_again_while_it_is_read_goes_on_in_the_copy() {
+fn a_log_that_is_overwritten_during_a_read_reports_a_truncation() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("access.log");
     fs::write(&path, line(0) + &line(1)).unwrap();

@@ -1,4 +1,4 @@
-//! Drills: patterns of paths, whose files come and go.
+//! Drills: globs whose files appear and disappear.
 
 use std::fs;
 use std::io::Write;
@@ -9,7 +9,7 @@ use crate::tail::log_paths::LogPaths;
 use crate::tail::{GRACE, StartAt, Tail};
 
 #[test]
-fn a_pattern_gets_new_files_while_it_is_followed_and_may_have_none() {
+fn a_glob_without_files_is_valid_and_gets_new_files_while_it_is_followed() {
     let mut drill = Drill::of("*.log", StartAt::End, |_| ());
     assert_eq!(drill.counted(&[]).fault, None, "nothing is missing");
     drill.append("a.log", &(line(0) + &line(1)));
@@ -21,7 +21,7 @@ fn a_pattern_gets_new_files_while_it_is_followed_and_may_have_none() {
 }
 
 #[test]
-fn a_pattern_of_files_that_are_there_begins_at_their_ends() {
+fn a_glob_is_read_from_the_ends_of_the_files_that_exist_at_startup() {
     let mut drill = Drill::of("*.log", StartAt::End, |drill| {
         drill.append("a.log", &line(0));
         drill.append("b.log", &line(1));
@@ -33,7 +33,7 @@ fn a_pattern_of_files_that_are_there_begins_at_their_ends() {
 }
 
 #[test]
-fn a_pattern_that_has_rotated_logs_too_reads_none_of_them_twice() {
+fn a_glob_that_matches_rotated_logs_reads_none_of_them_twice() {
     let mut drill = Drill::of("access.log*", StartAt::End, |_| ());
     for number in 0..5 {
         let mut old = drill.append("access.log", &line(2 * number));
@@ -53,12 +53,12 @@ fn a_pattern_that_has_rotated_logs_too_reads_none_of_them_twice() {
 }
 
 #[test]
-fn a_pattern_that_has_the_copy_of_a_truncated_log_too_reads_no_line_twice() {
+fn a_glob_that_matches_the_copy_of_a_truncated_log_reads_no_line_twice() {
     for look_between in [true, false] {
         let mut drill = Drill::of("access.log*", StartAt::End, |_| ());
         let log = drill.append("access.log", &(line(0) + &line(1)));
         drill.counted(&[0, 1]);
-        drill.append("access.log", &line(2)); // not looked at before it is copied
+        drill.append("access.log", &line(2)); // not read before it is copied
         fs::copy(drill.path("access.log"), drill.path("access.log.1")).unwrap();
         if look_between {
             drill.counted(&[0, 1, 2]);
@@ -73,7 +73,7 @@ fn a_pattern_that_has_the_copy_of_a_truncated_log_too_reads_no_line_twice() {
 }
 
 #[test]
-fn files_with_the_same_first_line_are_several_in_a_pattern() {
+fn files_with_the_same_first_line_are_different_files_in_a_glob() {
     let mut drill = Drill::of("*.log", StartAt::End, |_| ());
     for name in ["a.log", "b.log"] {
         drill.append(name, &line(0));
@@ -84,9 +84,9 @@ fn files_with_the_same_first_line_are_several_in_a_pattern() {
 }
 
 #[test]
-fn a_directory_that_is_away_for_a_while_loses_and_repeats_nothing() {
-    for pattern in ["logs/access.log", "logs/*.log"] {
-        let mut drill = Drill::of(pattern, StartAt::Beginning, |drill| {
+fn a_directory_that_is_temporarily_missing_loses_and_repeats_nothing() {
+    for glob in ["logs/access.log", "logs/*.log"] {
+        let mut drill = Drill::of(glob, StartAt::Beginning, |drill| {
             fs::create_dir(drill.path("logs")).unwrap();
             drill.append("logs/access.log", &line(0));
         });
@@ -105,7 +105,7 @@ fn a_directory_that_is_away_for_a_while_loses_and_repeats_nothing() {
 }
 
 #[test]
-fn two_logs_that_become_the_same_file_later_count_its_lines_once() {
+fn two_logs_that_become_the_same_file_count_its_lines_once() {
     let mut drill = Drill::new(StartAt::End, |drill| drop(drill.append("access.log", "")));
     let registry = &drill.registry;
     registry.lock().logs.push(LogHealth { source: "second".to_owned(), ..LogHealth::default() });
@@ -123,7 +123,7 @@ fn two_logs_that_become_the_same_file_later_count_its_lines_once() {
     drill.append("second.log", &line(1));
     look(&drill);
     drill.counted(&[0, 1]);
-    // the first lets go of it: the second goes on where that was
+    // the first closes the file: the second continues at the same position
     drill.rename("access.log", "access.log.1");
     drill.append("access.log", &line(2));
     drill.counted(&[0, 1, 2]);
@@ -135,7 +135,7 @@ fn two_logs_that_become_the_same_file_later_count_its_lines_once() {
 }
 
 #[test]
-fn a_file_with_several_names_in_a_pattern_is_read_once() {
+fn a_file_with_several_names_in_a_glob_is_read_once() {
     let mut drill = Drill::of("*.log", StartAt::End, |_| ());
     drill.append("day1.log", &line(0));
     fs::hard_link(drill.path("day1.log"), drill.path("current.log")).unwrap();

@@ -1,0 +1,70 @@
+//! The position in one file, as it is in the state file.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::text;
+use crate::lines::LineSplitter;
+use crate::tail::log_file::FileIdentity;
+use crate::tail::read_position::ReadPosition;
+
+/// The position in one file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct SavedFile {
+    pub(super) device: u64,
+    pub(super) inode: u64,
+    /// The path of the file, unless it was rotated.
+    pub(crate) path: Option<PathBuf>,
+    /// The file's own path, if it was opened through a symbolic link.
+    #[serde(default)]
+    pub(crate) target: Option<PathBuf>,
+    pub(super) offset: u64,
+    /// Number of bytes before the offset that belong to an unfinished line.
+    pub(super) waiting: usize,
+    pub(super) skipping: bool,
+    #[serde(with = "text")]
+    pub(super) head: Vec<u8>,
+    #[serde(with = "text")]
+    pub(super) anchor: Vec<u8>,
+    /// Whether the log message was written that the file is lost.
+    #[serde(default)]
+    pub(crate) missing: bool,
+}
+
+impl SavedFile {
+    /// How far a file was read, without its paths.
+    pub(crate) fn at(FileIdentity { device, inode }: FileIdentity, position: &ReadPosition) -> Self {
+        Self {
+            device,
+            inode,
+            path: None,
+            target: None,
+            offset: position.offset,
+            waiting: usize::try_from(position.unfinished()).unwrap_or(usize::MAX),
+            skipping: position.lines.is_skipping(),
+            head: position.head.clone(),
+            anchor: position.anchor.clone(),
+            missing: false,
+        }
+    }
+
+    /// The file's identity.
+    pub(crate) fn identity(&self) -> FileIdentity {
+        FileIdentity { device: self.device, inode: self.inode }
+    }
+
+    /// The position at which the file is read again.
+    pub(crate) fn position(&self) -> ReadPosition {
+        if self.offset == 0 {
+            return ReadPosition::default();
+        }
+        ReadPosition {
+            offset: self.offset,
+            head: self.head.clone(),
+            anchor: self.anchor.clone(),
+            lines: if self.skipping { LineSplitter::inside_a_line() } else { LineSplitter::default() },
+            reread: self.waiting as u64,
+        }
+    }
+}
