@@ -38,6 +38,8 @@ pub type Subcommand = fn(&ArgMatches) -> Result<ExitCode>;
 pub struct Startup {
     /// What the sources are wanted for.
     pub purpose: Purpose,
+    /// Whether the metrics of the exporter's own process (`process_*`) are exported.
+    pub process_metrics: bool,
     enabled: Vec<&'static str>,
     named: Vec<(&'static str, bool)>,
 }
@@ -164,6 +166,7 @@ impl Program {
         let entered = runtime.enter();
         let startup = Startup {
             purpose,
+            process_metrics: !common.disable_exporter_metrics,
             enabled: flags::enabled(matches, &self.toggles),
             named: flags::all_named(matches, &self.toggles),
         };

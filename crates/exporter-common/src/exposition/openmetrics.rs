@@ -10,7 +10,7 @@ use super::sample_format::{Dialect, comment, escape, sample};
 
 /// Writes all groups of an exposition, and the mark of its end.
 pub(crate) fn encode(exposition: &Exposition, out: &mut Vec<u8>) {
-    let names: HashSet<_> = exposition.groups.iter().map(|group| group.head().name()).collect();
+    let names = Names::of(exposition);
     for group in &exposition.groups {
         header(group.head(), &names, out);
         for (family, series) in group.series() {
@@ -20,14 +20,62 @@ pub(crate) fn encode(exposition: &Exposition, out: &mut Vec<u8>) {
     out.extend_from_slice(b"# EOF\n");
 }
 
-fn header(family: &Family, names: &HashSet<&str>, out: &mut Vec<u8>) {
+/// The names that families have or reserve, to shorten the names of counters and infos without a clash.
+struct Names<'a> {
+    whole: HashSet<&'a str>,
+    /// The samples of histograms and summaries.
+    reserved: HashSet<String>,
+    /// The short names of counters, which take precedence over infos.
+    counters: HashSet<&'a str>,
+}
+
+impl<'a> Names<'a> {
+    fn of(exposition: &'a Exposition) -> Self {
+        let families = || exposition.groups.iter().map(|group| group.head());
+        let whole = families().map(Family::name).collect();
+        let complex = families().filter(|family| matches!(family.kind(), Kind::Histogram | Kind::Summary));
+        let suffixes = ["_count", "_sum", "_bucket", "_created"];
+        let reserved = complex.flat_map(|family| suffixes.map(|suffix| format!("{}{suffix}", family.name()))).collect();
+        let mut names = Self { whole, reserved, counters: HashSet::new() };
+        for family in families().filter(|family| family.kind() == Kind::Counter) {
+            if let Some(name) = family.name().strip_suffix("_total").filter(|name| names.is_free_for_counter(name)) {
+                names.counters.insert(name);
+            }
+        }
+        names
+    }
+
+    fn is_taken(&self, name: &str) -> bool {
+        name.is_empty() || self.whole.contains(name) || self.reserved.contains(name)
+    }
+
+    /// Whether a counter can have this short name, which also reserves `_created`.
+    fn is_free_for_counter(&self, name: &str) -> bool {
+        let created = format!("{name}_created");
+        let of_counter = name.strip_suffix("_created").is_some_and(|counter| self.counters.contains(counter));
+        !self.is_taken(name) && !self.is_taken(&created) && !self.counters.contains(created.as_str()) && !of_counter
+    }
+
+    /// The name of a counter without its suffix; `None` if it clashes.
+    fn counter<'f>(&self, family: &'f Family) -> Option<&'f str> {
+        family.name().strip_suffix("_total").filter(|name| self.counters.contains(name))
+    }
+
+    /// The name of an info without its suffix; `None` if it clashes.
+    fn info<'f>(&self, family: &'f Family) -> Option<&'f str> {
+        let name = family.name().strip_suffix("_info")?;
+        let created = name.strip_suffix("_created").is_some_and(|counter| self.counters.contains(counter));
+        (!self.is_taken(name) && !self.counters.contains(name) && !created).then_some(name)
+    }
+}
+
+fn header(family: &Family, names: &Names<'_>, out: &mut Vec<u8>) {
     let whole = family.name();
-    // In this format a family is named without the suffix of its samples. What lacks the suffix, or would
-    // take another family's name, is shown as unknown.
-    let without = |suffix| whole.strip_suffix(suffix).filter(|name| !name.is_empty() && !names.contains(name));
+    // The name of a family has no suffix in this format. A counter or info without the suffix, or whose short name
+    // clashes with another family, keeps its name with another type.
     let (name, kind): (_, &[u8]) = match family.kind() {
-        Kind::Counter => without("_total").map_or((whole, b"unknown"), |name| (name, b"counter")),
-        Kind::Info => without("_info").map_or((whole, b"gauge"), |name| (name, b"info")),
+        Kind::Counter => names.counter(family).map_or((whole, b"unknown"), |name| (name, b"counter")),
+        Kind::Info => names.info(family).map_or((whole, b"gauge"), |name| (name, b"info")),
         Kind::Gauge => (whole, b"gauge"),
         Kind::StateSet => (whole, b"stateset"),
         Kind::Histogram => (whole, b"histogram"),
@@ -91,6 +139,47 @@ mod tests {
             text(families),
             "# TYPE a unknown\na 1.0\n# TYPE b gauge\nb 1.0\n# TYPE b_total unknown\nb_total 1.0\n# EOF\n"
         );
+    }
+
+    #[cfg(feature = "testing")]
+    #[test]
+    fn no_two_families_have_the_same_name_whatever_their_suffixes() {
+        let histogram = || Histogram { buckets: vec![(1.0, 3)], sum: Some(2.0), count: 4 };
+        let info = |name: &'static str| Family::info(name, "", &["version"]).with(&["1"], 1.0);
+        let families = vec![
+            Family::counter("job_total", "", &[]).value(1.0),
+            info("job_info"),
+            info("job_created_info"),
+            Family::counter("task_created_total", "", &[]).value(1.0),
+            Family::counter("task_total", "", &[]).value(1.0),
+            Family::counter("run_total", "", &[]).value(1.0),
+            Family::gauge("run_created", "", &[]).value(1.0),
+            Family::histogram("h", "", &[]).value(histogram()),
+            info("h_info"),
+            Family::counter("h_count_total", "", &[]).value(1.0),
+            info("h_sum_info"),
+            Family::state_set("s", "", &["on"], "on"),
+            info("s_info"),
+            Family::counter("_total", "", &[]).value(1.0),
+        ];
+        let text = text(families);
+        crate::testing::assert_openmetrics(&text);
+        for header in [
+            "# TYPE job counter",
+            "# TYPE task_created counter",
+            "# TYPE task_total unknown",
+            "# TYPE job_info gauge",
+            "# TYPE job_created_info gauge",
+            "# TYPE run_total unknown",
+            "# TYPE run_created gauge",
+            "# TYPE h_info gauge",
+            "# TYPE h_count_total unknown",
+            "# TYPE h_sum_info gauge",
+            "# TYPE s_info gauge",
+            "# TYPE _total unknown",
+        ] {
+            assert!(text.contains(&format!("{header}\n")), "{header}\n{text}");
+        }
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub(crate) struct Certificate {
     pub(crate) names: Vec<String>,
     /// Whether it may show who a client is: it says so, says it may do anything, or does not say.
     pub(crate) for_clients: bool,
+    /// The same for servers.
+    pub(crate) for_servers: bool,
 }
 
 const SEQUENCE: u8 = 0x30;
@@ -32,6 +34,8 @@ const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x25];
 const ANY_USAGE: &[u8] = &[0x55, 0x1d, 0x25, 0x00];
 /// 1.3.6.1.5.5.7.3.2
 const CLIENT_AUTH: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x02];
+/// 1.3.6.1.5.5.7.3.1
+const SERVER_AUTH: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x01];
 
 /// Reads a certificate.
 pub(crate) fn certificate(der: &[u8]) -> Option<Certificate> {
@@ -49,7 +53,8 @@ pub(crate) fn certificate(der: &[u8]) -> Option<Certificate> {
     for _ in ["subject", "public key"] {
         (_, _, rest) = element(rest)?;
     }
-    let mut certificate = Certificate { not_before, not_after, names: Vec::new(), for_clients: true };
+    let mut certificate =
+        Certificate { not_before, not_after, names: Vec::new(), for_clients: true, for_servers: true };
     while !rest.is_empty() {
         let (tag, content, following) = element(rest)?;
         rest = following;
@@ -72,7 +77,11 @@ impl Certificate {
             let (value, _) = expect(rest, OCTETS)?;
             match id {
                 SUBJECT_ALT_NAME => self.names = names(expect(value, SEQUENCE)?.0)?,
-                EXTENDED_KEY_USAGE => self.for_clients = allows_clients(expect(value, SEQUENCE)?.0)?,
+                EXTENDED_KEY_USAGE => {
+                    let usages = expect(value, SEQUENCE)?.0;
+                    self.for_clients = allows(usages, CLIENT_AUTH)?;
+                    self.for_servers = allows(usages, SERVER_AUTH)?;
+                }
                 _ => {}
             }
         }
@@ -99,12 +108,12 @@ fn address(content: &[u8]) -> Option<String> {
     v4.or_else(|| <[u8; 16]>::try_from(content).ok().map(|octets| Ipv6Addr::from(octets).to_string()))
 }
 
-fn allows_clients(mut list: &[u8]) -> Option<bool> {
+fn allows(mut list: &[u8], wanted: &[u8]) -> Option<bool> {
     let mut allows = false;
     while !list.is_empty() {
         let (usage, following) = expect(list, OID)?;
         list = following;
-        allows |= usage == ANY_USAGE || usage == CLIENT_AUTH;
+        allows |= usage == ANY_USAGE || usage == wanted;
     }
     Some(allows)
 }
