@@ -24,8 +24,8 @@ function __fish_app_status_exporter_using_subcommand
     contains -- $cmd[1] $argv
 end
 
-complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -l config.file -d 'What is taken from the page: a configuration of json_exporter. Without it the page has the classic four fields' -r -F
-complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -l config.module -d 'Which module of the configuration is used [default: default]' -r
+complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -l config.file -d 'Configuration of json_exporter that maps the page to metrics. Without it, the page has the four classic fields' -r -F
+complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -l config.module -d 'Module of the configuration [default: default]' -r
 complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -l collect.cache-ttl -d 'Answer scrapes from the last good read while it is younger than this; 0, the default, reads for every scrape' -r
 complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -l web.telemetry-path -d 'Path under which metrics are served' -r
 complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -l web.config.file -d 'File with TLS, users and headers, as all Prometheus exporters read it' -r -F
@@ -35,7 +35,7 @@ complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -l
 complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -l log.level -d 'Least severe messages to log: error, warn, info, debug' -r
 complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -l log.format -d 'Format of log messages' -r -f -a "logfmt\t'`time=… level=INFO msg="…" key=value`'
 json\t'`{"time":"…","level":"INFO","msg":"…","key":"value"}`'"
-complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -l app.url -d 'The application\'s status page: http://, https://, unix:/run/app.sock:/path, or file:page.json' -r
+complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -l app.url -d 'URL of the status page: http://, https://, unix:/run/app.sock:/path or file:page.json' -r
 complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -l poll.interval -d 'Read in the background at this interval; 0 reads when scraped' -r
 complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -l web.listen-address -d 'Address to listen on, again for each further one: host:port, :port, [v6]:port, unix:/path' -r
 complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -l web.systemd-socket -d 'Take the listening sockets from systemd, instead of the addresses'
