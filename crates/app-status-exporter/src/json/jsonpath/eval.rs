@@ -35,7 +35,7 @@ fn apply<'d>(
     steps: &'d [Step],
     mut matches: Vec<Match<'d>>,
 ) -> Result<Vec<Match<'d>>, PathError> {
-    for step in steps {
+    for (at, step) in steps.iter().enumerate() {
         matches = match step {
             Step::Field(name) if name.is_empty() => {
                 let itself = |item| node(item).and_then(|id| document.get(id, "")).map_or(item, Match::Node);
@@ -69,13 +69,17 @@ fn apply<'d>(
                 }
                 found
             }
-            Step::Filter(filter) => collect(document, matches, |item, found| {
-                let Some(Value::List(_) | Value::Object(_)) = node(item).map(|id| document.value(id)) else {
-                    return Err(PathError::Unfit(format!("cannot filter {}", describe(document, item))));
-                };
-                found.extend(members(document, item).filter(|member| passes(document, filter, *member)));
-                Ok(())
-            })?,
+            Step::Filter(filter) => {
+                let filtered = members_that_pass(document, filter, &matches);
+                let follows_filter = at > 0 && matches!(steps[at - 1], Step::Filter(_));
+                match filtered {
+                    // In client-go, the second of two filters tests the members of each element. If none passes, both
+                    // filters are meant for the element.
+                    Ok(found) if found.is_empty() && follows_filter => both_filters(document, filter, matches),
+                    Err(_) if follows_filter => both_filters(document, filter, matches),
+                    filtered => filtered?,
+                }
+            }
             Step::Literal(Literal::Text(text)) => vec![Match::Text(text)],
             Step::Literal(Literal::Int(number)) => vec![Match::Int(*number); matches.len()],
             Step::Literal(Literal::Float(number)) => vec![Match::Float(*number); matches.len()],
@@ -83,6 +87,25 @@ fn apply<'d>(
         };
     }
     Ok(matches)
+}
+
+fn members_that_pass<'d>(
+    document: &'d Document<'_>,
+    filter: &Filter,
+    matches: &[Match<'d>],
+) -> Result<Vec<Match<'d>>, PathError> {
+    collect(document, matches.to_vec(), |item, found| {
+        let Some(Value::List(_) | Value::Object(_)) = node(item).map(|id| document.value(id)) else {
+            return Err(PathError::Unfit(format!("cannot filter {}", describe(document, item))));
+        };
+        found.extend(members(document, item).filter(|member| passes(document, filter, *member)));
+        Ok(())
+    })
+}
+
+fn both_filters<'d>(document: &Document<'_>, filter: &Filter, mut matches: Vec<Match<'d>>) -> Vec<Match<'d>> {
+    matches.retain(|element| passes(document, filter, *element));
+    matches
 }
 
 /// The matches that `find` adds for all matches.
@@ -219,19 +242,39 @@ fn slice<'d>(
     Ok(())
 }
 
-fn passes(document: &Document<'_>, filter: &Filter, member: Match<'_>) -> bool {
-    let Ok(left) = evaluate(document, &filter.left, member) else { return false };
-    let Some((operator, right)) = &filter.right else { return !left.is_empty() };
-    let Ok(right) = evaluate(document, right, member) else { return false };
-    let ([left], [right]) = (&left[..], &right[..]) else { return false };
-    let order = compare(document, *left, *right);
-    match operator {
-        Operator::Equal => order == Some(Ordering::Equal),
-        Operator::NotEqual => order != Some(Ordering::Equal),
-        Operator::Less => order == Some(Ordering::Less),
-        Operator::LessEqual => matches!(order, Some(Ordering::Less | Ordering::Equal)),
-        Operator::Greater => order == Some(Ordering::Greater),
-        Operator::GreaterEqual => matches!(order, Some(Ordering::Greater | Ordering::Equal)),
+fn passes(document: &Document<'_>, filter: &Filter, element: Match<'_>) -> bool {
+    match filter {
+        Filter::Exists(path) => evaluate(document, path, element).is_ok_and(|matches| !matches.is_empty()),
+        Filter::Compare(left, operator, right) => {
+            let (Some(left), Some(right)) = (single(document, left, element), single(document, right, element)) else {
+                return false;
+            };
+            let order = compare(document, left, right);
+            match operator {
+                Operator::Equal => order == Some(Ordering::Equal),
+                Operator::NotEqual => order != Some(Ordering::Equal),
+                Operator::Less => order == Some(Ordering::Less),
+                Operator::LessEqual => matches!(order, Some(Ordering::Less | Ordering::Equal)),
+                Operator::Greater => order == Some(Ordering::Greater),
+                Operator::GreaterEqual => matches!(order, Some(Ordering::Greater | Ordering::Equal)),
+            }
+        }
+        Filter::Matches(path, pattern) => match single(document, path, element) {
+            Some(Match::Text(text)) => pattern.is_match(text),
+            Some(Match::Node(id)) => matches!(document.value(id), Value::Text(text) if pattern.is_match(text)),
+            _ => false,
+        },
+        Filter::Not(filter) => !passes(document, filter, element),
+        Filter::All(filters) => filters.iter().all(|filter| passes(document, filter, element)),
+        Filter::Any(filters) => filters.iter().any(|filter| passes(document, filter, element)),
+    }
+}
+
+/// The only match of a path.
+fn single<'d>(document: &'d Document<'_>, path: &'d [Step], element: Match<'d>) -> Option<Match<'d>> {
+    match evaluate(document, path, element).ok()?[..] {
+        [found] => Some(found),
+        _ => None,
     }
 }
 

@@ -1,5 +1,7 @@
 //! The syntax tree of a template.
 
+use regex::Regex;
+
 #[derive(Debug)]
 pub(super) enum TemplatePart {
     Text(String),
@@ -38,11 +40,20 @@ pub(super) struct SliceBounds {
     pub(super) single: bool,
 }
 
+/// A condition on an element.
 #[derive(Debug)]
-pub(super) struct Filter {
-    pub(super) left: Vec<Step>,
-    /// The comparison; `None` tests whether the left side has a match.
-    pub(super) right: Option<(Operator, Vec<Step>)>,
+pub(super) enum Filter {
+    /// The path has a match.
+    Exists(Vec<Step>),
+    Compare(Vec<Step>, Operator, Vec<Step>),
+    /// `=~`: the string matches.
+    Matches(Vec<Step>, Regex),
+    /// `!`
+    Not(Box<Filter>),
+    /// `&&`
+    All(Vec<Filter>),
+    /// `||`
+    Any(Vec<Filter>),
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -153,24 +153,45 @@ fn a_key_that_is_missing_in_a_list_is_reported_with_a_hint() {
 #[test]
 fn the_error_says_why_a_template_is_invalid() {
     for (template, message) in [
-        ("{.a", "missing }"),
-        ("{.a[0}", "missing ]"),
-        ("{.a[x]}", "[x] is not an index: write [0], [-1], [1:3], [*] or ['key']"),
-        ("{.a[0:1:0]}", "the step of a slice must be at least 1"),
-        ("{.a[?(@.b == 'x')}", "missing )] after a filter"),
-        ("{.a[?(@.b =~ 'x')]}", "unknown operator =: use ==, !=, <, <=, > or >="),
-        ("{.a[?(@.b === 'x')]}", "unknown operator ===: use ==, !=, <, <=, > or >="),
-        ("{.a[?(@.b == )]}", "@.b == : missing value after the operator"),
-        ("{.a[?(@.b == 'x]}", "unterminated string in a filter"),
-        ("{'x}", "unterminated string"),
+        ("{.a", "column 4: missing }"),
+        ("{.a[0}", "column 4: missing ]"),
+        ("{.a[x]}", "column 4: [x] is not an index: write [0], [-1], [1:3], [*] or ['key']"),
+        ("{.a[0:1:0]}", "column 4: the step of a slice must be at least 1"),
+        ("{.a[?(@.b == 'x')}", "column 18: missing ] after a filter"),
+        ("{.a[?(@.b =~ x)]}", "column 14: =~ requires a regular expression in quotes"),
+        ("{.a[?(@.b =~ '(')]}", "column 14: '(' is not a regular expression"),
+        ("{.a[?(@.b = 1)]}", "column 11: unknown operator =: use ==, !=, <, <=, >, >= or =~"),
+        (
+            "{.a[?(@.b & @.c)]}",
+            "column 11: unexpected '&' in a filter: write a key with special characters in brackets, ['a+b']",
+        ),
+        (
+            "{.a[?(length(@.b) > 1)]}",
+            "column 13: unexpected '(' in a filter: write a key with special characters in brackets, ['a+b']",
+        ),
+        (
+            "{.a[?(@.b*2 > 1)]}",
+            "column 10: unexpected '*' in a filter: write a key with special characters in brackets, ['a+b']",
+        ),
+        ("{.a[?( == 1)]}", "column 8: missing value before =="),
+        ("{.a[?()]}", "column 7: missing condition"),
+        ("{.a[?(@.b && )]}", "column 14: missing condition"),
+        (
+            "{.a[?(@.b in @.c)]}",
+            "column 11: unknown word in: write a key as .in, a key with blanks as ['a in'], a string as \"in\"",
+        ),
+        ("{.a[?(@.b === 'x')]}", "column 11: unknown operator ===: use ==, !=, <, <=, >, >= or =~"),
+        ("{.a[?(@.b == )]}", "column 14: missing value after =="),
+        ("{.a[?(@.b == 'x]}", "column 14: unterminated string in a filter"),
+        ("{'x}", "column 2: unterminated string"),
         (
             "{.accepted conn}",
-            "unknown word conn: write a key as .conn, a key with blanks as ['a conn'], a string as \"conn\"",
+            "column 12: unknown word conn: write a key as .conn, a key with blanks as ['a conn'], a string as \"conn\"",
         ),
-        ("{....a}", ".. must not follow .."),
-        ("{end}", "{end} without {range}"),
-        ("{range .a}", "{range} without {end}"),
-        ("{1.2.3}", "1.2.3 is not a number"),
+        ("{....a}", "column 4: .. must not follow .."),
+        ("{end}", "column 1: {end} without {range}"),
+        ("{range .a}", "column 11: {range} without {end}"),
+        ("{1.2.3}", "column 2: 1.2.3 is not a number"),
         ("{.a#}", ""),
     ] {
         match Template::parse(template) {
@@ -178,4 +199,41 @@ fn the_error_says_why_a_template_is_invalid() {
             Ok(_) => assert_eq!(message, "", "{template}"),
         }
     }
+}
+
+#[test]
+fn conditions_of_a_filter_combine() {
+    let document = r#"{"jobs": [
+        {"n": 1, "up": true, "name": "web-1", "tags": ["a"]},
+        {"n": 2, "up": false, "name": "web-2", "a&&b": 1},
+        {"n": 3, "up": true, "name": "db"}
+    ]}"#;
+    for (filter, expected) in [
+        ("(@.n>1&&@.up==true)", "3"),
+        ("(@.n > 1 && @.up == true)", "3"),
+        ("(@.tags&&@.up)", "1"),
+        ("(@.n==1||@.name=='db')", "1 3"),
+        ("(@.n == 1 || @.n == 2 && @.up == true)", "1"),
+        ("((@.n == 1 || @.n == 2) && @.up == false)", "2"),
+        ("(!(@.n == 1))", "2 3"),
+        ("(!@.tags)", "2 3"),
+        ("(@.name =~ '^web-')", "1 2"),
+        ("(@.name =~ /\\d$/)", "1 2"),
+        ("(@['a&&b'] == 1)", "2"),
+        ("(@.name == 'a && b' || @.n == 3)", "3"),
+        ("@.n == 3", "3"),
+        ("(@.n == 3 && @)", "3"),
+        ("(1 < @.n && @ == @)", ""),
+        ("(@.n > 1) && (@.n < 3)", "2"),
+        ("(@.n > 1)][?(@.n < 3)", "2"),
+        ("(@.tags[?(@ == 'a')])", "1"),
+        ("(@.n > 5)][?(@.n < 3)", ""),
+    ] {
+        let template = format!("{{.jobs[?{filter}].n}}");
+        assert_eq!(text(&template, document).as_deref(), Ok(expected), "{template}");
+    }
+    let numbers = r#"{"a": [1, 2, 3, 4]}"#;
+    assert_eq!(text("{.a[?(@ > 1)][?(@ < 4)]}", numbers).as_deref(), Ok("2 3"));
+    let nested = r#"{"pools": [{"on": true, "x": {"n": 1}, "y": {"n": 2}}]}"#;
+    assert_eq!(text("{.pools[?(@.on)][?(@.n == 2)].n}", nested).as_deref(), Ok("2"), "as in client-go");
 }
