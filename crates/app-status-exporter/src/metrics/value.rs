@@ -36,7 +36,11 @@ pub(super) fn number(
     document: &Document<'_>,
     element: Match<'_>,
 ) -> Result<f64, ValueError> {
-    conversion.number(&text(template, document, element)?).map_err(ValueError::invalid)
+    let number = match template.value(document, element)? {
+        TemplateValue::Number(text) => conversion.json_number(&text),
+        value => conversion.number(&text_of(value)?),
+    };
+    number.map_err(ValueError::invalid)
 }
 
 /// The index of the current state; the case of letters is ignored unless a state matches exactly.
@@ -77,8 +81,12 @@ fn text<'d>(
     document: &'d Document<'_>,
     element: Match<'d>,
 ) -> Result<Cow<'d, str>, ValueError> {
-    match template.value(document, element)? {
-        TemplateValue::Text(text) => Ok(text),
+    text_of(template.value(document, element)?)
+}
+
+fn text_of(value: TemplateValue<'_>) -> Result<Cow<'_, str>, ValueError> {
+    match value {
+        TemplateValue::Number(text) | TemplateValue::Text(text) => Ok(text),
         TemplateValue::Null => Err(ValueError { reason: LossReason::Null, message: "the value is null".to_owned() }),
         TemplateValue::Other(what) => Err(ValueError::invalid(format!("the value is {what}"))),
         TemplateValue::Nothing => {

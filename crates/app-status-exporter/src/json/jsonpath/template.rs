@@ -17,7 +17,9 @@ pub(crate) struct Template(Vec<TemplatePart>);
 /// The value of a template.
 #[derive(Debug, PartialEq)]
 pub(crate) enum TemplateValue<'d> {
-    /// The text, without quotes.
+    /// The text of a JSON number.
+    Number(Cow<'d, str>),
+    /// The text of another value, without quotes.
     Text(Cow<'d, str>),
     /// JSON's null.
     Null,
@@ -76,6 +78,7 @@ impl Template {
                     Value::Malformed => TemplateValue::Other("a malformed string"),
                     Value::List(_) => TemplateValue::Other("a list"),
                     Value::Object(_) => TemplateValue::Other("an object"),
+                    Value::Number(_) => TemplateValue::Number(print(document, matches[0])),
                     _ => TemplateValue::Text(unquoted(print(document, matches[0]))),
                 },
                 [item] => TemplateValue::Text(unquoted(print(document, item))),

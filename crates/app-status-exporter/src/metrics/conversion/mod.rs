@@ -3,6 +3,7 @@
 mod duration;
 mod number;
 mod quantity;
+mod separators;
 mod timestamp;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use duration::duration;
 use number::go_bool;
 pub(crate) use number::go_number;
 use quantity::quantity;
+pub(crate) use separators::Separators;
 pub(crate) use timestamp::timestamp;
 
 /// The conversion from the text of a value to a number.
@@ -23,6 +25,8 @@ pub(crate) struct Conversion {
     /// The numbers of texts, which are in lower case.
     pub(crate) map: BTreeMap<String, f64>,
     pub(crate) format: Format,
+    /// For the formats number and quantity.
+    pub(crate) separators: Separators,
     /// The factor to the base unit.
     pub(crate) scale: Option<f64>,
 }
@@ -33,7 +37,7 @@ pub(crate) enum Format {
     /// `12`, `1.5e3`, `true`.
     #[default]
     Number,
-    /// `95.21 Mbps`, `4 KiB`, `150m`: a number with a unit prefix.
+    /// `95.21 Mbps`, `4 KiB`, `150m`: a number with a known unit.
     Quantity,
     /// `1d22h`, `250ms`, `01:02:03`, in seconds.
     Duration,
@@ -48,8 +52,17 @@ impl Format {
 }
 
 impl Conversion {
-    /// The number for a text, or why there is none.
+    /// The number for a text, or why there is none. The whole text must be in the format.
     pub(crate) fn number(&self, text: &str) -> Result<f64, String> {
+        self.number_with(text, self.separators)
+    }
+
+    /// The number for a JSON number, which never has separators.
+    pub(crate) fn json_number(&self, text: &str) -> Result<f64, String> {
+        self.number_with(text, Separators::default())
+    }
+
+    fn number_with(&self, text: &str, separators: Separators) -> Result<f64, String> {
         let extracted;
         let mut text = text;
         if let Some(regex) = &self.regex {
@@ -64,6 +77,12 @@ impl Conversion {
         {
             return Ok(*number);
         }
+        let normalized;
+        if separators != Separators::default() {
+            let invalid = || format!("{} is not a number with the configured separators", shortened(text));
+            normalized = separators.normalize(text).ok_or_else(invalid)?;
+            text = &normalized;
+        }
         let number = match self.format {
             Format::Number => go_number(text).or_else(|| go_bool(text)),
             // 400 digits are not infinity
@@ -74,7 +93,7 @@ impl Conversion {
         let number = number.ok_or_else(|| match (self.format, self.map.is_empty()) {
             (_, false) => format!("{} is not in the map", shortened(text)),
             (Format::Number, _) => format!("{} is not a number", shortened(text)),
-            (Format::Quantity, _) => format!("{} is not a quantity", shortened(text)),
+            (Format::Quantity, _) => format!("{} is not a number with a known unit", shortened(text)),
             (Format::Duration, _) => format!("{} is not a duration", shortened(text)),
             (Format::Time, _) => format!("{} is not a timestamp", shortened(text)),
         })?;
@@ -100,6 +119,22 @@ pub(super) fn shortened(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn text_is_never_converted_in_part() {
+        let format = |format| Conversion { format, ..Conversion::default() };
+        for text in ["1,234.5", "12,345", "2024-06-29", "12:30", "3/10", "23,5 C", "3 hours"] {
+            assert!(format(Format::Number).number(text).is_err(), "{text}");
+            assert!(format(Format::Quantity).number(text).is_err(), "{text}");
+        }
+        assert_eq!(format(Format::Quantity).number("5 ms"), Ok(0.005));
+        assert_eq!(format(Format::Duration).number("3 hours"), Ok(10_800.0));
+        assert_eq!(format(Format::Time).number("2024-06-29"), Ok(1_719_619_200.0));
+        let separators = Separators { decimal: ',', thousands: Some('.') };
+        let german = Conversion { separators, ..format(Format::Quantity) };
+        assert_eq!((german.number("1.234,5 MB"), german.json_number("1234.5")), (Ok(1_234_500_000.0), Ok(1234.5)));
+        assert!(german.number("1,234.5").is_err());
+    }
 
     #[test]
     fn a_number_too_large_for_a_double_is_invalid() {
