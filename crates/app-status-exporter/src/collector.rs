@@ -1,18 +1,19 @@
-//! The collector: reads all pages of the application concurrently and maps each one to metrics.
+//! The collector: reads the pages of the application concurrently, each with its own deadline, and maps them to metrics.
 
+use std::hash::RandomState;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use exporter_common::reload::ReloadStatus;
 use exporter_common::{Collector, Family, Faults, Scrape, async_trait};
 use futures_util::future::join_all;
 
-use crate::http::page::Page;
 use crate::json::document::{Document, DocumentError};
 use crate::metrics::classic::{self, ClassicStatus};
-use crate::metrics::failures::{FailureCounters, FailureReason, LostSeries, ReadError};
-use crate::metrics::mapping;
+use crate::metrics::failures::{FailureCounters, FailureReason, ReadError};
+use crate::metrics::mapping::{self, MappedPage, SeriesIndex};
+use crate::metrics::metric::Metric;
 use crate::target::{Mapping, Target, TargetLoader};
 
 /// The status pages of one application.
@@ -44,37 +45,33 @@ impl Collector for AppStatus {
         };
         // the rest of the time is for reporting the error
         let limit = scrape.time_left().mul_f64(0.95);
-        let deadline = Instant::now() + limit;
-        let pages = join_all((0..target.client.pages()).map(|page| target.client.fetch(page, limit))).await;
-        let mut faults = Faults::default();
-        let mut reason = None;
-        for (page, fetched) in pages.into_iter().enumerate() {
-            let mut page_faults = Faults::default();
-            let mapped = match fetched {
-                Ok(fetched) => map(&target, page, &fetched, deadline).await,
-                Err(error) => Err(error),
-            };
-            match mapped {
-                Ok((families, lost)) => {
-                    families.into_iter().for_each(|family| scrape.add(family));
-                    for lost in lost {
-                        reason.get_or_insert(FailureReason::Incomplete);
-                        self.failures.count_lost(&lost);
-                        page_faults.note(anyhow::Error::msg(match lost.count {
-                            1 => lost.message,
-                            count => format!("{} ({} more of this kind)", lost.message, count - 1),
-                        }));
-                    }
-                }
-                Err(error) => {
-                    reason.get_or_insert(error.reason);
-                    page_faults.note(error.error);
-                }
+        let hasher = RandomState::new();
+        let pages = join_all((0..target.client.pages()).map(|page| read(&target, page, limit, &hasher))).await;
+        let mut errors = Vec::new();
+        let mut first_reason = None;
+        let mut series = SeriesIndex::new(hasher.clone());
+        let metrics = match &target.mapping {
+            Mapping::Classic => &[][..],
+            Mapping::Configured(metrics) => metrics,
+        };
+        let mut success = Family::gauge(
+            "app_status_page_success",
+            "Whether the last read of the page succeeded completely (1 = yes). Only with several pages.",
+            &["page"],
+        );
+        for (page, mapped) in pages.into_iter().enumerate() {
+            let result = mapped.and_then(|mapped| self.add(scrape, mapped, &mut series, metrics));
+            success.push(&[target.client.page_name(page)], f64::from(u8::from(result.is_ok())));
+            if let Err(error) = result {
+                first_reason.get_or_insert(error.reason);
+                errors.push(error.error.context(target.client.display_url(page).to_owned()));
             }
-            faults.keep(page_faults.result().with_context(|| target.client.display_url(page).to_owned()));
         }
-        attempt.finish(reason);
-        faults.result()
+        if target.client.pages() > 1 {
+            scrape.add(success);
+        }
+        attempt.finish(first_reason);
+        combined(errors)
     }
 
     fn kept(&self) -> Vec<Family> {
@@ -91,13 +88,33 @@ impl Collector for AppStatus {
     }
 }
 
-/// Parses a page and maps it to families, and to the series that it lacks.
-async fn map(
-    target: &Target,
-    page: usize,
-    fetched: &Page,
-    deadline: Instant,
-) -> Result<(Vec<Family>, Vec<LostSeries>), ReadError> {
+impl AppStatus {
+    /// Adds the families of a page. Fails if the page lacks series.
+    fn add(
+        &self,
+        scrape: &Scrape,
+        mut mapped: MappedPage,
+        series: &mut SeriesIndex,
+        metrics: &[Metric],
+    ) -> Result<(), ReadError> {
+        mapped.lost.extend(series.merge(mapped.series, metrics));
+        mapped.families.into_iter().for_each(|family| scrape.add(family));
+        let mut faults = Faults::default();
+        for lost in mapped.lost {
+            self.failures.count_lost(&lost);
+            faults.note(anyhow::Error::msg(match lost.count {
+                1 => lost.message,
+                count => format!("{} ({} more of this kind)", lost.message, count - 1),
+            }));
+        }
+        faults.result().map_err(|error| ReadError { reason: FailureReason::Incomplete, error })
+    }
+}
+
+/// Requests a page and maps it, within the time limit of this page: a page that hangs does not affect the others.
+async fn read(target: &Target, page: usize, limit: Duration, hasher: &RandomState) -> Result<MappedPage, ReadError> {
+    let deadline = Instant::now() + limit;
+    let fetched = target.client.fetch(page, limit).await?;
     let text = String::from_utf8_lossy(&fetched.body);
     let document = Document::parse(&text).map_err(|error| {
         let error = ReadError::from(error);
@@ -110,9 +127,22 @@ async fn map(
     match &target.mapping {
         Mapping::Classic => {
             let incomplete = |error| ReadError { reason: FailureReason::Incomplete, error };
-            Ok(classic::families(ClassicStatus::read(&document).map_err(incomplete)?))
+            let (families, lost) = classic::families(ClassicStatus::read(&document).map_err(incomplete)?);
+            Ok(MappedPage { families, lost, series: SeriesIndex::new(hasher.clone()) })
         }
-        Mapping::Configured(metrics) => mapping::families(metrics, page, &document, deadline).await,
+        Mapping::Configured(metrics) => mapping::map(metrics, page, &document, deadline, hasher).await,
+    }
+}
+
+/// The errors of all pages as one.
+fn combined(mut errors: Vec<anyhow::Error>) -> Result<()> {
+    match errors.len() {
+        0 => Ok(()),
+        1 => Err(errors.remove(0)),
+        _ => {
+            let messages: Vec<_> = errors.iter().map(|error| format!("{error:#}")).collect();
+            Err(anyhow::Error::msg(messages.join("; ")))
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use exporter_common::{CollectFlags, Program, Source, UsageError};
 use crate::collector::AppStatus;
 use crate::config::environment::Defaults;
 use crate::http::url::{self, AppUrl};
-use crate::target::TargetLoader;
+use crate::target::{ConfigFlags, TargetLoader};
 
 /// The flags of this exporter.
 #[derive(clap::Args)]
@@ -45,7 +45,7 @@ struct Flags {
 /// Runs the exporter.
 pub fn main() -> ExitCode {
     let defaults = Defaults::from_environment();
-    program(&defaults).main(|flags: Flags, _| {
+    program(&defaults).main(|flags: Flags, startup| {
         if let Some(error) = defaults.errors.into_iter().next() {
             return Err(UsageError::new(error).into());
         }
@@ -55,7 +55,11 @@ pub fn main() -> ExitCode {
         let config = match (flags.config, flags.module) {
             (None, Some(_)) => return Err(UsageError::new("--config.module requires --config.file").into()),
             (None, None) => None,
-            (Some(file), module) => Some((file, module.unwrap_or("default".to_owned()))),
+            (Some(file), module) => Some(ConfigFlags {
+                file,
+                module: module.unwrap_or("default".to_owned()),
+                process_metrics: startup.process_metrics,
+            }),
         };
         let app_status = AppStatus::new(TargetLoader::load(flags.url, config)?);
         Ok(vec![Source::new(app_status).collected(flags.collect.collection(defaults.interval)?)])

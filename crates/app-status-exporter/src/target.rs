@@ -8,6 +8,7 @@ use anyhow::Result;
 use exporter_common::reload::{Files, ReloadStatus};
 
 use crate::config;
+use crate::http::file::FileReads;
 use crate::http::page::PageClient;
 use crate::http::settings::RequestSettings;
 use crate::http::url::AppUrl;
@@ -30,11 +31,19 @@ pub(crate) enum Mapping {
 /// Loads the target, and reloads it when its files change. If a reload fails, the last valid target stays in effect.
 pub(crate) struct TargetLoader {
     url: AppUrl,
-    /// The configuration file and the name of its module.
-    config: Option<(PathBuf, String)>,
+    config: Option<ConfigFlags>,
+    file_reads: FileReads,
     loaded: Mutex<LoadedTarget>,
     /// Locked while files are read, which can take long. `loaded` is locked only for moments.
     loading: Mutex<()>,
+}
+
+/// The flags of the configuration.
+pub(crate) struct ConfigFlags {
+    pub(crate) file: PathBuf,
+    pub(crate) module: String,
+    /// Whether the exporter exports its own process metrics.
+    pub(crate) process_metrics: bool,
 }
 
 struct LoadedTarget {
@@ -50,10 +59,11 @@ impl TargetLoader {
     ///
     /// # Errors
     /// The configuration, or a file that it names, is invalid.
-    pub(crate) fn load(url: AppUrl, config: Option<(PathBuf, String)>) -> Result<Self> {
-        let (target, files) = load(&url, config.as_ref())?;
-        let loaded = LoadedTarget::new(target, files);
-        Ok(Self { url, config, loaded: Mutex::new(loaded), loading: Mutex::default() })
+    pub(crate) fn load(url: AppUrl, config: Option<ConfigFlags>) -> Result<Self> {
+        let file_reads = FileReads::default();
+        let (target, files) = load(&url, config.as_ref(), &file_reads)?;
+        let loaded = Mutex::new(LoadedTarget::new(target, files));
+        Ok(Self { url, config, file_reads, loaded, loading: Mutex::default() })
     }
 
     /// The target, if no file can change it.
@@ -93,7 +103,7 @@ impl TargetLoader {
     }
 
     fn load_again(&self) {
-        let result = load(&self.url, self.config.as_ref());
+        let result = load(&self.url, self.config.as_ref(), &self.file_reads);
         let mut loaded = self.lock();
         match result {
             Ok((target, files)) => {
@@ -121,15 +131,15 @@ impl LoadedTarget {
     }
 }
 
-fn load(url: &AppUrl, config: Option<&(PathBuf, String)>) -> Result<(Target, Files)> {
-    let Some((path, module)) = config else {
-        let client = PageClient::new(url, &[String::new()], RequestSettings::default())?;
+fn load(url: &AppUrl, config: Option<&ConfigFlags>, file_reads: &FileReads) -> Result<(Target, Files)> {
+    let Some(flags) = config else {
+        let client = PageClient::new(url, &[String::new()], RequestSettings::default(), file_reads.clone())?;
         return Ok((Target { client, mapping: Mapping::Classic }, Files::default()));
     };
-    let module = config::load(path, module)?;
+    let module = config::load(&flags.file, &flags.module, flags.process_metrics)?;
     for warning in module.warnings {
         tracing::warn!(warning, "configuration");
     }
-    let client = PageClient::new(url, &module.pages, module.request)?;
+    let client = PageClient::new(url, &module.pages, module.request, file_reads.clone())?;
     Ok((Target { client, mapping: Mapping::Configured(module.metrics) }, module.files))
 }

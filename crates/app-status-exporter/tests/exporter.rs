@@ -94,9 +94,10 @@ fn with_a_cache_each_fault_affects_its_metrics_and_is_logged_once() {
     each_fault_affects_its_metrics_and_is_logged_once("--collect.cache-ttl=100ms");
 }
 
-fn each_fault_affects_its_metrics_and_is_logged_once(mode: &str) {
+/// Faults of the application, each with the number of remaining series and its message.
+fn faults() -> Vec<(Behavior, usize, &'static str)> {
     let hidden = "<html>Not found, but kept secret</html>";
-    let faults: Vec<(Behavior, usize, &str)> = vec![
+    vec![
         (response("500 Internal Server Error", CLASSIC), 0, "response status 500 Internal Server Error"),
         (response("404 Not Found", hidden), 0, "response status 404 Not Found"),
         (response("200 OK", hidden), 0, "the page is not JSON: it looks like HTML or XML"),
@@ -149,10 +150,13 @@ fn each_fault_affects_its_metrics_and_is_logged_once(mode: &str) {
         (Behavior::Resets, 0, "reset by peer"),
         (Behavior::Hangs, 0, " within "),
         (Behavior::Trickles, 0, " within "),
-    ];
+    ]
+}
+
+fn each_fault_affects_its_metrics_and_is_logged_once(mode: &str) {
     let app = App::start(healthy());
     let exporter = exporter(&app, &[mode, "--scrape.timeout=1s"]);
-    for (count, (behavior, left, message)) in faults.iter().enumerate() {
+    for (count, (behavior, left, message)) in faults().iter().enumerate() {
         exporter.scrape_until("healthy", is_healthy);
         app.set(behavior.clone());
         let metrics = exporter.scrape_until("failure", |metrics| value(metrics, SUCCESS) == Some(0.0));

@@ -136,6 +136,45 @@ fn values_missing_in_many_elements_are_counted_and_logged_once() {
 }
 
 #[test]
+fn duplicate_series_are_logged_and_fail_the_read_unless_they_are_skipped() {
+    let page = r#"{"jobs": [{"id": "x", "n": 1}, {"id": "x", "n": 2}, {"id": "x", "n": 3}, {"id": "y", "n": 4}]}"#;
+    let jobs = "name: jobs, path: '{.jobs[*]}', value: '{.n}', labels: {id: '{.id}'}";
+    let output = map(page, &[jobs]);
+    let metrics = String::from_utf8_lossy(&output.stdout);
+    assert_eq!((value(&metrics, "jobs{id=\"x\"}"), value(&metrics, "jobs{id=\"y\"}")), (Some(1.0), Some(4.0)));
+    assert_eq!(value(&metrics, "exporter_scrape_success{collector=\"app_status\"}"), Some(0.0));
+    assert_eq!(value(&metrics, "app_status_series_lost_total{metric=\"jobs\",reason=\"duplicate\"}"), Some(2.0));
+    assert_eq!(output.status.code(), Some(1));
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(log.contains("jobs: duplicate series jobs{id=\\\"x\\\"}: add a label"), "{log}");
+    assert!(log.contains("(1 more of this kind)"), "{log}");
+    let output = map(page, &[&format!("{jobs}, if_duplicate: skip")]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let two = map(r#"{"a": 1}"#, &["name: a, path: '{.a}', labels: {x: y}", "name: a, path: '{.a}', labels: {x: y}"]);
+    assert_eq!(two.status.code(), Some(1), "duplicates of two metrics");
+}
+
+#[test]
+fn text_with_separators_is_a_number_if_they_are_configured() {
+    let page = r#"{"a": "1,234.5", "b": "1.234,5 MB", "c": 2.5}"#;
+    let output = map(
+        page,
+        &[
+            "name: a, path: '{.a}', thousands_separator: ','",
+            "name: b, path: '{.b}', format: quantity, decimal_separator: ',', thousands_separator: .",
+            "name: c, path: '{.c}', decimal_separator: ','",
+        ],
+    );
+    let metrics = String::from_utf8_lossy(&output.stdout);
+    let values = ["a", "b", "c"].map(|name| value(&metrics, name));
+    assert_eq!(values, [Some(1234.5), Some(1_234_500_000.0), Some(2.5)], "{metrics}");
+    let output = map(page, &["name: a, path: '{.a}', format: quantity"]);
+    let metrics = String::from_utf8_lossy(&output.stdout);
+    assert_eq!((value(&metrics, "a"), output.status.code()), (None, Some(1)));
+    assert_eq!(value(&metrics, "app_status_series_lost_total{metric=\"a\",reason=\"invalid\"}"), Some(1.0));
+}
+
+#[test]
 fn the_total_size_of_labels_is_limited() {
     let page = format!("{{\"site\": \"{}\", \"jobs\": [{}0]}}", "x".repeat(1 << 20), "0,".repeat(99));
     let output =

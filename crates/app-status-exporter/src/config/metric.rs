@@ -9,7 +9,7 @@ use regex::Regex;
 
 use super::parse::{number, optional_number, optional_template, template};
 use crate::json::jsonpath::Template;
-use crate::metrics::conversion::{Conversion, Format};
+use crate::metrics::conversion::{Conversion, Format, Separators};
 use crate::metrics::metric::{
     BucketBounds, Fallback, Fallbacks, HistogramSource, Metric, TimestampFormat, ValueSource,
 };
@@ -122,7 +122,7 @@ fn check_kind(
         return Err("if_missing, if_null and if_invalid must be error or skip with this valuetype");
     }
     if has_conversion && matches!(kind, Kind::StateSet | Kind::Histogram | Kind::Info) {
-        return Err("regex, map, format and scale are not allowed with this valuetype");
+        return Err("regex, map, format, scale and separators are not allowed with this valuetype");
     }
     Ok(())
 }
@@ -172,6 +172,7 @@ fn fallbacks(fields: &mut Fields) -> Result<Fallbacks> {
         missing: fallback(fields, "if_missing")?.unwrap_or(missing),
         null: fallback(fields, "if_null")?.unwrap_or_default(),
         invalid: fallback(fields, "if_invalid")?.unwrap_or_default(),
+        skip_duplicates: fields.choice("if_duplicate", &[("error", false), ("skip", true)])?.unwrap_or(false),
     })
 }
 
@@ -217,9 +218,39 @@ fn conversion(fields: &mut Fields) -> Result<Option<Conversion>> {
         map.insert(name.to_lowercase(), number(line, "map", &text)?);
     }
     let format = fields.choice("format", Format::NAMES)?;
+    let separators = separators(fields, format.unwrap_or_default())?;
     let scale = optional_number(fields, "scale")?;
-    let any = regex.is_some() || !map.is_empty() || format.is_some() || scale.is_some();
-    Ok(any.then(|| Conversion { regex, map, format: format.unwrap_or_default(), scale }))
+    let any = regex.is_some()
+        || !map.is_empty()
+        || format.is_some()
+        || separators != Separators::default()
+        || scale.is_some();
+    Ok(any.then(|| Conversion { regex, map, format: format.unwrap_or_default(), separators, scale }))
+}
+
+fn separators(fields: &mut Fields, format: Format) -> Result<Separators> {
+    let line = fields.line;
+    let mut character = |key: &'static str| {
+        let Some(node) = fields.take(key) else { return Ok(None) };
+        let (line, text) = fields::text(node, key)?;
+        let mut characters = text.chars();
+        match (characters.next(), characters.next()) {
+            (Some(character), None) if !character.is_alphanumeric() && !matches!(character, '+' | '-') => {
+                Ok(Some(character))
+            }
+            _ => Err(YamlError::new(line, format!("{key}: {text:?} is not a separator: use a character such as ','"))),
+        }
+    };
+    let (decimal, thousands) = (character("decimal_separator")?, character("thousands_separator")?);
+    let separators = Separators { decimal: decimal.unwrap_or('.'), thousands };
+    if separators.thousands == Some(separators.decimal) {
+        return Err(YamlError::new(line, "thousands_separator and decimal_separator must differ"));
+    }
+    if separators != Separators::default() && !matches!(format, Format::Number | Format::Quantity) {
+        let message = "decimal_separator and thousands_separator require the format number or quantity";
+        return Err(YamlError::new(line, message));
+    }
+    Ok(separators)
 }
 
 fn histogram_source(mut fields: Fields) -> Result<HistogramSource> {

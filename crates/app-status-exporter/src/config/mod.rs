@@ -1,5 +1,6 @@
 //! `--config.file` and the environment variables of the classic sidecar.
 
+mod collisions;
 pub(crate) mod environment;
 mod metric;
 mod module;

@@ -10,6 +10,7 @@ use exporter_common::config::small_file;
 use exporter_common::reload::Files;
 use exporter_common::yaml::{self, Node, Result, YamlError};
 
+use super::collisions::SampleNames;
 use super::metric::metric;
 use super::request::request;
 use super::secrets::SecretReader;
@@ -27,39 +28,36 @@ pub(crate) struct ModuleConfig {
     pub(crate) warnings: Vec<String>,
 }
 
-/// Reads one module of a file.
+/// Reads one module of a file. `process_metrics` is whether the exporter exports its own process metrics, whose names
+/// are then reserved.
 ///
 /// # Errors
 /// The file, or a file that it names, cannot be read or is invalid. The message has the file and the line.
-pub(crate) fn load(path: &Path, module: &str) -> anyhow::Result<ModuleConfig> {
+pub(crate) fn load(path: &Path, module: &str, process_metrics: bool) -> anyhow::Result<ModuleConfig> {
     let files = Files::look([path.to_owned()]);
     let text = small_file::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let folder = path.parent().unwrap_or(Path::new(""));
-    let module = yaml::parse(&text).and_then(|root| read(root, module, SecretReader::new(folder, files)));
+    let module =
+        yaml::parse(&text).and_then(|root| read(root, module, SecretReader::new(folder, files), process_metrics));
     module.map_err(|error| anyhow!("{}:{}: {}", path.display(), error.line, error.message))
 }
 
 /// Parses a configuration from its text, for fuzzing.
 #[cfg(fuzzing)]
 pub(crate) fn check(text: &str) -> anyhow::Result<()> {
-    read(yaml::parse(text)?, "default", SecretReader::new(Path::new("/nowhere"), Files::default()))?;
+    read(yaml::parse(text)?, "default", SecretReader::new(Path::new("/nowhere"), Files::default()), true)?;
     Ok(())
 }
 
-fn read(root: Node, name: &str, mut secrets: SecretReader<'_>) -> Result<ModuleConfig> {
+fn read(root: Node, name: &str, mut secrets: SecretReader<'_>, process_metrics: bool) -> Result<ModuleConfig> {
     let mut module = select(root, name)?;
     let request = request(&mut module, &mut secrets)?;
     let (mut metrics, mut pages, mut warnings) = (Vec::<Metric>::new(), vec![String::new()], Vec::new());
+    let mut names = SampleNames::default();
     for node in module.list("metrics")? {
         let line = node.line;
         let metric = metric(Fields::of(node, "a metric")?, &mut pages, &mut warnings)?;
-        for (name, _) in &metric.values {
-            let same = |other: &&Metric| other.values.iter().any(|(other, _)| other == name);
-            if let Some(other) = metrics.iter().find(same).filter(|other| other.kind != metric.kind) {
-                let message = format!("{name}: the valuetype differs from its first definition in {}", other.name);
-                return Err(YamlError::new(line, message));
-            }
-        }
+        names.add(&metric, process_metrics).map_err(|message| YamlError::new(line, message))?;
         metrics.push(metric);
     }
     module.end()?;

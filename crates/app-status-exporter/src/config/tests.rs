@@ -6,7 +6,8 @@ fn read(text: &str) -> Result<ModuleConfig, String> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("c.yml");
     std::fs::write(&path, text).unwrap();
-    load(&path, "default").map_err(|error| format!("{error:#}").replace(&format!("{}:", path.display()), "c.yml:"))
+    load(&path, "default", true)
+        .map_err(|error| format!("{error:#}").replace(&format!("{}:", path.display()), "c.yml:"))
 }
 
 /// A module with one metric on line 4, with these additional keys.
@@ -24,7 +25,7 @@ fn errors_in_a_metric_are_reported_with_the_line() {
         ("path: '{.a}', valueType: gauge", "unknown key valueType in a metric; did you mean valuetype?"),
         ("pth: '{.a}'", "unknown key pth in a metric; did you mean path?"),
         ("help: x", "m: missing key path"),
-        ("path: '{.a'", "\"{.a\" is not a JSONPath template: missing }"),
+        ("path: '{.a'", "\"{.a\" is not a JSONPath template: column 4: missing }"),
         ("path: '{.a}', type: objct", "type: \"objct\" is not one of value, object; did you mean object?"),
         ("path: '{.a}', type: object", "m: type object requires values, each a suffix and a path, or value"),
         ("path: '{.a}', value: 1, values: {x: 1}", "m: value and values are mutually exclusive"),
@@ -49,7 +50,7 @@ fn errors_in_a_metric_are_reported_with_the_line() {
             "path: '{.a}', valuetype: stateset, states: [a], if_null: 0",
             "m: if_missing, if_null and if_invalid must be error or skip",
         ),
-        ("valuetype: info, scale: 2", "m: regex, map, format and scale are not allowed"),
+        ("valuetype: info, scale: 2", "m: regex, map, format, scale and separators are not allowed"),
     ] {
         let found = metric(keys).map(|_| ()).unwrap_err();
         assert!(found.starts_with(&format!("c.yml:4: {message}")), "{keys}: {found}");
@@ -97,6 +98,58 @@ fn errors_in_a_module_are_reported_with_the_line() {
     ] {
         let found = read(&format!("modules:\n  default:\n    {module}\n")).map(|_| ()).unwrap_err();
         assert!(found.starts_with(&format!("c.yml:{message}")), "{module}: {found}");
+    }
+}
+
+#[test]
+fn colliding_names_are_reported_with_the_line() {
+    let metrics = |metrics: &str| read(&format!("modules:\n  default:\n    metrics:\n{metrics}")).map(|_| ());
+    let exporter = "is a metric of the exporter itself: choose another name";
+    for (name, message) in [
+        ("exporter_scrape_success", exporter),
+        ("exporter.scrape.success", exporter),
+        ("app_status_failures_total", exporter),
+        ("app_status_exporter_build_info", exporter),
+        (
+            "process_resident_memory_bytes",
+            "is a metric of the exporter's own process: choose another name, or set --web.disable-exporter-metrics",
+        ),
+    ] {
+        let found = metrics(&format!("    - {{name: {name}, path: '{{.a}}'}}\n"));
+        assert_eq!(found, Err(format!("c.yml:4: {name} {message}")));
+    }
+    let labels = "    - {name: m, path: '{.a}', labels: {l b: x, l_b: y}}\n";
+    let message = "c.yml:4: m: the labels \"l b\" and \"l_b\" are both exposed as l_b";
+    assert_eq!(metrics(labels), Err(message.to_owned()));
+    let types = "    - {name: a b, path: '{.a}'}\n    - {name: a_b, path: '{.a}', valuetype: gauge}\n";
+    assert_eq!(metrics(types), Err("c.yml:5: a_b: the valuetype differs from its first definition in a b".to_owned()));
+    let histogram =
+        "    - {name: h_count, path: '{.a}'}\n    - {name: h, valuetype: histogram, histogram: {buckets: '{.b[*]}'}}\n";
+    assert_eq!(metrics(histogram), Err("c.yml:5: h: the series h_count is also one of h_count".to_owned()));
+    let same = "    - {name: a, path: '{.a}', labels: {x: '1'}}\n    - {name: a, path: '{.b}', labels: {x: '2'}}\n";
+    assert_eq!(metrics(same), Ok(()));
+}
+
+#[test]
+fn process_metrics_are_allowed_if_the_exporter_has_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("c.yml");
+    std::fs::write(&path, "modules: {default: {metrics: [{name: process_open_fds, path: '{.a}'}]}}").unwrap();
+    assert!(load(&path, "default", true).is_err());
+    assert!(load(&path, "default", false).is_ok());
+}
+
+#[test]
+fn separators_are_checked() {
+    assert!(metric("path: '{.a}', decimal_separator: ',', thousands_separator: .").is_ok());
+    for (keys, message) in [
+        ("path: '{.a}', decimal_separator: ab", "decimal_separator: \"ab\" is not a separator"),
+        ("path: '{.a}', decimal_separator: 1", "decimal_separator: \"1\" is not a separator"),
+        ("path: '{.a}', thousands_separator: .", "thousands_separator and decimal_separator must differ"),
+        ("path: '{.a}', decimal_separator: ',', format: time", "decimal_separator and thousands_separator require"),
+    ] {
+        let found = metric(keys).map(|_| ()).unwrap_err();
+        assert!(found.starts_with(&format!("c.yml:4: {message}")), "{keys}: {found}");
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use exporter_common::config::small_file;
 use reqwest::Response;
 
 use super::client::root_cause;
+use super::file::FileReads;
 use crate::metrics::failures::{FailureReason, ReadError};
 
 /// The body of a response.
@@ -29,17 +29,12 @@ pub(super) async fn read_response(mut response: Response, limit: usize) -> Resul
 }
 
 /// The content of a file.
-pub(super) async fn read_file(path: &Path, limit: usize) -> Result<Vec<u8>, ReadError> {
-    let path = path.to_owned();
-    let read = tokio::task::spawn_blocking(move || {
-        let mut content = Vec::new();
-        small_file::read_into(&mut content, limit as u64, &path)?;
-        std::io::Result::Ok(content)
-    });
-    let content = read.await.map_err(std::io::Error::other).flatten();
-    let content =
-        content.map_err(|error| ReadError::new(FailureReason::Connect, format!("cannot read the file: {error}")))?;
-    if content.len() > limit { Err(too_large(limit)) } else { Ok(content) }
+pub(super) async fn read_file(reads: &FileReads, path: &Path, limit: usize) -> Result<Vec<u8>, ReadError> {
+    match &*reads.read(path, limit).await {
+        Ok(content) if content.len() > limit => Err(too_large(limit)),
+        Ok(content) => Ok(content.clone()),
+        Err(error) => Err(ReadError::new(FailureReason::Connect, format!("cannot read the file: {error}"))),
+    }
 }
 
 fn too_large(limit: usize) -> ReadError {

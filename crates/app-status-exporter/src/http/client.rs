@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use exporter_common::tls::{AnyServer, pem};
+use exporter_common::tls::{AnyServer, TrustedServer, pem};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Client, ClientBuilder, NoProxy, redirect};
 use rustls::crypto::ring;
@@ -86,14 +86,13 @@ fn config(tls: &TlsSettings) -> Result<ClientConfig> {
         .map(|(_, version)| *version)
         .collect();
     let builder = ClientConfig::builder_with_provider(provider.clone()).with_protocol_versions(&versions)?;
-    let builder = if tls.insecure {
-        builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyServer(provider)))
-    } else {
-        let roots = match &tls.ca {
-            Some(ca) => pem::ca_certificates(ca).context("tls_config: CA certificate")?,
-            None => pem::system_ca_certificates(),
-        };
-        builder.with_root_certificates(roots)
+    let builder = match &tls.ca {
+        _ if tls.insecure => builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyServer(provider))),
+        Some(ca) => {
+            let verifier = TrustedServer::new(ca, provider).context("tls_config: CA certificate")?;
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
+        }
+        None => builder.with_root_certificates(pem::system_ca_certificates()),
     };
     let Some((certificate, key)) = &tls.identity else { return Ok(builder.with_no_client_auth()) };
     let chain = pem::certificates(certificate).context("tls_config: certificate")?;

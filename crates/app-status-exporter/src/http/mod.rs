@@ -2,6 +2,7 @@
 
 mod body;
 mod client;
+pub(crate) mod file;
 mod oauth2;
 pub(crate) mod page;
 pub(crate) mod settings;

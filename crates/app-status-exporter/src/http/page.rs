@@ -9,6 +9,7 @@ use reqwest::{Client, Response, StatusCode, Url};
 
 use super::body::{read_file, read_response};
 use super::client::{ClientOptions, client, root_cause};
+use super::file::FileReads;
 use super::oauth2::TokenSource;
 use super::settings::{Authentication, RequestSettings};
 use super::url::AppUrl;
@@ -32,6 +33,7 @@ pub(crate) struct PageClient {
     body: Option<String>,
     valid_status_codes: Vec<u16>,
     body_limit: usize,
+    file_reads: FileReads,
     pages: Vec<AppUrl>,
     /// The URLs of the pages for messages.
     display_urls: Vec<String>,
@@ -39,7 +41,12 @@ pub(crate) struct PageClient {
 
 impl PageClient {
     /// Prepares the requests for the pages, relative to a URL. Does not connect.
-    pub(crate) fn new(url: &AppUrl, pages: &[String], settings: RequestSettings) -> anyhow::Result<Self> {
+    pub(crate) fn new(
+        url: &AppUrl,
+        pages: &[String],
+        settings: RequestSettings,
+        file_reads: FileReads,
+    ) -> anyhow::Result<Self> {
         let mut pages =
             pages.iter().map(|page| url.join(page)).collect::<Result<Vec<_>, _>>().map_err(anyhow::Error::msg)?;
         let display_urls = pages.iter().map(AppUrl::redacted).collect();
@@ -88,6 +95,7 @@ impl PageClient {
             body: settings.body,
             valid_status_codes: settings.valid_status_codes,
             body_limit: settings.body_limit.unwrap_or(BODY_LIMIT),
+            file_reads,
             pages,
             display_urls,
         })
@@ -96,6 +104,15 @@ impl PageClient {
     /// The number of pages.
     pub(crate) fn pages(&self) -> usize {
         self.pages.len()
+    }
+
+    /// The path of a page, made unique by a number if two pages differ only in their query.
+    pub(crate) fn page_name(&self, page: usize) -> String {
+        let path = self.pages[page].path();
+        match self.pages[..page].iter().filter(|other| other.path() == path).count() {
+            0 => path,
+            earlier => format!("{path} ({})", earlier + 1),
+        }
     }
 
     /// The URL of a page for messages.
@@ -108,9 +125,9 @@ impl PageClient {
         let fetch = async {
             match &self.pages[page] {
                 AppUrl::Http(url) | AppUrl::Socket { url, .. } => self.get(url).await,
-                AppUrl::File(path) => {
-                    read_file(path, self.body_limit).await.map(|body| Page { body, error_status: None })
-                }
+                AppUrl::File(path) => read_file(&self.file_reads, path, self.body_limit)
+                    .await
+                    .map(|body| Page { body, error_status: None }),
             }
         };
         tokio::time::timeout(limit, fetch).await.unwrap_or_else(|_| {

@@ -69,6 +69,14 @@ impl AppUrl {
         }
     }
 
+    /// The path of the page, without the query.
+    pub(crate) fn path(&self) -> String {
+        match self {
+            Self::Http(url) | Self::Socket { url, .. } => url.path().to_owned(),
+            Self::File(path) => path.display().to_string(),
+        }
+    }
+
     /// The URL for messages: with its port, without credentials and query.
     pub(crate) fn redacted(&self) -> String {
         match self {

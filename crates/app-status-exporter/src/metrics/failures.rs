@@ -66,6 +66,8 @@ pub(crate) enum LossReason {
     Null,
     /// The value cannot be converted.
     Invalid,
+    /// Another series has the same name and labels.
+    Duplicate,
 }
 
 impl LossReason {
@@ -74,6 +76,7 @@ impl LossReason {
             Self::Missing => "missing",
             Self::Null => "null",
             Self::Invalid => "invalid",
+            Self::Duplicate => "duplicate",
         }
     }
 }

@@ -2,10 +2,14 @@
 //! own series.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::time::{Duration, Instant};
 
 use exporter_common::Family;
 
+use super::conversion::shortened;
 use super::failures::{FailureReason, LossReason, LostSeries, ReadError};
 use super::histogram::histogram;
 use super::metric::{Fallback, Metric, ValueSource};
@@ -30,22 +34,66 @@ const SERIES_OVERHEAD: usize = 64;
 /// The time after which the mapping yields to other tasks.
 const YIELD_INTERVAL: Duration = Duration::from_millis(2);
 
-/// The families of one page, and the series that it lacks.
-pub(crate) async fn families(
+/// The families of one page.
+pub(crate) struct MappedPage {
+    pub(crate) families: Vec<Family>,
+    pub(crate) lost: Vec<LostSeries>,
+    /// The series of the page, to find duplicates on other pages.
+    pub(crate) series: SeriesIndex,
+}
+
+/// The hashes of series, each with the index of its metric.
+pub(crate) struct SeriesIndex {
+    metrics: HashMap<u64, usize>,
+    hasher: RandomState,
+}
+
+impl SeriesIndex {
+    /// An empty index. Only indexes with the same `hasher` can be merged.
+    pub(crate) fn new(hasher: RandomState) -> Self {
+        Self { metrics: HashMap::new(), hasher }
+    }
+
+    /// Adds the series of another page. Returns the duplicates.
+    pub(crate) fn merge(&mut self, page: Self, metrics: &[Metric]) -> Vec<LostSeries> {
+        let mut lost: Vec<LostSeries> = Vec::new();
+        let mut series: Vec<_> = page.metrics.into_iter().collect();
+        series.sort_unstable_by_key(|(_, index)| *index); // the order of a hash map changes
+        for (hash, index) in series {
+            let metric = match self.metrics.insert(hash, index) {
+                Some(_) if !metrics[index].fallbacks.skip_duplicates => metrics[index].name.clone(),
+                _ => continue,
+            };
+            match lost.iter_mut().find(|lost| lost.metric == metric) {
+                Some(lost) => lost.count += 1,
+                None => {
+                    let message = format!("{metric}: another page has a series with the same name and labels");
+                    lost.push(LostSeries { metric, reason: LossReason::Duplicate, message, count: 1 });
+                }
+            }
+        }
+        lost
+    }
+}
+
+/// Maps the metrics of one page. All pages of a read need the same `hasher`.
+pub(crate) async fn map(
     metrics: &[Metric],
     page: usize,
     document: &Document<'_>,
     deadline: Instant,
-) -> Result<(Vec<Family>, Vec<LostSeries>), ReadError> {
-    let (mut families, mut lost) = (Vec::new(), Vec::new());
+    hasher: &RandomState,
+) -> Result<MappedPage, ReadError> {
+    let mut mapped = MappedPage { families: Vec::new(), lost: Vec::new(), series: SeriesIndex::new(hasher.clone()) };
     let series_limit = MIN_SERIES_LIMIT.max(document.value_count() * SERIES_BYTES_PER_VALUE);
     let mut budget = Budget { deadline, last_yield: Instant::now(), bytes_left: series_limit };
-    for metric in metrics.iter().filter(|metric| metric.page == page) {
+    for (index, metric) in metrics.iter().enumerate().filter(|(_, metric)| metric.page == page) {
         let mut losses = Losses { metric: &metric.name, lost: Vec::new() };
-        families.extend(metric_families(metric, document, &mut budget, &mut losses).await?);
-        lost.extend(losses.lost);
+        let mut series = (&mut mapped.series, index);
+        mapped.families.extend(metric_families(metric, document, &mut budget, &mut series, &mut losses).await?);
+        mapped.lost.extend(losses.lost);
     }
-    Ok((families, lost))
+    Ok(mapped)
 }
 
 /// The limits of mapping one page.
@@ -99,6 +147,7 @@ async fn metric_families(
     metric: &Metric,
     document: &Document<'_>,
     budget: &mut Budget,
+    series: &mut (&mut SeriesIndex, usize),
     losses: &mut Losses<'_>,
 ) -> Result<Vec<Family>, ReadError> {
     budget.check_time().await?;
@@ -128,7 +177,7 @@ async fn metric_families(
             timestamp.map_err(|error| losses.add(&format!("{} timestamp", metric.name), error)).ok()
         });
         for ((name, source), family) in metric.values.iter().zip(&mut families) {
-            let mut samples = Samples { family, timestamp, bytes: 0 };
+            let mut samples = Samples { metric, family, timestamp, series, bytes: 0, duplicate: None };
             if let Err(error) = add_samples(source, document, element, &mut labels, &mut samples) {
                 match fallback(metric, error.reason) {
                     Fallback::Fail => losses.add(name, error),
@@ -136,7 +185,14 @@ async fn metric_families(
                     Fallback::Number(number) => samples.push(&labels, number.into()),
                 }
             }
-            budget.spend(samples.bytes)?;
+            let (bytes, duplicate) = (samples.bytes, samples.duplicate);
+            if let Some(labels) = duplicate
+                && !metric.fallbacks.skip_duplicates
+            {
+                let message = format!("duplicate series {labels}: add a label that distinguishes the elements");
+                losses.add(name, ValueError { reason: LossReason::Duplicate, message });
+            }
+            budget.spend(bytes)?;
         }
     }
     Ok(families)
@@ -166,14 +222,23 @@ fn labels<'d>(
 }
 
 /// The samples of one family for one element.
-struct Samples<'f> {
+struct Samples<'f, 's> {
+    metric: &'f Metric,
     family: &'f mut Family,
     timestamp: Option<i64>,
+    /// The series of the page, and the index of the metric.
+    series: &'f mut (&'s mut SeriesIndex, usize),
     bytes: usize,
+    /// The labels of a series that exists already. The exposition keeps the first one.
+    duplicate: Option<String>,
 }
 
-impl Samples<'_> {
+impl Samples<'_, '_> {
     fn push(&mut self, labels: &[Cow<'_, str>], value: exporter_common::Value) {
+        let hash = self.hash(labels);
+        if self.series.0.metrics.insert(hash, self.series.1).is_some() && self.duplicate.is_none() {
+            self.duplicate = Some(self.describe(labels));
+        }
         self.bytes += SERIES_OVERHEAD + labels.iter().map(|label| label.len()).sum::<usize>();
         match self.timestamp {
             Some(timestamp) => self.family.push_at(labels, value, timestamp),
@@ -182,12 +247,39 @@ impl Samples<'_> {
     }
 }
 
+impl Samples<'_, '_> {
+    /// A hash of the name and labels. An empty label counts as absent, as in Prometheus.
+    fn hash(&self, labels: &[Cow<'_, str>]) -> u64 {
+        let mut hasher = self.series.0.hasher.build_hasher();
+        self.family.name().hash(&mut hasher);
+        let mut pairs: Vec<_> = self.label_pairs(labels).collect();
+        pairs.sort_unstable();
+        pairs.hash(&mut hasher);
+        hasher.finish()
+    }
+
+    fn describe(&self, labels: &[Cow<'_, str>]) -> String {
+        let mut text = self.family.name().to_owned();
+        let mut separator = '{';
+        for (name, value) in self.label_pairs(labels) {
+            let _ = write!(text, "{separator}{name}={}", shortened(value));
+            separator = ',';
+        }
+        text + if separator == ',' { "}" } else { "" }
+    }
+
+    fn label_pairs<'l>(&'l self, labels: &'l [Cow<'_, str>]) -> impl Iterator<Item = (&'l str, &'l str)> {
+        let names = self.metric.labels.iter().map(|(name, _)| name.as_str()).chain([self.family.name()]);
+        names.zip(labels.iter().map(|label| &**label)).filter(|(_, value)| !value.is_empty())
+    }
+}
+
 fn add_samples<'d>(
     source: &'d ValueSource,
     document: &'d Document<'_>,
     element: Match<'d>,
     labels: &mut Vec<Cow<'d, str>>,
-    samples: &mut Samples<'_>,
+    samples: &mut Samples<'_, '_>,
 ) -> Result<(), ValueError> {
     match source {
         ValueSource::Number(template, conversion) => {
@@ -211,6 +303,6 @@ fn fallback(metric: &Metric, reason: LossReason) -> Fallback {
     match reason {
         LossReason::Missing => metric.fallbacks.missing,
         LossReason::Null => metric.fallbacks.null,
-        LossReason::Invalid => metric.fallbacks.invalid,
+        LossReason::Invalid | LossReason::Duplicate => metric.fallbacks.invalid,
     }
 }

@@ -76,6 +76,8 @@ pub(crate) struct Fallbacks {
     pub(crate) missing: Fallback,
     pub(crate) null: Fallback,
     pub(crate) invalid: Fallback,
+    /// Whether a duplicate series is left out without a failure.
+    pub(crate) skip_duplicates: bool,
 }
 
 /// What replaces a value.

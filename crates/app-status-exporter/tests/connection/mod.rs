@@ -1,5 +1,6 @@
 //! Requests with a configuration: headers, authentication, bodies, tokens, sockets; and reloads.
 
+mod hang;
 mod proxy;
 mod tls;
 

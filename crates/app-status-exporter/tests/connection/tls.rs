@@ -46,22 +46,27 @@ pub(super) fn page_and_close() -> String {
 /// The configuration of a server with a new self-signed certificate, which it also accepts from clients. Writes the
 /// certificate to cert.pem and key.pem.
 pub(super) fn certified(folder: &Path, name: &str) -> rustls::ServerConfig {
+    certified_with(folder, rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap())
+}
+
+fn certified_with(folder: &Path, params: rcgen::CertificateParams) -> rustls::ServerConfig {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let made = rcgen::generate_simple_self_signed(vec![name.to_owned()]).unwrap();
-    std::fs::write(folder.join("cert.pem"), made.cert.pem()).unwrap();
-    std::fs::write(folder.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    std::fs::write(folder.join("cert.pem"), certificate.pem()).unwrap();
+    std::fs::write(folder.join("key.pem"), key.serialize_pem()).unwrap();
     let mut roots = rustls::RootCertStore::empty();
-    roots.add(made.cert.der().clone()).unwrap();
+    roots.add(certificate.der().clone()).unwrap();
     let clients = rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())
         .allow_unauthenticated()
         .build()
         .unwrap();
-    let key = rustls::pki_types::PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
+    let key = rustls::pki_types::PrivateKeyDer::Pkcs8(key.serialize_der().into());
     rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_client_cert_verifier(clients)
-        .with_single_cert(vec![made.cert.der().clone()], key)
+        .with_single_cert(vec![certificate.der().clone()], key)
         .unwrap()
 }
 
@@ -90,6 +95,19 @@ fn tls_uses_the_configured_ca_client_certificate_and_server_name() {
         } else {
             assert!(stderr(&output).contains("cannot connect: "), "{}", stderr(&output));
         }
+    }
+}
+
+#[test]
+fn a_self_signed_certificate_that_is_marked_as_ca_is_accepted_as_ca_file() {
+    for (name, works) in [("localhost", true), ("other.internal", false)] {
+        let config = Config::new("    http_client_config: {tls_config: {ca_file: cert.pem}}\n");
+        let mut params = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained); // the default of openssl req -x509
+        let (port, serving) = serve_tls(certified_with(config.0.path(), params), page_and_close());
+        let output = config.once(&format!("https://localhost:{port}/status"));
+        assert_eq!(is_up(&output), works, "{name}: {}", stderr(&output));
+        assert_eq!(serving.join().unwrap().is_some(), works);
     }
 }
 
