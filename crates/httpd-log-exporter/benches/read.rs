@@ -1,6 +1,5 @@
-//! How fast a log is read and counted, beside `grep -c`, mtail and a loop in Python over the same cached lines in the same run;
-//! then what following a log costs while it is written, and how late its lines are seen: `cargo bench -p httpd-log-exporter`.
-//! Whole processes are measured.
+//! Benchmark of whole processes: `cargo bench -p httpd-log-exporter`. It compares the time to read and count cached lines
+//! with `grep -c`, mtail and a Python loop, then measures the CPU usage and latency of following a log.
 #![expect(clippy::disallowed_types, reason = "it measures programs")]
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark prints, and fails by panicking")]
 
@@ -36,7 +35,7 @@ fn main() {
         }
         let time = measure(|| exporter(&["--access-log.regex", REGEX], &log), ROUNDS);
         report("httpd-log-exporter --once, a regular expression", &whole, time);
-        // the slow ones get fewer lines
+        // slow programs read fewer lines
         let begin: String = text.split_inclusive('\n').take(FEWER as usize).collect();
         let fewer = folder.path().join("fewer.log");
         std::fs::write(&fewer, &begin).unwrap();
@@ -51,12 +50,12 @@ fn main() {
     live(folder.path());
 }
 
-/// Lines written in a second, for how many seconds, and how often.
+/// Lines per second, duration in seconds, and repetitions of the measurement of a live log.
 const PACE: u32 = 50_000;
 const SECONDS: u32 = 10;
 const STEP: Duration = Duration::from_millis(10);
 
-/// What following a log costs that is written at a steady pace, with a state file; and how late lines are seen.
+/// Measures the CPU usage of following a log with a state file at a constant rate, and the latency of lines.
 fn live(folder: &Path) {
     let log = folder.join("live.log");
     let mut file = File::create(&log).unwrap();
@@ -76,9 +75,9 @@ fn live(folder: &Path) {
     }
     let (used, took) = (cpu() - before, start.elapsed().as_secs_f64());
     println!("following {:.0} lines/s: {:.1} % of a core", f64::from(PACE * SECONDS) / took, used / took * 100.0);
-    // how late: while lines come, and after a pause, when an event has to wake it
+    // latency while lines arrive, and after a pause, when an inotify event wakes the reader
     for (what, pause) in [("while lines come", 0), ("after a pause of 3 s", 3)] {
-        let mut late: Vec<f64> = (0..10).map(|_| lateness(&exporter, &mut file, &line(418), pause)).collect();
+        let mut late: Vec<f64> = (0..10).map(|_| latency(&exporter, &mut file, &line(418), pause)).collect();
         late.sort_by(f64::total_cmp);
         println!("a line is seen {what}: after {:.0} ms (median), {:.0} ms (at most)", late[5] * 1e3, late[9] * 1e3);
     }
@@ -86,8 +85,8 @@ fn live(folder: &Path) {
     println!("resident: {:.1} MB", resident / 1e6);
 }
 
-/// How many seconds after a line was written a scrape has it.
-fn lateness(exporter: &Running, file: &mut File, line: &str, pause: u64) -> f64 {
+/// The seconds until a scrape includes a line.
+fn latency(exporter: &Running, file: &mut File, line: &str, pause: u64) -> f64 {
     const SEEN: &str = r#"httpd_requests_total{method="GET",status_code="418"}"#;
     let before = value(&exporter.scrape(), SEEN);
     std::thread::sleep(Duration::from_secs(pause));
@@ -99,7 +98,7 @@ fn lateness(exporter: &Running, file: &mut File, line: &str, pause: u64) -> f64 
     written.elapsed().as_secs_f64()
 }
 
-/// What is read.
+/// A generated log.
 struct Log<'a> {
     path: &'a Path,
     lines: u32,
@@ -107,7 +106,7 @@ struct Log<'a> {
 }
 
 const FEWER: u32 = 100_000;
-/// As nginx's configuration has it.
+/// The format in nginx's syntax.
 const COMBINED: &str = r#"$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent""#;
 const REGEX: &str = r#"^\S+ \S+ \S+ \[[^\]]+\] "(?P<request>(?:[^"\\]|\\.)*)" (?P<status>\d{3}) (?P<bytes>\S+)"#;
 const MTAIL: &str = r#"counter requests by method, code
@@ -153,7 +152,7 @@ fn exporter(format: &[&str], log: &Path) -> Command {
     command
 }
 
-/// The best of some rounds; the first fills the cache.
+/// The shortest of several runs; the first one fills the page cache.
 fn measure(command: impl Fn() -> Command, rounds: u32) -> Duration {
     let round = |_| {
         let mut command = command();
@@ -179,7 +178,7 @@ fn report(what: &str, log: &Log<'_>, time: Duration, grep_seconds_a_line: f64) {
     );
 }
 
-/// The same log in every run: mostly successful reads, some of everything else.
+/// Generates the same log in every run: mostly successful GET requests.
 fn generate(agent: &str) -> String {
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
     let mut random = |below: u64| {
@@ -195,7 +194,7 @@ fn generate(agent: &str) -> String {
         let long = agent.len() > 20;
         let path = if long { "/catalogue/articles/by-number/" } else { "/" };
         let referer = if long { "https://www.example.com/catalogue/articles?page=17&order=price" } else { "-" };
-        // one of fifty has something to escape
+        // one line in fifty has an escaped character
         let escape = if random(50) == 0 { r"\x22" } else { "" };
         let (host, bytes, millis) = (random(250) + 1, random(100_000), random(3000));
         writeln!(

@@ -1,4 +1,4 @@
-//! The collector: hands out what was counted, while the logs are followed between scrapes.
+//! The collector: starts the log readers, and exports their counters at each scrape.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -8,7 +8,7 @@ use anyhow::{Context, Result, anyhow};
 use exporter_common::duration::human;
 use exporter_common::{Collector, Faults, Scrape, async_trait};
 
-use crate::input::stream::{InputStream, dropped};
+use crate::input::stream::{InputStream, dropped_messages};
 use crate::metrics::families::families;
 use crate::metrics::registry::SharedRegistry;
 use crate::state::StateWriter;
@@ -18,31 +18,30 @@ use crate::tail::{CATCHING_UP, Tail};
 /// The access logs of one server.
 pub(crate) struct AccessLogCollector {
     registry: SharedRegistry,
-    /// What is to be read between scrapes, until it is.
-    work: Mutex<Option<LogReaders>>,
+    /// The readers, until `run` starts them.
+    readers: Mutex<Option<LogReaders>>,
     started: Instant,
 }
 
-/// What is read between scrapes.
+/// All readers that run between scrapes.
 #[derive(Debug, Default)]
 pub(crate) struct LogReaders {
     pub(crate) tails: Vec<Tail>,
-    /// With their places in the book.
+    /// Streams, each with its index in [`Registry::logs`](crate::metrics::registry::Registry::logs).
     pub(crate) streams: Vec<(usize, InputStream)>,
     pub(crate) state_writer: Option<StateWriter>,
-    /// Whether it goes on where an earlier process was.
+    /// Whether the readers resume from a saved state.
     pub(crate) resumed: bool,
 }
 
-/// For how long the thread that reads may be away before its counters are not believed: it hangs in
-/// a file system that does not answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a pass of the reader thread may take before scrapes report an error: a file system may block forever.
+const MAX_PASS: Duration = Duration::from_secs(5);
 
 impl AccessLogCollector {
-    /// The collector of a book, and the work by which it is written.
-    pub(crate) fn new(registry: SharedRegistry, work: LogReaders) -> Self {
-        registry.lock().caught_up = !work.resumed;
-        Self { registry, work: Mutex::new(Some(work)), started: Instant::now() }
+    /// Creates the collector of a registry, and the readers that fill it.
+    pub(crate) fn new(registry: SharedRegistry, readers: LogReaders) -> Self {
+        registry.lock().caught_up = !readers.resumed;
+        Self { registry, readers: Mutex::new(Some(readers)), started: Instant::now() }
     }
 }
 
@@ -61,13 +60,13 @@ impl Collector for AccessLogCollector {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
         let mut registry = self.registry.lock();
         for log in &mut registry.logs {
-            log.dropped = log.udp_inode.and_then(dropped).max(log.dropped); // the kernel's count is 32 bits wide
+            log.dropped = log.udp_inode.and_then(dropped_messages).max(log.dropped); // the kernel's 32-bit counter may wrap
         }
         for family in families(&registry, now) {
             scrape.add(family);
         }
-        if let Some(away) = registry.last_pass.map(|last_pass| last_pass.elapsed()).filter(|away| *away > PATIENCE) {
-            faults.note(anyhow!("a log has not answered for {}", human(away)));
+        if let Some(age) = registry.last_pass.map(|last_pass| last_pass.elapsed()).filter(|age| *age > MAX_PASS) {
+            faults.note(anyhow!("the log reader thread has not responded for {}", human(age)));
         }
         for fault in registry.logs.iter().filter_map(|log| log.fault.clone()) {
             faults.note(anyhow!(fault));
@@ -76,27 +75,27 @@ impl Collector for AccessLogCollector {
     }
 
     async fn run(&self) -> Result<()> {
-        let work = self.work.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let LogReaders { tails, streams, state_writer, .. } = work.unwrap_or_default();
-        let _sockets = Sockets(streams.iter().filter_map(|(_, stream)| stream.socket()).collect());
+        let readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let LogReaders { tails, streams, state_writer, .. } = readers.unwrap_or_default();
+        let _sockets = Sockets(streams.iter().filter_map(|(_, stream)| stream.socket_path()).collect());
         for (index, stream) in streams {
             self.registry.lock().logs[index].udp_inode = stream.udp_inode();
             stream.start(index, self.registry.clone())?;
         }
-        let (_stop, wakes) = stop(); // dropped with this future
+        let (_stop, wakes) = stop(); // stops the thread when this future is dropped
         let registry = self.registry.clone();
         let reading = tokio::task::spawn_blocking(move || follow(tails, state_writer, &registry, wakes));
-        reading.await.context("the thread that reads the logs has died")
+        reading.await.context("the log reader thread panicked")
     }
 }
 
-/// Sockets of this process, which go with it.
+/// Socket files to delete at shutdown.
 struct Sockets(Vec<PathBuf>);
 
 impl Drop for Sockets {
     fn drop(&mut self) {
         for path in &self.0 {
-            let _ = std::fs::remove_file(path); // it may be gone
+            let _ = std::fs::remove_file(path); // it may be deleted already
         }
     }
 }

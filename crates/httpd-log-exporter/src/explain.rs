@@ -1,5 +1,4 @@
-//! `explain`: shows the fields of a log's lines as they are read, or where reading stopped, and which
-//! preset would fit.
+//! The subcommand `explain`: shows the fields of a log's lines or the first mismatch, and recommends a preset.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -17,121 +16,121 @@ use crate::format::{Format, LineParser};
 use crate::lines::{Line, LineSplitter};
 use crate::permission;
 
-/// How much of a log is looked at.
-const LOOKED_AT: u64 = 4 << 20;
-/// How many of its lines.
-const LINES: usize = 10_000;
-/// A duration in nanoseconds that hardly any request has.
-const LONG: u64 = 300_000_000_000;
-/// How much of a line is shown.
-const SHOWN: usize = 2000;
+/// How many bytes of a log are read.
+const MAX_BYTES: u64 = 4 << 20;
+/// How many lines of a log are read.
+const MAX_LINES: usize = 10_000;
+/// An implausibly long duration in nanoseconds.
+const LONG_DURATION: u64 = 300_000_000_000;
+/// How many bytes of a line are shown.
+const MAX_SHOWN: usize = 2000;
 
-/// The subcommand, as clap knows it. The formats' flags are the program's own.
+/// The definition of the subcommand. The format flags are global flags of the program.
 pub(crate) fn command() -> Command {
     let file = Arg::new("FILE")
         .required(true)
         .value_parser(clap::value_parser!(PathBuf))
-        .help("Log to look at; - is standard input");
+        .help("Log to read; - is standard input");
     Command::new("explain")
-        .about("Show the fields of a log's first lines as they are read, or where reading stopped")
+        .about("Show the fields of a log's first lines, or the first mismatch and the preset that matches")
         .arg(file)
 }
 
-/// Runs the subcommand; the status is 1 when lines do not have the format.
+/// Runs the subcommand. The exit status is 1 if any line does not match the format.
 pub(crate) fn run(matches: &ArgMatches) -> Result<ExitCode> {
-    let path = matches.get_one::<PathBuf>("FILE").ok_or_else(|| anyhow!("explain needs a file"))?;
+    let path = matches.get_one::<PathBuf>("FILE").ok_or_else(|| anyhow!("missing FILE"))?;
     let format = matches.get_one::<Format>("regex").or(matches.get_one::<Format>("format"));
-    let mut format = format.ok_or_else(|| anyhow!("explain needs a format"))?.clone();
-    let text = begin(path)?;
+    let mut format = format.ok_or_else(|| anyhow!("missing format"))?.clone();
+    let text = read_start(path)?;
     let mut lines = Vec::new();
     let mut splitter = LineSplitter::default();
     let mut take = |line: Line<'_>| {
         if let Line::Whole(line) = line
-            && lines.len() < LINES
+            && lines.len() < MAX_LINES
         {
             lines.push(line.to_vec());
         }
     };
     splitter.feed(&text, &mut take);
-    if (text.len() as u64) < LOOKED_AT {
+    if (text.len() as u64) < MAX_BYTES {
         splitter.finish(take);
     }
-    let (report, all) = report(&mut format, &lines);
+    let (report, all_match) = report(&mut format, &lines);
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(report.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(if all { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
+        _ => Ok(if all_match { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
     }
 }
 
-/// The beginning of a log.
-fn begin(path: &Path) -> Result<Vec<u8>> {
+/// Reads the start of a log.
+fn read_start(path: &Path) -> Result<Vec<u8>> {
     let mut text = Vec::new();
     let read = if path == Path::new("-") {
-        std::io::stdin().lock().take(LOOKED_AT).read_to_end(&mut text)
+        std::io::stdin().lock().take(MAX_BYTES).read_to_end(&mut text)
     } else {
-        File::open(path).and_then(|file| file.take(LOOKED_AT).read_to_end(&mut text))
+        File::open(path).and_then(|file| file.take(MAX_BYTES).read_to_end(&mut text))
     };
     read.map_err(|error| anyhow!(permission::explain(path, &error, "read")))?;
     Ok(text)
 }
 
-/// What there is to say about lines, and whether all of them have the format.
+/// The report about lines, and whether all of them match the format.
 pub(crate) fn report(format: &mut Format, lines: &[Vec<u8>]) -> (String, bool) {
     let mut report = String::new();
     let matched: Vec<bool> = lines.iter().map(|line| format.read(line).is_some()).collect();
     let count = matched.iter().filter(|matched| **matched).count();
-    let _ = writeln!(report, "format {}: {count} of {} lines have it", format.name, lines.len());
+    let _ = writeln!(report, "format {}: {count} of {} lines match", format.name, lines.len());
     if let Some(at) = matched.iter().position(|matched| *matched) {
-        let _ = writeln!(report, "\nline {}, as it is read:\n{}", at + 1, shown(&lines[at]));
+        let _ = writeln!(report, "\nfields of line {}:\n{}", at + 1, printable(&lines[at]));
         fields(format, &lines[at], &mut report);
     }
-    let mine = Found::of(format, lines);
+    let current = Matches::of(format, lines);
     let presets = PRESETS.iter().filter_map(|preset| {
-        let mut other = Format::of_preset(preset.name, preset.definition).ok()?;
-        Some((Found::of(&mut other, lines), preset))
+        let mut other = Format::from_preset(preset.name, preset.definition).ok()?;
+        Some((Matches::of(&mut other, lines), preset))
     });
     let Some(at) = matched.iter().position(|matched| !*matched) else {
-        // a line may have the format and say more than that reads; numbers of others may be taken for anything
-        let more = presets.filter(|(found, _)| found.lines >= count && found.names() > mine.names());
+        // another preset may read more fields of the same lines; only names count, as any number can match a number
+        let more = presets.filter(|(found, _)| found.lines >= count && found.names() > current.names());
         if let Some((found, preset)) = best(more) {
-            let what = if found.vhosts > mine.vhosts { "vhost" } else { "method" };
+            let what = if found.vhosts > current.vhosts { "vhost" } else { "method" };
             let _ = writeln!(
                 report,
-                "\n--access-log.format={} would read their {what}, too ({})",
+                "\n--access-log.format={} would also read their {what} ({})",
                 preset.name, preset.about
             );
         }
         return (report, true);
     };
-    let _ = writeln!(report, "\nline {} does not have the format:", at + 1);
+    let _ = writeln!(report, "\nline {} does not match the format:", at + 1);
     caret(format, &lines[at], &mut report);
     match best(presets.filter(|(found, _)| found.lines > count)) {
         Some((found, preset)) => {
             let _ = writeln!(
                 report,
-                "\n--access-log.format={} would fit {} of them ({})",
+                "\n--access-log.format={} would match {} of them ({})",
                 preset.name, found.lines, preset.about
             );
         }
-        None => report.push_str("\nno preset would fit more of them\n"),
+        None => report.push_str("\nno preset matches more of them\n"),
     }
     (report, false)
 }
 
-/// What a format finds in lines, the most important first.
+/// What a format reads from lines, in the order in which presets are compared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-struct Found {
+struct Matches {
     lines: usize,
     methods: usize,
     vhosts: usize,
-    /// Without the lines in which something else is in the place of one.
+    /// Not counting lines in which a numeric field has other text.
     numbers: usize,
-    /// Where in the first line its last field ends: what follows is skipped over.
+    /// The offset at which the last field of the first line ends; the rest is ignored.
     end: usize,
 }
 
-impl Found {
+impl Matches {
     fn of(format: &mut Format, lines: &[Vec<u8>]) -> Self {
         let mut found = Self::default();
         if let Some(line) = lines.iter().find(|line| format.read(line).is_some()) {
@@ -140,8 +139,8 @@ impl Found {
         }
         for line in lines {
             let Some((request, details)) = format.read(line) else { continue };
-            // hardly any request takes that long: it is another number, or has another unit
-            let is_long = matches!(request.duration, Number::Value(time) if time >= LONG);
+            // an implausible duration is another number, or has another unit
+            let is_long = matches!(request.duration, Number::Value(time) if time >= LONG_DURATION);
             let duration = if is_long { Number::Absent } else { request.duration };
             let numbers = [request.bytes, duration, details.received].into_iter().chain(details.upstream);
             found.lines += 1;
@@ -159,47 +158,47 @@ impl Found {
     }
 }
 
-/// The preset that finds most; of several the more common.
-fn best<'a>(presets: impl Iterator<Item = (Found, &'a Preset)>) -> Option<(Found, &'a Preset)> {
+/// The preset that reads most; of equal ones the first, as they are ordered by popularity.
+fn best<'a>(presets: impl Iterator<Item = (Matches, &'a Preset)>) -> Option<(Matches, &'a Preset)> {
     presets.fold(None, |best, other| match best {
         Some((found, _)) if found >= other.0 => best,
         _ => Some(other),
     })
 }
 
-/// Whether a text is a host's name, and no address of a client.
+/// Whether a text is a host name and not an IP address.
 fn is_host(text: &[u8]) -> bool {
     text.iter().any(u8::is_ascii_alphabetic)
         && text.iter().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(byte))
 }
 
-/// The fields of a line that has the format, each with its name and what it means.
+/// Appends the fields of a matching line, each with its name and meaning.
 fn fields(format: &mut Format, line: &[u8], report: &mut String) {
     let rows = rows(format, line);
     let width = rows.iter().map(|(name, ..)| name.chars().count()).max().unwrap_or_default();
     for (name, field, text) in rows {
-        let meaning = field.about();
-        let _ = writeln!(report, "  {name:width$}  {meaning:27}  {}", shown(text));
+        let meaning = field.description();
+        let _ = writeln!(report, "  {name:width$}  {meaning:27}  {}", printable(text));
     }
 }
 
-/// The fields of a line with their names.
+/// The fields of a line: name, meaning and text.
 fn rows<'a>(format: &mut Format, line: &'a [u8]) -> Vec<(String, Field, &'a [u8])> {
     let mut rows: Vec<(String, Field, &[u8])> = Vec::new();
-    match &mut format.reader {
-        LineParser::Clf(_, steps) | LineParser::TemplateMatcher(steps) => {
-            // of values that were taken to end later than they first could, the last counts
+    match &mut format.parser {
+        LineParser::Clf(_, matcher) | LineParser::Template(matcher) => {
+            // a value that was extended to a later end is reported several times; the last one is valid
             let mut found: Vec<(usize, Field, &[u8])> = Vec::new();
-            let _ = steps.walk(line, &mut |step, field, text| {
+            let _ = matcher.walk(line, &mut |step, field, text| {
                 found.retain(|(known, ..)| *known < step);
                 found.push((step, field, text));
             });
-            rows.extend(found.into_iter().map(|(step, field, text)| (steps.name(step).to_owned(), field, text)));
+            rows.extend(found.into_iter().map(|(step, field, text)| (matcher.name(step).to_owned(), field, text)));
         }
         LineParser::Json(json) => {
             let _ = json.walk(line, &mut |key, text| rows.push((key.path().to_owned(), key.field(), text)));
         }
-        LineParser::RegexFormat(pattern) => {
+        LineParser::Regex(pattern) => {
             let mut found = Vec::new();
             pattern.walk(line, |group, field, text| found.push((group, field, text)));
             rows.extend(found.into_iter().map(|(group, field, text)| (pattern.name(group).to_owned(), field, text)));
@@ -208,34 +207,35 @@ fn rows<'a>(format: &mut Format, line: &'a [u8]) -> Vec<(String, Field, &'a [u8]
     rows
 }
 
-/// A line with a caret below where reading stopped, and what was expected there.
+/// Appends a line with a caret below the mismatch, and the expected text.
 fn caret(format: &mut Format, line: &[u8], report: &mut String) {
-    let stop = match &mut format.reader {
-        LineParser::Clf(_, steps) | LineParser::TemplateMatcher(steps) => {
-            steps.walk(line, &mut |_, _, _| {}).err().map(|stop| (stop.at, steps.expected(&stop)))
+    let mismatch = match &mut format.parser {
+        LineParser::Clf(_, matcher) | LineParser::Template(matcher) => {
+            matcher.walk(line, &mut |_, _, _| {}).err().map(|mismatch| (mismatch.at, matcher.expected(&mismatch)))
         }
         LineParser::Json(json) => {
-            let stop = json.walk(line, &mut |_, _| {}).err().map(|stop| (stop.at, stop.expected.to_owned()));
-            Some(stop.unwrap_or_else(|| (line.len(), "a status somewhere in the object".to_owned())))
+            let mismatch =
+                json.walk(line, &mut |_, _| {}).err().map(|mismatch| (mismatch.at, mismatch.expected.to_owned()));
+            Some(mismatch.unwrap_or_else(|| (line.len(), "a status in the object".to_owned())))
         }
-        LineParser::RegexFormat(_) => None,
+        LineParser::Regex(_) => None,
     };
-    let begin = shown(line);
+    let begin = printable(line);
     let _ = writeln!(report, "{begin}");
-    match stop {
-        Some((at, expected)) if at <= SHOWN => {
-            let _ = writeln!(report, "{:>1$} expected {expected}", "^", shown(&line[..at]).chars().count() + 1);
+    match mismatch {
+        Some((at, expected)) if at <= MAX_SHOWN => {
+            let _ = writeln!(report, "{:>1$} expected {expected}", "^", printable(&line[..at]).chars().count() + 1);
         }
         Some((at, expected)) => {
             let _ = writeln!(report, "at byte {at}: expected {expected}");
         }
-        None => report.push_str("the regular expression does not match it\n"),
+        None => report.push_str("the regular expression does not match this line\n"),
     }
 }
 
-/// What people can read of bytes.
-fn shown(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(SHOWN)]);
+/// The printable form of bytes.
+fn printable(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_SHOWN)]);
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
@@ -250,9 +250,9 @@ mod tests {
     const LINE: &str = r#"192.0.2.7 - - [20/Nov/2026:09:26:10 +0000] "GET /x HTTP/1.1" 200 612 "-" "curl""#;
 
     #[test]
-    fn the_fields_of_a_line_are_shown_as_they_are_read() {
+    fn the_fields_of_a_line_are_shown() {
         let (report, all) = explain("combined".parse(), &[LINE]);
-        assert!(all && report.starts_with("format combined: 1 of 1 lines have it\n"), "{report}");
+        assert!(all && report.starts_with("format combined: 1 of 1 lines match\n"), "{report}");
         for (name, meaning, text) in
             [("%r", "request", "GET /x HTTP/1.1"), ("%>s", "status", "200"), ("%b", "bytes sent", "612")]
         {
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_caret_stands_where_reading_stopped_and_the_preset_that_fits_is_named() {
+    fn a_caret_marks_the_mismatch_and_the_matching_preset_is_named() {
         let timed = format!("{LINE} 0.250");
         let (report, all) = explain(
             r#"$remote_addr - $remote_user [$time_local] "$request" $request_time $request_length $status"#.parse(),
@@ -274,11 +274,11 @@ mod tests {
         let column = rows[at].find('^').unwrap();
         assert_eq!(&rows[at - 1][column..column + 4], "\"-\" ", "{report}");
         assert!(rows[at].contains("expected $status"), "{report}");
-        assert!(report.contains("--access-log.format=combined_time would fit 1 of them"), "{report}");
+        assert!(report.contains("--access-log.format=combined_time would match 1 of them"), "{report}");
     }
 
     #[test]
-    fn other_kinds_of_formats_are_explained_too() {
+    fn json_and_regular_expressions_are_explained() {
         let json = r#"{"status":200,"request":"GET / HTTP/1.1","request_time":0.1}"#;
         let (report, all) = explain("json".parse(), &[json]);
         assert!(all && report.contains("request_time") && report.contains("duration"), "{report}");
@@ -287,20 +287,20 @@ mod tests {
         assert!(report.contains("--access-log.format=combined "), "{report}");
         let (report, _) = explain("combined".parse(), &[json]);
         assert!(report.contains("--access-log.format=json "), "{report}");
-        let regex = Format::of_regex(r#""(?P<request>[^"]*)" (?P<status>\d+)"#);
+        let regex = Format::from_regex(r#""(?P<request>[^"]*)" (?P<status>\d+)"#);
         let (report, _) = explain(regex, &[LINE, "x"]);
         assert!(report.contains("GET /x HTTP/1.1") && report.contains("does not match"), "{report}");
     }
 
     #[test]
-    fn a_preset_is_recommended_by_what_it_finds_in_the_lines() {
+    fn the_preset_that_reads_most_from_the_lines_is_recommended() {
         let mut wrong = Vec::new();
         for case in include_str!("../tests/lines/presets.txt").lines() {
             let mut parts = case.splitn(3, '\t');
             let (name, line) = (parts.next().unwrap(), parts.nth(1).unwrap());
             let name = crate::format::presets::preset(name).unwrap().name;
-            let (report, _) = explain(Format::of_regex("^(?P<status>[0-9])(?P<method>x)$"), &[line]);
-            if !report.contains(&format!("--access-log.format={name} would fit 1")) {
+            let (report, _) = explain(Format::from_regex("^(?P<status>[0-9])(?P<method>x)$"), &[line]);
+            if !report.contains(&format!("--access-log.format={name} would match 1")) {
                 wrong.push((name, report));
             }
         }
@@ -308,14 +308,14 @@ mod tests {
     }
 
     #[test]
-    fn what_a_format_leaves_out_that_another_reads_is_told() {
+    fn a_preset_that_reads_more_fields_is_recommended() {
         let caddy = r#"{"ts":1795166770.0431,"request":{"method":"GET","host":"localhost","uri":"/"},"duration":0.1,"size":0,"status":308}"#;
         let (report, all) = explain("json".parse(), &[caddy]);
-        assert!(all && report.contains("--access-log.format=caddy would read their"), "{report}");
+        assert!(all && report.contains("--access-log.format=caddy would also read their"), "{report}");
         let (report, _) = explain("combined".parse(), &[caddy]);
-        assert!(report.contains("--access-log.format=caddy would fit 1"), "{report}");
+        assert!(report.contains("--access-log.format=caddy would match 1"), "{report}");
         let (report, all) = explain("combined".parse(), &[&format!("www.example.com:443 {LINE}")]);
-        assert!(all && report.contains("--access-log.format=vhost_combined would read their vhost, too"), "{report}");
+        assert!(all && report.contains("--access-log.format=vhost_combined would also read their vhost"), "{report}");
         for line in [LINE, &format!("2001:db8::1, {LINE}"), &format!("{LINE} 345 311")] {
             let (report, all) = explain("combined".parse(), &[line]);
             assert!(all && !report.contains("--access-log.format"), "{report}");

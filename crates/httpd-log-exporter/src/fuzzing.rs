@@ -1,4 +1,4 @@
-//! The parsers that read what servers, clients and people write, for the fuzz targets. Built by `cargo fuzz` only.
+//! Entry points of the fuzz targets: one function for each parser of untrusted input. Built only by `cargo fuzz`.
 #![expect(clippy::missing_panics_doc, reason = "not part of the library")]
 
 use std::time::Instant;
@@ -17,7 +17,7 @@ use crate::tail::Tail;
 use crate::tail::log_file::LogFile;
 use crate::tail::log_paths::LogPaths;
 
-/// Lines of the common log format, beside regular expressions that say the same.
+/// Compares the parsers of common log formats with regular expressions.
 pub fn clf(line: &[u8]) {
     thread_local!(static EXPECTED: (ClfRegexes, std::cell::RefCell<Option<Format>>) = (
         ClfRegexes::new(),
@@ -33,11 +33,11 @@ pub fn clf(line: &[u8]) {
     });
 }
 
-/// A format on one line, and then lines that it reads, counts and explains.
+/// Parses the first line as a format, then parses, counts and explains the other lines.
 pub fn format(text: &[u8]) {
     let mut lines = text.split(|&byte| byte == b'\n');
     let Some(Ok(text)) = lines.next().map(std::str::from_utf8) else { return };
-    let format = text.strip_prefix('~').map_or_else(|| text.parse::<Format>(), Format::of_regex);
+    let format = text.strip_prefix('~').map_or_else(|| text.parse::<Format>(), Format::from_regex);
     let Ok(mut format) = format else { return };
     let lines: Vec<Vec<u8>> = lines.map(<[u8]>::to_vec).collect();
     let mut registry = registry(format.clone());
@@ -47,11 +47,11 @@ pub fn format(text: &[u8]) {
     }
     let _ = families(&registry, 0.0);
     if lines.iter().map(Vec::len).sum::<usize>().is_multiple_of(16) {
-        let _ = explain::report(&mut format, &lines); // compiles every preset, which takes its time
+        let _ = explain::report(&mut format, &lines); // slow, because it compiles every preset
     }
 }
 
-/// Lines in every preset.
+/// Counts lines with every preset.
 pub fn presets(line: &[u8]) {
     thread_local!(static BOOKS: std::cell::RefCell<Vec<Registry>> = std::cell::RefCell::new(
         crate::format::presets::PRESETS.iter().filter_map(|preset| Some(registry(preset.name.parse().ok()?))).collect()
@@ -69,7 +69,7 @@ fn registry(format: Format) -> Registry {
     Registry::new(format, counts, ["access.log".to_owned()])
 }
 
-/// Messages of syslog, also over TCP, patterns of paths, and lines cut anywhere.
+/// Parses syslog messages, also over TCP, globs, and lines in chunks.
 pub fn sources(text: &[u8]) {
     let _ = syslog::line(text);
     if let Ok(pattern) = std::str::from_utf8(text)
@@ -78,15 +78,15 @@ pub fn sources(text: &[u8]) {
     {
         let _ = LogPaths::Glob(pattern.into()).list();
     }
-    let read = |pieces: &[&[u8]]| {
+    let read = |chunks: &[&[u8]]| {
         let (mut lines, mut seen) = (LineSplitter::default(), Vec::new());
         let mut each = |line: Line<'_>| {
             if let Line::Whole(line) = line {
                 seen.push(line.to_vec());
             }
         };
-        for piece in pieces {
-            lines.feed(piece, &mut each);
+        for chunk in chunks {
+            lines.feed(chunk, &mut each);
         }
         lines.finish(each);
         seen
@@ -96,11 +96,11 @@ pub fn sources(text: &[u8]) {
     assert_eq!(syslog_tcp::lines([text].into_iter()), syslog_tcp::lines([a, b].into_iter()));
 }
 
-/// A log, and a format that has everything which a state file can have.
+/// A log, and a format with all fields that a state file can contain.
 const LOG: &str = "a /api/x GET 200 17 0.05 HIT\na /y GET 404 0 2.5 -\nb / POST 500 9 0.005 MISS\nc / GE";
 const FORMAT: &str = "$host $request_uri $request_method $status $bytes_sent $request_time $upstream_cache_status";
 
-/// A state file, and a start by it: it is taken whole or refused in one line, and what is written after it can be read.
+/// Loads a state file: it is either rejected in one line, or the exporter resumes from it and writes a valid one.
 pub fn state(text: &[u8]) {
     let mut state = match SavedState::parse(text) {
         Ok(state) => state,
@@ -113,19 +113,21 @@ pub fn state(text: &[u8]) {
     let restored = SavedState::of(&[], &shared.lock());
     assert_eq!(restored.sums(), [requests, sent, received]);
     if requests > u128::from(u64::MAX / 4) || sent.max(received) > u128::MAX / 4 {
-        return; // no room for more
+        return; // new requests would overflow
     }
 
     let folder = std::env::temp_dir().join(format!("log_state-{}", std::process::id()));
     let path = folder.join("access.log");
-    std::fs::create_dir_all(&folder).and_then(|()| std::fs::write(&path, LOG)).expect("a folder to write to");
+    std::fs::create_dir_all(&folder)
+        .and_then(|()| std::fs::write(&path, LOG))
+        .expect("the temporary directory is writable");
     let now = Instant::now();
-    let identity = LogFile::open(&path, now).expect("it was just written").identity;
+    let identity = LogFile::open(&path, now).expect("the log exists").identity;
     let Some(saved) = state.put(identity, &path) else { return };
     let mut tail = Tail::resume(0, LogPaths::Path(path), saved, &shared, now);
     tail.pass(&shared, &mut [0; 16], now);
     let after = SavedState::of(&[tail], &shared.lock());
-    assert!(after.sums()[0] - requests <= LOG.lines().count() as u128, "more was counted than is there");
-    let written = serde_json::to_vec(&after).expect("a state can be written");
+    assert!(after.sums()[0] - requests <= LOG.lines().count() as u128, "more lines were counted than exist");
+    let written = serde_json::to_vec(&after).expect("the state is serializable");
     SavedState::parse(&written).unwrap_or_else(|error| panic!("{error:#}: {}", String::from_utf8_lossy(&written)));
 }

@@ -1,4 +1,4 @@
-//! Prometheus exporter for HTTP servers, from their access logs.
+//! Prometheus exporter for HTTP servers that reads their access logs.
 
 mod collector;
 mod explain;
@@ -31,7 +31,7 @@ use crate::state::{SavedState, StateWriter};
 use crate::tail::log_file::FileIdentity;
 use crate::tail::{StartAt, Tail};
 
-/// Runs the exporter to its end.
+/// Runs the exporter until it stops.
 pub fn main() -> ExitCode {
     program().main(|flags: Flags, startup| {
         flags::check(&flags.access_logs, startup.purpose == Purpose::Check)?;
@@ -51,20 +51,20 @@ pub fn main() -> ExitCode {
         }
         allow_many_files();
         let state = flags.state_file.as_deref().and_then(load);
-        let mut work = LogReaders { resumed: state.is_some(), ..LogReaders::default() };
-        work.tails = open(&inputs, start, state.as_ref(), &registry)?;
+        let mut readers = LogReaders { resumed: state.is_some(), ..LogReaders::default() };
+        readers.tails = open(&inputs, start, state.as_ref(), &registry)?;
         for (index, input) in inputs.iter().enumerate() {
-            work.streams.extend(input.stream()?.map(|stream| (index, stream)));
+            readers.streams.extend(input.stream()?.map(|stream| (index, stream)));
         }
         if let Some(path) = flags.state_file {
             registry.lock().state_errors = Some(0);
-            work.state_writer = Some(StateWriter::new(path));
+            readers.state_writer = Some(StateWriter::new(path));
         }
-        Ok(vec![Source::new(AccessLogCollector::new(registry, work))])
+        Ok(vec![Source::new(AccessLogCollector::new(registry, readers))])
     })
 }
 
-/// The command line, for what is made from it: man pages, completions.
+/// The command line, from which man pages and completions are generated.
 pub fn command() -> clap::Command {
     program().command::<Flags>()
 }
@@ -73,38 +73,38 @@ fn program() -> Program {
     Program::new(
         "httpd-log-exporter",
         env!("CARGO_PKG_VERSION"),
-        "Exports an HTTP server's metrics from its access logs.",
+        "Exports metrics of an HTTP server from its access logs.",
         8001,
     )
     .subcommand(explain::command(), explain::run)
 }
 
-/// Every log is open, and those that were rotated for a while, too: the limit that a shell or systemd begins with is for
-/// programs that cannot bear more than 1024 files.
+/// Raises the limit of open files to its maximum. The exporter keeps every log open, and the default soft limit of 1024 is
+/// meant for programs that use `select`.
 fn allow_many_files() {
     let limit = getrlimit(Resource::Nofile);
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }); // what cannot be opened is told
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }); // a log that cannot be opened is reported
 }
 
-/// The state that an earlier process left, if it can be used.
+/// Loads the state of an earlier process, if it is valid.
 fn load(path: &Path) -> Option<SavedState> {
     SavedState::load(path).unwrap_or_else(|error| {
         let mut error = format!("{error:#}");
-        // as after a loss of power
+        // a power failure may have truncated the file
         match SavedState::load(&state::on_disk(path)) {
             Ok(Some(state)) => {
-                tracing::warn!(error, "going on where the copy of the state was taken that is on the disk for sure");
+                tracing::warn!(error, "resuming from the last state snapshot synced to disk");
                 return Some(state);
             }
             Ok(None) => {}
             Err(copy) => error += &format!("; {copy:#}"),
         }
-        tracing::warn!(error, "starting without the state of an earlier process: its counters begin at 0");
+        tracing::warn!(error, "starting without saved state: counters start at 0");
         None
     })
 }
 
-/// What the flags name.
+/// Parses the values of `--access-log`.
 fn inputs(sources: &[String]) -> Result<Vec<Input>> {
     sources
         .iter()
@@ -112,7 +112,7 @@ fn inputs(sources: &[String]) -> Result<Vec<Input>> {
         .collect()
 }
 
-/// Reads everything to its end. A log of any size: the scrape's deadline begins when it was read.
+/// Reads all inputs to their end, before the scrape timeout starts, so that logs may have any size.
 fn read_once(inputs: &[Input], registry: &SharedRegistry) -> Result<()> {
     let tails = open(inputs, StartAt::Beginning, None, registry)?;
     let mut buffer = vec![0; tail::follow::BUFFER];
@@ -122,7 +122,7 @@ fn read_once(inputs: &[Input], registry: &SharedRegistry) -> Result<()> {
     for (index, input) in inputs.iter().enumerate() {
         match input {
             Input::Udp(_) | Input::Tcp(_) | Input::Unix(_) => {
-                bail!("--once needs a source that has an end, and syslog has none")
+                bail!("--once cannot read syslog: use a file, a FIFO or standard input")
             }
             Input::Files(_) => {}
             Input::Stdin | Input::Fifo(_) => {
@@ -133,20 +133,19 @@ fn read_once(inputs: &[Input], registry: &SharedRegistry) -> Result<()> {
         }
     }
     let mut registry = registry.lock();
-    registry.last_pass = None; // nobody reads any more
+    registry.last_pass = None; // no reader thread
     for log in &mut registry.logs {
-        log.fault = log.fault.take().map(|fault| fault.trim_end_matches(permission::AWAITED).to_owned());
+        log.fault = log.fault.take().map(|fault| fault.trim_end_matches(permission::WAITING).to_owned());
     }
     Ok(())
 }
 
-/// Opens the logs, where an earlier process was if its state knows them. What is written from now on is
-/// counted.
+/// Opens the log files, at the saved positions if there are any.
 fn open(inputs: &[Input], start: StartAt, state: Option<&SavedState>, registry: &SharedRegistry) -> Result<Vec<Tail>> {
     if let Some(state) = state {
         state.restore(&mut registry.lock());
     }
-    refuse_twice(inputs)?;
+    reject_shared_files(inputs)?;
     let mut tails: Vec<Tail> = Vec::new();
     for (index, input) in inputs.iter().enumerate() {
         let Input::Files(log_paths) = input else { continue };
@@ -159,8 +158,8 @@ fn open(inputs: &[Input], start: StartAt, state: Option<&SavedState>, registry: 
     Ok(tails)
 }
 
-/// Refuses logs that share a file: they would be two names for one log.
-fn refuse_twice(inputs: &[Input]) -> Result<()> {
+/// Rejects two logs that resolve to the same file.
+fn reject_shared_files(inputs: &[Input]) -> Result<()> {
     let mut seen: BTreeMap<FileIdentity, (usize, PathBuf)> = BTreeMap::new();
     for (index, input) in inputs.iter().enumerate() {
         let Input::Files(log_paths) = input else { continue };

@@ -1,52 +1,52 @@
-//! From bytes as they were read to lines: what is cut waits for its end, what is too long is skipped.
+//! Splits a stream of bytes into lines. It buffers incomplete lines and skips lines that are too long.
 
 use memchr::{memchr, memrchr};
 
-/// The longest line that is read; longer ones are counted and skipped.
+/// The maximum length of a line; longer lines are counted and skipped.
 pub(crate) const MAX_LINE: usize = 1 << 20;
 
-/// The place in a stream of lines: what was read of a line whose end was not.
+/// The state between two reads: the incomplete line so far.
 #[derive(Debug, Default)]
 pub(crate) struct LineSplitter {
     partial: Vec<u8>,
-    /// Whether what follows up to the next LF belongs to a line that is not wanted.
+    /// Whether the bytes up to the next LF are skipped.
     skipping: bool,
-    /// Whether a line was handed over; only before the first can there be a byte order mark.
+    /// Whether the first line, which may start with a byte order mark, is complete.
     begun: bool,
 }
 
-/// What a stream is made of. Blank lines are left out.
+/// One line of a stream. Empty lines are dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Line<'a> {
-    /// A line without its end.
+    /// A complete line, without LF.
     Whole(&'a [u8]),
     /// A line longer than [`MAX_LINE`].
     TooLong,
 }
 
-/// The last line that ends in a piece of a stream, or as much of it as is in the piece.
-pub(crate) fn last(piece: &[u8]) -> &[u8] {
-    let whole = &piece[..memrchr(b'\n', piece).unwrap_or(0)];
+/// The last line that ends in a chunk, or the part of it that is in the chunk.
+pub(crate) fn last(chunk: &[u8]) -> &[u8] {
+    let whole = &chunk[..memrchr(b'\n', chunk).unwrap_or(0)];
     &whole[memrchr(b'\n', whole).map_or(0, |end| end + 1)..]
 }
 
 impl LineSplitter {
-    /// A stream that is entered in the middle of a line; the rest of that line is left out.
+    /// Starts in the middle of a line, whose rest is skipped.
     pub(crate) fn inside_a_line() -> Self {
         Self { skipping: true, begun: true, ..Self::default() }
     }
 
-    /// How many of the bytes it was fed belong to a line whose end it waits for.
+    /// The length of the incomplete line.
     pub(crate) fn waiting(&self) -> usize {
         self.partial.len()
     }
 
-    /// Whether it is within a line that is left out.
+    /// Whether the current line is skipped.
     pub(crate) fn is_skipping(&self) -> bool {
         self.skipping
     }
 
-    /// Takes the next bytes and hands over every line that ends in them.
+    /// Adds bytes, and calls `each` for every line that they complete.
     pub(crate) fn feed(&mut self, mut bytes: &[u8], mut each: impl FnMut(Line<'_>)) {
         if self.skipping || !self.partial.is_empty() {
             let Some(end) = memchr(b'\n', bytes) else { return self.keep(bytes, each) };
@@ -61,7 +61,7 @@ impl LineSplitter {
         self.keep(bytes, each);
     }
 
-    /// Ends the line that was begun, if any.
+    /// Completes the last line at the end of the stream.
     pub(crate) fn finish(&mut self, mut each: impl FnMut(Line<'_>)) {
         let mut line = std::mem::take(&mut self.partial);
         if !std::mem::take(&mut self.skipping) && !line.is_empty() {
@@ -77,7 +77,7 @@ impl LineSplitter {
         if self.skipping {
             return;
         }
-        // the hole that a truncated file begins with can be longer than any line
+        // a truncated file may start with a hole that is longer than any line
         let bytes = if self.partial.is_empty() { without_nuls(bytes) } else { bytes };
         if self.partial.len() + bytes.len() > MAX_LINE {
             each(Line::TooLong);
@@ -104,10 +104,10 @@ impl LineSplitter {
     }
 }
 
-/// How much memory a file may keep for lines cut by the end of a read.
+/// The maximum buffer that is kept between two incomplete lines.
 const KEPT_CAPACITY: usize = 16 * 1024;
 
-/// A writer that goes on at its old place in a truncated file leaves a hole, which reads as NULs.
+/// Drops leading NULs: a writer that continues at its old offset in a truncated file leaves a hole, which reads as NULs.
 #[inline]
 fn without_nuls(bytes: &[u8]) -> &[u8] {
     match bytes {
@@ -120,7 +120,7 @@ fn without_nuls(bytes: &[u8]) -> &[u8] {
 mod tests {
     use super::*;
 
-    /// What a stream gives when it is read in pieces of `size` bytes.
+    /// The lines of a stream that is read in chunks of `size` bytes.
     fn read(stream: &[u8], size: usize) -> Vec<String> {
         let mut lines = LineSplitter::default();
         let mut seen = Vec::new();
@@ -130,34 +130,34 @@ mod tests {
                 Line::TooLong => "too long".to_owned(),
             });
         };
-        for piece in stream.chunks(size) {
-            lines.feed(piece, &mut each);
+        for chunk in stream.chunks(size) {
+            lines.feed(chunk, &mut each);
         }
         lines.finish(each);
         seen
     }
 
     #[test]
-    fn lines_are_the_same_wherever_a_read_cuts_them() {
+    fn lines_do_not_depend_on_the_chunk_size() {
         let stream = b"\xef\xbb\xbfone\r\n\n\r\ntwo \"x\ny\"\n\0\0\0three\nfour";
         for size in 1..=stream.len() {
-            assert_eq!(read(stream, size), ["one", "two \"x", "y\"", "three", "four"], "pieces of {size}");
+            assert_eq!(read(stream, size), ["one", "two \"x", "y\"", "three", "four"], "chunks of {size}");
         }
     }
 
     #[test]
-    fn the_last_line_of_a_piece_is_found() {
-        for (piece, line) in [("a\nb\nc", "b"), ("a\nb\n", "b"), ("b\n", "b"), ("b", ""), ("", "")] {
-            assert_eq!(last(piece.as_bytes()), line.as_bytes(), "{piece:?}");
+    fn the_last_line_of_a_chunk_is_returned() {
+        for (chunk, line) in [("a\nb\nc", "b"), ("a\nb\n", "b"), ("b\n", "b"), ("b", ""), ("", "")] {
+            assert_eq!(last(chunk.as_bytes()), line.as_bytes(), "{chunk:?}");
         }
     }
 
     #[test]
-    fn a_partial_line_waits_for_its_end() {
+    fn an_incomplete_line_is_buffered() {
         let mut lines = LineSplitter::default();
         let mut count = 0;
-        for piece in ["begun ", "and ", "continued"] {
-            lines.feed(piece.as_bytes(), |_| count += 1);
+        for chunk in ["begun ", "and ", "continued"] {
+            lines.feed(chunk.as_bytes(), |_| count += 1);
         }
         assert_eq!(count, 0);
         let mut whole = Vec::new();
@@ -170,25 +170,25 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_a_megabyte_is_whole_and_a_longer_one_counts_once() {
+    fn a_line_of_one_mebibyte_is_complete_and_a_longer_one_is_counted_once() {
         let stream =
             [vec![b'a'; MAX_LINE], vec![b'b'; MAX_LINE + 1], b"next".to_vec(), vec![b'c'; 3 * MAX_LINE]].join(&b'\n');
         for size in [4096, 100_000, 8 * MAX_LINE] {
             let seen = read(&stream, size);
-            assert_eq!(seen.len(), 4, "pieces of {size}");
+            assert_eq!(seen.len(), 4, "chunks of {size}");
             assert_eq!(seen[0].len(), MAX_LINE);
             assert_eq!(seen[1..], ["too long", "next", "too long"]);
         }
     }
 
     #[test]
-    fn a_hole_longer_than_any_line_is_no_line() {
+    fn a_hole_longer_than_any_line_is_dropped() {
         let stream = [&vec![0; 2 * MAX_LINE][..], b"first\nsecond\n"].concat();
         assert_eq!(read(&stream, 65_536), ["first", "second"]);
     }
 
     #[test]
-    fn the_rest_of_a_line_that_was_begun_before_is_left_out() {
+    fn the_rest_of_a_line_is_skipped_when_starting_inside_it() {
         let mut lines = LineSplitter::inside_a_line();
         let mut seen = 0;
         lines.feed(b"rest", |_| seen += 1);

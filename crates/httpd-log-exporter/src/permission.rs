@@ -1,51 +1,51 @@
-//! What to do about a log that cannot be opened: who may read it, and which group would help.
+//! Error messages for files that cannot be opened: which group can read the file, or which mode it needs.
 
 use std::fs::Metadata;
 use std::io::{Error, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// What is said of a log that is missing, while it is followed.
-pub(crate) const AWAITED: &str = "; it is read as soon as it is there";
+/// Suffix of the error for a missing log that is followed.
+pub(crate) const WAITING: &str = "; waiting for it to appear";
 
-/// The error in one line, of a log that is followed.
-pub(crate) fn explain_awaited(path: &Path, error: &Error, what: &str) -> String {
-    explain(path, error, what) + if error.kind() == ErrorKind::NotFound { AWAITED } else { "" }
+/// The error message for a log that is followed.
+pub(crate) fn explain_waiting(path: &Path, error: &Error, what: &str) -> String {
+    explain(path, error, what) + if error.kind() == ErrorKind::NotFound { WAITING } else { "" }
 }
 
-/// The error in one line: what could not be done, with which file, why, and what helps.
+/// The error message: action, path, cause and advice.
 pub(crate) fn explain(path: &Path, error: &Error, what: &str) -> String {
-    let place = format!("cannot {what} {}", path.display());
+    let failure = format!("cannot {what} {}", path.display());
     let advice = match error.kind() {
-        ErrorKind::PermissionDenied => who_may(path),
-        ErrorKind::IsADirectory => Some("give the log itself".to_owned()),
+        ErrorKind::PermissionDenied => permission_advice(path),
+        ErrorKind::IsADirectory => Some("specify a file".to_owned()),
         _ => None,
     };
     match advice {
-        Some(advice) => format!("{place}: {error}; {advice}"),
-        None => format!("{place}: {error}"),
+        Some(advice) => format!("{failure}: {error}; {advice}"),
+        None => format!("{failure}: {error}"),
     }
 }
 
-/// Who may read a file, or enter the first directory on the way to it that is closed.
-fn who_may(path: &Path) -> Option<String> {
+/// Advice for a file, or for the first directory on its path, that the exporter may not read.
+fn permission_advice(path: &Path) -> Option<String> {
     let groups = std::fs::read_to_string("/etc/group").unwrap_or_default();
-    let (place, metadata) = match std::fs::metadata(path) {
+    let (path, metadata) = match std::fs::metadata(path) {
         Ok(metadata) => (path, metadata),
         Err(_) => path.ancestors().skip(1).find_map(|parent| Some((parent, std::fs::metadata(parent).ok()?)))?,
     };
-    let place = place.display();
+    let path = path.display();
     Some(match helpful_group(&metadata, &groups) {
-        Some(group) => format!("{place} is open to group {group}: add the exporter's user to it"),
+        Some(group) => format!("{path} is readable by group {group}: add the exporter's user to it"),
         None => {
             let (mode, group) = (metadata.mode() & 0o7777, group_name(metadata.gid(), &groups));
             let rights = if metadata.is_dir() { "rx" } else { "r" };
-            format!("{place} has mode {mode:04o} and is open to no group: chmod g+{rights} opens it to group {group}")
+            format!("{path} has mode {mode:04o}: give group {group} access with chmod g+{rights}")
         }
     })
 }
 
-/// The group whose members may read a file, or list and enter a directory.
+/// The group whose members can read a file, or list and enter a directory.
 fn helpful_group(metadata: &Metadata, groups: &str) -> Option<String> {
     let needed = if metadata.is_dir() { 0o010 } else { 0o040 };
     (metadata.mode() & needed == needed).then(|| group_name(metadata.gid(), groups))
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_its_group_may_read_says_which_group() {
+    fn the_group_that_can_read_a_file_is_named() {
         use std::os::unix::fs::PermissionsExt;
         let file = tempfile::NamedTempFile::new().unwrap();
         for (mode, expected) in [(0o640, true), (0o600, false), (0o604, false)] {
@@ -82,11 +82,11 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_file_is_waited_for() {
+    fn the_error_for_a_missing_log_says_that_it_is_awaited() {
         let error = Error::from(ErrorKind::NotFound);
         let path = Path::new("/no/such.log");
         assert_eq!(explain(path, &error, "open"), "cannot open /no/such.log: entity not found");
-        let text = explain_awaited(path, &error, "open");
-        assert_eq!(text, "cannot open /no/such.log: entity not found; it is read as soon as it is there");
+        let text = explain_waiting(path, &error, "open");
+        assert_eq!(text, "cannot open /no/such.log: entity not found; waiting for it to appear");
     }
 }

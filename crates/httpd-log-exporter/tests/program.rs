@@ -1,4 +1,4 @@
-//! The built exporter on logs that are written while it runs.
+//! Tests of the program: log files that are written while it runs, flags, errors, golden files.
 
 #![expect(clippy::disallowed_types, clippy::unwrap_used, reason = "tests start programs, and fail by panicking")]
 
@@ -13,7 +13,7 @@ use exporter_common::testing::{Running, assert_golden, assert_lint, run, value};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_httpd-log-exporter");
 
-/// A folder with logs.
+/// A temporary directory for logs.
 struct Folder(tempfile::TempDir);
 
 impl Folder {
@@ -51,10 +51,10 @@ fn requests(metrics: &str) -> f64 {
     sum(metrics, "httpd_requests_total")
 }
 
-/// Many lines whose totals are known by the way they are made.
+/// Generated lines and their expected totals.
 struct Many {
     text: Vec<u8>,
-    /// Series and their values.
+    /// Series and their expected values.
     totals: Vec<(&'static str, f64)>,
 }
 
@@ -104,9 +104,9 @@ fn assert_totals(metrics: &str, source: &Path, many: &Many, rounds: u32) {
 }
 
 #[test]
-fn a_million_lines_are_counted_exactly_while_they_are_written_in_pieces_of_any_size() {
+fn a_million_lines_are_counted_exactly_while_written_in_chunks_of_any_size() {
     let folder = Folder::new();
-    folder.append("access.log", LINE); // before the start: not counted
+    folder.append("access.log", LINE); // written before the start, so not counted
     let rounds = 100_000;
     let many = many(rounds);
     let exporter = Running::start(PROGRAM, ["--access-log.format=combined_time".to_owned(), folder.flag("access.log")]);
@@ -114,10 +114,10 @@ fn a_million_lines_are_counted_exactly_while_they_are_written_in_pieces_of_any_s
     let mut rest = &many.text[..];
     let mut size = 1;
     while !rest.is_empty() {
-        let (piece, following) = rest.split_at(size.min(rest.len()));
-        log.write_all(piece).unwrap();
+        let (chunk, following) = rest.split_at(size.min(rest.len()));
+        log.write_all(chunk).unwrap();
         rest = following;
-        size = size * 31 % 65_537; // every size up to 64 KiB, in no order
+        size = size * 31 % 65_537; // all sizes up to 64 KiB in pseudo-random order
     }
     let metrics =
         exporter.scrape_until("all lines are counted", |metrics| sum(metrics, "httpd_log_lines_total") >= 1e6);
@@ -130,26 +130,26 @@ fn a_million_lines_are_counted_exactly_once() {
     let folder = Folder::new();
     let rounds = 100_000;
     let many = many(rounds);
-    folder.append("access.log", many.text.trim_ascii_end()); // the last line has no end
+    folder.append("access.log", many.text.trim_ascii_end()); // the last line has no LF
     let output = run(PROGRAM, ["--once", "--access-log.format=combined_time", &folder.flag("access.log")]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_totals(&String::from_utf8(output.stdout).unwrap(), &folder.path("access.log"), &many, rounds);
 }
 
 #[test]
-fn once_fails_for_a_missing_log_and_still_tells_the_others() {
+fn once_fails_for_a_missing_log_and_still_exports_the_others() {
     let folder = Folder::new();
-    folder.append("there.log", LINE);
-    let output = run(PROGRAM, ["--once", &folder.flag("there.log"), &folder.flag("missing.log")]);
+    folder.append("present.log", LINE);
+    let output = run(PROGRAM, ["--once", &folder.flag("present.log"), &folder.flag("missing.log")]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(!String::from_utf8_lossy(&output.stderr).contains("as soon as"), "nobody waits for it: {output:?}");
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("waiting for"), "--once does not wait: {output:?}");
     let metrics = String::from_utf8(output.stdout).unwrap();
     assert_eq!(requests(&metrics), 1.0);
     assert_eq!(value(&metrics, r#"exporter_scrape_success{collector="access_log"}"#), Some(0.0));
 }
 
 #[test]
-fn a_log_in_a_directory_that_is_not_there_yet_is_waited_for() {
+fn a_log_in_a_missing_directory_is_read_when_it_appears() {
     let folder = Folder::new();
     let mut exporter = Running::start(PROGRAM, [folder.flag("logs/access.log")]);
     let up = |metrics: &str| {
@@ -159,24 +159,25 @@ fn a_log_in_a_directory_that_is_not_there_yet_is_waited_for() {
     assert_eq!(up(&exporter.scrape()), (0.0, 0.0));
     fs::create_dir(folder.path("logs")).unwrap();
     folder.append("logs/access.log", [LINE, LINE].concat());
-    let metrics = exporter.scrape_until("it is read", |metrics| up(metrics) == (1.0, 1.0) && requests(metrics) > 0.0);
+    let metrics =
+        exporter.scrape_until("the log is read", |metrics| up(metrics) == (1.0, 1.0) && requests(metrics) > 0.0);
     assert_eq!(requests(&metrics), 2.0);
     fs::remove_dir_all(folder.path("logs")).unwrap();
-    exporter.scrape_until("it is missing", |metrics| up(metrics) == (0.0, 0.0));
+    exporter.scrape_until("the log is missing", |metrics| up(metrics) == (0.0, 0.0));
     fs::create_dir(folder.path("logs")).unwrap();
     folder.append("logs/access.log", LINE);
-    let metrics = exporter.scrape_until("it is read again", |metrics| up(metrics) == (1.0, 1.0));
+    let metrics = exporter.scrape_until("the new log is read", |metrics| up(metrics) == (1.0, 1.0));
     assert!(requests(&metrics) <= 3.0);
-    exporter.scrape_until("all of it", |metrics| requests(metrics) == 3.0);
+    exporter.scrape_until("all lines are read", |metrics| requests(metrics) == 3.0);
     exporter.signal("TERM");
     assert_eq!(exporter.wait(), Some(0));
     let log = exporter.log();
     let warnings = log.lines().filter(|line| line.starts_with("level=WARN") || line.contains(" level=WARN"));
-    assert!(warnings.count() <= 2, "one line for each change of state: {log}");
+    assert!(warnings.count() <= 2, "one warning for each state change: {log}");
 }
 
 #[test]
-fn a_renamed_log_to_which_the_server_still_writes_loses_no_line() {
+fn no_line_is_lost_when_the_server_still_writes_to_a_renamed_log() {
     let folder = Folder::new();
     let mut old = File::create(folder.path("access.log")).unwrap();
     let exporter = Running::start(PROGRAM, [folder.flag("access.log")]);
@@ -192,12 +193,12 @@ fn a_renamed_log_to_which_the_server_still_writes_loses_no_line() {
         old.write_all(LINE.as_bytes()).unwrap();
         old = new;
     }
-    let metrics = exporter.scrape_until("all lines", |metrics| requests(metrics) >= 16.0);
+    let metrics = exporter.scrape_until("all lines are read", |metrics| requests(metrics) >= 16.0);
     assert_eq!(requests(&metrics), 16.0);
 }
 
 #[test]
-fn two_logs_are_told_apart_and_their_requests_are_one_sum() {
+fn two_logs_have_separate_line_counters_and_common_request_counters() {
     let folder = Folder::new();
     let sources = [folder.flag("a.log"), folder.flag("b.log")];
     let exporter = Running::start(PROGRAM, sources);
@@ -207,7 +208,7 @@ fn two_logs_are_told_apart_and_their_requests_are_one_sum() {
         let source = folder.path(name);
         value(metrics, &format!("httpd_log_lines_total{{result=\"{result}\",source=\"{}\"}}", source.display()))
     };
-    let metrics = exporter.scrape_until("both are read", |metrics| requests(metrics) == 3.0);
+    let metrics = exporter.scrape_until("both logs are read", |metrics| requests(metrics) == 3.0);
     assert_eq!(lines(&metrics, "a.log", "matched"), Some(1.0));
     assert_eq!(lines(&metrics, "b.log", "matched"), Some(2.0));
     assert_eq!(lines(&metrics, "b.log", "unmatched"), Some(1.0));
@@ -215,7 +216,7 @@ fn two_logs_are_told_apart_and_their_requests_are_one_sum() {
 }
 
 #[test]
-fn the_metrics_are_those_of_the_golden_files() {
+fn the_metrics_match_the_golden_files() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
     for format in ["combined", "combined_time"] {
         let log = tempfile::tempdir().unwrap();
@@ -239,19 +240,19 @@ fn the_metrics_are_those_of_the_golden_files() {
 }
 
 #[test]
-fn buckets_for_a_format_without_a_time_are_warned_of() {
+fn buckets_for_a_format_without_a_duration_are_warned_about() {
     let folder = Folder::new();
     folder.append("access.log", LINE);
     let output = run(PROGRAM, ["--once", "--metrics.buckets=1,2", &folder.flag("access.log")]);
     assert!(output.status.success());
-    assert!(String::from_utf8_lossy(&output.stderr).contains("the format has no time"), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("the format has no duration"), "{output:?}");
     let timed =
         run(PROGRAM, ["--once", "--metrics.buckets=1,2", "--access-log.format=%m %s %D", &folder.flag("access.log")]);
     assert!(!String::from_utf8_lossy(&timed.stderr).contains("--metrics.buckets"), "{timed:?}");
 }
 
 #[test]
-fn a_format_and_routes_are_taken_from_the_command_line_or_the_environment() {
+fn format_and_routes_are_read_from_the_command_line_or_the_environment() {
     let folder = Folder::new();
     folder.append("access.log", "www.example.com PUT /api/x 204 250\nwww.example.com GET /?/api/ 200 1\n");
     let output = Command::new(PROGRAM)
@@ -267,11 +268,11 @@ fn a_format_and_routes_are_taken_from_the_command_line_or_the_environment() {
     ] {
         assert_eq!(value(&metrics, series), Some(1.0), "{series}\n{metrics}");
     }
-    assert!(!metrics.contains("httpd_bytes_sent_total"), "the format has no bytes: {metrics}");
+    assert!(!metrics.contains("httpd_bytes_sent_total"), "the format has no byte counts: {metrics}");
 }
 
 #[test]
-fn explain_shows_fields_and_where_reading_stopped() {
+fn explain_shows_the_fields_or_the_first_mismatch() {
     let folder = Folder::new();
     folder.append("access.log", LINE);
     let log = folder.path("access.log").display().to_string();
@@ -279,9 +280,12 @@ fn explain_shows_fields_and_where_reading_stopped() {
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert!(String::from_utf8_lossy(&output.stdout).contains("GET / HTTP/1.1"), "{output:?}");
     let output = run(PROGRAM, ["explain", "--access-log.format", "json", &log]);
-    let said = String::from_utf8_lossy(&output.stdout);
+    let message = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(1));
-    assert!(said.contains("^ expected a JSON object") && said.contains("--access-log.format=combined"), "{said}");
+    assert!(
+        message.contains("^ expected a JSON object") && message.contains("--access-log.format=combined"),
+        "{message}"
+    );
     let output = run(PROGRAM, ["explain", &folder.path("missing").display().to_string()]);
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("cannot read"), "{output:?}");
@@ -291,7 +295,7 @@ fn explain_shows_fields_and_where_reading_stopped() {
 const LOG: &str = "/var/log/nginx/access.log";
 
 #[test]
-fn wrong_flags_and_files_are_told_in_one_line() {
+fn invalid_flags_and_files_are_reported_in_one_line() {
     let folder = Folder::new();
     folder.append("access.log", LINE);
     std::os::unix::fs::symlink("access.log", folder.path("link.log")).unwrap();
@@ -317,36 +321,36 @@ fn wrong_flags_and_files_are_told_in_one_line() {
         (&[&log, "--metrics.buckets=2,1"], 2, "ascend"),
         (&[&log, "--access-log.start=middle"], 2, "beginning"),
         (&["--access-log=syslog+sctp://:514"], 2, "syslog+udp://HOST:PORT"),
-        (&["--once", "--access-log=syslog+udp://127.0.0.1:0"], 1, "syslog has none"),
+        (&["--once", "--access-log=syslog+udp://127.0.0.1:0"], 1, "cannot read syslog"),
         (&["--check", "--state.file", broken, &log], 1, "state"),
         (&[&directory], 1, "is a directory"),
-        (&[&device], 1, "neither a file"),
-        (&[&log, &log], 1, "given twice"),
-        (&[&missing, &same_missing], 1, "given twice"),
+        (&[&device], 1, "is not a file or a FIFO"),
+        (&[&log, &log], 1, "duplicate --access-log"),
+        (&[&missing, &same_missing], 1, "duplicate --access-log"),
         (&[&log, &link], 1, "are the same file"),
         (&["--check", &missing, &directory], 1, "missing.log"),
         (&["--check", &missing], 1, "missing.log: No such file or directory (os error 2)\n"),
-        (&[LOG], 2, "a log is given as --access-log=/var/log/nginx/access.log"),
-        (&[&log, LOG], 2, "a log is given as --access-log=/var/log/nginx/access.log"),
+        (&[LOG], 2, "specify a log as --access-log=/var/log/nginx/access.log"),
+        (&[&log, LOG], 2, "specify a log as --access-log=/var/log/nginx/access.log"),
     ];
     for (flags, code, expected) in cases {
         let output = run(PROGRAM, *flags);
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(*code), "{flags:?}: {said}");
-        assert!(said.contains(expected) && said.lines().count() == 1, "{flags:?}: {said}");
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(*code), "{flags:?}: {message}");
+        assert!(message.contains(expected) && message.lines().count() == 1, "{flags:?}: {message}");
     }
     assert!(run(PROGRAM, ["--check", &log]).status.success());
     assert_eq!(run(PROGRAM, ["healthcheck", "--web.listen-address=127.0.0.1:1"]).status.code(), Some(1));
 }
 
 #[test]
-fn a_log_that_may_not_be_read_says_which_group_would_help_and_is_read_when_it_may() {
+fn the_error_for_an_unreadable_log_names_the_group_and_the_log_is_read_when_permitted() {
     let folder = Folder::new();
     folder.append("access.log", LINE);
     let mode =
         |name: &str, mode: u32| fs::set_permissions(folder.path(name), fs::Permissions::from_mode(mode)).unwrap();
     mode("", 0o755);
-    // root may read everything, so it becomes somebody else, who may not be able to get at the program
+    // root can read every file, so the program is copied and started as the user nobody
     let root = fs::metadata("/proc/self").unwrap().uid() == 0;
     let program = folder.path("program");
     fs::copy(PROGRAM, &program).unwrap();
@@ -359,7 +363,7 @@ fn a_log_that_may_not_be_read_says_which_group_would_help_and_is_read_when_it_ma
         }
         command
     };
-    let expected = if root { "is open to group root: add the exporter's user to it" } else { "has mode 0200" };
+    let expected = if root { "is readable by group root: add the exporter's user to it" } else { "has mode 0200" };
     let check = command(&["--check"]).output().unwrap();
     assert_eq!(check.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&check.stderr).contains(expected), "{check:?}");
@@ -381,7 +385,7 @@ fn a_log_that_may_not_be_read_says_which_group_would_help_and_is_read_when_it_ma
     assert!(String::from_utf8_lossy(&check.stderr).contains("logs has mode 0000"), "{check:?}");
     append(&folder.path("access.log"), LINE);
     mode("access.log", 0o644);
-    // what was there at the start stays uncounted, what was written since is not lost
-    let metrics = exporter.scrape_until("it is read", |metrics| requests(metrics) > 0.0);
+    // lines from before the start are not counted, later ones are not lost
+    let metrics = exporter.scrape_until("the log is read", |metrics| requests(metrics) > 0.0);
     assert_eq!((success(&metrics), requests(&metrics)), (1.0, 1.0));
 }

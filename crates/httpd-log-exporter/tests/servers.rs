@@ -1,4 +1,4 @@
-//! The built exporter on the logs of a real nginx and a real Apache, rotated under load, by a real logrotate too.
+//! Tests with real servers: logs of nginx and Apache, rotated under load, also by logrotate.
 #![expect(clippy::disallowed_types, clippy::unwrap_used, reason = "tests start programs, and fail by panicking")]
 
 use std::fs;
@@ -16,12 +16,12 @@ use exporter_common::testing::{Running, eventually, real, value};
 const CLIENTS: u32 = 4;
 const REQUESTS: u32 = 5000;
 
-/// Whether the test runs as root, so that a server has to be told whom to become.
+/// Whether the test runs as root, so that the server needs a user in its configuration.
 fn root() -> bool {
     fs::metadata("/proc/self").unwrap().uid() == 0
 }
 
-/// A server that runs until this is dropped.
+/// An nginx that runs until this is dropped.
 struct Nginx(Child);
 
 impl Nginx {
@@ -65,28 +65,28 @@ impl Nginx {
 
 impl Drop for Nginx {
     fn drop(&mut self) {
-        self.signal("TERM"); // the workers end with it
+        self.signal("TERM"); // the workers exit, too
         let _ = self.0.wait();
     }
 }
 
-/// Sends requests over one connection, every tenth for something missing, and reads the answers.
+/// Sends requests over one connection, every tenth for a missing file, and reads the responses.
 fn client(socket: &Path, sent: &AtomicU32) {
     let connection = UnixStream::connect(socket).unwrap();
     requests(connection.try_clone().unwrap(), connection, REQUESTS, sent);
 }
 
-fn requests(mut connection: impl Write, answers: impl Read, count: u32, sent: &AtomicU32) {
-    let mut answers = BufReader::new(answers);
+fn requests(mut connection: impl Write, responses: impl Read, count: u32, sent: &AtomicU32) {
+    let mut responses = BufReader::new(responses);
     for number in 0..count {
         let path = if number % 10 == 0 { "missing" } else { "there" };
-        // a user agent that tries to look like other fields
+        // a user agent that imitates other fields
         let request = format!("GET /{path} HTTP/1.1\r\nHost: x\r\nUser-Agent: \" 500 77777 \"\\\r\n\r\n");
         connection.write_all(request.as_bytes()).unwrap();
         let mut length = 0;
         loop {
             let mut line = String::new();
-            assert!(answers.read_line(&mut line).unwrap() > 0, "nginx closed the connection");
+            assert!(responses.read_line(&mut line).unwrap() > 0, "nginx closed the connection");
             match line.trim_end().split_once(": ") {
                 Some(("Content-Length", value)) => length = value.parse().unwrap(),
                 Some(_) => (),
@@ -94,7 +94,7 @@ fn requests(mut connection: impl Write, answers: impl Read, count: u32, sent: &A
                 None => assert!(line.starts_with("HTTP/1.1 "), "{line}"),
             }
         }
-        answers.read_exact(&mut vec![0; length]).unwrap();
+        responses.read_exact(&mut vec![0; length]).unwrap();
         sent.fetch_add(1, Ordering::Relaxed);
     }
 }
@@ -121,17 +121,17 @@ fn every_request_to_nginx_is_counted_while_its_log_is_rotated() {
             let reached = |part: u32| (sent.load(Ordering::Relaxed) >= total / 8 * part).then_some(());
             eventually("some requests were sent", || reached(2 * rotation));
             fs::rename(folder.join("access.log"), folder.join(format!("access.log.{rotation}"))).unwrap();
-            // meanwhile nginx goes on writing to the file it has open
+            // nginx still writes to the file it has open
             eventually("more requests were sent", || reached(2 * rotation + 1));
             nginx.signal("USR1");
-            eventually("nginx has opened a new log", || folder.join("access.log").exists().then_some(()));
+            eventually("nginx opened a new log", || folder.join("access.log").exists().then_some(()));
         }
     });
     const FOUND: &str = r#"httpd_requests_total{method="GET",status_code="200"}"#;
     const MISSING: &str = r#"httpd_requests_total{method="GET",status_code="404"}"#;
     let source = format!("{{source=\"{}\"}}", folder.join("access.log").display());
     let metrics = exporter.scrape_until("all requests are counted", |metrics| {
-        // the last log may be empty, and is found a little later
+        // the last log may be empty and is opened a little later
         value(metrics, "httpd_request_duration_seconds_count") >= Some(f64::from(total))
             && value(metrics, &format!("httpd_log_source_up{source}")) == Some(1.0)
     });
@@ -148,12 +148,12 @@ struct Apache {
     address: SocketAddr,
 }
 
-/// Combined, then the microseconds, as it stands in Apache's configuration.
+/// Combined with the duration in microseconds, in Apache's syntax.
 const COMBINED_US: &str = r#"%h %l %u %t \"%r\" %>s %O \"%{Referer}i\" \"%{User-Agent}i\" %D"#;
 
 impl Apache {
     fn start(apache: &Path, folder: &Path) -> Self {
-        // Apache does not say which port it got, so it is given one that was free just now
+        // Apache does not report its port, so choose a free one
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let at = folder.display();
         fs::create_dir(folder.join("www")).unwrap();
@@ -184,12 +184,12 @@ impl Apache {
 
 impl Drop for Apache {
     fn drop(&mut self) {
-        let _ = Command::new("kill").arg(self.child.id().to_string()).status(); // it may have ended
+        let _ = Command::new("kill").arg(self.child.id().to_string()).status(); // it may have exited
         let _ = self.child.wait();
     }
 }
 
-/// Sends a request over a connection of its own; whether there was an answer.
+/// Sends a request over a new connection; `None` without a response.
 fn request(address: SocketAddr) -> Option<()> {
     let mut connection = TcpStream::connect(address).ok()?;
     connection
@@ -200,7 +200,7 @@ fn request(address: SocketAddr) -> Option<()> {
     answer.starts_with("HTTP/1.1 200").then_some(())
 }
 
-/// Rotates a folder's log as logrotate does.
+/// Rotates the log in a directory with logrotate.
 fn rotate(logrotate: &Path, folder: &Path, options: &str, after: &str) {
     let (log, configuration) = (folder.join("access.log"), folder.join("logrotate.conf"));
     let after = if after.is_empty() { String::new() } else { format!("postrotate\n{after}\nendscript\n") };
@@ -210,14 +210,13 @@ fn rotate(logrotate: &Path, folder: &Path, options: &str, after: &str) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// The sum of all series of requests.
+/// The total number of requests.
 fn total(metrics: &str) -> f64 {
     let series = metrics.lines().filter(|line| line.starts_with("httpd_requests_total{"));
     series.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
 }
 
-/// What logrotate does under load: the options, and whether lines are lost between its copy and its truncation if there
-/// is any load, so that there must be none.
+/// logrotate options, and whether the load must pause because logrotate loses lines between copy and truncation.
 const ROTATIONS: [(&str, bool); 5] = [
     ("create", false),
     ("nocreate", false),
@@ -226,7 +225,7 @@ const ROTATIONS: [(&str, bool); 5] = [
     ("copytruncate", true),
 ];
 
-/// Sends requests while the log is rotated in a way, and asserts that every one of them is counted.
+/// Sends requests while logrotate rotates the log, and asserts that every request is counted.
 fn rotated_under_load(
     logrotate: &Path,
     folder: &Path,
@@ -237,7 +236,7 @@ fn rotated_under_load(
     const BURST: u32 = 1000;
     let sent = AtomicU32::new(0);
     for (options, quiet) in ROTATIONS {
-        // a date has seconds, and a name must not be there already
+        // the dates in file names have seconds and must differ
         for _ in 0..if options.contains("dateext") { 1 } else { 2 } {
             let before = sent.load(Ordering::Relaxed);
             thread::scope(|scope| {
@@ -262,7 +261,7 @@ fn rotated_under_load(
 }
 
 #[test]
-fn every_request_to_nginx_is_counted_while_logrotate_rotates_in_every_way() {
+fn every_request_to_nginx_is_counted_for_all_logrotate_options() {
     let (Some(nginx), Some(logrotate)) = (real("nginx"), real("logrotate")) else { return };
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
@@ -282,10 +281,10 @@ fn every_request_to_nginx_is_counted_while_logrotate_rotates_in_every_way() {
 }
 
 #[test]
-fn every_request_to_apache_is_counted_while_logrotate_rotates_in_every_way() {
+fn every_request_to_apache_is_counted_for_all_logrotate_options() {
     let (Some(apache), Some(logrotate)) = (real("apache2"), real("logrotate")) else { return };
     let folder = tempfile::tempdir().unwrap();
-    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap(); // its workers have another user
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap(); // its workers run as another user
     let folder = folder.path();
     let apache = Apache::start(&apache, folder);
     let exporter = Running::start(
@@ -294,9 +293,9 @@ fn every_request_to_apache_is_counted_while_logrotate_rotates_in_every_way() {
     );
     let after = format!("kill -USR1 $(cat {})", folder.join("pid").display());
     rotated_under_load(&logrotate, folder, &exporter, &after, |sent, count| {
-        // a graceful restart closes connections between requests, so each has its own
+        // a graceful restart closes idle connections, so every request uses a new one
         for _ in 0..count / 4 {
-            eventually("Apache answers", || request(apache.address));
+            eventually("Apache responds", || request(apache.address));
             sent.fetch_add(1, Ordering::Relaxed);
         }
     });

@@ -1,4 +1,4 @@
-//! The built exporter on sources that are no plain files: patterns, standard input, FIFOs, syslog.
+//! Tests of the program with inputs other than single files: globs, standard input, FIFOs, syslog.
 #![expect(clippy::disallowed_types, clippy::unwrap_used, reason = "tests start programs, and fail by panicking")]
 
 use std::fs::{self, File};
@@ -21,37 +21,38 @@ fn success(metrics: &str) -> f64 {
 }
 
 #[test]
-fn a_pattern_finds_files_that_come_while_it_runs() {
+fn a_glob_finds_files_that_appear_later() {
     let folder = tempfile::tempdir().unwrap();
     let pattern = folder.path().join("*/access.log");
     let exporter = Running::start(PROGRAM, [format!("--access-log={}", pattern.display())]);
     let metrics = exporter.scrape();
     let up = format!("httpd_log_source_up{{source=\"{}\"}}", pattern.display());
-    assert_eq!((success(&metrics), value(&metrics, &up)), (1.0, Some(1.0)), "a pattern without files is no fault");
+    assert_eq!((success(&metrics), value(&metrics, &up)), (1.0, Some(1.0)), "a glob without files is not an error");
     for (number, name) in [(1.0, "a"), (2.0, "b")] {
         fs::create_dir(folder.path().join(name)).unwrap();
         fs::write(folder.path().join(name).join("access.log"), LINE.repeat(1000)).unwrap();
-        let metrics = exporter.scrape_until("it is read", |metrics| found(metrics) >= 1000.0 * number);
+        let metrics = exporter.scrape_until("the file is read", |metrics| found(metrics) >= 1000.0 * number);
         assert_eq!(found(&metrics), 1000.0 * number);
     }
 }
 
 #[test]
-fn standard_input_is_read_to_its_end_which_is_told() {
+fn standard_input_is_read_to_its_end_which_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log");
     fs::write(&log, LINE.repeat(2)).unwrap();
     let script = format!("exec {PROGRAM} --web.listen-address=127.0.0.1:0 --access-log=- < {}", log.display());
     let mut command = Command::new("sh");
     let exporter = Running::spawn(command.args(["-c", &script]));
-    let metrics =
-        exporter.scrape_until("both lines and the end", |metrics| found(metrics) == 2.0 && success(metrics) == 0.0);
+    let metrics = exporter.scrape_until("both lines are read, and the end is reported", |metrics| {
+        found(metrics) == 2.0 && success(metrics) == 0.0
+    });
     assert_eq!(value(&metrics, r#"httpd_log_source_up{source="-"}"#), Some(0.0));
-    assert!(!metrics.contains("httpd_log_lag_bytes{"), "a stream has no place to be behind at: {metrics}");
+    assert!(!metrics.contains("httpd_log_lag_bytes{"), "a stream has no lag: {metrics}");
 }
 
 #[test]
-fn once_reads_standard_input_whole() {
+fn once_reads_standard_input_to_its_end() {
     let mut child = Command::new(PROGRAM)
         .args(["--once", "--access-log=-"])
         .stdin(Stdio::piped())
@@ -65,7 +66,7 @@ fn once_reads_standard_input_whole() {
 }
 
 #[test]
-fn a_fifo_is_read_writer_after_writer() {
+fn a_fifo_is_read_from_one_writer_after_another() {
     let folder = tempfile::tempdir().unwrap();
     let fifo = folder.path().join("fifo");
     assert!(run("mkfifo", [&fifo]).status.success());
@@ -74,14 +75,15 @@ fn a_fifo_is_read_writer_after_writer() {
         let mut writing = File::options().write(true).open(&fifo).unwrap();
         writing.write_all(LINE.repeat(100).as_bytes()).unwrap();
         drop(writing);
-        let metrics = exporter.scrape_until("all of it", |metrics| found(metrics) >= 100.0 * f64::from(writer));
+        let metrics =
+            exporter.scrape_until("all lines are read", |metrics| found(metrics) >= 100.0 * f64::from(writer));
         assert_eq!((found(&metrics), success(&metrics)), (100.0 * f64::from(writer), 1.0));
     }
 }
 
-/// Where the exporter receives syslog.
+/// The address at which the exporter receives syslog.
 fn address(exporter: &Running, protocol: &str) -> String {
-    eventually("it says where it receives", || {
+    eventually("the address is logged", || {
         let log = exporter.log();
         let line = log.lines().find(|line| line.contains(&format!("receiving syslog over {protocol}")))?;
         Some(line.split("address=").nth(1)?.split(' ').next()?.to_owned())
@@ -89,11 +91,11 @@ fn address(exporter: &Running, protocol: &str) -> String {
 }
 
 #[test]
-fn syslog_over_tcp_is_read_from_every_connection_in_either_framing() {
+fn syslog_over_tcp_is_read_in_both_framings_from_every_connection() {
     let exporter = Running::start(PROGRAM, ["--access-log=syslog+tcp://127.0.0.1:0"]);
     let address = address(&exporter, "TCP");
     let message = format!("<134>1 2026-11-20T09:00:00Z web1 nginx 42 - - {}", LINE.trim_end());
-    // more than may be open at the same time: the silent ones make room
+    // more connections than the limit: idle ones are closed
     let mut connections = Vec::new();
     for number in 0..70 {
         let mut connection = TcpStream::connect(&address).unwrap();
@@ -104,22 +106,23 @@ fn syslog_over_tcp_is_read_from_every_connection_in_either_framing() {
         }
         connections.push(connection);
         let expected = 50.0 * f64::from(number + 1);
-        let metrics = exporter.scrape_until("its messages", |metrics| found(metrics) >= expected);
+        let metrics =
+            exporter.scrape_until("the messages of the connection are read", |metrics| found(metrics) >= expected);
         assert_eq!((found(&metrics), success(&metrics)), (expected, 1.0));
     }
-    assert!(exporter.log().contains("more than 64 connections"), "{}", exporter.log());
+    assert!(exporter.log().contains("syslog connection limit (64) reached"), "{}", exporter.log());
     let garbage = "x".repeat(200_000) + "\n" + LINE;
     connections.last_mut().unwrap().write_all(garbage.as_bytes()).unwrap();
-    let metrics = exporter.scrape_until("the line after it", |metrics| found(metrics) >= 3501.0);
+    let metrics = exporter.scrape_until("the next line is read", |metrics| found(metrics) >= 3501.0);
     let too_long = r#"httpd_log_lines_total{result="too_long",source="syslog+tcp://127.0.0.1:0"}"#;
     assert_eq!((found(&metrics), value(&metrics, too_long)), (3501.0, Some(1.0)));
 }
 
 #[test]
-fn messages_of_syslog_are_lines() {
+fn syslog_messages_are_read_over_udp_and_unix_sockets() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("socket");
-    drop(UnixDatagram::bind(&path).unwrap()); // nobody listens there any more
+    drop(UnixDatagram::bind(&path).unwrap()); // leaves a stale socket file
     let mut exporter = Running::start(
         PROGRAM,
         ["--access-log=syslog+udp://127.0.0.1:0".to_owned(), format!("--access-log=syslog+unix:{}", path.display())],
@@ -132,15 +135,15 @@ fn messages_of_syslog_are_lines() {
         udp.send_to(message.as_bytes(), &address).unwrap();
         unix.send_to(message.as_bytes(), &path).unwrap();
     }
-    let metrics = exporter.scrape_until("all messages", |metrics| found(metrics) >= 100.0);
+    let metrics = exporter.scrape_until("all messages are read", |metrics| found(metrics) >= 100.0);
     assert_eq!((found(&metrics), success(&metrics)), (100.0, 1.0));
     let dropped = r#"httpd_log_dropped_messages_total{source="syslog+udp://127.0.0.1:0"}"#;
     assert_eq!(value(&metrics, dropped), cfg!(target_os = "linux").then_some(0.0));
     let twice =
         run(PROGRAM, ["--web.listen-address=127.0.0.1:0", &format!("--access-log=syslog+unix:{}", path.display())]);
     assert_eq!(twice.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&twice.stderr).contains("another process listens there"), "{twice:?}");
+    assert!(String::from_utf8_lossy(&twice.stderr).contains("another process is listening there"), "{twice:?}");
     exporter.signal("TERM");
     assert_eq!(exporter.wait(), Some(0));
-    assert!(!path.exists(), "its socket goes with it");
+    assert!(!path.exists(), "the socket file is deleted at shutdown");
 }

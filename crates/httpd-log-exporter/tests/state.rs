@@ -1,4 +1,4 @@
-//! The built exporter killed and started again: by its state file no line is lost, and none counted twice.
+//! Tests of the state file: the program is killed and restarted, and every line is counted exactly once.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::fs::{self, File};
@@ -23,7 +23,7 @@ fn bytes(metrics: &str) -> f64 {
     series.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
 }
 
-/// A line whose bytes are its number, so that the sum tells lost and repeated lines apart.
+/// A line whose byte count is its number, so that the sum distinguishes lost and repeated lines.
 fn line(number: u64) -> String {
     format!("192.0.2.7 - - [20/Nov/2026:09:00:00 +0000] \"GET / HTTP/1.1\" 200 {number} \"-\" \"-\"\n")
 }
@@ -33,16 +33,16 @@ fn start(folder: &Path) -> Running {
     Running::start(PROGRAM, [format!("--access-log={}", log.display()), format!("--state.file={}", state.display())])
 }
 
-/// The first metrics after a restart.
+/// The first metrics after a restart, once the exporter is ready.
 fn caught_up(exporter: &Running) -> String {
-    eventually("it has caught up", || {
+    eventually("the exporter is ready", || {
         let answer = exporter.get("/metrics", &[]);
         assert!([200, 503].contains(&answer.status));
         (answer.status == 200).then_some(answer.body)
     })
 }
 
-/// Writes lines and rotates as logrotate does, until it is stopped; how many were written.
+/// Writes lines and rotates the log until it is stopped.
 fn write(folder: PathBuf, stop: &AtomicBool, written: &AtomicU64) {
     let log = folder.join("access.log");
     let mut file = File::options().append(true).create(true).open(&log).unwrap();
@@ -51,11 +51,11 @@ fn write(folder: PathBuf, stop: &AtomicBool, written: &AtomicU64) {
     while !stop.load(Ordering::Relaxed) {
         for _ in 0..20 {
             number += 1;
-            // for a while after a rotation a server goes on in the file it has open
+            // after a rotation, a server still writes to the file it has open
             old.as_mut().unwrap_or(&mut file).write_all(line(number).as_bytes()).unwrap();
         }
         written.store(number, Ordering::Relaxed);
-        thread::sleep(Duration::from_millis(1)); // the pace of a server
+        thread::sleep(Duration::from_millis(1)); // the rate of a server
         match number % 4000 {
             0 => {
                 for generation in (1..9).rev() {
@@ -73,7 +73,7 @@ fn write(folder: PathBuf, stop: &AtomicBool, written: &AtomicU64) {
 }
 
 #[test]
-fn killed_under_load_and_rotation_every_line_counts_once_and_no_counter_goes_down() {
+fn after_kills_under_load_every_line_is_counted_once_and_no_counter_decreases() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("access.log"), line(1_000_000_000)).unwrap(); // before the start
     let (stop, written) = (AtomicBool::new(false), AtomicU64::new(0));
@@ -84,19 +84,19 @@ fn killed_under_load_and_rotation_every_line_counts_once_and_no_counter_goes_dow
         for kill in 1..=6 {
             let wanted = f64::from(kill) * 3000.0;
             let seen = exporter.scrape_until("more lines", |metrics| requests(metrics) >= wanted);
-            assert!(requests(&seen) >= last, "a counter went down from {last}: {seen}");
+            assert!(requests(&seen) >= last, "a counter decreased from {last}: {seen}");
             last = requests(&seen);
             exporter.signal(if kill % 3 == 0 { "TERM" } else { "KILL" });
             exporter.wait();
-            // a rotation or more while it is down
+            // at least one rotation while the exporter is down
             let down = written.load(Ordering::Relaxed);
-            eventually("more is written", || (written.load(Ordering::Relaxed) > down + 4500).then_some(()));
+            eventually("more lines are written", || (written.load(Ordering::Relaxed) > down + 4500).then_some(()));
             exporter = start(folder.path());
             let first = caught_up(&exporter);
-            assert!(requests(&first) >= last, "a counter went down from {last}: {first}");
+            assert!(requests(&first) >= last, "a counter decreased from {last}: {first}");
         }
         stop.store(true, Ordering::Relaxed);
-        let number = eventually("the writer ends", || {
+        let number = eventually("the writer stops", || {
             let number = written.load(Ordering::Relaxed);
             (requests(&exporter.scrape()) >= number as f64).then_some(number)
         });
@@ -108,7 +108,7 @@ fn killed_under_load_and_rotation_every_line_counts_once_and_no_counter_goes_dow
 }
 
 #[test]
-fn while_the_logs_are_away_nothing_is_shown_and_then_every_line_counts() {
+fn while_the_logs_are_unavailable_no_metrics_are_exported_and_then_every_line_is_counted() {
     let folder = tempfile::tempdir().unwrap();
     let (logs, away) = (folder.path().join("logs"), folder.path().join("away"));
     fs::create_dir(&logs).unwrap();
@@ -125,20 +125,20 @@ fn while_the_logs_are_away_nothing_is_shown_and_then_every_line_counts() {
     };
     let mut exporter = start();
     append("access.log", 1);
-    exporter.scrape_until("the first", |metrics| requests(metrics) == 1.0);
+    exporter.scrape_until("the first line is counted", |metrics| requests(metrics) == 1.0);
     fs::rename(logs.join("access.log"), logs.join("access.log.1")).unwrap();
     append("access.log", 2);
-    exporter.scrape_until("the second", |metrics| requests(metrics) == 2.0);
+    exporter.scrape_until("the second line is counted", |metrics| requests(metrics) == 2.0);
     for round in 1..=2 {
         let state = || fs::read_to_string(folder.path().join("state")).unwrap();
         let saved = format!("\"requests\":{}", 1 + round);
-        eventually("the state has it", || state().contains(&saved).then_some(()));
+        eventually("the state contains the line", || state().contains(&saved).then_some(()));
         exporter.signal("KILL");
         exporter.wait();
         append("access.log", 2 + round);
         fs::rename(&logs, &away).unwrap();
         exporter = start();
-        eventually("it looks for the logs", || exporter.log().contains("waiting for logs").then_some(()));
+        eventually("the exporter waits for the logs", || exporter.log().contains("waiting for logs").then_some(()));
         for path in ["/metrics", "/-/ready"] {
             assert_eq!(exporter.get(path, &[]).status, 503, "{path}");
         }
@@ -146,13 +146,13 @@ fn while_the_logs_are_away_nothing_is_shown_and_then_every_line_counts() {
         let first = caught_up(&exporter);
         assert_eq!(requests(&first), 2.0 + round as f64, "{}", exporter.log());
     }
-    append("access.log.1", 5); // the server had not reopened yet
-    let metrics = exporter.scrape_until("all", |metrics| requests(metrics) >= 5.0);
+    append("access.log.1", 5); // the server has not reopened its log yet
+    let metrics = exporter.scrape_until("all lines are counted", |metrics| requests(metrics) >= 5.0);
     assert_eq!((requests(&metrics), bytes(&metrics)), (5.0, 15.0));
 }
 
 #[test]
-fn a_first_start_counts_from_the_end_and_what_is_written_while_it_is_down_is_not_lost() {
+fn a_first_start_counts_from_the_end_and_lines_written_while_stopped_are_counted_later() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("access.log");
     fs::write(&log, line(1)).unwrap();
@@ -169,7 +169,7 @@ fn a_first_start_counts_from_the_end_and_what_is_written_while_it_is_down_is_not
 }
 
 #[test]
-fn a_state_file_that_cannot_be_written_is_warned_of_and_nothing_else_happens() {
+fn a_failed_write_of_the_state_file_is_warned_about_and_counting_continues() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("access.log");
     fs::write(&log, "").unwrap();
@@ -179,37 +179,37 @@ fn a_state_file_that_cannot_be_written_is_warned_of_and_nothing_else_happens() {
         [format!("--access-log={}", log.display()), format!("--state.file={}", state.display())],
     );
     fs::write(&log, line(5)).unwrap();
-    let metrics = exporter.scrape_until("it is counted, and the error too", |metrics| {
+    let metrics = exporter.scrape_until("the line and the error are counted", |metrics| {
         requests(metrics) == 1.0 && value(metrics, "httpd_log_state_errors_total") >= Some(1.0)
     });
     assert_eq!(value(&metrics, r#"exporter_scrape_success{collector="access_log"}"#), Some(1.0));
     assert_eq!(exporter.log().matches("cannot write the state file").count(), 1, "{}", exporter.log());
     fs::create_dir(folder.path().join("missing")).unwrap();
-    eventually("it is written as soon as it can be", || state.exists().then_some(()));
+    eventually("the state is written as soon as possible", || state.exists().then_some(()));
 }
 
 #[test]
-fn a_state_that_is_garbage_is_warned_of_and_replaced() {
+fn an_invalid_state_is_warned_about_and_replaced() {
     let folder = tempfile::tempdir().unwrap();
     let (log, state) = (folder.path().join("access.log"), folder.path().join("state"));
     fs::write(&log, line(1)).unwrap();
     fs::write(&state, "garbage").unwrap();
     let exporter = start(folder.path());
     assert_eq!(requests(&exporter.scrape()), 0.0);
-    assert!(exporter.log().contains("starting without the state"), "{}", exporter.log());
-    eventually("it is replaced", || fs::read(&state).unwrap().starts_with(b"{").then_some(()));
+    assert!(exporter.log().contains("starting without saved state"), "{}", exporter.log());
+    eventually("the state is replaced", || fs::read(&state).unwrap().starts_with(b"{").then_some(()));
 }
 
 #[test]
-fn a_state_with_one_wrong_number_is_told_with_its_place_and_its_copy_is_gone_on_from() {
+fn a_wrong_number_in_the_state_is_reported_with_its_position_and_the_snapshot_is_used() {
     let folder = tempfile::tempdir().unwrap();
     let (log, state, copy) =
         (folder.path().join("access.log"), folder.path().join("state"), folder.path().join("state.synced"));
     fs::write(&log, "").unwrap();
     let mut exporter = start(folder.path());
-    eventually("the copy is on the disk", || copy.exists().then_some(()));
+    eventually("the snapshot is synced to disk", || copy.exists().then_some(()));
     fs::write(&log, line(5)).unwrap();
-    exporter.scrape_until("the line", |metrics| bytes(metrics) == 5.0);
+    exporter.scrape_until("the line is counted", |metrics| bytes(metrics) == 5.0);
     exporter.signal("TERM");
     exporter.wait();
     let broken = fs::read_to_string(&state).unwrap().replace("\"sent\":\"5\"", "\"sent\":\"5O\"");
@@ -217,17 +217,18 @@ fn a_state_with_one_wrong_number_is_told_with_its_place_and_its_copy_is_gone_on_
     fs::write(&state, &broken).unwrap();
     let flags = [format!("--access-log={}", log.display()), format!("--state.file={}", state.display())];
     let output = run(PROGRAM, ["--check", &flags[0], &flags[1]]);
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{told}");
-    let place =
+    let log_text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{log_text}");
+    let expected =
         format!("cannot read the state file {}: \"5O\" is not a whole number at line 1 column ", state.display());
-    assert!(told.contains(&place) && told.lines().count() == 1, "{told}");
+    assert!(log_text.contains(&expected) && log_text.lines().count() == 1, "{log_text}");
     let mut exporter = start(folder.path());
-    assert_eq!(bytes(&caught_up(&exporter)), 5.0, "by the copy, which is older");
-    let told = exporter.log();
+    assert_eq!(bytes(&caught_up(&exporter)), 5.0, "the position in the older snapshot");
+    let log_text = exporter.log();
     assert!(
-        told.contains("is not a whole number at line 1 column ") && told.contains("going on where the copy"),
-        "{told}"
+        log_text.contains("is not a whole number at line 1 column ")
+            && log_text.contains("resuming from the last state snapshot"),
+        "{log_text}"
     );
     exporter.signal("TERM");
     exporter.wait();
@@ -235,15 +236,15 @@ fn a_state_with_one_wrong_number_is_told_with_its_place_and_its_copy_is_gone_on_
     fs::write(&copy, "{}").unwrap();
     let exporter = start(folder.path());
     assert_eq!(bytes(&exporter.scrape()), 0.0);
-    let told = exporter.log();
-    for part in ["is not a whole number at line 1 column ", "state.synced: missing field", "starting without the state"]
+    let log_text = exporter.log();
+    for part in ["is not a whole number at line 1 column ", "state.synced: missing field", "starting without saved state"]
     {
-        assert!(told.contains(part), "{part}: {told}");
+        assert!(log_text.contains(part), "{part}: {log_text}");
     }
 }
 
 #[test]
-fn once_leaves_the_state_alone() {
+fn once_does_not_change_the_state() {
     let folder = tempfile::tempdir().unwrap();
     let (log, state) = (folder.path().join("access.log"), folder.path().join("state"));
     fs::write(&log, line(7)).unwrap();

@@ -1,5 +1,4 @@
-//! The common log format of NCSA, and what Apache and nginx made of it: common, combined, combined
-//! with the request's time.
+//! Hand-written parsers of the common log format and its extensions: combined, and combined with the duration.
 //!
 //! `client ident user [time] "request" status bytes "referer" "user agent" …`
 
@@ -7,19 +6,19 @@ use memchr::{memchr, memchr2, memrchr};
 
 use crate::format::request::{Method, Number, Request, StatusCode};
 
-/// Common: what follows the bytes does not matter.
+/// Parses common. Additional fields after the bytes are ignored.
 pub(crate) fn common(line: &[u8]) -> Option<Request<'_>> {
     let (request, rest) = head(line)?;
-    ends(rest).then_some(request)
+    is_field_end(rest).then_some(request)
 }
 
-/// Combined, or common: after the bytes come referer and user agent, or nothing.
+/// Parses combined or common: referer and user agent, or nothing, follow the bytes.
 pub(crate) fn combined(line: &[u8]) -> Option<Request<'_>> {
     let (request, rest) = head(line)?;
-    (rest.is_empty() || ends(referer_and_user_agent(rest)?)).then_some(request)
+    (rest.is_empty() || is_field_end(referer_and_user_agent(rest)?)).then_some(request)
 }
 
-/// Combined and, as a further field, how long the request took in seconds.
+/// Parses combined, followed by the duration in seconds.
 pub(crate) fn combined_time(line: &[u8]) -> Option<Request<'_>> {
     let (mut request, rest) = head(line)?;
     let (seconds, _) = token(referer_and_user_agent(rest)?.strip_prefix(b" ")?)?;
@@ -27,14 +26,14 @@ pub(crate) fn combined_time(line: &[u8]) -> Option<Request<'_>> {
     Some(request)
 }
 
-/// Reads as far as the bytes, and gives what follows them.
+/// Parses a line up to the bytes, and returns the rest.
 #[inline]
 fn head(line: &[u8]) -> Option<(Request<'_>, &[u8])> {
     let (request_line, rest) = quoted(after_time(line)?)?;
     let (status, rest) = token(rest.strip_prefix(b" ")?)?;
     let (bytes, rest) = token(rest.strip_prefix(b" ")?)?;
     let request = Request {
-        method: Method::of(request_line),
+        method: Method::from_request_line(request_line),
         status: StatusCode::parse(status)?,
         bytes: Number::bytes(bytes),
         duration: Number::Absent,
@@ -43,9 +42,9 @@ fn head(line: &[u8]) -> Option<(Request<'_>, &[u8])> {
     Some((request, rest))
 }
 
-/// What follows `[time] "`. The text before may be anything: a virtual host, several addresses, a
-/// user with blanks, or Apache's `""` for an empty one. A client cannot forge this place, since
-/// servers escape its quotation marks.
+/// Returns the text after `[time] "`. Any text may precede it: a virtual host, several addresses, a user name with
+/// spaces, or Apache's `""` for an empty one. A client cannot forge the delimiter, because servers escape quotation
+/// marks.
 #[inline]
 pub(crate) fn after_time(line: &[u8]) -> Option<&[u8]> {
     let mut from = 0;
@@ -59,8 +58,8 @@ pub(crate) fn after_time(line: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// A quoted string whose first quotation mark is behind us, and what follows its last one. A
-/// backslash takes the byte after it along: Apache writes `\"`, nginx `\x22`.
+/// Splits text after an opening quotation mark into the string and the text after the closing mark. A backslash
+/// escapes the next byte: Apache writes `\"`, nginx `\x22`.
 #[inline]
 pub(crate) fn quoted(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let mut from = 0;
@@ -73,7 +72,7 @@ pub(crate) fn quoted(text: &[u8]) -> Option<(&[u8], &[u8])> {
     }
 }
 
-/// What follows the two quoted strings.
+/// Returns the text after the quoted referer and user agent.
 #[inline]
 fn referer_and_user_agent(rest: &[u8]) -> Option<&[u8]> {
     let (_, rest) = quoted(rest.strip_prefix(b" \"")?)?;
@@ -81,17 +80,16 @@ fn referer_and_user_agent(rest: &[u8]) -> Option<&[u8]> {
     Some(rest)
 }
 
-/// What stands before the next blank, at least one byte, and what follows from the blank on. It is
-/// short.
+/// Splits text before the next space; `None` if the first part is empty. Tokens are short, so a plain loop is fastest.
 #[inline]
 fn token(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = text.iter().position(|&byte| byte == b' ').unwrap_or(text.len());
     (end > 0).then(|| text.split_at(end))
 }
 
-/// Whether a field ends here; further fields, which a server was told to add, are skipped over.
+/// Whether a field ends here. Additional fields are ignored.
 #[inline]
-pub(crate) fn ends(rest: &[u8]) -> bool {
+pub(crate) fn is_field_end(rest: &[u8]) -> bool {
     matches!(rest, [] | [b' ', ..])
 }
 
@@ -100,17 +98,17 @@ mod tests {
     use super::*;
     use crate::format::clf_regex::ClfRegexes;
 
-    /// Method, status and bytes as they would be counted.
+    /// Method, status and bytes of a line.
     fn read(parse: fn(&[u8]) -> Option<Request<'_>>, line: impl AsRef<[u8]>) -> Option<(&'static str, String, Number)> {
         let request = parse(line.as_ref())?;
         Some((Method::NAMES[request.method.index()], StatusCode::label(request.status.index()), request.bytes))
     }
 
     #[test]
-    fn lines_of_nginx_and_apache_are_read() {
+    fn lines_of_nginx_and_apache_are_parsed() {
         for line in include_str!("../../tests/lines/combined.txt").lines() {
             let (expected, line) = line.split_once('\t').unwrap();
-            let request = read(combined, line).unwrap_or_else(|| panic!("not read: {line}"));
+            let request = read(combined, line).unwrap_or_else(|| panic!("no match: {line}"));
             let bytes = match request.2 {
                 Number::Value(bytes) => bytes.to_string(),
                 other => format!("{other:?}"),
@@ -121,33 +119,33 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_such_line_is_refused() {
+    fn other_lines_do_not_match() {
         for line in include_str!("../../tests/lines/unmatched.txt").lines() {
             assert_eq!(read(combined, line), None, "{line}");
         }
     }
 
     #[test]
-    fn a_time_follows_the_user_agent() {
+    fn a_duration_follows_the_user_agent() {
         const LINE: &str = r#"192.0.2.1 - - [20/Nov/2026:09:00:00 +0000] "GET / HTTP/1.1" 200 5 "-" "a \" 9.9""#;
         let duration = |tail: &str| combined_time(format!("{LINE}{tail}").as_bytes()).map(|request| request.duration);
         assert_eq!(duration(" 0.005"), Some(Number::Value(5_000_000)));
         assert_eq!(duration(" 1.250 0.7 -"), Some(Number::Value(1_250_000_000)));
         assert_eq!(duration(" -"), Some(Number::Absent));
         assert_eq!(duration(" abc"), Some(Number::Wrong));
-        assert_eq!(duration(""), None, "a line without its time is of another format");
+        assert_eq!(duration(""), None, "a line without its duration does not match");
         assert_eq!(duration(" "), None);
         assert_eq!(duration("0.005"), None);
     }
 
     #[test]
-    fn bytes_that_are_not_utf8_are_read_like_others() {
+    fn bytes_that_are_not_utf_8_are_accepted() {
         let line = b"\xff\xfe - \xc3\x28 [\xff] \"GET /\xff HTTP/1.1\" 200 5 \"\xff\" \"\x80\"";
         assert_eq!(read(combined, line), Some(("GET", "200".to_owned(), Number::Value(5))));
     }
 
     #[test]
-    fn lines_changed_at_random_are_read_as_regular_expressions_read_them() {
+    fn randomly_changed_lines_are_parsed_as_by_regular_expressions() {
         let expected = ClfRegexes::new();
         let mut microseconds: crate::format::Format = "combined_us".parse().unwrap();
         let lines = include_bytes!("../../tests/lines/combined.txt");
@@ -188,6 +186,6 @@ mod tests {
             matched += usize::from(wanted.is_some());
             assert_eq!(combined_time(&line), wanted, "{}", shown());
         }
-        assert!(matched > 10_000, "only {matched} of the lines had the format");
+        assert!(matched > 10_000, "only {matched} lines matched");
     }
 }

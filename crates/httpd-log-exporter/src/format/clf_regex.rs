@@ -1,9 +1,9 @@
-//! The common log format as regular expressions say it: what tests and fuzzing compare its parser with.
+//! Reference parsers of the common log formats, written as regular expressions for tests and fuzzing.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use crate::format::request::{Method, Number, Request, StatusCode, Unit};
 
-/// The format as regular expressions say it: where the request begins, and what follows there.
+/// The regular expressions: where the request starts, and what follows in each format.
 pub(crate) struct ClfRegexes {
     time: regex::bytes::Regex,
     common: regex::bytes::Regex,
@@ -16,7 +16,7 @@ impl ClfRegexes {
     /// Compiles the expressions.
     pub(crate) fn new() -> Self {
         const REQUEST: &str = r#"^((?:[^"\\]|\\.)*)" (\d\d\d|-1?|0) ([^ ]+)"#;
-        const REQUEST_OF_STEPS: &str = r#"^((?:[^"\\]|\\.)*)" (\d\d\d|-1?|0) ([^ ]*)"#; // there may be no bytes
+        const REQUEST_OPTIONAL_BYTES: &str = r#"^((?:[^"\\]|\\.)*)" (\d\d\d|-1?|0) ([^ ]*)"#; // as in templates
         const QUOTED: &str = r#" "(?:[^"\\]|\\.)*""#;
         let regex = |text: &str| {
             regex::bytes::RegexBuilder::new(text).unicode(false).dot_matches_new_line(true).build().unwrap()
@@ -26,26 +26,26 @@ impl ClfRegexes {
             common: regex(&format!("{REQUEST}(?:$| )")),
             combined: regex(&format!("{REQUEST}(?:$|{QUOTED}{QUOTED}(?:$| ))")),
             combined_time: regex(&format!("{REQUEST}{QUOTED}{QUOTED} ([^ ]+)")),
-            combined_us: regex(&format!("{REQUEST_OF_STEPS}{QUOTED}{QUOTED} ([^ ]+)")),
+            combined_us: regex(&format!("{REQUEST_OPTIONAL_BYTES}{QUOTED}{QUOTED} ([^ ]+)")),
         }
     }
 
-    /// What `common` is to read.
+    /// The expected result of `common`.
     pub(crate) fn common<'a>(&self, line: &'a [u8]) -> Option<Request<'a>> {
         self.read(line, &self.common, Unit::Seconds)
     }
 
-    /// What `combined` is to read.
+    /// The expected result of `combined`.
     pub(crate) fn combined<'a>(&self, line: &'a [u8]) -> Option<Request<'a>> {
         self.read(line, &self.combined, Unit::Seconds)
     }
 
-    /// What `combined_time` is to read.
+    /// The expected result of `combined_time`.
     pub(crate) fn combined_time<'a>(&self, line: &'a [u8]) -> Option<Request<'a>> {
         self.read(line, &self.combined_time, Unit::Seconds)
     }
 
-    /// What `combined_us` is to read, which is made of steps.
+    /// The expected result of `combined_us`, which is a template.
     pub(crate) fn combined_us<'a>(&self, line: &'a [u8]) -> Option<Request<'a>> {
         self.read(line, &self.combined_us, Unit::Microseconds)
     }
@@ -54,7 +54,7 @@ impl ClfRegexes {
         let time = self.time.find(line).filter(|time| line[..time.start()].contains(&b'['))?;
         let captures = format.captures(&line[time.end()..])?;
         Some(Request {
-            method: Method::of(&captures[1]),
+            method: Method::from_request_line(&captures[1]),
             line: captures.get(1)?.as_bytes(),
             status: StatusCode::parse(&captures[2]).unwrap(),
             bytes: Number::bytes(&captures[3]),

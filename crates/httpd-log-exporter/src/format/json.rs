@@ -1,4 +1,4 @@
-//! Lines that are JSON objects, read by the names of their fields, wherever those stand.
+//! Parser of lines that are JSON objects: fields are found by key, in any order.
 
 use memchr::memchr2;
 
@@ -6,24 +6,24 @@ use crate::format::field::{Field, RequestBuilder, missing};
 use crate::format::request::{Details, Number, Request};
 use crate::format::template::{Template, Token, Variable};
 
-/// Which fields of an object are taken.
+/// The keys to read from an object.
 #[derive(Clone, Debug)]
 pub(crate) struct JsonFormat {
     root: Vec<Key>,
 }
 
-/// A key of an object: taken itself, or an object with keys of its own.
+/// A key of an object. Its value is a field, or an object with child keys.
 #[derive(Clone, Debug)]
 struct Key {
     name: Box<[u8]>,
     field: Field,
-    /// Of several that mean the same the lowest is read.
+    /// Of several keys with the same meaning, the one with the lowest rank is read.
     rank: usize,
     path: String,
     children: Vec<Key>,
 }
 
-/// Where in a line reading stopped, and what was expected there.
+/// The byte offset at which a line stopped to match, and the token expected there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct JsonMismatch {
     pub(crate) at: usize,
@@ -31,7 +31,7 @@ pub(crate) struct JsonMismatch {
 }
 
 impl JsonFormat {
-    /// From paths of keys, with dots between them, the best first.
+    /// Creates the format from dotted key paths, the preferred ones first.
     pub(crate) fn new<'a>(paths: impl IntoIterator<Item = (&'a str, Field)>) -> Result<Self, String> {
         let mut json = Self { root: Vec::new() };
         for (rank, (path, field)) in paths.into_iter().enumerate() {
@@ -43,10 +43,12 @@ impl JsonFormat {
         }
     }
 
-    /// From a server's format that is a JSON object with a variable for every value. `None` where a
-    /// value that counts is made of several, so that it has to be read by its place.
-    pub(crate) fn of_template(template: &Template) -> Option<Self> {
-        // every variable becomes a byte that no format has, and a number
+    /// Creates the format from a server's template that is a JSON object with one variable per value. `None` if a
+    /// counted value combines several variables, so that only [`TemplateMatcher`] can split it.
+    ///
+    /// [`TemplateMatcher`]: crate::format::template_matcher::TemplateMatcher
+    pub(crate) fn from_template(template: &Template) -> Option<Self> {
+        // replace every variable by its number between two bytes that no format contains
         let mut text = Vec::new();
         let mut variables = Vec::new();
         for token in &template.tokens {
@@ -75,7 +77,7 @@ impl JsonFormat {
         Self::new(wanted.iter().map(|(_, path, field)| (path.as_str(), *field))).ok()
     }
 
-    /// The fields that are taken.
+    /// The fields to read.
     pub(crate) fn fields(&self) -> Vec<Field> {
         fn collect(keys: &[Key], fields: &mut Vec<Field>) {
             for key in keys {
@@ -88,15 +90,15 @@ impl JsonFormat {
         fields
     }
 
-    /// The request of a line; `None` for one that is no object or has no status.
+    /// Parses a line; `None` if it is not an object or has no status.
     pub(crate) fn read<'a>(&self, line: &'a [u8]) -> Option<(Request<'a>, Details<'a>)> {
         let mut builder = RequestBuilder::NEW;
-        // of fields that mean the same, the rank of the one that was taken
+        // the rank of the key read so far, for each meaning
         let mut ranks = [usize::MAX; Field::KINDS];
         self.walk(line, &mut |key, value| {
-            let taken = &mut ranks[key.field().kind()];
-            if key.0.rank < *taken {
-                *taken = key.0.rank;
+            let best = &mut ranks[key.field().kind()];
+            if key.0.rank < *best {
+                *best = key.0.rank;
                 match (key.field(), exponent(key.field(), value)) {
                     (Field::Duration(_), Some(duration)) => builder.set_duration(duration),
                     (field, _) => builder.set(field, value),
@@ -107,7 +109,7 @@ impl JsonFormat {
         builder.finish()
     }
 
-    /// Hands over every value that is taken.
+    /// Calls `each` for every value to read.
     pub(crate) fn walk<'a>(
         &self,
         line: &'a [u8],
@@ -121,26 +123,26 @@ impl JsonFormat {
     }
 }
 
-/// A key whose value is handed over.
+/// A key whose value was found.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MatchedKey<'a>(&'a Key);
 
 impl MatchedKey<'_> {
-    /// The names on the way to it.
+    /// Its dotted path.
     pub(crate) fn path(&self) -> &str {
         &self.0.path
     }
 
-    /// What it means.
+    /// Its meaning.
     pub(crate) fn field(&self) -> Field {
         self.0.field
     }
 }
 
-/// Stands for a variable in a format that is looked at as an object.
+/// Encloses the number of a variable in a template that is parsed as an object.
 const MARK: u8 = 0xff;
 
-/// How deep objects may lie in each other.
+/// The maximum nesting depth.
 const DEPTH: u32 = 64;
 
 fn insert(keys: &mut Vec<Key>, path: &str, whole: &str, field: Field, rank: usize) {
@@ -174,7 +176,7 @@ fn mentions_counted(value: &[u8], variables: &[&Variable]) -> bool {
         .any(|variable| !matches!(variable.field, Field::Skip | Field::Time))
 }
 
-/// A time that a program wrote with an exponent, as JSON allows.
+/// Parses a duration with an exponent, which JSON allows.
 fn exponent(field: Field, value: &[u8]) -> Option<Number> {
     let Field::Duration(unit) = field else { return None };
     if !value.iter().any(|byte| matches!(byte, b'e' | b'E')) {
@@ -186,14 +188,14 @@ fn exponent(field: Field, value: &[u8]) -> Option<Number> {
     (0.0..1e18).contains(&nanoseconds).then(|| Number::Value(nanoseconds.round() as u64))
 }
 
-/// A place in a JSON text.
+/// A position in a JSON text.
 struct Scanner<'a> {
     text: &'a [u8],
     at: usize,
 }
 
 impl<'a> Scanner<'a> {
-    /// Reads an object and hands over the values of known keys.
+    /// Parses an object and calls `each` for the values of known keys.
     fn object(&mut self, known: &[Key], each: &mut impl FnMut(MatchedKey<'_>, &'a [u8])) -> Result<(), JsonMismatch> {
         self.members(|scanner, name| {
             let key = known.iter().find(|key| *key.name == *name);
@@ -212,7 +214,7 @@ impl<'a> Scanner<'a> {
         })
     }
 
-    /// Reads an object and collects every value with the path of its keys.
+    /// Parses an object and collects every value with its path.
     fn leaves(&mut self, above: &str, leaves: &mut Vec<(String, &'a [u8])>) -> Result<(), JsonMismatch> {
         self.members(|scanner, name| {
             let name = String::from_utf8_lossy(name);
@@ -225,7 +227,7 @@ impl<'a> Scanner<'a> {
         })
     }
 
-    /// Reads an object; `member` reads the value of each name.
+    /// Parses an object; `member` parses the value of each key.
     fn members(
         &mut self,
         mut member: impl FnMut(&mut Self, &'a [u8]) -> Result<(), JsonMismatch>,
@@ -250,8 +252,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Reads any value: a string without its quotation marks, a number, a word; of objects and arrays
-    /// the whole text.
+    /// Parses any value and returns its text; of a string, the text between the quotation marks.
     fn value(&mut self, depth: u32) -> Result<&'a [u8], JsonMismatch> {
         let begin = self.at;
         match self.peek() {
@@ -297,7 +298,7 @@ impl<'a> Scanner<'a> {
                 self.at += 1;
                 return Ok(&self.text[begin..self.at - 1]);
             }
-            self.at += 2; // the escaped byte, too
+            self.at += 2; // the backslash and the escaped byte
         }
     }
 
@@ -312,9 +313,9 @@ impl<'a> Scanner<'a> {
     }
 
     fn skip(&mut self, byte: u8) -> bool {
-        let there = self.peek() == Some(byte);
-        self.at += usize::from(there);
-        there
+        let found = self.peek() == Some(byte);
+        self.at += usize::from(found);
+        found
     }
 
     fn expect(&mut self, byte: u8, expected: &'static str) -> Result<(), JsonMismatch> {
@@ -344,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_are_found_by_name_wherever_they_stand() {
+    fn fields_are_found_by_key_in_any_order() {
         for line in [
             r#"{"status":200,"request":"GET /\"x\" HTTP/1.1","body_bytes_sent":5,"request_time":0.25}"#,
             r#" { "request_time" : "0.250", "x":{"status":500,"y":[1,{"status":"}"}]}, "body_bytes_sent":"5","status" : "200" ,"method":"GET"} "#,
@@ -359,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_null_or_a_hyphen_is_no_observation_and_garbage_is_wrong() {
+    fn missing_null_and_hyphen_values_are_absent_and_other_text_is_wrong() {
         for (time, expected) in [
             (r#","request_time":null"#, Number::Absent),
             (r#","request_time":"-""#, Number::Absent),
@@ -375,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_or_has_no_status_is_no_request() {
+    fn a_line_that_is_not_an_object_or_has_no_status_does_not_match() {
         for line in [
             "",
             "{",
@@ -400,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn objects_that_lie_deep_in_each_other_do_not_exhaust_the_stack() {
+    fn deep_nesting_does_not_exhaust_the_stack() {
         let line = [r#"{"status":200,"x":"#, &"[".repeat(1_000_000)].concat();
         assert_eq!(read(&names(), &line), None);
         let line = [r#"{"status":200,"x":"#, &r#"{"a":"#.repeat(1_000_000)].concat();
@@ -408,21 +409,21 @@ mod tests {
     }
 
     #[test]
-    fn a_format_of_a_server_that_is_an_object_says_what_its_names_mean() {
+    fn a_template_that_is_an_object_maps_keys_to_variables() {
         let template = template::parse(
             r#"log_format j escape=json '{"t":"$time_iso8601","st":$status,"in":{"rq":"$request"},' '"d":"$request_time", "b": $body_bytes_sent}';"#,
         );
-        let json = JsonFormat::of_template(&template.unwrap()).unwrap();
+        let json = JsonFormat::from_template(&template.unwrap()).unwrap();
         let line = r#"{"b":5,"d":"0.25","new":1,"in":{"rq":"GET / HTTP/1.1"},"st":200}"#;
         assert_eq!(read(&json, line), Some(("GET", 200, Number::Value(5), Number::Value(250_000_000))));
         let mixed = template::parse(r#"{"rq":"$request_method $uri","st":$status}"#).unwrap();
-        assert!(JsonFormat::of_template(&mixed).is_none());
+        assert!(JsonFormat::from_template(&mixed).is_none());
     }
 
     #[test]
-    fn objects_within_the_object_are_reached_by_path() {
+    fn nested_keys_are_found_by_path() {
         let json = JsonFormat::new([
-            ("status", Field::StatusCode),
+            ("status", Field::Status),
             ("request.method", Field::Method),
             ("duration", Field::Duration(Unit::Seconds)),
         ])

@@ -1,4 +1,4 @@
-//! The format of the logs, as the flags say it, and how a line of it is read.
+//! Log formats: one parser for each kind of format, from a line to a request. Pure functions without I/O.
 
 pub(crate) mod clf;
 #[cfg(any(test, fuzzing))]
@@ -21,114 +21,114 @@ use crate::format::regex_format::RegexFormat;
 use crate::format::request::{Details, Request, Upstream};
 use crate::format::template_matcher::TemplateMatcher;
 
-/// A format, ready to read lines.
+/// A log format, ready to parse lines.
 #[derive(Clone, Debug)]
 pub(crate) struct Format {
-    /// The preset's name, or what else the flag says.
+    /// The preset's name, or the flag's value.
     pub(crate) name: String,
-    pub(crate) reader: LineParser,
-    /// What a line says.
+    pub(crate) parser: LineParser,
+    /// The fields that a line has.
     fields: Vec<Field>,
 }
 
-/// The ways to read a line.
+/// The kinds of parsers.
 #[derive(Clone, Debug)]
 pub(crate) enum LineParser {
-    /// The common log format and its like, by a function written for it; for people by steps.
+    /// A common log format: a hand-written parser, and a matcher that explains mismatches.
     Clf(fn(&[u8]) -> Option<Request<'_>>, TemplateMatcher),
-    TemplateMatcher(TemplateMatcher),
+    Template(TemplateMatcher),
     Json(JsonFormat),
-    RegexFormat(Box<RegexFormat>),
+    Regex(Box<RegexFormat>),
 }
 
 impl Format {
-    /// A format by a regular expression.
-    pub(crate) fn of_regex(text: &str) -> Result<Self, String> {
+    /// Creates a format from a regular expression.
+    pub(crate) fn from_regex(text: &str) -> Result<Self, String> {
         let pattern = RegexFormat::compile(text)?;
-        Ok(Self { name: text.to_owned(), fields: pattern.fields(), reader: LineParser::RegexFormat(Box::new(pattern)) })
+        Ok(Self { name: text.to_owned(), fields: pattern.fields(), parser: LineParser::Regex(Box::new(pattern)) })
     }
 
-    /// A format by its definition.
-    pub(crate) fn of_preset(name: &str, definition: PresetDefinition) -> Result<Self, String> {
-        let (reader, fields) = match definition {
+    /// Creates a format from its definition.
+    pub(crate) fn from_preset(name: &str, definition: PresetDefinition) -> Result<Self, String> {
+        let (parser, fields) = match definition {
             PresetDefinition::Clf(parse, text) => {
-                let steps = TemplateMatcher::compile(&template::parse(text)?)?;
-                let fields = steps.fields();
-                (LineParser::Clf(parse, steps), fields)
+                let matcher = TemplateMatcher::compile(&template::parse(text)?)?;
+                let fields = matcher.fields();
+                (LineParser::Clf(parse, matcher), fields)
             }
-            PresetDefinition::Template(text) => of_template(text)?,
-            PresetDefinition::Json(paths) => of_json(JsonFormat::new(paths.iter().copied())?),
-            PresetDefinition::JsonNames => of_json(JsonFormat::new(NAMES.iter().copied())?),
+            PresetDefinition::Template(text) => template_parser(text)?,
+            PresetDefinition::Json(paths) => json_parser(JsonFormat::new(paths.iter().copied())?),
+            PresetDefinition::JsonNames => json_parser(JsonFormat::new(NAMES.iter().copied())?),
         };
-        Ok(Self { name: name.to_owned(), reader, fields })
+        Ok(Self { name: name.to_owned(), parser, fields })
     }
 
-    /// Whether a line has a field, in any unit.
+    /// Whether the format has a field that fulfills a condition.
     fn has(&self, wanted: impl Fn(&Field) -> bool) -> bool {
         self.fields.iter().any(wanted)
     }
 
-    /// Whether a line says how long something took.
+    /// Whether the format has any duration.
     pub(crate) fn has_time(&self) -> bool {
         self.has(|field| matches!(field, Field::Duration(_) | Field::Upstream(..)))
     }
 
-    /// Whether a line says how long the request took.
+    /// Whether the format has the duration of the request.
     pub(crate) fn has_duration(&self) -> bool {
         self.has(|field| matches!(field, Field::Duration(_)))
     }
 
-    /// Whether a line says how long a server behind took.
+    /// Whether the format has this duration of the upstream server.
     pub(crate) fn has_upstream(&self, what: Upstream) -> bool {
         self.has(|field| matches!(field, Field::Upstream(of, _) if *of == what))
     }
 
-    /// Whether a line has a virtual host.
+    /// Whether the format has the virtual host.
     pub(crate) fn has_vhost(&self) -> bool {
         self.has(|field| *field == Field::Vhost)
     }
 
-    /// Whether a line says how many bytes were sent.
+    /// Whether the format has the number of bytes sent.
     pub(crate) fn has_sent(&self) -> bool {
         self.has(|field| *field == Field::Bytes)
     }
 
-    /// Whether a line says how many bytes were received.
+    /// Whether the format has the number of bytes received.
     pub(crate) fn has_received(&self) -> bool {
         self.has(|field| *field == Field::Received)
     }
 
-    /// Whether a line says what a cache did.
+    /// Whether the format has the cache status.
     pub(crate) fn has_cache(&self) -> bool {
-        self.has(|field| *field == Field::CacheStatus)
+        self.has(|field| *field == Field::Cache)
     }
 
-    /// Whether a line has the protocol, in its request line or apart.
+    /// Whether the format has the protocol, in the request line or as a field.
     pub(crate) fn has_protocol(&self) -> bool {
         self.has(|field| matches!(field, Field::Protocol | Field::Request))
     }
 
-    /// Whether a line has the path, in its request line or apart.
+    /// Whether the format has the path, in the request line or as a field.
     pub(crate) fn has_path(&self) -> bool {
         self.has(|field| matches!(field, Field::Path | Field::Request))
     }
 
-    /// Reads a line; `None` for one that does not have this format.
+    /// Parses a line; `None` if it does not match the format.
     pub(crate) fn read<'a>(&mut self, line: &'a [u8]) -> Option<(Request<'a>, Details<'a>)> {
-        match &mut self.reader {
+        match &mut self.parser {
             LineParser::Clf(parse, _) => parse(line).map(|request| (request, Details::NONE)),
-            LineParser::TemplateMatcher(steps) => steps.read(line),
+            LineParser::Template(matcher) => matcher.read(line),
             LineParser::Json(json) => json.read(line),
-            LineParser::RegexFormat(pattern) => pattern.read(line),
+            LineParser::Regex(pattern) => pattern.read(line),
         }
     }
 
-    /// The text in a line that says when it was written.
+    /// The text of the timestamp in a line.
     pub(crate) fn time<'a>(&mut self, line: &'a [u8]) -> Option<&'a [u8]> {
         let mut time = None;
-        match &mut self.reader {
-            LineParser::Clf(_, steps) | LineParser::TemplateMatcher(steps) => {
-                let _ = steps.walk(line, &mut |_, field, text| {
+        match &mut self.parser {
+            LineParser::Clf(_, matcher) | LineParser::Template(matcher) => {
+                let _ = matcher.walk(line, &mut |_, field, text| {
                     if field == Field::Time {
                         time = Some(text);
                     }
@@ -141,7 +141,7 @@ impl Format {
                     }
                 });
             }
-            LineParser::RegexFormat(pattern) => {
+            LineParser::Regex(pattern) => {
                 pattern.walk(line, |_, field, text| {
                     if field == Field::Time {
                         time = Some(text);
@@ -158,21 +158,21 @@ impl FromStr for Format {
 
     fn from_str(text: &str) -> Result<Self, String> {
         if let Some(preset) = preset(text) {
-            return Self::of_preset(preset.name, preset.definition);
+            return Self::from_preset(preset.name, preset.definition);
         }
         if text.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c)) {
             return Err(format!(
-                "no such preset; {}; `httpd-log-exporter explain FILE` says which one fits a log; or give nginx's \
-                 log_format or Apache's LogFormat as it stands in the server's configuration",
+                "unknown preset; {}; run `httpd-log-exporter explain FILE` to find the preset of a log, or copy nginx's \
+                 log_format or Apache's LogFormat from the server's configuration",
                 similar(text)
             ));
         }
-        let (reader, fields) = of_template(text)?;
-        Ok(Self { name: text.to_owned(), reader, fields })
+        let (parser, fields) = template_parser(text)?;
+        Ok(Self { name: text.to_owned(), parser, fields })
     }
 }
 
-/// The presets whose names are like a name, or all names where none is.
+/// The presets with similar names, or all names if none is similar.
 fn similar(name: &str) -> String {
     let name = name.to_ascii_lowercase().replace('-', "_");
     let names = || PRESETS.iter().map(|preset| preset.name);
@@ -181,12 +181,12 @@ fn similar(name: &str) -> String {
         |other: &&str| distance(&name, other) <= 2 || words(other).iter().any(|word| words(&name).contains(word));
     let near: Vec<_> = names().filter(alike).collect();
     match near.as_slice() {
-        [] => format!("there are {}", names().collect::<Vec<_>>().join(", ")),
+        [] => format!("known presets: {}", names().collect::<Vec<_>>().join(", ")),
         near => format!("did you mean {}?", near.join(" or ")),
     }
 }
 
-/// How many letters are to be changed, added or left out to make one name of another.
+/// The edit distance (Levenshtein) of two names.
 fn distance(one: &str, other: &str) -> usize {
     let mut row: Vec<usize> = (0..=other.len()).collect();
     for (at, letter) in one.bytes().enumerate() {
@@ -200,19 +200,19 @@ fn distance(one: &str, other: &str) -> usize {
     row[other.len()]
 }
 
-fn of_template(text: &str) -> Result<(LineParser, Vec<Field>), String> {
+fn template_parser(text: &str) -> Result<(LineParser, Vec<Field>), String> {
     let template = template::parse(text)?;
-    match JsonFormat::of_template(&template) {
-        Some(json) => Ok(of_json(json)),
+    match JsonFormat::from_template(&template) {
+        Some(json) => Ok(json_parser(json)),
         None => {
-            let steps = TemplateMatcher::compile(&template)?;
-            let fields = steps.fields();
-            Ok((LineParser::TemplateMatcher(steps), fields))
+            let matcher = TemplateMatcher::compile(&template)?;
+            let fields = matcher.fields();
+            Ok((LineParser::Template(matcher), fields))
         }
     }
 }
 
-fn of_json(json: JsonFormat) -> (LineParser, Vec<Field>) {
+fn json_parser(json: JsonFormat) -> (LineParser, Vec<Field>) {
     let fields = json.fields();
     (LineParser::Json(json), fields)
 }
@@ -223,7 +223,7 @@ mod tests {
     use crate::format::request::{Method, Number, StatusCode};
 
     #[test]
-    fn every_preset_is_found_by_each_of_its_names() {
+    fn every_preset_is_found_by_all_its_names() {
         for preset in PRESETS {
             for name in preset.aliases.iter().chain([&preset.name]) {
                 assert_eq!(name.parse::<Format>().unwrap().name, preset.name);
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_name_is_answered_with_those_that_are_like_it_or_else_all() {
+    fn the_error_for_an_unknown_name_lists_similar_names_or_all() {
         let error = "nonsense".parse::<Format>().unwrap_err();
         assert!(PRESETS.iter().all(|preset| error.contains(preset.name)), "{error}");
         for (name, expected) in [
@@ -246,17 +246,16 @@ mod tests {
         }
     }
 
-    /// Lines of servers with what is to be read of them, by preset: a line of tests/lines/presets.txt
-    /// is preset, then `method status bytes duration received upstream vhost`, then the line, with tabs
-    /// between.
+    /// Reads tests/lines/presets.txt. Each line has three columns separated by tabs: the preset, the expected values
+    /// `method status bytes duration received upstream vhost`, and the log line.
     #[test]
-    fn lines_of_servers_are_read_by_their_presets() {
+    fn lines_of_real_servers_match_their_presets() {
         let mut seen = Vec::new();
         for case in include_str!("../../tests/lines/presets.txt").lines() {
             let mut parts = case.splitn(3, '\t');
             let (name, expected, line) = (parts.next().unwrap(), parts.next().unwrap(), parts.next().unwrap());
             let mut format: Format = name.parse().unwrap();
-            let (request, details) = format.read(line.as_bytes()).unwrap_or_else(|| panic!("not read: {line}"));
+            let (request, details) = format.read(line.as_bytes()).unwrap_or_else(|| panic!("no match: {line}"));
             let number = |number: Number| match number {
                 Number::Value(value) => value.to_string(),
                 other => format!("{other:?}"),

@@ -1,38 +1,38 @@
-//! The formats that are known by name.
+//! The log formats that have names.
 
 use crate::format::clf;
 use crate::format::field::Field;
 use crate::format::request::{Request, Unit, Upstream};
 
-/// A format with a name.
+/// A named format.
 #[derive(Debug)]
 pub(crate) struct Preset {
     pub(crate) name: &'static str,
-    /// Other names for it.
+    /// Alternative names.
     pub(crate) aliases: &'static [&'static str],
     pub(crate) about: &'static str,
     pub(crate) definition: PresetDefinition,
 }
 
-/// What a format is.
+/// The definition of a format.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum PresetDefinition {
-    /// A function that was written for it, and how a server spells it.
+    /// A hand-written parser, and the same format in Apache or nginx syntax.
     Clf(fn(&[u8]) -> Option<Request<'_>>, &'static str),
-    /// As nginx or Apache would spell it.
+    /// In nginx or Apache syntax.
     Template(&'static str),
-    /// Paths of keys in JSON objects.
+    /// Key paths in a JSON object.
     Json(&'static [(&'static str, Field)]),
-    /// Names of keys in JSON objects that people commonly use.
+    /// Common key names in a JSON object.
     JsonNames,
 }
 
-/// Every preset there is.
+/// All presets.
 pub(crate) const PRESETS: &[Preset] = &[
     Preset {
         name: "combined",
         aliases: &["nginx", "nginx_main", "apache", "httpd"],
-        about: "the default of nginx and Apache; also reads common, and further fields at the end",
+        about: "the default of nginx and Apache; also matches common, and additional fields at the end",
         definition: PresetDefinition::Clf(clf::combined, r#"%h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i""#),
     },
     Preset {
@@ -98,8 +98,8 @@ pub(crate) const PRESETS: &[Preset] = &[
         aliases: &[],
         about: "Traefik with format: json",
         definition: PresetDefinition::Json(&[
-            ("DownstreamStatus", Field::StatusCode),
-            ("OriginStatus", Field::StatusCode),
+            ("DownstreamStatus", Field::Status),
+            ("OriginStatus", Field::Status),
             ("RequestMethod", Field::Method),
             ("RequestPath", Field::Path),
             ("RequestProtocol", Field::Protocol),
@@ -118,7 +118,7 @@ pub(crate) const PRESETS: &[Preset] = &[
         aliases: &["caddy_json"],
         about: "Caddy's JSON",
         definition: PresetDefinition::Json(&[
-            ("status", Field::StatusCode),
+            ("status", Field::Status),
             ("request.method", Field::Method),
             ("request.uri", Field::Path),
             ("request.proto", Field::Protocol),
@@ -158,7 +158,7 @@ pub(crate) const PRESETS: &[Preset] = &[
         aliases: &["envoy_json"],
         about: "Istio's and Envoy's JSON",
         definition: PresetDefinition::Json(&[
-            ("response_code", Field::StatusCode),
+            ("response_code", Field::Status),
             ("method", Field::Method),
             ("path", Field::Path),
             ("protocol", Field::Protocol),
@@ -173,15 +173,15 @@ pub(crate) const PRESETS: &[Preset] = &[
     Preset {
         name: "json",
         aliases: &["nginx_json"],
-        about: "JSON objects whose fields have nginx's names, or others that are common",
+        about: "JSON objects whose keys are nginx variables or other common names",
         definition: PresetDefinition::JsonNames,
     },
 ];
 
-/// Combined with nginx's time.
+/// Combined with nginx's `$request_time`.
 const COMBINED_TIME: &str = r#"$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent" $request_time"#;
 
-/// The preset of a name; `-` and capitals do not matter.
+/// The preset with this name. `-` equals `_`; case is ignored.
 pub(crate) fn preset(name: &str) -> Option<&'static Preset> {
     let name = name.to_ascii_lowercase().replace('-', "_");
     PRESETS.iter().find(|preset| preset.name == name || preset.aliases.contains(&name.as_str()))

@@ -1,25 +1,24 @@
-//! Lines read by a regular expression: what its named groups are called says what they mean.
+//! Parser of lines by a regular expression whose named groups are the fields.
 
 use regex::bytes::{CaptureLocations, Regex, RegexBuilder};
 
 use crate::format::field::{Field, RequestBuilder, missing, named};
 use crate::format::request::{Details, Request};
 
-/// A regular expression with its groups.
+/// A regular expression and its groups.
 #[derive(Clone, Debug)]
 pub(crate) struct RegexFormat {
     regex: Regex,
-    /// Number and meaning of the groups that are taken.
+    /// Number and meaning of each group to read.
     groups: Vec<(usize, Field)>,
-    /// Where the groups are in the present line; made once.
+    /// The locations of the groups in the current line; allocated once.
     found: CaptureLocations,
 }
 
 impl RegexFormat {
-    /// Compiles a regular expression. One from which nothing could be counted is refused with the
-    /// reason.
+    /// Compiles a regular expression. It must have the groups that the counters need.
     pub(crate) fn compile(text: &str) -> Result<Self, String> {
-        // bytes are enough, and faster; what needs more than bytes gets it
+        // matching bytes is faster; only some expressions need Unicode
         let regex = build(text, false).or_else(|_| build(text, true)).map_err(|error| error.to_string())?;
         let named = regex.capture_names().enumerate().filter_map(|(number, name)| Some((number, named(name?))));
         let mut groups: Vec<_> = named.filter(|(_, (field, _))| *field != Field::Skip).collect();
@@ -28,26 +27,26 @@ impl RegexFormat {
         let groups: Vec<_> = groups.into_iter().map(|(number, (field, _))| (number, field)).collect();
         if let Some(why) = missing(&groups.iter().map(|(_, field)| *field).collect::<Vec<_>>()) {
             return Err(format!(
-                "{why}; groups have the names of nginx's variables: (?P<request>…), (?P<request_method>…), \
+                "{why}; name groups after nginx variables: (?P<request>…), (?P<request_method>…), \
                  (?P<status>…), (?P<body_bytes_sent>…), (?P<request_time>…), (?P<host>…), …"
             ));
         }
         Ok(Self { found: regex.capture_locations(), regex, groups })
     }
 
-    /// The fields that are taken.
+    /// The fields to read.
     pub(crate) fn fields(&self) -> Vec<Field> {
         self.groups.iter().map(|(_, field)| *field).collect()
     }
 
-    /// The request of a line; `None` for one that does not match.
+    /// Parses a line; `None` if it does not match.
     pub(crate) fn read<'a>(&mut self, line: &'a [u8]) -> Option<(Request<'a>, Details<'a>)> {
         let mut builder = RequestBuilder::NEW;
         self.walk(line, |_, field, text| builder.set(field, text)).then_some(())?;
         builder.finish()
     }
 
-    /// Hands over every group that took part, with its number; false for a line that does not match.
+    /// Calls `each` for every group that matched, with its number; false if the line does not match.
     pub(crate) fn walk<'a>(&mut self, line: &'a [u8], mut each: impl FnMut(usize, Field, &'a [u8])) -> bool {
         if self.regex.captures_read(&mut self.found, line).is_none() {
             return false;
@@ -76,20 +75,20 @@ mod tests {
     use crate::format::request::{Method, Number};
 
     #[test]
-    fn named_groups_are_read() {
+    fn named_groups_are_fields() {
         let mut pattern = RegexFormat::compile(
             r#"^(?P<addr>\S+) .*"(?P<request>[^"]*)" (?P<status>\d{3}) (?P<bytes>\S+)(?: (?P<duration_ms>\d+)ms)?$"#,
         )
         .unwrap();
         let (request, _) = pattern.read(b"::1 x \"PUT / HTTP/1.1\" 204 7 250ms").unwrap();
-        assert_eq!((request.method, request.status.index()), (Method::of(b"PUT"), 204));
+        assert_eq!((request.method, request.status.index()), (Method::from_request_line(b"PUT"), 204));
         assert_eq!((request.bytes, request.duration), (Number::Value(7), Number::Value(250_000_000)));
         assert_eq!(pattern.read(b"\xff \"GET /\xff\" 200 7").unwrap().0.duration, Number::Absent);
         assert!(pattern.read(b"garbage").is_none());
     }
 
     #[test]
-    fn an_expression_from_which_nothing_can_be_counted_is_refused() {
+    fn an_expression_without_the_needed_groups_is_rejected() {
         for (text, reason) in [
             ("(?P<status>[0-9]", "unclosed"),
             (r"(\d+) (?P<method>\w+)", "no status"),

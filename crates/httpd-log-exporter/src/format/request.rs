@@ -1,36 +1,35 @@
-//! What one line of an access log says of a request: the plain struct between formats and counters.
+//! One request as parsed from a log line: the plain struct between the formats and the counters.
 
-/// One request, as far as a metric of every format needs it.
+/// The fields that every format has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Request<'a> {
     pub(crate) method: Method,
     pub(crate) status: StatusCode,
-    /// Bytes sent; 0 where the log has `-`.
+    /// Bytes sent; 0 if the log has `-`.
     pub(crate) bytes: Number,
-    /// How long the request took, in nanoseconds.
+    /// Duration of the request in nanoseconds.
     pub(crate) duration: Number,
-    /// The request line, or as much of it as the log has: its path and protocol are read only where
-    /// they are counted.
+    /// The request line, possibly incomplete. Its path and protocol are parsed only if they are counted.
     pub(crate) line: &'a [u8],
 }
 
-/// What only some formats say of a request.
+/// The fields that only some formats have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Details<'a> {
-    /// The path, where it does not stand in the request line.
+    /// The path, if the log has it outside the request line.
     pub(crate) path: Option<&'a [u8]>,
-    /// The protocol, where it does not stand in the request line.
+    /// The protocol, if the log has it outside the request line.
     pub(crate) protocol: Option<Protocol>,
     /// Bytes received.
     pub(crate) received: Number,
-    /// How long the server behind took, in nanoseconds, by [`Upstream`].
+    /// Durations of the upstream server in nanoseconds, indexed by [`Upstream`].
     pub(crate) upstream: [Number; 3],
     pub(crate) cache: Option<CacheStatus>,
     pub(crate) vhost: Option<&'a [u8]>,
 }
 
 impl Details<'_> {
-    /// Nothing was said.
+    /// All fields absent.
     pub(crate) const NONE: Self = Self {
         path: None,
         protocol: None,
@@ -41,7 +40,7 @@ impl Details<'_> {
     };
 }
 
-/// What of a server behind is measured.
+/// The phases of an upstream request whose durations are measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Upstream {
     Connect,
@@ -49,24 +48,24 @@ pub(crate) enum Upstream {
     Response,
 }
 
-/// A version of HTTP, or `other`.
+/// An HTTP version, or `other`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Protocol(u8);
 
 impl Protocol {
-    /// The label values; the last is for everything else.
+    /// The label values; the last one stands for all unknown values.
     pub(crate) const NAMES: [&str; 5] = ["HTTP/1.0", "HTTP/1.1", "HTTP/2.0", "HTTP/3.0", "other"];
 
-    /// The protocol of a request line: its last word.
+    /// Parses the last word of a request line.
     #[inline]
-    pub(crate) fn of(request_line: &[u8]) -> Self {
+    pub(crate) fn from_request_line(request_line: &[u8]) -> Self {
         match request_line {
-            [.., b' ', b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1'] => Self(1), // nine requests of ten
+            [.., b' ', b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1'] => Self(1), // about 90 % of all requests
             _ => Self::parse(request_line.rsplit(|&byte| byte == b' ').next().unwrap_or_default()),
         }
     }
 
-    /// Reads `HTTP/2.0` and its like, in the ways servers write it.
+    /// Parses a version such as `HTTP/2.0`, in all spellings that servers use.
     pub(crate) fn parse(token: &[u8]) -> Self {
         Self(match token {
             b"HTTP/1.0" => 0,
@@ -77,25 +76,25 @@ impl Protocol {
         })
     }
 
-    /// Its place in [`Protocol::NAMES`].
+    /// Its index in [`Protocol::NAMES`].
     pub(crate) fn index(self) -> usize {
         usize::from(self.0)
     }
 }
 
-/// What a cache did for a request.
+/// The server cache's result for a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CacheStatus(u8);
 
 impl CacheStatus {
-    /// The label values: nginx's, `other`, and `-` for requests that no cache was asked for.
+    /// The label values: nginx's, `other`, and `-` for requests without a cache lookup.
     pub(crate) const NAMES: [&str; 10] =
         ["HIT", "MISS", "BYPASS", "EXPIRED", "STALE", "UPDATING", "REVALIDATED", "SCARCE", "other", "-"];
 
-    /// No cache was asked.
+    /// No cache lookup.
     pub(crate) const NONE: Self = Self(9);
 
-    /// Reads a cache's status.
+    /// Parses a cache status.
     pub(crate) fn parse(token: &[u8]) -> Self {
         let known = || Self::NAMES[..8].iter().position(|name| name.as_bytes().eq_ignore_ascii_case(token));
         Self(match token {
@@ -105,7 +104,7 @@ impl CacheStatus {
         })
     }
 
-    /// Its place in [`CacheStatus::NAMES`].
+    /// Its index in [`CacheStatus::NAMES`].
     pub(crate) fn index(self) -> usize {
         usize::from(self.0)
     }
@@ -117,37 +116,37 @@ pub(crate) fn path(request_line: &[u8]) -> &[u8] {
     without_query(words.nth(1).unwrap_or_default())
 }
 
-/// What stands before the `?`.
+/// The path before the `?`.
 pub(crate) fn without_query(path: &[u8]) -> &[u8] {
     path.split(|&byte| byte == b'?').next().unwrap_or_default()
 }
 
-/// A field where a number is due.
+/// The value of a numeric field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Number {
     Value(u64),
-    /// The log says that there is none, or the format has no such field.
+    /// The log has `-`, or the format has no such field.
     Absent,
-    /// Something that is no number, or none that can be true.
+    /// Not a number, or a number out of range.
     Wrong,
 }
 
-/// A method of the known set, or `other`: clients write what they like there.
+/// A known method, or `other`: clients can send any text, and labels must be bounded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Method(u8);
 
 impl Method {
-    /// The label values; the last is for everything else.
+    /// The label values; the last one stands for all unknown values.
     pub(crate) const NAMES: [&str; 10] =
         ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "other"];
 
-    /// Any other.
+    /// Any unknown method.
     pub(crate) const OTHER: Self = Self(9);
 
-    /// The method of a request line: its first word.
-    pub(crate) fn of(request_line: &[u8]) -> Self {
+    /// Parses the first word of a request line.
+    pub(crate) fn from_request_line(request_line: &[u8]) -> Self {
         if request_line.starts_with(b"GET ") {
-            return Self(0); // nine requests of ten
+            return Self(0); // about 90 % of all requests
         }
         let end = request_line.iter().take(8).position(|&byte| byte == b' ').unwrap_or(request_line.len());
         Self(match &request_line[..end] {
@@ -164,28 +163,28 @@ impl Method {
         })
     }
 
-    /// Its name.
+    /// Its label value.
     pub(crate) fn name(self) -> &'static str {
         Self::NAMES[self.index()]
     }
 
-    /// Its place in [`Method::NAMES`].
+    /// Its index in [`Method::NAMES`].
     pub(crate) fn index(self) -> usize {
         usize::from(self.0)
     }
 }
 
-/// Three digits, or `-`.
+/// A three-digit HTTP status code, or `-`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct StatusCode(u16);
 
 impl StatusCode {
-    /// How many there are.
+    /// The number of possible values.
     pub(crate) const COUNT: usize = 1001;
-    /// What Apache writes as `-`, HAProxy as `-1` and Envoy as `0`, where no answer was begun.
+    /// No response was started: Apache writes `-`, HAProxy `-1` and Envoy `0`.
     pub(crate) const NONE: Self = Self(1000);
 
-    /// Reads three digits, `-`, `-1` or `0`.
+    /// Parses three digits, `-`, `-1` or `0`.
     pub(crate) fn parse(token: &[u8]) -> Option<Self> {
         match *token {
             [b'-' | b'0'] | [b'-', b'1'] => Some(Self::NONE),
@@ -196,45 +195,44 @@ impl StatusCode {
         }
     }
 
-    /// Its place among all of them.
+    /// Its index, below [`StatusCode::COUNT`].
     pub(crate) fn index(self) -> usize {
         usize::from(self.0)
     }
 
-    /// The label value of the status at a place.
+    /// The label value of the status with this index.
     pub(crate) fn label(index: usize) -> String {
         if index == Self::NONE.index() { "-".to_owned() } else { format!("{index:03}") }
     }
 }
 
 impl Number {
-    /// Reads a whole number of bytes; `-` and nothing at all are none.
+    /// Parses a number of bytes; `-` and an empty field are 0.
     pub(crate) fn bytes(token: &[u8]) -> Self {
         match token {
             b"-" | b"" => Self::Value(0),
-            [b'+', rest @ ..] => digits(rest).map_or(Self::Wrong, Self::Value), // HAProxy, where it logged before the end
+            [b'+', rest @ ..] => digits(rest).map_or(Self::Wrong, Self::Value), // HAProxy with `option logasap`
             _ => digits(token).map_or(Self::Wrong, Self::Value),
         }
     }
 
-    /// Reads seconds with a fraction as nanoseconds; `-` and nothing at all are no observation.
+    /// Parses decimal seconds into nanoseconds; `-` and an empty field are absent.
     #[inline]
     pub(crate) fn seconds(token: &[u8]) -> Self {
         Self::time(token, Unit::Seconds)
     }
 
-    /// Reads a time with a fraction as nanoseconds. `-`, nothing at all and HAProxy's `-1` are no
-    /// observation.
+    /// Parses a decimal duration into nanoseconds. `-`, an empty field and HAProxy's `-1` are absent.
     pub(crate) fn time(token: &[u8], unit: Unit) -> Self {
         let token = match token {
             b"-" | b"" | b"-1" => return Self::Absent,
-            [b'+', rest @ ..] => rest, // HAProxy, where it logged before the end
+            [b'+', rest @ ..] => rest, // HAProxy with `option logasap`
             token => token,
         };
         let point = token.iter().position(|&byte| byte == b'.');
         let (whole, fraction) = point.map_or((token, &b""[..]), |at| (&token[..at], &token[at + 1..]));
         let places = unit as usize;
-        // below a nanosecond nothing is measured
+        // digits below a nanosecond are dropped
         let significant = &fraction[..fraction.len().min(places)];
         if (whole.is_empty() && fraction.is_empty()) || !fraction.iter().all(u8::is_ascii_digit) {
             return Self::Wrong;
@@ -247,7 +245,7 @@ impl Number {
         nanoseconds.map_or(Self::Wrong, Self::Value)
     }
 
-    /// Reads a time of each server that was asked, as nginx lists them (`0.1, 0.2 : -`), as their sum.
+    /// Parses nginx's list of durations, one per upstream server (`0.1, 0.2 : -`), into their sum.
     pub(crate) fn times(list: &[u8], unit: Unit) -> Self {
         let mut sum = Self::Absent;
         for item in list.split(|&byte| matches!(byte, b',' | b':')) {
@@ -262,7 +260,7 @@ impl Number {
     }
 }
 
-/// The unit of a time, as decimal places down to nanoseconds.
+/// The unit of a duration; its value is the number of decimal places down to nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unit {
     Nanoseconds = 0,
@@ -271,7 +269,7 @@ pub(crate) enum Unit {
     Seconds = 9,
 }
 
-/// Reads digits; `None` for anything else, and for what 64 bits do not hold.
+/// Parses decimal digits; `None` for other text and for numbers above 64 bits.
 fn digits(token: &[u8]) -> Option<u64> {
     if token.is_empty() {
         return None;
@@ -294,16 +292,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_method_is_the_first_word_if_it_is_known() {
+    fn a_method_is_the_first_word_if_known() {
         for name in &Method::NAMES[..9] {
             for line in [format!("{name} /x HTTP/1.1"), format!("{name} "), (*name).to_owned()] {
-                assert_eq!(Method::NAMES[Method::of(line.as_bytes()).index()], *name, "{line}");
+                assert_eq!(Method::NAMES[Method::from_request_line(line.as_bytes()).index()], *name, "{line}");
             }
         }
         for line in
             ["", "-", " ", "get / HTTP/1.1", "PROPFIND / HTTP/1.1", "GETS /", "GE", r"\x16\x03\x01", "PRI * HTTP/2.0"]
         {
-            assert_eq!(Method::NAMES[Method::of(line.as_bytes()).index()], "other", "{line}");
+            assert_eq!(Method::NAMES[Method::from_request_line(line.as_bytes()).index()], "other", "{line}");
         }
     }
 
@@ -313,7 +311,7 @@ mod tests {
             assert_eq!(StatusCode::label(StatusCode::parse(text.as_bytes()).unwrap().index()), text);
         }
         for text in ["-", "-1", "0"] {
-            assert_eq!(StatusCode::parse(text.as_bytes()), Some(StatusCode::NONE), "{text}: no answer was begun");
+            assert_eq!(StatusCode::parse(text.as_bytes()), Some(StatusCode::NONE), "{text}: no response was started");
         }
         for text in ["", "20", "2000", "2x0", "--", "+20", " 20"] {
             assert_eq!(StatusCode::parse(text.as_bytes()), None, "{text}");
@@ -321,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_digits_or_a_hyphen_and_may_be_as_large_as_64_bits() {
+    fn byte_counts_are_digits_or_a_hyphen_up_to_64_bits() {
         assert_eq!(Number::bytes(b"-"), Number::Value(0));
         assert_eq!(Number::bytes(b"0"), Number::Value(0));
         assert_eq!(Number::bytes(b"9223372036854775807"), Number::Value(i64::MAX.unsigned_abs()));
@@ -332,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn seconds_are_read_to_the_nanosecond_without_rounding() {
+    fn seconds_are_parsed_to_the_nanosecond_without_rounding() {
         for (text, nanoseconds) in [
             ("0.000", 0),
             ("0.005", 5_000_000),
@@ -363,8 +361,9 @@ mod tests {
             assert_eq!(Number::seconds(text.as_bytes()), Number::Wrong, "{text}");
         }
     }
+
     #[test]
-    fn a_time_has_the_unit_of_its_field() {
+    fn a_duration_has_the_unit_of_its_field() {
         for (text, unit, nanoseconds) in [
             ("1500", Unit::Microseconds, 1_500_000),
             ("1.5", Unit::Microseconds, 1500),
@@ -379,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn the_times_of_servers_that_were_asked_in_turn_are_one_sum() {
+    fn the_durations_of_several_upstream_servers_are_summed() {
         for (list, sum) in [
             ("0.100", Number::Value(100_000_000)),
             ("0.100, 0.200 : 0.300", Number::Value(600_000_000)),
@@ -394,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn a_protocol_is_the_last_word_if_it_is_known() {
+    fn a_protocol_is_the_last_word_if_known() {
         for (line, name) in [
             ("GET / HTTP/1.1", "HTTP/1.1"),
             ("GET / HTTP/2", "HTTP/2.0"),
@@ -404,7 +403,7 @@ mod tests {
             ("-", "other"),
             ("", "other"),
         ] {
-            assert_eq!(Protocol::NAMES[Protocol::of(line.as_bytes()).index()], name, "{line}");
+            assert_eq!(Protocol::NAMES[Protocol::from_request_line(line.as_bytes()).index()], name, "{line}");
         }
     }
 
@@ -415,7 +414,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_cache_did_is_one_of_few_words() {
+    fn a_cache_status_is_known_or_other() {
         for (token, name) in [("HIT", "HIT"), ("miss", "MISS"), ("-", "-"), ("", "-"), ("x", "other")] {
             assert_eq!(CacheStatus::NAMES[CacheStatus::parse(token.as_bytes()).index()], name, "{token}");
         }

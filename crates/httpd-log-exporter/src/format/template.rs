@@ -1,17 +1,17 @@
-//! A format as the server's own configuration says it: nginx's `log_format`, Apache's `LogFormat`.
+//! Parser of nginx's `log_format` and Apache's `LogFormat`, from text to tokens.
 
 use crate::format::field::{Field, named};
 use crate::format::request::Unit;
 
-/// A format's text, taken apart.
+/// A parsed log format.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Template {
     pub(crate) tokens: Vec<Token>,
-    /// Whether the server escapes quotation marks in values; `escape=none` does not.
+    /// Whether the server escapes quotation marks in values: false with `escape=none`.
     pub(crate) escaped: bool,
 }
 
-/// A piece of a format.
+/// A literal or a variable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Token {
     Literal(Vec<u8>),
@@ -19,7 +19,7 @@ pub(crate) enum Token {
 }
 
 impl Token {
-    /// Its text, if it is one.
+    /// The text of a literal.
     pub(crate) fn literal(&self) -> Option<&[u8]> {
         match self {
             Self::Literal(text) => Some(text),
@@ -28,47 +28,46 @@ impl Token {
     }
 }
 
-/// What a server writes a value for.
+/// A variable or directive, which the server replaces by a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Variable {
-    /// As it stands in the format.
+    /// Its spelling in the format.
     pub(crate) name: String,
     pub(crate) field: Field,
-    /// Which of several that mean the same is read: the lowest.
+    /// Of several variables with the same meaning, the one with the lowest rank is read.
     pub(crate) rank: usize,
     pub(crate) shape: ValueShape,
 }
 
-/// What a value looks like, as far as it helps to find its end.
+/// The shape of a value, which determines where the value ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ValueShape {
     /// Three digits or a hyphen.
-    StatusCode,
-    /// No blanks: numbers and the like.
+    Status,
+    /// Text without spaces, such as a number.
     Word,
     /// Digits or a hyphen.
     Digits,
-    /// What nginx writes of servers that it asked in turn: `a, b : c`.
+    /// nginx's list with one value per upstream server: `a, b : c`.
     List,
-    /// Anything.
-    StateText,
+    /// Any text.
+    Text,
 }
 
-/// Takes a format apart, be it nginx's (`$status`) or Apache's (`%>s`); with the whole directive or its
-/// text alone.
+/// Parses nginx's (`$status`) or Apache's (`%>s`) format, with or without the directive's name.
 pub(crate) fn parse(text: &str) -> Result<Template, String> {
     let (text, escaped) = directive(text.trim())?;
     let tokens = if has_nginx_variables(&text) { nginx(&text)? } else { apache(&text)? };
     if !tokens.iter().any(|token| matches!(token, Token::Variable(_))) {
         return Err(
-            "it is no preset's name, and there is no $variable of nginx and no %directive of Apache in it".to_owned()
+            "it is not a preset, and it contains neither an nginx $variable nor an Apache %directive".to_owned()
         );
     }
     Ok(Template { tokens: merged(tokens), escaped })
 }
 
-/// The text of a format and whether its values are escaped, from a directive with or without its
-/// name: `log_format main escape=json '…' '…';`, `LogFormat "…" combined`.
+/// Splits a directive such as `log_format main escape=json '…' '…';` or `LogFormat "…" combined` into the text of
+/// the format and whether its values are escaped.
 fn directive(text: &str) -> Result<(String, bool), String> {
     let Some(rest) = ["log_format", "LogFormat"]
         .iter()
@@ -82,7 +81,7 @@ fn directive(text: &str) -> Result<(String, bool), String> {
     while let Some(first) = rest.chars().next().filter(|&c| c != ';') {
         let length = match first {
             '"' | '\'' => {
-                let end = closing(&rest[1..], first).ok_or("a quotation mark is not closed")?;
+                let end = closing(&rest[1..], first).ok_or("unclosed quotation mark")?;
                 whole.push_str(&unescaped(&rest[1..=end]));
                 end + 2
             }
@@ -95,12 +94,12 @@ fn directive(text: &str) -> Result<(String, bool), String> {
         rest = rest[length..].trim_start();
     }
     if whole.is_empty() {
-        return Err("the directive has no text in quotation marks".to_owned());
+        return Err("the directive has no quoted text".to_owned());
     }
     Ok((whole, escaped))
 }
 
-/// Where a quotation mark closes, in bytes.
+/// The byte offset of the closing quotation mark.
 fn closing(text: &str, quote: char) -> Option<usize> {
     let mut chars = text.char_indices();
     while let Some((at, c)) = chars.next() {
@@ -113,7 +112,7 @@ fn closing(text: &str, quote: char) -> Option<usize> {
     None
 }
 
-/// A text as the server reads it from its configuration.
+/// Resolves the escapes of the server's configuration syntax.
 fn unescaped(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut chars = text.chars();
@@ -153,11 +152,11 @@ fn nginx(text: &str) -> Result<Vec<Token>, String> {
         tokens.push(literal(&rest[..at]));
         let after = &rest[at + 1..];
         let name = match after.strip_prefix('{') {
-            Some(braced) => &braced[..braced.find('}').ok_or("a ${ is not closed")?],
+            Some(braced) => &braced[..braced.find('}').ok_or("unclosed ${")?],
             None => &after[..after.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(after.len())],
         };
         if name.is_empty() {
-            return Err("a $ is followed by no variable's name".to_owned());
+            return Err("no variable name after $".to_owned());
         }
         let length = name.len() + if after.starts_with('{') { 2 } else { 0 };
         tokens.push(Token::Variable(nginx_variable(name)));
@@ -170,12 +169,12 @@ fn nginx(text: &str) -> Result<Vec<Token>, String> {
 fn nginx_variable(name: &str) -> Variable {
     let (field, rank) = named(name);
     let shape = match field {
-        Field::StatusCode => ValueShape::StatusCode,
+        Field::Status => ValueShape::Status,
         Field::Bytes | Field::Received | Field::Duration(_) | Field::Method | Field::Protocol => ValueShape::Word,
         Field::Upstream(..) => ValueShape::List,
         Field::Skip if name.starts_with("upstream_") && !name.starts_with("upstream_http_") => ValueShape::List,
         Field::Skip if name.ends_with("_port") => ValueShape::Digits,
-        _ => ValueShape::StateText,
+        _ => ValueShape::Text,
     };
     Variable { name: format!("${name}"), field, rank, shape }
 }
@@ -196,20 +195,20 @@ fn apache(text: &str) -> Result<Vec<Token>, String> {
         let (modifier, mut directive) = after.split_at(modifiers);
         let mut parameter = "";
         if let Some(braced) = directive.strip_prefix('{') {
-            let end = braced.find('}').ok_or("a %{ is not closed")?;
+            let end = braced.find('}').ok_or("unclosed %{")?;
             parameter = &braced[..end];
             directive = &braced[end + 1..];
         }
         let length = if directive.starts_with('^') { 3 } else { 1 };
         let name =
             directive.get(..length).filter(|name| name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '^'));
-        let name = name.ok_or("a % is followed by no directive")?;
+        let name = name.ok_or("no directive after %")?;
         rest = &directive[length..];
         let whole = &from[..from.len() - rest.len()];
         let (field, rank, shape) = apache_directive(name, parameter, modifier);
         let variable = Token::Variable(Variable { name: whole.to_owned(), field, rank, shape });
         if name == "t" && parameter.is_empty() {
-            tokens.extend([literal("["), variable, literal("]")]); // written with its brackets
+            tokens.extend([literal("["), variable, literal("]")]); // Apache adds the brackets
         } else {
             tokens.push(variable);
         }
@@ -220,23 +219,23 @@ fn apache(text: &str) -> Result<Vec<Token>, String> {
 
 fn apache_directive(name: &str, parameter: &str, modifier: &str) -> (Field, usize, ValueShape) {
     match (name, parameter) {
-        ("r", _) => (Field::Request, 0, ValueShape::StateText),
+        ("r", _) => (Field::Request, 0, ValueShape::Text),
         ("m", _) => (Field::Method, 0, ValueShape::Word),
-        ("U", _) => (Field::Path, 0, ValueShape::StateText),
+        ("U", _) => (Field::Path, 0, ValueShape::Text),
         ("H", _) => (Field::Protocol, 0, ValueShape::Word),
-        ("s", _) => (Field::StatusCode, usize::from(!modifier.contains('>')), ValueShape::StatusCode),
+        ("s", _) => (Field::Status, usize::from(!modifier.contains('>')), ValueShape::Status),
         ("b" | "B", _) => (Field::Bytes, 0, ValueShape::Word),
         ("O", _) => (Field::Bytes, 1, ValueShape::Word),
         ("I", _) => (Field::Received, 0, ValueShape::Word),
         ("D", _) | ("T", "us") => (Field::Duration(Unit::Microseconds), 0, ValueShape::Word),
         ("T", "ms") => (Field::Duration(Unit::Milliseconds), 1, ValueShape::Word),
         ("T", _) => (Field::Duration(Unit::Seconds), 2, ValueShape::Word),
-        ("v", _) => (Field::Vhost, 0, ValueShape::StateText),
-        ("V", _) => (Field::Vhost, 1, ValueShape::StateText),
-        ("i", host) if host.eq_ignore_ascii_case("host") => (Field::Vhost, 2, ValueShape::StateText),
-        ("t", "" | "sec") => (Field::Time, 0, ValueShape::StateText),
+        ("v", _) => (Field::Vhost, 0, ValueShape::Text),
+        ("V", _) => (Field::Vhost, 1, ValueShape::Text),
+        ("i", host) if host.eq_ignore_ascii_case("host") => (Field::Vhost, 2, ValueShape::Text),
+        ("t", "" | "sec") => (Field::Time, 0, ValueShape::Text),
         ("p" | "P" | "k" | "X", _) => (Field::Skip, 0, if name == "X" { ValueShape::Word } else { ValueShape::Digits }),
-        _ => (Field::Skip, 0, ValueShape::StateText),
+        _ => (Field::Skip, 0, ValueShape::Text),
     }
 }
 
@@ -244,7 +243,7 @@ fn literal(text: &str) -> Token {
     Token::Literal(text.as_bytes().to_vec())
 }
 
-/// With one literal between two variables, or none.
+/// Merges adjacent literals and drops empty ones.
 fn merged(tokens: Vec<Token>) -> Vec<Token> {
     let mut merged: Vec<Token> = Vec::new();
     for token in tokens {
@@ -261,19 +260,19 @@ fn merged(tokens: Vec<Token>) -> Vec<Token> {
 mod tests {
     use super::*;
 
-    /// A format's tokens, variables by name and meaning.
+    /// The tokens of a format as text, variables with their name and meaning.
     fn shown(text: &str) -> String {
         let template = parse(text).unwrap();
         let shown = template.tokens.iter().map(|token| match token {
             Token::Literal(text) => String::from_utf8(text.clone()).unwrap(),
             Token::Variable(Variable { name, field: Field::Skip, .. }) => format!("<{name}>"),
-            Token::Variable(Variable { name, field, .. }) => format!("<{name}={}>", field.about()),
+            Token::Variable(Variable { name, field, .. }) => format!("<{name}={}>", field.description()),
         });
         shown.collect()
     }
 
     #[test]
-    fn formats_of_nginx_are_taken_apart() {
+    fn nginx_formats_are_parsed() {
         assert_eq!(
             shown("$remote_addr [$time_local] \"$request\" ${status}x $body_bytes_sent"),
             "<$remote_addr> [<$time_local=time>] \"<$request=request>\" <$status=status>x <$body_bytes_sent=bytes sent>"
@@ -284,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn formats_of_apache_are_taken_apart() {
+    fn apache_formats_are_parsed() {
         for text in [
             r#"%v:%p %h %t "%r" %>s %O %{Referer}i %!200,304{User-agent}i %D 100%%"#,
             r#"LogFormat "%v:%p %h %t \"%r\" %>s %O %{Referer}i %!200,304{User-agent}i %D 100%%" vhost_combined"#,
@@ -299,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn units_come_from_the_directive() {
+    fn durations_have_the_unit_of_the_directive() {
         for (text, unit) in [
             ("%D", Unit::Microseconds),
             ("%{us}T", Unit::Microseconds),
@@ -314,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_format_is_refused() {
+    fn text_that_is_not_a_format_is_rejected() {
         for text in ["", "nonsense", "a $ b $", "${status", "%{Referer", "%", "log_format main;", "LogFormat \"%s"] {
             assert!(parse(text).is_err(), "{text}");
         }

@@ -1,8 +1,8 @@
-//! When a line was written, as servers spell it: what `httpd_log_lag_seconds` needs.
+//! Parser of the timestamps in log lines, for `httpd_log_lag_seconds`.
 
-/// Seconds since the epoch of `20/Nov/2026:09:26:10 +0000` (maybe in brackets, after anything),
-/// `2026-11-20T09:26:10.123+00:00`, or seconds, milli-, micro- or nanoseconds since the epoch. `None` for others, and
-/// for a local time without its zone.
+/// Converts a timestamp to seconds since the epoch. It accepts `20/Nov/2026:09:26:10 +0000` (also after `[`),
+/// `2026-11-20T09:26:10.123+00:00`, and seconds, milliseconds, microseconds or nanoseconds since the epoch. A local time
+/// without a zone is `None`.
 pub(crate) fn epoch_seconds(text: &[u8]) -> Option<f64> {
     let text = std::str::from_utf8(text).ok()?;
     let text = text.rsplit('[').next()?.trim();
@@ -32,14 +32,14 @@ fn iso(text: &str) -> Option<f64> {
     Some(days(year, month, day)? * 86_400.0 + hours * 3600.0 + minutes * 60.0 + seconds - offset(zone)?)
 }
 
-/// Seconds since the epoch, or a fraction of them, told by their size.
+/// Parses a number since the epoch; its magnitude determines the unit.
 fn number(text: &str) -> Option<f64> {
     let number = text.parse::<f64>().ok().filter(|number| *number >= 1e9)?;
     let divisor = [1.0, 1e3, 1e6, 1e9].into_iter().find(|divisor| number / divisor < 1e10)?;
     Some(number / divisor)
 }
 
-/// The seconds that a zone is ahead: `Z`, `+0100`, `-03:30`.
+/// The offset of a zone from UTC in seconds: `Z`, `+0100`, `-03:30`.
 fn offset(zone: &str) -> Option<f64> {
     if zone.trim() == "Z" {
         return Some(0.0);
@@ -53,7 +53,7 @@ fn offset(zone: &str) -> Option<f64> {
     Some(sign * (hours.parse::<f64>().ok()? * 3600.0 + minutes.parse::<f64>().ok()? * 60.0))
 }
 
-/// Days since the epoch of a day of the Gregorian calendar, with years that begin in March.
+/// Days since the epoch of a date in the Gregorian calendar, computed with years that start in March.
 fn days(year: i64, month: i64, day: i64) -> Option<f64> {
     if !(1..=12).contains(&month) || !(1..=31).contains(&day) || !(1970..=9999).contains(&year) {
         return None;
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_read_as_servers_spell_them() {
+    fn timestamps_of_servers_are_parsed() {
         for (text, seconds) in [
             ("20/Nov/2026:09:26:10 +0000", 1_795_166_770.0),
             ("::1 - - [20/Nov/2026:10:26:10 +0100", 1_795_166_770.0),
@@ -84,13 +84,13 @@ mod tests {
             ("1795166770043", 1_795_166_770.043),
             ("1795166770043000", 1_795_166_770.043),
         ] {
-            let read = epoch_seconds(text.as_bytes()).unwrap_or_else(|| panic!("not read: {text}"));
+            let read = epoch_seconds(text.as_bytes()).unwrap_or_else(|| panic!("not parsed: {text}"));
             assert!((read - seconds).abs() < 1e-3, "{text}: {read}");
         }
     }
 
     #[test]
-    fn what_is_no_time_or_has_no_zone_is_none() {
+    fn other_text_and_times_without_a_zone_are_none() {
         for text in [
             "",
             "-",

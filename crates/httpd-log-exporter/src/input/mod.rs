@@ -1,4 +1,4 @@
-//! What `--access-log` names: files, a stream, or a socket for syslog.
+//! The inputs that `--access-log` can name: files, standard input, a FIFO, or a syslog socket.
 
 pub(crate) mod stream;
 pub(crate) mod syslog;
@@ -12,7 +12,7 @@ use anyhow::Result;
 use crate::input::stream::InputStream;
 use crate::tail::log_paths::LogPaths;
 
-/// A source as the flag says it.
+/// A parsed value of `--access-log`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Input {
     Files(LogPaths),
@@ -24,16 +24,15 @@ pub(crate) enum Input {
 }
 
 impl Input {
-    /// Reads the flag's value, and looks whether a path is that of a FIFO.
+    /// Parses a value, and checks whether a path is a FIFO.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let fifo = || std::fs::metadata(text).is_ok_and(|metadata| metadata.file_type().is_fifo());
         match text {
-            "" => Err("a log has a path".to_owned()),
+            "" => Err("empty path".to_owned()),
             "-" => Ok(Self::Stdin),
             _ => match text.strip_prefix("syslog+") {
                 Some(syslog) => Self::syslog(syslog).ok_or_else(|| {
-                    "syslog is received at syslog+udp://HOST:PORT, syslog+tcp://HOST:PORT or syslog+unix:/PATH"
-                        .to_owned()
+                    "expected syslog+udp://HOST:PORT, syslog+tcp://HOST:PORT or syslog+unix:/PATH".to_owned()
                 }),
                 None if fifo() => Ok(Self::Fifo(text.into())),
                 None => Ok(Self::Files(LogPaths::parse(text))),
@@ -49,7 +48,7 @@ impl Input {
         }
     }
 
-    /// The stream, opened, unless it is files.
+    /// Opens the stream; `None` for files.
     pub(crate) fn stream(&self) -> Result<Option<InputStream>> {
         Ok(match self {
             Self::Files(_) => None,
@@ -62,7 +61,7 @@ impl Input {
     }
 }
 
-/// An address with its port; without a host every one of this host's.
+/// Parses HOST:PORT. An empty host means all interfaces.
 fn address(text: &str) -> Option<String> {
     let (host, port) = text.rsplit_once(':')?;
     port.parse::<u16>().ok()?;
@@ -75,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_source_is_told_by_how_it_is_spelled() {
+    fn the_kind_of_an_input_follows_from_its_syntax() {
         let parse = |text: &str| Input::parse(text).unwrap();
         assert_eq!(parse("-"), Input::Stdin);
         assert_eq!(parse("syslog+udp://127.0.0.1:5514"), Input::Udp("127.0.0.1:5514".to_owned()));

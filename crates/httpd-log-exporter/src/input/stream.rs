@@ -1,4 +1,4 @@
-//! Sources without a place to come back to: standard input, FIFOs, syslog.
+//! Inputs without read positions: standard input, FIFOs and syslog sockets.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
@@ -18,7 +18,7 @@ use crate::metrics::registry::SharedRegistry;
 use crate::permission;
 use crate::tail::follow::BUFFER;
 
-/// A stream that is read as long as the process lives.
+/// A stream, which is read until the process exits.
 #[derive(Debug)]
 pub(crate) enum InputStream {
     Stdin,
@@ -28,65 +28,63 @@ pub(crate) enum InputStream {
     Unix(UnixDatagram, PathBuf),
 }
 
-/// How long to wait before what failed is tried again.
-pub(crate) const RETRY: Duration = Duration::from_secs(1);
+/// The pause before a failed operation is retried.
+const RETRY: Duration = Duration::from_secs(1);
 
 impl InputStream {
-    /// Binds an address for syslog over UDP.
+    /// Binds a UDP socket for syslog.
     pub(crate) fn udp(address: &str) -> Result<Self> {
         let socket = UdpSocket::bind(address).with_context(|| format!("cannot listen on syslog+udp://{address}"))?;
-        let at = socket.local_addr().context("cannot tell the address")?;
+        let at = socket.local_addr().context("cannot read the local address")?;
         tracing::info!(address = %at, "receiving syslog over UDP");
         Ok(Self::Udp(socket))
     }
 
-    /// Listens on an address for syslog over TCP.
+    /// Listens on a TCP socket for syslog.
     pub(crate) fn tcp(address: &str) -> Result<Self> {
         let listener =
             TcpListener::bind(address).with_context(|| format!("cannot listen on syslog+tcp://{address}"))?;
-        let at = listener.local_addr().context("cannot tell the address")?;
+        let at = listener.local_addr().context("cannot read the local address")?;
         tracing::info!(address = %at, "receiving syslog over TCP");
         Ok(Self::Tcp(listener))
     }
 
-    /// Makes a socket for syslog of servers on this host. One that nobody listens at any more is
-    /// replaced.
+    /// Binds a Unix datagram socket for syslog of servers on this host. It replaces a stale socket file.
     pub(crate) fn unix(path: &Path) -> Result<Self> {
         let what = || format!("cannot listen on syslog+unix:{}", path.display());
         let is_socket = std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket());
         if is_socket {
-            let there = UnixDatagram::unbound().and_then(|socket| socket.connect(path));
-            match there {
+            let connected = UnixDatagram::unbound().and_then(|socket| socket.connect(path));
+            match connected {
                 Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
                     std::fs::remove_file(path).with_context(what)?;
                 }
-                _ => bail!("{}: another process listens there", what()),
+                _ => bail!("{}: another process is listening there", what()),
             }
         }
         let socket = UnixDatagram::bind(path).with_context(what)?;
-        // the server's workers have another user
+        // the server's workers run as another user
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666)).with_context(what)?;
         tracing::info!(path = %path.display(), "receiving syslog");
         Ok(Self::Unix(socket, path.to_path_buf()))
     }
 
-    /// Where its socket is in the file system.
-    pub(crate) fn socket(&self) -> Option<PathBuf> {
+    /// The path of its socket file.
+    pub(crate) fn socket_path(&self) -> Option<PathBuf> {
         match self {
             Self::Unix(_, path) => Some(path.clone()),
             _ => None,
         }
     }
 
-    /// The number of its socket for UDP, by which the kernel counts what it drops.
+    /// The inode of its UDP socket, which identifies the socket in /proc/net/udp.
     pub(crate) fn udp_inode(&self) -> Option<u64> {
         let Self::Udp(socket) = self else { return None };
         let link = std::fs::read_link(format!("/proc/self/fd/{}", socket.as_raw_fd())).ok()?;
         link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
     }
 
-    /// Reads for as long as the process lives, on a thread of its own: nothing else can wait for a
-    /// writer that never comes.
+    /// Starts a thread that reads until the process exits: opening a FIFO blocks until a writer opens it.
     pub(crate) fn start(self, index: usize, registry: SharedRegistry) -> Result<()> {
         thread::Builder::new()
             .name("stream".to_owned())
@@ -95,12 +93,12 @@ impl InputStream {
         Ok(())
     }
 
-    /// Reads standard input or a FIFO to its end.
+    /// Reads standard input or a FIFO to end of file.
     pub(crate) fn read_to_end(&self, index: usize, registry: &SharedRegistry) -> io::Result<()> {
         match self {
-            Self::Stdin => lines(io::stdin().lock(), index, registry),
-            Self::Fifo(path) => lines(File::open(path)?, index, registry),
-            Self::Udp(_) | Self::Tcp(_) | Self::Unix(..) => Ok(()), // has no end
+            Self::Stdin => count_lines(io::stdin().lock(), index, registry),
+            Self::Fifo(path) => count_lines(File::open(path)?, index, registry),
+            Self::Udp(_) | Self::Tcp(_) | Self::Unix(..) => Ok(()), // endless
         }
     }
 
@@ -108,14 +106,14 @@ impl InputStream {
         let fault = |fault: Option<String>| registry.lock().logs[index].fault = fault;
         match self {
             Self::Stdin => {
-                let ended = self
+                let cause = self
                     .read_to_end(index, registry)
-                    .map_or_else(|error| error.to_string(), |()| "it has ended".to_owned());
-                fault(Some(format!("standard input: {ended}")));
+                    .map_or_else(|error| error.to_string(), |()| "end of file".to_owned());
+                fault(Some(format!("standard input: {cause}")));
             }
             Self::Fifo(path) => loop {
                 match self.read_to_end(index, registry) {
-                    Ok(()) => fault(None), // its writer has gone; the next one opens it again
+                    Ok(()) => fault(None), // the last writer closed it
                     Err(error) => {
                         registry.lock().logs[index].open_errors += 1;
                         fault(Some(permission::explain(path, &error, "read")));
@@ -123,15 +121,15 @@ impl InputStream {
                     }
                 }
             },
-            Self::Udp(socket) => messages(|buffer| socket.recv(buffer), index, registry),
-            Self::Tcp(listener) => syslog_tcp::serve(listener, index, registry),
-            Self::Unix(socket, _) => messages(|buffer| socket.recv(buffer), index, registry),
+            Self::Udp(socket) => count_messages(|buffer| socket.recv(buffer), index, registry),
+            Self::Tcp(listener) => syslog_tcp::serve(listener, index, registry, RETRY),
+            Self::Unix(socket, _) => count_messages(|buffer| socket.recv(buffer), index, registry),
         }
     }
 }
 
-/// Counts lines until there are no more.
-fn lines(mut source: impl Read, index: usize, registry: &SharedRegistry) -> io::Result<()> {
+/// Counts lines until end of file.
+fn count_lines(mut source: impl Read, index: usize, registry: &SharedRegistry) -> io::Result<()> {
     let mut lines = LineSplitter::default();
     let mut buffer = vec![0; BUFFER];
     loop {
@@ -150,9 +148,9 @@ fn lines(mut source: impl Read, index: usize, registry: &SharedRegistry) -> io::
     Ok(())
 }
 
-/// Counts the line of each message, for ever.
-fn messages(mut receive: impl FnMut(&mut [u8]) -> io::Result<usize>, index: usize, registry: &SharedRegistry) {
-    let mut buffer = vec![0; 64 * 1024]; // no message is longer
+/// Counts the line of each message, forever.
+fn count_messages(mut receive: impl FnMut(&mut [u8]) -> io::Result<usize>, index: usize, registry: &SharedRegistry) {
+    let mut buffer = vec![0; 64 * 1024]; // the maximum size of a UDP datagram
     loop {
         match receive(&mut buffer) {
             Ok(read) => {
@@ -175,14 +173,13 @@ fn messages(mut receive: impl FnMut(&mut [u8]) -> io::Result<usize>, index: usiz
     }
 }
 
-/// How many messages the kernel dropped since a socket was made, because nobody read them in time. `None` where it
-/// does not say.
-pub(crate) fn dropped(inode: u64) -> Option<u64> {
+/// The number of datagrams that the kernel dropped because the socket's buffer was full; `None` if unknown.
+pub(crate) fn dropped_messages(inode: u64) -> Option<u64> {
     let tables = ["/proc/self/net/udp", "/proc/self/net/udp6"].map(std::fs::read_to_string);
     tables.iter().flatten().find_map(|table| drops(table, inode))
 }
 
-/// The last column of the socket's line; the number of the socket is the tenth.
+/// The column `drops`, the last one, of the line whose tenth column is the inode.
 fn drops(table: &str, inode: u64) -> Option<u64> {
     let mut lines = table.lines().map(|line| line.split_ascii_whitespace().collect::<Vec<_>>());
     let line = lines.find(|line| line.get(9).and_then(|number| number.parse().ok()) == Some(inode))?;
@@ -194,7 +191,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dropped_messages_stand_in_the_last_column_of_the_sockets_line() {
+    fn the_number_of_drops_is_in_the_last_column() {
         const TABLE: &str = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops
   273: 0100007F:15CC 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 4711 2 0000000000000000 0
  1274: 0100007F:15CD 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 4712 2 0000000000000000 17
@@ -203,15 +200,15 @@ mod tests {
     }
 
     #[test]
-    fn messages_that_nobody_reads_are_dropped_and_counted() {
+    fn unread_messages_are_dropped_and_counted() {
         let stream = InputStream::udp("127.0.0.1:0").unwrap();
         let InputStream::Udp(socket) = &stream else { panic!() };
-        let Some(inode) = stream.udp_inode() else { return }; // no Linux
-        assert_eq!(dropped(inode), Some(0));
+        let Some(inode) = stream.udp_inode() else { return }; // not Linux
+        assert_eq!(dropped_messages(inode), Some(0));
         let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
         for _ in 0..2000 {
             sender.send_to(&[b'x'; 8000], socket.local_addr().unwrap()).unwrap();
         }
-        assert!(dropped(inode) > Some(0));
+        assert!(dropped_messages(inode) > Some(0));
     }
 }

@@ -1,6 +1,6 @@
-//! Messages of syslog: what stands before the line of the log that a server sends.
+//! Parser of syslog messages: strips the header from the log line.
 
-/// The line in a message of RFC 3164 or RFC 5424. What is neither is a line itself.
+/// The log line in a message of RFC 3164 or RFC 5424. Any other message is the line itself.
 pub(crate) fn line(message: &[u8]) -> &[u8] {
     let message = message.strip_suffix(b"\0").unwrap_or(message).trim_ascii_end();
     let Some(rest) = after_priority(message) else { return message };
@@ -10,22 +10,22 @@ pub(crate) fn line(message: &[u8]) -> &[u8] {
     }
 }
 
-/// What follows `<190>`.
+/// The text after the priority `<190>`.
 fn after_priority(message: &[u8]) -> Option<&[u8]> {
     let rest = message.strip_prefix(b"<")?;
     let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
     rest[digits..].strip_prefix(b">").filter(|_| (1..=3).contains(&digits))
 }
 
-/// `Nov 20 09:26:10 host tag: line`, where nginx may leave out the host; or the line alone.
+/// Parses `Nov 20 09:26:10 host tag: line`, in which nginx may omit the host, or the line alone.
 fn rfc3164(rest: &[u8]) -> &[u8] {
-    // blanks in the tag there are none, so it ends before the first that follows a colon
+    // a tag has no spaces, so it ends at the first ": "
     let Some(rest) = after_time(rest) else { return rest };
     let tag = rest.windows(2).position(|pair| pair == b": ");
     tag.map_or(rest, |end| &rest[end + 2..])
 }
 
-/// What follows `Nov 20 09:26:10 ` or a time of ISO 8601.
+/// The text after `Nov 20 09:26:10 ` or an ISO 8601 timestamp.
 fn after_time(rest: &[u8]) -> Option<&[u8]> {
     match rest {
         [month, _, _, b' ', _, _, b' ', _, _, b':', _, _, b':', _, _, b' ', rest @ ..]
@@ -38,7 +38,7 @@ fn after_time(rest: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// `time host app process id [data]… line`; what follows the version.
+/// Parses the text after the version: `time host app process id [data]… line`.
 fn rfc5424(rest: &[u8]) -> Option<&[u8]> {
     let mut rest = rest;
     for _ in 0..5 {
@@ -52,7 +52,7 @@ fn rfc5424(rest: &[u8]) -> Option<&[u8]> {
     Some(line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line))
 }
 
-/// What follows elements of structured data: `[id key="value with \] in it"][…]`.
+/// The text after the structured data: `[id key="value with \] in it"][…]`.
 fn after_data(mut rest: &[u8]) -> Option<&[u8]> {
     while let Some(element) = rest.strip_prefix(b"[") {
         let mut quoted = false;
@@ -75,9 +75,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_line_is_what_follows_the_head() {
+    fn the_line_follows_the_header() {
         let expected = r#"::1 - - [20/Nov/2026:09:26:10 +0000] "GET /: HTTP/1.1" 200 5 "-" "a: b""#;
-        for head in [
+        for header in [
             "",
             "<190>",
             "<190>Nov 20 09:26:10 web1 nginx: ",
@@ -86,13 +86,13 @@ mod tests {
             "<134>1 2026-11-20T09:26:10Z web1 nginx 42 - - ",
             "<134>1 2026-11-20T09:26:10Z web1 nginx 42 id [a@1 k=\"v]\\\"\"][b@1] \u{feff}",
         ] {
-            let message = format!("{head}{expected}\n");
-            assert_eq!(String::from_utf8_lossy(line(message.as_bytes())), expected, "{head}");
+            let message = format!("{header}{expected}\n");
+            assert_eq!(String::from_utf8_lossy(line(message.as_bytes())), expected, "{header}");
         }
     }
 
     #[test]
-    fn what_is_no_message_is_a_line() {
+    fn text_without_a_header_is_a_line() {
         for text in ["", "<", "<>", "<1234>x", "<13>1", "<13>1 a b c", "<13>1 a b c d e [x", "<13>Nov 20 09:26:10 "] {
             line(text.as_bytes());
         }

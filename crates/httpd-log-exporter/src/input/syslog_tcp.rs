@@ -1,10 +1,10 @@
-//! Syslog over TCP: connections, and the messages in their bytes (RFC 6587), counted in octets or ended by LF.
+//! Syslog over TCP (RFC 6587): accepts connections, and splits them into messages by octet counts or LF.
 
 use std::io::{ErrorKind, Read};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use memchr::memchr;
 
@@ -12,20 +12,20 @@ use crate::input::syslog;
 use crate::lines::Line;
 use crate::metrics::registry::SharedRegistry;
 
-/// The longest message; longer ones are counted and skipped.
+/// The maximum length of a message; longer messages are counted and skipped.
 const MAX_MESSAGE: usize = 64 * 1024;
-/// How many connections there may be; the one that was silent for longest makes room for a new one.
+/// The maximum number of connections. A new connection replaces the longest-idle one.
 const MAX_CONNECTIONS: usize = 64;
 
-/// Where a connection is in its messages.
+/// Splits the bytes of a connection into messages.
 #[derive(Debug, Default)]
-struct Messages {
-    /// The beginning of a message whose end was not yet received.
-    begun: Vec<u8>,
+struct MessageSplitter {
+    /// The incomplete message so far.
+    partial: Vec<u8>,
     skipping: Skipping,
 }
 
-/// What is left out of a message that is too long.
+/// The rest of a message that is too long.
 #[derive(Debug, Default)]
 enum Skipping {
     #[default]
@@ -35,63 +35,63 @@ enum Skipping {
     Line,
 }
 
-/// What the bytes of a connection begin with.
-enum Next {
-    /// A message of this many bytes, after as many of its head.
+/// The first message in the received bytes.
+enum Frame {
+    /// A message with an octet count: the lengths of the count and of the message.
     Counted(usize, usize),
-    /// A message of this many bytes, and its LF.
-    Ended(usize),
-    /// A message of which not all is there.
-    Begun,
+    /// A message terminated by LF: its length.
+    Terminated(usize),
+    /// An incomplete message.
+    Incomplete,
 }
 
-impl Messages {
-    /// Takes the next bytes and hands over the line of every message that ends in them.
+impl MessageSplitter {
+    /// Adds bytes, and calls `each` for the line of every message that they complete.
     fn feed(&mut self, bytes: &[u8], mut each: impl FnMut(Line<'_>)) {
-        let mut begun = std::mem::take(&mut self.begun);
-        begun.extend_from_slice(bytes);
-        let mut rest = self.skipped(&begun);
+        let mut received = std::mem::take(&mut self.partial);
+        received.extend_from_slice(bytes);
+        let mut rest = self.skip(&received);
         while !rest.is_empty() {
-            match next(rest) {
-                Next::Counted(head, length) if length > MAX_MESSAGE => {
+            match first_frame(rest) {
+                Frame::Counted(count, length) if length > MAX_MESSAGE => {
                     each(Line::TooLong);
-                    self.skipping = Skipping::Bytes(head + length);
-                    rest = self.skipped(rest);
+                    self.skipping = Skipping::Bytes(count + length);
+                    rest = self.skip(rest);
                 }
-                Next::Counted(head, length) if rest.len() >= head + length => {
-                    hand_over(&rest[head..head + length], &mut each);
-                    rest = &rest[head + length..];
+                Frame::Counted(count, length) if rest.len() >= count + length => {
+                    emit(&rest[count..count + length], &mut each);
+                    rest = &rest[count + length..];
                 }
-                Next::Ended(length) => {
+                Frame::Terminated(length) => {
                     if length > MAX_MESSAGE {
                         each(Line::TooLong);
                     } else {
-                        hand_over(&rest[..length], &mut each);
+                        emit(&rest[..length], &mut each);
                     }
                     rest = &rest[length + 1..];
                 }
-                Next::Begun if rest.len() > MAX_MESSAGE => {
+                Frame::Incomplete if rest.len() > MAX_MESSAGE => {
                     each(Line::TooLong);
                     self.skipping = Skipping::Line;
                     rest = &[];
                 }
-                Next::Counted(..) | Next::Begun => break,
+                Frame::Counted(..) | Frame::Incomplete => break,
             }
         }
-        let done = begun.len() - rest.len();
-        begun.drain(..done);
-        self.begun = begun;
+        let done = received.len() - rest.len();
+        received.drain(..done);
+        self.partial = received;
     }
 
-    /// Ends the connection: a message that only lacks its LF is one.
+    /// Completes the last message at the end of the connection, which may lack its LF.
     fn finish(&mut self, mut each: impl FnMut(Line<'_>)) {
-        if matches!((next(&self.begun), &self.skipping), (Next::Begun, Skipping::Nothing)) {
-            hand_over(&self.begun, &mut each);
+        if matches!((first_frame(&self.partial), &self.skipping), (Frame::Incomplete, Skipping::Nothing)) {
+            emit(&self.partial, &mut each);
         }
     }
 
-    /// What follows a message that is too long.
-    fn skipped<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+    /// The bytes after a message that is too long.
+    fn skip<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
         let (rest, skipping) = match self.skipping {
             Skipping::Nothing => (bytes, Skipping::Nothing),
             Skipping::Bytes(left) if left > bytes.len() => (&bytes[bytes.len()..], Skipping::Bytes(left - bytes.len())),
@@ -106,47 +106,47 @@ impl Messages {
     }
 }
 
-/// `123 <190>…` is counted, anything else ends with LF. A line may begin with a number, a message does not go on without
-/// its priority.
-fn next(bytes: &[u8]) -> Next {
+/// Detects the framing: `123 <190>…` has an octet count, all else ends with LF. A number without a following priority is
+/// the start of a line.
+fn first_frame(bytes: &[u8]) -> Frame {
     let digits = bytes.iter().take(7).take_while(|byte| byte.is_ascii_digit()).count();
     let number = std::str::from_utf8(&bytes[..digits]).ok().and_then(|digits| digits.parse().ok());
     match (&bytes[digits..], number) {
-        ([b' ', b'<', ..], Some(length)) if length > 0 => Next::Counted(digits + 1, length),
-        _ => memchr(b'\n', bytes).map_or(Next::Begun, Next::Ended),
+        ([b' ', b'<', ..], Some(length)) if length > 0 => Frame::Counted(digits + 1, length),
+        _ => memchr(b'\n', bytes).map_or(Frame::Incomplete, Frame::Terminated),
     }
 }
 
-fn hand_over(message: &[u8], each: &mut impl FnMut(Line<'_>)) {
+fn emit(message: &[u8], each: &mut impl FnMut(Line<'_>)) {
     let line = syslog::line(message);
     if !line.is_empty() {
         each(Line::Whole(line));
     }
 }
 
-/// A connection and when it was last heard of.
+/// A connection.
 #[derive(Debug)]
-struct Peer {
+struct Connection {
     number: u64,
     stream: TcpStream,
-    heard: Instant,
+    last_received: Instant,
 }
 
-/// The connections there are.
-type Peers = Arc<Mutex<Vec<Peer>>>;
+/// All open connections.
+type Connections = Arc<Mutex<Vec<Connection>>>;
 
-/// Accepts connections for as long as the process lives, and reads each on a thread of its own.
-pub(crate) fn serve(listener: &TcpListener, index: usize, registry: &SharedRegistry) {
-    let peers = Peers::default();
+/// Accepts connections until the process exits, and starts a thread for each. It waits for `retry` after an error.
+pub(crate) fn serve(listener: &TcpListener, index: usize, registry: &SharedRegistry, retry: Duration) {
+    let connections = Connections::default();
     for (number, accepted) in (0..).zip(listener.incoming()) {
         let served = accepted.and_then(|stream| {
-            make_room(&peers);
-            let peer = Peer { number, stream: stream.try_clone()?, heard: Instant::now() };
-            lock(&peers).push(peer);
-            let (peers, registry) = (peers.clone(), registry.clone());
+            close_idle(&connections);
+            let connection = Connection { number, stream: stream.try_clone()?, last_received: Instant::now() };
+            lock(&connections).push(connection);
+            let (connections, registry) = (connections.clone(), registry.clone());
             thread::Builder::new().name("syslog".to_owned()).spawn(move || {
-                read(stream, number, &peers, index, &registry);
-                lock(&peers).retain(|peer| peer.number != number);
+                read(stream, number, &connections, index, &registry);
+                lock(&connections).retain(|connection| connection.number != number);
             })
         });
         let mut registry = registry.lock();
@@ -155,64 +155,64 @@ pub(crate) fn serve(listener: &TcpListener, index: usize, registry: &SharedRegis
         if served.is_err() {
             log.read_errors += 1;
             drop(registry);
-            lock(&peers).retain(|peer| peer.number != number);
-            thread::sleep(crate::input::stream::RETRY); // there may be no descriptors left
+            lock(&connections).retain(|connection| connection.number != number);
+            thread::sleep(retry); // file descriptors may be exhausted
         }
     }
 }
 
-/// Ends the connection that was silent for longest if there are too many: its host may be gone without a word.
-fn make_room(peers: &Peers) {
-    let mut peers = lock(peers);
-    if peers.len() < MAX_CONNECTIONS {
+/// Closes the longest-idle connection if the limit is reached: its host may have crashed.
+fn close_idle(connections: &Connections) {
+    let mut connections = lock(connections);
+    if connections.len() < MAX_CONNECTIONS {
         return;
     }
-    if let Some(at) = (0..peers.len()).min_by_key(|&at| peers[at].heard) {
-        let peer = peers.swap_remove(at);
-        tracing::warn!("more than {MAX_CONNECTIONS} connections of syslog; the one that was silent for longest ends");
-        let _ = peer.stream.shutdown(Shutdown::Both); // its thread ends with it
+    if let Some(at) = (0..connections.len()).min_by_key(|&at| connections[at].last_received) {
+        let connection = connections.swap_remove(at);
+        tracing::warn!("syslog connection limit ({MAX_CONNECTIONS}) reached; closing the longest-idle connection");
+        let _ = connection.stream.shutdown(Shutdown::Both); // its thread then exits
     }
 }
 
-/// Counts the lines of one connection until it ends.
-fn read(mut stream: TcpStream, number: u64, peers: &Peers, index: usize, registry: &SharedRegistry) {
-    let mut messages = Messages::default();
+/// Counts the lines of one connection until it closes.
+fn read(mut stream: TcpStream, number: u64, connections: &Connections, index: usize, registry: &SharedRegistry) {
+    let mut splitter = MessageSplitter::default();
     let mut buffer = vec![0; 16 * 1024];
     loop {
         let read = match stream.read(&mut buffer) {
             Ok(0) => break,
             Ok(read) => read,
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            Err(_) => break, // the client has gone; what it had sent is counted
+            Err(_) => break, // the client is gone; its complete messages are counted
         };
-        if let Some(peer) = lock(peers).iter_mut().find(|peer| peer.number == number) {
-            peer.heard = Instant::now();
+        if let Some(connection) = lock(connections).iter_mut().find(|connection| connection.number == number) {
+            connection.last_received = Instant::now();
         }
         let mut registry = registry.lock();
-        messages.feed(&buffer[..read], |line| registry.count_message(index, line));
+        splitter.feed(&buffer[..read], |line| registry.count_message(index, line));
         registry.logs[index].read_bytes += read as u64;
     }
-    messages.finish(|line| registry.lock().count_message(index, line));
+    splitter.finish(|line| registry.lock().count_message(index, line));
 }
 
-fn lock(peers: &Peers) -> std::sync::MutexGuard<'_, Vec<Peer>> {
-    peers.lock().unwrap_or_else(PoisonError::into_inner) // the list is whole at any time
+fn lock(connections: &Connections) -> std::sync::MutexGuard<'_, Vec<Connection>> {
+    connections.lock().unwrap_or_else(PoisonError::into_inner) // the list is valid after a panic, too
 }
 
-/// The lines of a connection whose bytes come in these pieces, for fuzzing.
+/// The lines of a connection that is received in these chunks.
 #[cfg(any(test, fuzzing))]
-pub(crate) fn lines<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Vec<Option<Vec<u8>>> {
-    let (mut messages, mut seen) = (Messages::default(), Vec::new());
+pub(crate) fn lines<'a>(chunks: impl Iterator<Item = &'a [u8]>) -> Vec<Option<Vec<u8>>> {
+    let (mut splitter, mut seen) = (MessageSplitter::default(), Vec::new());
     let mut each = |line: Line<'_>| {
         seen.push(match line {
             Line::Whole(line) => Some(line.to_vec()),
             Line::TooLong => None,
         });
     };
-    for piece in pieces {
-        messages.feed(piece, &mut each);
+    for chunk in chunks {
+        splitter.feed(chunk, &mut each);
     }
-    messages.finish(each);
+    splitter.finish(each);
     seen
 }
 
@@ -220,21 +220,21 @@ pub(crate) fn lines<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Vec<Option<Ve
 mod tests {
     use super::*;
 
-    const HEAD: &str = "<134>1 2026-11-20T09:26:10Z web1 nginx 42 - - ";
+    const HEADER: &str = "<134>1 2026-11-20T09:26:10Z web1 nginx 42 - - ";
 
-    /// Lines as text, `None` for one that was too long.
+    /// The lines as text; `None` for a line that is too long.
     fn read(stream: &[u8], size: usize) -> Vec<Option<String>> {
         let text = |line: Option<Vec<u8>>| line.map(|line| String::from_utf8(line).unwrap());
         lines(stream.chunks(size)).into_iter().map(text).collect()
     }
 
     #[test]
-    fn messages_are_counted_in_octets_or_end_with_lf_wherever_a_read_cuts_them() {
-        let counted = |line: &str| format!("{} {HEAD}{line}", HEAD.len() + line.len());
+    fn both_framings_are_read_in_chunks_of_any_size() {
+        let counted = |line: &str| format!("{} {HEADER}{line}", HEADER.len() + line.len());
         let stream = [
             &counted("one\ntwo"),
             &counted("three"),
-            &format!("{HEAD}four\n<190>Nov 20 09:26:10 web1 nginx: five\r\n\n192.0.2.7 six\n"),
+            &format!("{HEADER}four\n<190>Nov 20 09:26:10 web1 nginx: five\r\n\n192.0.2.7 six\n"),
             &counted("seven"),
             "eight",
         ]
@@ -242,22 +242,22 @@ mod tests {
         let expected = ["one\ntwo", "three", "four", "five", "192.0.2.7 six", "seven", "eight"];
         for size in 1..stream.len() {
             let read = read(stream.as_bytes(), size);
-            assert_eq!(read.iter().flatten().collect::<Vec<_>>(), expected, "pieces of {size}");
+            assert_eq!(read.iter().flatten().collect::<Vec<_>>(), expected, "chunks of {size}");
         }
     }
 
     #[test]
-    fn messages_that_are_too_long_count_once_and_the_next_ones_are_read() {
+    fn a_message_that_is_too_long_is_counted_once_and_the_next_one_is_read() {
         let long = "x".repeat(MAX_MESSAGE + 1);
         let stream = format!("{} <1>{long}<1>next\n<1>{long}\n<1>last\n", long.len() + 3);
         for size in [1000, 65_536, 1 << 20] {
             let expected = [None, Some("next".to_owned()), None, Some("last".to_owned())];
-            assert!(read(stream.as_bytes(), size) == expected, "pieces of {size}");
+            assert!(read(stream.as_bytes(), size) == expected, "chunks of {size}");
         }
     }
 
     #[test]
-    fn a_counted_message_that_was_cut_off_is_none() {
+    fn an_incomplete_message_with_an_octet_count_is_dropped() {
         assert_eq!(read(b"100 <1>cut", 3), []);
         assert_eq!(read(b"9999999 <1>cut", 3), [None]);
     }

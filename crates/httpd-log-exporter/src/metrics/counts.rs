@@ -1,4 +1,4 @@
-//! What was counted of requests since the start, by virtual host, route, method and status.
+//! Counters of requests by virtual host, route, method and status.
 
 use regex::bytes::Regex;
 
@@ -7,37 +7,37 @@ use crate::format::request::{CacheStatus, Details, Method, Number, Protocol, Req
 use crate::metrics::histogram::DurationHistogram;
 use crate::metrics::vhosts::Vhosts;
 
-/// The counters of all sources together.
+/// The counters of all logs together.
 #[derive(Debug)]
 pub(crate) struct RequestCounts {
     vhosts: Option<Vhosts>,
     routes: Vec<Route>,
-    /// By virtual host, then route. The first are those of the virtual host `other`, or of a format
-    /// without virtual hosts.
+    /// Indexed by virtual host, then route. The first ones are for the virtual host `other`, or for a format without
+    /// virtual hosts.
     groups: Vec<LabelGroup>,
     combinations: Combinations,
-    /// How many label sets there may be before further virtual hosts become `other`.
+    /// The maximum number of label sets; additional virtual hosts become `other`.
     max_series: usize,
     series: usize,
-    /// Requests whose virtual host became `other` for that reason.
+    /// Requests whose virtual host became `other` because of the limit.
     pub(crate) overflowed: u64,
-    pub(crate) has: Has,
-    /// The histograms of a new group.
+    pub(crate) has: ExportedFields,
+    /// Empty histograms for a new group.
     empty: [Option<DurationHistogram>; LabelGroup::HISTOGRAMS],
     pub(crate) protocols: [u64; Protocol::NAMES.len()],
     pub(crate) caches: [u64; CacheStatus::NAMES.len()],
 }
 
-/// What the format has, and so what is shown.
+/// The fields that the format has, whose metrics are exported.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Has {
+pub(crate) struct ExportedFields {
     pub(crate) sent: bool,
     pub(crate) received: bool,
     pub(crate) cache: bool,
     pub(crate) protocol: bool,
 }
 
-/// A name for the requests whose path matches a pattern.
+/// A name for requests whose path matches a pattern.
 #[derive(Clone, Debug)]
 pub(crate) struct Route {
     pub(crate) name: String,
@@ -47,9 +47,9 @@ pub(crate) struct Route {
 /// The counters of one virtual host and route.
 #[derive(Clone, Debug)]
 pub(crate) struct LabelGroup {
-    /// By [`Combinations`].
+    /// Indexed by the numbers of [`Combinations`].
     cells: Vec<RequestTotals>,
-    /// Of requests, then by [`Upstream`]; where the format has them.
+    /// Of requests, then by [`Upstream`]; `None` if the format lacks the duration.
     pub(crate) durations: [Option<DurationHistogram>; Self::HISTOGRAMS],
 }
 
@@ -62,23 +62,22 @@ pub(crate) struct RequestTotals {
     pub(crate) received: u128,
 }
 
-/// The methods and statuses that were seen, each pair with a small number.
+/// Numbers the pairs of method and status that occurred, from 0.
 #[derive(Debug)]
 struct Combinations {
-    /// By method, then status; [`UNSEEN`] for most.
+    /// Indexed by method, then status; [`UNSEEN`] for most.
     numbers: Box<[u16]>,
     seen: Vec<(Method, StatusCode)>,
 }
 
 const UNSEEN: u16 = u16::MAX;
 
-/// Series that are there from the start, so that `rate()` sees the first request of each: what
-/// nearly every server answers sooner or later.
+/// Common methods and statuses. Their series exist from the start, so that `rate()` includes the first request.
 const COMMON_METHODS: [&[u8]; 3] = [b"GET", b"HEAD", b"POST"];
 const COMMON_STATUSES: [&[u8]; 12] =
     [b"200", b"204", b"301", b"302", b"304", b"400", b"403", b"404", b"500", b"502", b"503", b"504"];
 
-/// One label set with its counters.
+/// A label set and its counters.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Series<'a> {
     pub(crate) vhost: Option<&'a str>,
@@ -89,12 +88,12 @@ pub(crate) struct Series<'a> {
 }
 
 impl LabelGroup {
-    /// How many histograms there can be.
+    /// The number of possible histograms.
     pub(crate) const HISTOGRAMS: usize = 4;
 }
 
 impl RequestCounts {
-    /// All at 0, for what a format has; with the upper bounds of its histograms in seconds.
+    /// Creates the counters for the fields of a format. `bounds` are the upper bounds of its histograms in seconds.
     pub(crate) fn new(format: &Format, bounds: &[f64], routes: Vec<Route>, max_series: usize) -> Self {
         let histogram = |wanted: bool| wanted.then(|| DurationHistogram::new(bounds));
         let empty = [
@@ -111,7 +110,7 @@ impl RequestCounts {
             max_series,
             series: 0,
             overflowed: 0,
-            has: Has {
+            has: ExportedFields {
                 sent: format.has_sent(),
                 received: format.has_received(),
                 cache: format.has_cache(),
@@ -125,33 +124,32 @@ impl RequestCounts {
         counts
     }
 
-    /// Counts a request; false if one of its numbers is wrong and was left out.
+    /// Counts a request; false if one of its numbers was wrong and is not counted.
     #[inline]
     pub(crate) fn add(&mut self, request: &Request<'_>) -> bool {
         let group = if self.routes.is_empty() { 0 } else { self.route(path(request.line)) };
-        self.protocols[Protocol::of(request.line).index()] += 1;
+        self.protocols[Protocol::from_request_line(request.line).index()] += 1;
         self.add_to(group, request, Number::Absent)
     }
 
-    /// Counts a request of a format that says more of it; false if one of its numbers is wrong and was
-    /// left out.
+    /// Counts a request with details; false if one of its numbers was wrong and is not counted.
     #[inline]
     pub(crate) fn add_detailed(&mut self, request: &Request<'_>, details: &Details<'_>) -> bool {
         let route =
             if self.routes.is_empty() { 0 } else { self.route(details.path.unwrap_or_else(|| path(request.line))) };
         if self.has.protocol {
-            let protocol = details.protocol.unwrap_or_else(|| Protocol::of(request.line));
+            let protocol = details.protocol.unwrap_or_else(|| Protocol::from_request_line(request.line));
             self.protocols[protocol.index()] += 1;
         }
         if self.has.cache {
             self.caches[details.cache.unwrap_or(CacheStatus::NONE).index()] += 1;
         }
         let group = self.group(details.vhost, route, request);
-        let mut well = true;
+        let mut valid = true;
         for (durations, time) in self.groups[group].durations[1..].iter_mut().zip(details.upstream) {
-            well &= observe(durations.as_mut(), time);
+            valid &= observe(durations.as_mut(), time);
         }
-        self.add_to(group, request, details.received) & well
+        self.add_to(group, request, details.received) & valid
     }
 
     #[inline]
@@ -174,8 +172,7 @@ impl RequestCounts {
             & (received != Number::Wrong)
     }
 
-    /// The group of a virtual host and route: that of `other` where there is no room for one more label
-    /// set.
+    /// The index of the group of a virtual host and route, or of `other` if the limit of label sets is reached.
     #[inline]
     fn group(&mut self, vhost: Option<&[u8]>, route: usize, request: &Request<'_>) -> usize {
         let Some(vhosts) = &mut self.vhosts else { return route };
@@ -191,7 +188,7 @@ impl RequestCounts {
         self.new_series(vhost, route)
     }
 
-    /// Makes room for a label set that was not seen before.
+    /// Adds a label set.
     #[cold]
     fn new_series(&mut self, vhost: &[u8], route: usize) -> usize {
         let Some(vhosts) = &mut self.vhosts else { return route };
@@ -214,30 +211,29 @@ impl RequestCounts {
         id * (self.routes.len() + 1) + route
     }
 
-    /// Adds the groups of one more virtual host.
+    /// Adds the groups of a new virtual host.
     fn add_groups(&mut self) {
         for _ in 0..=self.routes.len() {
             self.groups.push(LabelGroup { cells: Vec::new(), durations: self.empty.clone() });
         }
     }
 
-    /// The number of the route of a path; the last is `other`.
+    /// The index of the route of a path; the last one is `other`.
     fn route(&self, path: &[u8]) -> usize {
         self.routes.iter().position(|route| route.pattern.is_match(path)).unwrap_or(self.routes.len())
     }
 
-    /// Whether label sets have a virtual host.
+    /// Whether series have the label `vhost`.
     pub(crate) fn has_vhosts(&self) -> bool {
         self.vhosts.is_some()
     }
 
-    /// Whether label sets have a route.
+    /// Whether series have the label `route`.
     pub(crate) fn has_routes(&self) -> bool {
         !self.routes.is_empty()
     }
 
-    /// Every group that is shown, with its virtual host and route: those that are known from the start, and
-    /// those with requests.
+    /// The exported groups, with virtual host and route: all without virtual hosts, else those with requests.
     pub(crate) fn groups(&self) -> impl Iterator<Item = (Option<&str>, Option<&str>, &LabelGroup)> {
         let per_vhost = self.routes.len() + 1;
         self.groups.iter().enumerate().filter_map(move |(index, group)| {
@@ -251,7 +247,7 @@ impl RequestCounts {
         })
     }
 
-    /// Every label set that is shown: what is common where it is known from the start, and what was seen.
+    /// The exported series: those with requests, and without virtual hosts also the common ones.
     pub(crate) fn series(&self) -> impl Iterator<Item = Series<'_>> {
         const NOTHING: &RequestTotals = &RequestTotals { requests: 0, sent: 0, received: 0 };
         let common = COMMON_METHODS.len() * COMMON_STATUSES.len();
@@ -265,7 +261,7 @@ impl RequestCounts {
         })
     }
 
-    /// Adds what an earlier process had counted of a label set.
+    /// Adds the saved counters of a label set.
     pub(crate) fn restore(
         &mut self,
         vhost: Option<&str>,
@@ -280,14 +276,14 @@ impl RequestCounts {
         if number >= cells.len() {
             cells.resize(number + 1, RequestTotals::default());
         }
-        let there = &mut cells[number];
-        self.series += usize::from(group > self.routes.len() && there.requests == 0);
-        there.requests += cell.requests;
-        there.sent += cell.sent;
-        there.received += cell.received;
+        let totals = &mut cells[number];
+        self.series += usize::from(group > self.routes.len() && totals.requests == 0);
+        totals.requests += cell.requests;
+        totals.sent += cell.sent;
+        totals.received += cell.received;
     }
 
-    /// The group for what an earlier process had counted. What the flags do not know any more is `other`.
+    /// The index of the group for saved counters. Routes that the flags no longer define become `other`.
     pub(crate) fn restored_group(&mut self, vhost: Option<&str>, route: Option<&str>) -> usize {
         let route =
             self.routes.iter().position(|known| Some(known.name.as_str()) == route).unwrap_or(self.routes.len());
@@ -307,7 +303,7 @@ impl RequestCounts {
     }
 }
 
-/// Observes a time; false for a wrong one.
+/// Observes a duration; false if it is wrong.
 #[inline]
 fn observe(durations: Option<&mut DurationHistogram>, time: Number) -> bool {
     if let (Number::Value(nanoseconds), Some(durations)) = (time, durations) {
@@ -322,7 +318,7 @@ impl Combinations {
             Self { numbers: vec![UNSEEN; Method::NAMES.len() * StatusCode::COUNT].into(), seen: Vec::new() };
         for method in COMMON_METHODS {
             for status in COMMON_STATUSES.into_iter().filter_map(StatusCode::parse) {
-                combinations.number(Method::of(method), status);
+                combinations.number(Method::from_request_line(method), status);
             }
         }
         combinations
@@ -332,7 +328,7 @@ impl Combinations {
     fn number(&mut self, method: Method, status: StatusCode) -> usize {
         let number = &mut self.numbers[method.index() * StatusCode::COUNT + status.index()];
         if *number == UNSEEN {
-            *number = u16::try_from(self.seen.len()).unwrap_or(0); // there are far fewer than that
+            *number = u16::try_from(self.seen.len()).unwrap_or(0); // at most 10,010 pairs exist
             self.seen.push((method, status));
         }
         usize::from(*number)
@@ -353,10 +349,10 @@ mod tests {
 
     fn request(bytes: Number, duration: Number) -> Request<'static> {
         let status = StatusCode::parse(b"200").unwrap();
-        Request { method: Method::of(b"GET /"), status, bytes, duration, line: b"GET / HTTP/1.1" }
+        Request { method: Method::from_request_line(b"GET /"), status, bytes, duration, line: b"GET / HTTP/1.1" }
     }
 
-    /// Every label set with requests: virtual host, route, how many.
+    /// The series with requests: virtual host, route, number of requests.
     fn seen(counts: &RequestCounts) -> Vec<(String, String, u64)> {
         let seen = counts.series().filter(|series| series.cell.requests > 0);
         let label = |label: Option<&str>| label.unwrap_or_default().to_owned();
@@ -374,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_number_is_told_and_its_request_counts() {
+    fn a_wrong_number_is_reported_and_its_request_is_counted() {
         let mut counts = counts("combined_time", &[], 10);
         assert!(!counts.add(&request(Number::Value(7), Number::Wrong)));
         assert!(!counts.add(&request(Number::Wrong, Number::Value(1))));
@@ -382,12 +378,12 @@ mod tests {
         let details = Details { received: Number::Wrong, ..Details::NONE };
         assert!(!counts.add_detailed(&request(Number::Value(1), Number::Absent), &details));
         let series = counts.series().find(|series| series.cell.requests > 0).unwrap();
-        assert_eq!((series.method, series.status.index()), (Method::of(b"GET"), 200));
+        assert_eq!((series.method, series.status.index()), (Method::from_request_line(b"GET"), 200));
         assert_eq!(*series.cell, RequestTotals { requests: 4, sent: 15, received: 0 });
     }
 
     #[test]
-    fn what_is_common_is_there_from_the_start() {
+    fn common_series_exist_from_the_start() {
         assert_eq!(counts("combined", &[], 10).series().count(), 36);
         assert_eq!(counts("combined", &[("api", "^/api/")], 10).series().count(), 72);
         assert_eq!(counts("vhost_combined", &[], 10).series().count(), 0);
@@ -415,7 +411,7 @@ mod tests {
         let expected = [("other", 4), ("a", 2), ("b", 2), ("c", 2)];
         assert_eq!(seen(&counts), expected.map(|(vhost, n)| (vhost.to_owned(), String::new(), n)));
         assert_eq!(counts.overflowed, 4);
-        // a known virtual host with a status that is new to it finds no room either
+        // the limit also applies to a new status of a known virtual host
         let status = StatusCode::parse(b"404").unwrap();
         let new = Request { status, ..request(Number::Absent, Number::Absent) };
         counts.add_detailed(&new, &Details { vhost: Some(b"a"), ..Details::NONE });
@@ -423,11 +419,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_restored_counts_once_towards_the_limit() {
+    fn restored_series_count_once_towards_the_limit() {
         let mut counts = counts("vhost_combined", &[], 3);
         let cell = RequestTotals { requests: 1, sent: 0, received: 0 };
         for vhost in ["a", "b"] {
-            counts.restore(Some(vhost), None, Method::of(b"GET"), StatusCode::NONE, cell);
+            counts.restore(Some(vhost), None, Method::from_request_line(b"GET"), StatusCode::NONE, cell);
             counts.restored_group(Some(vhost), None);
         }
         for vhost in ["c", "d"] {
@@ -440,7 +436,7 @@ mod tests {
     }
 
     #[test]
-    fn a_virtual_host_that_is_no_text_is_other_and_one_that_is_missing_a_hyphen() {
+    fn an_invalid_virtual_host_is_other_and_a_missing_one_a_hyphen() {
         let mut counts = counts("vhost_combined", &[], 10);
         for vhost in [Some(&b"\xff"[..]), Some(b""), None, Some(b"-"), Some(b"other"), Some(&[b'x'; 300])] {
             counts.add_detailed(&request(Number::Absent, Number::Absent), &Details { vhost, ..Details::NONE });

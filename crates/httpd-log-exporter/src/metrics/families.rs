@@ -1,4 +1,4 @@
-//! The metrics: all their names, and the one step from counters to families.
+//! All metric names, and the conversion of counters to metric families.
 
 use exporter_common::{Family, Histogram};
 
@@ -8,7 +8,7 @@ use crate::metrics::health::{LineResult, LogHealth};
 use crate::metrics::histogram::DurationHistogram;
 use crate::metrics::registry::Registry;
 
-/// What was counted of requests, and the health of each log at a time in seconds since the epoch.
+/// The families of all counters, and the health of each log. `now` is in seconds since the epoch.
 pub(crate) fn families(registry: &Registry, now: f64) -> Vec<Family> {
     let counts = &registry.counts;
     let mut families = requests(counts);
@@ -21,7 +21,7 @@ pub(crate) fn families(registry: &Registry, now: f64) -> Vec<Family> {
     families
 }
 
-/// The labels of requests: those of the format and the flags, then method and status.
+/// The optional labels of requests, which depend on the format and the flags.
 fn labels<'a>(counts: &RequestCounts, vhost: Option<&'a str>, route: Option<&'a str>) -> Vec<&'a str> {
     let mut labels = Vec::with_capacity(4);
     labels.extend(vhost.filter(|_| counts.has_vhosts()));
@@ -29,10 +29,10 @@ fn labels<'a>(counts: &RequestCounts, vhost: Option<&'a str>, route: Option<&'a 
     labels
 }
 
-/// The names of the labels that not every format has.
-fn label_names(counts: &RequestCounts, further: &[&'static str]) -> Vec<&'static str> {
+/// The names of the optional labels, then `additional` names.
+fn label_names(counts: &RequestCounts, additional: &[&'static str]) -> Vec<&'static str> {
     let mut names = labels(counts, Some("vhost"), Some("route"));
-    names.extend(further);
+    names.extend(additional);
     names
 }
 
@@ -40,17 +40,17 @@ fn requests(counts: &RequestCounts) -> Vec<Family> {
     let names = label_names(counts, &["method", "status_code"]);
     let mut requests = Family::counter(
         "httpd_requests_total",
-        "Requests in the access log, by method and status of the answer.",
+        "Total number of requests in the access log, by method and status code.",
         &names,
     );
     let mut sent = Family::counter(
         "httpd_bytes_sent_total",
-        "Bytes sent as the access log has them, by method and status of the answer.",
+        "Total number of bytes sent according to the access log, by method and status code.",
         &names,
     );
     let mut received = Family::counter(
         "httpd_bytes_received_total",
-        "Bytes received as the access log has them, by method and status of the answer.",
+        "Total number of bytes received according to the access log, by method and status code.",
         &names,
     );
     for Series { vhost, route, method, status, cell } in counts.series() {
@@ -58,7 +58,7 @@ fn requests(counts: &RequestCounts) -> Vec<Family> {
         let mut labels = labels(counts, vhost, route);
         labels.extend([method.name(), &status]);
         requests.push(&labels, cell.requests);
-        #[expect(clippy::cast_precision_loss, reason = "the formats know only doubles; exact below 2^53")]
+        #[expect(clippy::cast_precision_loss, reason = "the exposition formats have only doubles; exact below 2^53")]
         {
             if counts.has.sent {
                 sent.push(&labels, cell.sent as f64);
@@ -75,18 +75,18 @@ fn durations(counts: &RequestCounts) -> [Family; 4] {
     let names = label_names(counts, &[]);
     let family = |name: &'static str, help: &'static str| Family::histogram(name, help, &names);
     let mut families = [
-        family("httpd_request_duration_seconds", "How long requests took as the access log has it."),
+        family("httpd_request_duration_seconds", "Duration of requests in seconds according to the access log."),
         family(
             "httpd_upstream_connect_duration_seconds",
-            "How long it took to connect to the servers behind, summed for each request, as the access log has it.",
+            "Time spent connecting to upstream servers in seconds, summed per request, according to the access log.",
         ),
         family(
             "httpd_upstream_header_duration_seconds",
-            "How long the servers behind took to send the head of the answer, summed for each request, as the access log has it.",
+            "Time until upstream servers sent the response headers in seconds, summed per request, according to the access log.",
         ),
         family(
             "httpd_upstream_response_duration_seconds",
-            "How long the servers behind took to answer, summed for each request, as the access log has it.",
+            "Time until upstream servers sent the whole response in seconds, summed per request, according to the access log.",
         ),
     ];
     const { assert!(Upstream::Response as usize + 1 == 3) };
@@ -114,7 +114,7 @@ fn histogram(durations: &DurationHistogram) -> Histogram {
 fn protocols(counts: &RequestCounts) -> Option<Family> {
     let mut family = Family::counter(
         "httpd_requests_by_protocol_total",
-        "Requests in the access log, by the protocol that the client used.",
+        "Total number of requests in the access log, by HTTP version.",
         &["protocol"],
     );
     for (name, count) in Protocol::NAMES.into_iter().zip(counts.protocols) {
@@ -126,7 +126,7 @@ fn protocols(counts: &RequestCounts) -> Option<Family> {
 fn caches(counts: &RequestCounts) -> Option<Family> {
     let mut family = Family::counter(
         "httpd_requests_by_cache_status_total",
-        "Requests in the access log, by what the server's cache did for them; - where none was asked.",
+        "Total number of requests in the access log, by cache status; - without a cache lookup.",
         &["cache_status"],
     );
     for (name, count) in CacheStatus::NAMES.into_iter().zip(counts.caches) {
@@ -138,63 +138,64 @@ fn caches(counts: &RequestCounts) -> Option<Family> {
 fn overflowed(counts: &RequestCounts) -> Option<Family> {
     let family = Family::counter(
         "httpd_requests_overflowed_total",
-        "Requests that were counted with vhost other because --metrics.max-series was reached.",
+        "Total number of requests counted with vhost=\"other\" because --metrics.max-series was reached.",
         &[],
     );
     counts.has_vhosts().then(|| family.value(counts.overflowed))
 }
 
 fn state(registry: &Registry) -> Option<Family> {
-    let family = Family::counter("httpd_log_state_errors_total", "Failed attempts to write the state file.", &[]);
+    let family =
+        Family::counter("httpd_log_state_errors_total", "Total number of failed writes of the state file.", &[]);
     registry.state_errors.map(|errors| family.value(errors))
 }
 
 fn health(logs: &[LogHealth], now: f64) -> [Family; 11] {
     const SOURCE: &[&str] = &["source"];
-    let mut up = Family::gauge(
-        "httpd_log_source_up",
-        "Whether the log is there and open; 0 while it is missing or may not be read.",
-        SOURCE,
-    );
-    let mut lag = Family::gauge("httpd_log_lag_bytes", "Bytes in the log's open files that were not yet read.", SOURCE);
+    let mut up = Family::gauge("httpd_log_source_up", "Whether the log is open and readable (1 = yes).", SOURCE);
+    let mut lag = Family::gauge("httpd_log_lag_bytes", "Number of unread bytes in the open files of the log.", SOURCE);
     let mut lag_seconds = Family::gauge(
         "httpd_log_lag_seconds",
-        "How long ago the last line was written that was read, while more is there to read; otherwise 0.",
+        "Age of the last line read, in seconds, while unread data remains; otherwise 0.",
         SOURCE,
     );
     let mut last_line = Family::gauge(
         "httpd_log_last_line_timestamp_seconds",
-        "When the last line was written that was read, in seconds since the epoch, as the line says.",
+        "Timestamp in the last line read, in seconds since the epoch.",
         SOURCE,
     );
     let mut lines = Family::counter(
         "httpd_log_lines_total",
-        "Lines read from the log, by how reading them ended; a line with a wrong value counts as a request too.",
+        "Total number of lines read from the log, by result; a line with result value_error is also counted as a request.",
         &["source", "result"],
     );
-    let mut read = Family::counter("httpd_log_read_bytes_total", "Bytes read from the log.", SOURCE);
+    let mut read = Family::counter("httpd_log_read_bytes_total", "Total number of bytes read from the log.", SOURCE);
     let mut rotations = Family::counter(
         "httpd_log_rotations_total",
-        "How often another file was found at the log's path, which was then read from its beginning.",
+        "Total number of rotations: a new file appeared at the path of the log.",
         SOURCE,
     );
     let mut truncations = Family::counter(
         "httpd_log_truncations_total",
-        "How often the log's file was found cut or written anew in place, and was read again from its beginning.",
+        "Total number of times the log file was truncated or overwritten in place.",
         SOURCE,
     );
-    let mut open_errors =
-        Family::counter("httpd_log_open_errors_total", "Failed attempts to open the log where there was one.", SOURCE);
-    let mut read_errors = Family::counter("httpd_log_read_errors_total", "Failed attempts to read the log.", SOURCE);
+    let mut open_errors = Family::counter(
+        "httpd_log_open_errors_total",
+        "Total number of failed attempts to open an existing log.",
+        SOURCE,
+    );
+    let mut read_errors =
+        Family::counter("httpd_log_read_errors_total", "Total number of failed reads of the log.", SOURCE);
     let mut dropped = Family::counter(
         "httpd_log_dropped_messages_total",
-        "Messages over UDP that the kernel dropped because they could not be read in time, from /proc/net/udp.",
+        "Total number of syslog messages that the kernel dropped because the UDP receive buffer was full, from /proc/net/udp.",
         SOURCE,
     );
     for log in logs {
         let source = [log.source.as_str()];
         up.push(&source, f64::from(u8::from(log.fault.is_none())));
-        // of a log that is not there, or may not be read, nobody knows how much is unread
+        // the unread bytes of a missing or unreadable log are unknown
         let measured = log.is_file && (log.fault.is_none() || log.lag > 0);
         if measured {
             lag.push(&source, log.lag);
@@ -205,15 +206,15 @@ fn health(logs: &[LogHealth], now: f64) -> [Family; 11] {
                 lag_seconds.push(&source, if log.lag == 0 { 0.0 } else { (now - time).max(0.0) });
             }
         }
-        for (outcome, count) in LineResult::ALL.into_iter().zip(log.lines) {
-            lines.push(&[&log.source, outcome.label()], count);
+        for (result, count) in LineResult::ALL.into_iter().zip(log.lines) {
+            lines.push(&[&log.source, result.label()], count);
         }
         read.push(&source, log.read_bytes);
-        let incidents = log.incidents();
-        rotations.push(&source, incidents.rotations);
-        truncations.push(&source, incidents.truncations);
-        open_errors.push(&source, incidents.open_errors);
-        read_errors.push(&source, incidents.read_errors);
+        let events = log.exported_events();
+        rotations.push(&source, events.rotations);
+        truncations.push(&source, events.truncations);
+        open_errors.push(&source, events.open_errors);
+        read_errors.push(&source, events.read_errors);
         if let Some(count) = log.dropped {
             dropped.push(&source, count);
         }
@@ -226,7 +227,7 @@ mod tests {
     use super::*;
     use crate::lines::Line;
 
-    /// The metrics of lines in a format, as text.
+    /// The text exposition after lines in a format were counted.
     fn metrics(format: &str, lines: &[&str]) -> String {
         let format: crate::format::Format = format.parse().unwrap();
         let counts = RequestCounts::new(&format, &[0.01, 0.1], Vec::new(), 100);
@@ -243,12 +244,12 @@ mod tests {
     #[track_caller]
     fn assert_has(text: &str, expected: &[&str]) {
         for expected in expected {
-            assert!(text.lines().any(|line| line == *expected), "{expected} is not in\n{text}");
+            assert!(text.lines().any(|line| line == *expected), "{expected} is missing in\n{text}");
         }
     }
 
     #[test]
-    fn counters_become_families_with_what_is_common_at_0() {
+    fn counters_are_exported_and_common_series_start_at_0() {
         let text = metrics(
             "combined_time",
             &[
@@ -287,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn how_far_behind_is_not_known_of_a_log_that_is_not_there() {
+    fn the_lag_of_a_missing_log_is_not_exported() {
         let format: crate::format::Format = "combined".parse().unwrap();
         let counts = RequestCounts::new(&format, &[], Vec::new(), 100);
         let mut registry = Registry::new(format, counts, ["access.log".to_owned()]);
@@ -302,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_some_formats_have_is_counted_where_they_have_it() {
+    fn optional_fields_are_exported_if_the_format_has_them() {
         let text = metrics(
             r#"$host $request_length $upstream_cache_status $upstream_connect_time $upstream_header_time $upstream_response_time "$request" $status $bytes_sent"#,
             &[

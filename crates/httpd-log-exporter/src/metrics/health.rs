@@ -1,34 +1,34 @@
-//! What is known of one log itself: how its lines were read, how far, and whether it is there.
+//! Counters and health of one log: results of its lines, unread data, errors.
 
-/// The counters of one `--access-log`, and its present state.
+/// The counters and health of one `--access-log`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LogHealth {
-    /// What the flag says.
+    /// The value of the flag.
     pub(crate) source: String,
-    /// By [`LineResult`].
+    /// Indexed by [`LineResult`].
     pub(crate) lines: [u64; 4],
     pub(crate) read_bytes: u64,
     pub(crate) rotations: u64,
     pub(crate) truncations: u64,
     pub(crate) open_errors: u64,
     pub(crate) read_errors: u64,
-    /// Those of the four above that are in the state file, where there is one.
+    /// The event counts in the state file, if one is written.
     pub(crate) saved: Option<FileEventCounts>,
-    /// Whether it is made of files, which have places to be behind at.
+    /// Whether it consists of files, whose unread bytes are known.
     pub(crate) is_file: bool,
-    /// The number of its socket, if it is one for UDP.
+    /// The inode of its UDP socket.
     pub(crate) udp_inode: Option<u64>,
-    /// Messages that the kernel dropped before they could be read, as it counts them for the socket.
+    /// Messages that the kernel dropped because the socket's buffer was full.
     pub(crate) dropped: Option<u64>,
-    /// Bytes that are in its files and were not read.
+    /// Unread bytes in its files.
     pub(crate) lag: u64,
-    /// When the last line that was read was written, in seconds since the epoch, where the log says so.
+    /// The timestamp of the last line read, in seconds since the epoch.
     pub(crate) last_time: Option<f64>,
-    /// What is wrong with it at present.
+    /// The current error.
     pub(crate) fault: Option<String>,
 }
 
-/// What happened to a log besides lines. After a restart lines are counted again that are not in the state file, these are not.
+/// Counts of file events. After a restart, unsaved lines are read and counted again, but unsaved file events are not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FileEventCounts {
     pub(crate) rotations: u64,
@@ -38,29 +38,29 @@ pub(crate) struct FileEventCounts {
 }
 
 impl LogHealth {
-    /// What happened, as it may be shown: with a state file no more than what the next process knows of, too, or else a
-    /// counter would be seen to go down.
-    pub(crate) fn incidents(&self) -> FileEventCounts {
+    /// The counts to export. With a state file these are the saved counts, as otherwise a counter could decrease after a
+    /// restart.
+    pub(crate) fn exported_events(&self) -> FileEventCounts {
         let &Self { rotations, truncations, open_errors, read_errors, .. } = self;
         self.saved.unwrap_or(FileEventCounts { rotations, truncations, open_errors, read_errors })
     }
 }
 
-/// How reading a line ended.
+/// The result of parsing a line.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum LineResult {
-    /// It has the format.
+    /// The line matches the format.
     Matched,
-    /// It has not.
+    /// The line does not match the format.
     Unmatched,
-    /// It is longer than what is read of a line.
+    /// The line is longer than the limit.
     TooLong,
-    /// It has the format, but where a number is due there is none. Its request counts.
+    /// The line matches, but a numeric field is not a number. Its request is counted.
     ValueError,
 }
 
 impl LineResult {
-    /// Every outcome, in the order of [`LogHealth::lines`].
+    /// All results, in the order of [`LogHealth::lines`].
     pub(crate) const ALL: [Self; 4] = [Self::Matched, Self::Unmatched, Self::TooLong, Self::ValueError];
 
     /// The value of the label `result`.

@@ -1,18 +1,18 @@
-//! Virtual hosts, each with a small number: found again by their bytes, without an allocation.
+//! Numbers virtual hosts from 0, and finds them by name without an allocation.
 
 use std::collections::HashMap;
 
-/// The virtual hosts that were seen.
+/// All known virtual hosts.
 #[derive(Debug)]
 pub(crate) struct Vhosts {
     names: Vec<Box<str>>,
     ids: HashMap<Box<[u8]>, u32>,
-    /// Those that were last asked for, by a few of their bytes: most lines need no more.
+    /// A small cache of recent virtual hosts, indexed by [`slot`].
     recent: Box<[u32; RECENT]>,
 }
 
 const RECENT: usize = 256;
-/// The longest name that DNS knows, and a port.
+/// The maximum length of a DNS name, plus a port.
 const MAX_LENGTH: usize = 253 + 6;
 
 impl Default for Vhosts {
@@ -22,10 +22,10 @@ impl Default for Vhosts {
 }
 
 impl Vhosts {
-    /// The number of all that have no number of their own.
+    /// The number of `other`.
     pub(crate) const OTHER: usize = 0;
 
-    /// The number of a virtual host that was seen before. What cannot be one is `other`.
+    /// The number of a known virtual host.
     #[inline]
     pub(crate) fn id(&mut self, name: &[u8]) -> Option<usize> {
         let name = if name.is_empty() { b"-" } else { name };
@@ -39,7 +39,7 @@ impl Vhosts {
         Some(id as usize)
     }
 
-    /// Gives a virtual host a number.
+    /// Adds a virtual host and returns its number; an invalid name is `other`.
     pub(crate) fn insert(&mut self, name: &[u8]) -> usize {
         let name = if name.is_empty() { b"-" } else { name };
         match std::str::from_utf8(name) {
@@ -53,13 +53,13 @@ impl Vhosts {
         }
     }
 
-    /// The label value of a number.
+    /// The label value of a virtual host.
     pub(crate) fn name(&self, id: usize) -> &str {
         &self.names[id]
     }
 }
 
-/// A place among the recent ones, from the length and both ends.
+/// The cache index of a name, computed from its length and its first, middle and last byte.
 #[inline]
 fn slot(name: &[u8]) -> usize {
     let [first, .., last] = name else { return name.first().map_or(0, |&byte| usize::from(byte)) % RECENT };
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_has_one_number_however_many_there_are() {
+    fn every_name_keeps_its_number() {
         let mut vhosts = Vhosts::default();
         let names: Vec<_> = (0..1000).map(|number| format!("host{number}.example.com")).collect();
         for name in &names {

@@ -147,7 +147,7 @@ mod tests {
         let path = folder.path().join("state");
         let mut state_writer = StateWriter::new(path.clone());
         let shared = SharedRegistry::new(registry("common", &[]));
-        let exported = || shared.lock().logs[0].incidents().rotations;
+        let exported = || shared.lock().logs[0].exported_events().rotations;
         shared.lock().logs[0].rotations = 1;
         assert_eq!(exported(), 1, "immediately, before the first state is written");
         state_writer.save(&[], &shared);

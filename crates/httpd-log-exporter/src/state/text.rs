@@ -45,7 +45,7 @@ impl StateText for Method {
     }
 
     fn read(text: &str) -> Option<Self> {
-        Self::NAMES.contains(&text).then(|| Self::of(text.as_bytes()))
+        Self::NAMES.contains(&text).then(|| Self::from_request_line(text.as_bytes()))
     }
 }
 

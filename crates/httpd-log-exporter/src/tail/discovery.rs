@@ -46,7 +46,7 @@ impl Tail {
                         registry.lock().logs[self.index].open_errors += 1;
                         occupied.insert(path.clone());
                     }
-                    fault = Some(permission::explain_awaited(&path, &error, "open"));
+                    fault = Some(permission::explain_waiting(&path, &error, "open"));
                 }
             }
         }

@@ -89,7 +89,7 @@ impl Tail {
                 Err(error) => {
                     let path = path.as_deref().unwrap_or(Path::new("a rotated log"));
                     registry.lock().logs[index].read_errors += 1;
-                    all.fault = Some(permission::explain_awaited(path, &error, "read"));
+                    all.fault = Some(permission::explain_waiting(path, &error, "read"));
                 }
             }
         }
