@@ -50,7 +50,7 @@ fn main() {
     live(folder.path());
 }
 
-/// Lines per second, duration in seconds, and repetitions of the measurement of a live log.
+/// The rate of a live log in lines per second, the duration in seconds, and the interval between writes.
 const PACE: u32 = 50_000;
 const SECONDS: u32 = 10;
 const STEP: Duration = Duration::from_millis(10);

@@ -237,7 +237,8 @@ fn a_wrong_number_in_the_state_is_reported_with_its_position_and_the_snapshot_is
     let exporter = start(folder.path());
     assert_eq!(bytes(&exporter.scrape()), 0.0);
     let log_text = exporter.log();
-    for part in ["is not a whole number at line 1 column ", "state.synced: missing field", "starting without saved state"]
+    for part in
+        ["is not a whole number at line 1 column ", "state.synced: missing field", "starting without saved state"]
     {
         assert!(log_text.contains(part), "{part}: {log_text}");
     }
