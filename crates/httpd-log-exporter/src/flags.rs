@@ -13,7 +13,7 @@ use crate::permission;
 use crate::tail::StartAt;
 use crate::tail::log_paths::LogPaths;
 
-/// The flags of this exporter, without those that all exporters share.
+/// The flags that only this exporter has.
 #[derive(clap::Args)]
 #[command(subcommand_negates_reqs = true)]
 pub(crate) struct Flags {
