@@ -24,15 +24,15 @@ function __fish_httpd_log_exporter_using_subcommand
     contains -- $cmd[1] $argv
 end
 
-complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l access-log -d 'Access log to follow, again for each further one of the same server: a path, a pattern of paths, a FIFO, - for standard input, syslog+udp://HOST:PORT, syslog+tcp://HOST:PORT or syslog+unix:/PATH' -r
-complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l access-log.format -d 'Format of the logs: a preset\'s name (combined, common, combined_time, combined_us, vhost_combined, ingress_nginx, traefik, traefik_json, caddy, haproxy, envoy, json, …), or nginx\'s log_format or Apache\'s LogFormat as it stands in the server\'s configuration' -r
-complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l access-log.regex -d 'Regular expression for logs that no format fits, with groups named status, request, bytes, request_time, …' -r
-complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l access-log.start -d 'Where to start in a log that is there already; one that appears later is read whole' -r -f -a "end\t'Start at the end of the file'
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l access-log -d 'Access log to follow: a path, a glob, a FIFO, - for standard input, syslog+udp://HOST:PORT, syslog+tcp://HOST:PORT or syslog+unix:/PATH. Repeatable for several logs of the same server' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l access-log.format -d 'Format of the logs: a preset (combined, common, combined_time, combined_us, vhost_combined, ingress_nginx, traefik, traefik_json, caddy, haproxy, envoy, json, …), or nginx\'s log_format or Apache\'s LogFormat, copied from the server\'s configuration' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l access-log.regex -d 'Regular expression for logs that no format matches, with groups named status, request, bytes, request_time, …' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l access-log.start -d 'Where to start reading a log that exists at startup; a log that appears later is read from its beginning' -r -f -a "end\t'Start at the end of the file'
 beginning\t'Start at the beginning of the file'"
-complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l state.file -d 'File for positions and counters, so that a restart neither loses nor repeats a line' -r -F
-complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l metrics.buckets -d 'Upper bounds of the buckets of durations, in seconds, separated by commas' -r
-complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l metrics.max-series -d 'How many series httpd_requests_total may have before further virtual hosts are counted as other' -r
-complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l metrics.route -d 'Name for the requests whose path matches a pattern, again for each further one: api=^/api/; the first that matches is the label route, or other' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l state.file -d 'File that stores read positions and counters, so that a restart neither loses nor repeats a line' -r -F
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l metrics.buckets -d 'Upper bounds of the duration histogram buckets in seconds, separated by commas' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l metrics.max-series -d 'Maximum number of series of httpd_requests_total; additional virtual hosts are counted as other' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l metrics.route -d 'Name for requests whose path matches a regular expression, for example api=^/api/. Repeatable; the first match is the label route, or other if none matches' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l web.telemetry-path -d 'Path under which metrics are served' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l web.config.file -d 'File with TLS, users and headers, as all Prometheus exporters read it' -r -F
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l web.max-requests -d 'How many scrapes are answered at once; 0 is no limit' -r
