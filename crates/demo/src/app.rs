@@ -1,4 +1,4 @@
-//! The web application: answers that fail at a chosen rate, a status page, metrics of its own.
+//! `demo app`: a web application with a configurable error rate, a status page and its own metrics.
 
 use std::collections::VecDeque;
 use std::num::NonZero;
@@ -15,37 +15,37 @@ use warp::filters::BoxedFilter;
 use warp::http::{Response, StatusCode, header};
 use warp::{Filter, Reply};
 
-use crate::serve::{listen, serve};
+use crate::server::{listen, serve};
 
 /// The flags of `demo app`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// How many of 100 requests succeed; the others are answered with 500
+    /// Percentage of requests that succeed; the others get status 500
     #[arg(long, value_name = "PERCENT", default_value_t = 50, value_parser = clap::value_parser!(u8).range(..=100))]
     success_rate: u8,
 
-    /// Where the application serves / and /status
+    /// Listen address for / and /status
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
     listen: String,
 
-    /// Where its own metrics are served
+    /// Listen address for the application's own metrics
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8002")]
     metrics_listen: String,
 
-    /// How many requests are worked on at once; more have to wait
+    /// Number of requests processed concurrently; additional requests wait
     #[arg(long, value_name = "N", default_value = "4")]
     workers: NonZero<u16>,
 
-    /// How long the work for a request takes on average
+    /// Average processing time of a request
     #[arg(long, value_name = "DURATION", default_value = "5ms", value_parser = duration::parse)]
     work: Duration,
 }
 
-/// The application is unhealthy while more than three quarters of its recent answers were errors.
+/// The application is unhealthy while more than 75 % of its recent responses were errors.
 const RECENT: usize = 100;
 const UNHEALTHY_ABOVE: f64 = 0.75;
-/// Fewer recent answers than these say nothing about health.
-const ENOUGH: usize = 20;
+/// Minimum number of recent responses to judge the health.
+const MIN_RECENT: usize = 20;
 
 /// Runs the application until it is stopped.
 pub(crate) async fn run(args: Args) -> Result<()> {
@@ -60,32 +60,32 @@ struct App {
     success_rate: u8,
     work: Duration,
     started: Instant,
-    /// A permit for each request that is worked on.
+    /// One permit for each request being processed.
     workers: Semaphore,
     worker_count: usize,
-    /// Requests that wait for a worker.
+    /// Number of requests waiting for a worker.
     pending: AtomicUsize,
-    answers: Mutex<Answers>,
+    responses: Mutex<Responses>,
     registry: Registry,
 }
 
-/// What was answered so far.
-struct Answers {
+/// Counts of the responses so far.
+struct Responses {
     ok: IntCounter,
     failed: IntCounter,
     rate: Gauge,
-    /// Whether each of the last answers was an error.
+    /// Whether each of the last responses was an error.
     recent: VecDeque<bool>,
 }
 
 impl App {
     fn new(success_rate: u8, worker_count: usize, work: Duration) -> Result<Self> {
         let registry = Registry::new();
-        let help = "Requests that the application answered, by HTTP status code.";
+        let help = "Total number of requests served, by HTTP status code.";
         let requests = IntCounterVec::new(Opts::new("requests_total", help), &["http_code"])?;
         registry.register(Box::new(requests.clone()))?;
-        let rate = Gauge::new("rate_requests", "Percentage of the application's answers that were 500.")?;
-        let answers = Answers {
+        let rate = Gauge::new("rate_requests", "Percentage of responses with status 500.")?;
+        let responses = Responses {
             ok: requests.with_label_values(&["200"]),
             failed: requests.with_label_values(&["500"]),
             rate,
@@ -98,12 +98,12 @@ impl App {
             workers: Semaphore::new(worker_count),
             worker_count,
             pending: AtomicUsize::new(0),
-            answers: Mutex::new(answers),
+            responses: Mutex::new(responses),
             registry,
         })
     }
 
-    /// `/`: waits for a worker, works, and succeeds or fails.
+    /// `/`: waits for a worker, takes some time, then succeeds or fails.
     async fn hello(&self) -> Response<String> {
         let waiting = Waiting::new(&self.pending);
         let _permit = self.workers.acquire().await; // never closed, so always a permit
@@ -119,22 +119,22 @@ impl App {
     }
 
     fn count(&self, failed: bool) {
-        let mut answers = self.lock();
-        if answers.recent.is_empty() {
-            // a percentage of no answers would be a lie; it is there from the first one on
-            let registered = self.registry.register(Box::new(answers.rate.clone()));
+        let mut responses = self.lock();
+        if responses.recent.is_empty() {
+            // The percentage is undefined before the first response, so it is registered then.
+            let registered = self.registry.register(Box::new(responses.rate.clone()));
             debug_assert!(registered.is_ok(), "the name is registered once");
         }
-        if answers.recent.len() == RECENT {
-            answers.recent.pop_front();
+        if responses.recent.len() == RECENT {
+            responses.recent.pop_front();
         }
-        answers.recent.push_back(failed);
-        if failed { &answers.failed } else { &answers.ok }.inc();
-        let (ok, failed) = (count(&answers.ok), count(&answers.failed));
-        answers.rate.set(100.0 * failed / (ok + failed));
+        responses.recent.push_back(failed);
+        if failed { &responses.failed } else { &responses.ok }.inc();
+        let (ok, failed) = (count(&responses.ok), count(&responses.failed));
+        responses.rate.set(100.0 * failed / (ok + failed));
     }
 
-    /// `/status`: what goes on at this moment.
+    /// `/status`: the current state.
     fn status(&self) -> Response<String> {
         let healthy = self.healthy();
         let status = json!({
@@ -153,11 +153,11 @@ impl App {
     fn healthy(&self) -> bool {
         let recent = &self.lock().recent;
         let failed = recent.iter().filter(|failed| **failed).count();
-        recent.len() < ENOUGH || failed as f64 <= UNHEALTHY_ABOVE * recent.len() as f64
+        recent.len() < MIN_RECENT || failed as f64 <= UNHEALTHY_ABOVE * recent.len() as f64
     }
 
     fn metrics(&self) -> Response<Vec<u8>> {
-        let _answers = self.lock(); // the counters and the percentage are of one moment
+        let _responses = self.lock(); // keeps the counters and the percentage consistent
         let mut response = Response::new(Vec::new());
         match TextEncoder::new().encode(&self.registry.gather(), response.body_mut()) {
             Ok(()) => {
@@ -172,8 +172,8 @@ impl App {
         response
     }
 
-    fn lock(&self) -> MutexGuard<'_, Answers> {
-        self.answers.lock().unwrap_or_else(PoisonError::into_inner) // counters are whole at any time
+    fn lock(&self) -> MutexGuard<'_, Responses> {
+        self.responses.lock().unwrap_or_else(PoisonError::into_inner) // a panic cannot leave counters inconsistent
     }
 }
 
@@ -188,7 +188,7 @@ fn plain(status: StatusCode, text: &str) -> Response<String> {
     response
 }
 
-/// Counts a request for as long as it waits, also when its client goes away meanwhile.
+/// Counts a request while it waits, also if its client disconnects.
 struct Waiting<'a>(&'a AtomicUsize);
 
 impl<'a> Waiting<'a> {

@@ -1,25 +1,17 @@
-//! The demo: things to monitor, each a subcommand, and all of them together with the exporters.
+//! The demo: monitored services as subcommands, and all of them together with the exporters.
 
-mod alerts;
-mod amqp;
+mod alert_webhook;
 mod app;
-mod beanstalk;
-mod children;
+mod arrivals;
+mod brokers;
 mod hang;
+mod http_client;
 mod jobs;
 mod load;
-mod nats;
-mod parts;
-mod prometheus_config;
 mod queue;
-mod serve;
-mod session;
+mod server;
 mod stack;
-mod table;
-mod values;
 mod web;
-mod wire;
-mod work;
 
 use std::io::Write;
 use std::path::Path;
@@ -31,9 +23,11 @@ use clap::error::ErrorKind;
 use exporter_common::log;
 use tracing::Level;
 
+use self::brokers::{amqp, workers};
+
 type Main = fn() -> ExitCode;
 
-/// The exporters that are in this binary: it is one of them when it is called by that name.
+/// The exporters in this binary, which runs one of them if it is called by that name.
 const EXPORTERS: &[(&str, Main)] = &[
     ("cpu-exporter", cpu_exporter::main),
     ("httpd-log-exporter", httpd_log_exporter::main),
@@ -41,9 +35,9 @@ const EXPORTERS: &[(&str, Main)] = &[
     ("queue-exporter", queue_exporter::main),
 ];
 
-/// Things to monitor, the exporters that monitor them, and Prometheus where it is installed.
+/// Monitored services, the exporters that monitor them, and Prometheus if it is installed
 ///
-/// Without a command all of it is started, each part a process of its own, until Ctrl-C.
+/// Without a command, the demo starts everything in separate processes and runs until Ctrl-C.
 #[derive(Parser)]
 #[command(name = "demo", version, max_term_width = 120, args_conflicts_with_subcommands = true)]
 struct Cli {
@@ -56,35 +50,35 @@ struct Cli {
 
 #[derive(clap::Subcommand)]
 enum Command {
-    /// A web application with a status page and metrics of its own
+    /// Web application with a status page and its own metrics
     App(app::Args),
-    /// A web server that writes a combined access log
+    /// Web server that writes an access log in the combined format
     Web(web::Args),
-    /// A job queue with producers and workers, and statistics over HTTP
+    /// Job queues with producers and workers, and statistics over HTTP
     Queue(queue::Args),
-    /// Load on the application, the web server and the job queue
+    /// Send load to the application, the web server and the job queue
     Load(load::Args),
     /// Publish jobs to RabbitMQ
     Producer(amqp::Args),
-    /// Consume the jobs of RabbitMQ; a share of them is rejected
+    /// Consume jobs from RabbitMQ; some are rejected
     Consumer(amqp::Args),
-    /// Add jobs to the queues of NATS or beanstalkd, and work on them; a share of them fails
-    Jobs(work::Args),
-    /// A webhook for Alertmanager, which logs the alerts that it gets
-    Alerts(alerts::Args),
-    /// Hold the processes of a name still until it is stopped; for drills
+    /// Add jobs to NATS or beanstalkd and process them; some fail
+    Jobs(workers::Args),
+    /// Webhook receiver for Alertmanager that logs alerts
+    Alerts(alert_webhook::Args),
+    /// Suspend the processes with a name until it is stopped; for drills
     Hang(hang::Args),
-    /// Ask a URL and succeed if it answers 2xx; for containers
+    /// Request a URL and succeed if the status is 2xx; for containers
     Healthcheck {
-        /// What to ask, for example http://127.0.0.1:8080/status
+        /// URL to request, for example http://127.0.0.1:8080/status
         url: String,
     },
-    /// Run a program that ends when its parent does; how the demo starts its parts
+    /// Run a program that stops when its parent exits; used to start the parts
     #[command(hide = true)]
-    Under(children::Under),
+    ExecChild(stack::ExecChild),
 }
 
-/// Runs the demo, one part of it, or an exporter to its end.
+/// Runs the demo, one of its parts, or an exporter until it exits.
 pub fn main() -> ExitCode {
     let called = std::env::args_os().next().unwrap_or_default();
     let called = Path::new(&called).file_name().unwrap_or_default();
@@ -94,20 +88,20 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
-            let _ = error.print(); // a reader that has gone away needs no help
+            let _ = error.print(); // standard output may be closed
             return ExitCode::SUCCESS;
         }
         Err(error) => {
             let text = error.render().to_string();
-            let what = text.split("\n\n").next().unwrap_or_default().split_whitespace().collect::<Vec<_>>();
-            say(&format!("demo: {}; try --help", what.join(" ")));
+            let words = text.split("\n\n").next().unwrap_or_default().split_whitespace().collect::<Vec<_>>();
+            print_error(&format!("demo: {}; try --help", words.join(" ")));
             return ExitCode::from(2);
         }
     };
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            say(&format!("demo: error: {error:#}"));
+            print_error(&format!("demo: error: {error:#}"));
             ExitCode::FAILURE
         }
     }
@@ -115,7 +109,7 @@ pub fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<()> {
     log::init(Level::INFO, log::LogFormat::Logfmt);
-    // One thread runs it: the parent-death signal of children is tied to the thread that started them.
+    // A single-threaded runtime, because the parent death signal is tied to the thread that started the child.
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
     runtime.block_on(async {
@@ -127,15 +121,15 @@ fn run(cli: Cli) -> Result<()> {
             Some(Command::Load(args)) => load::run(args).await,
             Some(Command::Producer(args)) => amqp::producer(args).await,
             Some(Command::Consumer(args)) => amqp::consumer(args).await,
-            Some(Command::Jobs(args)) => work::run(args).await,
-            Some(Command::Alerts(args)) => alerts::run(args).await,
+            Some(Command::Jobs(args)) => workers::run(args).await,
+            Some(Command::Alerts(args)) => alert_webhook::run(args).await,
             Some(Command::Hang(args)) => hang::run(args).await,
-            Some(Command::Healthcheck { url }) => load::healthcheck(&url).await,
-            Some(Command::Under(under)) => under.exec(),
+            Some(Command::Healthcheck { url }) => http_client::healthcheck(&url).await,
+            Some(Command::ExecChild(child)) => child.exec(),
         }
     })
 }
 
-fn say(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}"); // nobody left to tell
+fn print_error(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}"); // stderr may be closed
 }

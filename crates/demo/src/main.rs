@@ -1,4 +1,4 @@
-//! The program; all of it is in the library.
+//! The executable: calls the library's `main`.
 
 fn main() -> std::process::ExitCode {
     demo::main()

@@ -1,7 +1,6 @@
-//! The job queue: three queues with producers and workers, and their statistics over HTTP.
+//! `demo queue`: three job queues with producers and workers, and their statistics over HTTP.
 //!
-//! `GET /queues` lists the queues, `GET /queues/NAME` tells how one is doing, `POST /queues/NAME`
-//! adds a job.
+//! `GET /queues` lists the queues, `GET /queues/NAME` returns the statistics of one, `POST /queues/NAME` adds a job.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,26 +14,26 @@ use warp::http::{Method, Response, StatusCode, header};
 use warp::{Filter, Reply};
 
 use crate::jobs::{KINDS, Kind};
-use crate::serve::{listen, serve};
+use crate::server::{listen, serve};
 
 /// The flags of `demo queue`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Where the queues are served
+    /// Listen address
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8082")]
     listen: String,
 
-    /// Add no jobs; all come by POST
+    /// Disable the producers; jobs are added only by POST
     #[arg(long)]
     no_producers: bool,
 }
 
 /// Upper bounds of the histogram of processing times, in seconds.
 const BOUNDS: [f64; 8] = [0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
-/// A queue with this many jobs takes no more.
+/// Maximum number of waiting jobs in a queue.
 const CAPACITY: usize = 10_000;
 
-/// Runs the queues until the process is stopped; jobs that wait are lost then.
+/// Runs the queues until the process is stopped; waiting jobs are then lost.
 pub(crate) async fn run(args: Args) -> Result<()> {
     let listener = listen(&args.listen).await?;
     let queues: Arc<[Queue; 3]> = Arc::new(KINDS.map(Queue::new));
@@ -60,11 +59,11 @@ struct Queue {
 
 #[derive(Default)]
 struct State {
-    /// Jobs that wait for a worker.
+    /// Number of jobs waiting for a worker.
     waiting: usize,
     processed: u64,
     failed: u64,
-    /// How many jobs took at most as long as each of `BOUNDS`.
+    /// Number of jobs that took at most each of `BOUNDS`.
     buckets: [u64; BOUNDS.len()],
     seconds: f64,
 }
@@ -74,7 +73,7 @@ impl Queue {
         Self { kind, state: Mutex::default(), added: Notify::new() }
     }
 
-    /// Adds a job, or tells that the queue is full.
+    /// Adds a job; returns false if the queue is full.
     fn add(&self) -> bool {
         let mut state = self.lock();
         let room = state.waiting < CAPACITY;
@@ -87,8 +86,8 @@ impl Queue {
 
     async fn produce(&self) {
         loop {
-            self.kind.next().await;
-            self.add(); // full: its workers are behind anyway
+            self.kind.wait_for_next().await;
+            self.add(); // if the queue is full, the job is dropped
         }
     }
 
@@ -98,27 +97,27 @@ impl Queue {
                 self.added.notified().await;
                 continue;
             }
-            let begin = Instant::now();
-            let well = self.kind.work().await;
-            self.lock().ended(begin.elapsed(), well);
+            let start = Instant::now();
+            let succeeded = self.kind.process().await;
+            self.lock().finish(start.elapsed(), succeeded);
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner) // counts are whole at any time
+        self.state.lock().unwrap_or_else(PoisonError::into_inner) // a panic cannot leave counts inconsistent
     }
 }
 
 impl State {
-    /// Takes a job that waits, if there is one.
+    /// Takes a waiting job, if any.
     fn take(&mut self) -> bool {
         let waiting = self.waiting.checked_sub(1);
         self.waiting = waiting.unwrap_or_default();
         waiting.is_some()
     }
 
-    fn ended(&mut self, took: Duration, well: bool) {
-        *if well { &mut self.processed } else { &mut self.failed } += 1;
+    fn finish(&mut self, took: Duration, succeeded: bool) {
+        *if succeeded { &mut self.processed } else { &mut self.failed } += 1;
         let seconds = took.as_secs_f64();
         self.seconds += seconds;
         for (bound, count) in BOUNDS.iter().zip(&mut self.buckets) {
@@ -149,13 +148,13 @@ fn routes(queues: Arc<[Queue; 3]>) -> BoxedFilter<(impl Reply,)> {
     let list = warp::path!("queues").and(get()).map(move || json_response(StatusCode::OK, &list));
     let one = warp::path!("queues" / String).and(warp::method()).map(move |name: String, method: Method| {
         match (queues.iter().find(|queue| queue.kind.name == name), method) {
-            (None, _) => json_response(StatusCode::NOT_FOUND, &json!({ "error": "there is no such queue" })),
+            (None, _) => json_response(StatusCode::NOT_FOUND, &json!({ "error": "queue not found" })),
             (Some(queue), Method::GET | Method::HEAD) => json_response(StatusCode::OK, &queue.lock().statistics()),
             (Some(queue), Method::POST) if queue.add() => json_response(StatusCode::CREATED, &json!({})),
             (Some(_), Method::POST) => {
                 json_response(StatusCode::SERVICE_UNAVAILABLE, &json!({ "error": "the queue is full" }))
             }
-            _ => json_response(StatusCode::METHOD_NOT_ALLOWED, &json!({ "error": "only GET, HEAD and POST" })),
+            _ => json_response(StatusCode::METHOD_NOT_ALLOWED, &json!({ "error": "allowed methods: GET, HEAD, POST" })),
         }
     });
     list.or(one).unify().boxed()
@@ -173,10 +172,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_job_is_counted_in_every_bucket_that_is_long_enough() {
+    fn a_job_is_counted_in_every_bucket_above_its_duration() {
         let mut state = State::default();
-        state.ended(Duration::from_millis(200), true);
-        state.ended(Duration::from_secs(9), false);
+        state.finish(Duration::from_millis(200), true);
+        state.finish(Duration::from_secs(9), false);
         let statistics = state.statistics();
         assert_eq!((&statistics["processed"], &statistics["failed"]), (&json!(1), &json!(1)));
         let times = &statistics["processing_seconds"];
@@ -189,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_queue_takes_no_more() {
+    fn a_full_queue_refuses_jobs() {
         let [orders, ..] = KINDS.map(Queue::new);
         assert_eq!((0..CAPACITY + 5).filter(|_| orders.add()).count(), CAPACITY);
         assert_eq!(orders.lock().statistics()["depth"], CAPACITY);

@@ -1,4 +1,10 @@
-//! The whole demo: starts every part, shows what they do, ends all of them.
+//! The complete demo: starts all parts, shows their state, stops them.
+
+mod parts;
+mod processes;
+mod prometheus_config;
+mod table;
+mod values;
 
 use std::io::{IsTerminal, StdoutLock, Write};
 use std::path::{Path, PathBuf};
@@ -6,32 +12,34 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::children::Children;
-use crate::parts::{self, Part};
-use crate::prometheus_config;
-use crate::serve::stopped;
-use crate::table::{summary, table};
-use crate::values::{Values, Watch};
+use self::parts::Part;
+pub(crate) use self::processes::ExecChild;
+use self::processes::Processes;
+use self::table::{summary, table};
+use self::values::{Values, ValuesReader};
+use crate::server::stopped;
 
-/// The flags of the whole demo.
+/// The flags of the complete demo.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Add this to every port
+    /// Number added to every port
     #[arg(long, value_name = "N", default_value_t = 0)]
     #[arg(value_parser = clap::value_parser!(u16).range(..=i64::from(u16::MAX - parts::HIGHEST_PORT)))]
     port_offset: u16,
 }
 
-/// How often the table is drawn again, and how often a line is written where there is no terminal.
-const REDRAW: Duration = Duration::from_secs(1);
-const LINE_EVERY: u32 = 5;
-/// How many looks the only table waits for parts that do not answer yet, where there is no terminal.
-const STARTING: u32 = 5;
+/// Interval of updates.
+const UPDATE_INTERVAL: Duration = Duration::from_secs(1);
+/// Without a terminal: number of updates per printed line.
+const UPDATES_PER_LINE: u32 = 5;
+/// Without a terminal: number of updates to wait until all parts respond, before the table is printed once.
+const MAX_START_UPDATES: u32 = 5;
 
-/// Runs all of it until the process is told to stop.
+/// Runs the demo until the process is stopped.
 pub(crate) async fn run(args: Args) -> Result<()> {
     let stopped = stopped()?;
-    let folder = tempfile::Builder::new().prefix("exporter-demo-").tempdir().context("cannot make a folder")?;
+    let folder =
+        tempfile::Builder::new().prefix("exporter-demo-").tempdir().context("cannot create a temporary folder")?;
     let prometheus = on_path("prometheus");
     let parts = parts::all(args.port_offset, folder.path(), prometheus)?;
     parts::check_ports(&parts, args.port_offset)?;
@@ -40,49 +48,50 @@ pub(crate) async fn run(args: Args) -> Result<()> {
         prometheus_config::write(folder.path(), metrics)?;
     }
 
-    let mut children = Children::start(&parts, folder.path())?;
+    let mut processes = Processes::start(&parts, folder.path())?;
     let shown = tokio::select! {
         () = stopped => Ok(()),
-        shown = show(&parts, &mut children, folder.path()) => shown,
+        shown = show(&parts, &mut processes, folder.path()) => shown,
     };
-    let all_well = children.all().iter().all(|child| child.ended.is_none());
-    print(&["", "stopping"]).ok(); // nobody left to tell
-    let left = children.stop().await;
-    print(&[format!("{}stopped", left.iter().map(|name| format!("{name} had to be killed; ")).collect::<String>())])
-        .ok();
-    if !all_well {
+    let all_running = processes.all().iter().all(|process| process.exit_status.is_none());
+    // Errors are ignored here: standard output may be closed.
+    print(&["", "stopping"]).ok();
+    let killed = processes.stop().await;
+    print(&[format!("{}stopped", killed.iter().map(|name| format!("killed {name}; ")).collect::<String>())]).ok();
+    if !all_running {
         let kept = folder.keep();
         print(&[format!("logs are kept in {}", kept.display())]).ok();
     }
     match shown {
-        // a reader that has gone away is a way to stop it
+        // A closed standard output stops the demo.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         shown => shown.context("cannot write to standard output"),
     }
 }
 
-/// Shows what runs and what it does, for ever: in place on a terminal, else a table and then lines.
-async fn show(parts: &[Part], children: &mut Children, folder: &Path) -> std::io::Result<()> {
-    let mut watch = Watch::new().map_err(std::io::Error::other)?;
-    let mut ticks = tokio::time::interval(REDRAW);
+/// Shows the state of all parts until an error: on a terminal as a table updated in place, otherwise as one table and
+/// then lines.
+async fn show(parts: &[Part], processes: &mut Processes, folder: &Path) -> std::io::Result<()> {
+    let mut reader = ValuesReader::new().map_err(std::io::Error::other)?;
+    let mut ticks = tokio::time::interval(UPDATE_INTERVAL);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let terminal = std::io::stdout().is_terminal();
     print(&introduction(parts, folder))?;
     let mut drawn = 0;
     for tick in 0_u32.. {
         ticks.tick().await;
-        let obituaries: Vec<_> = children.newly_ended().iter().map(|child| child.obituary()).collect();
-        let values = watch.look(parts, children.all()).await;
+        let exits: Vec<_> = processes.newly_exited().iter().map(|process| process.exit_message()).collect();
+        let values = reader.read(parts, processes.all()).await;
         let table = table(parts, &values);
         if terminal {
-            redraw(&obituaries, &table, drawn)?;
+            redraw(&exits, &table, drawn)?;
             drawn = table.len();
             continue;
         }
-        print(&obituaries)?;
-        if drawn > 0 && tick.is_multiple_of(LINE_EVERY) {
+        print(&exits)?;
+        if drawn > 0 && tick.is_multiple_of(UPDATES_PER_LINE) {
             print(&[summary(parts, &values)])?;
-        } else if drawn == 0 && (tick >= STARTING || values.iter().all(answers)) {
+        } else if drawn == 0 && (tick >= MAX_START_UPDATES || values.iter().all(responds)) {
             print(&table)?;
             drawn = table.len();
         }
@@ -90,8 +99,8 @@ async fn show(parts: &[Part], children: &mut Children, folder: &Path) -> std::io
     Ok(())
 }
 
-fn answers(values: &Values) -> bool {
-    values.ended || values.metrics.is_some()
+fn responds(values: &Values) -> bool {
+    values.exited || values.metrics.is_some()
 }
 
 fn introduction(parts: &[Part], folder: &Path) -> Vec<String> {
@@ -100,18 +109,18 @@ fn introduction(parts: &[Part], folder: &Path) -> Vec<String> {
         String::new(),
     ];
     if !parts.iter().any(|part| part.name == "prometheus") {
-        lines.insert(1, "Prometheus is not on the PATH; with it, the demo starts it too.".to_owned());
+        lines.insert(1, "Prometheus is not started: it is not on the PATH.".to_owned());
     }
     lines
 }
 
-/// Draws over the `drawn` lines that were drawn before; news stay above.
-fn redraw(news: &[String], lines: &[String], drawn: usize) -> std::io::Result<()> {
-    let mut text = String::from("\x1b[?7l"); // a line too long for the terminal is cut, not wrapped
+/// Replaces the `drawn` lines of the previous update; messages stay above.
+fn redraw(messages: &[String], lines: &[String], drawn: usize) -> std::io::Result<()> {
+    let mut text = String::from("\x1b[?7l"); // truncate long lines instead of wrapping them
     if drawn > 0 {
         text.push_str(&format!("\x1b[{drawn}F"));
     }
-    for line in news.iter().chain(lines) {
+    for line in messages.iter().chain(lines) {
         text.push_str(&format!("\x1b[2K{line}\n"));
     }
     text.push_str("\x1b[?7h");
@@ -128,7 +137,7 @@ fn print<S: AsRef<str>>(lines: &[S]) -> std::io::Result<()> {
     stdout.flush()
 }
 
-/// Where a program is, if it is installed.
+/// The path of a program, if it is installed.
 fn on_path(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())

@@ -1,4 +1,4 @@
-//! The web server: a handful of pages, and a line in the access log for each request.
+//! `demo web`: a web server with a few pages and an access log.
 
 use std::fs::File;
 use std::io::Write;
@@ -14,44 +14,44 @@ use warp::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use warp::path::FullPath;
 use warp::{Filter, Rejection, Reply};
 
-use crate::serve::{listen, serve};
+use crate::server::{listen, serve};
 
 /// The flags of `demo web`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The access log to append to, in the combined format
+    /// Access log to append to, in the combined format
     #[arg(long, value_name = "FILE")]
     access_log: PathBuf,
 
-    /// Rename the access log to FILE.1 and begin a new one when it has grown to this size; 0 never does
+    /// Size at which the access log is renamed to FILE.1 and a new one is started; 0 disables rotation
     #[arg(long, value_name = "BYTES", default_value_t = 16 << 20)]
     rotate_at: u64,
 
-    /// Where to serve
+    /// Listen address
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8081")]
     listen: String,
 }
 
-/// How many lines may wait to be written before requests wait for the disk.
-const WAITING_LINES: usize = 1024;
+/// Maximum number of buffered log lines; above it, requests wait for the disk.
+const MAX_BUFFERED_LINES: usize = 1024;
 
-/// Runs the web server until it is stopped, and writes the last line.
+/// Runs the web server until it is stopped and all log lines are written.
 pub(crate) async fn run(args: Args) -> Result<()> {
     let log = AccessLog::open(args.access_log, args.rotate_at)?;
     let listener = listen(&args.listen).await?;
-    let (lines, waiting) = mpsc::channel(WAITING_LINES);
+    let (lines, waiting) = mpsc::channel(MAX_BUFFERED_LINES);
     let mut writer = tokio::task::spawn_blocking(move || log.write(waiting));
     tokio::select! {
         served = serve("web", listener, routes(lines)) => {
-            served?; // the routes are gone, and with them the sender: the writer comes to its end
+            served?; // the sender was dropped with the routes, so the writer finishes
             writer.await?
         }
-        // a server whose log lies is worse than none
-        ended = &mut writer => ended?,
+        // Without a correct log the server is useless, so it exits.
+        result = &mut writer => result?,
     }
 }
 
-/// The file that lines are appended to.
+/// The access log with its rotation.
 struct AccessLog {
     path: PathBuf,
     file: File,
@@ -65,11 +65,10 @@ impl AccessLog {
         Ok(Self { path, file, size, rotate_at })
     }
 
-    /// Writes lines until there are no more to come: many at once while they come fast, each at once
-    /// while they do not.
+    /// Writes lines until the channel is closed. Under load, several lines are written together.
     fn write(mut self, mut lines: mpsc::Receiver<String>) -> Result<()> {
         let mut batch = Vec::new();
-        while lines.blocking_recv_many(&mut batch, WAITING_LINES) > 0 {
+        while lines.blocking_recv_many(&mut batch, MAX_BUFFERED_LINES) > 0 {
             let text = batch.concat();
             batch.clear();
             let cannot = || format!("cannot write to {}", self.path.display());
@@ -111,7 +110,7 @@ fn routes(lines: mpsc::Sender<String>) -> BoxedFilter<(impl Reply,)> {
                 let sent = if method == Method::HEAD { 0 } else { response.body().len() };
                 let target = format!("{path}{query}");
                 let request = (&method, target.as_str(), response.status(), sent);
-                // the writer takes lines until the server has ended
+                // The writer receives lines until the server has stopped.
                 let _ = lines.send(line(remote, SystemTime::now(), request, &headers)).await;
                 response
             }
@@ -119,7 +118,7 @@ fn routes(lines: mpsc::Sender<String>) -> BoxedFilter<(impl Reply,)> {
         .boxed()
 }
 
-/// The host that CONNECT names: it has no path, which warp's filter of paths panics at.
+/// The host of a CONNECT request, which has no path: warp's path filter would panic.
 fn host() -> impl Filter<Extract = (String,), Error = Rejection> + Clone {
     let connect = |method| async move { if method == Method::CONNECT { Ok(()) } else { Err(warp::reject()) } };
     let named = warp::host::optional().or(warp::any().map(|| None)).unify();
@@ -129,7 +128,7 @@ fn host() -> impl Filter<Extract = (String,), Error = Rejection> + Clone {
     })
 }
 
-/// The site.
+/// The response for a path.
 fn page(method: &Method, path: &str) -> Response<String> {
     let (status, body) = match (method.as_str(), path) {
         ("GET" | "HEAD", "/") => (StatusCode::OK, HOME.to_owned()),
@@ -138,7 +137,7 @@ fn page(method: &Method, path: &str) -> Response<String> {
         ("GET" | "HEAD", "/broken") => (StatusCode::INTERNAL_SERVER_ERROR, "This page is broken.\n".to_owned()),
         ("POST", "/orders") => (StatusCode::CREATED, "Ordered.\n".to_owned()),
         ("CONNECT", _) | (_, "/" | "/products" | "/old" | "/broken" | "/orders") => {
-            (StatusCode::METHOD_NOT_ALLOWED, "Not with this method.\n".to_owned())
+            (StatusCode::METHOD_NOT_ALLOWED, "Method not allowed.\n".to_owned())
         }
         _ => (StatusCode::NOT_FOUND, "Not found.\n".to_owned()),
     };
@@ -152,7 +151,7 @@ fn page(method: &Method, path: &str) -> Response<String> {
 
 const HOME: &str = "A shop: /products, POST /orders, /old has moved, /broken is broken.\n";
 
-/// A line of the combined format. The protocol is always HTTP/1.1: warp does not tell it.
+/// Formats a line of the combined format. The protocol is always HTTP/1.1, since warp does not report it.
 fn line(
     remote: Option<SocketAddr>,
     time: SystemTime,
@@ -171,7 +170,7 @@ fn line(
     )
 }
 
-/// What a client sent, as it can stand between quotes; nginx and Apache write it the same way.
+/// Escapes bytes sent by a client for use between quotes, like nginx and Apache.
 fn escape(bytes: &[u8]) -> String {
     let one = |byte: &u8| match byte {
         b'"' | b'\\' | 0..0x20 | 0x7f.. => format!("\\x{byte:02X}"),
@@ -222,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn methods_a_page_does_not_know_are_refused() {
+    fn methods_that_a_page_does_not_support_are_refused() {
         for (method, path, status) in [
             (Method::GET, "/", 200),
             (Method::HEAD, "/products", 200),
@@ -239,7 +238,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn connect_which_names_a_host_and_no_path_is_refused_and_logged() {
+    async fn a_connect_request_is_refused_and_logged() {
         let (lines, mut waiting) = mpsc::channel(10);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -251,9 +250,9 @@ mod tests {
         ] {
             let mut client = tokio::net::TcpStream::connect(address).await.unwrap();
             client.write_all(format!("{request}\r\nConnection: close\r\n\r\n").as_bytes()).await.unwrap();
-            let mut answer = String::new();
-            client.read_to_string(&mut answer).await.unwrap();
-            assert!(answer.starts_with("HTTP/1.1 405 "), "{request}: {answer}");
+            let mut response = String::new();
+            client.read_to_string(&mut response).await.unwrap();
+            assert!(response.starts_with("HTTP/1.1 405 "), "{request}: {response}");
             let line = waiting.recv().await.unwrap();
             assert!(line.contains(logged), "{request}: {line}");
         }

@@ -80,7 +80,7 @@ fn every_file_of_rules_is_here_has_tests_and_is_loaded_by_the_demo() {
         files.sort();
         assert_eq!(files, STEMS.map(|stem| format!("{stem}.yml")), "{folder}");
     }
-    let demo = read("crates/demo/src/prometheus_config.rs");
+    let demo = read("crates/demo/src/stack/prometheus_config.rs");
     for stem in STEMS {
         assert!(demo.contains(&format!("prometheus/rules/{stem}.yml")), "the demo does not write {stem}.yml");
         let tests = parse(&format!("prometheus/tests/{stem}.yml"));

@@ -139,7 +139,7 @@ fn the_death_of_a_part_is_told_and_that_of_the_demo_ends_all() {
     let pids = demo.pids();
     let (_, load) = pids.iter().find(|(name, _)| name == "demo-load").unwrap();
     signal(*load, "KILL");
-    eventually("it says so", || demo.said().contains("demo-load ended by signal 9").then_some(()));
+    eventually("it says so", || demo.said().contains("demo-load exited by signal 9").then_some(()));
     for (name, pid) in &pids {
         let runs = !std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default().is_empty();
         assert_eq!(runs, name != "demo-load", "{name}: {}", demo.said());

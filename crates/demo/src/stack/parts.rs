@@ -1,4 +1,4 @@
-//! What the whole demo consists of: every part, its command line, its ports, what to look at.
+//! The parts of the demo: command lines, ports, links and displayed metrics.
 
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, TcpListener};
@@ -6,25 +6,25 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use crate::prometheus_config;
+use super::prometheus_config;
 
 /// One process of the demo.
 pub(crate) struct Part {
-    /// Its name, which is the name it is called by.
+    /// Name, also used as the process's argument 0.
     pub(crate) name: &'static str,
     pub(crate) program: PathBuf,
     pub(crate) arguments: Vec<OsString>,
     pub(crate) ports: Vec<u16>,
-    /// What a person opens in a browser.
+    /// Pages for a browser.
     pub(crate) links: Vec<String>,
-    /// Where live values come from, and which: the sum of a metric's series, and what it is called.
+    /// URL of the metrics, and the displayed ones with their label; all series of a metric are summed.
     pub(crate) metrics: Option<String>,
     pub(crate) values: &'static [(&'static str, &'static str)],
 }
 
-/// All parts, their ports moved by `offset`. `folder` is where they keep files.
+/// All parts, with `offset` added to their ports. They store files in `folder`.
 pub(crate) fn all(offset: u16, folder: &Path, prometheus: Option<PathBuf>) -> Result<Vec<Part>> {
-    let this = std::env::current_exe().context("cannot find this program again")?;
+    let this = std::env::current_exe().context("cannot get the path of this executable")?;
     let part = |name, ports: &[u16], arguments: &[String]| Part {
         name,
         program: this.clone(),
@@ -34,7 +34,7 @@ pub(crate) fn all(offset: u16, folder: &Path, prometheus: Option<PathBuf>) -> Re
         metrics: None,
         values: &[],
     };
-    // the largest offset leaves room for the highest of these
+    // The flag's limit keeps the highest port valid.
     let [app, app_metrics, web, queue] = [8080, 8002, 8081, 8082].map(|port| port + offset);
     let [cpu, httpd_log, app_status, queue_exporter, server] = [8000, 8001, 9877, 9100, 9090].map(|port| port + offset);
     let local = |port| format!("127.0.0.1:{port}");
@@ -55,7 +55,7 @@ pub(crate) fn all(offset: u16, folder: &Path, prometheus: Option<PathBuf>) -> Re
         Part {
             links: vec![url(app, "/status"), url(app_metrics, "/metrics")],
             metrics: Some(url(app_metrics, "/metrics")),
-            values: &[("requests_total", "answers"), ("rate_requests", "% of them 500")],
+            values: &[("requests_total", "responses"), ("rate_requests", "% with status 500")],
             ..part(
                 "demo-app",
                 &[app, app_metrics],
@@ -130,10 +130,10 @@ pub(crate) fn all(offset: u16, folder: &Path, prometheus: Option<PathBuf>) -> Re
     Ok(parts)
 }
 
-/// The highest port that any part has by default.
+/// The highest default port.
 pub(crate) const HIGHEST_PORT: u16 = 9877;
 
-/// Fails where a port is not free, before anything is started, and names an offset at which all are.
+/// Fails if a port is not free, and proposes an offset with free ports.
 pub(crate) fn check_ports(parts: &[Part], offset: u16) -> Result<()> {
     let wanted = || parts.iter().flat_map(|part| part.ports.iter().map(|port| (part.name, *port)));
     let taken: Vec<_> = wanted()
@@ -145,8 +145,8 @@ pub(crate) fn check_ports(parts: &[Part], offset: u16) -> Result<()> {
     }
     let all_free =
         |offset: &u16| wanted().all(|(_, port)| port.checked_add(*offset).is_some_and(|port| listen(port).is_ok()));
-    let further = (1..=u16::MAX / 1000).map(|thousands| thousands * 1000).find(all_free);
-    let example = further.map(|further| format!(", for example --port-offset {}", offset + further));
+    let alternative = (1..=u16::MAX / 1000).map(|thousands| thousands * 1000).find(all_free);
+    let example = alternative.map(|alternative| format!(", for example --port-offset {}", offset + alternative));
     bail!("cannot listen on {}; --port-offset N adds N to all ports{}", taken.join(", "), example.unwrap_or_default())
 }
 

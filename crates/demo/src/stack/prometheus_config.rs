@@ -1,23 +1,23 @@
-//! Prometheus with the repository's own configuration and rules, and targets of the demo's own.
+//! Configures Prometheus with the repository's configuration and rules, and the demo's targets.
 
 use std::path::Path;
 
 use anyhow::{Context, Result};
 
-/// The repository's configuration, as it is. It names its targets by files beside it.
-const CONFIG: &str = include_str!("../../../prometheus/prometheus.yml");
+/// The repository's configuration, unchanged. It reads its targets from files next to it.
+const CONFIG: &str = include_str!("../../../../prometheus/prometheus.yml");
 
-/// The rules that it names.
+/// The rule files of the configuration.
 const RULES: &[(&str, &str)] = &[
-    ("app-status.yml", include_str!("../../../prometheus/rules/app-status.yml")),
-    ("cpu.yml", include_str!("../../../prometheus/rules/cpu.yml")),
-    ("exporters.yml", include_str!("../../../prometheus/rules/exporters.yml")),
-    ("httpd-log.yml", include_str!("../../../prometheus/rules/httpd-log.yml")),
-    ("monitoring.yml", include_str!("../../../prometheus/rules/monitoring.yml")),
-    ("queue.yml", include_str!("../../../prometheus/rules/queue.yml")),
+    ("app-status.yml", include_str!("../../../../prometheus/rules/app-status.yml")),
+    ("cpu.yml", include_str!("../../../../prometheus/rules/cpu.yml")),
+    ("exporters.yml", include_str!("../../../../prometheus/rules/exporters.yml")),
+    ("httpd-log.yml", include_str!("../../../../prometheus/rules/httpd-log.yml")),
+    ("monitoring.yml", include_str!("../../../../prometheus/rules/monitoring.yml")),
+    ("queue.yml", include_str!("../../../../prometheus/rules/queue.yml")),
 ];
 
-/// The files of targets that `prometheus.yml` names, and the part and the path of ports that each has.
+/// The target files of the configuration, and the part in each.
 const TARGETS: &[(&str, &str)] = &[
     ("cpu.yml", "cpu-exporter"),
     ("httpd-log.yml", "httpd-log-exporter"),
@@ -27,7 +27,7 @@ const TARGETS: &[(&str, &str)] = &[
     ("prometheus.yml", "prometheus"),
 ];
 
-/// Writes the configuration and beside it rules and targets; `metrics` tells where a part's metrics are.
+/// Writes the configuration, rules and targets. `metrics` returns the URL of a part's metrics.
 pub(crate) fn write<'a>(folder: &Path, metrics: impl Fn(&str) -> Option<&'a str>) -> Result<()> {
     let folder = folder.join("prometheus");
     let cannot = || format!("cannot write the configuration of Prometheus to {}", folder.display());
@@ -47,7 +47,7 @@ pub(crate) fn write<'a>(folder: &Path, metrics: impl Fn(&str) -> Option<&'a str>
     Ok(())
 }
 
-/// Prometheus's command line, with what it stores in `folder`.
+/// The command line of Prometheus, which stores its data in `folder`.
 pub(crate) fn arguments(folder: &Path, address: &str) -> Vec<String> {
     let folder = folder.join("prometheus");
     vec![

@@ -1,4 +1,4 @@
-//! A session with a broker that comes and goes, and a page that tells whether there is one.
+//! A connection to a broker that is restored when it is lost, and its health page.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,23 +9,23 @@ use warp::filters::BoxedFilter;
 use warp::http::StatusCode;
 use warp::{Filter, Reply};
 
-use crate::serve::{listen, serve, stopped};
+use crate::server::{listen, serve, stopped};
 
-/// How long it takes until a broker that was lost is tried again.
-const AGAIN: Duration = Duration::from_secs(2);
-/// How long a broker may take for the goodbye.
-const GOODBYE: Duration = Duration::from_secs(2);
+/// Delay before reconnecting.
+const RECONNECT_DELAY: Duration = Duration::from_secs(2);
+/// Timeout of the disconnection.
+const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What is done with a broker: `connect`, then `work` until the connection is lost, or `goodbye` when the process is
+/// The steps of a session: `connect`, then `work` until the connection is lost, or `disconnect` when the process is
 /// stopped.
-pub(crate) struct Session<Connect, Work, Goodbye> {
-    pub(crate) connect: Connect,
-    pub(crate) work: Work,
-    pub(crate) goodbye: Goodbye,
+pub(super) struct Session<Connect, Work, Disconnect> {
+    pub(super) connect: Connect,
+    pub(super) work: Work,
+    pub(super) disconnect: Disconnect,
 }
 
-/// Keeps sessions with the broker until the process is stopped, and tells at `address` whether there is one.
-pub(crate) async fn run<C>(
+/// Keeps the broker connected until the process is stopped, and serves the health page at `address`.
+pub(super) async fn run<C>(
     broker: &str,
     address: Option<&str>,
     session: Session<impl AsyncFn() -> Result<C>, impl AsyncFn(&mut C) -> Result<()>, impl AsyncFn(C)>,
@@ -34,13 +34,13 @@ pub(crate) async fn run<C>(
     match address {
         Some(address) => {
             let served = serve("health", listen(address).await?, health(Arc::clone(&connected)));
-            tokio::try_join!(served, keep(broker, &connected, session)).map(|_| ())
+            tokio::try_join!(served, keep_connected(broker, &connected, session)).map(|_| ())
         }
-        None => keep(broker, &connected, session).await,
+        None => keep_connected(broker, &connected, session).await,
     }
 }
 
-/// `/healthy`: 200 while the broker is connected, else 503.
+/// `/healthy`: 200 while the broker is connected, otherwise 503.
 fn health(connected: Arc<AtomicBool>) -> BoxedFilter<(impl Reply,)> {
     let get = warp::get().or(warp::head()).unify();
     let page = move || match connected.load(Ordering::Relaxed) {
@@ -50,14 +50,14 @@ fn health(connected: Arc<AtomicBool>) -> BoxedFilter<(impl Reply,)> {
     warp::path!("healthy").and(get).map(page).boxed()
 }
 
-async fn keep<C>(
+async fn keep_connected<C>(
     broker: &str,
     connected: &AtomicBool,
     session: Session<impl AsyncFn() -> Result<C>, impl AsyncFn(&mut C) -> Result<()>, impl AsyncFn(C)>,
 ) -> Result<()> {
     let stopped = stopped()?;
     tokio::pin!(stopped);
-    let mut told = false;
+    let mut logged = false;
     loop {
         let connection = tokio::select! {
             () = &mut stopped => return Ok(()),
@@ -67,29 +67,30 @@ async fn keep<C>(
             Ok(mut connection) => {
                 tracing::info!(broker, "connected");
                 connected.store(true, Ordering::Relaxed);
-                told = false;
-                let ended = tokio::select! {
+                logged = false;
+                let result = tokio::select! {
                     () = &mut stopped => None,
-                    ended = (session.work)(&mut connection) => Some(ended),
+                    result = (session.work)(&mut connection) => Some(result),
                 };
                 connected.store(false, Ordering::Relaxed);
-                let Some(ended) = ended else {
-                    let _ = tokio::time::timeout(GOODBYE, (session.goodbye)(connection)).await; // it will notice
+                let Some(result) = result else {
+                    // On failure, the broker detects the closed connection.
+                    let _ = tokio::time::timeout(DISCONNECT_TIMEOUT, (session.disconnect)(connection)).await;
                     return Ok(());
                 };
-                ended
+                result
             }
             Err(error) => Err(error),
         };
-        // one line for each change of state
+        // Log only changes of state.
         if let Err(error) = lost
-            && !std::mem::replace(&mut told, true)
+            && !std::mem::replace(&mut logged, true)
         {
-            tracing::warn!(broker, error = format!("{error:#}"), "no broker; trying again");
+            tracing::warn!(broker, error = format!("{error:#}"), "broker not connected; retrying");
         }
         tokio::select! {
             () = &mut stopped => return Ok(()),
-            () = tokio::time::sleep(AGAIN) => {}
+            () = tokio::time::sleep(RECONNECT_DELAY) => {}
         }
     }
 }
