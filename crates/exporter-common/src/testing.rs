@@ -4,8 +4,10 @@
 
 use std::ffi::OsStr;
 use std::io::Write;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -121,6 +123,19 @@ pub fn get(url: &str, headers: &[(&str, &str)]) -> HttpResponse {
         status: response.status().as_u16(),
         headers: response.headers().clone(),
         body: response.body_mut().with_config().limit(1 << 30).read_to_string().unwrap(),
+    }
+}
+
+/// A free port on loopback for a server that cannot choose one itself. The kernel does not assign ports below 32768 to
+/// other sockets, and each test process searches from a different start, so the port stays free until the server binds it.
+pub fn free_port() -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let offset = std::process::id().wrapping_mul(97).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = 10_000 + u16::try_from(offset % 22_000).unwrap();
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
     }
 }
 
