@@ -1,12 +1,12 @@
-//! A real Prometheus with a configuration of the test's own, for the tests of the demo and of deploy/.
+//! Runs a real Prometheus with a given configuration.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use exporter_common::testing::get;
+use exporter_common::testing::{free_port, get};
 use serde_json::Value;
 
-/// Ends with this.
+/// A running Prometheus; dropping it stops the process.
 pub(crate) struct Prometheus {
     process: Child,
     address: String,
@@ -16,7 +16,7 @@ impl Prometheus {
     pub(crate) fn start(program: &Path, config: &str, folder: &Path) -> Self {
         let file = folder.join("prometheus.yml");
         std::fs::write(&file, config).unwrap();
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let process = Command::new(program)
             .arg(format!("--config.file={}", file.display()))
             .arg(format!("--storage.tsdb.path={}", folder.join("data").display()))
@@ -29,11 +29,11 @@ impl Prometheus {
         Self { process, address: format!("127.0.0.1:{port}") }
     }
 
-    /// The data that its API gives; nothing while it does not answer.
+    /// The `data` of an API response; `None` while Prometheus does not respond.
     pub(crate) fn data(&self, path: &str) -> Option<Value> {
         std::net::TcpStream::connect(&self.address).ok()?;
-        let answer = get(&format!("http://{}/api/v1/{path}", self.address), &[]).body;
-        serde_json::from_str::<Value>(&answer).ok()?.get_mut("data").map(Value::take)
+        let body = get(&format!("http://{}/api/v1/{path}", self.address), &[]).body;
+        serde_json::from_str::<Value>(&body).ok()?.get_mut("data").map(Value::take)
     }
 }
 

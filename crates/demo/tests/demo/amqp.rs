@@ -1,4 +1,4 @@
-//! Producers and consumers with a real RabbitMQ: jobs flow, some are rejected, and a broker may come and go.
+//! `demo producer` and `demo consumer` with a real RabbitMQ.
 
 use std::process::Command;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::DEMO;
 use crate::broker::RabbitMq;
 
-/// guest:guest, which every new broker knows.
+/// guest:guest, the default user of a new broker.
 const GUEST: (&str, &str) = ("authorization", "Basic Z3Vlc3Q6Z3Vlc3Q=");
 
 fn start(part: &str, broker: &RabbitMq, password: &str) -> Running {
@@ -20,21 +20,21 @@ fn start(part: &str, broker: &RabbitMq, password: &str) -> Running {
     Running::spawn(Command::new(DEMO).arg(part).args(flags).arg("--listen=127.0.0.1:0"))
 }
 
-/// What the broker itself says of a queue; nothing before it is there.
+/// The broker's description of a queue; `None` until the queue exists.
 fn queue(broker: &RabbitMq, name: &str) -> Option<Value> {
     let url = broker.management("guest").replace("guest@", "");
-    let answer = get(&format!("{url}/api/queues/%2F/{name}"), &[GUEST]);
-    (answer.status == 200).then(|| serde_json::from_str(&answer.body).unwrap())
+    let response = get(&format!("{url}/api/queues/%2F/{name}"), &[GUEST]);
+    (response.status == 200).then(|| serde_json::from_str(&response.body).unwrap())
 }
 
-/// Waits until the broker has counted something for a queue; its counts begin anew with it.
+/// Waits until a counter of a queue is above 0. The counters restart with the broker.
 fn assert_counted(broker: &RabbitMq, name: &str, what: &str) {
     let count = || queue(broker, name)?["message_stats"][what].as_u64();
-    eventually(&format!("{what} of {name} is counted"), || count().filter(|count| *count > 0));
+    eventually(&format!("{what} of {name} is above 0"), || count().filter(|count| *count > 0));
 }
 
 #[test]
-fn jobs_flow_through_a_real_broker_that_comes_and_goes() {
+fn jobs_continue_after_a_restart_of_the_broker() {
     let Some(mut broker) = RabbitMq::start() else { return };
     let mut producer = start("producer", &broker, "guest");
     let mut consumer = start("consumer", &broker, "guest");
@@ -51,25 +51,30 @@ fn jobs_flow_through_a_real_broker_that_comes_and_goes() {
 
     broker.down("TERM");
     for part in [&producer, &consumer] {
-        eventually("the loss is told", || part.log().contains("broker not connected").then_some(()));
-        eventually("it is not healthy", || (part.get("/healthy", &[]).status == 503).then_some(()));
+        eventually("the lost connection is logged", || part.log().contains("broker not connected").then_some(()));
+        eventually("the part is unhealthy", || (part.get("/healthy", &[]).status == 503).then_some(()));
     }
     broker.up();
     assert_counted(&broker, "notifications", "ack");
     for part in [&mut producer, &mut consumer] {
-        eventually("it is healthy again", || (part.get("/healthy", &[]).status == 200).then_some(()));
+        eventually("the part is healthy again", || (part.get("/healthy", &[]).status == 200).then_some(()));
         part.signal("TERM");
         assert_eq!(part.wait(), Some(0), "{}", part.log());
         let lines = |what| part.log().matches(what).count();
-        assert_eq!(lines("msg=connected"), lines("broker not connected") + 1, "one line for one loss: {}", part.log());
+        assert_eq!(
+            lines("msg=connected"),
+            lines("broker not connected") + 1,
+            "one log line per lost connection: {}",
+            part.log()
+        );
     }
 }
 
 #[test]
-fn a_wrong_password_is_told_and_does_not_end_it() {
+fn a_wrong_password_is_logged_and_the_producer_keeps_running() {
     let Some(broker) = RabbitMq::start() else { return };
     let producer = start("producer", &broker, "wrong");
-    eventually("it is told", || producer.log().contains("ACCESS_REFUSED").then_some(()));
+    eventually("the refusal is logged", || producer.log().contains("ACCESS_REFUSED").then_some(()));
     assert_eq!(producer.get("/healthy", &[]).status, 503);
     assert!(!producer.log().contains("wrong"), "{}", producer.log());
 }

@@ -1,8 +1,8 @@
-//! The application: its counters are what clients saw, its status page what goes on.
+//! `demo app`: its counters match the responses, its status page the current state.
 
 use exporter_common::testing::{Running, assert_lint, eventually, get, real, run, value};
 
-use crate::{ab_says, part, request, send};
+use crate::{ab_value, part, request, send};
 
 fn app(arguments: &[&str]) -> Running {
     part(&[&["app", "--metrics-listen=127.0.0.1:0"], arguments].concat())
@@ -10,7 +10,7 @@ fn app(arguments: &[&str]) -> Running {
 
 /// The application's own metrics.
 fn metrics(app: &Running) -> String {
-    let address = eventually("it says where its metrics are", || {
+    let address = eventually("the address of the metrics is logged", || {
         let log = app.log();
         let line = log.lines().find(|line| line.contains("what=metrics"))?;
         Some(line.split("address=").nth(1)?.to_owned())
@@ -18,7 +18,7 @@ fn metrics(app: &Running) -> String {
     let at_root = get(&format!("http://{address}/"), &[]).body;
     let metrics = get(&format!("http://{address}/metrics"), &[]);
     assert_eq!(metrics.status, 200);
-    assert_eq!(at_root, metrics.body, "the bare root is the same");
+    assert_eq!(at_root, metrics.body, "the root path serves the same metrics");
     metrics.body
 }
 
@@ -28,24 +28,24 @@ fn status(app: &Running) -> (u16, serde_json::Value) {
 }
 
 #[test]
-fn counters_and_what_ab_counts_agree_exactly() {
+fn counters_match_the_counts_of_ab() {
     let Some(ab) = real("ab") else { return };
     let app = app(&["--success-rate=50", "--work=1ms"]);
     let output = run(ab.to_str().unwrap(), ["-n", "1000", "-c", "4", "-q", &format!("{}/", app.url)]);
-    let said = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
-    let failed = ab_says(&said, "Non-2xx responses");
+    let report = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{report}{}", String::from_utf8_lossy(&output.stderr));
+    let failed = ab_value(&report, "Non-2xx responses");
     let metrics = metrics(&app);
-    assert_eq!(ab_says(&said, "Complete requests"), 1000.0);
+    assert_eq!(ab_value(&report, "Complete requests"), 1000.0);
     assert_eq!(value(&metrics, "requests_total{http_code=\"500\"}"), Some(failed));
     assert_eq!(value(&metrics, "requests_total{http_code=\"200\"}"), Some(1000.0 - failed));
     assert_eq!(value(&metrics, "rate_requests"), Some(failed / 10.0));
-    assert!((350.0..650.0).contains(&failed), "half of them fail, more or less: {failed}");
+    assert!((350.0..650.0).contains(&failed), "about half of the requests fail: {failed}");
     assert_lint(&metrics);
 }
 
 #[test]
-fn both_codes_are_there_before_the_first_request_and_the_percentage_after_it() {
+fn both_codes_exist_before_the_first_request_and_the_percentage_after_it() {
     let app = app(&[]);
     let before = metrics(&app);
     assert_eq!(value(&before, "requests_total{http_code=\"200\"}"), Some(0.0));
@@ -56,9 +56,9 @@ fn both_codes_are_there_before_the_first_request_and_the_percentage_after_it() {
 }
 
 #[test]
-fn with_no_success_at_all_the_application_is_unhealthy() {
+fn an_application_whose_requests_all_fail_is_unhealthy() {
     let app = app(&["--success-rate=0", "--work=0"]);
-    assert_eq!(status(&app).0, 200, "nothing is known against it yet");
+    assert_eq!(status(&app).0, 200, "healthy before the first response");
     for _ in 0..30 {
         assert_eq!(request(&app.url, "GET", "/"), (500, "Internal Server Error\n".to_owned()));
     }
@@ -68,7 +68,7 @@ fn with_no_success_at_all_the_application_is_unhealthy() {
 }
 
 #[test]
-fn with_nothing_but_success_no_request_fails() {
+fn with_a_success_rate_of_100_no_request_fails() {
     let app = app(&["--success-rate=100", "--work=0"]);
     for _ in 0..200 {
         assert_eq!(request(&app.url, "GET", "/"), (200, "Hello World!\n".to_owned()));
@@ -79,7 +79,7 @@ fn with_nothing_but_success_no_request_fails() {
 }
 
 #[test]
-fn the_status_page_tells_who_is_served_and_who_waits() {
+fn the_status_page_counts_current_and_pending_requests() {
     let app = app(&["--workers=2", "--work=24h"]);
     let requests = || {
         let (_, page) = status(&app);
@@ -87,9 +87,9 @@ fn the_status_page_tells_who_is_served_and_who_waits() {
     };
     assert_eq!(requests(), (0, 0));
     let clients: Vec<_> = (0..5).map(|_| send(&app.url, "GET", "/")).collect();
-    eventually("two are served and three wait", || (requests() == (2, 3)).then_some(()));
+    eventually("2 requests are processed and 3 wait", || (requests() == (2, 3)).then_some(()));
     drop(clients);
-    eventually("those that went away are counted no more", || (requests() == (0, 0)).then_some(()));
+    eventually("disconnected clients are not counted", || (requests() == (0, 0)).then_some(()));
     let uptime = || status(&app).1["total_uptime"].as_f64().unwrap();
     let before = uptime();
     assert!(before > 0.0 && uptime() > before);
@@ -106,7 +106,7 @@ fn other_pages_and_methods_are_refused_and_not_counted() {
 }
 
 #[test]
-fn it_ends_well_when_it_is_told_to() {
+fn sigterm_stops_it_with_status_0() {
     let mut app = app(&[]);
     app.signal("TERM");
     assert_eq!(app.wait(), Some(0));

@@ -1,4 +1,4 @@
-//! docker-compose.yml: every service hardened, checked, bounded; nothing open but what people look at.
+//! docker-compose.yml: hardening, limits, health checks and published ports of the services.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docker-compose.yml");
 
-/// The services as compose understands them, those of profiles too.
+/// The configuration as parsed by docker-compose, with the services of all profiles.
 fn config() -> Option<Value> {
     let compose = real("docker-compose")?;
     let output = run(compose.to_str().unwrap(), ["-f", FILE, "--profile", "*", "config", "--format", "json"]);
@@ -30,38 +30,38 @@ fn every_service_is_hardened_bounded_and_checked() {
         assert_eq!(service["security_opt"], json!(["no-new-privileges:true"]), "{name}");
         assert_eq!(service["init"], true, "{name}");
         assert_eq!(service["restart"], "unless-stopped", "{name}");
-        let user = service["user"].as_str().unwrap_or_else(|| panic!("{name}: a user of its own"));
+        let user = service["user"].as_str().unwrap_or_else(|| panic!("{name}: user is missing"));
         assert!(!user.starts_with("0") && !user.starts_with("root"), "{name} runs as {user}");
-        // a drill sees the processes that it holds still, and nothing else
-        let drill = name.starts_with("drill-") && service["network_mode"] == "none";
-        let sees = service["pid"].as_str().is_some_and(|pid| pid.starts_with("service:"));
-        assert!(service.get("pid").is_none() || drill && sees, "{name}: pid");
-        for never in ["privileged", "cap_add", "container_name", "ipc", "devices"] {
-            assert!(service.get(never).is_none_or(|value| value == false), "{name}: {never}");
+        // A drill needs the processes of the service it suspends.
+        let is_drill = name.starts_with("drill-") && service["network_mode"] == "none";
+        let shares_service = service["pid"].as_str().is_some_and(|pid| pid.starts_with("service:"));
+        assert!(service.get("pid").is_none() || is_drill && shares_service, "{name}: pid");
+        for forbidden in ["privileged", "cap_add", "container_name", "ipc", "devices"] {
+            assert!(service.get(forbidden).is_none_or(|value| value == false), "{name}: {forbidden}");
         }
         for limit in ["cpus", "memory", "pids"] {
             assert!(!service["deploy"]["resources"]["limits"][limit].is_null(), "{name}: no limit of {limit}");
         }
-        assert!(service["logging"]["options"]["max-size"].is_string(), "{name}: its log may fill the disk");
+        assert!(service["logging"]["options"]["max-size"].is_string(), "{name}: unlimited log size");
         assert!(service["stop_grace_period"].is_string(), "{name}");
         let health = &service["healthcheck"];
-        assert_eq!(health["test"][0], "CMD", "{name}: a check without a shell");
+        assert_eq!(health["test"][0], "CMD", "{name}: the health check must not need a shell");
         for key in ["interval", "timeout", "start_period", "start_interval"] {
-            assert!(health[key].is_string(), "{name}: {key} of its health");
+            assert!(health[key].is_string(), "{name}: health check without {key}");
         }
         let dependencies = service.get("depends_on").map(object).into_iter().flatten();
         for (dependency, how) in dependencies {
             assert_eq!(how["condition"], "service_healthy", "{name} needs {dependency}");
         }
         for volume in service.get("volumes").and_then(Value::as_array).into_iter().flatten() {
-            let written = volume["type"] == "volume" || volume["read_only"] == true;
-            assert!(written, "{name} may write to this host's {}", volume["source"]);
+            let allowed = volume["type"] == "volume" || volume["read_only"] == true;
+            assert!(allowed, "{name} can write to {} of the host", volume["source"]);
         }
     }
 }
 
 #[test]
-fn only_prometheus_and_grafana_are_published_and_only_to_this_host() {
+fn only_prometheus_and_grafana_are_published_on_loopback() {
     let Some(config) = config() else { return };
     let published = object(&config["services"]).iter().filter(|(_, service)| service.get("ports").is_some());
     let names: Vec<_> = published.clone().map(|(name, _)| name.as_str()).collect();
@@ -74,7 +74,7 @@ fn only_prometheus_and_grafana_are_published_and_only_to_this_host() {
     assert_eq!(config["networks"]["backend"]["internal"], true);
     for (name, service) in object(&config["services"]) {
         let open = service["networks"].get("frontend").is_some();
-        assert_eq!(open, names.contains(&name.as_str()), "{name} and the network that leads outside");
+        assert_eq!(open, names.contains(&name.as_str()), "{name}: network frontend");
     }
 }
 
@@ -90,12 +90,12 @@ fn every_version_is_pinned_in_one_place() {
     for line in versions.lines().filter(|line| line.contains("_VERSION=")) {
         let version = line.split('=').nth(1).unwrap().trim_start_matches('v');
         let dots = version.split('-').next().unwrap().matches('.').count();
-        assert!(dots == 2, "{line} is no whole version");
+        assert!(dots == 2, "{line}: not a full version");
     }
 }
 
 #[test]
-fn what_is_scraped_is_a_service_of_this_port() {
+fn every_file_target_is_a_port_of_a_service() {
     let Some(config) = config() else { return };
     let services = object(&config["services"]);
     let folder = Path::new(FILE).with_file_name("deploy").join("compose/targets");
@@ -104,13 +104,13 @@ fn what_is_scraped_is_a_service_of_this_port() {
         let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
         for target in text.split('"').skip(1).step_by(2) {
             let (host, port) = target.split_once(':').unwrap();
-            let answers = |service: &Value| {
+            let has_alias = |service: &Value| {
                 let aliases = service["networks"]["backend"]["aliases"].as_array().cloned().unwrap_or_default();
                 aliases.iter().any(|alias| alias == host)
             };
             let service = services.get(host).filter(|service| service.get("expose").is_some());
-            let service = service.or_else(|| services.values().find(|service| answers(service)));
-            let service = service.unwrap_or_else(|| panic!("no service is called {host}"));
+            let service = service.or_else(|| services.values().find(|service| has_alias(service)));
+            let service = service.unwrap_or_else(|| panic!("no service named {host}"));
             assert!(service["expose"].as_array().unwrap().iter().any(|open| open == port), "{target}");
             targets += 1;
         }
@@ -119,7 +119,7 @@ fn what_is_scraped_is_a_service_of_this_port() {
 }
 
 #[test]
-fn what_prometheus_finds_by_name_is_a_service_of_a_profile() {
+fn every_dns_target_is_a_service_of_a_profile() {
     let Some(config) = config() else { return };
     let services = object(&config["services"]);
     let prometheus =
@@ -132,8 +132,8 @@ fn what_prometheus_finds_by_name_is_a_service_of_a_profile() {
     let mut exporters = Vec::new();
     for (names, port) in found {
         for name in names {
-            let service = services.get(name).unwrap_or_else(|| panic!("no service is called {name}"));
-            assert!(service["profiles"].is_array(), "{name} is always there: a file names it");
+            let service = services.get(name).unwrap_or_else(|| panic!("no service named {name}"));
+            assert!(service["profiles"].is_array(), "{name} is not in a profile, so it belongs in a target file");
             assert!(service["expose"].as_array().unwrap().iter().any(|open| open == port), "{name}:{port}");
             exporters.push(name);
         }
@@ -144,24 +144,24 @@ fn what_prometheus_finds_by_name_is_a_service_of_a_profile() {
     });
     assert!(brokers.clone().count() >= 3);
     for (name, _) in brokers {
-        assert!(exporters.contains(&name.as_str()), "nobody scrapes {name}");
+        assert!(exporters.contains(&name.as_str()), "{name} is not scraped");
     }
 }
 
 #[test]
-fn images_are_built_by_the_workspace_s_compiler_and_tell_its_version() {
+fn images_use_the_compiler_and_the_version_of_the_workspace() {
     let root = Path::new(FILE).parent().unwrap();
     let dockerfile = std::fs::read_to_string(root.join("deploy/Dockerfile")).unwrap();
     let manifest = std::fs::read_to_string(root.join("Cargo.toml")).unwrap();
-    let stated = |key: &str| {
+    let manifest_value = |key: &str| {
         let line = manifest.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(" = ")).unwrap();
         line.trim_matches('"').to_owned()
     };
-    let version = format!("org.opencontainers.image.version=\"{}\"", stated("version"));
+    let version = format!("org.opencontainers.image.version=\"{}\"", manifest_value("version"));
     assert!(dockerfile.contains(&version), "{version}");
-    let compiler = format!("ARG BUILD_IMAGE=rust:{}-", stated("rust-version"));
+    let compiler = format!("ARG BUILD_IMAGE=rust:{}-", manifest_value("rust-version"));
     assert!(dockerfile.contains(&compiler), "{compiler}");
-    // a front end of its own would have to be fetched
+    // A syntax line would make the build download a front end.
     assert!(!dockerfile.to_lowercase().contains("syntax="));
     for program in ["cpu-exporter", "httpd-log-exporter", "app-status-exporter", "queue-exporter"] {
         assert!(dockerfile.contains(&format!("FROM runtime AS {program}\n")), "{program}");

@@ -1,9 +1,11 @@
-//! Grafana's dashboards: whether each is well formed, what they ask of Prometheus, and what it answers.
+//! Grafana dashboards: structure, queries and results.
+//!
+//! Their JSON types are checked against Grafana's schema by grafana/schema (see .ci/run).
 
-mod answers; // some panels, against what was there when they misled somebody
-mod live; // every query, against Prometheus and the whole demo
-pub(crate) mod queries; // every query, against the metrics that there are
-mod shape; // the JSON, and what provisions it
+mod live; // every query against a real Prometheus that scrapes the demo
+mod panel_results; // results of single panels for given series, by promtool
+pub(crate) mod queries; // every query against the exported metrics
+mod structure; // the JSON and the provisioning
 
 use std::path::{Path, PathBuf};
 
@@ -17,13 +19,13 @@ pub(crate) struct Dashboard {
     pub(crate) json: Value,
 }
 
-/// A panel that is no row.
+/// A panel other than a row.
 pub(crate) struct Panel<'a> {
     pub(crate) json: &'a Value,
-    /// `cpu: Load`, for messages.
-    pub(crate) place: String,
-    /// Whether it is in a row that is closed at first, where panels may be empty.
-    closed: bool,
+    /// Dashboard and title for messages, for example `cpu: Load`.
+    pub(crate) location: String,
+    /// Whether it is in a collapsed row, where panels may be empty.
+    collapsed: bool,
 }
 
 pub(crate) fn repository() -> PathBuf {
@@ -41,24 +43,28 @@ pub(crate) fn dashboards() -> Vec<Dashboard> {
 
 impl Dashboard {
     pub(crate) fn panels(&self) -> Vec<Panel<'_>> {
-        let place = |panel: &Value| format!("{}: {}", self.stem, text(&panel["title"]));
+        let location = |panel: &Value| format!("{}: {}", self.stem, text(&panel["title"]));
         let mut panels = Vec::new();
         for json in list(&self.json["panels"]) {
             if json["type"] != "row" {
-                panels.push(Panel { json, place: place(json), closed: false });
+                panels.push(Panel { json, location: location(json), collapsed: false });
             }
             if let Some(inside) = json.get("panels") {
-                panels.extend(list(inside).iter().map(|json| Panel { json, place: place(json), closed: true }));
+                panels.extend(list(inside).iter().map(|json| Panel {
+                    json,
+                    location: location(json),
+                    collapsed: true,
+                }));
             }
         }
         panels
     }
 
-    /// A query as Grafana writes it when everything is chosen.
-    fn filled_in(&self, query: &str) -> String {
-        let chosen =
+    /// Substitutes the variables of a query like Grafana does if all values are selected.
+    fn substitute(&self, query: &str) -> String {
+        let selected =
             self.variables().iter().filter_map(|variable| Some((&variable["name"], variable.get("allValue")?)));
-        chosen.fold(query.replace("$__rate_interval", "30s"), |query, (name, all)| {
+        selected.fold(query.replace("$__rate_interval", "30s"), |query, (name, all)| {
             query.replace(&format!("${}", text(name)), text(all))
         })
     }

@@ -1,4 +1,4 @@
-//! docs/: the reference of metrics is made from what is exported, every page is whole, links lead somewhere.
+//! docs/: the generated reference of metrics, the sections of each page, and links.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -12,7 +12,7 @@ use regex::Regex;
 
 use crate::{DEMO, part};
 
-/// The exporters, with what begins the names that are theirs.
+/// The exporters and the prefixes of their metrics.
 const EXPORTERS: [(&str, &str); 4] = [
     ("cpu-exporter", "^cpu_exporter_"),
     ("httpd-log-exporter", "^httpd_"),
@@ -20,10 +20,10 @@ const EXPORTERS: [(&str, &str); 4] = [
     ("queue-exporter", "^(queue|messages?)_"),
 ];
 
-/// A format with everything that a log can say.
+/// A log format with every supported field.
 const LOG_FORMAT: &str = r#"$host $remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent $request_length $request_time $upstream_connect_time $upstream_header_time $upstream_response_time $upstream_cache_status"#;
 
-/// What an exposition says of a metric.
+/// HELP, type and labels of a metric.
 #[derive(Default)]
 struct Metric {
     help: String,
@@ -33,8 +33,8 @@ struct Metric {
 
 type Metrics = BTreeMap<String, Metric>;
 
-/// Adds what stands in an exposition.
-fn learn(exposition: &str, metrics: &mut Metrics) {
+/// Adds the metrics of an exposition.
+fn add_exposition(exposition: &str, metrics: &mut Metrics) {
     let label = Regex::new(r#"[{,]([a-z_]+)=""#).unwrap();
     for line in exposition.lines() {
         if let Some((name, help)) = line.strip_prefix("# HELP ").and_then(|rest| rest.split_once(' ')) {
@@ -51,7 +51,7 @@ fn learn(exposition: &str, metrics: &mut Metrics) {
     }
 }
 
-/// Adds the golden files of a crate, but for those that a user's own mapping makes.
+/// Adds the golden files of a crate, except files of user-defined mappings.
 fn golden(folder: &Path, metrics: &mut Metrics) {
     for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
         if path.is_dir() && !path.ends_with("mappings") {
@@ -60,19 +60,19 @@ fn golden(folder: &Path, metrics: &mut Metrics) {
             && let Ok(text) = std::fs::read_to_string(&path)
             && text.starts_with("# HELP")
         {
-            learn(&text, metrics);
+            add_exposition(&text, metrics);
         }
     }
 }
 
-/// An exporter of the demo's program, not yet started.
+/// The command of an exporter in the demo's binary.
 fn exporter(name: &str, arguments: &[String]) -> Command {
     let mut command = Command::new(DEMO);
     command.arg0(name).args(arguments);
     command
 }
 
-/// What golden files leave out: builds, a log that has everything, a mapping that misses something.
+/// Expositions with metrics missing in the golden files: build information, all log fields, an incomplete mapping.
 fn live() -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| {
@@ -112,14 +112,14 @@ fn live() -> Vec<String> {
 }
 
 #[test]
-fn the_reference_of_metrics_is_what_the_exporters_export() {
+fn the_reference_of_metrics_is_up_to_date() {
     let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let mut all = Metrics::new();
     for (exporter, ..) in EXPORTERS {
         golden(&crates.join(exporter).join("tests"), &mut all);
     }
     for text in live() {
-        learn(&text, &mut all);
+        add_exposition(&text, &mut all);
     }
     all.remove("example");
     let mut page = "# Metrics\n\n\
@@ -129,10 +129,10 @@ fn the_reference_of_metrics_is_what_the_exporters_export() {
         .to_owned();
     for (exporter, pattern) in EXPORTERS {
         let own = Regex::new(pattern).unwrap();
-        let of_it: Vec<_> = all.keys().filter(|name| own.is_match(name)).cloned().collect();
-        assert!(of_it.len() > 5, "{exporter}: {of_it:?}");
+        let names: Vec<_> = all.keys().filter(|name| own.is_match(name)).cloned().collect();
+        assert!(names.len() > 5, "{exporter}: {names:?}");
         write!(page, "\n## {exporter}\n\n").unwrap();
-        table(of_it.into_iter().map(|name| all.remove_entry(&name).unwrap()), &mut page);
+        table(names.into_iter().map(|name| all.remove_entry(&name).unwrap()), &mut page);
     }
     page += "\n## All of them\n\n";
     table(all.into_iter(), &mut page);
@@ -149,7 +149,7 @@ fn table(metrics: impl Iterator<Item = (String, Metric)>, page: &mut String) {
 }
 
 #[test]
-fn the_page_of_an_exporter_has_all_that_one_looks_for_there() {
+fn every_exporter_page_has_the_common_sections_and_all_alerts() {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().parent().unwrap();
     for (exporter, _) in EXPORTERS {
         let page = std::fs::read_to_string(repository.join(format!("docs/{exporter}.md"))).unwrap();
@@ -159,14 +159,14 @@ fn the_page_of_an_exporter_has_all_that_one_looks_for_there() {
         let stem = exporter.strip_suffix("-exporter").unwrap();
         let rules = std::fs::read_to_string(repository.join(format!("prometheus/rules/{stem}.yml"))).unwrap();
         for alert in rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")) {
-            let told = page.contains(&format!("[{alert}](runbooks/{alert}.md)"));
-            assert!(told || alert == "ExporterAbsent", "{exporter}: {alert}"); // that one is every exporter's
+            let linked = page.contains(&format!("[{alert}](runbooks/{alert}.md)"));
+            assert!(linked || alert == "ExporterAbsent", "{exporter}: {alert}"); // common to all exporters
         }
     }
 }
 
 #[test]
-fn every_link_to_a_file_of_the_repository_leads_to_one() {
+fn every_relative_link_is_valid() {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().parent().unwrap();
     let link = Regex::new(r"\]\(([^)#\s]*)(#[^)\s]*)?\)").unwrap();
     let mut pages: Vec<_> =
@@ -184,12 +184,12 @@ fn every_link_to_a_file_of_the_repository_leads_to_one() {
                 continue;
             }
             let to = if found[1].is_empty() { path.clone() } else { path.parent().unwrap().join(&found[1]) };
-            assert!(to.exists(), "{}: nothing is at {}", page.display(), &found[1]);
+            assert!(to.exists(), "{}: {} does not exist", page.display(), &found[1]);
             if let Some(anchor) = found.get(2) {
                 let text = std::fs::read_to_string(&to).unwrap();
                 let headings = text.lines().filter(|line| line.starts_with('#'));
-                let there = headings.map(anchor_of).any(|heading| heading == anchor.as_str());
-                assert!(there, "{}: {} has no heading {}", page.display(), to.display(), anchor.as_str());
+                let found = headings.map(anchor_of).any(|heading| heading == anchor.as_str());
+                assert!(found, "{}: {} has no heading {}", page.display(), to.display(), anchor.as_str());
             }
             followed += 1;
         }
@@ -197,7 +197,7 @@ fn every_link_to_a_file_of_the_repository_leads_to_one() {
     assert!(followed > 100, "{followed}");
 }
 
-/// How a heading is linked to: its words in lower case, joined by hyphens.
+/// The anchor of a heading: its words in lower case, joined by hyphens.
 fn anchor_of(heading: &str) -> String {
     let words = heading.trim_start_matches('#').trim().to_lowercase().replace(' ', "-");
     "#".chars().chain(words.chars().filter(|sign| sign.is_alphanumeric() || "-_".contains(*sign))).collect()

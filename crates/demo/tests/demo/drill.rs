@@ -1,10 +1,10 @@
-//! The whole way of an alert: real faults, real Prometheus with the repository's rules, real Alertmanager, a webhook.
+//! Alerts end to end: real faults, Prometheus with the repository's rules, Alertmanager, a webhook.
 //!
-//! Rules wait for minutes. Here every duration in a copy of them is a thirtieth, and so are those of Alertmanager;
-//! the expressions, limits, labels and texts are the repository's own.
+//! All durations in rules and in Alertmanager's configuration are divided by 30. Expressions, limits, labels and texts
+//! are unchanged.
 
-mod hung; // a consumer that never did anything
-mod site; // what is monitored, and how it is broken
+mod hung_consumer; // a consumer that hangs
+mod services; // the monitored services and their faults
 
 use std::collections::BTreeSet;
 use std::os::unix::process::CommandExt;
@@ -13,21 +13,21 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use exporter_common::testing::{Running, real};
+use exporter_common::testing::{Running, free_port, real};
 use regex::{Captures, Regex};
 
 use crate::DEMO;
 use crate::broker::Ended;
 use crate::dashboards::{read, repository};
-use site::Site;
+use services::Services;
 
-/// What durations are divided by.
-const FASTER: u64 = 30;
-/// How long a fault may take to be told, or its end: many times what it takes on an idle machine.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// Divisor of all durations.
+const SPEEDUP: u64 = 30;
+/// Timeout for an alert to fire or resolve, many times the duration on an idle machine.
+const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// A configuration with its durations divided: those in ranges, and those after keys that wait.
-fn faster(text: &str) -> String {
+/// Divides the durations of a configuration: ranges, intervals and waits.
+fn speed_up(text: &str) -> String {
     let duration = Regex::new(r"(\[|for: |interval: |_wait: |_interval: |offset )(\d+)([smhd])\b").unwrap();
     let divided = |found: &Captures<'_>| {
         let unit = match &found[3] {
@@ -36,38 +36,38 @@ fn faster(text: &str) -> String {
             "h" => 60 * 60,
             _ => 24 * 60 * 60,
         };
-        format!("{}{}ms", &found[1], found[2].parse::<u64>().unwrap() * unit * 1000 / FASTER)
+        format!("{}{}ms", &found[1], found[2].parse::<u64>().unwrap() * unit * 1000 / SPEEDUP)
     };
     duration.replace_all(text, divided).into_owned()
 }
 
-/// An address that is free now.
+/// A loopback address with a free port.
 fn free() -> String {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+    format!("127.0.0.1:{}", free_port())
 }
 
-/// Waits for a condition, and tells what there is when it does not come.
-fn within(what: &str, mut fulfilled: impl FnMut() -> bool, there_is: impl Fn() -> String) {
-    let deadline = Instant::now() + PATIENCE;
+/// Waits for a condition; fails with `details` after the timeout.
+fn wait_for(what: &str, mut fulfilled: impl FnMut() -> bool, details: impl Fn() -> String) {
+    let deadline = Instant::now() + TIMEOUT;
     while !fulfilled() {
-        assert!(Instant::now() < deadline, "still not: {what}\n{}", there_is());
+        assert!(Instant::now() < deadline, "timeout: {what}\n{}", details());
         thread::sleep(Duration::from_millis(100));
     }
 }
 
-/// Prometheus and Alertmanager, and what arrives at the end.
-struct Watch {
+/// Prometheus, Alertmanager and the webhook that receives alerts.
+struct Monitoring {
     webhook: Running,
     _alertmanager: Ended,
     _prometheus: Ended,
     folder: tempfile::TempDir,
 }
 
-/// An alert that was delivered: its name, and the instance that it is of.
-type Delivered = BTreeSet<(String, String)>;
+/// Alerts alerts, each as name and instance.
+type Alerts = BTreeSet<(String, String)>;
 
-impl Watch {
-    /// Starts both for the targets, each a job and an address.
+impl Monitoring {
+    /// Starts everything for targets given as job and address.
     fn start(prometheus: &Path, alertmanager: &Path, targets: &[(&str, String)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = |name: &str, text: &str| {
@@ -79,11 +79,11 @@ impl Watch {
         let (manager, server) = (free(), free());
         let own = read("prometheus/alertmanager.yml");
         assert!(own.contains("http://alerts:8085/"));
-        file("alertmanager.yml", &faster(&own).replace("http://alerts:8085/", &format!("{}/", webhook.url)));
+        file("alertmanager.yml", &speed_up(&own).replace("http://alerts:8085/", &format!("{}/", webhook.url)));
         for entry in std::fs::read_dir(repository().join("prometheus/rules")).unwrap() {
             let path = entry.unwrap().path();
             let name = format!("rules/{}", path.file_name().unwrap().to_str().unwrap());
-            file(&name, &faster(&std::fs::read_to_string(&path).unwrap()));
+            file(&name, &speed_up(&std::fs::read_to_string(&path).unwrap()));
         }
         let mut config = format!(
             "global: {{scrape_interval: 2s, scrape_timeout: 2s, evaluation_interval: 1s}}\nrule_files: [rules/*.yml]\n\
@@ -119,15 +119,15 @@ impl Watch {
                 format!("--config.file={}", at("prometheus.yml")),
                 format!("--storage.tsdb.path={}", at("data")),
                 format!("--web.listen-address={server}"),
-                format!("--query.lookback-delta={}s", 5 * 60 / FASTER),
+                format!("--query.lookback-delta={}s", 5 * 60 / SPEEDUP),
                 "--rules.alert.resend-delay=2s".to_owned(),
             ],
         );
         Self { webhook, _alertmanager, _prometheus, folder }
     }
 
-    /// What was delivered with this status, ever.
-    fn delivered(&self, status: &str) -> Delivered {
+    /// All alerts delivered so far with a status.
+    fn delivered(&self, status: &str) -> Alerts {
         let log = self.webhook.log();
         let lines = log.lines().filter(|line| line.contains(&format!(" status={status} ")));
         let word = |line: &str, key: &str| {
@@ -137,13 +137,13 @@ impl Watch {
         all.filter(|(alert, _)| alert != "Watchdog").collect()
     }
 
-    /// How often it was told that the way of an alert is open.
+    /// Number of deliveries of the Watchdog alert.
     fn heartbeats(&self) -> usize {
         self.webhook.log().lines().filter(|line| line.contains(" alertname=Watchdog ")).count()
     }
 
-    /// All that is known of what goes on, for a test that fails.
-    fn story(&self) -> String {
+    /// The logs, for the message of a failed test.
+    fn logs(&self) -> String {
         let logs = ["prometheus", "prometheus-3", "alertmanager"].map(|name| self.folder.path().join(name));
         let logs: String = logs.iter().filter_map(|file| std::fs::read_to_string(file).ok()).collect();
         let faults: Vec<_> =
@@ -152,71 +152,71 @@ impl Watch {
     }
 }
 
-/// Breaks everything at once, each at another instance; exactly the alerts that are meant come, and go.
+/// Injects all faults concurrently; exactly the expected alerts must fire and resolve.
 fn drill(prometheus: &str) {
     let (Some(prometheus), Some(alertmanager)) = (real(prometheus), real("alertmanager")) else { return };
-    let Some(mut site) = Site::start() else { return };
-    let watch = Watch::start(&prometheus, &alertmanager, &site.targets());
-    site.wait_until_all_is_well();
-    assert_eq!(watch.delivered("firing"), Delivered::new(), "nothing is broken yet: {}", watch.story());
+    let Some(mut services) = Services::start() else { return };
+    let monitoring = Monitoring::start(&prometheus, &alertmanager, &services.targets());
+    services.wait_until_healthy();
+    assert_eq!(monitoring.delivered("firing"), Alerts::new(), "no fault is injected yet: {}", monitoring.logs());
 
-    let mut expected = site.break_everything();
-    within(
-        "exactly what is broken is told",
+    let mut expected = services.inject_faults();
+    wait_for(
+        "exactly the expected alerts fire",
         || {
-            let told = watch.delivered("firing");
-            assert!(told.is_subset(&expected), "{:?}\n{}", told.difference(&expected), watch.story());
-            told == expected
+            let firing = monitoring.delivered("firing");
+            assert!(firing.is_subset(&expected), "{:?}\n{}", firing.difference(&expected), monitoring.logs());
+            firing == expected
         },
-        || format!("{:?}\n{}", expected.difference(&watch.delivered("firing")), watch.story()),
+        || format!("{:?}\n{}", expected.difference(&monitoring.delivered("firing")), monitoring.logs()),
     );
-    for line in watch.webhook.log().lines().filter(|line| line.contains(" status=firing ")) {
+    for line in monitoring.webhook.log().lines().filter(|line| line.contains(" status=firing ")) {
         assert!(line.contains(" runbook=docs/runbooks/") && line.contains(" dashboard=\"/d/exporters-"), "{line}");
     }
 
-    // the exporters of two go too: what was told of them resolves, and not before it is told that nobody sees them
-    let blinded = site.blind_two();
-    expected.extend(blinded.iter().map(|(_, blind)| blind.clone()));
-    for (alert, blind) in &blinded {
-        let resolved = || watch.delivered("resolved").contains(alert);
-        let told = || watch.delivered("firing").contains(blind);
-        within("it is told that nobody sees it", || told() || resolved(), || watch.story());
-        assert!(told(), "{alert:?} resolved for want of sight\n{}", watch.story());
-        within("what cannot be seen resolves", resolved, || watch.story());
+    // Two exporters stop too. Their alerts must resolve only after an alert about the exporter fires.
+    let stopped = services.stop_two_exporters();
+    expected.extend(stopped.iter().map(|(_, down)| down.clone()));
+    for (alert, down) in &stopped {
+        let resolved = || monitoring.delivered("resolved").contains(alert);
+        let fires = || monitoring.delivered("firing").contains(down);
+        wait_for("the alert about the exporter fires", || fires() || resolved(), || monitoring.logs());
+        assert!(fires(), "{alert:?} resolved before {down:?} fired\n{}", monitoring.logs());
+        wait_for("the alert of the stopped exporter resolves", resolved, || monitoring.logs());
     }
-    assert_eq!(watch.delivered("firing"), expected, "{}", watch.story());
+    assert_eq!(monitoring.delivered("firing"), expected, "{}", monitoring.logs());
 
-    site.repair_everything();
-    within(
-        "all of it is over",
-        || watch.delivered("resolved") == expected,
-        || format!("{:?}\n{}", expected.difference(&watch.delivered("resolved")), watch.story()),
+    services.repair();
+    wait_for(
+        "all alerts resolve",
+        || monitoring.delivered("resolved") == expected,
+        || format!("{:?}\n{}", expected.difference(&monitoring.delivered("resolved")), monitoring.logs()),
     );
-    assert_eq!(watch.delivered("firing"), expected, "{}", watch.story());
-    let before = watch.heartbeats();
-    within("it is told again that alerts are delivered", || watch.heartbeats() > before, || watch.story());
+    assert_eq!(monitoring.delivered("firing"), expected, "{}", monitoring.logs());
+    let before = monitoring.heartbeats();
+    wait_for("the Watchdog alert is delivered again", || monitoring.heartbeats() > before, || monitoring.logs());
 }
 
 #[test]
-fn prometheus_2_tells_exactly_what_is_broken_and_when_it_is_over() {
+fn faults_fire_exactly_their_alerts_in_prometheus_2() {
     drill("prometheus");
 }
 
 #[test]
-fn prometheus_3_tells_exactly_what_is_broken_and_when_it_is_over() {
+fn faults_fire_exactly_their_alerts_in_prometheus_3() {
     drill("prometheus-3");
 }
 
 #[test]
-fn durations_are_divided_and_nothing_else() {
+fn only_durations_are_divided() {
     let text = "rate(x[5m]) > 60\nfor: 15m\nlong: 1h\nrecord: a:b:rate5m\nlabels: {group_wait: 30s}";
     assert_eq!(
-        faster(text),
+        speed_up(text),
         "rate(x[10000ms]) > 60\nfor: 30000ms\nlong: 1h\nrecord: a:b:rate5m\nlabels: {group_wait: 1000ms}"
     );
 }
 
-/// The exporter of this name, which is the demo called by it.
+/// Starts an exporter of the demo's binary.
 fn exporter(name: &str, listen: &str, flags: &[&str]) -> Running {
     let mut command = exporter_common::testing::command(DEMO);
     Running::spawn(command.arg0(name).arg(format!("--web.listen-address={listen}")).args(flags))

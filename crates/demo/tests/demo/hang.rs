@@ -1,4 +1,4 @@
-//! `demo hang`: what runs under a name stands still, and goes on when the drill is over.
+//! `demo hang` suspends processes by name and continues them when it stops.
 
 use std::process::Command;
 
@@ -6,27 +6,27 @@ use exporter_common::testing::{Running, command, eventually};
 
 use crate::DEMO;
 
-/// The state of a process, as the kernel calls it: `T` is stopped.
+/// The kernel's state letter of a process; `T` means stopped.
 fn state(process: &Running) -> String {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.pid())).unwrap();
     stat.rsplit_once(") ").unwrap().1[..1].to_owned()
 }
 
 #[test]
-fn what_runs_under_a_name_hangs_until_the_drill_ends() {
+fn processes_with_a_name_are_suspended_until_it_stops() {
     let folder = tempfile::tempdir().unwrap();
-    // a name that nothing else on this machine has
+    // Unique on this host.
     let name = format!("held{}", std::process::id());
     let program = folder.path().join(&name);
     std::os::unix::fs::symlink(DEMO, &program).unwrap();
     let start =
         |program: &str| Running::spawn(command(program).args(["queue", "--no-producers", "--listen=127.0.0.1:0"]));
-    let (held, other) = (start(program.to_str().unwrap()), start(DEMO));
+    let (suspended, other) = (start(program.to_str().unwrap()), start(DEMO));
     let mut drill = Command::new(DEMO).args(["hang", &name]).spawn().unwrap();
-    eventually("it hangs", || (state(&held) == "T").then_some(()));
-    assert_ne!(state(&other), "T", "what has another name is left alone");
+    eventually("the process is suspended", || (state(&suspended) == "T").then_some(()));
+    assert_ne!(state(&other), "T", "processes with another name are not suspended");
     assert!(Command::new("kill").arg(drill.id().to_string()).status().unwrap().success());
-    assert!(eventually("the drill ends", || drill.try_wait().unwrap()).success());
-    eventually("it goes on", || (state(&held) != "T").then_some(()));
-    assert_eq!(held.get("/queues", &[]).status, 200);
+    assert!(eventually("demo hang stops", || drill.try_wait().unwrap()).success());
+    eventually("the process continues", || (state(&suspended) != "T").then_some(()));
+    assert_eq!(suspended.get("/queues", &[]).status, 200);
 }

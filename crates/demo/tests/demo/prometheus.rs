@@ -1,4 +1,4 @@
-//! Every exporter under real Prometheus, of both generations and by every protocol they speak.
+//! Scrapes every exporter with real Prometheus 2 and 3, in every exposition format.
 
 use exporter_common::testing::{eventually, real};
 use serde_json::Value;
@@ -6,13 +6,13 @@ use serde_json::Value;
 use crate::server::Prometheus;
 use crate::stack::Demo;
 
-/// What Prometheus 3 can be told to ask for; 2 asks for its own choice.
+/// Scrape protocols of Prometheus 3. Prometheus 2 has no such setting.
 const PROTOCOLS: [&str; 4] = ["PrometheusText0.0.4", "OpenMetricsText0.0.1", "OpenMetricsText1.0.0", "PrometheusProto"];
 
 /// The ports of the exporters.
 const EXPORTERS: [u16; 4] = [8000, 8001, 9877, 9100];
 
-/// The results of an instant query, each as its labels and its value.
+/// Labels and values of the results of an instant query.
 fn query(prometheus: &Prometheus, query: &str) -> Option<Vec<(Value, String)>> {
     let query: String = query.bytes().map(|byte| format!("%{byte:02x}")).collect();
     let data = prometheus.data(&format!("query?query={query}"))?;
@@ -41,7 +41,7 @@ fn prometheus_2_scrapes_every_exporter() {
 }
 
 #[test]
-fn prometheus_3_reads_the_same_series_by_every_protocol() {
+fn prometheus_3_reads_the_same_series_with_every_protocol() {
     let Some(program) = real("prometheus-3") else { return };
     let (demo, folder) = (Demo::start(), tempfile::tempdir().unwrap());
     let jobs = PROTOCOLS.map(|protocol| job(protocol, &format!("    scrape_protocols: [{protocol}]\n"), &demo));
@@ -51,8 +51,8 @@ fn prometheus_3_reads_the_same_series_by_every_protocol() {
         let up = query(&prometheus, "up")?;
         (up.len() == EXPORTERS.len() * (1 + PROTOCOLS.len()) && up.iter().all(|(_, value)| value == "1")).then_some(())
     });
-    // what was scraped by one protocol is what was scraped by another, series by series
-    eventually("every protocol gives the same series", || {
+    // Every protocol must give the same series.
+    eventually("all protocols give the same series", || {
         const SERIES: &str = r#"{__name__=~".+", __name__!~"up|scrape_.*"}"#;
         let named = format!(r#"label_replace({SERIES}, "name", "$1", "__name__", "(.+)")"#);
         let differing = query(&prometheus, &format!("count without(job) ({named}) != {}", 1 + PROTOCOLS.len()))?;

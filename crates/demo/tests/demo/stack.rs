@@ -1,8 +1,8 @@
-//! The whole demo: everything answers, everything ends.
+//! The complete demo: all parts respond and all parts stop.
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
@@ -13,22 +13,22 @@ use crate::DEMO;
 /// The default ports of all parts.
 const PORTS: [u16; 9] = [8000, 8001, 8002, 8080, 8081, 8082, 9090, 9100, 9877];
 
-/// An offset at which all ports are free. Ports end below those that the kernel gives to others.
+/// An offset with free ports below the kernel's range of ephemeral ports.
 fn free_offset() -> u16 {
     let free = |offset: &u16| PORTS.iter().all(|port| TcpListener::bind(("127.0.0.1", port + offset)).is_ok());
     let mut offsets = std::iter::repeat_with(|| fastrand::u16(1_000..22_000)).take(1000);
     offsets.find(free).unwrap()
 }
 
-/// A demo that runs until it is told to stop, or dropped.
+/// A running demo; dropping it kills it.
 pub(crate) struct Demo {
     process: Child,
-    said: Arc<Mutex<String>>,
+    output: Arc<Mutex<String>>,
     pub(crate) offset: u16,
 }
 
 impl Demo {
-    /// Starts it and waits for the table.
+    /// Starts the demo and waits for the table.
     pub(crate) fn start() -> Self {
         let offset = free_offset();
         let mut process = Command::new(DEMO)
@@ -37,29 +37,35 @@ impl Demo {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let said = Arc::new(Mutex::new(String::new()));
-        let (stdout, shared) = (process.stdout.take().unwrap(), said.clone());
+        let output = Arc::new(Mutex::new(String::new()));
+        let (stdout, shared) = (process.stdout.take().unwrap(), output.clone());
         std::thread::spawn(move || {
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
                 *shared.lock().unwrap() += &(line + "\n");
             }
         });
-        let mut demo = Self { process, said, offset };
-        eventually("the table is there", || {
-            assert!(demo.process.try_wait().unwrap().is_none(), "it ended: {}", demo.said());
-            demo.said().contains("\ndemo-app ").then_some(())
+        let mut demo = Self { process, output, offset };
+        eventually("the table is printed", || {
+            assert!(demo.process.try_wait().unwrap().is_none(), "the demo exited: {}", demo.output());
+            demo.output().contains("\ndemo-app ").then_some(())
         });
         demo
     }
 
-    fn said(&self) -> String {
-        self.said.lock().unwrap().clone()
+    fn output(&self) -> String {
+        self.output.lock().unwrap().clone()
     }
 
-    /// The process of each part, as the table names them.
+    /// The folder of the logs.
+    fn folder(&self) -> Option<PathBuf> {
+        let output = self.output();
+        Some(output.split_once("Logs: ")?.1.split_once("/*.log")?.0.into())
+    }
+
+    /// Name and pid of each part in the table.
     fn pids(&self) -> Vec<(String, u32)> {
-        let said = self.said();
-        let rows = said.lines().filter_map(|line| {
+        let output = self.output();
+        let rows = output.lines().filter_map(|line| {
             let mut columns = line.split_whitespace();
             let name = columns.next()?;
             Some((name.to_owned(), columns.nth(1)?.parse().ok()?))
@@ -78,8 +84,12 @@ impl Demo {
 
 impl Drop for Demo {
     fn drop(&mut self) {
-        let _ = self.process.kill(); // its parts end with it
+        let folder = self.folder();
+        let _ = self.process.kill(); // the kernel stops its parts
         let _ = self.process.wait();
+        if let Some(folder) = folder {
+            let _ = std::fs::remove_dir_all(folder); // a killed demo cannot remove it
+        }
     }
 }
 
@@ -87,10 +97,10 @@ fn signal(pid: u32, name: &str) {
     assert!(Command::new("kill").args([format!("-{name}"), pid.to_string()]).status().unwrap().success());
 }
 
-/// Waits until none of the processes is left; a zombie whose parent has not looked yet is none.
+/// Waits until all processes exited; zombies count as exited.
 fn assert_gone(pids: &[(String, u32)]) {
     for (name, pid) in pids {
-        eventually(&format!("{name} has ended"), || {
+        eventually(&format!("{name} exited"), || {
             let command_line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
             command_line.is_empty().then_some(())
         });
@@ -98,10 +108,10 @@ fn assert_gone(pids: &[(String, u32)]) {
 }
 
 #[test]
-fn everything_answers_moves_and_ends_with_an_interrupt() {
+fn all_parts_respond_update_their_values_and_stop_on_sigint() {
     let mut demo = Demo::start();
     let pids = demo.pids();
-    assert_eq!(pids.len(), if real("prometheus").is_some() { 9 } else { 8 }, "{}", demo.said());
+    assert_eq!(pids.len(), if real("prometheus").is_some() { 9 } else { 8 }, "{}", demo.output());
     for (port, series) in [
         (8000, "cpu_exporter_cpu_usage_seconds_total{mode=\"user\"}"),
         (8001, "httpd_requests_total{method=\"GET\",status_code=\"200\"}"),
@@ -111,10 +121,10 @@ fn everything_answers_moves_and_ends_with_an_interrupt() {
     ] {
         let now = || value(&get(&demo.url(port, "/metrics"), &[]).body, series);
         let first = eventually(series, now);
-        eventually(&format!("{series} moves"), || (now()? > first).then_some(()));
+        eventually(&format!("{series} increases"), || (now()? > first).then_some(()));
     }
     if real("prometheus").is_some() {
-        eventually("Prometheus has scraped every target", || {
+        eventually("Prometheus scraped every target", || {
             let targets = get(&demo.url(9090, "/api/v1/targets"), &[]).body;
             let targets: serde_json::Value = serde_json::from_str(&targets).ok()?;
             let targets = targets["data"]["activeTargets"].as_array()?;
@@ -122,45 +132,44 @@ fn everything_answers_moves_and_ends_with_an_interrupt() {
             (up == 6 && targets.len() == 6).then_some(())
         });
     }
-    let said = demo.said();
-    let folder = said.split_once("Logs: ").unwrap().1.split_once("/*.log").unwrap().0;
-    assert!(Path::new(folder).is_dir());
+    let folder = demo.folder().unwrap();
+    assert!(folder.is_dir());
     demo.signal("INT");
-    let status = eventually("the demo ends", || demo.process.try_wait().unwrap());
-    assert!(status.success(), "{}", demo.said());
+    let status = eventually("the demo stops", || demo.process.try_wait().unwrap());
+    assert!(status.success(), "{}", demo.output());
     assert_gone(&pids);
-    assert!(!Path::new(folder).exists(), "nothing is left behind");
-    assert!(!demo.said().contains("killed"), "{}", demo.said());
+    assert!(!folder.exists(), "the temporary folder is removed");
+    assert!(!demo.output().contains("killed"), "{}", demo.output());
 }
 
 #[test]
-fn the_death_of_a_part_is_told_and_that_of_the_demo_ends_all() {
+fn the_exit_of_a_part_is_reported_and_a_killed_demo_stops_all_parts() {
     let demo = Demo::start();
     let pids = demo.pids();
     let (_, load) = pids.iter().find(|(name, _)| name == "demo-load").unwrap();
     signal(*load, "KILL");
-    eventually("it says so", || demo.said().contains("demo-load exited by signal 9").then_some(()));
+    eventually("the exit is reported", || demo.output().contains("demo-load exited by signal 9").then_some(()));
     for (name, pid) in &pids {
         let runs = !std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default().is_empty();
-        assert_eq!(runs, name != "demo-load", "{name}: {}", demo.said());
+        assert_eq!(runs, name != "demo-load", "{name}: {}", demo.output());
     }
-    let said = demo.said();
-    let folder = said.split_once("Logs: ").unwrap().1.split_once("/*.log").unwrap().0.to_owned();
-    drop(demo); // which is a SIGKILL
+    drop(demo); // sends SIGKILL
     assert_gone(&pids);
-    std::fs::remove_dir_all(folder).unwrap(); // nobody was left to do it
 }
 
 #[test]
-fn a_port_that_is_taken_is_named_with_the_way_out() {
+fn a_port_in_use_is_reported_with_a_free_offset() {
     let offset = free_offset();
     let _taken = TcpListener::bind(("127.0.0.1", 8081 + offset)).unwrap();
     let output = run(DEMO, [format!("--port-offset={offset}")]);
-    let said = String::from_utf8(output.stderr).unwrap();
+    let message = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert_eq!(said.lines().count(), 1, "{said}");
-    assert!(said.contains(&format!("port {} for demo-web", 8081 + offset)) && said.contains("--port-offset"), "{said}");
-    assert!(output.stdout.is_empty(), "nothing was started");
+    assert_eq!(message.lines().count(), 1, "{message}");
+    assert!(
+        message.contains(&format!("port {} for demo-web", 8081 + offset)) && message.contains("--port-offset"),
+        "{message}"
+    );
+    assert!(output.stdout.is_empty(), "no part is started");
 }
 
 #[test]
@@ -168,6 +177,6 @@ fn prometheus_accepts_the_repository_s_configuration() {
     let Some(promtool) = real("promtool") else { return };
     let config = concat!(env!("CARGO_MANIFEST_DIR"), "/../../prometheus/prometheus.yml");
     let output = run(promtool.to_str().unwrap(), ["check", "config", config]);
-    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && !said.contains("WARNING"), "{said}");
+    let message = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && !message.contains("WARNING"), "{message}");
 }

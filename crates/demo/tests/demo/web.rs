@@ -1,18 +1,18 @@
-//! The web server: a line in its access log for each request, with what the client saw.
+//! `demo web`: its access log matches the responses.
 
 use std::path::Path;
 
 use exporter_common::testing::{Running, eventually, real, run};
 
-use crate::{ab_says, part, request};
+use crate::{ab_value, part, request};
 
 fn web(log: &Path, rotate_at: &str) -> Running {
     part(&["web", "--access-log", log.to_str().unwrap(), "--rotate-at", rotate_at])
 }
 
-/// Method, path, status and bytes of every line, once there are as many lines as expected.
+/// Method, path, status and bytes of every line, after the expected number of lines is written.
 fn lines(log: &Path, expected: usize) -> Vec<(String, String, u16, usize)> {
-    let text = eventually("every line is written", || {
+    let text = eventually("all lines are written", || {
         let text = std::fs::read_to_string(log).unwrap();
         assert!(text.lines().count() <= expected, "{text}");
         (text.lines().count() == expected).then_some(text)
@@ -27,7 +27,7 @@ fn lines(log: &Path, expected: usize) -> Vec<(String, String, u16, usize)> {
 }
 
 #[test]
-fn each_request_is_a_line_with_what_was_sent() {
+fn each_request_is_logged_with_its_status_and_size() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("access.log");
     let web = web(&log, "0");
@@ -41,31 +41,31 @@ fn each_request_is_a_line_with_what_was_sent() {
         ("GET", "/nothing"),
         ("GET", "/broken"),
     ];
-    let answers = requests.map(|(method, path)| (method, path, request(&web.url, method, path)));
-    for (line, (method, path, (status, body))) in lines(&log, requests.len()).iter().zip(answers) {
+    let responses = requests.map(|(method, path)| (method, path, request(&web.url, method, path)));
+    for (line, (method, path, (status, body))) in lines(&log, requests.len()).iter().zip(responses) {
         assert_eq!(*line, (method.to_owned(), path.to_owned(), status, body.len()));
     }
 }
 
 #[test]
-fn the_log_and_what_ab_counts_agree_exactly() {
+fn the_log_matches_the_counts_of_ab() {
     let Some(ab) = real("ab") else { return };
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("access.log");
     let mut web = web(&log, "0");
     let output = run(ab.to_str().unwrap(), ["-n", "3000", "-c", "8", "-k", "-q", &format!("{}/products", web.url)]);
-    let said = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(ab_says(&said, "Complete requests"), 3000.0, "{said}");
+    let report = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(ab_value(&report, "Complete requests"), 3000.0, "{report}");
     web.signal("TERM");
     assert_eq!(web.wait(), Some(0));
     let lines = lines(&log, 3000);
     assert!(lines.iter().all(|line| line.2 == 200));
     let bytes: usize = lines.iter().map(|line| line.3).sum();
-    assert_eq!(bytes as f64, ab_says(&said, "HTML transferred"));
+    assert_eq!(bytes as f64, ab_value(&report, "HTML transferred"));
 }
 
 #[test]
-fn a_log_that_has_grown_is_renamed_and_no_line_is_lost() {
+fn a_log_above_the_size_limit_is_rotated_without_losing_lines() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("access.log");
     let web = web(&log, "1500");
@@ -73,7 +73,7 @@ fn a_log_that_has_grown_is_renamed_and_no_line_is_lost() {
         request(&web.url, "GET", "/");
     }
     let old = folder.path().join("access.log.1");
-    eventually("every line is in one of the two", || {
+    eventually("all lines are in one of the two files", || {
         let count = |path| std::fs::read_to_string(path).unwrap_or_default().lines().count();
         (count(&old) > 0 && count(&old) + count(&log) == 25).then_some(())
     });

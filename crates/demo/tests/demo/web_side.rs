@@ -1,5 +1,4 @@
-//! The web side of each exporter, held to what the library's tests ask of any: configurations, TLS, logins, reloads,
-//! formats, filters, limits, and real clients.
+//! Runs the library's HTTP tests for each exporter: web configuration, TLS, authentication, reload, formats, limits.
 #![expect(clippy::duplicate_mod, reason = "the same tests, once for each exporter")]
 
 #[path = "../../../exporter-common/tests/web/everywhere/mod.rs"]
@@ -16,22 +15,21 @@ use std::path::Path;
 
 use crate::DEMO;
 
-/// A log that stays empty.
+/// An empty log.
 fn access_log(folder: &Path) -> String {
     let log = folder.join("access.log");
     std::fs::write(&log, "").unwrap();
     log.display().to_string()
 }
 
-/// An exporter of the demo's binary, which is the one it is called by the name of. What it monitors need not be
-/// there: a source that fails must not matter here.
+/// Path and flags of an exporter of the demo's binary. Its source does not exist, which must not matter in these tests.
 fn program(module: &str) -> (String, Vec<String>) {
     let name = module.rsplit("::").next().unwrap().replace('_', "-");
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let path = folder.join(&name);
     if !std::fs::read_link(&path).is_ok_and(|target| target == Path::new(DEMO)) {
-        let _ = std::fs::remove_file(&path); // of another build
-        let _ = symlink(DEMO, &path); // another test may have been faster
+        let _ = std::fs::remove_file(&path); // left by another build
+        let _ = symlink(DEMO, &path); // another test may have created it
     }
     let flags = match name.as_str() {
         "httpd-log-exporter" => vec![format!("--access-log={}", access_log(folder))],

@@ -1,4 +1,4 @@
-//! The scrape job for annotations, in real Prometheus, which finds the pods of a made-up Kubernetes.
+//! The annotation-based scrape job in a real Prometheus that discovers pods of a fake Kubernetes API.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Write};
@@ -13,7 +13,7 @@ use crate::server::Prometheus;
 
 const CONFIG: &str = include_str!("../../../../deploy/kubernetes/prometheus/prometheus.yml");
 
-/// A pod as the API has it: its name and address, its labels, annotations, ports and phase.
+/// A pod in the format of the API.
 fn pod(name: &str, ip: &str, labels: Value, annotations: Value, ports: &[u16], phase: &str) -> Value {
     let containers = ports.iter().enumerate().map(|(at, port)| {
         json!({"name": format!("container{at}"), "image": "x", "ports": [{"containerPort": port, "protocol": "TCP"}]})
@@ -25,7 +25,7 @@ fn pod(name: &str, ip: &str, labels: Value, annotations: Value, ports: &[u16], p
     })
 }
 
-/// Answers who asks for pods, until the process ends; gives the API's URL.
+/// Serves the list of pods until the process exits; returns the API's URL.
 fn api(pods: Vec<Value>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -33,13 +33,13 @@ fn api(pods: Vec<Value>) -> String {
     thread::spawn(move || {
         for client in listener.incoming().map_while(Result::ok) {
             let list = list.to_string();
-            thread::spawn(move || answer(client, &list));
+            thread::spawn(move || respond(client, &list));
         }
     });
     url
 }
 
-fn answer(mut client: TcpStream, list: &str) -> std::io::Result<()> {
+fn respond(mut client: TcpStream, list: &str) -> std::io::Result<()> {
     let mut reader = BufReader::new(client.try_clone()?);
     let mut request = String::new();
     reader.read_line(&mut request)?;
@@ -52,25 +52,25 @@ fn answer(mut client: TcpStream, list: &str) -> std::io::Result<()> {
         return write!(client, "HTTP/1.1 200 OK\r\n{head}\r\nContent-Length: {}\r\n\r\n{list}", list.len());
     }
     if request.contains("sendInitialEvents") {
-        // a server that does not stream lists, which is asked for a list then
+        // Without streaming lists, the client falls back to a plain list.
         let refused =
             json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Invalid", "code": 422});
         let refused = refused.to_string();
         return write!(client, "HTTP/1.1 422 Invalid\r\n{head}\r\nContent-Length: {}\r\n\r\n{refused}", refused.len());
     }
-    // nothing ever changes
+    // The watch never reports a change.
     write!(client, "HTTP/1.1 200 OK\r\n{head}\r\n\r\n")?;
     reader.read_line(&mut header).map(drop)
 }
 
-/// The pods' targets once it has looked at that many of them: their URLs with their labels and their health.
+/// URL, labels and health of each target, after Prometheus discovered the given number of pods.
 fn targets(prometheus: &Prometheus, pods: usize) -> Option<BTreeMap<String, (Value, String)>> {
     let data = prometheus.data("targets")?;
-    let of_pods = |kind: &str| {
+    let pod_targets = |kind: &str| {
         let all = data[kind].as_array().cloned().unwrap_or_default();
         all.into_iter().filter(|target| !target["discoveredLabels"]["__meta_kubernetes_pod_name"].is_null())
     };
-    let names = of_pods("activeTargets").chain(of_pods("droppedTargets"));
+    let names = pod_targets("activeTargets").chain(pod_targets("droppedTargets"));
     let names = names.map(|target| target["discoveredLabels"]["__meta_kubernetes_pod_name"].to_string());
     if names.collect::<BTreeSet<_>>().len() < pods {
         return None;
@@ -79,20 +79,20 @@ fn targets(prometheus: &Prometheus, pods: usize) -> Option<BTreeMap<String, (Val
         let url = target["scrapeUrl"].as_str().unwrap().to_owned();
         (url, (target["labels"].clone(), target["health"].as_str().unwrap().to_owned()))
     };
-    let count = of_pods("activeTargets").count();
-    let targets: BTreeMap<_, _> = of_pods("activeTargets").map(target).collect();
-    assert_eq!(targets.len(), count, "one is scraped twice");
+    let count = pod_targets("activeTargets").count();
+    let targets: BTreeMap<_, _> = pod_targets("activeTargets").map(target).collect();
+    assert_eq!(targets.len(), count, "duplicate target");
     Some(targets)
 }
 
-/// The labels that a target of the node gets.
+/// The expected labels of a target.
 fn labels(job: &str, instance: &str, pod: &str) -> Value {
     json!({"job": job, "instance": instance, "pod": pod, "namespace": "shop", "node": "node-7"})
 }
 
 #[test]
-fn pods_are_scraped_as_their_annotations_say() {
-    // the older one of Debian is built without Kubernetes
+fn pods_are_scraped_according_to_their_annotations() {
+    // Debian's Prometheus 2 is built without Kubernetes service discovery.
     let Some(program) = real("prometheus-3") else { return };
     let folder = tempfile::tempdir().unwrap();
     let exporter = folder.path().join("cpu-exporter");
@@ -102,7 +102,7 @@ fn pods_are_scraped_as_their_annotations_say() {
     let scraped = |port: &str| json!({"prometheus.io/scrape": "true", "prometheus.io/port": port});
     const PODS: usize = 8;
     let pods = [
-        // two containers with ports, of which the annotation names one
+        // The annotation selects one of two ports.
         pod("cpu", "127.0.0.1", json!({"exporter": "cpu-exporter"}), scraped(&port), &[80, 8000], "Running"),
         pod("queue", "127.0.0.2", json!({"app": "queue-exporter"}), scraped("9"), &[9], "Running"),
         pod(

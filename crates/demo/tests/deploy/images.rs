@@ -1,4 +1,4 @@
-//! deploy/Dockerfile: a small target for each exporter, without a shell, without root, with its labels and its health.
+//! deploy/Dockerfile: one target per exporter without a shell and without root.
 
 use exporter_common::testing::{real, run};
 
@@ -6,7 +6,7 @@ use crate::EXPORTERS;
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/Dockerfile");
 
-/// The instructions of a stage, each on one line.
+/// The instructions of a stage, each joined to one line.
 fn stage(name: &str) -> Vec<String> {
     let text = std::fs::read_to_string(FILE).unwrap().replace("\\\n", "");
     let lines = text.lines().skip_while(|line| !line.starts_with("FROM ") || !line.ends_with(&format!(" AS {name}")));
@@ -17,17 +17,17 @@ fn stage(name: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_linter_has_nothing_to_say() {
+fn hadolint_reports_nothing() {
     let Some(hadolint) = real("hadolint") else { return };
     let output = run(hadolint.to_str().unwrap(), ["--failure-threshold", "style", FILE]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }
 
 #[test]
-fn every_image_runs_without_root_and_says_where_it_is_from() {
+fn every_image_runs_without_root_and_has_its_labels() {
     let runtime = stage("runtime");
     assert!(runtime[0].starts_with("FROM ${RUNTIME_IMAGE}"), "{runtime:?}");
-    assert!(runtime.contains(&"USER 65532:65532".to_owned()), "a number, which runAsNonRoot can judge: {runtime:?}");
+    assert!(runtime.contains(&"USER 65532:65532".to_owned()), "runAsNonRoot needs a numeric user: {runtime:?}");
     let labels = runtime.iter().find(|line| line.starts_with("LABEL ")).unwrap();
     for label in ["version", "revision", "source", "licenses", "base.name"] {
         assert!(labels.contains(&format!("org.opencontainers.image.{label}=")), "{label}");
@@ -42,7 +42,7 @@ fn every_image_runs_without_root_and_says_where_it_is_from() {
             assert!(image[1].contains(&format!("org.opencontainers.image.{label}=\"")), "{name}: {label}");
         }
         assert_eq!(image[2], format!("COPY --from=build /out/{name} /usr/bin/{name}"));
-        // every command is a list: there is no shell to read it, and this one proves that the program runs there
+        // Commands are lists, since there is no shell. This one proves that the program runs in the image.
         assert_eq!(image[3], format!("RUN [\"/usr/bin/{name}\", \"--version\"]"));
         assert_eq!(image[4], format!("EXPOSE {port}"));
         assert!(

@@ -1,4 +1,4 @@
-//! deploy/kubernetes, as kustomize renders it: Pod Security "restricted" rule by rule, and what the exporters need.
+//! deploy/kubernetes rendered by kustomize: security contexts, probes, sidecars, monitors and schemas.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -12,7 +12,7 @@ use crate::EXPORTERS;
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/kubernetes");
 
-/// What can be applied: exporters by themselves, sidecars with their examples, whole monitoring namespaces.
+/// Folders that can be applied: single exporters, sidecars with example applications, complete namespaces.
 const RENDERED: &[&str] = &[
     "cpu",
     "queue",
@@ -26,12 +26,12 @@ const RENDERED: &[&str] = &[
     HOST_PATHS,
 ];
 
-/// The one that asks for more than Pod Security "restricted" gives.
+/// The overlay that mounts paths of the host.
 const HOST_PATHS: &str = "overlays/host-paths";
 
-/// An object, and where it stands, for messages.
+/// A rendered object and its location for messages.
 struct Object {
-    place: String,
+    location: String,
     value: Value,
 }
 
@@ -44,36 +44,36 @@ impl Object {
         self.value["metadata"]["name"].as_str().unwrap()
     }
 
-    /// The pod of a workload, and its metadata.
+    /// Spec and metadata of a workload's pod.
     fn pod(&self) -> Option<(&Value, &Value)> {
         let template = &self.value["spec"]["template"];
         matches!(self.kind(), "Deployment" | "DaemonSet").then(|| (&template["spec"], &template["metadata"]))
     }
 
-    /// The exporter that a workload runs or is put beside.
+    /// The exporter that a workload contains.
     fn exporter(&self) -> Option<&str> {
         self.pod()?.1["labels"]["exporter"].as_str()
     }
 }
 
-/// The objects of some folders; nothing without a kubectl.
+/// The objects of some folders; `None` if kubectl is not installed.
 fn objects(folders: &[&str]) -> Option<Vec<Object>> {
     let kubectl = real("kubectl")?;
     let mut objects = Vec::new();
     for folder in folders {
         let output = run(kubectl.to_str().unwrap(), ["kustomize", &format!("{FOLDER}/{folder}")]);
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success() && !said.contains("eprecat"), "{folder}: {said}");
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && !message.contains("eprecat"), "{folder}: {message}");
         for document in String::from_utf8(output.stdout).unwrap().split("\n---\n") {
             let value = json(&yaml::parse(document).unwrap());
-            let place = format!("{folder}: {} {}", value["kind"], value["metadata"]["name"]).replace('"', "");
-            objects.push(Object { place, value });
+            let location = format!("{folder}: {} {}", value["kind"], value["metadata"]["name"]).replace('"', "");
+            objects.push(Object { location, value });
         }
     }
     Some(objects)
 }
 
-/// The tree as JSON; scalars stay text.
+/// Converts YAML to JSON; scalars stay strings.
 fn json(node: &Node) -> Value {
     match &node.value {
         yaml::Value::Null => Value::Null,
@@ -87,12 +87,12 @@ fn list(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
 }
 
-/// Every container of a pod, those that start first before the others.
+/// All containers of a pod, init containers first.
 fn containers(pod: &Value) -> impl Iterator<Item = &Value> {
     list(&pod["initContainers"]).chain(list(&pod["containers"]))
 }
 
-/// The containers that are exporters: by their images.
+/// The containers whose image is an exporter.
 fn exporters(pod: &Value) -> impl Iterator<Item = &Value> {
     containers(pod).filter(|container| container["image"].as_str().unwrap().contains("-exporter:"))
 }
@@ -101,156 +101,91 @@ fn names(value: &Value) -> Vec<&str> {
     list(value).map(|item| item["name"].as_str().unwrap()).collect()
 }
 
-/// What Pod Security "restricted" has against a pod, which is all of "baseline" and more.
-fn against_restricted(pod: &Value) -> Vec<String> {
-    let mut against = Vec::new();
-    let mut rule = |kept: bool, what: &str| {
-        if !kept {
-            against.push(what.to_owned());
-        }
-    };
-    for namespace in ["hostNetwork", "hostPID", "hostIPC"] {
-        rule(matches!(pod[namespace].as_str(), None | Some("false")), namespace);
-    }
-    const VOLUMES: &[&str] = &[
-        "configMap",
-        "csi",
-        "downwardAPI",
-        "emptyDir",
-        "ephemeral",
-        "image",
-        "persistentVolumeClaim",
-        "projected",
-        "secret",
-    ];
-    for volume in list(&pod["volumes"]) {
-        let kinds = volume.as_object().unwrap().keys().filter(|key| *key != "name");
-        rule(kinds.clone().count() == 1, "a volume of one kind");
-        rule(kinds.into_iter().all(|kind| VOLUMES.contains(&kind.as_str())), "volume types");
-    }
-    let context = &pod["securityContext"];
-    rule(context["sysctls"].is_null(), "sysctls");
-    rule(context["windowsOptions"].is_null(), "HostProcess");
-    for container in containers(pod) {
-        let own = &container["securityContext"];
-        // a container's own word counts before its pod's
-        let says = |key: &str| own[key].as_str().or(context[key].as_str());
-        rule(says("runAsNonRoot") == Some("true"), "runAsNonRoot");
-        rule(!matches!(says("runAsUser"), None | Some("0")), "runAsUser");
-        let seccomp = own["seccompProfile"]["type"].as_str().or(context["seccompProfile"]["type"].as_str());
-        rule(matches!(seccomp, Some("RuntimeDefault" | "Localhost")), "seccompProfile");
-        for profile in ["appArmorProfile", "seLinuxOptions", "procMount", "windowsOptions"] {
-            rule(own[profile].is_null() && context[profile].is_null(), profile);
-        }
-        rule(own["allowPrivilegeEscalation"].as_str() == Some("false"), "allowPrivilegeEscalation");
-        rule(matches!(own["privileged"].as_str(), None | Some("false")), "privileged");
-        rule(list(&own["capabilities"]["drop"]).any(|dropped| dropped == "ALL"), "capabilities.drop");
-        rule(list(&own["capabilities"]["add"]).all(|added| added == "NET_BIND_SERVICE"), "capabilities.add");
-        rule(list(&container["ports"]).all(|port| matches!(port["hostPort"].as_str(), None | Some("0"))), "hostPort");
-        for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
-            rule(container[probe]["httpGet"]["host"].is_null(), "the host of a probe");
-        }
-    }
-    against
-}
-
 #[test]
-fn every_pod_but_that_with_paths_of_its_host_is_restricted() {
+fn every_pod_has_the_restricted_security_context() {
     let Some(objects) = objects(RENDERED) else { return };
     let mut pods = 0;
     for object in &objects {
         let Some((pod, _)) = object.pod() else { continue };
         pods += 1;
-        let against = against_restricted(pod);
-        match object.place.starts_with(HOST_PATHS) {
-            true => assert_eq!(against, ["volume types", "volume types"], "{}", object.place),
-            false => assert!(against.is_empty(), "{}: {against:?}", object.place),
+        let location = &object.location;
+        for host in ["hostNetwork", "hostPID", "hostIPC"] {
+            assert!(pod[host].is_null(), "{location}: {host}");
+        }
+        let host_paths = list(&pod["volumes"]).filter(|volume| !volume["hostPath"].is_null()).count();
+        assert_eq!(host_paths, if location.starts_with(HOST_PATHS) { 2 } else { 0 }, "{location}: hostPath volumes");
+        for container in containers(pod) {
+            let name = &container["name"];
+            let setting = |path: &str| {
+                let own = container["securityContext"].pointer(path);
+                own.or_else(|| pod["securityContext"].pointer(path)).and_then(Value::as_str)
+            };
+            assert_eq!(setting("/runAsNonRoot"), Some("true"), "{location} {name}");
+            assert!(!matches!(setting("/runAsUser"), None | Some("0")), "{location} {name}: runAsUser");
+            assert_eq!(setting("/seccompProfile/type"), Some("RuntimeDefault"), "{location} {name}");
+            let own = &container["securityContext"];
+            assert_eq!(own["allowPrivilegeEscalation"], "false", "{location} {name}");
+            assert_eq!(own["capabilities"], serde_json::json!({"drop": ["ALL"]}), "{location} {name}");
+            assert!(own["privileged"].is_null(), "{location} {name}: privileged");
         }
     }
-    assert!(pods >= 12, "{pods}");
+    assert!(pods >= 12, "only {pods} pods");
 }
 
 #[test]
-fn what_pod_security_refuses_is_found() {
-    let pod = r#"{"containers": [{"securityContext": {"runAsNonRoot": "true", "runAsUser": "1",
-        "allowPrivilegeEscalation": "false", "capabilities": {"drop": ["ALL"]},
-        "seccompProfile": {"type": "RuntimeDefault"}}}]}"#;
-    let with = |place: &str, value: &str| {
-        let mut pod: Value = serde_json::from_str(pod).unwrap();
-        let (parent, key) = place.rsplit_once('/').unwrap();
-        pod.pointer_mut(parent).unwrap()[key] = serde_json::from_str(value).unwrap();
-        against_restricted(&pod)
-    };
-    assert!(with("/ok", "1").is_empty());
-    for (place, value) in [
-        ("/hostNetwork", r#""true""#),
-        ("/hostPID", r#""true""#),
-        ("/volumes", r#"[{"name": "proc", "hostPath": {"path": "/proc"}}]"#),
-        ("/containers/0/securityContext/runAsNonRoot", "null"),
-        ("/containers/0/securityContext/runAsUser", r#""0""#),
-        ("/containers/0/securityContext/allowPrivilegeEscalation", "null"),
-        ("/containers/0/securityContext/privileged", r#""true""#),
-        ("/containers/0/securityContext/capabilities", r#"{"drop": ["ALL"], "add": ["SYS_TIME"]}"#),
-        ("/containers/0/securityContext/capabilities", "{}"),
-        ("/containers/0/securityContext/seccompProfile", r#"{"type": "Unconfined"}"#),
-        ("/containers/0/ports", r#"[{"hostPort": "9100"}]"#),
-        ("/initContainers", r#"[{"name": "bare"}]"#),
-    ] {
-        assert!(!with(place, value).is_empty(), "{place} {value}");
-    }
-}
-
-#[test]
-fn every_container_is_bounded_and_writes_to_its_volumes_only() {
+fn every_container_has_limits_and_a_read_only_root() {
     let Some(objects) = objects(RENDERED) else { return };
     for object in &objects {
         let Some((pod, _)) = object.pod() else { continue };
-        let place = &object.place;
-        let token = object.name() == "prometheus"; // which finds pods
-        assert_eq!(pod["automountServiceAccountToken"], if token { "true" } else { "false" }, "{place}");
-        assert_eq!(pod["enableServiceLinks"], "false", "{place}: a service's name becomes variables");
+        let location = &object.location;
+        let token = object.name() == "prometheus"; // discovers pods
+        assert_eq!(pod["automountServiceAccountToken"], if token { "true" } else { "false" }, "{location}");
+        assert_eq!(pod["enableServiceLinks"], "false", "{location}: service links become environment variables");
         for container in containers(pod) {
             let name = &container["name"];
-            assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], "true", "{place} {name}");
+            assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], "true", "{location} {name}");
             for bound in ["/requests/cpu", "/requests/memory", "/limits/memory"] {
-                assert!(container["resources"].pointer(bound).is_some(), "{place} {name}: {bound}");
+                assert!(container["resources"].pointer(bound).is_some(), "{location} {name}: {bound}");
             }
-            assert!(container["resources"]["limits"]["cpu"].is_null(), "{place} {name}: a throttled scrape is late");
+            assert!(container["resources"]["limits"]["cpu"].is_null(), "{location} {name}: a CPU limit delays scrapes");
             let (_, tag) = container["image"].as_str().unwrap().rsplit_once(':').unwrap();
-            assert_ne!(tag, "latest", "{place} {name}");
+            assert_ne!(tag, "latest", "{location} {name}");
         }
         for container in exporters(pod) {
             let version = concat!(":v", env!("CARGO_PKG_VERSION"));
-            assert!(container["image"].as_str().unwrap().ends_with(version), "{place}: {}", container["image"]);
-            assert_eq!(container["terminationMessagePolicy"], "FallbackToLogsOnError", "{place}");
+            assert!(container["image"].as_str().unwrap().ends_with(version), "{location}: {}", container["image"]);
+            assert_eq!(container["terminationMessagePolicy"], "FallbackToLogsOnError", "{location}");
         }
         for volume in list(&pod["volumes"]).filter(|volume| !volume["emptyDir"].is_null()) {
-            assert!(volume["emptyDir"]["sizeLimit"].is_string(), "{place}: {} has no bound", volume["name"]);
+            assert!(volume["emptyDir"]["sizeLimit"].is_string(), "{location}: {} has no size limit", volume["name"]);
         }
     }
 }
 
 #[test]
-fn no_probe_scrapes_and_no_sidecar_keeps_its_application_from_its_service() {
+fn probes_do_not_scrape_and_sidecars_do_not_affect_readiness() {
     let Some(objects) = objects(RENDERED) else { return };
     let mut sidecars = 0;
     for object in &objects {
         let Some((pod, _)) = object.pod() else { continue };
-        let place = &object.place;
+        let location = &object.location;
         for container in containers(pod) {
             for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
                 let path = container[probe]["httpGet"]["path"].as_str();
-                assert!(path.is_none_or(|path| !path.contains("metrics")), "{place}: {probe} {path:?}");
+                assert!(path.is_none_or(|path| !path.contains("metrics")), "{location}: {probe} {path:?}");
             }
         }
         for exporter in exporters(pod) {
-            assert_eq!(exporter["livenessProbe"]["httpGet"]["path"], "/-/healthy", "{place}");
-            assert!(exporter["startupProbe"].is_null(), "{place}: it would hold others back");
-            let beside = containers(pod).count() > 1;
-            sidecars += usize::from(beside);
-            match beside {
-                true => assert!(exporter["readinessProbe"].is_null(), "{place}: it would take the application out"),
-                false => assert_eq!(exporter["readinessProbe"]["httpGet"]["path"], "/-/ready", "{place}"),
+            assert_eq!(exporter["livenessProbe"]["httpGet"]["path"], "/-/healthy", "{location}");
+            assert!(exporter["startupProbe"].is_null(), "{location}: it would delay the other containers");
+            let is_sidecar = containers(pod).count() > 1;
+            sidecars += usize::from(is_sidecar);
+            match is_sidecar {
+                true => assert!(
+                    exporter["readinessProbe"].is_null(),
+                    "{location}: it would remove the application from its service"
+                ),
+                false => assert_eq!(exporter["readinessProbe"]["httpGet"]["path"], "/-/ready", "{location}"),
             }
         }
     }
@@ -258,9 +193,10 @@ fn no_probe_scrapes_and_no_sidecar_keeps_its_application_from_its_service() {
 }
 
 #[test]
-fn sidecars_stand_where_their_form_says_with_the_variables_and_replicas_that_are_known() {
+fn sidecars_are_init_or_plain_containers_with_the_documented_environment() {
     let Some(objects) = objects(RENDERED) else { return };
-    let find = |folder: &str| objects.iter().find(|object| object.place.starts_with(folder) && object.pod().is_some());
+    let find =
+        |folder: &str| objects.iter().find(|object| object.location.starts_with(folder) && object.pod().is_some());
     for (folder, application) in [("app-status", "webapp"), ("httpd-log", "nginx")] {
         let exporter = if folder == "app-status" { "exporter" } else { "httpd-log-exporter" };
         let (native, _) = find(&format!("{folder}/native")).unwrap().pod().unwrap();
@@ -292,34 +228,34 @@ fn sidecars_stand_where_their_form_says_with_the_variables_and_replicas_that_are
 }
 
 #[test]
-fn every_exporter_names_its_job_its_port_and_flags_that_it_has() {
+fn every_exporter_has_valid_annotations_port_and_flags() {
     let Some(objects) = objects(RENDERED) else { return };
     let mut seen = BTreeSet::new();
     for object in &objects {
         let (Some(name), Some((pod, metadata))) = (object.exporter(), object.pod()) else { continue };
-        let place = &object.place;
+        let location = &object.location;
         let (name, line) =
-            EXPORTERS.iter().find(|(known, _)| *known == name).unwrap_or_else(|| panic!("{place}: {name}"));
+            EXPORTERS.iter().find(|(known, _)| *known == name).unwrap_or_else(|| panic!("{location}: {name}"));
         seen.insert(*name);
         let line = line();
         let address = line.get_arguments().find(|flag| flag.get_long() == Some("web.listen-address")).unwrap();
         let port = address.get_default_values()[0].to_str().unwrap().trim_start_matches(':');
-        assert_eq!(metadata["annotations"]["prometheus.io/scrape"], "true", "{place}");
-        assert_eq!(metadata["annotations"]["prometheus.io/port"], port, "{place}");
+        assert_eq!(metadata["annotations"]["prometheus.io/scrape"], "true", "{location}");
+        assert_eq!(metadata["annotations"]["prometheus.io/port"], port, "{location}");
         let container = exporters(pod).next().unwrap();
-        assert!(container["image"].as_str().unwrap().contains(&format!("/{name}:")), "{place}");
-        assert_eq!(container["ports"][0]["name"], "metrics", "{place}");
-        assert_eq!(container["ports"][0]["containerPort"], port, "{place}");
+        assert!(container["image"].as_str().unwrap().contains(&format!("/{name}:")), "{location}");
+        assert_eq!(container["ports"][0]["name"], "metrics", "{location}");
+        assert_eq!(container["ports"][0]["containerPort"], port, "{location}");
         for argument in list(&container["args"]) {
             let flag = argument.as_str().unwrap().strip_prefix("--").unwrap().split('=').next();
-            assert!(line.get_arguments().any(|known| known.get_long() == flag), "{place}: {argument}");
+            assert!(line.get_arguments().any(|known| known.get_long() == flag), "{location}: {argument}");
         }
     }
     assert_eq!(seen, EXPORTERS.iter().map(|(name, _)| *name).collect());
 }
 
 #[test]
-fn the_queue_exporter_has_its_service_and_its_secret_as_a_file() {
+fn queue_exporter_has_a_service_and_a_secret_file() {
     let Some(objects) = objects(&["overlays/annotations"]) else { return };
     let find = |kind: &str, name: &str| {
         let found = objects.iter().find(|object| object.kind() == kind && object.name() == name);
@@ -337,36 +273,36 @@ fn the_queue_exporter_has_its_service_and_its_secret_as_a_file() {
         (&"metrics".into(), &"9100".into())
     );
     let pod = &deployment["spec"]["template"]["spec"];
-    assert!(pod["containers"][0]["env"].is_null(), "a variable is no place for a secret");
+    assert!(pod["containers"][0]["env"].is_null(), "secrets must not be environment variables");
     assert_eq!(pod["volumes"][0]["secret"]["secretName"], "queue-exporter");
 }
 
 #[test]
-fn nothing_but_prometheus_gets_in_and_only_what_must_gets_out() {
+fn network_policies_allow_only_prometheus_in_and_the_broker_out() {
     let Some(objects) = objects(&["overlays/annotations", "overlays/operator"]) else { return };
     for overlay in ["overlays/annotations", "overlays/operator"] {
         let policies =
-            objects.iter().filter(|object| object.kind() == "NetworkPolicy" && object.place.starts_with(overlay));
+            objects.iter().filter(|object| object.kind() == "NetworkPolicy" && object.location.starts_with(overlay));
         let policies: Vec<_> = policies.collect();
         assert_eq!(policies.iter().map(|policy| policy.name()).collect::<Vec<_>>(), ["exporters", "queue-exporter"]);
         let (all, queue) = (&policies[0].value["spec"], &policies[1].value["spec"]);
         assert_eq!(all["podSelector"]["matchExpressions"][0]["key"], "exporter");
         assert_eq!(all["policyTypes"], serde_json::json!(["Ingress", "Egress"]));
-        assert!(all["egress"].is_null(), "nothing gets out unless another policy lets it");
+        assert!(all["egress"].is_null(), "egress must be denied by default");
         let from = &all["ingress"][0]["from"][0];
         assert_eq!(list(&all["ingress"]).count(), 1);
         assert_eq!(from["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"], "monitoring");
         assert_eq!(from["podSelector"]["matchLabels"]["app.kubernetes.io/name"], "prometheus");
         assert_eq!(all["ingress"][0]["ports"], serde_json::json!([{"port": "metrics"}]));
         assert_eq!(queue["policyTypes"], serde_json::json!(["Egress"]));
-        for way in list(&queue["egress"]) {
-            assert!(list(&way["to"]).count() > 0 && list(&way["ports"]).count() > 0, "a way without an end: {way}");
+        for rule in list(&queue["egress"]) {
+            assert!(list(&rule["to"]).count() > 0 && list(&rule["ports"]).count() > 0, "unrestricted egress: {rule}");
         }
     }
 }
 
 #[test]
-fn monitors_select_the_pods_and_services_that_there_are() {
+fn monitors_select_existing_pods_and_services() {
     let Some(objects) = objects(RENDERED) else { return };
     let monitors: Vec<_> = objects.iter().filter(|object| object.kind().ends_with("Monitor")).collect();
     assert_eq!(monitors.len(), EXPORTERS.len());
@@ -388,44 +324,44 @@ fn monitors_select_the_pods_and_services_that_there_are() {
                     .any(|object| object.kind() == "Service" && object.value["metadata"]["labels"]["exporter"] == name),
             ),
         };
-        assert!(selected, "{name} selects nothing");
+        assert!(selected, "{name} selects no object");
         assert_eq!(endpoint["port"], "metrics", "{name}");
         let seconds = |key: &str| endpoint[key].as_str().unwrap().trim_end_matches('s').parse::<u32>().unwrap();
         assert!(seconds("scrapeTimeout") < seconds("interval"), "{name}");
     }
 }
 
-/// The rules of prometheus/rules as the Prometheus Operator takes them: each file an object.
+/// The files of prometheus/rules as PrometheusRule objects.
 fn prometheus_rules() -> String {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../prometheus/rules");
     let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let mut files: Vec<_> = files.filter(|path| path.extension().is_some_and(|extension| extension == "yml")).collect();
     files.sort();
     assert!(!files.is_empty(), "{folder} has no rules");
-    let mut made = String::from(
-        "# Made from prometheus/rules: UPDATE_EXPECT=1 cargo test -p demo --test deploy prometheus_rule\n",
+    let mut text = String::from(
+        "# Generated from prometheus/rules: UPDATE_EXPECT=1 cargo test -p demo --test deploy prometheus_rule\n",
     );
     for (at, path) in files.iter().enumerate() {
         let stem = path.file_stem().unwrap().to_str().unwrap();
         if at > 0 {
-            made += "---\n";
+            text += "---\n";
         }
         let head = "apiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\nmetadata:\n";
-        write!(made, "{head}  name: exporters-{stem}\n  labels: {{app.kubernetes.io/part-of: monitoring}}\nspec:\n")
+        write!(text, "{head}  name: exporters-{stem}\n  labels: {{app.kubernetes.io/part-of: monitoring}}\nspec:\n")
             .unwrap();
         for line in std::fs::read_to_string(path).unwrap().lines() {
             let indent = if line.is_empty() { "" } else { "  " };
-            writeln!(made, "{indent}{line}").unwrap();
+            writeln!(text, "{indent}{line}").unwrap();
         }
     }
-    made
+    text
 }
 
 #[test]
-fn every_prometheus_rule_is_equal_to_its_file() {
-    let made = Path::new(FOLDER).join("components/operator/prometheus-rules.yaml");
-    expect_test::expect_file![made].assert_eq(&prometheus_rules());
-    // and kustomize leaves them what they are
+fn every_prometheus_rule_object_equals_its_file() {
+    let file = Path::new(FOLDER).join("components/operator/prometheus-rules.yaml");
+    expect_test::expect_file![file].assert_eq(&prometheus_rules());
+    // kustomize must not change them.
     let Some(objects) = objects(&["overlays/operator"]) else { return };
     let rules: Vec<_> = objects.iter().filter(|object| object.kind() == "PrometheusRule").collect();
     assert!(!rules.is_empty());
@@ -437,7 +373,7 @@ fn every_prometheus_rule_is_equal_to_its_file() {
 }
 
 #[test]
-fn a_misspelt_key_of_a_core_kind_is_refused_and_there_is_none() {
+fn all_objects_match_the_schemas_of_kubernetes() {
     let (Some(kubectl), Some(validate)) = (real("kubectl"), real("kubernetes-validate")) else { return };
     let folder = tempfile::tempdir().unwrap();
     let check = |rendered: &str| {
@@ -448,8 +384,8 @@ fn a_misspelt_key_of_a_core_kind_is_refused_and_there_is_none() {
     for rendered in RENDERED {
         let output = run(kubectl.to_str().unwrap(), ["kustomize", &format!("{FOLDER}/{rendered}")]);
         let yaml = String::from_utf8(output.stdout).unwrap();
-        let said = check(&yaml);
-        assert!(said.status.success(), "{rendered}: {}", String::from_utf8_lossy(&said.stderr));
+        let output = check(&yaml);
+        assert!(output.status.success(), "{rendered}: {}", String::from_utf8_lossy(&output.stderr));
         if *rendered == "cpu" {
             assert!(!check(&yaml.replace("readOnlyRootFilesystem", "readOnlyRootFilesytem")).status.success());
         }

@@ -1,4 +1,4 @@
-//! What is in deploy/: that systemd, Debian and Kubernetes take it, that it may do little, that it fits the programs.
+//! Tests of deploy/ with the real tools of systemd, Debian and Kubernetes.
 #![expect(clippy::disallowed_types, reason = "tests start programs; exporters do not")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -15,7 +15,7 @@ const DEMO: &str = env!("CARGO_BIN_EXE_demo");
 
 type CommandLine = fn() -> clap::Command;
 
-/// The exporters: their names and their command lines.
+/// Name and command line of each exporter.
 const EXPORTERS: &[(&str, CommandLine)] = &[
     ("cpu-exporter", cpu_exporter::command),
     ("httpd-log-exporter", httpd_log_exporter::command),

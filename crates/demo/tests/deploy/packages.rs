@@ -1,4 +1,4 @@
-//! Manual pages, completions and Debian packages: equal to the command lines, complete, installable.
+//! Manual pages, completions and Debian packages.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -11,24 +11,24 @@ use crate::{CommandLine, EXPORTERS};
 
 const WORKSPACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
-/// Compares a folder with the files that it should have; `UPDATE_EXPECT=1` writes them.
+/// Compares a folder with its expected files; `UPDATE_EXPECT=1` writes them.
 fn assert_folder(folder: &str, expected: &BTreeMap<String, String>) {
     let folder = Path::new(WORKSPACE).join(folder);
     std::fs::create_dir_all(&folder).unwrap();
     for (name, text) in expected {
         expect_test::expect_file![folder.join(name)].assert_eq(text);
     }
-    let there = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    assert_eq!(there.collect::<BTreeSet<_>>(), expected.keys().cloned().collect(), "{}", folder.display());
+    let found = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert_eq!(found.collect::<BTreeSet<_>>(), expected.keys().cloned().collect(), "{}", folder.display());
 }
 
-/// A program's command line with the version alone: the commit that it is built from is not known beforehand.
+/// A command line whose version omits the commit, which is unknown before the commit.
 fn released(line: CommandLine) -> clap::Command {
     line().version(env!("CARGO_PKG_VERSION")).disable_help_subcommand(true)
 }
 
 #[test]
-fn manual_pages_are_equal_to_the_command_lines() {
+fn manual_pages_are_up_to_date() {
     let folder = tempfile::tempdir().unwrap();
     for (_, line) in EXPORTERS {
         clap_mangen::generate_to(released(*line), folder.path()).unwrap();
@@ -42,7 +42,7 @@ fn manual_pages_are_equal_to_the_command_lines() {
 }
 
 #[test]
-fn completions_are_equal_to_the_command_lines() {
+fn completions_are_up_to_date() {
     let mut scripts = BTreeMap::new();
     for (name, line) in EXPORTERS {
         for (shell, file) in [
@@ -79,12 +79,12 @@ fn bash_completes_flags_and_their_values() {
              printf '%s\\n' \"${{COMPREPLY[@]}}\""
         );
         let output = run(bash.to_str().unwrap(), ["--norc", "-c", &script]);
-        let said = String::from_utf8_lossy(&output.stdout);
-        assert_eq!(said.trim(), expected, "{line}: {}", String::from_utf8_lossy(&output.stderr));
+        let stdout = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(stdout.trim(), expected, "{line}: {}", String::from_utf8_lossy(&output.stderr));
     }
 }
 
-/// What a package has besides its program, and how it is made up; `{}` is the program's name.
+/// Mode and path of the files in a package; `{}` is the program's name.
 const CONTENTS: &[(&str, &str)] = &[
     ("-rwxr-xr-x", "./usr/bin/{}"),
     ("-rw-r--r--", "./usr/lib/systemd/system/{}.service"),
@@ -99,10 +99,10 @@ const CONTENTS: &[(&str, &str)] = &[
     ("-rw-r--r--", "./usr/share/doc/{}/{}.md"),
 ];
 
-/// Makes a package of a program without building it, and gives what `dpkg-deb` says of it and where it is unpacked.
+/// Builds a package and returns its information and contents. It is unpacked to `root` in the folder.
 fn package(name: &str, folder: &Path) -> Option<(String, String)> {
     let (_, dpkg) = (real("cargo-deb")?, real("dpkg-deb")?);
-    // any small program is packed under the name: a release packs what it has built
+    // A release build is not needed: another small program is packed under the name.
     let target = folder.join("target");
     std::fs::create_dir_all(target.join("release")).unwrap();
     std::fs::copy(&dpkg, target.join("release").join(name)).unwrap();
@@ -114,15 +114,15 @@ fn package(name: &str, folder: &Path) -> Option<(String, String)> {
         .current_dir(WORKSPACE)
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && !said.contains("warning"), "{name}: {said}");
-    let say = |what: &str| {
-        let output = run(dpkg.to_str().unwrap(), [what, file.to_str().unwrap()]);
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && !message.contains("warning"), "{name}: {message}");
+    let dpkg_deb = |flag: &str| {
+        let output = run(dpkg.to_str().unwrap(), [flag, file.to_str().unwrap()]);
         String::from_utf8(output.stdout).unwrap()
     };
     let unpacked = Command::new(&dpkg).arg("-R").arg(&file).arg(folder.join("root")).status().unwrap();
     assert!(unpacked.success());
-    Some((say("--info"), say("--contents")))
+    Some((dpkg_deb("--info"), dpkg_deb("--contents")))
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn every_package_has_its_program_units_manual_and_completions() {
         let folder = tempfile::tempdir().unwrap();
         let Some((info, contents)) = package(name, folder.path()) else { return };
         for line in [&format!("Package: {name}"), "Section: net", "Architecture: ", "Depends: ", "Maintainer: "] {
-            assert!(info.lines().any(|said| said.trim_start().starts_with(line)), "{name}: no {line:?} in {info}");
+            assert!(info.lines().any(|text| text.trim_start().starts_with(line)), "{name}: no {line:?} in {info}");
         }
         let version = format!("Version: {}", env!("CARGO_PKG_VERSION"));
         assert!(info.contains(&version), "{name}: {info}");
@@ -143,7 +143,7 @@ fn every_package_has_its_program_units_manual_and_completions() {
         }
         let others = EXPORTERS.iter().filter(|(other, _)| other != name);
         for (other, _) in others {
-            assert!(!contents.contains(other), "{name} has something of {other}:\n{contents}");
+            assert!(!contents.contains(other), "{name} contains a file of {other}:\n{contents}");
         }
         let root = folder.path().join("root");
         let read = |path: &str| std::fs::read_to_string(root.join(path)).unwrap();

@@ -1,4 +1,4 @@
-//! deploy/systemd: units that systemd accepts, that may do little, and that the programs keep their side of.
+//! deploy/systemd: units, defaults, notifications and socket activation.
 
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixDatagram, UnixStream};
@@ -19,7 +19,7 @@ fn file(name: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// The demo's program, which is an exporter where it is called by its name.
+/// The demo's binary under the name of an exporter.
 fn exporter(name: &str, folder: &Path) -> PathBuf {
     let path = folder.join(name);
     std::os::unix::fs::symlink(DEMO, &path).unwrap();
@@ -27,7 +27,7 @@ fn exporter(name: &str, folder: &Path) -> PathBuf {
 }
 
 #[test]
-fn every_unit_may_do_so_little_that_its_exposure_is_at_most_1_5() {
+fn the_exposure_of_every_unit_is_at_most_1_5() {
     let Some(analyze) = real("systemd-analyze") else { return };
     for (name, _) in EXPORTERS {
         let unit = format!("{FOLDER}/{name}.service");
@@ -37,12 +37,12 @@ fn every_unit_may_do_so_little_that_its_exposure_is_at_most_1_5() {
 }
 
 #[test]
-fn systemd_has_nothing_to_say_of_any_unit() {
+fn systemd_analyze_verify_reports_nothing() {
     let Some(analyze) = real("systemd-analyze") else { return };
     let folder = tempfile::tempdir().unwrap();
     for (name, _) in EXPORTERS {
         let program = exporter(name, folder.path());
-        // the program need not be installed where the unit looks for it
+        // The exporter is not installed in /usr/bin.
         let service = file(&format!("{name}.service")).replace(&format!("/usr/bin/{name}"), program.to_str().unwrap());
         let paths = ["service", "socket"].map(|kind| folder.path().join(format!("{name}.{kind}")));
         std::fs::write(&paths[0], service).unwrap();
@@ -50,18 +50,18 @@ fn systemd_has_nothing_to_say_of_any_unit() {
         let units = paths.each_ref().map(|path| path.to_str().unwrap());
         let flags = ["verify", "--man=no", "--recursive-errors=no"];
         let output = run(analyze.to_str().unwrap(), flags.into_iter().chain(units));
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success() && said.is_empty(), "{name}: {said}");
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && message.is_empty(), "{name}: {message}");
     }
 }
 
-/// The variables of a program.
+/// The environment variables of a program.
 fn variables(line: &CommandLine) -> Vec<String> {
     line.get_arguments().filter_map(|flag| Some(flag.get_env()?.to_str()?.to_owned())).collect()
 }
 
 #[test]
-fn units_and_their_defaults_name_only_ports_flags_and_variables_that_the_programs_have() {
+fn units_and_defaults_use_existing_ports_flags_and_variables() {
     let flag = Regex::new(r"--([a-z][a-z.-]*)").unwrap();
     let argument = Regex::new("(?m)^#?ARGS=\"(.*)\"$").unwrap();
     for (name, line) in EXPORTERS {
@@ -88,7 +88,7 @@ fn units_and_their_defaults_name_only_ports_flags_and_variables_that_the_program
 }
 
 #[test]
-fn the_defaults_are_what_their_programs_accept() {
+fn the_defaults_are_valid() {
     let folder = tempfile::tempdir().unwrap();
     for (name, _) in EXPORTERS {
         let default = file(&format!("{name}.default"));
@@ -96,39 +96,39 @@ fn the_defaults_are_what_their_programs_accept() {
         let program = exporter(name, folder.path());
         let mut line = command(program.to_str().unwrap());
         let output = line.args(arguments.split_whitespace()).arg("--check").output().unwrap();
-        // a log of a server that is not installed here is the only fault there may be
-        let said = String::from_utf8_lossy(&output.stderr);
-        let missing = said.contains("/var/log/nginx/access.log") && *name == "httpd-log-exporter";
-        assert!(output.status.success() || missing, "{name} {arguments}: {said}");
+        // The access log may be missing, because nginx may not be installed.
+        let message = String::from_utf8_lossy(&output.stderr);
+        let missing = message.contains("/var/log/nginx/access.log") && *name == "httpd-log-exporter";
+        assert!(output.status.success() || missing, "{name} {arguments}: {message}");
     }
 }
 
 #[test]
-fn systemd_is_told_of_the_start_the_life_and_the_end() {
+fn systemd_receives_ready_watchdog_and_stopping() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("notify");
     let systemd = UnixDatagram::bind(&path).unwrap();
     systemd.set_read_timeout(Some(PATIENCE)).unwrap();
-    let heard = || {
+    let receive = || {
         let mut datagram = [0; 64];
         let length = systemd.recv(&mut datagram).unwrap();
-        String::from_utf8(datagram[..length].to_vec()).unwrap()
+        String::from_utf8(datagram[..length].to_vec()).unwrap().trim_end().to_owned()
     };
     let program = exporter("cpu-exporter", folder.path());
     let mut line = command(program.to_str().unwrap());
     line.arg("--web.listen-address=127.0.0.1:0").env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "20000");
     let mut running = Running::spawn(&mut line);
-    assert_eq!(heard(), "READY=1");
+    assert_eq!(receive(), "READY=1");
     for _ in 0..3 {
-        assert_eq!(heard(), "WATCHDOG=1");
+        assert_eq!(receive(), "WATCHDOG=1");
     }
     running.signal("TERM");
-    while heard() != "STOPPING=1" {}
+    while receive() != "STOPPING=1" {}
     assert_eq!(running.wait(), Some(0));
 }
 
 #[test]
-fn a_process_that_does_not_run_tells_the_watchdog_nothing() {
+fn a_stopped_process_sends_no_watchdog_messages() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("notify");
     let systemd = UnixDatagram::bind(&path).unwrap();
@@ -138,20 +138,20 @@ fn a_process_that_does_not_run_tells_the_watchdog_nothing() {
     let running = Running::spawn(&mut line);
     running.signal("STOP");
     let state = || std::fs::read_to_string(format!("/proc/{}/stat", running.pid())).unwrap();
-    eventually("it is stopped", || state().contains(") T ").then_some(()));
+    eventually("the process is stopped", || state().contains(") T ").then_some(()));
     systemd.set_nonblocking(true).unwrap();
     let mut datagram = [0; 64];
     while systemd.recv(&mut datagram).is_ok() {}
     systemd.set_nonblocking(false).unwrap();
     systemd.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
-    assert!(systemd.recv(&mut datagram).is_err(), "a dead process was heard");
+    assert!(systemd.recv(&mut datagram).is_err(), "a stopped process sent a message");
     running.signal("CONT");
     systemd.set_read_timeout(Some(PATIENCE)).unwrap();
     systemd.recv(&mut datagram).unwrap();
 }
 
 #[test]
-fn the_first_client_of_a_socket_starts_its_exporter() {
+fn socket_activation_starts_the_exporter() {
     let Some(activate) = real("systemd-socket-activate") else { return };
     let folder = tempfile::tempdir().unwrap();
     for (name, _) in EXPORTERS {
@@ -176,11 +176,11 @@ fn the_first_client_of_a_socket_starts_its_exporter() {
         let mut client = eventually("systemd listens", || UnixStream::connect(&socket).ok());
         client.set_read_timeout(Some(PATIENCE)).unwrap();
         client.write_all(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        let read = client.read_to_string(&mut answer);
-        systemd.kill().unwrap(); // it has become the exporter
+        let mut response = String::new();
+        let read = client.read_to_string(&mut response);
+        systemd.kill().unwrap(); // it replaced itself by the exporter
         systemd.wait().unwrap();
         read.unwrap();
-        assert!(answer.starts_with("HTTP/1.1 200 "), "{name}: {answer}");
+        assert!(response.starts_with("HTTP/1.1 200 "), "{name}: {response}");
     }
 }

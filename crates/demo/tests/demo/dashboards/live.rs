@@ -1,4 +1,4 @@
-//! Every query of every dashboard, put to a Prometheus that scrapes the whole demo.
+//! Runs every query of every dashboard in a real Prometheus that scrapes the demo.
 
 use std::collections::BTreeSet;
 
@@ -9,46 +9,46 @@ use serde_json::Value;
 use super::{dashboards, list, text};
 use crate::stack::Demo;
 
-/// Asks Prometheus.
-fn ask(url: &str, path: &str, query: &str) -> Result<Value, String> {
+/// Sends a query to the API of Prometheus.
+fn query_api(url: &str, path: &str, query: &str) -> Result<Value, String> {
     let query: String = query.bytes().map(|byte| format!("%{byte:02x}")).collect();
-    let answer = get(&format!("{url}/api/v1/{path}{query}"), &[]).body;
-    let answer: Value = serde_json::from_str(&answer).map_err(|error| format!("{error}: {answer}"))?;
-    match text(&answer["status"]) {
-        "success" => Ok(answer["data"].clone()),
-        _ => Err(text(&answer["error"]).to_owned()),
+    let body = get(&format!("{url}/api/v1/{path}{query}"), &[]).body;
+    let response: Value = serde_json::from_str(&body).map_err(|error| format!("{error}: {body}"))?;
+    match text(&response["status"]) {
+        "success" => Ok(response["data"].clone()),
+        _ => Err(text(&response["error"]).to_owned()),
     }
 }
 
-/// Whether there is a value in a result that is a number.
-fn has_number(data: &Value) -> bool {
+/// Whether a result contains a finite value.
+fn has_finite_value(data: &Value) -> bool {
     list(&data["result"]).iter().any(|series| text(&series["value"][1]).parse().is_ok_and(f64::is_finite))
 }
 
-/// Whether there is one that is none, which a panel would show as NaN, or as a line to the sky.
-fn has_no_number(data: &Value) -> bool {
+/// Whether a result contains NaN or an infinite value, which a panel would show.
+fn has_non_finite_value(data: &Value) -> bool {
     list(&data["result"])
         .iter()
         .any(|series| text(&series["value"][1]).parse().is_ok_and(|value: f64| !value.is_finite()))
 }
 
 #[test]
-fn every_query_is_answered_and_with_data_where_its_metrics_are_there() {
+fn every_query_succeeds_and_has_data_if_its_metrics_exist() {
     if real("prometheus").is_none() {
         return;
     }
     let demo = Demo::start();
     let url = demo.url(9090, "");
     let word = Regex::new(r"[a-z_][a-z0-9_]*").unwrap();
-    // two scrapes are a rate; the rarest of all series is that of jobs that failed
-    eventually("every exporter was scraped again and again", || {
+    // A rate needs two scrapes. The rarest event is a failed job.
+    eventually("every exporter was scraped several times", || {
         let scraped = "count(count by (job) (count_over_time(exporter_scrape_success[1m]) >= 3)) >= 4 and on () \
                        sum(rate(messages_processed_total{status=\"failure\"}[1m])) > 0";
-        list(&ask(&url, "query?query=", scraped).ok()?["result"]).first().map(|_| ())
+        list(&query_api(&url, "query?query=", scraped).ok()?["result"]).first().map(|_| ())
     });
-    let metrics = ask(&url, "label/__name__/values?limit=", "0").unwrap();
+    let metrics = query_api(&url, "label/__name__/values?limit=", "0").unwrap();
     let metrics: BTreeSet<_> = list(&metrics).iter().map(text).collect();
-    // that a metric is there is seen by its name; a word that is none is a function or a label
+    // Metrics are recognized by their prefix; other words are functions or labels.
     let known = |query: &str| {
         let parts: Vec<_> = word.find_iter(query).map(|found| found.as_str()).collect();
         let metric = |part: &&&str| {
@@ -59,28 +59,30 @@ fn every_query_is_answered_and_with_data_where_its_metrics_are_there() {
         let labels = ["app_health", "app_status", "queue_name", "queue_system"];
         parts.iter().filter(metric).all(|part| labels.contains(part) || metrics.contains(part))
     };
-    let (mut answered, mut without) = (0, Vec::new());
+    let (mut with_data, mut without_data) = (0, Vec::new());
     for dashboard in dashboards() {
         for variable in dashboard.variables().iter().filter(|variable| variable["type"] == "query") {
-            let definition = dashboard.filled_in(text(&variable["definition"]));
+            let definition = dashboard.substitute(text(&variable["definition"]));
             let series = definition.strip_prefix("label_values(").unwrap().rsplit_once(',').unwrap().0;
-            let found = ask(&url, "series?match[]=", series).unwrap_or_else(|error| panic!("{definition}: {error}"));
+            let found =
+                query_api(&url, "series?match[]=", series).unwrap_or_else(|error| panic!("{definition}: {error}"));
             assert!(!list(&found).is_empty(), "{}: no value for {definition}", dashboard.stem);
         }
         for panel in dashboard.panels() {
             for target in list(&panel.json["targets"]) {
-                let query = dashboard.filled_in(text(&target["expr"]));
-                let data = ask(&url, "query?query=", &query).unwrap_or_else(|error| panic!("{}: {error}", panel.place));
-                assert!(!has_no_number(&data), "{}: {query}: {data}", panel.place);
-                if has_number(&data) {
-                    answered += 1;
+                let query = dashboard.substitute(text(&target["expr"]));
+                let data = query_api(&url, "query?query=", &query)
+                    .unwrap_or_else(|error| panic!("{}: {error}", panel.location));
+                assert!(!has_non_finite_value(&data), "{}: {query}: {data}", panel.location);
+                if has_finite_value(&data) {
+                    with_data += 1;
                 } else {
-                    assert!(panel.closed || !known(&query), "{}: no data for {query}", panel.place);
-                    without.push(format!("{}: {query}", panel.place));
+                    assert!(panel.collapsed || !known(&query), "{}: no data for {query}", panel.location);
+                    without_data.push(format!("{}: {query}", panel.location));
                 }
             }
         }
     }
-    // nearly all; the demo's own broker and log tell less than RabbitMQ and nginx
-    assert!(answered > 2 * without.len(), "{without:#?}");
+    // The demo's queue and log provide less than RabbitMQ and nginx.
+    assert!(with_data > 2 * without_data.len(), "{without_data:#?}");
 }

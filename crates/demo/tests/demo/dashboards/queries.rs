@@ -1,4 +1,4 @@
-//! What the dashboards ask: PromQL by the rules of Grafana's dashboard linter, of metrics and labels that there are.
+//! Compares the queries of the dashboards with the exported metrics and labels.
 #![expect(clippy::disallowed_types, reason = "tests start programs; exporters do not")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,13 +14,10 @@ use regex::Regex;
 use super::{Panel, dashboards, list, repository, text};
 use crate::DEMO;
 
-/// What stands for `$__rate_interval`: a range that nobody would write.
+/// Replaces `$__rate_interval` when a query is parsed.
 const RATE_INTERVAL: Duration = Duration::from_secs(4321);
 
-/// Over which time the alerts take their rates, by whose limits a number is coloured.
-const OF_ALERTS: Duration = Duration::from_secs(300);
-
-/// Metrics that come from elsewhere than the exporters: name, type, labels.
+/// Metrics of other programs: name, type, labels.
 const FOREIGN: &[(&str, &str, &[&str])] = &[
     ("up", "gauge", &[]),
     (
@@ -61,8 +58,8 @@ const FOREIGN: &[(&str, &str, &[&str])] = &[
     ("queue:queue_depth:work", "gauge", &["queue_name"]),
 ];
 
-/// Metrics that the exporters have for sources other than those of their golden files.
-const ELSEWHERE: &[(&str, &str, &[&str])] = &[
+/// Exported metrics that are missing in the golden files.
+const NOT_IN_GOLDEN_FILES: &[(&str, &str, &[&str])] = &[
     ("httpd_bytes_received_total", "counter", &["method", "status_code"]),
     ("httpd_requests_by_cache_status_total", "counter", &["cache_status"]),
     ("httpd_requests_overflowed_total", "counter", &[]),
@@ -73,17 +70,17 @@ const ELSEWHERE: &[(&str, &str, &[&str])] = &[
     ("exporter_config_last_reload_success_timestamp_seconds", "gauge", &[]),
 ];
 
-/// Metrics of the exporters that no dashboard shows, and why.
+/// Exported metrics that no dashboard shows, and the reason.
 const NOT_SHOWN: &[(&str, &str)] = &[
-    ("exporter_duplicate_series_total", "anything but 0 is a fault of the program, for a rule to tell"),
-    ("process_max_fds", "a limit that does not change"),
-    ("process_open_fds", "a handful"),
-    ("process_virtual_memory_bytes", "says nothing; resident memory does"),
-    ("process_virtual_memory_max_bytes", "a limit that does not change"),
-    ("queue_exporter_event_gaps_total", "of BullMQ only; for the case that counters do not add up"),
+    ("exporter_duplicate_series_total", "anything but 0 is a bug, reported by a rule"),
+    ("process_max_fds", "a constant limit"),
+    ("process_open_fds", "few"),
+    ("process_virtual_memory_bytes", "resident memory is more useful"),
+    ("process_virtual_memory_max_bytes", "a constant limit"),
+    ("queue_exporter_event_gaps_total", "only for BullMQ, to explain inconsistent counters"),
 ];
 
-/// The type and the labels of every metric.
+/// Type and labels of a metric.
 #[derive(Default)]
 pub(crate) struct Metric {
     pub(crate) kind: String,
@@ -92,16 +89,16 @@ pub(crate) struct Metric {
 
 pub(crate) type Catalogue = BTreeMap<String, Metric>;
 
-/// What the exporters export, by their golden files and, for what those leave out, by one of them.
+/// The exported metrics: from the golden files, plus the process metrics of a running exporter.
 fn exported() -> Catalogue {
     let mut catalogue = Catalogue::new();
     let crates = std::fs::read_dir(repository().join("crates")).unwrap();
     for folder in crates.map(|entry| entry.unwrap().path().join("tests")).filter(|path| path.is_dir()) {
         golden(&folder, &mut catalogue);
     }
-    // some collectors may fail where these tests run; the process's own metrics are there all the same
+    // Collectors may fail on this host; the process metrics are exported anyway.
     let once = Command::new(DEMO).arg0("cpu-exporter").arg("--once").output().unwrap();
-    learn(&String::from_utf8(once.stdout).unwrap(), &mut catalogue);
+    add_exposition(&String::from_utf8(once.stdout).unwrap(), &mut catalogue);
     let histograms: Vec<_> =
         catalogue.keys().filter_map(|name| name.strip_suffix("_bucket")).map(str::to_owned).collect();
     catalogue.retain(|name, _| !histograms.contains(name));
@@ -113,7 +110,7 @@ fn golden(folder: &Path, catalogue: &mut Catalogue) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            // what a user's own mapping makes of a page is on no dashboard of ours
+            // Metrics of user-defined mappings are on no dashboard.
             if !path.ends_with("mappings") {
                 golden(&path, catalogue);
             }
@@ -121,18 +118,18 @@ fn golden(folder: &Path, catalogue: &mut Catalogue) {
             && let Ok(text) = std::fs::read_to_string(&path)
             && text.starts_with("# HELP")
         {
-            learn(&text, catalogue);
+            add_exposition(&text, catalogue);
         }
     }
 }
 
-/// Adds what stands in an exposition.
-fn learn(exposition: &str, catalogue: &mut Catalogue) {
+/// Adds the metrics of an exposition.
+fn add_exposition(exposition: &str, catalogue: &mut Catalogue) {
     let label = Regex::new(r#"[{,]([a-z_]+)=""#).unwrap();
     let announced = Regex::new(r#"^queue_exporter_metric_origin\{metric="(\w+)""#).unwrap();
     for line in exposition.lines() {
         if let Some(found) = announced.captures(line) {
-            // one that no queue system of the golden files tells, but others do
+            // Another queue system exports this metric.
             let metric = catalogue.entry(found[1].to_owned()).or_default();
             if metric.kind.is_empty() {
                 metric.kind = if found[1].ends_with("_total") { "counter" } else { "gauge" }.to_owned();
@@ -155,10 +152,10 @@ fn learn(exposition: &str, catalogue: &mut Catalogue) {
     }
 }
 
-/// Every metric that a query may name.
+/// Every metric that a query may use.
 pub(crate) fn known() -> Catalogue {
     let mut catalogue = exported();
-    for (name, kind, labels) in FOREIGN.iter().chain(ELSEWHERE) {
+    for (name, kind, labels) in FOREIGN.iter().chain(NOT_IN_GOLDEN_FILES) {
         let mut labels: BTreeSet<_> = labels.iter().map(|label| (*label).to_owned()).collect();
         if *kind == "histogram" {
             labels.insert("le".to_owned());
@@ -170,55 +167,54 @@ pub(crate) fn known() -> Catalogue {
     for metric in catalogue.values_mut() {
         metric.labels.extend(["job", "instance"].map(str::to_owned));
         if metric.labels.contains("queue_name") {
-            metric.labels.extend(["scope", "vhost"].map(str::to_owned)); // of each queue, where its system has them
+            metric.labels.extend(["scope", "vhost"].map(str::to_owned)); // some queue systems have these
         }
     }
     for name in ["exporter_scrape_duration_seconds", "exporter_last_success_timestamp_seconds"] {
-        catalogue.get_mut(name).unwrap().labels.insert("collector".to_owned()); // golden files leave its values out
+        catalogue.get_mut(name).unwrap().labels.insert("collector".to_owned()); // golden files omit these values
     }
     catalogue
 }
 
-/// A query with variables replaced by what shows in the parsed expression.
-fn parse(place: &str, query: &str) -> Expr {
+/// Parses a query, with variables replaced by recognizable values.
+fn parse(location: &str, query: &str) -> Expr {
     let text = query.replace("$__rate_interval", &format!("{}s", RATE_INTERVAL.as_secs()));
     let text = ["job", "instance", "queue"]
         .iter()
         .fold(text, |text, name| text.replace(&format!("\"${name}\""), &format!("\"{name}-variable\"")));
-    parser::parse(&text).unwrap_or_else(|error| panic!("{place}: {error}\n{query}"))
+    parser::parse(&text).unwrap_or_else(|error| panic!("{location}: {error}\n{query}"))
 }
 
-/// A selector, and what stands around it, from the outside inwards.
+/// A selector and the expressions that contain it, outermost first.
 pub(crate) struct Selector<'a> {
     pub(crate) vector: &'a VectorSelector,
-    range: Option<Duration>,
-    pub(crate) around: Vec<&'a Expr>,
+    pub(crate) parents: Vec<&'a Expr>,
 }
 
 pub(crate) fn selectors(expr: &Expr) -> Vec<Selector<'_>> {
-    fn walk<'a>(expr: &'a Expr, around: &mut Vec<&'a Expr>, found: &mut Vec<Selector<'a>>) {
-        around.push(expr);
+    fn walk<'a>(expr: &'a Expr, parents: &mut Vec<&'a Expr>, found: &mut Vec<Selector<'a>>) {
+        parents.push(expr);
         match expr {
-            Expr::VectorSelector(vector) => found.push(Selector { vector, range: None, around: around.clone() }),
+            Expr::VectorSelector(vector) => found.push(Selector { vector, parents: parents.clone() }),
             Expr::MatrixSelector(matrix) => {
-                found.push(Selector { vector: &matrix.vs, range: Some(matrix.range), around: around.clone() });
+                found.push(Selector { vector: &matrix.vs, parents: parents.clone() });
             }
-            Expr::Aggregate(aggregate) => walk(&aggregate.expr, around, found),
-            Expr::Unary(unary) => walk(&unary.expr, around, found),
-            Expr::Paren(paren) => walk(&paren.expr, around, found),
-            Expr::Subquery(subquery) => walk(&subquery.expr, around, found),
-            Expr::Binary(binary) => [&binary.lhs, &binary.rhs].into_iter().for_each(|side| walk(side, around, found)),
-            Expr::Call(call) => call.args.args.iter().for_each(|argument| walk(argument, around, found)),
+            Expr::Aggregate(aggregate) => walk(&aggregate.expr, parents, found),
+            Expr::Unary(unary) => walk(&unary.expr, parents, found),
+            Expr::Paren(paren) => walk(&paren.expr, parents, found),
+            Expr::Subquery(subquery) => walk(&subquery.expr, parents, found),
+            Expr::Binary(binary) => [&binary.lhs, &binary.rhs].into_iter().for_each(|side| walk(side, parents, found)),
+            Expr::Call(call) => call.args.args.iter().for_each(|argument| walk(argument, parents, found)),
             Expr::NumberLiteral(_) | Expr::StringLiteral(_) | Expr::Extension(_) => {}
         }
-        around.pop();
+        parents.pop();
     }
     let mut found = Vec::new();
     walk(expr, &mut Vec::new(), &mut found);
     found
 }
 
-/// The names that a selector selects.
+/// The metrics that a selector matches.
 pub(crate) fn names<'a>(vector: &VectorSelector, catalogue: &'a Catalogue) -> Vec<&'a str> {
     let matches = |name: &str| match &vector.name {
         Some(own) => name == own,
@@ -227,7 +223,7 @@ pub(crate) fn names<'a>(vector: &VectorSelector, catalogue: &'a Catalogue) -> Ve
     catalogue.keys().map(String::as_str).filter(|name| matches(name)).collect()
 }
 
-/// The labels that a result may have: what it is grouped by, else all of its metrics, and what is made in it.
+/// The labels that a result may have: those it is grouped by, otherwise all labels of its metrics.
 pub(crate) fn result_labels(expr: &Expr, catalogue: &Catalogue) -> BTreeSet<String> {
     if let Expr::Aggregate(aggregate) = expr
         && !matches!(&aggregate.modifier, Some(LabelModifier::Exclude(_)))
@@ -251,7 +247,7 @@ pub(crate) fn result_labels(expr: &Expr, catalogue: &Catalogue) -> BTreeSet<Stri
     metrics.flat_map(|name| catalogue[name].labels.clone()).collect()
 }
 
-/// Every query of every panel, with its legend.
+/// Calls `check` with every query of every panel and its legend.
 fn each_query(mut check: impl FnMut(&Panel<'_>, &str, &str)) {
     for dashboard in dashboards() {
         for panel in dashboard.panels() {
@@ -262,8 +258,8 @@ fn each_query(mut check: impl FnMut(&Panel<'_>, &str, &str)) {
     }
 }
 
-/// Every expression within one, itself included.
-fn parts(expr: &Expr) -> Vec<&Expr> {
+/// An expression and all expressions inside it.
+fn subexpressions(expr: &Expr) -> Vec<&Expr> {
     let inside: Vec<&Expr> = match expr {
         Expr::Aggregate(aggregate) => vec![&aggregate.expr],
         Expr::Unary(unary) => vec![&unary.expr],
@@ -273,13 +269,13 @@ fn parts(expr: &Expr) -> Vec<&Expr> {
         Expr::Call(call) => call.args.args.iter().map(AsRef::as_ref).collect(),
         _ => Vec::new(),
     };
-    std::iter::once(expr).chain(inside.into_iter().flat_map(parts)).collect()
+    std::iter::once(expr).chain(inside.into_iter().flat_map(subexpressions)).collect()
 }
 
-/// Whether an expression leaves out what is not more than 0, or less than it.
-fn compared(expr: &Expr, operators: &[token::TokenId]) -> bool {
+/// Whether an expression filters by a comparison with 0 using one of the operators.
+fn filters_by_zero(expr: &Expr, operators: &[token::TokenId]) -> bool {
     match expr {
-        Expr::Paren(paren) => compared(&paren.expr, operators),
+        Expr::Paren(paren) => filters_by_zero(&paren.expr, operators),
         Expr::Binary(binary) => {
             let zero = matches!(binary.rhs.as_ref(), Expr::NumberLiteral(number) if number.val == 0.0);
             zero && !binary.return_bool() && operators.contains(&binary.op.id())
@@ -293,7 +289,7 @@ fn is_variable(matcher: Option<&Matcher>, name: &str) -> bool {
 }
 
 #[test]
-fn what_golden_files_do_not_have_stands_in_the_exporters_code() {
+fn metrics_missing_in_golden_files_are_in_the_source_code() {
     fn sources(folder: &Path, text: &mut String) {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -307,105 +303,59 @@ fn what_golden_files_do_not_have_stands_in_the_exporters_code() {
     for exporter in ["httpd-log-exporter", "exporter-common"] {
         sources(&repository().join("crates").join(exporter).join("src"), &mut text);
     }
-    for (name, ..) in ELSEWHERE {
+    for (name, ..) in NOT_IN_GOLDEN_FILES {
         assert!(text.contains(&format!("\"{name}\"")), "{name}");
     }
 }
 
 #[test]
-fn every_selector_is_of_a_metric_that_there_is_of_the_jobs_and_instances_chosen() {
+fn every_selector_matches_an_exported_metric_and_the_selected_jobs_and_instances() {
     let catalogue = known();
     each_query(|panel, query, _| {
-        let place = &panel.place;
-        for Selector { vector, .. } in selectors(&parse(place, query)) {
+        let location = &panel.location;
+        for Selector { vector, .. } in selectors(&parse(location, query)) {
             let names = names(vector, &catalogue);
-            assert!(!names.is_empty(), "{place}: nothing exports {vector}");
+            assert!(!names.is_empty(), "{location}: no metric {vector}");
             for variable in ["job", "instance"] {
                 let matcher = vector.matchers.find_matchers(variable);
-                assert!(is_variable(matcher.first(), variable), "{place}: not of ${variable}: {vector}");
+                assert!(is_variable(matcher.first(), variable), "{location}: no matcher for ${variable}: {vector}");
             }
             for matcher in &vector.matchers.matchers {
                 let has = |name: &&str| matcher.name == "__name__" || catalogue[*name].labels.contains(&matcher.name);
-                assert!(names.iter().all(has), "{place}: {vector} has no label {}", matcher.name);
+                assert!(names.iter().all(has), "{location}: {vector} has no label {}", matcher.name);
             }
         }
     });
 }
 
 #[test]
-fn counters_are_rated_over_grafana_s_own_interval_or_that_of_the_alert_whose_limits_colour_them() {
-    let catalogue = known();
+fn ratios_without_activity_are_absent_instead_of_nan() {
     each_query(|panel, query, _| {
-        let place = &panel.place;
-        for Selector { vector, range, around } in selectors(&parse(place, query)) {
-            let counter = names(vector, &catalogue).iter().all(|name| catalogue[*name].kind == "counter");
-            let function = around.iter().rev().find_map(|expr| match expr {
-                Expr::Call(call) => Some(call.func.name),
-                _ => None,
-            });
-            if range.is_some() && matches!(function, Some("rate" | "irate" | "increase")) {
-                assert!(counter, "{place}: the rate of what is no counter: {vector}");
-                let limits = list(&panel.json["fieldConfig"]["defaults"]["thresholds"]["steps"]).len() > 1;
-                let coloured = limits && panel.json["type"] == "stat";
-                let own = if coloured { OF_ALERTS } else { RATE_INTERVAL };
-                assert_eq!(range, Some(own), "{place}: one error in a moment is no trouble: {query}");
-            } else if counter {
-                let aggregated = around.iter().any(|expr| matches!(expr, Expr::Aggregate(_)));
-                assert!(!aggregated, "{place}: counters are added up before their rate is taken: {query}");
-            }
-        }
-    });
-}
-
-#[test]
-fn quantiles_are_of_buckets_and_keep_their_bounds() {
-    let catalogue = known();
-    let mut quantiles = 0;
-    each_query(|panel, query, _| {
-        let place = &panel.place;
-        for part in parts(&parse(place, query)) {
-            let Expr::Call(call) = part else { continue };
-            if call.func.name != "histogram_quantile" {
-                continue;
-            }
-            quantiles += 1;
-            let buckets = &call.args.args[1];
-            assert!(result_labels(buckets, &catalogue).contains("le"), "{place}: {query}");
-            let names: Vec<_> = selectors(buckets).into_iter().flat_map(|at| names(at.vector, &catalogue)).collect();
-            assert!(names.iter().all(|name| name.ends_with("_bucket")), "{place}: {query}");
-        }
-    });
-    assert!(quantiles > 0);
-}
-
-#[test]
-fn where_nothing_happens_there_is_no_share_rather_than_one_that_is_no_number() {
-    each_query(|panel, query, _| {
-        let place = &panel.place;
-        let expr = parse(place, query);
-        let parts = parts(&expr);
-        let below = |part: &Expr| {
-            parts.iter().any(|around| {
-                matches!(around, Expr::Binary(binary) if std::ptr::eq(binary.lhs.as_ref(), part))
-                    && compared(around, &[token::T_GTR, token::T_GTE])
+        let location = &panel.location;
+        let expr = parse(location, query);
+        let parts = subexpressions(&expr);
+        let is_filtered = |part: &Expr| {
+            parts.iter().any(|parent| {
+                matches!(parent, Expr::Binary(binary) if std::ptr::eq(binary.lhs.as_ref(), part))
+                    && filters_by_zero(parent, &[token::T_GTR, token::T_GTE])
             })
         };
         for part in &parts {
             match part {
                 Expr::Binary(binary) if binary.op.id() == token::T_DIV => {
-                    let never_0 = match binary.rhs.as_ref() {
+                    let never_zero = match binary.rhs.as_ref() {
                         Expr::NumberLiteral(_) => true,
                         Expr::Aggregate(aggregate) => aggregate.op.id() == token::T_COUNT,
-                        other => compared(other, &[token::T_GTR]),
+                        other => filters_by_zero(other, &[token::T_GTR]),
                     };
-                    assert!(never_0, "{place}: what divides may be 0: {query}");
+                    assert!(never_zero, "{location}: the divisor may be 0: {query}");
                 }
                 Expr::Call(call) if call.func.name == "histogram_quantile" => {
-                    assert!(below(part), "{place}: a quantile of nothing is no number: {query}");
+                    assert!(is_filtered(part), "{location}: a quantile without observations is NaN: {query}");
                 }
                 Expr::VectorSelector(vector) => {
-                    let share = vector.name.as_ref().is_some_and(|name| name.contains(":ratio"));
-                    assert!(!share || below(part), "{place}: a share of nothing is no number: {query}");
+                    let is_ratio = vector.name.as_ref().is_some_and(|name| name.contains(":ratio"));
+                    assert!(!is_ratio || is_filtered(part), "{location}: a ratio without events is NaN: {query}");
                 }
                 _ => {}
             }
@@ -414,12 +364,12 @@ fn where_nothing_happens_there_is_no_share_rather_than_one_that_is_no_number() {
 }
 
 #[test]
-fn the_table_of_alerts_says_of_what_each_of_them_is() {
-    let spoken = Regex::new(r"\$labels\.(\w+)").unwrap();
+fn the_table_of_alerts_has_a_column_for_each_label_in_their_summaries() {
+    let label = Regex::new(r"\$labels\.(\w+)").unwrap();
     let of = |stem: &str| {
         let rules = std::fs::read_to_string(repository().join(format!("prometheus/rules/{stem}.yml"))).unwrap();
         let summaries = rules.lines().filter(|line| line.trim_start().starts_with("summary:"));
-        let labels = summaries.flat_map(|line| spoken.captures_iter(line).map(|found| found[1].to_owned()));
+        let labels = summaries.flat_map(|line| label.captures_iter(line).map(|found| found[1].to_owned()));
         labels.collect::<BTreeSet<_>>()
     };
     for dashboard in dashboards() {
@@ -431,51 +381,51 @@ fn the_table_of_alerts_says_of_what_each_of_them_is() {
         }
         let panels = dashboard.panels();
         let table = panels.iter().find(|panel| panel.json["title"] == "Firing alerts").unwrap();
-        let shown = result_labels(&parse(&table.place, text(&table.json["targets"][0]["expr"])), &known());
+        let shown = result_labels(&parse(&table.location, text(&table.json["targets"][0]["expr"])), &known());
         let missing: Vec<_> = labels.difference(&shown).collect();
-        assert!(missing.is_empty(), "{}: no column for {missing:?}", table.place);
+        assert!(missing.is_empty(), "{}: no column for {missing:?}", table.location);
         let options = &table.json["transformations"][0]["options"];
         for label in shown {
             let named = ["renameByName", "indexByName"].iter().all(|key| options[*key].get(&label).is_some());
-            assert!(named, "{}: the column {label} has no name, or no place", table.place);
+            assert!(named, "{}: the column {label} has no name or no position", table.location);
         }
     }
 }
 
 #[test]
-fn legends_and_groups_are_of_labels_that_the_series_have() {
+fn legends_and_groupings_use_existing_labels() {
     let catalogue = known();
     let named = Regex::new(r"\{\{(\w+)\}\}").unwrap();
-    let made = Regex::new(r#"label_replace\(.*?, "(\w+)","#).unwrap();
+    let created = Regex::new(r#"label_replace\(.*?, "(\w+)","#).unwrap();
     each_query(|panel, query, legend| {
-        let place = &panel.place;
-        let expr = parse(place, query);
+        let location = &panel.location;
+        let expr = parse(location, query);
         let mut labels = result_labels(&expr, &catalogue);
-        labels.extend(made.captures_iter(query).map(|found| found[1].to_owned()));
+        labels.extend(created.captures_iter(query).map(|found| found[1].to_owned()));
         for label in named.captures_iter(legend).map(|found| found[1].to_owned()) {
-            assert!(labels.contains(&label), "{place}: no label {label} in the legend of {query}");
+            assert!(labels.contains(&label), "{location}: no label {label} in the legend of {query}");
         }
         for selector in selectors(&expr) {
             let of_metric: BTreeSet<_> =
                 names(selector.vector, &catalogue).iter().flat_map(|name| catalogue[*name].labels.clone()).collect();
-            let groups = selector.around.iter().filter_map(|expr| match expr {
+            let groups = selector.parents.iter().filter_map(|expr| match expr {
                 Expr::Aggregate(aggregate) => aggregate.modifier.as_ref(),
                 _ => None,
             });
             for label in groups.flat_map(|modifier| &modifier.labels().labels) {
                 let has = of_metric.contains(label) || labels.contains(label);
-                assert!(has, "{place}: no label {label} to group by: {query}");
+                assert!(has, "{location}: no label {label} to group by: {query}");
             }
         }
     });
 }
 
 #[test]
-fn every_metric_of_the_exporters_is_on_a_dashboard_or_has_a_reason_not_to_be() {
+fn every_exported_metric_is_on_a_dashboard_or_has_a_reason_not_to_be() {
     let catalogue = known();
     let mut shown = BTreeSet::new();
     each_query(|panel, query, _| {
-        let expr = parse(&panel.place, query);
+        let expr = parse(&panel.location, query);
         for selector in selectors(&expr) {
             shown.extend(names(selector.vector, &catalogue).into_iter().map(str::to_owned));
         }
@@ -488,7 +438,7 @@ fn every_metric_of_the_exporters_is_on_a_dashboard_or_has_a_reason_not_to_be() {
         .filter(|name| !programs.iter().any(|program| name.starts_with(program)))
         .filter(|name| !shown.contains(*name) && !hidden.contains(*name))
         .collect();
-    assert!(missing.is_empty(), "on no dashboard: {missing:?}");
+    assert!(missing.is_empty(), "missing on all dashboards: {missing:?}");
     let both: Vec<_> = hidden.intersection(&shown).collect();
-    assert!(both.is_empty(), "shown after all: {both:?}");
+    assert!(both.is_empty(), "listed as not shown, but shown: {both:?}");
 }

@@ -1,4 +1,4 @@
-//! prometheus/tests: what promtool says to them, and whether any alert or record is left out.
+//! prometheus/tests: promtool runs them, and every alert and record is covered.
 
 use std::time::Duration;
 
@@ -8,83 +8,88 @@ use serde_json::Value;
 use super::{STEMS, WATCHDOG, alerts, parse, rules};
 use crate::dashboards::{list, repository, text};
 
-/// One look at an alert: when, whether it fires, with which labels and annotations.
-struct Look<'a> {
+/// One check of an alert in a promtool test.
+struct Check<'a> {
     at: Duration,
     alerts: &'a [Value],
 }
 
-/// The looks of one test at an alert, in their order.
-fn looks<'a>(test: &'a Value, alert: &str) -> Vec<Look<'a>> {
-    let looks = list(&test["alert_rule_test"]).iter().filter(|look| look["alertname"] == alert);
-    let mut looks: Vec<_> =
-        looks.map(|look| Look { at: duration(text(&look["eval_time"])), alerts: list(&look["exp_alerts"]) }).collect();
-    looks.sort_by_key(|look| look.at);
-    looks
+/// The checks of an alert in one test, ordered by time.
+fn checks<'a>(test: &'a Value, alert: &str) -> Vec<Check<'a>> {
+    let checks = list(&test["alert_rule_test"]).iter().filter(|check| check["alertname"] == alert);
+    let mut checks: Vec<_> = checks
+        .map(|check| Check { at: duration(text(&check["eval_time"])), alerts: list(&check["exp_alerts"]) })
+        .collect();
+    checks.sort_by_key(|check| check.at);
+    checks
 }
 
-/// Prometheus's `1h30m`.
+/// Parses a duration of Prometheus, for example `1h30m`.
 fn duration(text: &str) -> Duration {
     let spaced: String = text.chars().flat_map(|c| [Some(c), c.is_alphabetic().then_some(' ')]).flatten().collect();
     humantime::parse_duration(spaced.trim()).unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
 #[test]
-fn promtool_of_both_generations_finds_that_rules_do_what_their_tests_say() {
+fn rules_and_their_tests_pass_in_promtool_2_and_3() {
     for promtool in ["promtool", "promtool-3"] {
         let Some(promtool) = real(promtool) else { continue };
         let promtool = promtool.to_str().unwrap();
         for stem in STEMS {
-            for (words, folder) in
+            for (subcommand, folder) in
                 [(&["check", "rules", "--lint=all", "--lint-fatal"][..], "rules"), (&["test", "rules"], "tests")]
             {
                 let file = repository().join("prometheus").join(folder).join(format!("{stem}.yml"));
-                let output = run(promtool, words.iter().copied().chain([file.to_str().unwrap()]));
-                let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-                assert!(output.status.success(), "{promtool}: {stem}: {said}");
+                let output = run(promtool, subcommand.iter().copied().chain([file.to_str().unwrap()]));
+                let message = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+                assert!(output.status.success(), "{promtool}: {stem}: {message}");
             }
         }
     }
 }
 
 #[test]
-fn every_alert_is_seen_to_wait_to_fire_and_to_resolve_and_to_be_silent_where_nothing_is() {
+fn every_alert_is_tested_pending_firing_resolved_and_without_series() {
     let tests = STEMS.map(|stem| (stem, parse(&format!("prometheus/tests/{stem}.yml"))));
     for rule in alerts() {
-        let (alert, place) = (rule.alert().unwrap(), rule.place());
+        let (alert, location) = (rule.alert().unwrap(), rule.location());
         let tests = list(&tests.iter().find(|(stem, _)| *stem == rule.stem).unwrap().1["tests"]);
-        // the same alert with another label is another alert: the windows of a budget of errors
+        // Alerts of one name may differ in labels, such as the windows of an error budget.
         let same = |found: &&Value| {
             let labels = rule.json["labels"].as_object().unwrap();
             labels.iter().all(|(name, value)| found["exp_labels"][name] == *value)
         };
-        let whole = tests.iter().any(|test| {
-            let looks = looks(test, alert);
-            let fires = |look: &Look<'_>| look.alerts.iter().any(|found| same(&found));
-            let Some(first) = looks.iter().position(fires) else { return false };
+        let complete = tests.iter().any(|test| {
+            let checks = checks(test, alert);
+            let fires = |check: &Check<'_>| check.alerts.iter().any(|found| same(&found));
+            let Some(first) = checks.iter().position(fires) else { return false };
             if alert == WATCHDOG {
-                return looks.iter().all(fires);
+                return checks.iter().all(fires);
             }
-            first > 0 && looks[first..].iter().any(|look| !fires(look))
+            first > 0 && checks[first..].iter().any(|check| !fires(check))
         });
-        assert!(whole, "{place} ({}): no test in which it first waits, then fires, then resolves", rule.json["labels"]);
+        assert!(
+            complete,
+            "{location} ({}): no test in which it is inactive, then fires, then resolves",
+            rule.json["labels"]
+        );
         let silent = tests.iter().any(|test| {
-            let looks = looks(test, alert);
-            !looks.is_empty()
-                && looks.iter().all(|look| look.alerts.is_empty())
+            let checks = checks(test, alert);
+            !checks.is_empty()
+                && checks.iter().all(|check| check.alerts.is_empty())
                 && list(&test["input_series"]).is_empty()
         });
         let of_absence = rule.expr().contains("absent(") || alert == WATCHDOG;
-        assert!(silent || of_absence, "{place}: no test in which what it looks at is not there");
+        assert!(silent || of_absence, "{location}: no test without series");
     }
 }
 
 #[test]
-fn what_alerts_say_is_tested_word_for_word() {
+fn every_annotation_is_tested_with_its_rendered_text() {
     for stem in STEMS {
         for test in list(&parse(&format!("prometheus/tests/{stem}.yml"))["tests"]) {
-            for look in list(&test["alert_rule_test"]) {
-                for found in list(&look["exp_alerts"]) {
+            for check in list(&test["alert_rule_test"]) {
+                for found in list(&check["exp_alerts"]) {
                     let annotations = found["exp_annotations"].as_object().unwrap();
                     assert_eq!(annotations.len(), 4, "{stem}: {}", test["name"]);
                     let rendered = |value: &Value| !text(value).is_empty() && !text(value).contains("{{");
@@ -96,16 +101,16 @@ fn what_alerts_say_is_tested_word_for_word() {
 }
 
 #[test]
-fn what_is_recorded_is_tested_by_its_value() {
+fn every_recorded_metric_has_a_test_of_its_value() {
     for rule in rules() {
         let Some(record) = rule.record() else { continue };
         let tests = parse(&format!("prometheus/tests/{}.yml", rule.stem));
-        let mut asked = list(&tests["tests"]).iter().flat_map(|test| list(&test["promql_expr_test"]));
-        let names = |asked: &Value| {
-            let expr = text(&asked["expr"]);
+        let mut expressions = list(&tests["tests"]).iter().flat_map(|test| list(&test["promql_expr_test"]));
+        let uses_record = |test: &Value| {
+            let expr = text(&test["expr"]);
             let word = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
-            expr.split(|c| !word(c)).any(|found| found == record) && !list(&asked["exp_samples"]).is_empty()
+            expr.split(|c| !word(c)).any(|found| found == record) && !list(&test["exp_samples"]).is_empty()
         };
-        assert!(asked.any(names), "{}: no test of its value", rule.place());
+        assert!(expressions.any(uses_record), "{}: no test of its value", rule.location());
     }
 }

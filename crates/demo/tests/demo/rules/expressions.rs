@@ -1,4 +1,4 @@
-//! What rules ask for: metrics and labels that there are, rates of counters; and the limits that dashboards show.
+//! Expressions of rules: their metrics and labels exist, and dashboards and alerts have equal limits.
 
 use std::collections::BTreeSet;
 
@@ -10,14 +10,14 @@ use super::{Rule, alerts, rules};
 use crate::dashboards::queries::{Catalogue, Metric, known, names, result_labels, selectors};
 use crate::dashboards::{dashboards, list, text};
 
-/// Labels that a target has by the configuration of Prometheus.
+/// Target labels.
 const TARGET: [&str; 2] = ["job", "instance"];
 
-/// Every rule as an expression, with what was recorded before it in the catalogue.
+/// Calls `check` with every rule, its parsed expression, and the catalogue including earlier records.
 fn each_expression(mut check: impl FnMut(&Rule, &Expr, &Catalogue)) {
     let mut catalogue = known();
     for rule in rules() {
-        let expr = parser::parse(rule.expr()).unwrap_or_else(|error| panic!("{}: {error}", rule.place()));
+        let expr = parser::parse(rule.expr()).unwrap_or_else(|error| panic!("{}: {error}", rule.location()));
         check(&rule, &expr, &catalogue);
         if let Some(record) = rule.record() {
             let labels = result_labels(&expr, &catalogue);
@@ -27,22 +27,22 @@ fn each_expression(mut check: impl FnMut(&Rule, &Expr, &Catalogue)) {
 }
 
 #[test]
-fn every_rule_asks_for_metrics_and_labels_that_the_exporters_have() {
+fn every_rule_uses_existing_metrics_and_labels() {
     each_expression(|rule, expr, catalogue| {
-        let place = rule.place();
+        let location = rule.location();
         for selector in selectors(expr) {
             let names = names(selector.vector, catalogue);
-            assert!(!names.is_empty(), "{place}: no metric {}", selector.vector);
+            assert!(!names.is_empty(), "{location}: no metric {}", selector.vector);
             let has = |label: &str| names.iter().all(|name| catalogue[*name].labels.contains(label));
             for matcher in &selector.vector.matchers.matchers {
-                assert!(has(&matcher.name), "{place}: {} has no label {}", selector.vector, matcher.name);
+                assert!(has(&matcher.name), "{location}: {} has no label {}", selector.vector, matcher.name);
             }
-            for around in &selector.around {
-                if let Expr::Aggregate(aggregate) = around {
+            for parent in &selector.parents {
+                if let Expr::Aggregate(aggregate) = parent {
                     for label in aggregate.modifier.iter().flat_map(|modifier| &modifier.labels().labels) {
                         let one = names.iter().any(|name| catalogue[*name].labels.contains(label));
-                        let hot = rule.alert() == Some("CpuHot") && label == "core"; // a package has no cores
-                        assert!(one || hot, "{place}: {} has no label {label} to group by", selector.vector);
+                        let hot = rule.alert() == Some("CpuHot") && label == "core"; // a package has no label core
+                        assert!(one || hot, "{location}: {} has no label {label} to group by", selector.vector);
                     }
                 }
             }
@@ -51,54 +51,22 @@ fn every_rule_asks_for_metrics_and_labels_that_the_exporters_have() {
 }
 
 #[test]
-fn rates_are_of_counters_and_trends_are_not() {
-    each_expression(|rule, expr, catalogue| {
-        for selector in selectors(expr) {
-            let function = selector.around.iter().rev().find_map(|expr| match expr {
-                Expr::Call(call) => Some(call.func.name),
-                _ => None,
-            });
-            let counter = names(selector.vector, catalogue).iter().all(|name| catalogue[*name].kind == "counter");
-            match function {
-                Some("rate" | "increase") => {
-                    assert!(counter, "{}: the rate of a gauge: {}", rule.place(), selector.vector)
-                }
-                Some("delta" | "deriv" | "resets" | "changes") => {
-                    assert!(!counter, "{}: the trend of a counter: {}", rule.place(), selector.vector);
-                }
-                _ => assert!(!counter, "{}: a counter by itself: {}", rule.place(), selector.vector),
-            }
-        }
-    });
-}
-
-#[test]
-fn every_label_that_an_alert_speaks_of_is_one_of_its_own() {
-    let spoken = Regex::new(r"\$labels\.(\w+)").unwrap();
+fn every_label_in_an_annotation_is_a_label_of_the_alert() {
+    let label = Regex::new(r"\$labels\.(\w+)").unwrap();
     each_expression(|rule, expr, catalogue| {
         let Some(annotations) = rule.json["annotations"].as_object() else { return };
         let mut labels = result_labels(expr, catalogue);
         labels.extend(rule.json["labels"].as_object().unwrap().keys().cloned());
         for text in annotations.values().map(text) {
-            for found in spoken.captures_iter(text) {
+            for found in label.captures_iter(text) {
                 let of_absent = rule.expr().contains("absent(") && TARGET.contains(&&found[1]);
-                assert!(labels.contains(&found[1]) || of_absent, "{}: no label {}", rule.place(), &found[1]);
+                assert!(labels.contains(&found[1]) || of_absent, "{}: no label {}", rule.location(), &found[1]);
             }
         }
     });
 }
 
-#[test]
-fn names_of_records_tell_level_metric_and_operation() {
-    let shape = Regex::new(r"^(job|instance|source|queue):[a-z0-9_]+:[a-z0-9_]+$").unwrap();
-    for rule in rules() {
-        if let Some(record) = rule.record() {
-            assert!(shape.is_match(record), "{}", rule.place());
-        }
-    }
-}
-
-/// A number that is written in an expression, products of numbers included.
+/// The value of a number or a product of numbers.
 fn number(expr: &Expr) -> Option<f64> {
     match expr {
         Expr::NumberLiteral(literal) => Some(literal.val),
@@ -108,7 +76,7 @@ fn number(expr: &Expr) -> Option<f64> {
     }
 }
 
-/// What an alert compares with.
+/// The limits that an alert compares with.
 fn limits(expr: &Expr) -> Vec<f64> {
     match expr {
         Expr::Binary(binary) => match number(&binary.rhs) {
@@ -120,8 +88,8 @@ fn limits(expr: &Expr) -> Vec<f64> {
     }
 }
 
-/// The colour of a limit: how grave the alert is that fires beyond it.
-fn colour(severity: &str) -> &str {
+/// The color of a limit for the severity of its alert.
+fn color(severity: &str) -> &str {
     match severity {
         "critical" => "red",
         "warning" => "orange",
@@ -129,7 +97,7 @@ fn colour(severity: &str) -> &str {
     }
 }
 
-/// The alerts that a panel leads to the runbooks of.
+/// The alerts whose runbooks a panel links to.
 fn linked(panel: &Value) -> BTreeSet<String> {
     let links = list(&panel["fieldConfig"]["defaults"]["links"]).iter().filter_map(|link| {
         let page = text(&link["url"]).strip_prefix("/public/runbooks/")?;
@@ -139,7 +107,7 @@ fn linked(panel: &Value) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_limit_of_a_panel_is_that_of_an_alert_whose_runbook_it_leads_to() {
+fn every_limit_of_a_panel_equals_the_limit_of_a_linked_alert() {
     let alerts = alerts();
     let mut compared = 0;
     for dashboard in dashboards() {
@@ -147,21 +115,25 @@ fn every_limit_of_a_panel_is_that_of_an_alert_whose_runbook_it_leads_to() {
             let steps = &list(&panel.json["fieldConfig"]["defaults"]["thresholds"]["steps"])[1..];
             let linked = linked(panel.json);
             for alert in &linked {
-                assert!(alerts.iter().any(|rule| rule.alert() == Some(alert)), "{}: no alert {alert}", panel.place);
+                assert!(alerts.iter().any(|rule| rule.alert() == Some(alert)), "{}: no alert {alert}", panel.location);
             }
             for step in steps {
                 let limit = step["value"].as_f64().unwrap();
-                let state = steps.len() == 1 && limit == 1.0;
-                if state && panel.json["fieldConfig"]["defaults"]["unit"] == "short" {
-                    continue; // it is so, or it is not
+                let is_state = steps.len() == 1 && limit == 1.0;
+                if is_state && panel.json["fieldConfig"]["defaults"]["unit"] == "short" {
+                    continue; // a yes-or-no value
                 }
                 let same = |rule: &&Rule| {
                     let expr = parser::parse(rule.expr()).unwrap();
                     linked.contains(rule.alert().unwrap())
-                        && colour(text(&rule.json["labels"]["severity"])) == text(&step["color"])
+                        && color(text(&rule.json["labels"]["severity"])) == text(&step["color"])
                         && limits(&expr).iter().any(|own| (own - limit).abs() < 1e-9)
                 };
-                assert!(alerts.iter().any(|rule| same(&rule)), "{}: {step} is no limit of {linked:?}", panel.place);
+                assert!(
+                    alerts.iter().any(|rule| same(&rule)),
+                    "{}: {step} is not a limit of {linked:?}",
+                    panel.location
+                );
                 compared += 1;
             }
         }

@@ -1,4 +1,4 @@
-//! Where alerts lead: a runbook for each, and a dashboard that there is.
+//! The runbook and the dashboard of each alert.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ fn every_alert_has_a_runbook_and_every_runbook_an_alert() {
     let mut pages = BTreeSet::new();
     for rule in alerts() {
         let page = text(&rule.json["annotations"]["runbook_url"]);
-        assert_eq!(page, format!("docs/runbooks/{}.md", rule.alert().unwrap()), "{}", rule.place());
+        assert_eq!(page, format!("docs/runbooks/{}.md", rule.alert().unwrap()), "{}", rule.location());
         pages.insert(page.rsplit('/').next().unwrap().to_owned());
     }
     let files = std::fs::read_dir(repository().join("docs/runbooks")).unwrap();
@@ -84,17 +84,17 @@ fn every_query_of_a_runbook_selects_metrics_that_exist() {
 }
 
 #[test]
-fn every_alert_leads_to_a_dashboard_with_the_variables_that_it_sets() {
+fn every_alert_links_to_a_dashboard_with_existing_variables() {
     for rule in alerts() {
         let url = text(&rule.json["annotations"]["dashboard_url"]);
         let (uid, query) = url.strip_prefix("/d/").unwrap().split_once('?').unwrap();
         let all = dashboards();
         let dashboard = all.iter().find(|dashboard| dashboard.json["uid"] == uid);
-        let dashboard = dashboard.unwrap_or_else(|| panic!("{}: no dashboard {uid}", rule.place()));
+        let dashboard = dashboard.unwrap_or_else(|| panic!("{}: no dashboard {uid}", rule.location()));
         for set in query.split('&') {
             let name = set.strip_prefix("var-").unwrap().split('=').next().unwrap();
             let known = dashboard.variables().iter().any(|variable| variable["name"] == name);
-            assert!(known, "{}: {uid} has no variable {name}", rule.place());
+            assert!(known, "{}: {uid} has no variable {name}", rule.location());
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What the drill monitors: two hosts, three web servers, an application, a broker; and what can go wrong with each.
+//! The services monitored in the drill (two hosts, three web servers, an application, a broker) and their faults.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -9,48 +9,48 @@ use std::time::Duration;
 
 use exporter_common::testing::{Running, eventually, real, run, value};
 
-use super::hung::Hung;
-use super::{Delivered, exporter, free, within};
+use super::hung_consumer::HungConsumer;
+use super::{Alerts, exporter, free, wait_for};
 use crate::broker::{Ended, RabbitMq};
 use crate::{DEMO, part};
 
-/// How often each web server is asked for a page that is good, and how often for one that is not.
+/// Intervals of requests for a valid and for a broken page.
 const GOOD_EVERY: Duration = Duration::from_millis(20);
 const BROKEN_EVERY: Duration = Duration::from_millis(500);
-/// So many lines make a log busy, most of them since Prometheus looks: 0.1 a second over six hours, divided.
-const LINES: f64 = 500.0;
+/// Number of lines for a log to count as busy in the alerts: 0.1 per second over six hours, divided by the speedup.
+const BUSY_LINES: f64 = 500.0;
 
-pub(crate) struct Site {
-    /// Its exporter will be killed.
+pub(crate) struct Services {
+    /// Fault: the exporter is killed.
     killed: Option<Running>,
     killed_at: String,
-    /// Its exporter will be given a broken configuration.
+    /// Fault: the exporter reloads an invalid configuration.
     misconfigured: Running,
     web_config: PathBuf,
-    /// Will answer with errors.
+    /// Fault: the server returns errors.
     failing: WebServer,
     _nginx: Ended,
-    /// Will go on without its log, and then without its exporter, one of three.
+    /// Fault: the log disappears, then one of the three exporters of this job stops.
     blind: WebServer,
     blind_at: String,
     log_moved_away: PathBuf,
-    /// Will end.
+    /// Fault: the server stops.
     silent: WebServer,
     silent_server: Option<Running>,
     _blind_server: Running,
-    /// Will hang, and then be without its exporter, the only one.
+    /// Fault: the application hangs, then the only exporter of this job stops.
     application: Running,
     application_exporter: Option<Running>,
     application_at: String,
-    /// Will have nobody who works.
+    /// Fault: the consumer stops.
     broker: RabbitMq,
     queue_exporter: Running,
     _producer: Running,
     consumer: Option<Running>,
-    /// Will never have worked.
-    hung: Option<Hung>,
+    /// Fault: a consumer hangs from the start.
+    hung: Option<HungConsumer>,
     ab: PathBuf,
-    visitors: Vec<Visitor>,
+    clients: Vec<WebClient>,
     _folder: tempfile::TempDir,
 }
 
@@ -67,32 +67,32 @@ impl WebServer {
     }
 }
 
-/// Somebody who asks a web server for a page again and again.
-struct Visitor {
-    leaves: Arc<AtomicBool>,
-    visit: Option<JoinHandle<()>>,
+/// A client that requests a page repeatedly.
+struct WebClient {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
 }
 
-impl Visitor {
-    fn of(url: String, every: Duration) -> Self {
-        let leaves = Arc::new(AtomicBool::new(false));
-        let left = leaves.clone();
+impl WebClient {
+    fn start(url: String, every: Duration) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = stop.clone();
         let agent: ureq::Agent =
             ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(1))).build().into();
-        let visit = thread::spawn(move || {
-            while !left.load(Ordering::Relaxed) {
-                let _ = agent.get(&url).call(); // a server that is gone is what is tried
+        let thread = thread::spawn(move || {
+            while !stopped.load(Ordering::Relaxed) {
+                let _ = agent.get(&url).call(); // the server may be stopped on purpose
                 thread::sleep(every);
             }
         });
-        Self { leaves, visit: Some(visit) }
+        Self { stop, thread: Some(thread) }
     }
 }
 
-impl Drop for Visitor {
+impl Drop for WebClient {
     fn drop(&mut self) {
-        self.leaves.store(true, Ordering::Relaxed);
-        let _ = self.visit.take().map(JoinHandle::join);
+        self.stop.store(true, Ordering::Relaxed);
+        let _ = self.thread.take().map(JoinHandle::join);
     }
 }
 
@@ -100,7 +100,7 @@ fn address(exporter: &Running) -> String {
     exporter.url.strip_prefix("http://").unwrap().to_owned()
 }
 
-/// nginx, with a page that is good and one that is broken. It is one process: workers would outlive a master that is killed.
+/// Starts nginx with a valid and a broken page. It runs as one process, since workers would survive a killed master.
 fn nginx(program: &Path, folder: &Path, listen: &str) -> Ended {
     let at = folder.display();
     let configuration = format!(
@@ -126,7 +126,7 @@ fn nginx(program: &Path, folder: &Path, listen: &str) -> Ended {
     let mut nginx = Ended(command.stdin(Stdio::null()).spawn().unwrap());
     eventually("nginx listens", || {
         let error = || std::fs::read_to_string(folder.join("error.log")).unwrap_or_default();
-        assert!(nginx.0.try_wait().unwrap().is_none(), "nginx has ended: {}", error());
+        assert!(nginx.0.try_wait().unwrap().is_none(), "nginx exited: {}", error());
         std::net::TcpStream::connect(listen).ok()
     });
     nginx
@@ -141,20 +141,20 @@ fn log_exporter(listen: &str, log: &Path, format: &str) -> Running {
     exporter("httpd-log-exporter", listen, &flags.each_ref().map(String::as_str))
 }
 
-/// The exporter of the application at this URL.
+/// Starts the exporter of the application.
 fn page_exporter(listen: &str, application: &Running) -> Running {
     let page = format!("--app.url={}/status", application.url);
     exporter("app-status-exporter", listen, &[&page, "--poll.interval=500ms", "--scrape.timeout=1s"])
 }
 
-/// The exporter of a host that stands still: the one that tests run on may be busy, which would be told, too.
+/// Starts a cpu-exporter on fixtures: alerts would fire if this host is busy.
 fn host(listen: &str, flags: &[&str]) -> Running {
     let fixture =
         |what: &str| format!("--path.{what}fs={}/../cpu-exporter/tests/fixtures/vm/{what}", env!("CARGO_MANIFEST_DIR"));
     exporter("cpu-exporter", listen, &[&[fixture("proc").as_str(), &fixture("sys")], flags].concat())
 }
 
-/// The demo's web server, at this URL.
+/// Starts the demo's web server.
 fn web(url: &str, log: &Path) -> Running {
     let listen = url.trim_start_matches("http://").trim_end_matches('/');
     let mut command = exporter_common::testing::command(DEMO);
@@ -162,8 +162,8 @@ fn web(url: &str, log: &Path) -> Running {
     Running::spawn(&mut command)
 }
 
-/// Who sends jobs to the broker, or works on them.
-fn work(part: &str, broker: &RabbitMq) -> Running {
+/// Starts a producer or consumer.
+fn job_part(part: &str, broker: &RabbitMq) -> Running {
     crate::part(&[part, &format!("--broker={}", amqp(broker))])
 }
 
@@ -172,8 +172,8 @@ fn amqp(broker: &RabbitMq) -> String {
     broker.amqp().replace("amqp://", "amqp://guest:guest@")
 }
 
-impl Site {
-    /// Starts everything; `None` where a real program is missing.
+impl Services {
+    /// Starts all services; `None` if a program is not installed.
     pub(crate) fn start() -> Option<Self> {
         let (program, ab) = (real("nginx")?, real("ab")?);
         let broker = RabbitMq::start()?;
@@ -199,9 +199,9 @@ impl Site {
         let url = broker.management("guest").replace("guest@", "guest:guest@");
         let flags = ["--queue.system=rabbitmq", &format!("--queue.url={url}")];
         let queue_exporter = exporter("queue-exporter", "127.0.0.1:0", &flags);
-        let (producer, consumer) = (work("producer", &broker), work("consumer", &broker));
+        let (producer, consumer) = (job_part("producer", &broker), job_part("consumer", &broker));
 
-        let visitors = [&failing, &blind, &silent].map(|server| Visitor::of(server.url.clone(), GOOD_EVERY));
+        let clients = [&failing, &blind, &silent].map(|server| WebClient::start(server.url.clone(), GOOD_EVERY));
         Some(Self {
             killed_at: address(&killed),
             killed: Some(killed),
@@ -224,12 +224,12 @@ impl Site {
             consumer: Some(consumer),
             hung: None,
             ab,
-            visitors: visitors.into(),
+            clients: clients.into(),
             _folder: folder,
         })
     }
 
-    /// Every exporter: its job, its address.
+    /// Job and address of every exporter.
     pub(crate) fn targets(&self) -> Vec<(&'static str, String)> {
         vec![
             ("cpu-exporter", self.killed_at.clone()),
@@ -242,33 +242,34 @@ impl Site {
         ]
     }
 
-    /// Waits until jobs flow and every log has been read for a while.
-    pub(crate) fn wait_until_all_is_well(&self) {
+    /// Waits until jobs are processed and every log is busy.
+    pub(crate) fn wait_until_healthy(&self) {
         let lines = |server: &WebServer| {
             let metrics = server.exporter().scrape();
             let series = format!("httpd_log_lines_total{{result=\"matched\",source=\"{}\"}}", server.log.display());
             value(&metrics, &series).unwrap_or_default()
         };
-        let well = || {
+        let healthy = || {
             let queues = self.queue_exporter.scrape();
             let series = "messages_processed_total{queue_name=\"orders\",status=\"success\",vhost=\"/\"}";
-            let flows = value(&queues, series).is_some_and(|count| count > 0.0);
-            flows && [&self.failing, &self.blind, &self.silent].into_iter().all(|server| lines(server) > LINES)
+            let processes_jobs = value(&queues, series).is_some_and(|count| count > 0.0);
+            processes_jobs
+                && [&self.failing, &self.blind, &self.silent].into_iter().all(|server| lines(server) > BUSY_LINES)
         };
-        within("all is well", well, || self.queue_exporter.scrape());
+        wait_for("all services are healthy", healthy, || self.queue_exporter.scrape());
     }
 
-    /// Breaks all of it, and tells what alerts are to come.
-    pub(crate) fn break_everything(&mut self) -> Delivered {
+    /// Injects all faults and returns the expected alerts.
+    pub(crate) fn inject_faults(&mut self) -> Alerts {
         drop(self.killed.take());
         std::fs::write(&self.web_config, "tls_server_config: {cert_file\n").unwrap();
         self.misconfigured.signal("HUP");
-        self.visitors.push(Visitor::of(format!("{}broken", self.failing.url), BROKEN_EVERY));
-        std::fs::rename(&self.blind.log, &self.log_moved_away).unwrap(); // and nobody tells the server
+        self.clients.push(WebClient::start(format!("{}broken", self.failing.url), BROKEN_EVERY));
+        std::fs::rename(&self.blind.log, &self.log_moved_away).unwrap(); // the server keeps writing to the renamed file
         drop(self.silent_server.take());
         self.application.signal("STOP");
         drop(self.consumer.take());
-        self.hung = Some(Hung::start(&amqp(&self.broker)));
+        self.hung = Some(HungConsumer::start(&amqp(&self.broker)));
         let queues = address(&self.queue_exporter);
         [
             ("ExporterDown", self.killed_at.clone()),
@@ -284,8 +285,8 @@ impl Site {
         .into()
     }
 
-    /// Takes the sight away of what is told: each alert, its instance, and what is to be told before it resolves.
-    pub(crate) fn blind_two(&mut self) -> [((String, String), (String, String)); 2] {
+    /// Stops two exporters. Returns their alerts, each with the alert that must fire before it resolves.
+    pub(crate) fn stop_two_exporters(&mut self) -> [((String, String), (String, String)); 2] {
         drop(self.blind.exporter.take());
         drop(self.application_exporter.take());
         let alert = |name: &str, instance: &str| (name.to_owned(), instance.to_owned());
@@ -295,23 +296,23 @@ impl Site {
         ]
     }
 
-    /// Repairs all of it.
-    pub(crate) fn repair_everything(&mut self) {
+    /// Repairs all faults.
+    pub(crate) fn repair(&mut self) {
         self.blind.exporter = Some(log_exporter(&self.blind_at, &self.blind.log, "combined"));
         self.application_exporter = Some(page_exporter(&self.application_at, &self.application));
         self.killed = Some(host(&self.killed_at, &[]));
         std::fs::write(&self.web_config, "{}\n").unwrap();
         self.misconfigured.signal("HUP");
-        drop(self.visitors.pop());
+        drop(self.clients.pop());
         self.outweigh_errors();
         std::fs::rename(&self.log_moved_away, &self.blind.log).unwrap();
         self.silent_server = Some(web(&self.silent.url, &self.silent.log));
         self.application.signal("CONT");
-        self.consumer = Some(work("consumer", &self.broker));
-        self.hung.as_mut().unwrap().go_on();
+        self.consumer = Some(job_part("consumer", &self.broker));
+        self.hung.as_mut().unwrap().resume();
     }
 
-    /// Sends so many good requests that the errors are within the objective over every window.
+    /// Sends enough successful requests to bring the error ratio below the objective in every window.
     fn outweigh_errors(&self) {
         let errors =
             || value(&self.failing.exporter().scrape(), "httpd_requests_total{method=\"GET\",status_code=\"500\"}");

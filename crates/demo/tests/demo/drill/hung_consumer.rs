@@ -1,4 +1,4 @@
-//! A consumer of RabbitMQ that hangs from the start: it takes one job and does not say what became of it.
+//! A RabbitMQ consumer that hangs: it receives one job and does not acknowledge it.
 
 use futures_util::TryStreamExt;
 use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, QueueDeclareOptions};
@@ -9,17 +9,17 @@ use tokio::runtime::Runtime;
 const QUEUE: &str = "stuck";
 const JOBS: usize = 5;
 
-/// Hangs until it is told to go on.
-pub(crate) struct Hung {
+/// A consumer that hangs until it is resumed.
+pub(crate) struct HungConsumer {
     jobs: Consumer,
     _channel: Channel,
     _connection: Connection,
-    // the last to go
+    // Dropped last.
     runtime: Runtime,
 }
 
-impl Hung {
-    /// Makes a queue with jobs, and takes the first of them.
+impl HungConsumer {
+    /// Creates a queue with jobs and receives the first one.
     pub(crate) fn start(broker: &str) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let (jobs, _channel, _connection) = runtime.block_on(async {
@@ -40,8 +40,8 @@ impl Hung {
         Self { jobs, _channel, _connection, runtime }
     }
 
-    /// Does what there is to do.
-    pub(crate) fn go_on(&mut self) {
+    /// Processes all jobs.
+    pub(crate) fn resume(&mut self) {
         self.runtime.block_on(async {
             for _ in 0..JOBS {
                 self.jobs.try_next().await.unwrap().unwrap().ack(BasicAckOptions::default()).await.unwrap();

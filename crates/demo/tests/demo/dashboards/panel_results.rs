@@ -1,51 +1,51 @@
-//! What panels answer to what was there when they misled somebody: series that promtool makes, and the rules beside them.
+//! Results of single panels for given series, evaluated by promtool. Each case was misleading once.
 
 use exporter_common::testing::{real, run};
 use serde_json::{Value, json};
 
 use super::{dashboards, repository, text};
 
-/// Series as promtool writes them, one every 5 s for 10 minutes.
+/// Series in promtool's notation, with a sample every 5 s for 10 minutes.
 type Series<'a> = &'a [(&'a str, &'a str)];
 
-/// Fails unless a panel of a dashboard, put into `query` for `{}`, has this value in the end, or none.
-fn expect(stem: &str, title: &str, query: &str, series: Series<'_>, value: Option<f64>) {
+/// Asserts the value, or its absence, after 10 minutes of `query`, in which `{}` is replaced by the panel's query.
+fn assert_panel(stem: &str, title: &str, query: &str, series: Series<'_>, value: Option<f64>) {
     let Some(promtool) = real("promtool") else { return };
     let dashboards = dashboards();
     let dashboard = dashboards.iter().find(|dashboard| dashboard.stem == stem).unwrap();
     let panels = dashboard.panels();
     let panel = panels.iter().find(|panel| panel.json["title"] == title).unwrap();
-    let query = query.replace("{}", &dashboard.filled_in(text(&panel.json["targets"][0]["expr"])));
+    let query = query.replace("{}", &dashboard.substitute(text(&panel.json["targets"][0]["expr"])));
     let rules = ["exporters", "httpd-log", "queue"];
     let rules = rules.map(|stem| repository().join(format!("prometheus/rules/{stem}.yml")));
     let samples: Vec<_> = value.map(|value| json!({ "labels": "{}", "value": value })).into_iter().collect();
     let series: Vec<_> = series.iter().map(|(series, values)| json!({ "series": series, "values": values })).collect();
-    let looks = json!([{ "expr": query, "eval_time": "10m", "exp_samples": samples }]);
-    let tests = json!([{ "interval": "5s", "input_series": series, "promql_expr_test": looks }]);
+    let checks = json!([{ "expr": query, "eval_time": "10m", "exp_samples": samples }]);
+    let tests = json!([{ "interval": "5s", "input_series": series, "promql_expr_test": checks }]);
     let file: Value = json!({ "rule_files": rules, "evaluation_interval": "5s", "tests": tests });
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("test.yml"); // all JSON is YAML
+    let path = folder.path().join("test.yml"); // JSON is valid YAML
     std::fs::write(&path, file.to_string()).unwrap();
     let output = run(promtool.to_str().unwrap(), ["test", "rules", path.to_str().unwrap()]);
-    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{}: {said}", panel.place);
+    let message = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {message}", panel.location);
 }
 
 #[test]
-fn what_a_system_says_of_all_of_its_queues_together_is_shown() {
+fn dead_letters_counted_for_a_whole_system_are_shown() {
     let dead = [(r#"messages_dead_lettered_total{job="queue-exporter",instance="a"}"#, "0+5x120")];
-    expect("queue", "Dead letters", "sum({})", &dead, Some(1.0));
+    assert_panel("queue", "Dead letters", "sum({})", &dead, Some(1.0));
 }
 
 #[test]
-fn dead_letters_are_shown_wherever_their_alert_sees_them() {
+fn dead_letters_are_shown_where_their_alert_fires() {
     let gathered = [
         (r#"queue_depth{job="queue-exporter",instance="a",queue_name="orders.dlq"}"#, "0x110 9x10"),
         (r#"queue_messages{job="queue-exporter",instance="a",queue_name="mail",state="dead"}"#, "0x110 9x10"),
-        (r#"queue_depth{job="queue-exporter",instance="a",queue_name="old.dlq"}"#, "9x110 0x10"), // somebody looked
+        (r#"queue_depth{job="queue-exporter",instance="a",queue_name="old.dlq"}"#, "9x110 0x10"), // emptied
     ];
-    expect("queue", "Dead letters", "count({} > 0)", &gathered, Some(2.0));
-    expect("queue", "Dead letters", "count({} < 0)", &gathered, None);
+    assert_panel("queue", "Dead letters", "count({} > 0)", &gathered, Some(2.0));
+    assert_panel("queue", "Dead letters", "count({} < 0)", &gathered, None);
 }
 
 const QUEUES: Series<'_> = &[
@@ -58,14 +58,14 @@ const QUEUES: Series<'_> = &[
 ];
 
 #[test]
-fn queues_on_which_nobody_is_to_work_are_neither_left_alone_nor_deep() {
-    expect("queue", "Without consumers", "{}", QUEUES, Some(1.0));
-    expect("queue", "Deepest queue", "{}", QUEUES, Some(3.0));
-    expect("overview", "Deepest queue", "{}", QUEUES, Some(3.0));
+fn dead_letter_and_retry_queues_are_not_counted() {
+    assert_panel("queue", "Without consumers", "{}", QUEUES, Some(1.0));
+    assert_panel("queue", "Deepest queue", "{}", QUEUES, Some(3.0));
+    assert_panel("overview", "Deepest queue", "{}", QUEUES, Some(3.0));
 }
 
 #[test]
-fn failures_are_those_of_the_worst_queue_as_its_alert_sees_it() {
+fn failures_are_the_ratio_of_the_worst_queue_like_in_its_alert() {
     let processed = [
         (
             r#"messages_processed_total{job="queue-exporter",instance="a",queue_name="mail",status="success"}"#,
@@ -86,32 +86,32 @@ fn failures_are_those_of_the_worst_queue_as_its_alert_sees_it() {
         (r#"messages_processed_total{job="queue-exporter",instance="a",queue_name="idle",status="success"}"#, "7x120"),
         (r#"messages_processed_total{job="queue-exporter",instance="a",queue_name="idle",status="failure"}"#, "7x120"),
     ];
-    expect("queue", "Failures", "{}", &processed, Some(0.5));
-    expect("queue", "Failures", "{}", &processed[4..], None);
+    assert_panel("queue", "Failures", "{}", &processed, Some(0.5));
+    assert_panel("queue", "Failures", "{}", &processed[4..], None);
 }
 
 #[test]
-fn two_errors_of_a_moment_colour_nothing_and_without_requests_there_is_no_share_of_them() {
+fn two_recent_errors_stay_green_and_without_requests_there_is_no_ratio() {
     let ok = r#"httpd_requests_total{job="httpd-log-exporter",instance="a",method="GET",status_code="200"}"#;
     let failed = r#"httpd_requests_total{job="httpd-log-exporter",instance="a",method="GET",status_code="500"}"#;
     for stem in ["httpd-log", "overview"] {
-        let moment = [(ok, "0+120x120"), (failed, "0x118 1 2")];
-        expect(stem, "Server errors", "{} > bool 0.003", &moment, Some(0.0));
-        expect(stem, "Server errors", "{}", &moment[..1], Some(0.0));
-        expect(stem, "Server errors", "{} > bool 0.006", &[(ok, "0+98x120"), (failed, "0+2x120")], Some(1.0));
-        expect(stem, "Server errors", "{}", &[(ok, "900x120"), (failed, "2x120")], None);
+        let recent = [(ok, "0+120x120"), (failed, "0x118 1 2")];
+        assert_panel(stem, "Server errors", "{} > bool 0.003", &recent, Some(0.0));
+        assert_panel(stem, "Server errors", "{}", &recent[..1], Some(0.0));
+        assert_panel(stem, "Server errors", "{} > bool 0.006", &[(ok, "0+98x120"), (failed, "0+2x120")], Some(1.0));
+        assert_panel(stem, "Server errors", "{}", &[(ok, "900x120"), (failed, "2x120")], None);
     }
 }
 
 #[test]
-fn a_source_whose_exporter_is_down_is_unread() {
+fn the_source_of_a_stopped_exporter_is_counted_as_unread() {
     let up = [
         (r#"up{job="queue-exporter",instance="a"}"#, "0x120"),
         (r#"up{job="cpu-exporter",instance="b"}"#, "1x120"),
         (r#"exporter_scrape_success{job="cpu-exporter",instance="b",collector="stat"}"#, "1x120"),
         (r#"exporter_scrape_success{job="cpu-exporter",instance="b",collector="pressure"}"#, "0x120"),
         (r#"up{job="prometheus",instance="c"}"#, "1x120"),
-        (r#"up{job="shop",instance="d"}"#, "0x120"), // no exporter, and so nobody's reader
+        (r#"up{job="shop",instance="d"}"#, "0x120"), // not an exporter
     ];
-    expect("overview", "Failing collectors", "{}", &up, Some(2.0));
+    assert_panel("overview", "Failing collectors", "{}", &up, Some(2.0));
 }
