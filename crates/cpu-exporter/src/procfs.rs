@@ -3,7 +3,8 @@
 mod cpu_list;
 mod file;
 mod roots;
+mod stat_file;
 
 pub(crate) use cpu_list::{read_cpu_list, read_nonempty_cpu_list};
-pub(crate) use file::{CPUINFO_LIMIT, STAT_LIMIT, excerpt, number, read, read_at_most, read_into};
+pub(crate) use file::{CPUINFO_LIMIT, excerpt, number, read, read_at_most};
 pub(crate) use roots::{PROCFS, Roots, SYSFS};

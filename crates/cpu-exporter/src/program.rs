@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use exporter_common::{Program, Source, UsageError};
+use exporter_common::{Program, Purpose, Source, UsageError};
 
 use crate::collectors::{CGROUP, COLLECTORS};
 use crate::procfs::{PROCFS, Roots, SYSFS};
@@ -36,7 +36,14 @@ pub fn main() -> ExitCode {
             must_be_directory("--path.sysfs", &flags.sysfs)?;
         }
         match &flags.cgroup {
-            Some(directory) => must_be_directory("--path.cgroup", directory)?,
+            // The cgroup of a service exists only while it runs, so it may appear later.
+            Some(directory) if startup.purpose == Purpose::Check || directory.exists() => {
+                must_be_directory("--path.cgroup", directory)?;
+            }
+            Some(directory) => tracing::warn!(
+                path = %directory.display(),
+                "--path.cgroup does not exist yet: no cgroup metrics until it appears",
+            ),
             None if startup.enabled(CGROUP) => {
                 let error = "--collector.cgroup needs --path.cgroup: set it to the directory of the cgroup";
                 return Err(UsageError::new(error).into());
@@ -44,7 +51,7 @@ pub fn main() -> ExitCode {
             None => {}
         }
         let cgroup = flags.cgroup.is_some() && startup.named(CGROUP) != Some(false);
-        let roots = Roots { procfs: flags.procfs, sysfs: flags.sysfs, cgroup: flags.cgroup };
+        let roots = Roots::new(&flags.procfs, &flags.sysfs, flags.cgroup);
         let enabled = COLLECTORS.iter().filter(|(name, ..)| startup.enabled(name) || (cgroup && *name == CGROUP));
         Ok(enabled.map(|(_, _, new)| Source::boxed(new(&roots))).collect())
     })

@@ -234,12 +234,21 @@ fn throttle_counts_continue_when_their_cpu_goes_offline() {
 }
 
 #[test]
-fn a_pressure_file_truncated_within_a_number_is_an_error() {
+fn a_pressure_file_without_a_final_newline_must_not_decrease() {
     let host = Host::new();
-    host.write("proc/pressure/cpu", "some avg10=0.00 avg60=0.00 avg300=0.00 total=1403");
-    let (metrics, status) = host.once();
-    assert_eq!((status, success(&metrics, "pressure")), (Some(1), Some(0.0)));
-    assert!(!metrics.contains("cpu_exporter_pressure"), "{metrics}");
+    let write = |total: &str| {
+        host.write("proc/pressure/cpu", &format!("some avg10=0.00 avg60=0.00 avg300=0.00 total={total}"));
+    };
+    let waiting = |metrics: &str| value(metrics, "cpu_exporter_pressure_cpu_waiting_seconds_total");
+    write("14000000");
+    let exporter = host.start();
+    let metrics = exporter.scrape();
+    assert_eq!((success(&metrics, "pressure"), waiting(&metrics)), (Some(1.0), Some(14.0)));
+    write("1400000");
+    let metrics = exporter.scrape();
+    assert_eq!((success(&metrics, "pressure"), waiting(&metrics)), (Some(0.0), None), "truncated");
+    write("15000000");
+    assert_eq!(waiting(&exporter.scrape()), Some(15.0));
 }
 
 #[test]
@@ -392,7 +401,7 @@ fn a_path_that_is_not_a_directory_is_reported_with_its_flag() {
     let host = Host::new();
     assert_eq!(check(&host.flags()).1, Some(0));
     for name in ["path.procfs", "path.sysfs", "path.cgroup"] {
-        for path in ["proc/stat", "nowhere"] {
+        for path in ["proc/stat", "missing"] {
             let (line, status) = check(&[flag(name, host.path(path))]);
             assert_eq!((status, line.lines().count()), (Some(1), 1), "{line}");
             assert!(line.contains(&format!("--{name}: ")) && line.contains(path), "{line}");
@@ -438,4 +447,34 @@ fn a_missing_cgroup_is_an_error_and_a_recreated_one_continues() {
     host.write("cgroup/cpu.stat", "usage_usec 1000000\n");
     let metrics = exporter.scrape();
     assert_eq!((success(&metrics, "cgroup"), used(&metrics)), (Some(1.0), Some(6.0)));
+}
+
+#[test]
+fn a_cgroup_may_appear_after_the_start() {
+    let host = Host::new();
+    let flags = host.flags().into_iter().chain([flag("path.cgroup", host.path("cgroup"))]);
+    let exporter = Running::start(PROGRAM, flags);
+    let metrics = exporter.scrape();
+    assert_eq!(success(&metrics, "cgroup"), Some(0.0));
+    assert!(!metrics.contains("cpu_exporter_cgroup"), "{metrics}");
+    host.write("cgroup/cpu.stat", "usage_usec 5000000\n");
+    let metrics = exporter.scrape();
+    assert_eq!(success(&metrics, "cgroup"), Some(1.0));
+    assert_eq!(value(&metrics, "cpu_exporter_cgroup_cpu_usage_seconds_total"), Some(5.0));
+}
+
+#[test]
+fn a_restart_after_hotplug_does_not_lower_the_sum() {
+    let host = Host::new();
+    let write = |total: &str, cpus: &str| host.write("proc/stat", &format!("cpu  {total}\n{cpus}intr 1 1\n"));
+    write("3000 0 0 110000", "cpu0 1000 0 0 50000\ncpu1 2000 0 0 60000\n");
+    assert_eq!(usage(&host.start().scrape()), (30.0, 1100.0));
+    write("3100 0 0 110000", "cpu0 1100 0 0 50000\n");
+    assert_eq!(usage(&host.start().scrape()), (31.0, 1100.0), "CPU 1 is offline");
+    host.write("proc/uptime", "2000.00 1000.00\n");
+    write("1200 0 0 50100", "cpu0 1100 0 0 50000\ncpu1 100 0 0 100\n");
+    let exporter = host.start();
+    assert_eq!(usage(&exporter.scrape()), (0.0, 0.0), "suspend reset the counts of CPU 1");
+    write("1300 0 0 50100", "cpu0 1200 0 0 50000\ncpu1 100 0 0 100\n");
+    assert_eq!(usage(&exporter.scrape()), (1.0, 0.0));
 }

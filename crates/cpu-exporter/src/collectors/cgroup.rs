@@ -77,12 +77,27 @@ impl Usage {
 }
 
 /// The path of a v1 file: in the directory itself, or in its controller's directory if all controllers are below the
-/// directory (/sys/fs/cgroup in a container).
+/// directory (/sys/fs/cgroup in a container), or in the hierarchy of its controller if each is mounted separately.
 fn v1(directory: &Path, file: &str) -> PathBuf {
     let controller = file.split('.').next().unwrap_or_default();
-    let own = directory.join(file);
+    let candidates = [
+        Some(directory.join(file)),
+        Some(directory.join(controller).join(file)),
+        sibling(directory, controller).map(|sibling| sibling.join(file)),
+    ];
     // If access is denied, return the path, so that reading it reports the error.
-    if own.try_exists().unwrap_or(true) { own } else { directory.join(controller).join(file) }
+    let existing = candidates.iter().flatten().find(|path| path.try_exists().unwrap_or(true));
+    existing.cloned().unwrap_or_else(|| directory.join(file))
+}
+
+/// The same v1 cgroup in the hierarchy of another controller: /sys/fs/cgroup/cpuacct/x for /sys/fs/cgroup/cpu/x.
+fn sibling(directory: &Path, controller: &str) -> Option<PathBuf> {
+    let other = match controller {
+        "cpu" => "cpuacct",
+        _ => "cpu",
+    };
+    let mount = directory.ancestors().find(|path| path.file_name().is_some_and(|name| name == other))?;
+    Some(mount.with_file_name(controller).join(directory.strip_prefix(mount).ok()?))
 }
 
 fn parsed<T>(path: PathBuf, parse: impl FnOnce(&str) -> Result<T>) -> Result<Option<T>> {
@@ -267,6 +282,22 @@ mod tests {
             ("cpuacct/cpuacct.usage", "312489444376\n"),
         ];
         assert_eq!(usage(&files).unwrap(), (None, V1_COUNTS));
+    }
+
+    #[test]
+    fn v1_hierarchies_of_cpu_and_cpuacct_may_be_mounted_separately() {
+        let root = cgroup(&[
+            ("cpu/shop/web/cpu.cfs_quota_us", "50000\n"),
+            ("cpu/shop/web/cpu.cfs_period_us", "100000\n"),
+            ("cpu/shop/web/cpu.stat", V1_STAT),
+            ("cpuacct/shop/web/cpuacct.usage", "312489444376\n"),
+        ]);
+        for directory in ["cpu/shop/web", "cpuacct/shop/web"] {
+            std::fs::create_dir_all(root.path().join(directory)).unwrap();
+            let (usage, faults) = Usage::read(&root.path().join(directory)).unwrap();
+            assert!(faults.result().is_ok());
+            assert_eq!((usage.limit, usage.counts), (Some(0.5), V1_COUNTS), "{directory}");
+        }
     }
 
     #[test]

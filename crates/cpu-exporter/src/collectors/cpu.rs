@@ -1,31 +1,42 @@
 //! Collector `cpu`: CPU time in /proc/stat, summed over CPUs, also when CPUs go offline and online.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use exporter_common::{Collector, Family, Scrape, async_trait};
 
-use crate::procfs::{Roots, STAT_LIMIT, excerpt, read_into};
+use crate::procfs::{Roots, excerpt};
 
 /// CPU time of the host.
 pub(super) struct CpuCollector {
-    stat: PathBuf,
+    roots: Roots,
     state: Mutex<State>,
 }
 
-/// The sums, and buffers that are reused so that a scrape allocates almost nothing.
+/// The sums, and the parsed lines, whose memory is reused.
 #[derive(Default)]
 struct State {
     sums: Sums,
-    bytes: Vec<u8>,
     lines: Vec<Line>,
 }
 
 impl CpuCollector {
-    pub(crate) fn new(roots: &Roots) -> Self {
-        Self { stat: roots.proc_stat(), state: Mutex::default() }
+    pub(super) fn new(roots: &Roots) -> Self {
+        Self { roots: roots.clone(), state: Mutex::default() }
+    }
+
+    /// The time since the boot in ticks, read only before the first sums. A read that hangs is abandoned.
+    async fn uptime(&self) -> Option<u64> {
+        if self.state.lock().unwrap_or_else(PoisonError::into_inner).sums.reads > 0 {
+            return None;
+        }
+        let roots = self.roots.clone();
+        let read = tokio::task::spawn_blocking(move || roots.proc("uptime"));
+        let text = tokio::time::timeout(UPTIME_TIMEOUT, read).await.ok()?.ok()?.ok()??;
+        let (seconds, _) = text.split_once('.')?;
+        seconds.parse::<u64>().ok()?.checked_mul(100)
     }
 }
 
@@ -36,13 +47,15 @@ impl Collector for CpuCollector {
     }
 
     async fn collect(&self, scrape: &Scrape) -> Result<()> {
+        let bytes = self.roots.stat.read().await?;
+        let uptime = self.uptime().await;
         // A panic cannot leave the sums inconsistent: they change only in Sums::add, which does not fail.
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let State { sums, bytes, lines } = &mut *state;
-        if !read_into(bytes, STAT_LIMIT, &self.stat)? {
-            bail!("{} is missing: is procfs mounted?", self.stat.display());
+        let State { sums, lines } = &mut *state;
+        let total = parse(&bytes, lines).with_context(|| format!("{}", self.roots.stat.path().display()))?;
+        if sums.reads == 0 {
+            sums.start(lines, total, uptime);
         }
-        parse(bytes, lines).with_context(|| format!("{}", self.stat.display()))?;
         sums.add(lines);
         for family in families(sums) {
             scrape.add(family);
@@ -50,6 +63,9 @@ impl Collector for CpuCollector {
         Ok(())
     }
 }
+
+/// Timeout of the read of /proc/uptime.
+const UPTIME_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The columns of a CPU line in order, see proc_stat(5). The first eight add up to the CPU's time; guest and guest_nice
 /// are also included in user and nice.
@@ -70,45 +86,56 @@ struct Line {
     columns: usize,
 }
 
-/// Replaces `lines` with the CPU lines, which are the first of the file. The rest, thousands of interrupt counts, is not
-/// parsed.
-fn parse(stat: &[u8], lines: &mut Vec<Line>) -> Result<()> {
+/// Replaces `lines` with the CPU lines, which are the first of the file, and returns the sum line if it is valid. The
+/// rest of the file, thousands of interrupt counts, is not parsed.
+fn parse(stat: &[u8], lines: &mut Vec<Line>) -> Result<Option<Ticks>> {
     lines.clear();
-    let mut columns = 0; // of the previous line, including the sum line
+    let mut total = None;
+    let mut columns_before = 0; // of the previous line, including the sum line
     for text in stat.split_inclusive(|&byte| byte == b'\n') {
         let Some(rest) = text.strip_prefix(b"cpu") else { break };
         let text = || String::from_utf8_lossy(text).into_owned();
-        let mut words = rest.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
-        let cpu = match rest.first() {
-            Some(byte) if byte.is_ascii_whitespace() => None, // the sum line
-            _ => {
-                let number = words.next().and_then(number).and_then(|number| u32::try_from(number).ok());
-                Some(number.with_context(|| format!("not a CPU number: {:?}", excerpt(&text())))?)
+        if rest.first().is_some_and(u8::is_ascii_whitespace) {
+            // Only the start of the sums needs this line, so an invalid one is not an error.
+            if let Some((ticks, columns)) = parse_columns(rest) {
+                total = Some(ticks);
+                columns_before = columns;
             }
-        };
-        let before = columns;
-        let mut ticks = Ticks::default();
-        columns = 0;
-        for (column, word) in ticks.iter_mut().zip(&mut words) {
-            *column = number(word).with_context(|| format!("not a number in {:?}", excerpt(&text())))?;
-            columns += 1;
+            continue;
         }
+        let (cpu, rest_of_line) = rest.split_at(rest.iter().take_while(|byte| byte.is_ascii_digit()).count());
+        let cpu = number(cpu).filter(|_| !cpu.is_empty()).and_then(|cpu| u32::try_from(cpu).ok());
+        let cpu = cpu.with_context(|| format!("not a CPU number: {:?}", excerpt(&text())))?;
+        let (ticks, columns) =
+            parse_columns(rest_of_line).with_context(|| format!("not a number in {:?}", excerpt(&text())))?;
         // A last line without a newline and with fewer columns than the previous line is truncated. Its idle time might
         // be too low.
-        if !rest.ends_with(b"\n") && columns < before.max(IDLE + 1) {
+        if !rest.ends_with(b"\n") && columns < columns_before.max(IDLE + 1) {
             bail!("truncated line {:?}", excerpt(&text()));
         }
-        match cpu {
-            None => {}
-            Some(_) if columns == 0 => {} // node_exporter also skips a line of one word
-            Some(_) if columns <= IDLE => bail!("fewer than {} columns in {:?}", IDLE + 1, excerpt(&text())),
-            Some(cpu) => lines.push(Line { cpu, ticks, columns }),
+        columns_before = columns;
+        match columns {
+            0 => {} // node_exporter also skips a line of one word
+            columns if columns <= IDLE => bail!("fewer than {} columns in {:?}", IDLE + 1, excerpt(&text())),
+            columns => lines.push(Line { cpu, ticks, columns }),
         }
     }
     if lines.is_empty() {
         bail!("no CPU line at the start");
     }
-    Ok(())
+    Ok(total)
+}
+
+/// Parses the columns of a line and returns their number; `None` if one is not a number.
+fn parse_columns(rest: &[u8]) -> Option<(Ticks, usize)> {
+    let mut words = rest.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    let mut ticks = Ticks::default();
+    let mut columns = 0;
+    for (column, word) in ticks.iter_mut().zip(&mut words) {
+        *column = number(word)?;
+        columns += 1;
+    }
+    Some((ticks, columns))
 }
 
 /// Parses decimal digits.
@@ -126,7 +153,8 @@ fn number(word: &[u8]) -> Option<u64> {
 ///
 /// An increase of a sum equals `sum(increase())` over node_exporter's series of each CPU and mode:
 ///
-/// - The first read is the baseline: the sums start as the plain sums over all CPUs.
+/// - The first read is the baseline: the sums start as the plain sums over all CPUs. [`Sums::start`] has the exceptions,
+///   which keep a restart of the exporter from lowering a sum by the share of CPUs that went offline before.
 /// - The kernel's idle, iowait and steal times can decrease a little. Like in node_exporter, a lower reading of a mode adds
 ///   0 until the previous value is exceeded.
 /// - If idle decreases by 3 s or more, the CPU restarted its counts. node_exporter then exports the new values. A sum that
@@ -155,6 +183,33 @@ struct LastSeen {
 }
 
 impl Sums {
+    /// Sets the start values before the first read. Prometheus reads a sum that is lower than before a restart of this
+    /// exporter as a counter reset and adds its whole value, so the start must not be lower, unless it is 0:
+    ///
+    /// - If a CPU has counted less time than the host is up, its counts were reset by hotplug or suspend, and the sums
+    ///   before the restart are unknown. The sums start at 0.
+    /// - If the kernel's own sum line exceeds the plain sums, it contains the share of CPUs that are offline. The sums
+    ///   start there.
+    /// - Otherwise they start as the plain sums.
+    fn start(&mut self, lines: &[Line], total: Option<Ticks>, uptime: Option<u64>) {
+        let mut plain = Ticks::default();
+        lines.iter().for_each(|line| add(&mut plain, &line.ticks));
+        let counted =
+            |line: &Line| line.ticks[..MODES.len()].iter().fold(0, |sum: u64, ticks| sum.saturating_add(*ticks));
+        let reset = |line: &Line| uptime.is_some_and(|uptime| counted(line) < (uptime / 10 * 9).saturating_sub(6_000));
+        // The kernel adds before it rounds to ticks, so its sum may exceed that of the lines by one tick for each CPU.
+        let rounding = lines.len() as u64;
+        let exceeds =
+            |total: &Ticks| total.iter().zip(&plain).any(|(total, plain)| *total > plain.saturating_add(rounding));
+        self.ticks = if lines.iter().any(reset) {
+            Ticks::default()
+        } else if let Some(total) = total.filter(exceeds) {
+            std::array::from_fn(|column| total[column].max(plain[column]))
+        } else {
+            plain
+        };
+    }
+
     /// Adds one complete read of the file.
     fn add(&mut self, lines: &[Line]) {
         let previous = self.reads;
@@ -163,9 +218,6 @@ impl Sums {
         for Line { cpu, ticks, .. } in lines {
             let Some(last) = self.cpus.get_mut(cpu) else {
                 self.cpus.insert(*cpu, LastSeen { ticks: *ticks, read: self.reads });
-                if previous == 0 {
-                    add(&mut self.ticks, ticks);
-                }
                 continue;
             };
             let returned = last.read < previous;
@@ -239,7 +291,7 @@ mod tests {
 
     fn lines(text: &str) -> Result<Vec<Line>> {
         let mut lines = vec![Line { cpu: 99, ticks: [99; COLUMNS], columns: 99 }];
-        parse(text.as_bytes(), &mut lines).map(|()| lines)
+        parse(text.as_bytes(), &mut lines).map(|_| lines)
     }
 
     /// One read of CPU numbers and all their columns.
@@ -251,6 +303,9 @@ mod tests {
         let mut sums = Sums::default();
         let mut before = Ticks::default();
         for cpus in reads {
+            if sums.reads == 0 {
+                sums.start(&read(cpus), None, None);
+            }
             sums.add(&read(cpus));
             assert!(before.iter().zip(&sums.ticks).all(|(before, now)| before <= now), "{before:?} {sums:?}");
             before = sums.ticks;
@@ -393,9 +448,40 @@ mod tests {
     #[test]
     fn a_column_that_the_kernel_lacks_is_absent() {
         let mut sums = Sums::default();
-        sums.add(&lines("cpu0 100 2 3 4\n").unwrap());
+        let lines = lines("cpu0 100 2 3 4\n").unwrap();
+        sums.start(&lines, None, None);
+        sums.add(&lines);
         let text = to_text(families(&sums));
         assert!(text.contains("cpu_exporter_cpu_usage_seconds_total{mode=\"user\"} 1\n"), "{text}");
         assert!(!text.contains("iowait") && !text.contains("guest"), "{text}");
+    }
+
+    #[test]
+    fn an_invalid_sum_line_is_ignored() {
+        for total in ["cpu  x 1 2 3\n", "cpu \n", "cpu  1 2 -3 4\n"] {
+            assert_eq!(lines(&format!("{total}cpu0 1 2 3 4\n")).unwrap().len(), 1, "{total:?}");
+        }
+    }
+
+    fn start(cpus: &[(u32, Ticks)], total: Option<Ticks>, uptime: Option<u64>) -> Ticks {
+        let mut sums = Sums::default();
+        sums.start(&read(cpus), total, uptime);
+        sums.ticks
+    }
+
+    #[test]
+    fn the_share_of_offline_cpus_is_in_the_start_values() {
+        let online = [(0, all(10_000)), (1, all(10_000))];
+        assert_eq!(start(&online, Some(all(25_000)), None), all(25_000));
+        assert_eq!(start(&online, Some(all(20_002)), None), all(20_000), "rounding");
+        assert_eq!(start(&online, Some(all(0)), None), all(20_000));
+    }
+
+    #[test]
+    fn after_a_reset_of_a_cpu_the_sums_start_at_zero() {
+        let online = [(0, all(10_000)), (1, all(1_000))];
+        assert_eq!(start(&online, None, Some(80_000)), all(0));
+        assert_eq!(start(&online, None, Some(10_000)), all(11_000), "uptime below the counted time");
+        assert_eq!(start(&online[..1], None, Some(80_000)), all(10_000));
     }
 }

@@ -4,21 +4,26 @@ use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use exporter_common::duration::human;
 use exporter_common::{Collector, Family, Faults, Scrape, async_trait};
-use futures_util::stream::{self, Stream, StreamExt};
+use futures_util::stream::{FuturesUnordered, Stream, StreamExt};
+use tokio::sync::Semaphore;
 
 use crate::procfs::{Roots, excerpt, read, read_cpu_list};
 
 /// Frequencies and governors of the host's CPUs.
-pub(super) struct CpufreqCollector(Roots);
+pub(super) struct CpufreqCollector {
+    roots: Roots,
+    running: Arc<RunningReads>,
+}
 
 impl CpufreqCollector {
     pub(super) fn new(roots: &Roots) -> Self {
-        Self(roots.clone())
+        Self { roots: roots.clone(), running: Arc::default() }
     }
 }
 
@@ -29,23 +34,65 @@ impl Collector for CpufreqCollector {
     }
 
     async fn collect(&self, scrape: &Scrape) -> Result<()> {
-        let roots = self.0.clone();
-        let (directories, mut faults) = scrape.blocking(move || directories(&roots)).await;
+        let roots = self.roots.clone();
+        let (mut directories, mut faults) = scrape.blocking(move || directories(&roots)).await;
+        let stuck = self.running.cpus();
+        directories.retain(|(cpu, _)| !stuck.contains(cpu));
+        if let Some(first) = stuck.first() {
+            let count = stuck.len();
+            faults.note(anyhow!("reads of {count} CPUs still hang since an earlier scrape, the first is cpu{first}"));
+        }
         let cpus: BTreeSet<_> = directories.iter().map(|(cpu, _)| *cpu).collect();
         // A read may take the kernel 50 ms for each CPU, so several CPUs are read concurrently.
-        let reads = directories.into_iter().map(|(cpu, path)| scrape.blocking(move || Frequencies::read(cpu, &path)));
-        let reads = stream::iter(reads).buffer_unordered(THREADS);
+        let reads: FuturesUnordered<_> =
+            directories.into_iter().map(|(cpu, path)| self.running.clone().read(cpu, path)).collect();
         let add = |cpu: &_| families(cpu).into_iter().for_each(|family| scrape.add(family));
         faults.keep(each(cpus, reads, scrape.time_left().mul_f64(WAIT_FRACTION), add).await);
         faults.result()
     }
 }
 
-/// Number of concurrent reads. The other collectors need some of the 64 threads too.
+/// Number of concurrent reads, including those that hang. The other collectors need some of the 64 threads too.
 const THREADS: usize = 16;
 
 /// Fraction of the scrape timeout to wait for reads that hang; the rest is left for reporting them.
 const WAIT_FRACTION: f64 = 0.9;
+
+/// The reads in progress. One that hangs stays here, so that later scrapes neither wait for its CPU nor start another
+/// read of it. They do not use [`Scrape::blocking`], which would delay the whole collector.
+struct RunningReads {
+    cpus: Mutex<BTreeSet<u32>>,
+    permits: Arc<Semaphore>,
+}
+
+impl Default for RunningReads {
+    fn default() -> Self {
+        Self { cpus: Mutex::default(), permits: Arc::new(Semaphore::new(THREADS)) }
+    }
+}
+
+impl RunningReads {
+    fn cpus(&self) -> BTreeSet<u32> {
+        self.cpus.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Reads one CPU on another thread.
+    async fn read(self: Arc<Self>, cpu: u32, directory: PathBuf) -> (Frequencies, Faults) {
+        let permit = self.permits.clone().acquire_owned().await;
+        self.cpus.lock().unwrap_or_else(PoisonError::into_inner).insert(cpu);
+        let read = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            let result = Frequencies::read(cpu, &directory);
+            self.cpus.lock().unwrap_or_else(PoisonError::into_inner).remove(&cpu);
+            result
+        });
+        read.await.unwrap_or_else(|error| {
+            let mut faults = Faults::default();
+            faults.note(anyhow!("the read of cpu{cpu} panicked: {error}"));
+            (Frequencies { cpu, ..Frequencies::default() }, faults)
+        })
+    }
+}
 
 /// Adds the frequencies of each CPU as soon as they are read, so that a read that hangs affects only its own CPU.
 ///
@@ -194,6 +241,7 @@ mod tests {
     use std::ops::Range;
 
     use exporter_common::to_text;
+    use futures_util::stream;
 
     use super::*;
 
@@ -227,7 +275,7 @@ mod tests {
             std::fs::create_dir_all(cpus.join(directory)).unwrap();
         }
         std::fs::write(cpus.join("offline"), "1\n").unwrap();
-        let roots = Roots { procfs: "/nowhere".into(), sysfs: root.path().to_owned(), cgroup: None };
+        let roots = Roots::new("/nowhere", root.path(), None);
         let (found, faults) = directories(&roots);
         assert!(faults.result().is_ok());
         assert_eq!(found, [(0, cpus.join("cpu0/cpufreq"))]);

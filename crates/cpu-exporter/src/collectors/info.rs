@@ -2,23 +2,54 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use exporter_common::{Collector, Family, Scrape, async_trait};
 
-use crate::procfs::{CPUINFO_LIMIT, PROCFS, Roots, SYSFS, read_at_most};
+use crate::procfs::{self, CPUINFO_LIMIT, PROCFS, Roots, SYSFS, read_at_most};
 
 /// Vendor, model and package of every CPU.
 pub(super) struct InfoCollector {
     roots: Roots,
     /// Names by CPU for which /proc/cpuinfo has only numbers; read once, when a CPU lacks them.
     names: Arc<OnceLock<BTreeMap<String, CpuNames>>>,
+    cache: Mutex<Option<Cached>>,
 }
+
+/// The CPUs of an earlier scrape, and the list of online CPUs at that time.
+struct Cached {
+    online: Option<String>,
+    read: Instant,
+    cpus: Arc<Vec<Facts>>,
+}
+
+/// Age at which /proc/cpuinfo is read again even if no CPU went offline or online: the microcode may be updated.
+const CACHE_TIME: Duration = Duration::from_secs(600);
 
 impl InfoCollector {
     pub(crate) fn new(roots: &Roots) -> Self {
-        Self { roots: roots.clone(), names: Arc::default() }
+        Self { roots: roots.clone(), names: Arc::default(), cache: Mutex::default() }
+    }
+}
+
+impl InfoCollector {
+    /// The cached CPUs, unless they are old or a CPU went offline or online since.
+    fn cached(&self, online: Option<&str>) -> Option<Arc<Vec<Facts>>> {
+        let cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        let cached = cache.as_ref()?;
+        let valid = online.is_some() && cached.online.as_deref() == online && cached.read.elapsed() < CACHE_TIME;
+        valid.then(|| cached.cpus.clone())
+    }
+
+    fn store(&self, online: Option<String>, cpus: Arc<Vec<Facts>>) {
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        let read = cache
+            .as_ref()
+            .filter(|cached| Arc::ptr_eq(&cached.cpus, &cpus))
+            .map_or_else(Instant::now, |cached| cached.read);
+        *cache = Some(Cached { online, read, cpus });
     }
 }
 
@@ -29,11 +60,20 @@ impl Collector for InfoCollector {
     }
 
     async fn collect(&self, scrape: &Scrape) -> Result<()> {
-        let (roots, names) = (self.roots.clone(), self.names.clone());
-        // Reading takes 20 ms on kernels that measure the frequencies for this file.
-        let cpus = scrape.blocking(move || read(&roots, &names)).await?;
+        let online = self.roots.sys_cpu().join("online");
+        let online = scrape.blocking(move || procfs::read(&online)).await.ok().flatten();
+        let cached = self.cached(online.as_deref());
+        let cpus = match cached {
+            Some(cpus) => Some(cpus),
+            None => {
+                let (roots, names) = (self.roots.clone(), self.names.clone());
+                // Reading takes 20 ms on kernels that measure the frequencies for this file.
+                scrape.blocking(move || read(&roots, &names)).await?.map(Arc::new)
+            }
+        };
         if let Some(cpus) = cpus {
             scrape.add(family(&cpus));
+            self.store(online, cpus);
         }
         Ok(())
     }

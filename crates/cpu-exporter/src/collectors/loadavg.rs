@@ -21,7 +21,8 @@ impl Collector for LoadavgCollector {
     }
 
     async fn collect(&self, scrape: &Scrape) -> Result<()> {
-        if let Some(text) = self.0.proc("loadavg")? {
+        let roots = self.0.clone();
+        if let Some(text) = scrape.blocking(move || roots.proc("loadavg")).await? {
             for family in families(LoadAverages::parse(&text)?) {
                 scrape.add(family);
             }

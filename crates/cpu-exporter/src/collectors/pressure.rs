@@ -28,14 +28,17 @@ impl Collector for PressureCollector {
     }
 
     async fn collect(&self, scrape: &Scrape) -> Result<()> {
+        let roots = self.roots.clone();
+        let texts = scrape.blocking(move || RESOURCES.each_ref().map(|resource| roots.proc(resource.file))).await;
         let mut faults = Faults::default();
         // A panic cannot leave the counters inconsistent: only assignments happen under the lock.
         let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
-        for (resource, counters) in RESOURCES.iter().zip(&mut *counters) {
+        for ((resource, text), counters) in RESOURCES.iter().zip(texts).zip(&mut *counters) {
             // Kernels without PSI, or without PSI for this resource, lack the file; with psi=0 it returns ENOTSUP.
-            let Some(text) = faults.keep(self.roots.proc(resource.file)).flatten() else { continue };
-            let stalls = faults.keep(Stalls::parse(&text).with_context(|| resource.file));
-            for family in stalls.into_iter().flat_map(|stalls| families(resource, counters.add(stalls))) {
+            let Some(text) = faults.keep(text).flatten() else { continue };
+            let totals = Stalls::parse(&text).and_then(|stalls| counters.add(stalls, !text.ends_with('\n')));
+            let totals = faults.keep(totals.with_context(|| resource.file));
+            for family in totals.into_iter().flat_map(|totals| families(resource, totals)) {
                 scrape.add(family);
             }
         }
@@ -104,17 +107,13 @@ impl Stalls {
     /// Parses lines like `some avg10=0.00 avg60=0.00 avg300=0.00 total=14036781`.
     fn parse(text: &str) -> Result<Self> {
         let mut stalls = Self::default();
-        for line in text.split_inclusive('\n') {
+        for line in text.lines() {
             let mut words = line.split_ascii_whitespace();
             let field = match words.next() {
                 Some("some") => &mut stalls.some,
                 Some("full") => &mut stalls.full,
                 _ => continue,
             };
-            // The last line of a truncated file lacks its newline, and a truncated number is a lower one.
-            if !line.ends_with('\n') {
-                bail!("truncated line {:?}", excerpt(line));
-            }
             let total = words.find_map(|word| word.strip_prefix("total=")).and_then(|total| total.parse().ok());
             *field = Some(total.with_context(|| format!("no total in line {:?}", excerpt(line)))?);
         }
@@ -133,9 +132,14 @@ struct StallCounters {
 }
 
 impl StallCounters {
-    /// Adds one read and returns the totals.
-    fn add(&mut self, Stalls { some, full }: Stalls) -> Stalls {
-        Stalls { some: some.map(|now| self.some.add(now)), full: full.map(|now| self.full.add(now)) }
+    /// Adds one read and returns the totals. A file without a final newline may be truncated within its last number,
+    /// which is then lower.
+    fn add(&mut self, Stalls { some, full }: Stalls, unterminated: bool) -> Result<Stalls> {
+        let decreases = |counter: &MonotonicCounter, now: Option<u64>| now.is_some_and(|now| counter.decreases(now));
+        if unterminated && (decreases(&self.some, some) || decreases(&self.full, full)) {
+            bail!("truncated: no final newline, and a total is lower than before");
+        }
+        Ok(Stalls { some: some.map(|now| self.some.add(now)), full: full.map(|now| self.full.add(now)) })
     }
 }
 
@@ -176,18 +180,22 @@ mod tests {
     }
 
     #[test]
-    fn a_file_truncated_within_its_last_number_is_refused() {
+    fn a_missing_final_newline_is_accepted_unless_the_total_decreases() {
+        let mut counters = StallCounters::default();
+        let mut add = |text: &str| counters.add(Stalls::parse(text)?, !text.ends_with('\n'));
         let whole = CPU.trim_end();
-        for at in whole.len() - 3..=whole.len() {
-            assert!(Stalls::parse(&whole[..at]).unwrap_err().to_string().contains("truncated line"), "{at}");
-        }
+        let expected = Stalls { some: Some(15_050_131), full: Some(0) };
+        assert_eq!(add(whole).unwrap(), expected);
+        let some = "some avg10=0.00 avg60=0.00 avg300=0.00 total=15050131";
+        assert!(add(&some[..some.len() - 1]).unwrap_err().to_string().starts_with("truncated"));
+        assert_eq!(add(CPU).unwrap(), expected);
     }
 
     #[test]
     fn a_lower_total_is_a_new_baseline() {
         let mut counters = StallCounters::default();
         let reads = [(Some(100), Some(7)), (Some(50), Some(8)), (Some(60), None), (Some(60), Some(9))];
-        let totals = reads.map(|(some, full)| counters.add(Stalls { some, full }));
+        let totals = reads.map(|(some, full)| counters.add(Stalls { some, full }, false).unwrap());
         let expected = [(Some(100), Some(7)), (Some(100), Some(8)), (Some(110), None), (Some(110), Some(9))];
         assert_eq!(totals, expected.map(|(some, full)| Stalls { some, full }));
     }

@@ -1,23 +1,22 @@
 //! Collector `stat`: interrupts, context switches, forks and processes in /proc/stat.
 
-use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use exporter_common::{Collector, Family, Faults, Scrape, async_trait};
 
 use crate::monotonic_counter::MonotonicCounter;
-use crate::procfs::{Roots, STAT_LIMIT, excerpt, read_at_most};
+use crate::procfs::{Roots, excerpt};
 
 /// The host's counters in /proc/stat other than CPU time.
 pub(super) struct StatCollector {
-    path: PathBuf,
+    roots: Roots,
     counters: Mutex<StatCounters>,
 }
 
 impl StatCollector {
     pub(crate) fn new(roots: &Roots) -> Self {
-        Self { path: roots.proc_stat(), counters: Mutex::default() }
+        Self { roots: roots.clone(), counters: Mutex::default() }
     }
 }
 
@@ -28,16 +27,16 @@ impl Collector for StatCollector {
     }
 
     async fn collect(&self, scrape: &Scrape) -> Result<()> {
-        let Some(text) = read_at_most(STAT_LIMIT, &self.path)? else {
-            bail!("{} is missing: is procfs mounted?", self.path.display());
-        };
-        let (mut values, faults) = StatValues::parse(&text);
+        let bytes = self.roots.stat.read().await?;
+        let path = || format!("{}", self.roots.stat.path().display());
+        let text = std::str::from_utf8(&bytes).with_context(path)?;
+        let (mut values, faults) = StatValues::parse(text);
         // A panic cannot leave the counters inconsistent: only assignments happen under the lock.
         self.counters.lock().unwrap_or_else(PoisonError::into_inner).add(&mut values);
         for family in families(&values) {
             scrape.add(family);
         }
-        faults.result().with_context(|| format!("{}", self.path.display()))
+        faults.result().with_context(path)
     }
 }
 

@@ -166,7 +166,7 @@ mod tests {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, text).unwrap();
         }
-        let roots = Roots { procfs: "/nowhere".into(), sysfs: root.path().to_owned(), cgroup: None };
+        let roots = Roots::new("/nowhere", root.path(), None);
         (root, roots)
     }
 

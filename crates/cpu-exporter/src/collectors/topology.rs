@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn an_empty_present_or_online_mask_is_an_error() {
         let root = tempfile::tempdir().unwrap();
-        let roots = Roots { procfs: "/nowhere".into(), sysfs: root.path().to_owned(), cgroup: None };
+        let roots = Roots::new("/nowhere", root.path(), None);
         std::fs::create_dir_all(roots.sys_cpu()).unwrap();
         let write = |name, text| std::fs::write(roots.sys_cpu().join(name), text).unwrap();
         for (name, whole) in [("present", "0-1\n"), ("online", "0\n"), ("offline", "\n"), ("isolated", "\n")] {

@@ -29,7 +29,7 @@ pub(crate) fn number(path: &Path) -> Result<Option<u64>> {
 
 /// Replaces `bytes` with the content of a file. Returns `false` if the file is missing or the kernel does not
 /// support it.
-pub(crate) fn read_into(bytes: &mut Vec<u8>, limit: u64, path: &Path) -> Result<bool> {
+pub(super) fn read_into(bytes: &mut Vec<u8>, limit: u64, path: &Path) -> Result<bool> {
     bytes.shrink_to(2 * bytes.len()); // release memory that one much longer read allocated
     bytes.clear();
     match small_file::read_into(bytes, limit, path) {
@@ -51,18 +51,18 @@ pub(crate) fn excerpt(text: &str) -> &str {
 
 /// Whether an error means that this host or CPU does not have the file.
 pub(super) fn is_absent(error: &std::io::Error) -> bool {
-    // Pressure files return ENOTSUP if PSI is off. Files of a CPU that went offline return ENODEV.
+    // Pressure files return ENOTSUP if PSI is off. Files of a CPU return ENODEV or ENXIO after it went offline, EAGAIN
+    // while it is idle (cpuinfo_avg_freq on arm64), and ENODATA if its driver has no value.
     use rustix::io::Errno;
     let number = error.raw_os_error();
     error.kind() == ErrorKind::NotFound
-        || [Errno::OPNOTSUPP, Errno::NODEV, Errno::NXIO].iter().any(|errno| Some(errno.raw_os_error()) == number)
+        || [Errno::OPNOTSUPP, Errno::NODEV, Errno::NXIO, Errno::AGAIN, Errno::NODATA]
+            .iter()
+            .any(|errno| Some(errno.raw_os_error()) == number)
 }
 
 /// Size limit of most files, which the kernel limits to a page. A wrong file must not exhaust the memory.
 const LIMIT: u64 = 64 << 10;
-
-/// Size limit of /proc/stat: about 100 bytes for each of at most 8,192 CPUs, plus a number for each interrupt.
-pub(crate) const STAT_LIMIT: u64 = 2 << 20;
 
 /// Size limit of /proc/cpuinfo: up to 2 kB for each CPU.
 pub(crate) const CPUINFO_LIMIT: u64 = 16 << 20;
@@ -102,10 +102,10 @@ mod tests {
     fn a_buffer_that_grew_for_one_long_file_is_released() {
         let (_directory, path) = file(&[b'x'; 100_000]);
         let mut bytes = Vec::new();
-        assert!(read_into(&mut bytes, STAT_LIMIT, &path).unwrap());
+        assert!(read_into(&mut bytes, CPUINFO_LIMIT, &path).unwrap());
         std::fs::write(&path, "x\n").unwrap();
         for _ in 0..2 {
-            assert!(read_into(&mut bytes, STAT_LIMIT, &path).unwrap());
+            assert!(read_into(&mut bytes, CPUINFO_LIMIT, &path).unwrap());
         }
         assert_eq!(bytes, b"x\n");
         assert!(bytes.capacity() < 100, "{}", bytes.capacity());
@@ -119,6 +119,18 @@ mod tests {
                 format!("{:#}", read(path).unwrap_err()),
                 format!("cannot read {}: not a regular file", path.display())
             );
+        }
+    }
+
+    #[test]
+    fn errors_of_missing_values_are_absent_and_others_are_not() {
+        use rustix::io::Errno;
+        let is_absent = |errno: Errno| is_absent(&std::io::Error::from_raw_os_error(errno.raw_os_error()));
+        for errno in [Errno::NOENT, Errno::OPNOTSUPP, Errno::NODEV, Errno::NXIO, Errno::AGAIN, Errno::NODATA] {
+            assert!(is_absent(errno), "{errno}");
+        }
+        for errno in [Errno::IO, Errno::ACCESS, Errno::INVAL] {
+            assert!(!is_absent(errno), "{errno}");
         }
     }
 

@@ -1,33 +1,37 @@
 //! The mount points of the kernel's file systems (the flags `--path.*`).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 
 use super::file::{is_absent, read};
+use super::stat_file::StatFile;
 
 /// Default mount points.
 pub(crate) const PROCFS: &str = "/proc";
 pub(crate) const SYSFS: &str = "/sys";
 
-/// The mount points.
+/// The mount points, and the file that several collectors read.
 #[derive(Clone, Debug)]
 pub(crate) struct Roots {
     pub(crate) procfs: PathBuf,
     pub(crate) sysfs: PathBuf,
     /// The cgroup to report, if one is configured.
     pub(crate) cgroup: Option<PathBuf>,
+    pub(crate) stat: Arc<StatFile>,
 }
 
 impl Roots {
+    pub(crate) fn new(procfs: impl AsRef<Path>, sysfs: impl AsRef<Path>, cgroup: Option<PathBuf>) -> Self {
+        let (procfs, sysfs) = (procfs.as_ref().to_owned(), sysfs.as_ref().to_owned());
+        let stat = Arc::new(StatFile::new(&procfs));
+        Self { procfs, sysfs, cgroup, stat }
+    }
+
     /// The text of a file below procfs; `None` if this host does not have it.
     pub(crate) fn proc(&self, file: &str) -> Result<Option<String>> {
         read(&self.procfs.join(file))
-    }
-
-    /// The path of /proc/stat, which every Linux host has.
-    pub(crate) fn proc_stat(&self) -> PathBuf {
-        self.procfs.join("stat")
     }
 
     /// The directory of all CPUs in sysfs.
