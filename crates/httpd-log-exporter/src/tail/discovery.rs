@@ -60,6 +60,10 @@ impl Tail {
                 file.wait_from(now);
             }
         }
+        if is_glob && fault.is_none() && occupied.is_empty() && !std::mem::replace(&mut self.no_match_logged, true) {
+            let source = &registry.lock().logs[self.index].source;
+            tracing::info!(source, "no file matches the glob yet; matching files are read when they appear");
+        }
         // compressed logs younger than this are new, for the next process too, if this one is killed before it reads them
         if (fault.is_none() || is_glob) && !self.is_catching_up() {
             self.last_look = looked;

@@ -28,7 +28,7 @@ impl LogPaths {
     }
 
     /// The current paths with their metadata. A single path is always listed. A glob lists the matching files without
-    /// compressed ones, and directories that cannot be read.
+    /// compressed ones, and directories that cannot be read or are missing before the first wildcard.
     pub(crate) fn list(&self) -> Vec<(PathBuf, io::Result<Metadata>)> {
         match self {
             Self::Path(path) => vec![(path.clone(), std::fs::metadata(path))],
@@ -75,6 +75,7 @@ pub(crate) fn is_compressed(path: &Path) -> bool {
 fn matching(pattern: &Path) -> (Vec<PathBuf>, Vec<(PathBuf, io::Error)>) {
     let mut found = vec![PathBuf::new()];
     let mut faults = Vec::new();
+    let mut is_configured = true; // until the first wildcard
     for component in pattern.components() {
         let name = match component {
             Component::Normal(name) => name.to_str().filter(|name| name.contains(['*', '?', '['])),
@@ -82,20 +83,24 @@ fn matching(pattern: &Path) -> (Vec<PathBuf>, Vec<(PathBuf, io::Error)>) {
         };
         found = match name {
             None => found.into_iter().map(|path| path.join(component)).collect(),
-            Some(name) => found.iter().flat_map(|path| within(path, name, &mut faults)).collect(),
+            Some(name) => {
+                let required = std::mem::take(&mut is_configured);
+                found.iter().flat_map(|path| within(path, name, required, &mut faults)).collect()
+            }
         };
     }
     found.sort();
     (found, faults)
 }
 
-/// The entries of a directory with matching names. A missing directory, or a path that is not a directory, has none.
-fn within(path: &Path, pattern: &str, faults: &mut Vec<(PathBuf, io::Error)>) -> Vec<PathBuf> {
+/// The entries of a directory with matching names. Unless the directory is required, a missing one, or a path that is not a
+/// directory, has none.
+fn within(path: &Path, pattern: &str, required: bool, faults: &mut Vec<(PathBuf, io::Error)>) -> Vec<PathBuf> {
     let readable = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     let entries = match std::fs::read_dir(readable) {
         Ok(entries) => entries,
         Err(error) => {
-            if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) {
+            if required || !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) {
                 faults.push((readable.to_path_buf(), error));
             }
             return Vec::new();
@@ -218,12 +223,22 @@ mod tests {
     }
 
     #[test]
-    fn an_unreadable_directory_is_listed_and_a_path_that_is_not_a_directory_is_not() {
+    fn a_directory_that_is_missing_before_the_first_wildcard_or_unreadable_is_listed() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("file"), "").unwrap();
         std::os::unix::fs::symlink("loop", folder.path().join("loop")).unwrap(); // not even for root
-        for (name, expected) in [("file", 0), ("missing", 0), ("loop", 1)] {
-            let found = LogPaths::Glob(folder.path().join(name).join("*.log")).list();
+        for (name, expected) in [
+            ("file/*.log", 1),
+            ("missing/*.log", 1),
+            ("missing/x/*/*.log", 1),
+            ("loop/*.log", 1),
+            ("*.log", 0),
+            ("*/*.log", 1), // the loop
+            ("f*/*.log", 0),
+            ("*/missing/*.log", 1), // the loop
+            ("m*/*.log", 0),
+        ] {
+            let found = LogPaths::Glob(folder.path().join(name)).list();
             assert_eq!(found.iter().filter(|(_, found)| found.is_err()).count(), expected, "{name}");
         }
     }

@@ -38,6 +38,8 @@ pub(crate) struct Tail {
     pub(super) last_look: SystemTime,
     pub(super) search: Search,
     pub(super) catch_up: CatchUp,
+    /// Whether the log message was written that no file matches the glob yet.
+    pub(super) no_match_logged: bool,
 }
 
 /// The search for generations that appeared and were rotated, or were copied and truncated, between two passes.
@@ -93,6 +95,7 @@ impl Tail {
             last_look: SystemTime::now(),
             search: Search::default(),
             catch_up: CatchUp::default(),
+            no_match_logged: false,
         }
     }
 

@@ -105,6 +105,21 @@ fn a_directory_that_is_temporarily_missing_loses_and_repeats_nothing() {
 }
 
 #[test]
+fn a_glob_whose_directory_is_missing_is_a_fault_until_the_directory_returns() {
+    let mut drill = Drill::of("logs/*.log", StartAt::End, |_| ());
+    let has_fault = |drill: &mut Drill| drill.look().fault.is_some_and(|fault| fault.contains("/logs: "));
+    assert!(has_fault(&mut drill));
+    fs::create_dir(drill.path("logs")).unwrap();
+    assert!(!has_fault(&mut drill), "no match is not a fault");
+    drill.append("logs/access.log", &line(0));
+    assert_eq!(drill.counted(&[0]).fault, None);
+    drill.rename("logs", "away");
+    assert!(has_fault(&mut drill));
+    drill.rename("away", "logs");
+    assert_eq!(drill.counted(&[0]).fault, None);
+}
+
+#[test]
 fn two_logs_that_become_the_same_file_count_its_lines_once() {
     let mut drill = Drill::new(StartAt::End, |drill| drop(drill.append("access.log", "")));
     let registry = &drill.registry;
