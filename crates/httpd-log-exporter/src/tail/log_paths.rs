@@ -37,9 +37,7 @@ impl LogPaths {
                 let paths = paths.into_iter().filter(|path| !is_compressed(path));
                 let found = paths.filter_map(|path| {
                     let metadata = std::fs::metadata(&path);
-                    let file = metadata
-                        .as_ref()
-                        .map_or_else(|error| error.kind() != io::ErrorKind::NotFound, Metadata::is_file);
+                    let file = metadata.as_ref().map_or_else(|error| !is_absence(error), Metadata::is_file);
                     file.then_some((path, metadata))
                 });
                 found.chain(faults.into_iter().map(|(directory, error)| (directory, Err(error)))).collect()
@@ -100,7 +98,7 @@ fn within(path: &Path, pattern: &str, required: bool, faults: &mut Vec<(PathBuf,
     let entries = match std::fs::read_dir(readable) {
         Ok(entries) => entries,
         Err(error) => {
-            if required || !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) {
+            if required || !is_absence(&error) {
                 faults.push((readable.to_path_buf(), error));
             }
             return Vec::new();
@@ -119,6 +117,11 @@ fn within(path: &Path, pattern: &str, required: bool, faults: &mut Vec<(PathBuf,
         }
     }
     found
+}
+
+/// Whether an error means that nothing is at a path: a component is missing, or is not a directory.
+fn is_absence(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 /// Whether a name matches a glob.
@@ -235,6 +238,7 @@ mod tests {
             ("*.log", 0),
             ("*/*.log", 1), // the loop
             ("f*/*.log", 0),
+            ("f*/access.log", 0),
             ("*/missing/*.log", 1), // the loop
             ("m*/*.log", 0),
         ] {

@@ -120,6 +120,17 @@ fn a_glob_whose_directory_is_missing_is_a_fault_until_the_directory_returns() {
 }
 
 #[test]
+fn a_file_among_the_directories_of_a_glob_is_not_a_fault() {
+    let mut drill = Drill::of("*/access.log", StartAt::Beginning, |drill| {
+        drill.append("README", "");
+        fs::create_dir(drill.path("a")).unwrap();
+        drill.append("a/access.log", &line(0));
+    });
+    let health = drill.counted(&[0]);
+    assert_eq!((health.fault, health.open_errors), (None, 0));
+}
+
+#[test]
 fn two_logs_that_become_the_same_file_count_its_lines_once() {
     let mut drill = Drill::new(StartAt::End, |drill| drop(drill.append("access.log", "")));
     let registry = &drill.registry;
