@@ -1,7 +1,7 @@
-//! What one scrape of 10,000 queues costs, of the `http` system, of RabbitMQ, of BullMQ: `cargo bench -p queue-exporter`.
-//! It starts a Redis of its own; the replies of the other two are those of a server in this program.
+//! The cost of one scrape of 10,000 queues of `http`, RabbitMQ and BullMQ: `cargo bench -p queue-exporter`.
+//! It starts a Redis; a server in this program responds for the other two.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement, not a part of the exporter")]
-#![expect(clippy::disallowed_types, reason = "it starts a Redis; exporters start nothing")]
+#![expect(clippy::disallowed_types, reason = "it starts a Redis; exporters start no programs")]
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
@@ -15,8 +15,8 @@ use exporter_common::testing::{Running, eventually, real, value};
 const QUEUES: usize = 10_000;
 const SCRAPES: usize = 10;
 
-/// How many queues have something new between two scrapes.
-const LIVELY: usize = 1000;
+/// The number of queues with new events between two scrapes.
+const ACTIVE: usize = 1000;
 
 struct Redis(Child);
 
@@ -48,7 +48,7 @@ fn list(items: impl Iterator<Item = String>) -> String {
     items.collect::<Vec<_>>().join(",")
 }
 
-/// A page of the list of a RabbitMQ, each of whose queues is one that a real one of version 4.3 told of.
+/// A page of RabbitMQ's list, with a queue recorded from version 4.3.
 fn page(number: usize) -> String {
     const RECORDED: &str = include_str!("../tests/rabbitmq/queues-4.3.6.json");
     let item = RECORDED.lines().find(|line| line.contains("\"name\":\"classic\"")).unwrap().trim_end_matches(',');
@@ -57,10 +57,10 @@ fn page(number: usize) -> String {
     format!("{{\"filtered_count\":{QUEUES},\"page_count\":{},\"items\":[{items}]}}", QUEUES / PAGE)
 }
 
-/// How many queues come with a page.
+/// The number of queues on a page.
 const PAGE: usize = 500;
 
-/// A server on a free port that answers GET with JSON, for as long as this program runs.
+/// A server on a free port that responds to GET with JSON.
 fn serve(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -104,19 +104,19 @@ fn bullmq() {
     let mut scrape = 0;
     measure("bullmq", &url, &["--queue.system=bullmq"], || {
         let mut commands = redis::pipe();
-        for n in 0..LIVELY {
-            end_a_job(&mut commands, n, scrape);
+        for n in 0..ACTIVE {
+            finish_job(&mut commands, n, scrape);
         }
         commands.exec(&mut connection).unwrap();
         scrape += 1;
     });
 }
 
-/// Scrapes an exporter, and says what that took. `between` is done before each scrape.
+/// Scrapes an exporter and prints the cost. `between` runs before each scrape.
 fn measure(system: &str, url: &str, flags: &[&str], mut between: impl FnMut()) {
     let flag = format!("--queue.url={url}");
     let exporter = Running::start(env!("CARGO_BIN_EXE_queue-exporter"), [flag.as_str()].iter().chain(flags));
-    eventually("the first read is over", || (exporter.get("/-/ready", &[]).status == 200).then_some(()));
+    eventually("the first read is complete", || (exporter.get("/-/ready", &[]).status == 200).then_some(()));
     let mut series = 0;
     let mut took = Vec::new();
     let before = cpu(exporter.pid());
@@ -137,7 +137,7 @@ fn measure(system: &str, url: &str, flags: &[&str], mut between: impl FnMut()) {
     );
 }
 
-/// A queue as BullMQ leaves it after a while.
+/// Adds a queue as BullMQ leaves it.
 fn fill(commands: &mut redis::Pipeline, n: usize) {
     let key = |part: &str| format!("bull:queue-{n}:{part}");
     commands.cmd("HSET").arg(&[key("meta"), "opts.maxLenEvents".to_owned(), "10000".to_owned()]).ignore();
@@ -145,10 +145,10 @@ fn fill(commands: &mut redis::Pipeline, n: usize) {
     commands.cmd("LPUSH").arg(&[key("wait"), "7".to_owned(), "8".to_owned(), "9".to_owned()]).ignore();
     commands.cmd("HSET").arg(&[key("7"), "timestamp".to_owned(), "1700000000000".to_owned()]).ignore();
     commands.cmd("ZADD").arg(&[key("completed"), "1".to_owned(), "1".to_owned()]).ignore();
-    end_a_job(commands, n, SCRAPES);
+    finish_job(commands, n, SCRAPES);
 }
 
-fn end_a_job(commands: &mut redis::Pipeline, n: usize, job: usize) {
+fn finish_job(commands: &mut redis::Pipeline, n: usize, job: usize) {
     for event in ["active", "completed"] {
         let job = job.to_string();
         let key = format!("bull:queue-{n}:events");
@@ -156,14 +156,14 @@ fn end_a_job(commands: &mut redis::Pipeline, n: usize, job: usize) {
     }
 }
 
-/// Clock ticks of CPU that a process has taken.
+/// CPU time of a process in clock ticks.
 fn cpu(pid: u32) -> u64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     let fields: Vec<_> = stat.rsplit(") ").next().unwrap().split(' ').collect();
     fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
 }
 
-/// The most kilobytes that a process has had resident.
+/// The maximum resident memory of a process in kilobytes.
 fn peak(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();

@@ -61,6 +61,33 @@ pub(crate) trait QueueSystem: Send + Sync + 'static {
     fn event_gaps(&self) -> Option<u64> {
         None
     }
+
+    /// The alarms of the broker's nodes as of the last list.
+    fn broker_alarms(&self) -> Vec<BrokerAlarm> {
+        Vec::new()
+    }
+
+    /// The number of existing queues that the last list lacked, as the queue system reports it.
+    fn hidden_queues(&self) -> u64 {
+        0
+    }
+
+    /// Called after a complete list with the number of its queues, to look for queues that it lacks.
+    async fn listed(&self, _queues: u64) {}
+
+    /// Work between reads, for the life of the process.
+    async fn run(&self) {
+        std::future::pending().await
+    }
+}
+
+/// An alarm of one node of the broker.
+#[derive(Clone, Debug)]
+pub(crate) struct BrokerAlarm {
+    pub(crate) node: String,
+    /// The resource: `memory` or `disk`.
+    pub(crate) alarm: &'static str,
+    pub(crate) active: bool,
 }
 
 /// How queues are read.
@@ -138,6 +165,8 @@ pub(crate) struct Statistics {
     pub(crate) blocked: Option<u64>,
     /// Processed, and kept.
     pub(crate) completed: Option<u64>,
+    /// Canceled, and kept.
+    pub(crate) canceled: Option<u64>,
     /// Seconds that the oldest ready message has waited.
     pub(crate) oldest_age: Option<f64>,
     /// Seconds that the oldest message in flight has been in flight.
@@ -157,6 +186,8 @@ pub(crate) struct Statistics {
     pub(crate) redelivered: Counter,
     pub(crate) dead_lettered: Counter,
     pub(crate) processing: Option<Histogram>,
+    /// The reason if the counters lack some events: the queue is exported, and the read is not successful.
+    pub(crate) gap: Option<&'static str>,
 }
 
 /// A counter in the parts that the queue system counts separately. Each part may restart or vanish alone.

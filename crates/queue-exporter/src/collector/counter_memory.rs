@@ -13,6 +13,8 @@ pub(crate) struct CounterMemory {
     queues: HashMap<QueueId, Box<QueueCounters>>,
     /// The number of complete lists so far.
     lists: u64,
+    /// The number of lists so far, complete or not.
+    reads: u64,
 }
 
 /// How many deleted queues are remembered. If one returns (a broker restarted without its data), its counters continue
@@ -21,8 +23,10 @@ const MAX_DELETED: usize = 10_000;
 
 #[derive(Default)]
 struct QueueCounters {
-    /// The number of the list in which this queue was last seen.
+    /// The number of complete lists when this queue was last seen.
     last_seen: u64,
+    /// The number of all lists when it was last seen.
+    last_read: u64,
     generation: u64,
     counters: [[MonotonicPart; PARTS]; Statistics::COUNTERS],
     processing: Option<MonotonicHistogram>,
@@ -43,7 +47,8 @@ impl CounterMemory {
     pub(crate) fn update(&mut self, queue: &QueueId, statistics: &mut Statistics) -> Increase {
         let Some(known) = self.queues.get_mut(queue) else {
             let generation = statistics.generation;
-            let mut new = Box::new(QueueCounters { last_seen: self.lists, generation, ..QueueCounters::default() });
+            let (last_seen, last_read) = (self.lists, self.reads);
+            let mut new = Box::new(QueueCounters { last_seen, last_read, generation, ..QueueCounters::default() });
             new.update(statistics);
             let counters = statistics.counters_mut().map(|counter| counter.value().map(|_| 0));
             let processing = statistics.processing.clone().map(|now| (now.clone(), now));
@@ -51,7 +56,7 @@ impl CounterMemory {
             return Increase { counters, processing };
         };
         let was_deleted = known.is_deleted(self.lists);
-        known.last_seen = self.lists;
+        (known.last_seen, known.last_read) = (self.lists, self.reads);
         if known.generation != statistics.generation {
             known.generation = statistics.generation;
             known.restart();
@@ -76,7 +81,7 @@ impl CounterMemory {
         if let Some(known) = self.queues.get_mut(queue)
             && !known.is_deleted(self.lists)
         {
-            known.last_seen = self.lists;
+            (known.last_seen, known.last_read) = (self.lists, self.reads);
         }
     }
 
@@ -89,12 +94,27 @@ impl CounterMemory {
     /// queue while others are deleted.
     pub(crate) fn complete_list(&mut self) {
         self.lists += 1;
-        let deleted = self.queues.values().filter(|known| known.is_deleted(self.lists));
-        let mut deleted: Vec<u64> = deleted.map(|known| known.last_seen).collect();
-        if deleted.len() > MAX_DELETED {
-            deleted.sort_unstable();
-            let oldest = deleted[deleted.len() - MAX_DELETED];
-            self.queues.retain(|_, known| known.last_seen >= oldest);
+        self.reads += 1;
+        let lists = self.lists;
+        self.forget_oldest(|known| known.is_deleted(lists));
+    }
+
+    /// Records that a list was incomplete. No queue is deleted, but if the list never is complete, queues that it lacks
+    /// must not fill the memory.
+    pub(super) fn incomplete_list(&mut self) {
+        self.reads += 1;
+        let reads = self.reads;
+        self.forget_oldest(|known| known.last_read + 1 < reads);
+    }
+
+    /// Forgets the missing queues that were seen longest ago, if there are too many.
+    fn forget_oldest(&mut self, is_missing: impl Fn(&QueueCounters) -> bool) {
+        let missing = self.queues.values().filter(|known| is_missing(known));
+        let mut missing: Vec<u64> = missing.map(|known| known.last_read).collect();
+        if missing.len() > MAX_DELETED {
+            missing.sort_unstable();
+            let oldest = missing[missing.len() - MAX_DELETED];
+            self.queues.retain(|_, known| known.last_read >= oldest);
         }
     }
 }
@@ -315,6 +335,20 @@ mod tests {
         assert!(memory.queues.len() <= MAX_DELETED + 4000, "{}", memory.queues.len());
         let [first, last] = ["0", &MAX_DELETED.to_string()].map(|name| memory.queues.contains_key(&queue(name)));
         assert!(!first && last);
+    }
+
+    #[test]
+    fn queues_that_incomplete_lists_lack_do_not_fill_the_memory() {
+        let mut memory = CounterMemory::default();
+        for read in 0..100 {
+            memory.update(&queue("lasting"), &mut Statistics::default());
+            for n in 0..500 {
+                memory.update(&queue(&format!("{read}-{n}")), &mut Statistics::default());
+            }
+            memory.incomplete_list();
+        }
+        assert!(memory.queues.len() <= MAX_DELETED + 1001, "{}", memory.queues.len());
+        assert!(memory.has(&queue("lasting")) && memory.has(&queue("99-7")));
     }
 
     #[test]

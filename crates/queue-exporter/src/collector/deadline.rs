@@ -10,7 +10,7 @@ use crate::read_error::{Reason, read_error};
 pub(super) struct Deadline<'a> {
     pub(super) scrape: &'a Scrape,
     request_timeout: Duration,
-    /// The part of the scrape in which this read finishes and reports what was late.
+    /// The part of the scrape in which this read finishes and reports late queues.
     reserve: Duration,
 }
 

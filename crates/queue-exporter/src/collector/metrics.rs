@@ -2,7 +2,7 @@
 
 use exporter_common::{Family, Value};
 
-use crate::queue_system::{Counter, Origin, QueueId, QueueSystem, Statistics};
+use crate::queue_system::{BrokerAlarm, Counter, Origin, QueueId, QueueSystem, Statistics};
 
 type Field<T> = fn(&Statistics) -> T;
 
@@ -44,6 +44,7 @@ const STATES: &[(&str, Field<Option<u64>>)] = &[
     ("dead", |queue| queue.dead),
     ("blocked", |queue| queue.blocked),
     ("completed", |queue| queue.completed),
+    ("canceled", |queue| queue.canceled),
 ];
 
 /// The counters: name, help, value of the label `status` if any, value.
@@ -158,7 +159,7 @@ pub(super) fn origins(system: &dyn QueueSystem) -> Vec<Family> {
     let mut whole = family(&["metric", "origin"]);
     let mut by_state = family(&["metric", "origin", "state"]);
     let mut by_status = family(&["metric", "origin", "status"]);
-    for name in GAUGES.iter().map(|(name, ..)| *name).chain([PROCESSING]) {
+    for name in GAUGES.iter().map(|(name, ..)| *name).chain([PROCESSING, ALARM]) {
         whole.push(&[name, origin(name, "")], 1.0);
     }
     for (state, _) in STATES {
@@ -179,24 +180,43 @@ pub(super) fn event_gaps(gaps: u64) -> Family {
     Family::counter("queue_exporter_event_gaps_total", help, &[]).value(gaps)
 }
 
+/// Whether alarms of the broker are active.
+pub(super) fn broker_alarms(alarms: &[BrokerAlarm]) -> Family {
+    let help = "Whether an alarm of the broker's node is active, during which publishers are blocked (1 = yes).";
+    let mut family = Family::gauge(ALARM, help, &["alarm", "node"]);
+    for BrokerAlarm { node, alarm, active } in alarms {
+        family.push(&[*alarm, node.as_str()], u64::from(*active));
+    }
+    family
+}
+
+const ALARM: &str = "queue_broker_alarm";
+
 /// The number of listed queues by outcome.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Outcomes {
     pub(super) exported: u64,
     pub(super) filtered: u64,
     pub(super) over_limit: u64,
     pub(super) error: u64,
+    pub(super) hidden: u64,
 }
 
 impl Outcomes {
+    /// The number of listed queues so far.
+    pub(super) fn listed(self) -> u64 {
+        self.exported + self.filtered + self.over_limit + self.error
+    }
+
     pub(super) fn family(self) -> Family {
         let help = "Number of queues in the last read by outcome: exported, filtered by --queue.include or --queue.exclude, \
-                    over_limit of --queue.max-queues and summed up as _other, or error.";
+                    over_limit of --queue.max-queues and summed up as _other, error, or hidden from the user.";
         Family::gauge("queue_exporter_queues", help, &["outcome"])
             .with(&["exported"], self.exported)
             .with(&["filtered"], self.filtered)
             .with(&["over_limit"], self.over_limit)
             .with(&["error"], self.error)
+            .with(&["hidden"], self.hidden)
     }
 }
 
@@ -245,6 +265,7 @@ mod tests {
             dead: some,
             blocked: some,
             completed: some,
+            canceled: some,
             oldest_age: Some(1.5),
             oldest_in_flight_age: Some(1.5),
             consumers: some,
@@ -263,6 +284,7 @@ mod tests {
         let queue = QueueId { name: "orders".to_owned(), scope: "workers".to_owned() };
         let mut families = families(&Everything, "everything", &[(queue, statistics)]);
         families.push(event_gaps(0));
+        families.push(broker_alarms(&[BrokerAlarm { node: "rabbit@a".to_owned(), alarm: "memory", active: true }]));
         exporter_common::testing::assert_golden(
             &to_text(families),
             concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/everything.prom"),
@@ -275,6 +297,7 @@ mod tests {
         let names = GAUGES.iter().map(|it| it.0).chain(COUNTERS.iter().map(|it| it.0));
         let own = [
             PROCESSING,
+            ALARM,
             "queue_messages",
             "queue_info",
             "queue_exporter_queues",

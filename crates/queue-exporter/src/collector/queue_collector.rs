@@ -84,7 +84,13 @@ impl Collector for QueueCollector {
         if let Some(gaps) = self.system.event_gaps() {
             scrape.add(metrics::event_gaps(gaps));
         }
+        scrape.add(metrics::broker_alarms(&self.system.broker_alarms()));
         result
+    }
+
+    async fn run(&self) -> Result<()> {
+        self.system.run().await;
+        Ok(())
     }
 }
 
@@ -132,6 +138,12 @@ impl QueueCollector {
             let error = read_error(Reason::Partial, format!("{queue} is listed, but not found"));
             self.note_unreadable(&mut progress, &[queue], error);
         }
+        if !progress.list_incomplete {
+            let listed = limited(deadline.for_queues(), self.system.listed(progress.outcomes.listed())).await;
+            if let Err(error) = listed {
+                tracing::debug!(error = format!("{error:#}"), "cannot look for queues that the list lacks");
+            }
+        }
         self.finish(scrape, progress, matches.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -145,6 +157,9 @@ impl QueueCollector {
             Entry::Filtered => progress.outcomes.filtered += 1,
             Entry::Missing(queue) => progress.missing.push(queue),
             Entry::Queue(queue, Ok(mut statistics)) => {
+                if let Some(gap) = statistics.gap {
+                    self.note(progress, read_error(Reason::Partial, format!("{queue}: {gap}")));
+                }
                 let State { memory, limit, .. } = &mut *self.state();
                 let increase = memory.update(&queue, &mut statistics);
                 match limit.selection(&queue) {
@@ -180,12 +195,17 @@ impl QueueCollector {
         for family in metrics::families(&*self.system, self.system_name, &other) {
             scrape.add(family);
         }
+        progress.outcomes.hidden = self.system.hidden_queues();
         if !progress.list_incomplete {
             state.memory.complete_list();
             state.limit.remove_missing(&state.memory);
-            scrape.add(progress.outcomes.family()); // with an incomplete list, the number of queues is unknown
             scrape.add(self.filter.family(matches));
             state.log_unmatched(self.filter.unmatched(matches));
+        } else {
+            state.memory.incomplete_list();
+        }
+        if !progress.list_incomplete || progress.outcomes != Outcomes::default() {
+            scrape.add(progress.outcomes.family());
         }
         progress.faults.result()
     }

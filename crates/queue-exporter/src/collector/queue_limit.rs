@@ -135,6 +135,7 @@ fn add_gauges(sum: &mut Statistics, one: &Statistics) {
         (&mut sum.dead, one.dead),
         (&mut sum.blocked, one.blocked),
         (&mut sum.completed, one.completed),
+        (&mut sum.canceled, one.canceled),
         (&mut sum.consumers, one.consumers),
         (&mut sum.consumers_busy, one.consumers_busy),
         (&mut sum.memory_bytes, one.memory_bytes),

@@ -18,7 +18,7 @@ use crate::read_error::{Reason, read_error};
 pub(crate) struct RedisClient {
     /// The server in use is the first one; in a cluster, any nodes of it.
     servers: Vec<Arc<Server>>,
-    session: Session,
+    session: Arc<Session>,
     /// The key prefixes that the user configured.
     prefixes: Vec<String>,
     /// `None` for queue systems that do not work in a cluster.
@@ -42,7 +42,23 @@ impl RedisClient {
         let node_timeout = settings.timeout / 4;
         let Target { servers, session, prefixes } = parse(settings, clusters)?;
         let cluster = clusters.then(|| Cluster::new(node_timeout));
-        Ok(Self { servers, session, prefixes, cluster, node_timeout })
+        Ok(Self { servers, session: Arc::new(session), prefixes, cluster, node_timeout })
+    }
+
+    /// Another client for the same servers with separate connections, for use at the same time.
+    pub(crate) fn second_connection(&self) -> Self {
+        Self {
+            servers: self.servers.iter().map(|server| Arc::new(server.unconnected())).collect(),
+            session: self.session.clone(),
+            prefixes: self.prefixes.clone(),
+            cluster: self.cluster.as_ref().map(|_| Cluster::new(self.node_timeout)),
+            node_timeout: self.node_timeout,
+        }
+    }
+
+    /// Detects a cluster and updates its nodes, as every list of keys does.
+    pub(crate) async fn refresh(&self) -> Result<()> {
+        self.servers().await.map(drop)
     }
 
     /// The key prefixes that the user configured; empty if none.

@@ -136,7 +136,7 @@ impl Cluster {
         Ok(replies)
     }
 
-    /// The reply, or an error in its place if the node does not serve the slot.
+    /// The reply, or an error if the node does not serve the slot.
     fn unless_not_served(&self, reply: Value, node: &Server) -> Value {
         match &reply {
             Value::ServerError(error) if NOT_SERVED.contains(&error.code()) => {

@@ -20,6 +20,8 @@ pub(crate) struct KeyScanner {
     pattern: String,
     /// The type of the keys.
     key_type: &'static str,
+    /// The shortest time between two scans.
+    interval: Duration,
     scans: Mutex<BTreeMap<Address, Scan>>,
     /// Keys that a scan found earlier and the last one did not, and since when. While the slots of a cluster migrate, a
     /// key may move to a node that was scanned before the move. A missing key is kept until a new scan of every node.
@@ -44,9 +46,18 @@ struct Scan {
 /// A scan this short may be repeated immediately.
 const SHORT_SCAN: Duration = Duration::from_millis(250);
 
+/// The largest number of missing keys to keep.
+const MAX_MISSING: usize = 10_000;
+
 impl KeyScanner {
     pub(crate) fn new(pattern: String, key_type: &'static str) -> Self {
-        Self { pattern, key_type, scans: Mutex::default(), missing: Mutex::default() }
+        let interval = Duration::ZERO;
+        Self { pattern, key_type, interval, scans: Mutex::default(), missing: Mutex::default() }
+    }
+
+    /// Scans at most once in an interval.
+    pub(crate) fn at_most_every(self, interval: Duration) -> Self {
+        Self { interval, ..self }
     }
 
     /// All matching keys, or the first error.
@@ -120,11 +131,17 @@ impl KeyScanner {
                 if redis.is_cluster() {
                     self.add_missing(previous.into_iter().filter(|key| !scan.keys.contains(key)));
                 }
-                scan.next = Some(Instant::now() + scan.time_spent.saturating_sub(SHORT_SCAN) * 19);
+                let pause = (scan.time_spent.saturating_sub(SHORT_SCAN) * 19).max(self.interval);
+                scan.next = Some(Instant::now() + pause);
                 (scan.cursor, scan.time_spent) = Default::default();
                 return Ok(());
             }
         }
+    }
+
+    /// Whether the last scans found a key.
+    pub(crate) fn contains(&self, key: &str) -> bool {
+        self.scans().values().any(|scan| scan.keys.contains(key)) || self.missing().contains_key(key)
     }
 
     /// Forgets a key that was deleted.
@@ -137,7 +154,11 @@ impl KeyScanner {
 
     fn add_missing(&self, keys: impl IntoIterator<Item = String>) {
         let now = Instant::now();
-        self.missing().extend(keys.into_iter().map(|key| (key, now)));
+        let mut missing = self.missing();
+        missing.extend(keys.into_iter().map(|key| (key, now)));
+        if missing.len() > MAX_MISSING {
+            missing.clear(); // with a node that is never scanned, they would be kept forever
+        }
     }
 
     fn scans(&self) -> MutexGuard<'_, BTreeMap<Address, Scan>> {

@@ -13,6 +13,7 @@ use super::replies::{command_error, list, text};
 use super::transport::{Address, start_protocol};
 use crate::read_error::{Reason, read_error};
 
+#[derive(Clone)]
 pub(super) struct Sentinel {
     /// The name under which the Sentinels monitor the primary.
     master: String,

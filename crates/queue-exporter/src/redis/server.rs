@@ -37,6 +37,11 @@ impl Server {
         Self { address, sentinel, connection: Mutex::default(), cluster_mode: Mutex::default() }
     }
 
+    /// The same server without a connection.
+    pub(super) fn unconnected(&self) -> Self {
+        Self::new(self.address.clone(), self.sentinel.clone())
+    }
+
     pub(super) fn address(&self) -> &Address {
         &self.address
     }

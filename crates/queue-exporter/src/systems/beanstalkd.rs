@@ -1,4 +1,4 @@
-//! `beanstalkd`: its tubes, by its own protocol of lines.
+//! `beanstalkd`: the tubes of beanstalkd, by its text protocol.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -29,11 +29,11 @@ struct Beanstalkd {
     tubes: Mutex<Tubes>,
 }
 
-/// The tubes seen. A tube that is empty and that nobody uses is no more, and is made anew for the next
-/// job: to a consumer that waits for work it was there all the time, with nothing in it.
+/// The known tubes. beanstalkd deletes a tube that is empty and unused, and recreates it for the next job. For a waiting
+/// consumer, it is an empty queue all the time.
 #[derive(Default)]
 struct Tubes {
-    /// The id of the server, another one for each of its generations, and how many those were.
+    /// The id of the server, which changes when it restarts, and the number of starts.
     server: String,
     generations: u64,
     seen: HashMap<String, Tube>,
@@ -41,19 +41,19 @@ struct Tubes {
 
 #[derive(Clone, Copy, Default)]
 struct Tube {
-    /// How often it was made anew, as far as was seen: each time its counters begin at 0.
+    /// How often it was seen to be recreated: each time, its counters restart from 0.
     generation: u64,
-    /// What it had counted when it was last read.
+    /// Its counters in the last read.
     counted: [Counter; 2],
-    /// When it was no more.
+    /// When it was found deleted.
     gone: Option<Instant>,
 }
 
-/// How long a tube that is no more is shown as empty, and how many are.
+/// How long a deleted tube is exported as empty, and the largest number of known tubes.
 const REMEMBERED: Duration = Duration::from_secs(3600);
 const TUBES: usize = 10_000;
 
-/// What the replies to some commands may weigh: the list of 10,000 tubes weighs less than 3 MB.
+/// The largest size of the replies to one batch of commands: a list of 10,000 tubes takes less than 3 MB.
 const REPLIES_LIMIT: usize = 16 << 20;
 
 #[async_trait]
@@ -80,36 +80,36 @@ impl QueueSystem for Beanstalkd {
 
     fn list(&self) -> BoxStream<'_, Result<ListedQueue>> {
         list_from(async {
-            let replies = self.ask(&["stats".to_owned(), "list-tubes".to_owned()]).await?;
-            let [Some(stats), Some(tubes)] = &replies[..] else { bail!("no list of tubes") };
-            let server = value(stats, "id").context("stats without an id")?;
+            let replies = self.query(&["stats".to_owned(), "list-tubes".to_owned()]).await?;
+            let [Some(stats), Some(tubes)] = &replies[..] else { bail!("the list of tubes is missing") };
+            let server = value(stats, "id").context("stats: id is missing")?;
             let tubes = names(tubes);
             let mut known = self.tubes();
-            let names = known.see(server, &tubes, Instant::now());
+            let names = known.update(server, &tubes, Instant::now());
             let listed = names.into_iter().map(|name| ListedQueue { queue: QueueId::named(name), statistics: None });
-            let all = ListedQueue { queue: QueueId::default(), statistics: Some(all(stats, known.generations)) };
-            Ok(listed.chain([all]).map(Ok))
+            let totals = ListedQueue { queue: QueueId::default(), statistics: Some(totals(stats, known.generations)) };
+            Ok(listed.chain([totals]).map(Ok))
         })
     }
 
     async fn read(&self, queues: &[QueueId]) -> Result<Vec<ListedQueue>> {
         let tubes = queues.iter().map(|queue| format!("stats-tube {}", queue.name));
         let commands: Vec<_> = ["stats".to_owned()].into_iter().chain(tubes).collect();
-        let mut replies = self.ask(&commands).await?.into_iter();
+        let mut replies = self.query(&commands).await?.into_iter();
         let stats = replies.next().flatten();
         let mut tubes = self.tubes();
-        // what a new one has counted would be added now, and again when its list tells that it is new
+        // otherwise the counters of the new server would be added now, and again after the next list
         if stats.as_deref().and_then(|stats| value(stats, "id")) != Some(&tubes.server) {
-            return Err(read_error(Reason::Partial, "the server was restarted while it was read"));
+            return Err(read_error(Reason::Partial, "the server restarted during the read"));
         }
         let listed = queues.iter().zip(replies).map(|(queue, reply)| {
             let tube = tubes.seen.entry(queue.name.clone()).or_default();
             let statistics = match reply {
                 Some(stats) => statistics(&stats).map(|mut read| {
-                    read.generation = tube.count(&read);
-                    // every connection watches the tube of this name, and so does ours
-                    let ours = u64::from(queue.name == "default");
-                    read.consumers = read.consumers.map(|consumers| consumers.saturating_sub(ours));
+                    read.generation = tube.update_counters(&read);
+                    // every connection watches the default tube, including the exporter's
+                    let own = u64::from(queue.name == "default");
+                    read.consumers = read.consumers.map(|consumers| consumers.saturating_sub(own));
                     read
                 }),
                 None => Ok(empty(tube.generation)),
@@ -122,9 +122,9 @@ impl QueueSystem for Beanstalkd {
 
 impl Beanstalkd {
     fn new(ConnectionSettings { url, username, password_file, tls, .. }: ConnectionSettings) -> Result<Self> {
-        tls.config(false)?; // says that there is no TLS, where some was meant
-        let anybody = username.is_none() && password_file.is_none() && url.username().is_empty();
-        ensure!(anybody, "beanstalkd knows no users: leave out --queue.username and --queue.password-file");
+        tls.config(false)?; // refuses TLS flags
+        let without_user = username.is_none() && password_file.is_none() && url.username().is_empty();
+        ensure!(without_user, "beanstalkd has no authentication: remove --queue.username and --queue.password-file");
         let (host, port) = (url_host(&url)?, url.port().unwrap_or(11300));
         Ok(Self { host, port, connection: Mutex::default(), tubes: Mutex::default() })
     }
@@ -133,27 +133,28 @@ impl Beanstalkd {
         self.tubes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn kept(&self) -> MutexGuard<'_, Option<BufReader<TcpStream>>> {
+    fn connection(&self) -> MutexGuard<'_, Option<BufReader<TcpStream>>> {
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The replies to some commands, all sent at once; `None` for what is not found. They only read, so
-    /// they are sent again when a connection has ended since it was last used.
-    async fn ask(&self, commands: &[String]) -> Result<Vec<Option<String>>> {
-        let kept = self.kept().take(); // kept again when it has answered: one that is half dead is not
-        if let Some(mut connection) = kept
+    /// The replies to a batch of commands; `None` for `NOT_FOUND`. All commands only read, so they are sent again if the
+    /// reused connection turns out to be closed.
+    async fn query(&self, commands: &[String]) -> Result<Vec<Option<String>>> {
+        // put back only after it has replied: a connection that hangs is not reused
+        let reused = self.connection().take();
+        if let Some(mut connection) = reused
             && let Ok(replies) = exchange(&mut connection, commands).await
         {
-            self.kept().replace(connection);
+            self.connection().replace(connection);
             return Ok(replies);
         }
-        let place = format!("beanstalkd at {}:{}", self.host, self.port);
+        let server = format!("beanstalkd at {}:{}", self.host, self.port);
         let stream = TcpStream::connect((self.host.as_str(), self.port)).await;
         let stream =
-            stream.map_err(|error| read_error(Reason::Connect, format!("cannot connect to {place}: {error}")))?;
+            stream.map_err(|error| read_error(Reason::Connect, format!("cannot connect to {server}: {error}")))?;
         let mut connection = BufReader::new(stream);
-        let replies = exchange(&mut connection, commands).await.context(place)?;
-        self.kept().replace(connection);
+        let replies = exchange(&mut connection, commands).await.context(server)?;
+        self.connection().replace(connection);
         Ok(replies)
     }
 }
@@ -166,36 +167,36 @@ where
     let text: String = commands.iter().flat_map(|command| [command, "\r\n"]).collect();
     connection.write_all(text.as_bytes()).await.map_err(broken)?;
     let mut replies = Vec::with_capacity(commands.len());
-    let mut room = REPLIES_LIMIT;
+    let mut remaining = REPLIES_LIMIT;
     for _ in commands {
         let mut line = String::new();
-        // no line of it is long; what is has no end
+        // all lines are short: a longer one may be endless
         connection.take(1024).read_line(&mut line).await.map_err(broken)?;
         if line.is_empty() {
-            return Err(read_error(Reason::Connect, "it ended the connection"));
+            return Err(read_error(Reason::Connect, "the server closed the connection"));
         }
         let line = line.trim_end();
         replies.push(match line.strip_prefix("OK ") {
             Some(length) => {
                 let length: usize =
-                    length.parse().map_err(|_| read_error(Reason::Protocol, format!("answered {line:?}")))?;
-                let too_long = || read_error(Reason::Protocol, "answered more than 16 MB: not read");
-                room = room.checked_sub(length).ok_or_else(too_long)?;
-                let mut data = vec![0; length + 2]; // and the end of its line
+                    length.parse().map_err(|_| read_error(Reason::Protocol, format!("unexpected reply {line:?}")))?;
+                let too_long = || read_error(Reason::Protocol, "the replies exceed 16 MB");
+                remaining = remaining.checked_sub(length).ok_or_else(too_long)?;
+                let mut data = vec![0; length + 2]; // with the line break
                 connection.read_exact(&mut data).await.map_err(broken)?;
                 data.truncate(length);
-                Some(String::from_utf8(data).context("an answer that is not UTF-8")?)
+                Some(String::from_utf8(data).context("the reply is not UTF-8")?)
             }
             None if line == "NOT_FOUND" => None,
-            None => return Err(read_error(Reason::Protocol, format!("answered {line:?}"))),
+            None => return Err(read_error(Reason::Protocol, format!("unexpected reply {line:?}"))),
         });
     }
     Ok(replies)
 }
 
 impl Tubes {
-    /// Notes which tubes are there, and gives those to show: them, and those that were there lately.
-    fn see(&mut self, server: &str, tubes: &[&str], now: Instant) -> Vec<String> {
+    /// Records which tubes exist. Returns the names to export: the existing and the recently deleted tubes.
+    fn update(&mut self, server: &str, tubes: &[&str], now: Instant) -> Vec<String> {
         let restarted = self.server != server;
         self.generations += u64::from(restarted);
         server.clone_into(&mut self.server);
@@ -205,12 +206,12 @@ impl Tubes {
         });
         for name in tubes {
             let tube = self.seen.entry((*name).to_owned()).or_default();
-            // gone for longer than this read: made anew
+            // deleted in an earlier read: recreated since
             tube.generation += u64::from(tube.gone.is_some_and(|gone| gone < now) && !restarted);
             tube.gone = None;
         }
-        let lately = |gone: Option<Instant>| gone.is_none_or(|gone| now.duration_since(gone) < REMEMBERED);
-        self.seen.retain(|_, tube| lately(tube.gone));
+        let is_recent = |gone: Option<Instant>| gone.is_none_or(|gone| now.duration_since(gone) < REMEMBERED);
+        self.seen.retain(|_, tube| is_recent(tube.gone));
         if self.seen.len() > TUBES.max(tubes.len()) {
             self.seen.retain(|_, tube| tube.gone.is_none());
         }
@@ -221,14 +222,14 @@ impl Tubes {
 }
 
 impl Tube {
-    /// Notes what it has counted, and gives its generation: that of another tube when something has fallen, for one of the
-    /// same name may have been made anew between two lists.
-    fn count(&mut self, read: &Statistics) -> u64 {
+    /// Records the counters and returns the generation. A decrease starts a new one: the tube may have been deleted and
+    /// recreated between two lists.
+    fn update_counters(&mut self, read: &Statistics) -> u64 {
         let now = [read.enqueued, read.success];
-        let fell =
+        let has_decreased =
             |(last, now): (&Counter, Counter)| last.value().zip(now.value()).is_some_and(|(last, now)| now < last);
-        let fallen = self.counted.iter().zip(now).any(fell);
-        self.generation += u64::from(fallen);
+        let decreased = self.counted.iter().zip(now).any(has_decreased);
+        self.generation += u64::from(decreased);
         self.counted = now;
         self.generation
     }
@@ -251,19 +252,20 @@ fn unquoted(text: &str) -> &str {
 }
 
 fn number(stats: &str, key: &str) -> Result<Option<u64>> {
-    let number = value(stats, key).map(|value| value.parse().map_err(|_| anyhow!("{key}: {value:?} is no count")));
+    let number =
+        value(stats, key).map(|value| value.parse().map_err(|_| anyhow!("{key}: expected a count, found {value:?}")));
     number.transpose()
 }
 
-/// What is counted for all tubes together.
-fn all(stats: &str, generation: u64) -> Result<Statistics> {
+/// The counters of the whole server.
+fn totals(stats: &str, generation: u64) -> Result<Statistics> {
     let buried = Counter::single(number(stats, "cmd-bury")?);
     Ok(Statistics { generation, dead_lettered: buried, ..Statistics::default() })
 }
 
 fn statistics(stats: &str) -> Result<Statistics> {
     let number = |key| number(stats, key);
-    ensure!(stats.starts_with("---"), "an answer that has no statistics");
+    ensure!(stats.starts_with("---"), "expected statistics in the reply");
     Ok(Statistics {
         ready: number("current-jobs-ready")?,
         in_flight: number("current-jobs-reserved")?,
@@ -277,7 +279,7 @@ fn statistics(stats: &str) -> Result<Statistics> {
     })
 }
 
-/// What is true of a tube that is no more.
+/// The statistics of a deleted tube.
 fn empty(generation: u64) -> Statistics {
     let none = Some(0);
     Statistics {
@@ -291,7 +293,7 @@ fn empty(generation: u64) -> Statistics {
     }
 }
 
-/// What comes over the wire.
+/// Parses the bytes of a connection.
 #[cfg(fuzzing)]
 #[expect(clippy::unwrap_used, reason = "the fuzzer fails by panicking")]
 pub(crate) fn fuzz(data: &[u8]) -> Vec<Result<ListedQueue>> {
@@ -303,8 +305,8 @@ pub(crate) fn fuzz(data: &[u8]) -> Vec<Result<ListedQueue>> {
     let mut tubes = Tubes::default();
     let mut listed = Vec::new();
     for reply in &replies {
-        tubes.see(value(reply, "id").unwrap_or_default(), &names(reply), Instant::now());
-        for (name, statistics) in [("", all(reply, tubes.generations)), ("a", statistics(reply))] {
+        tubes.update(value(reply, "id").unwrap_or_default(), &names(reply), Instant::now());
+        for (name, statistics) in [("", totals(reply, tubes.generations)), ("a", statistics(reply))] {
             listed.push(Ok(ListedQueue { queue: QueueId::named(name), statistics: Some(statistics) }));
         }
     }
@@ -319,7 +321,7 @@ mod tests {
     use super::*;
     use crate::read_error::reason;
 
-    /// What beanstalkd 1.12 answers.
+    /// A reply of beanstalkd 1.12.
     const STATS: &str = include_str!("../../tests/beanstalkd/stats-tube-1.12.yaml");
 
     #[test]
@@ -329,29 +331,29 @@ mod tests {
         assert_eq!(states, [Some(4), Some(1), Some(1), Some(2)]);
         assert_eq!((read.enqueued.value(), read.success.value()), (Some(10), Some(2)));
         assert_eq!((read.consumers, read.paused), (Some(1), Some(true)));
-        assert_eq!(all("---\ncmd-bury: 3\n", 1).unwrap().dead_lettered.value(), Some(3));
+        assert_eq!(totals("---\ncmd-bury: 3\n", 1).unwrap().dead_lettered.value(), Some(3));
         assert!(statistics("").is_err() && statistics("---\ncurrent-jobs-ready: many\n").is_err());
     }
 
     #[test]
-    fn a_tube_that_has_counted_less_than_before_was_made_anew() {
+    fn a_tube_with_a_decreased_counter_was_recreated() {
         let counted = |enqueued, deleted| Statistics {
             enqueued: Counter::single(Some(enqueued)),
             success: Counter::single(Some(deleted)),
             ..Statistics::default()
         };
         let mut tube = Tube::default();
-        let generations =
-            [(7, 5), (9, 5), (3, 3), (3, 3), (9, 2)].map(|(enqueued, deleted)| tube.count(&counted(enqueued, deleted)));
+        let generations = [(7, 5), (9, 5), (3, 3), (3, 3), (9, 2)]
+            .map(|(enqueued, deleted)| tube.update_counters(&counted(enqueued, deleted)));
         assert_eq!(generations, [0, 0, 1, 1, 2]);
-        assert_eq!(tube.count(&Statistics::default()), 2, "what is not told has not fallen");
+        assert_eq!(tube.update_counters(&Statistics::default()), 2, "an unknown counter has not decreased");
     }
 
     #[tokio::test]
-    async fn a_server_that_is_restarted_between_its_list_and_its_tubes_is_not_read() {
+    async fn a_restart_between_the_list_and_the_tubes_is_an_error() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = Url::parse(&format!("beanstalk://{}", listener.local_addr().unwrap())).unwrap();
-        // each connection is one generation, which answers once
+        // each connection is a new start of the server, which replies once
         tokio::spawn(async move {
             for id in ["a", "b", "b"] {
                 let (mut stream, mut asked) = (listener.accept().await.unwrap().0, [0; 1024]);
@@ -372,25 +374,29 @@ mod tests {
         let system = Beanstalkd::new(settings).unwrap();
         assert_eq!(system.list().count().await, 2);
         let mail = [QueueId::named("mail")];
-        assert_eq!(reason(&system.read(&mail).await.unwrap_err()), Reason::Partial, "its counters are those of b");
+        assert_eq!(
+            reason(&system.read(&mail).await.unwrap_err()),
+            Reason::Partial,
+            "the counters are those of server b"
+        );
         assert_eq!(system.list().count().await, 2);
     }
 
     #[test]
-    fn a_tube_that_is_no_more_is_remembered_for_a_while() {
+    fn a_deleted_tube_is_exported_for_an_hour() {
         let (mut tubes, start) = (Tubes::default(), Instant::now());
         let after = |seconds| start + Duration::from_secs(seconds);
-        assert_eq!(tubes.see("a", &["default", "mail"], start), ["default", "mail"]);
-        assert_eq!(tubes.see("a", &["default"], after(60)), ["default", "mail"]);
-        assert_eq!(tubes.see("a", &["default", "mail"], after(120)), ["default", "mail"]);
+        assert_eq!(tubes.update("a", &["default", "mail"], start), ["default", "mail"]);
+        assert_eq!(tubes.update("a", &["default"], after(60)), ["default", "mail"]);
+        assert_eq!(tubes.update("a", &["default", "mail"], after(120)), ["default", "mail"]);
         assert_eq!(
             (tubes.seen["default"].generation, tubes.seen["mail"].generation),
             (0, 1),
-            "its counters have begun anew"
+            "its counters restarted from 0"
         );
-        assert_eq!(tubes.see("a", &["default"], after(180)).len(), 2);
-        assert_eq!(tubes.see("a", &["default"], after(180 + 3600)), ["default"]);
-        tubes.see("b", &["default"], after(9000));
+        assert_eq!(tubes.update("a", &["default"], after(180)).len(), 2);
+        assert_eq!(tubes.update("a", &["default"], after(180 + 3600)), ["default"]);
+        tubes.update("b", &["default"], after(9000));
         assert_eq!(tubes.seen["default"].generation, 1, "another server");
     }
 }

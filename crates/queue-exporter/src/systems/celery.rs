@@ -1,4 +1,4 @@
-//! `celery`: queues of Celery with Redis as its broker: what waits, and what workers have taken.
+//! `celery`: queues of Celery with Redis as its broker: waiting and unacknowledged messages.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -28,33 +28,33 @@ pub(super) const KIND: SystemKind = SystemKind {
 
 struct Celery {
     redis: RedisClient,
-    /// `global_keyprefix`, before every key.
+    /// `global_keyprefix`, the prefix of every key.
     prefix: String,
     bindings: KeyScanner,
-    known: Mutex<Known>,
+    known: Mutex<KnownQueues>,
 }
 
-/// What is known of queues from the list, as last read.
+/// Facts about queues from the last list.
 #[derive(Default)]
-struct Known {
-    /// How many messages of each queue are with workers; `None` where that is not known.
-    taken: Option<HashMap<String, u64>>,
-    /// What stands between each queue and a priority.
+struct KnownQueues {
+    /// The number of unacknowledged messages by queue; `None` if unknown.
+    unacked: Option<HashMap<String, u64>>,
+    /// The separator between each queue's name and a priority.
     separators: HashMap<String, &'static str>,
 }
 
 const BINDING: &str = "_kombu.binding.";
 
-/// Stands between the parts of a binding, and between a queue and a priority: what is usual, and what Celery's
-/// documentation has as the example of another.
+/// The separators of the parts of a binding, and of a queue's name and a priority: the default, and the example in
+/// Celery's documentation.
 const SEPARATORS: [&str; 2] = ["\x06\x16", ":"];
 
-/// Where Celery puts messages by priority, whatever its steps are; the first is 0, which has the queue's own name.
+/// Key suffixes of all priorities. Priority 0 uses the queue's own name.
 const PRIORITIES: [&str; 10] = ["", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
 
-/// What may be read of the messages that workers have taken, to know whose they are.
-const TAKEN_ENTRIES: u64 = 5000;
-const TAKEN_BYTES: usize = 4 << 20;
+/// The largest number and size of unacknowledged messages that are read to attribute them to queues.
+const MAX_UNACKED: u64 = 5000;
+const MAX_UNACKED_BYTES: usize = 4 << 20;
 
 #[async_trait]
 impl QueueSystem for Celery {
@@ -76,17 +76,18 @@ impl QueueSystem for Celery {
 
     fn list(&self) -> BoxStream<'_, Result<ListedQueue>> {
         let list = async {
-            let Bindings { routes, separators, unknown } = self.bindings().await?;
-            let (taken, all) = self.read_taken(&routes).await?;
-            let queues: BTreeSet<_> = separators.keys().filter(|queue| !is_own(queue)).cloned().collect();
-            *self.known() = Known { taken, separators };
+            let Bindings { routes, separators, unparsed } = self.bindings().await?;
+            let (unacked, totals) = self.read_unacked(&routes).await?;
+            let queues: BTreeSet<_> = separators.keys().filter(|queue| !is_internal(queue)).cloned().collect();
+            *self.known() = KnownQueues { unacked, separators };
             let listed = queues.into_iter().map(|queue| ListedQueue { queue: QueueId::named(queue), statistics: None });
-            let all = ListedQueue { queue: QueueId::default(), statistics: Some(Ok(all)) };
-            let unknown = unknown.map(|exchange| {
-                let text = format!("the queues bound to {exchange:?} are written with a separator that is not known");
+            let totals = ListedQueue { queue: QueueId::default(), statistics: Some(Ok(totals)) };
+            let unparsed = unparsed.map(|exchange| {
+                let text =
+                    format!("unknown separator in the bindings of exchange {exchange:?}: its queues are missing");
                 read_error(Reason::Partial, text)
             });
-            anyhow::Ok(listed.chain([all]).map(Ok).chain(unknown.map(Err)))
+            anyhow::Ok(listed.chain([totals]).map(Ok).chain(unparsed.map(Err)))
         };
         stream::once(list).map_ok(stream::iter).try_flatten().boxed()
     }
@@ -105,7 +106,7 @@ impl QueueSystem for Celery {
         let listed = queues.iter().map(|queue| {
             let lengths: [Value; PRIORITIES.len()] = replies.next();
             let ready = lengths.iter().map(count).sum::<Result<Option<u64>>>();
-            let in_flight = known.taken.as_ref().map(|taken| taken.get(&queue.name).copied().unwrap_or(0));
+            let in_flight = known.unacked.as_ref().map(|unacked| unacked.get(&queue.name).copied().unwrap_or(0));
             let statistics = ready.map(|ready| Statistics { ready, in_flight, ..Statistics::default() });
             ListedQueue { queue: queue.clone(), statistics: Some(statistics) }
         });
@@ -113,8 +114,8 @@ impl QueueSystem for Celery {
     }
 }
 
-/// Queues that Celery makes for itself.
-fn is_own(queue: &str) -> bool {
+/// Whether Celery uses the queue internally.
+fn is_internal(queue: &str) -> bool {
     queue.starts_with("celeryev.") || queue.ends_with(".pidbox")
 }
 
@@ -124,20 +125,20 @@ type Routes = HashMap<(String, String), Vec<String>>;
 #[derive(Default)]
 struct Bindings {
     routes: Routes,
-    /// Every queue, with what stands between it and a priority.
+    /// Every queue, with the separator between its name and a priority.
     separators: HashMap<String, &'static str>,
-    /// An exchange whose queues cannot be told.
-    unknown: Option<String>,
+    /// An exchange whose bindings cannot be parsed.
+    unparsed: Option<String>,
 }
 
-/// The routing key and the queue of a binding, which has a pattern between them, and what stands between its parts.
+/// The routing key and the queue of a binding, and its separator. The pattern between them is not used.
 fn binding(member: &str) -> Option<(&str, &str, &'static str)> {
     let [usual, other] = SEPARATORS;
     let mut parts = member.split(usual);
     if let (Some(routing_key), Some(_), Some(queue)) = (parts.next(), parts.next(), parts.next()) {
         return Some((routing_key, queue, usual));
     }
-    // names may have it too: where there is no pattern it stands there twice
+    // names may contain the other separator; without a pattern, two of them are adjacent
     let (routing_key, queue) = member.split_once("::").or_else(|| {
         let (rest, queue) = member.rsplit_once(other)?;
         Some((rest.split_once(other)?.0, queue))
@@ -146,7 +147,7 @@ fn binding(member: &str) -> Option<(&str, &str, &'static str)> {
 }
 
 impl Celery {
-    fn known(&self) -> MutexGuard<'_, Known> {
+    fn known(&self) -> MutexGuard<'_, KnownQueues> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -168,36 +169,36 @@ impl Celery {
                         bindings.routes.entry(route).or_default().push(queue.to_owned());
                         bindings.separators.insert(queue.to_owned(), separator);
                     }
-                    None => bindings.unknown = Some(exchange.to_owned()),
+                    None => bindings.unparsed = Some(exchange.to_owned()),
                 }
             }
         }
         Ok(bindings)
     }
 
-    /// Counts what workers have taken by queue, where it is not too much; and says what is known of all of it.
-    async fn read_taken(&self, bindings: &Routes) -> Result<(Option<HashMap<String, u64>>, Statistics)> {
+    /// Reads the unacknowledged messages: their number by queue, unless there are too many, and their totals.
+    async fn read_unacked(&self, bindings: &Routes) -> Result<(Option<HashMap<String, u64>>, Statistics)> {
         let [hash, index] = ["unacked", "unacked_index"].map(|key| format!("{}{key}", self.prefix));
         let mut commands = Pipeline::new();
         add_command(&mut commands, &["HLEN", &hash]);
         add_command(&mut commands, &["ZRANGE", &index, "0", "0", "WITHSCORES"]);
         let mut replies = Replies::new(self.redis.query(&commands).await?);
-        let [all, oldest] = replies.next();
-        let all = count(&all)?.unwrap_or(0);
-        let taken = if all <= TAKEN_ENTRIES { self.by_queue(&hash, bindings).await? } else { None };
+        let [length, oldest] = replies.next();
+        let length = count(&length)?.unwrap_or(0);
+        let unacked = if length <= MAX_UNACKED { self.unacked_by_queue(&hash, bindings).await? } else { None };
         let delivered = list(&oldest)?.get(1).and_then(|score| text(score).ok()??.parse().ok());
         let statistics = Statistics {
-            // either by queue or all in one, so that a sum over queues is right
-            in_flight: taken.is_none().then_some(all),
+            // either by queue or as a total, so that a sum over queues is right
+            in_flight: unacked.is_none().then_some(length),
             oldest_in_flight_age: delivered.and_then(|delivered| seconds_since(delivered, now())),
             ..Statistics::default()
         };
-        Ok((taken, statistics))
+        Ok((unacked, statistics))
     }
 
-    /// How many taken messages each queue has; `None` when that cannot be told of one of them.
-    async fn by_queue(&self, hash: &str, bindings: &Routes) -> Result<Option<HashMap<String, u64>>> {
-        let mut taken = HashMap::new();
+    /// The number of unacknowledged messages by queue; `None` if the queue of one of them is unknown.
+    async fn unacked_by_queue(&self, hash: &str, bindings: &Routes) -> Result<Option<HashMap<String, u64>>> {
+        let mut unacked = HashMap::new();
         let mut seen = BTreeSet::new();
         let (mut cursor, mut bytes) = ("0".to_owned(), 0);
         loop {
@@ -207,29 +208,29 @@ impl Celery {
                 let (Some(tag), Some(message)) = (text(&entry[0])?, text(&entry[1])?) else { return Ok(None) };
                 bytes += message.len();
                 if !seen.insert(tag.to_owned()) {
-                    continue; // a scan may show an entry twice
+                    continue; // a scan may return an entry twice
                 }
                 let Some(queue) = queue_of(message, bindings) else { return Ok(None) };
-                *taken.entry(queue.to_owned()).or_default() += 1;
+                *unacked.entry(queue.to_owned()).or_default() += 1;
             }
-            cursor = text(next)?.context("a scan without a cursor")?.to_owned();
+            cursor = text(next)?.context("the reply to HSCAN has no cursor")?.to_owned();
             if cursor == "0" {
-                return Ok(Some(taken));
+                return Ok(Some(unacked));
             }
-            if bytes > TAKEN_BYTES {
+            if bytes > MAX_UNACKED_BYTES {
                 return Ok(None);
             }
         }
     }
 }
 
-/// The queue that a taken message came from: `[message, exchange, routing key]`.
+/// The queue of an unacknowledged message: `[message, exchange, routing key]`.
 fn queue_of<'a>(message: &str, bindings: &'a Routes) -> Option<&'a str> {
     let (_, exchange, routing_key): (IgnoredAny, String, String) = serde_json::from_str(message).ok()?;
     if let Some([queue]) = bindings.get(&(exchange.clone(), routing_key.clone())).map(Vec::as_slice) {
         return Some(queue);
     }
-    // the exchange without a name is bound to every queue by the queue's name
+    // the default exchange is bound to every queue by the queue's name
     let mut queues = bindings.values().flatten();
     queues.find(|queue| exchange.is_empty() && **queue == routing_key).map(String::as_str)
 }
@@ -253,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_taken_message_is_that_of_the_queue_bound_to_its_exchange_and_key() {
+    fn an_unacknowledged_message_belongs_to_the_queue_bound_to_its_exchange_and_key() {
         let route = |exchange: &str, key: &str| (exchange.to_owned(), key.to_owned());
         let bindings = Routes::from([
             (route("celery", "celery"), vec!["celery".to_owned()]),
@@ -268,6 +269,6 @@ mod tests {
         ] {
             assert_eq!(queue_of(message, &bindings), queue, "{message}");
         }
-        assert!(is_own("celeryev.0b7") && is_own("celery@host.celery.pidbox") && !is_own("celery"));
+        assert!(is_internal("celeryev.0b7") && is_internal("celery@host.celery.pidbox") && !is_internal("celery"));
     }
 }

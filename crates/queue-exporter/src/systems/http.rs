@@ -1,4 +1,4 @@
-//! `http`: any application that lists its queues and their statistics as JSON.
+//! `http`: an application that serves its queues and their statistics as JSON.
 
 use std::collections::BTreeMap;
 
@@ -35,7 +35,7 @@ impl QueueSystem for Http {
         }
     }
 
-    /// `GET URL`: the names, and nothing more.
+    /// `GET URL` returns the names only.
     fn list(&self) -> BoxStream<'_, Result<ListedQueue>> {
         let names = async {
             let reply = self.0.get(self.0.base()).await?;
@@ -70,9 +70,9 @@ struct List<'a> {
     queues: Vec<&'a RawValue>,
 }
 
-/// The names in a list, and a fault for each that is none.
+/// The names in a list, and an error for each entry that is not a string.
 fn names(list: List<'_>) -> Result<Vec<Result<String>>> {
-    let name = |raw: &RawValue| serde_json::from_str(raw.get()).context("a name in the list of queues is no string");
+    let name = |raw: &RawValue| serde_json::from_str(raw.get()).context("a name in the list of queues is not a string");
     Ok(list.queues.into_iter().map(name).collect())
 }
 
@@ -104,12 +104,12 @@ fn statistics(reply: Reply) -> Result<Statistics> {
     })
 }
 
-/// The histogram, where there is a count: without one nothing can be said of what is above the last bucket.
+/// The histogram; `None` without a count, because the number of observations above the last bucket is then unknown.
 fn histogram(Processing { buckets, sum, count }: Processing) -> Result<Option<Histogram>> {
     let bound = |(text, Count(count)): (String, Count)| {
         let bound: f64 =
-            text.trim_start_matches('+').parse().map_err(|_| anyhow!("the bucket {text:?} is no number"))?;
-        ensure!(!bound.is_nan(), "the bucket {text:?} is no number");
+            text.trim_start_matches('+').parse().map_err(|_| anyhow!("bucket {text:?} is not a number"))?;
+        ensure!(!bound.is_nan(), "bucket {text:?} is not a number");
         Ok((bound, count))
     };
     let mut buckets = buckets.unwrap_or_default().into_iter().map(bound).collect::<Result<Vec<_>>>()?;
@@ -118,16 +118,16 @@ fn histogram(Processing { buckets, sum, count }: Processing) -> Result<Option<Hi
     let Some(count) = count.map(|Count(count)| count).or(infinite) else {
         return Ok(None);
     };
-    ensure!(infinite.is_none_or(|infinite| infinite == count), "the bucket +Inf is not the count");
+    ensure!(infinite.is_none_or(|infinite| infinite == count), "bucket +Inf is not equal to the count");
     for pair in buckets.windows(2) {
-        ensure!(pair[0].0 < pair[1].0, "the bucket {} is there twice", pair[0].0);
-        ensure!(pair[0].1 <= pair[1].1, "the bucket {} has less than the one before: they are cumulative", pair[1].0);
+        ensure!(pair[0].0 < pair[1].0, "duplicate bucket {}", pair[0].0);
+        ensure!(pair[0].1 <= pair[1].1, "bucket {} is below the previous one: buckets are cumulative", pair[1].0);
     }
-    ensure!(buckets.last().is_none_or(|(_, last)| *last <= count), "the count is less than the last bucket");
+    ensure!(buckets.last().is_none_or(|(_, last)| *last <= count), "the count is below the last bucket");
     Ok(Some(Histogram { buckets, sum, count }))
 }
 
-/// A document of one queue, or a list.
+/// Parses the statistics of one queue, or a list.
 #[cfg(fuzzing)]
 pub(crate) fn fuzz(data: &[u8]) -> Vec<Result<ListedQueue>> {
     let listed = |queue: &str, statistics| ListedQueue { queue: QueueId::named(queue), statistics };
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_is_read_whole() {
+    fn every_key_of_a_response_is_read() {
         let text = r#"{"depth":3,"processed":10,"failed":1,"processing_seconds":
             {"buckets":{"0.05":7,"0.01":2},"sum":1.5,"count":10}}"#;
         let expected = Statistics {
@@ -173,17 +173,17 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_true_is_refused() {
+    fn inconsistent_values_are_refused() {
         for (text, why) in [
             (r#"{"depth":"3"}"#, "whole number"),
             (r#"{"depth":-1}"#, "whole number"),
             (r#"{"processed":1.5}"#, "whole number"),
-            (r#"{"processing_seconds":{"buckets":{"x":1},"count":1}}"#, "no number"),
-            (r#"{"processing_seconds":{"buckets":{"NaN":1},"count":1}}"#, "no number"),
+            (r#"{"processing_seconds":{"buckets":{"x":1},"count":1}}"#, "is not a number"),
+            (r#"{"processing_seconds":{"buckets":{"NaN":1},"count":1}}"#, "is not a number"),
             (r#"{"processing_seconds":{"buckets":{"1":2,"2":1},"count":3}}"#, "cumulative"),
-            (r#"{"processing_seconds":{"buckets":{"1":2,"1.0":2},"count":3}}"#, "twice"),
-            (r#"{"processing_seconds":{"buckets":{"1":2},"count":1}}"#, "less than the last"),
-            (r#"{"processing_seconds":{"buckets":{"+Inf":2},"count":1}}"#, "not the count"),
+            (r#"{"processing_seconds":{"buckets":{"1":2,"1.0":2},"count":3}}"#, "duplicate bucket"),
+            (r#"{"processing_seconds":{"buckets":{"1":2},"count":1}}"#, "below the last bucket"),
+            (r#"{"processing_seconds":{"buckets":{"+Inf":2},"count":1}}"#, "not equal to the count"),
             (r#"{"depth":3"#, "EOF"),
             ("[3]", "not a JSON object"),
             ("<html>", "not a JSON object"),
@@ -194,10 +194,10 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_none_costs_only_itself() {
+    fn an_invalid_name_does_not_affect_others() {
         let list = names(object(br#"{"queues":["a",5,"b\u002f\u00fc"]}"#).unwrap()).unwrap();
         let names: Vec<_> = list.into_iter().map(Result::ok).collect();
         assert_eq!(names, [Some("a".to_owned()), None, Some("b/ü".to_owned())]);
-        assert!(object::<List<'_>>(b"{}").is_err(), "a list without queues is no list");
+        assert!(object::<List<'_>>(b"{}").is_err(), "the key queues is required");
     }
 }

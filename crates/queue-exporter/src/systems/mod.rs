@@ -6,6 +6,7 @@ mod celery;
 pub(crate) mod http;
 mod listing;
 pub(crate) mod nats;
+mod prefix_hint;
 pub(crate) mod rabbitmq;
 mod redis_streams;
 mod rq;

@@ -1,4 +1,4 @@
-//! `nats`: streams and consumers of NATS JetStream, from the monitoring of one server.
+//! `nats`: streams and consumers of NATS JetStream, from the monitoring endpoint of one server.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -25,29 +25,30 @@ pub(super) const KIND: SystemKind = SystemKind {
     schemes: &["nats+http", "nats+https", "http", "https"],
     connect: |mut settings| {
         let url = settings.url.as_str();
-        let url = Url::parse(url.strip_prefix("nats+").unwrap_or(url)).map_err(|_| anyhow!("--queue.url is no URL"))?;
+        let url =
+            Url::parse(url.strip_prefix("nats+").unwrap_or(url)).map_err(|_| anyhow!("--queue.url is not a URL"))?;
         settings.url = url;
-        Ok(Box::new(Nats { client: HttpClient::new(settings)?, shown: Mutex::default() }))
+        Ok(Box::new(Nats { client: HttpClient::new(settings)?, last_streams: Mutex::default() }))
     },
 };
 
-/// A queue is a consumer of a stream; what is that of the stream itself has no scope.
+/// A queue is a consumer of a stream. Values of the stream itself have no scope.
 struct Nats {
     client: HttpClient,
-    /// What was there when all of it was last read.
-    shown: Mutex<Shown>,
+    /// The streams of the last complete read.
+    last_streams: Mutex<Streams>,
 }
 
-/// Streams by account and name, and whether they had consumers.
-type Shown = BTreeMap<(String, String), bool>;
+/// Streams by account and name, and whether they have consumers.
+type Streams = BTreeMap<(String, String), bool>;
 
-/// How many accounts come with one call; all of the streams of an account come with it.
+/// The number of accounts in one response, each with all of its streams.
 const ACCOUNTS: usize = 16;
 
-/// How long after something was missing it is looked for again.
-const GRACE: Duration = Duration::from_millis(250);
+/// How long to wait before reading again if something is missing.
+const RETRY_DELAY: Duration = Duration::from_millis(250);
 
-/// The account of everybody who has none.
+/// The account of clients without an account.
 const DEFAULT_ACCOUNT: &str = "$G";
 
 #[async_trait]
@@ -67,47 +68,47 @@ impl QueueSystem for Nats {
                 Origin::Native
             }
             ("queue_oldest_message_age_seconds" | "queue_consumers", _) => Origin::Derived,
-            // the floor of acknowledgements also counts what was terminated, and every delivery that was given up
+            // the acknowledgement floor also counts terminated messages and exhausted deliveries
             _ => Origin::Unavailable,
         }
     }
 
     fn list(&self) -> BoxStream<'_, Result<ListedQueue>> {
-        stream::try_unfold(Some(Place::default()), |place| self.queues(place))
+        stream::try_unfold(Some(Position::default()), |position| self.queues(position))
             .map_ok(stream::iter)
             .try_flatten()
             .boxed()
     }
 }
 
-/// How far the list is read.
+/// The position in the list.
 #[derive(Default)]
-struct Place {
-    /// Who answers, once that is known.
+struct Position {
+    /// The server that responds, once it is known.
     server: Option<Server>,
-    /// How many accounts there were.
+    /// The number of accounts so far.
     offset: usize,
-    /// What was there in them.
-    shown: Shown,
+    /// Their streams.
+    streams: Streams,
 }
 
 impl Nats {
-    /// The queues of some accounts, and where the next are.
-    async fn queues(&self, place: Option<Place>) -> Result<Option<(Vec<Result<ListedQueue>>, Option<Place>)>> {
-        let Some(mut place) = place else { return Ok(None) };
-        let (page, server) = self.page(&mut place).await?;
+    /// The queues of some accounts, and the position of the next ones.
+    async fn queues(&self, position: Option<Position>) -> Result<Option<(Vec<Result<ListedQueue>>, Option<Position>)>> {
+        let Some(mut position) = position else { return Ok(None) };
+        let (page, server) = self.page(&mut position).await?;
         if page.account_details.len() == ACCOUNTS {
             let queues = queues(page, &server.server_name, now());
-            place.server = Some(server);
-            return Ok(Some((queues, Some(place))));
+            position.server = Some(server);
+            return Ok(Some((queues, Some(position))));
         }
-        self.end(place.shown).await?;
+        self.complete(position.streams).await?;
         Ok(Some((queues(page, &server.server_name, now()), None)))
     }
 
-    /// The next accounts, and which server answers.
-    async fn page(&self, place: &mut Place) -> Result<(Jsz, Server)> {
-        let server = match place.server.take() {
+    /// The next accounts, and the server that responded.
+    async fn page(&self, position: &mut Position) -> Result<(Jsz, Server)> {
+        let server = match position.server.take() {
             Some(server) => server,
             None => self.server().await?,
         };
@@ -117,7 +118,7 @@ impl Nats {
             .append_pair("streams", "true")
             .append_pair("consumers", "true")
             .append_pair("config", "true")
-            .append_pair("offset", &place.offset.to_string())
+            .append_pair("offset", &position.offset.to_string())
             .append_pair("limit", &ACCOUNTS.to_string());
         let reply = self.client.get(url).await?;
         let page: Jsz = reply.json_object()?;
@@ -125,69 +126,70 @@ impl Nats {
             return Err(read_error(Reason::Protocol, "JetStream is not enabled on this server"));
         }
         if page.server_id != server.server_id {
-            return Err(read_error(Reason::Partial, "the server was restarted while it was read"));
+            return Err(read_error(Reason::Partial, "the server restarted during the read"));
         }
-        place.offset += page.account_details.len();
+        position.offset += page.account_details.len();
         for account in &page.account_details {
             let streams = account.stream_detail.iter();
-            place
-                .shown
+            position
+                .streams
                 .extend(streams.map(|it| ((account.name.clone(), it.name.clone()), !it.consumer_detail.is_empty())));
         }
         Ok((page, server))
     }
 
-    /// Looks again where something is missing that was there. A server that ends says that it is healthy and shows less
-    /// and less until it is gone: what was deleted is missing in both looks, and nothing else.
-    async fn end(&self, shown: Shown) -> Result<()> {
-        let last = || self.shown.lock().unwrap_or_else(PoisonError::into_inner);
-        if lacks(&shown, &last()) {
-            sleep(GRACE).await;
-            let mut place = Place::default();
+    /// Completes the list. If streams are missing since the last read, it is read again: a server that shuts down reports
+    /// to be healthy and lists fewer and fewer streams. Deleted streams are missing from both lists, and no others.
+    async fn complete(&self, streams: Streams) -> Result<()> {
+        let last = || self.last_streams.lock().unwrap_or_else(PoisonError::into_inner);
+        if lacks(&streams, &last()) {
+            sleep(RETRY_DELAY).await;
+            let mut position = Position::default();
             loop {
-                let (page, server) = self.page(&mut place).await.context("something was missing: looked again")?;
+                let (page, server) =
+                    self.page(&mut position).await.context("reading again because streams are missing")?;
                 if page.account_details.len() < ACCOUNTS {
                     break;
                 }
-                place.server = Some(server);
+                position.server = Some(server);
             }
-            // what was made since the last read may be gone again by itself
-            let mut lasting = shown.clone();
-            lasting.retain(|stream, _| last().contains_key(stream));
-            if lacks(&place.shown, &lasting) {
+            // a stream created since the last read may already be deleted
+            let mut older = streams.clone();
+            older.retain(|stream, _| last().contains_key(stream));
+            if lacks(&position.streams, &older) {
                 return Err(read_error(
                     Reason::Partial,
-                    "streams or their consumers become less and less: the server may be ending",
+                    "streams or consumers are vanishing: the server may be shutting down",
                 ));
             }
         }
-        *last() = shown;
+        *last() = streams;
         Ok(())
     }
 
-    /// Which server answers: one that knows what it has. While it starts it shows streams without their
-    /// consumers.
+    /// The server that responds, if it is healthy: a server that starts lists streams without their consumers.
     async fn server(&self) -> Result<Server> {
         let server = self.client.get(self.client.url(&["varz"])?).await?.json_object()?;
         let mut url = self.client.url(&["healthz"])?;
-        // that a stream lags behind its leader elsewhere is no fault of what is led here
+        // streams that lag behind a leader elsewhere do not affect the streams led by this server
         url.query_pairs_mut().append_pair("js-server-only", "true");
         let reply = self.client.get(url).await?;
         match reply.status {
-            StatusCode::SERVICE_UNAVAILABLE | StatusCode::INTERNAL_SERVER_ERROR => {
-                Err(read_error(Reason::Partial, "the server says that it is not healthy: it starts, ends, or is alone"))
-            }
-            _ => Ok(server), // versions before 2.7 know nothing of health
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::INTERNAL_SERVER_ERROR => Err(read_error(
+                Reason::Partial,
+                "the server reports that it is not healthy: it starts, shuts down, or has lost its cluster",
+            )),
+            _ => Ok(server), // versions before 2.7 have no health endpoint
         }
     }
 }
 
-/// Whether streams are missing that were there before, or all consumers of one.
-fn lacks(now: &Shown, before: &Shown) -> bool {
+/// Whether an earlier stream is missing, or all consumers of one.
+fn lacks(now: &Streams, before: &Streams) -> bool {
     before.iter().any(|(stream, consumers)| now.get(stream).is_none_or(|now| *consumers && !now))
 }
 
-/// Who answers. The id is another one in each of a server's generations.
+/// The server that responds. Its id changes when it restarts.
 #[derive(Deserialize)]
 struct Server {
     server_id: String,
@@ -260,7 +262,7 @@ fn queues(page: Jsz, server: &str, now: f64) -> Vec<Result<ListedQueue>> {
     let mut queues = Vec::new();
     for Account { name: account, stream_detail } in page.account_details {
         for stream in stream_detail {
-            // every replica shows what it has; that of the leader is what counts
+            // every replica lists the stream; only the leader's values are exact
             let led_here =
                 |cluster: &Option<Cluster>| cluster.as_ref().is_none_or(|it| it.leader.as_deref() == Some(server));
             let scope = |consumer: &str| match account.as_str() {
@@ -269,7 +271,7 @@ fn queues(page: Jsz, server: &str, now: f64) -> Vec<Result<ListedQueue>> {
             };
             let mut add = |consumer: &str, created: &str, statistics: Statistics| {
                 let queue = QueueId { name: stream.name.clone(), scope: scope(consumer) };
-                let generation = generation(created).with_context(|| format!("{queue}: when it was made"));
+                let generation = generation(created).with_context(|| format!("{queue}: creation time"));
                 let info = Some(vec![Cow::from(account.clone())]);
                 let statistics = generation.map(|generation| Statistics { generation, info, ..statistics });
                 queues.push(Ok(ListedQueue { queue, statistics: Some(statistics) }));
@@ -279,7 +281,7 @@ fn queues(page: Jsz, server: &str, now: f64) -> Vec<Result<ListedQueue>> {
             if led_here(&stream.cluster) {
                 let enqueued = Counter::single(Some(*last));
                 let mut whole = Statistics { enqueued, message_bytes: Some(*bytes), ..Statistics::default() };
-                if nobody_takes_from(&stream) {
+                if is_unconsumed(&stream) {
                     whole.ready = Some(*messages);
                     whole.consumers = Some(0);
                     let first = first_ts.as_deref().filter(|_| *messages > 0);
@@ -289,7 +291,7 @@ fn queues(page: Jsz, server: &str, now: f64) -> Vec<Result<ListedQueue>> {
             }
             for consumer in stream.consumer_detail.iter().filter(|consumer| led_here(&consumer.cluster)) {
                 let Count(ready) = consumer.num_pending;
-                let first = first_ts.as_deref().filter(|_| ready > 0 && ready == *messages); // it is yet to come
+                let first = first_ts.as_deref().filter(|_| ready > 0 && ready == *messages); // no message of the stream was delivered yet
                 let statistics = Statistics {
                     ready: Some(ready),
                     in_flight: Some(consumer.num_ack_pending.0),
@@ -304,20 +306,20 @@ fn queues(page: Jsz, server: &str, now: f64) -> Vec<Result<ListedQueue>> {
     queues
 }
 
-/// Whether what is in a stream is work that nobody is there to do. Of a stream with replicas consumers may be elsewhere.
-fn nobody_takes_from(stream: &Stream) -> bool {
+/// Whether a work-queue stream has no consumer. The consumers of a stream with replicas may be on other servers.
+fn is_unconsumed(stream: &Stream) -> bool {
     let work = stream.config.as_ref().is_some_and(|config| config.retention.as_deref() == Some("workqueue"));
     work && stream.consumer_detail.is_empty() && stream.cluster.as_ref().is_none_or(|it| it.replicas.is_empty())
 }
 
-/// One that was made anew has another time.
+/// The creation time in milliseconds: it changes when a stream or a consumer is recreated.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "milliseconds since the epoch")]
 fn generation(created: &str) -> Result<u64> {
-    let created = parse_utc(created).with_context(|| format!("{created:?} is no time"))?;
+    let created = parse_utc(created).with_context(|| format!("invalid time {created:?}"))?;
     Ok((created * 1000.0) as u64)
 }
 
-/// A page.
+/// Parses one response.
 #[cfg(fuzzing)]
 pub(crate) fn fuzz(data: &[u8]) -> Vec<Result<ListedQueue>> {
     crate::json::object(data).map(|page: Jsz| queues(page, "a", now())).unwrap_or_default()
@@ -328,8 +330,8 @@ mod tests {
     use super::*;
     use crate::json::object;
 
-    /// What a server of version 2.9.10 answers that is alone; and, as documented, one of three.
-    const ALONE: &[u8] = include_bytes!("../../tests/nats/jsz-2.9.10.json");
+    /// The response of a standalone server of version 2.9.10.
+    const STANDALONE: &[u8] = include_bytes!("../../tests/nats/jsz-2.9.10.json");
 
     fn read(text: &[u8], server: &str) -> Vec<(QueueId, Statistics)> {
         let queues = queues(object(text).unwrap(), server, parse_utc("2026-11-20T10:58:00Z").unwrap());
@@ -338,18 +340,22 @@ mod tests {
 
     #[test]
     fn a_stream_and_its_consumer_are_read() {
-        let read = read(ALONE, "NCG5DNW5MXTQTGH7XDHP6UIWLWMTDO7HD3257W6ZDC6K3P6S7FLDXB47");
+        let read = read(STANDALONE, "NCG5DNW5MXTQTGH7XDHP6UIWLWMTDO7HD3257W6ZDC6K3P6S7FLDXB47");
         let [(stream, whole), (consumer, one)] = &read[..] else { panic!("{read:?}") };
         assert_eq!((stream.name.as_str(), stream.scope.as_str()), ("ORDERS", ""));
         assert_eq!((whole.enqueued.value(), whole.message_bytes, whole.ready), (Some(14), Some(574), None));
         assert_eq!((consumer.name.as_str(), consumer.scope.as_str()), ("ORDERS", "billing"));
         assert_eq!((one.ready, one.in_flight, one.oldest_age), (Some(3), Some(1), None));
-        assert_eq!((one.delivered.value(), one.success.value()), (Some(11), None), "what became of it is not told");
+        assert_eq!(
+            (one.delivered.value(), one.success.value()),
+            (Some(11), None),
+            "the outcome of deliveries is unknown"
+        );
         assert_ne!(whole.generation, one.generation);
     }
 
     #[test]
-    fn work_that_nobody_takes_is_the_depth_of_its_stream() {
+    fn the_messages_of_an_unconsumed_work_queue_are_its_depth() {
         let of = |retention: &str, more: &str| {
             let text = format!(
                 r#"{{"server_id":"A","account_details":[{{"name":"$G","stream_detail":[{{"name":"S",
@@ -361,18 +367,18 @@ mod tests {
         };
         let nothing = (None, None, None);
         assert_eq!(of("workqueue", ""), (Some(3), Some(0), Some(60.0)));
-        assert_eq!(of("limits", ""), nothing, "it is kept, not waiting");
+        assert_eq!(of("limits", ""), nothing, "its messages are retained, not waiting");
         let consumer = r#","consumer_detail":[{"name":"c","created":"2026-11-20T10:00:00Z","delivered":{"consumer_seq":0},
             "num_ack_pending":0,"num_pending":3}]"#;
-        assert_eq!(of("workqueue", consumer), nothing, "its consumer tells");
-        let alone = r#","cluster":{"leader":"a"}"#;
-        assert_eq!(of("workqueue", alone).0, Some(3));
+        assert_eq!(of("workqueue", consumer), nothing, "its consumer has the depth");
+        let no_replicas = r#","cluster":{"leader":"a"}"#;
+        assert_eq!(of("workqueue", no_replicas).0, Some(3));
         let replicas = r#","cluster":{"leader":"a","replicas":[{"name":"b"}]}"#;
-        assert_eq!(of("workqueue", replicas), nothing, "its consumers may be elsewhere");
+        assert_eq!(of("workqueue", replicas), nothing, "its consumers may be on other servers");
     }
 
     #[test]
-    fn of_replicas_only_the_leader_counts_for_streams_and_consumers_apart() {
+    fn a_stream_and_a_consumer_are_exported_by_their_leader_only() {
         let text =
             br#"{"server_id":"A","account_details":[{"name":"SHOP","stream_detail":[{"name":"S","created":"2026-11-20T10:00:00Z",
             "cluster":{"leader":"a"},"state":{"messages":3,"bytes":9,"last_seq":5,"first_ts":"2026-11-20T10:57:00Z"},
@@ -381,6 +387,6 @@ mod tests {
         let seen = |server| read(text, server).into_iter().map(|(queue, _)| queue.scope).collect::<Vec<_>>();
         assert_eq!((seen("a"), seen("b")), (vec!["SHOP/".to_owned()], vec!["SHOP/c".to_owned()]));
         assert!(seen("c").is_empty());
-        assert_eq!(read(text, "b")[0].1.oldest_age, Some(60.0), "all of the stream is yet to come");
+        assert_eq!(read(text, "b")[0].1.oldest_age, Some(60.0), "no message of the stream was delivered yet");
     }
 }

@@ -1,4 +1,4 @@
-//! `rq`: queues of RQ in RedisClient; what has ended is counted by its workers, which come and go.
+//! `rq`: queues of RQ in Redis. Finished jobs are counted by its workers, whose counters expire.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,35 +9,41 @@ use futures_util::stream::BoxStream;
 use redis::{Pipeline, Value};
 
 use super::listing::list_from;
+use super::prefix_hint::PrefixHint;
 use crate::connection::Credentials;
 use crate::queue_system::{Batch, Counter, ListedQueue, Origin, QueueId, QueueSystem, Statistics, SystemKind};
-use crate::redis::{KeyScanner, RedisClient, Replies, SCHEMES, add_command, count, names, text};
+use crate::redis::{KeyScanner, RedisClient, Replies, SCHEMES, add_command, count, escape_glob, list, names, text};
 use crate::timestamp::{now, parse_utc, seconds_since};
 
 pub(super) const KIND: SystemKind = SystemKind {
     name: "rq",
     schemes: SCHEMES,
     connect: |settings| {
-        // not only those of the set rq:workers: a worker that has ended is in it no more, and its counters stay for
-        // a minute
-        let workers = KeyScanner::new("rq:worker:*".to_owned(), "hash");
-        Ok(Box::new(Rq { redis: RedisClient::single(settings)?, workers, counted: Mutex::default() }))
+        let redis = RedisClient::single(settings)?;
+        let prefix = redis.prefixes().first().map_or("rq", |prefix| prefix.trim_end_matches(':')).to_owned();
+        // the set of workers lacks stopped workers, whose counters remain for a minute
+        let workers = KeyScanner::new(format!("{}:worker:*", escape_glob(&prefix)), "hash");
+        let hint = PrefixHint::new("*:queues", "set", ":queues");
+        Ok(Box::new(Rq { redis, prefix, workers, hint, counts: Mutex::default() }))
     },
 };
 
 struct Rq {
     redis: RedisClient,
+    /// `RQ_KEY_PREFIX`, by default `rq`.
+    prefix: String,
     workers: KeyScanner,
-    counted: Mutex<Counted>,
+    hint: PrefixHint,
+    counts: Mutex<WorkerCounts>,
 }
 
-/// What workers have counted, those that are gone included.
+/// The counters of all workers, stopped ones included.
 #[derive(Default)]
-struct Counted {
+struct WorkerCounts {
     workers: HashMap<String, Worker>,
-    /// Successes and failures by queue. Those of workers that serve several queues have no name.
+    /// Successes and failures by queue. Workers that serve several queues have an empty name.
     queues: HashMap<String, [u64; 2]>,
-    /// Living workers by queue.
+    /// Running workers by queue.
     consumers: HashMap<String, u64>,
     suspended: Option<bool>,
 }
@@ -46,14 +52,12 @@ struct Worker {
     birth: String,
     queues: String,
     jobs: [u64; 2],
-    /// Whether it was there when workers were last read.
-    here: bool,
+    /// Whether the last read found it.
+    exists: bool,
 }
 
-const QUEUE: &str = "rq:queue:";
-
-/// How many workers and how many queues are remembered, those that are gone included.
-const REMEMBERED: usize = 10_000;
+/// The largest number of remembered workers, and of remembered queues.
+const MAX_REMEMBERED: usize = 10_000;
 
 #[async_trait]
 impl QueueSystem for Rq {
@@ -63,7 +67,7 @@ impl QueueSystem for Rq {
 
     fn origin(&self, metric: &str, detail: &str) -> Origin {
         match (metric, detail) {
-            ("queue_messages", "ready" | "in_flight" | "delayed" | "dead" | "blocked" | "completed")
+            ("queue_messages", "ready" | "in_flight" | "delayed" | "dead" | "blocked" | "completed" | "canceled")
             | ("queue_depth" | "queue_paused", _) => Origin::Native,
             ("queue_oldest_message_age_seconds" | "queue_consumers" | "messages_processed_total", _) => Origin::Derived,
             _ => Origin::Unavailable,
@@ -76,18 +80,23 @@ impl QueueSystem for Rq {
 
     fn list(&self) -> BoxStream<'_, Result<ListedQueue>> {
         list_from(async {
-            let queues = names(&self.redis.query_one(&["SMEMBERS", "rq:queues"]).await?)?;
+            let keys = names(&self.redis.query_one(&["SMEMBERS", &self.key("queues")]).await?)?;
+            self.hint.check(&self.redis, keys.is_empty()).await;
+            let before = self.key("queue:");
+            let queues: Vec<String> =
+                keys.iter().map(|key| key.strip_prefix(&before).unwrap_or(key).to_owned()).collect();
             self.read_workers().await?;
-            self.counted().forget_others(&queues);
-            let listed = |queue: String| ListedQueue {
-                queue: QueueId::named(queue.strip_prefix(QUEUE).unwrap_or(&queue)),
-                statistics: None,
+            self.counts().forget_others(&queues);
+            let rate_limited = self.rate_limited().await?;
+            let listed = |queue: String| ListedQueue { queue: QueueId::named(queue), statistics: None };
+            let totals = {
+                let jobs = self.counts().of("");
+                let (success, failure) = jobs.unwrap_or_default();
+                let statistics = Statistics { blocked: rate_limited, success, failure, ..Statistics::default() };
+                let has_some = jobs.is_some() || rate_limited.is_some();
+                has_some.then(|| ListedQueue { queue: QueueId::default(), statistics: Some(Ok(statistics)) })
             };
-            let unnamed = self.counted().of("").map(|(success, failure)| ListedQueue {
-                queue: QueueId::default(),
-                statistics: Some(Ok(Statistics { success, failure, ..Statistics::default() })),
-            });
-            Ok(queues.into_iter().map(listed).chain(unnamed).map(Ok))
+            Ok(queues.into_iter().map(listed).chain(totals).map(Ok))
         })
     }
 
@@ -95,11 +104,11 @@ impl QueueSystem for Rq {
         let mut commands = Pipeline::with_capacity(queues.len() * COMMANDS.len());
         for QueueId { name, .. } in queues {
             for (command, before, after) in COMMANDS {
-                add_command(&mut commands, &[*command, &format!("{before}{name}{after}")]);
+                add_command(&mut commands, &[*command, &format!("{}{name}{after}", self.key(before))]);
             }
         }
         for QueueId { name, .. } in queues {
-            add_command(&mut commands, &["LINDEX", &format!("{QUEUE}{name}"), "0"]);
+            add_command(&mut commands, &["LINDEX", &self.key(&format!("queue:{name}")), "0"]);
         }
         let mut replies = Replies::new(self.redis.query(&commands).await?);
         let mut listed: Vec<_> = queues
@@ -107,14 +116,14 @@ impl QueueSystem for Rq {
             .map(|queue| ListedQueue { queue: queue.clone(), statistics: Some(statistics(&replies.next())) })
             .collect();
         let jobs: Vec<Value> = queues.iter().map(|_| replies.next::<1>()[0].clone()).collect();
-        let enqueued = self.enqueued(&jobs).await?;
-        let (now, counted) = (now(), self.counted());
+        let enqueued = self.enqueued_at(&jobs).await?;
+        let (now, counts) = (now(), self.counts());
         for (ListedQueue { queue, statistics }, enqueued) in listed.iter_mut().zip(enqueued) {
             let Some(Ok(statistics)) = statistics else { continue };
             statistics.oldest_age = enqueued.and_then(|enqueued| seconds_since(enqueued, now));
-            statistics.paused = counted.suspended;
-            statistics.consumers = Some(counted.consumers.get(&queue.name).copied().unwrap_or(0));
-            if let Some((success, failure)) = counted.of(&queue.name) {
+            statistics.paused = counts.suspended;
+            statistics.consumers = Some(counts.consumers.get(&queue.name).copied().unwrap_or(0));
+            if let Some((success, failure)) = counts.of(&queue.name) {
                 (statistics.success, statistics.failure) = (success, failure);
             }
         }
@@ -122,84 +131,102 @@ impl QueueSystem for Rq {
     }
 }
 
-/// What is asked of each queue: a command, and what stands before and after the name in a key.
-const COMMANDS: &[(&str, &str, &str); 7] = &[
-    ("LLEN", QUEUE, ""),
-    ("ZCARD", "rq:wip:", ""),
-    ("LLEN", QUEUE, ":intermediate"),
-    ("ZCARD", "rq:scheduled:", ""),
-    ("ZCARD", "rq:deferred:", ""),
-    ("ZCARD", "rq:failed:", ""),
-    ("ZCARD", "rq:finished:", ""),
+/// The commands for each queue: the command, and the parts of the key before and after the name.
+const COMMANDS: &[(&str, &str, &str); 8] = &[
+    ("LLEN", "queue:", ""),
+    ("ZCARD", "wip:", ""),
+    ("LLEN", "queue:", ":intermediate"),
+    ("ZCARD", "scheduled:", ""),
+    ("ZCARD", "deferred:", ""),
+    ("ZCARD", "failed:", ""),
+    ("ZCARD", "finished:", ""),
+    ("ZCARD", "canceled:", ""),
 ];
 
 fn statistics(replies: &[Value; COMMANDS.len()]) -> Result<Statistics> {
-    let [ready, begun, taken, delayed, blocked, dead, completed] = replies;
+    let [ready, started, intermediate, delayed, blocked, dead, completed, canceled] = replies;
     Ok(Statistics {
         ready: count(ready)?,
-        // taken from the queue and not yet begun is on its way to a worker too
-        in_flight: count(begun)?.zip(count(taken)?).map(|(begun, taken)| begun.saturating_add(taken)),
+        // a job taken from the queue and not yet started is on its way to a worker
+        in_flight: count(started)?.zip(count(intermediate)?).map(|(started, taken)| started.saturating_add(taken)),
         delayed: count(delayed)?,
         blocked: count(blocked)?,
         dead: count(dead)?,
         completed: count(completed)?,
+        canceled: count(canceled)?,
         ..Statistics::default()
     })
 }
 
 impl Rq {
-    fn counted(&self) -> MutexGuard<'_, Counted> {
-        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
+    fn key(&self, part: &str) -> String {
+        format!("{}:{part}", self.prefix)
+    }
+
+    fn counts(&self) -> MutexGuard<'_, WorkerCounts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The number of jobs that a rate limit holds back, in all queues together; `None` without rate limits.
+    async fn rate_limited(&self) -> Result<Option<u64>> {
+        let limits = names(&self.redis.query_one(&["SMEMBERS", &self.key("rl-keys")]).await?)?;
+        let mut commands = Pipeline::with_capacity(limits.len());
+        for limit in &limits {
+            add_command(&mut commands, &["ZCARD", &self.key(&format!("rl:{limit}:rate_limited"))]);
+        }
+        let counts = self.redis.query(&commands).await?;
+        let counts = counts.iter().map(count).collect::<Result<Vec<_>>>()?;
+        Ok(counts.into_iter().flatten().reduce(u64::saturating_add))
     }
 
     async fn read_workers(&self) -> Result<()> {
         let mut workers = self.workers.find(&self.redis).await?;
-        workers.extend(names(&self.redis.query_one(&["SMEMBERS", "rq:workers"]).await?)?);
+        workers.extend(names(&self.redis.query_one(&["SMEMBERS", &self.key("workers")]).await?)?);
         let mut commands = Pipeline::with_capacity(workers.len() + 1);
-        add_command(&mut commands, &["EXISTS", "rq:suspended"]);
+        add_command(&mut commands, &["EXISTS", &self.key("suspended")]);
         for worker in &workers {
             let fields = ["birth", "queues", "successful_job_count", "failed_job_count", "death", "last_heartbeat"];
             add_command(&mut commands, &[&["HMGET", worker.as_str()], &fields[..]].concat());
         }
         let mut replies = Replies::new(self.redis.query(&commands).await?);
         let [suspended] = replies.next();
-        let mut counted = self.counted();
-        counted.suspended = count(&suspended)?.map(|suspended| suspended > 0);
-        counted.workers.values_mut().for_each(|worker| worker.here = false);
-        counted.consumers.clear();
+        let mut counts = self.counts();
+        counts.suspended = count(&suspended)?.map(|suspended| suspended > 0);
+        counts.workers.values_mut().for_each(|worker| worker.exists = false);
+        counts.consumers.clear();
         for name in workers {
             let [reply] = replies.next();
-            let fields = crate::redis::list(&reply)?;
+            let fields = list(&reply)?;
             if fields.iter().all(|field| *field == Value::Nil) {
-                self.workers.forget(&name); // expired: one that was killed stays in the sets, and tells nothing any more
+                self.workers.forget(&name); // expired: a killed worker stays in the sets
                 continue;
             }
             let [birth, queues] = [0, 1].map(|at| fields.get(at).and_then(|field| text(field).ok().flatten()));
-            // where Redis has lost everything a worker goes on, and says no more of itself than what it counts from then on
-            let queues = queues.map(str::to_owned).or_else(|| counted.workers.get(&name).map(|it| it.queues.clone()));
+            // after Redis has lost all data, a running worker writes nothing but its counters
+            let queues = queues.map(str::to_owned).or_else(|| counts.workers.get(&name).map(|it| it.queues.clone()));
             let queues = queues.unwrap_or_default();
             if fields.get(4).is_none_or(|death| *death == Value::Nil) {
                 for queue in queues.split(',') {
-                    *counted.consumers.entry(queue.to_owned()).or_default() += 1;
+                    *counts.consumers.entry(queue.to_owned()).or_default() += 1;
                 }
             }
-            // what has never failed has no count of failures
+            // a worker without a failure has no counter of failures
             let [success, failure] = [2, 3].map(|at| fields.get(at).map_or(Ok(None), count));
             let jobs = [success?.unwrap_or(0), failure?.unwrap_or(0)];
-            counted.see(name, birth.unwrap_or_default(), &queues, jobs);
+            counts.update(name, birth.unwrap_or_default(), &queues, jobs);
         }
-        if counted.workers.len() > REMEMBERED {
-            counted.workers.retain(|_, worker| worker.here);
+        if counts.workers.len() > MAX_REMEMBERED {
+            counts.workers.retain(|_, worker| worker.exists);
         }
         Ok(())
     }
 
-    /// When jobs were enqueued, where that is known.
-    async fn enqueued(&self, jobs: &[Value]) -> Result<Vec<Option<f64>>> {
+    /// The times at which jobs were enqueued; `None` if unknown.
+    async fn enqueued_at(&self, jobs: &[Value]) -> Result<Vec<Option<f64>>> {
         let jobs: Vec<_> = jobs.iter().map(|job| text(job).ok().flatten()).collect();
         let mut commands = Pipeline::new();
         for job in jobs.iter().flatten() {
-            add_command(&mut commands, &["HGET", &format!("rq:job:{job}"), "enqueued_at"]);
+            add_command(&mut commands, &["HGET", &self.key(&format!("job:{job}")), "enqueued_at"]);
         }
         let mut replies = Replies::new(self.redis.query(&commands).await?);
         let enqueued = jobs.into_iter().map(|job| {
@@ -210,9 +237,9 @@ impl Rq {
     }
 }
 
-impl Counted {
-    /// Adds what a worker has counted since it was last seen. A new one has counted from 0.
-    fn see(&mut self, name: String, birth: &str, queues: &str, jobs: [u64; 2]) {
+impl WorkerCounts {
+    /// Adds the increase of a worker's counters since the last read. A new worker has counted from 0.
+    fn update(&mut self, name: String, birth: &str, queues: &str, jobs: [u64; 2]) {
         let last = self.workers.get(&name).filter(|worker| worker.birth == birth);
         let before = last.map_or([0, 0], |worker| worker.jobs);
         let queue = if queues.contains(',') { "" } else { queues };
@@ -220,18 +247,18 @@ impl Counted {
         for ((sum, now), before) in sums.iter_mut().zip(jobs).zip(before) {
             *sum = sum.saturating_add(now.saturating_sub(before));
         }
-        self.workers.insert(name, Worker { birth: birth.to_owned(), queues: queues.to_owned(), jobs, here: true });
+        self.workers.insert(name, Worker { birth: birth.to_owned(), queues: queues.to_owned(), jobs, exists: true });
     }
 
-    /// Forgets queues that are not there any more, where names come and go without an end.
-    fn forget_others(&mut self, there: &[String]) {
-        if self.queues.len() > REMEMBERED {
-            let there: HashSet<_> = there.iter().map(String::as_str).collect();
-            self.queues.retain(|queue, _| queue.is_empty() || there.contains(queue.as_str()));
+    /// Forgets deleted queues if there are too many.
+    fn forget_others(&mut self, existing: &[String]) {
+        if self.queues.len() > MAX_REMEMBERED {
+            let existing: HashSet<_> = existing.iter().map(String::as_str).collect();
+            self.queues.retain(|queue, _| queue.is_empty() || existing.contains(queue.as_str()));
         }
     }
 
-    /// Successes and failures of a queue that a worker of its own has served.
+    /// Successes and failures of a queue with its own workers.
     fn of(&self, queue: &str) -> Option<(Counter, Counter)> {
         let [success, failure] = self.queues.get(queue)?.map(|jobs| Counter::single(Some(jobs)));
         Some((success, failure))
@@ -243,31 +270,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn workers_come_and_go_and_what_they_counted_stays() {
-        let mut counted = Counted::default();
-        let mut see = |name: &str, birth, queues, jobs| counted.see(name.to_owned(), birth, queues, jobs);
-        see("a", "monday", "mail", [5, 1]);
-        see("b", "monday", "mail", [2, 0]);
-        see("a", "monday", "mail", [7, 1]);
-        see("a", "tuesday", "mail", [1, 1]);
-        see("c", "monday", "mail,orders", [10, 10]);
-        let of = |queue| counted.of(queue).map(|(success, failure)| (success.value(), failure.value()));
+    fn the_counters_of_stopped_workers_are_kept() {
+        let mut counts = WorkerCounts::default();
+        let mut update = |name: &str, birth, queues, jobs| counts.update(name.to_owned(), birth, queues, jobs);
+        update("a", "monday", "mail", [5, 1]);
+        update("b", "monday", "mail", [2, 0]);
+        update("a", "monday", "mail", [7, 1]);
+        update("a", "tuesday", "mail", [1, 1]);
+        update("c", "monday", "mail,orders", [10, 10]);
+        let of = |queue| counts.of(queue).map(|(success, failure)| (success.value(), failure.value()));
         assert_eq!(of("mail"), Some((Some(10), Some(2))));
-        assert_eq!(of(""), Some((Some(10), Some(10))), "whose they are is not known");
+        assert_eq!(of(""), Some((Some(10), Some(10))), "their queue is unknown");
         assert_eq!(of("orders"), None);
     }
 
     #[test]
-    fn of_queues_that_come_and_go_without_an_end_only_those_that_are_there_are_remembered() {
-        let mut counted = Counted::default();
-        for n in 0..=REMEMBERED {
-            assert_eq!(counted.queues.len(), n);
-            counted.see("w".to_owned(), "monday", &format!("job-{n}"), [n as u64, 0]);
-            if n < REMEMBERED {
-                counted.forget_others(&[]);
+    fn the_number_of_remembered_deleted_queues_is_limited() {
+        let mut counts = WorkerCounts::default();
+        for n in 0..=MAX_REMEMBERED {
+            assert_eq!(counts.queues.len(), n);
+            counts.update("w".to_owned(), "monday", &format!("job-{n}"), [n as u64, 0]);
+            if n < MAX_REMEMBERED {
+                counts.forget_others(&[]);
             }
         }
-        counted.forget_others(&["job-7".to_owned()]);
-        assert_eq!((counted.queues.len(), counted.of("job-7").is_some()), (1, true));
+        counts.forget_others(&["job-7".to_owned()]);
+        assert_eq!((counts.queues.len(), counts.of("job-7").is_some()), (1, true));
     }
 }

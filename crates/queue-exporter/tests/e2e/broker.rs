@@ -1,4 +1,4 @@
-//! A real RabbitMQ of its own for a test: loopback only, in a folder of its own, gone with the test.
+//! A real RabbitMQ for one test: on loopback, in a temporary folder.
 #![expect(clippy::disallowed_types, reason = "tests start programs; exporters do not")]
 
 use std::net::TcpListener;
@@ -14,7 +14,7 @@ pub(crate) struct RabbitMq {
     program: PathBuf,
     folder: tempfile::TempDir,
     ports: Ports,
-    /// Where Erlang's nodes find each other; our own, so that none is left behind.
+    /// The port mapper of Erlang's nodes, which exits with the test.
     _epmd: Arc<Ended>,
     node: Option<Ended>,
 }
@@ -26,17 +26,17 @@ struct Ports {
     management: u16,
 }
 
-/// A process that ends with its owner.
+/// A process that is killed when this is dropped.
 pub(crate) struct Ended(pub(crate) Child);
 
 impl Ended {
-    /// Ends it by this signal, and waits for that.
+    /// Stops it with a signal, and waits until it has exited.
     pub(crate) fn end(mut self, signal: &str) {
         self.signal(signal);
-        eventually("it ends", || self.0.try_wait().unwrap());
+        eventually("it exits", || self.0.try_wait().unwrap());
     }
 
-    /// Sends it a signal; that of STOP has come when this returns.
+    /// Sends a signal, and after STOP waits until the process is stopped.
     pub(crate) fn signal(&self, signal: &str) {
         let id = self.0.id();
         assert!(Command::new("kill").args([&format!("-{signal}"), &id.to_string()]).status().unwrap().success());
@@ -55,14 +55,22 @@ impl Drop for Ended {
 }
 
 impl RabbitMq {
-    /// A broker with the management API; `None` where RabbitMQ is not installed.
+    /// A broker with the management API; `None` if RabbitMQ is not installed.
     pub(crate) fn start() -> Option<Self> {
+        Self::start_with("")
+    }
+
+    /// The same with more lines in its configuration.
+    pub(crate) fn start_with(configuration: &str) -> Option<Self> {
         let mut broker = Self::nodes(1)?.pop()?;
+        let path = broker.folder.path().join("rabbitmq.conf");
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(path, text + configuration).unwrap();
         broker.up();
         Some(broker)
     }
 
-    /// Nodes of one cluster, each a broker with the management API, which know each other.
+    /// The nodes of one cluster, each with the management API.
     pub(crate) fn cluster(count: usize) -> Option<Vec<Self>> {
         let mut nodes = Self::nodes(count)?;
         let names: Vec<_> = nodes.iter().map(Self::name).collect();
@@ -80,14 +88,14 @@ impl RabbitMq {
         }
         thread::scope(|scope| nodes.iter_mut().for_each(|node| drop(scope.spawn(|| node.up()))));
         let one = |node: &Self| Some(node.get("nodes?columns=running")?.matches("\"running\":true").count() == count);
-        patiently("the nodes know each other", || nodes.iter().all(|node| one(node) == Some(true)).then_some(()));
+        patiently("the cluster is formed", || nodes.iter().all(|node| one(node) == Some(true)).then_some(()));
         Some(nodes)
     }
 
-    /// Brokers that are not started yet.
+    /// Brokers that are not started.
     fn nodes(count: usize) -> Option<Vec<Self>> {
         let found = real("rabbitmq-server")?;
-        // Debian's own wrapper changes the user and the folders; this is what it wraps
+        // not Debian's wrapper, which changes the user and the folders
         let wrapped = PathBuf::from("/usr/lib/rabbitmq/bin/rabbitmq-server");
         let program = if found.starts_with("/usr/sbin") && wrapped.exists() { wrapped } else { found };
         let epmd = real("epmd")?;
@@ -114,12 +122,12 @@ impl RabbitMq {
         Some((0..count).map(|_| node()).collect())
     }
 
-    /// What the node is called.
+    /// The name of the node.
     pub(crate) fn name(&self) -> String {
         format!("test{}@localhost", self.ports.management)
     }
 
-    /// Starts it, with what it kept of its last life, and waits until it answers.
+    /// Starts it with its data, and waits until it responds.
     pub(crate) fn up(&mut self) {
         let folder = self.folder.path();
         let log = std::fs::File::create(folder.join("start.log")).unwrap();
@@ -137,7 +145,7 @@ impl RabbitMq {
             .env("RABBITMQ_ADVANCED_CONFIG_FILE", folder.join("none.config"))
             .env("RABBITMQ_CONF_ENV_FILE", folder.join("none.env"))
             .env("RABBITMQ_ENABLED_PLUGINS_FILE", folder.join("plugins"))
-            // with these the script becomes the node, and a signal meets no shell
+            // with these, the script becomes the node, and signals reach it
             .env("RABBITMQ_ALLOW_INPUT", "1")
             .env(
                 "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",
@@ -150,13 +158,13 @@ impl RabbitMq {
             .unwrap();
         let node = self.node.insert(Ended(child));
         let url = format!("http://127.0.0.1:{}/api/overview", self.ports.management);
-        patiently("RabbitMQ answers", || {
-            assert!(node.0.try_wait().unwrap().is_none(), "it ended: {}", said(folder));
+        patiently("RabbitMQ responds", || {
+            assert!(node.0.try_wait().unwrap().is_none(), "it exited: {}", said(folder));
             ureq::get(&url).header("authorization", GUEST).call().ok()
         });
     }
 
-    /// Ends it: by TERM as an administrator does, so that it keeps what is to be kept, or by KILL as a crash does.
+    /// Stops it: with TERM it saves its data, with KILL it does not.
     pub(crate) fn down(&mut self, signal: &str) {
         self.node.take().unwrap().end(signal);
     }
@@ -165,7 +173,7 @@ impl RabbitMq {
         self.node.as_ref().unwrap().signal(signal);
     }
 
-    /// The management API, for an administrator or another user.
+    /// The management API with the credentials of a user.
     pub(crate) fn management(&self, user: &str) -> String {
         format!("http://{user}@127.0.0.1:{}", self.ports.management)
     }
@@ -174,7 +182,7 @@ impl RabbitMq {
         format!("amqp://127.0.0.1:{}/%2f", self.ports.amqp)
     }
 
-    /// What the management API says, where it does.
+    /// The response of the management API, if it responds.
     pub(crate) fn get(&self, path: &str) -> Option<String> {
         let url = format!("http://127.0.0.1:{}/api/{path}", self.ports.management);
         ureq::get(&url).header("authorization", GUEST).call().ok()?.body_mut().read_to_string().ok()
@@ -187,11 +195,10 @@ impl RabbitMq {
     }
 }
 
-/// guest:guest, which every new broker knows.
+/// guest:guest, the default user.
 const GUEST: &str = "Basic Z3Vlc3Q6Z3Vlc3Q=";
 
-/// Asks again until there is an answer, for what takes ten seconds where nothing else is done, and minutes on a busy
-/// machine.
+/// Polls until there is a result, for steps that take ten seconds on an idle machine, and minutes on a busy one.
 pub(crate) fn patiently<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + 10 * PATIENCE;
     loop {
@@ -203,7 +210,7 @@ pub(crate) fn patiently<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T 
     }
 }
 
-/// A port that nobody listens on.
+/// A free port.
 pub(crate) fn free() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

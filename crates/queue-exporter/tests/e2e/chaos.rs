@@ -1,5 +1,5 @@
-//! Brokers that are stopped, killed and halted while jobs flow through real clients: no counter goes down, no depth is 0
-//! that is not, and success tells the truth at every scrape. `CHAOS_ROUNDS=20` makes it a long run.
+//! Stops, kills and pauses brokers while real clients process jobs. In every scrape, no counter decreases, no depth is too
+//! low, and success is correct. `CHAOS_ROUNDS=20` makes the test run longer.
 #![expect(clippy::disallowed_types, reason = "tests start programs; exporters do not")]
 
 use std::collections::HashMap;
@@ -15,32 +15,32 @@ use crate::SUCCESS;
 use crate::broker::{Ended, patiently};
 use crate::watch::Watch;
 
-/// How many jobs stay in each queue, whatever happens.
+/// The number of jobs that stay in each queue.
 pub(crate) const BACKLOG: u32 = 20;
 
-/// A server that can be ended by a signal and begun again.
+/// A server that a test stops and starts.
 pub(crate) trait Broker: Send {
-    /// Ends it by this signal; it is no more when this returns.
+    /// Stops it with a signal, and waits until it has exited.
     fn down(&mut self, signal: &str);
 
-    /// Starts it, and waits until it does what it is asked to.
+    /// Starts it, and waits until it responds.
     fn up(&mut self);
 
-    /// Halts it (STOP), and lets it go on (CONT).
+    /// Pauses it (STOP) or resumes it (CONT).
     fn signal(&self, signal: &str);
 }
 
-/// An exporter, and what must be true of all that it says.
+/// An exporter, and the invariants of its scrapes.
 pub(crate) struct Watched<'a> {
     exporter: Running,
     watch: Watch,
-    /// Counters that grow while jobs flow.
+    /// Counters that increase while jobs are processed.
     flows: &'a [&'static str],
-    /// Depths, none of which is below the backlog while that is there.
+    /// Depths that are at least the backlog while it exists.
     depths: &'a [&'static str],
-    /// What is found in a read that was whole, while the backlog is there.
+    /// Series of every complete read while the backlog exists.
     there: &'a [&'static str],
-    /// Asks the broker whether the backlog is there. It may be gone with a broker that keeps nothing.
+    /// Queries the broker for the backlog, which a broker without persistence may lose.
     backlog: &'a dyn Fn() -> bool,
 }
 
@@ -49,11 +49,12 @@ impl<'a> Watched<'a> {
         Self { exporter, watch: Watch::default(), flows, depths, there: depths, backlog: &|| true }
     }
 
-    /// Waits until all that is to stay is there.
+    /// Waits until the backlog is exported.
     pub(crate) fn once_filled(self) -> Self {
         let filled = |series: &&str, metrics: &str| value(metrics, series) >= Some(f64::from(BACKLOG));
-        self.exporter
-            .scrape_until("the backlog is there", |metrics| self.depths.iter().all(|series| filled(series, metrics)));
+        self.exporter.scrape_until("the backlog is exported", |metrics| {
+            self.depths.iter().all(|series| filled(series, metrics))
+        });
         self
     }
 
@@ -65,10 +66,10 @@ impl<'a> Watched<'a> {
         Self { there, ..self }
     }
 
-    /// One scrape, which is compared with what is known to be true all the time that it took.
+    /// Scrapes once and checks the invariants.
     fn scrape(&self, truth: &Mutex<Truth>) {
         let state = |truth: &Mutex<Truth>| truth.lock().unwrap().state;
-        // what is down is not asked
+        // a broker that is down is not queried
         let backlog = || !matches!(state(truth), State::Down(_)) && (self.backlog)();
         let (before, backlog_before) = (state(truth), backlog());
         let metrics = self.exporter.scrape();
@@ -80,14 +81,14 @@ impl<'a> Watched<'a> {
             Some(State::Up(_)) => assert_eq!(success, Some(1.0), "it is up: {}{metrics}", self.exporter.log()),
             Some(State::Down(_)) => {
                 assert_eq!(success, Some(0.0), "it is down: {metrics}");
-                assert!(!metrics.contains("queue_depth{"), "nothing is known of what is down: {metrics}");
+                assert!(!metrics.contains("queue_depth{"), "a broker that is down has no queues: {metrics}");
             }
             Some(State::Changing) | None => {}
         }
         if backlog_before && backlog_after {
             for series in self.depths {
                 let depth = value(&metrics, series).unwrap_or(f64::INFINITY);
-                assert!(depth >= f64::from(BACKLOG), "{series} {depth} is not true, {before:?}: {metrics}");
+                assert!(depth >= f64::from(BACKLOG), "{series} {depth} is too low, {before:?}: {metrics}");
             }
             if success == Some(1.0) {
                 for text in self.there {
@@ -112,12 +113,12 @@ impl<'a> Watched<'a> {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum State {
     Changing,
-    /// In which round.
+    /// The round.
     Up(u32),
     Down(u32),
 }
 
-/// What is known to be true, and what exporters have said in this state of affairs, by their process.
+/// The state of the broker, and the scrapes in this state by the exporter's process.
 struct Truth {
     state: State,
     seen: HashMap<u32, Seen>,
@@ -126,12 +127,12 @@ struct Truth {
 #[derive(Default)]
 struct Seen {
     scrapes: u32,
-    /// The counters when they were first seen, and whether all have grown since.
+    /// The counters in the first of these scrapes, and whether all have increased since.
     flowed: Vec<f64>,
     grown: bool,
 }
 
-/// Ends the broker again and again, by TERM and by KILL, and halts it, in turn, while every exporter is scraped all the time.
+/// Stops the broker in turn with TERM and KILL, and pauses it, while every exporter is scraped.
 pub(crate) fn survives(broker: &mut dyn Broker, exporters: &[Watched<'_>]) {
     let rounds = std::env::var("CHAOS_ROUNDS").map_or(3, |rounds| rounds.parse().unwrap());
     let over = AtomicBool::new(false);
@@ -143,7 +144,7 @@ pub(crate) fn survives(broker: &mut dyn Broker, exporters: &[Watched<'_>]) {
     let count = exporters.len();
     let seen = |what: &str, enough: &dyn Fn(&Seen) -> bool| {
         patiently(what, || {
-            assert!(!over.load(Ordering::Relaxed), "the scrapes have ended");
+            assert!(!over.load(Ordering::Relaxed), "a scrape has failed");
             let seen = &truth.lock().unwrap().seen;
             (seen.len() == count && seen.values().all(enough)).then_some(())
         });
@@ -153,16 +154,16 @@ pub(crate) fn survives(broker: &mut dyn Broker, exporters: &[Watched<'_>]) {
             let _over = Stop(&over);
             for round in 0..rounds {
                 enter(State::Up(round));
-                seen("jobs flow", &|seen| seen.scrapes >= 5 && seen.grown);
+                seen("jobs are processed", &|seen| seen.scrapes >= 5 && seen.grown);
                 enter(State::Changing);
                 match ["TERM", "KILL", "STOP"][round as usize % 3] {
                     "STOP" => {
                         broker.signal("STOP");
                         enter(State::Down(round));
-                        seen("it is halted", &|seen| seen.scrapes >= 1); // each takes as long as a scrape may
+                        seen("it is paused", &|seen| seen.scrapes >= 1); // each takes as long as a scrape may
                         enter(State::Changing);
                         broker.signal("CONT");
-                        seen("it goes on", &|seen| seen.scrapes >= 2);
+                        seen("it responds again", &|seen| seen.scrapes >= 2);
                     }
                     signal => {
                         broker.down(signal);
@@ -174,7 +175,7 @@ pub(crate) fn survives(broker: &mut dyn Broker, exporters: &[Watched<'_>]) {
                 }
             }
             enter(State::Up(rounds));
-            seen("jobs flow again", &|seen| seen.scrapes >= 5 && seen.grown);
+            seen("jobs are processed again", &|seen| seen.scrapes >= 5 && seen.grown);
         });
         let _over = Stop(&over);
         while !over.load(Ordering::Relaxed) {
@@ -190,7 +191,7 @@ pub(crate) fn survives(broker: &mut dyn Broker, exporters: &[Watched<'_>]) {
 /// How often exporters are scraped.
 const PACE: Duration = Duration::from_millis(200);
 
-/// Tells that something is over, also when it ended badly.
+/// Sets a flag when dropped, also after a panic.
 pub(crate) struct Stop<'a>(pub(crate) &'a AtomicBool);
 
 impl Drop for Stop<'_> {
@@ -199,17 +200,17 @@ impl Drop for Stop<'_> {
     }
 }
 
-/// How long a client waits for an answer: a server that is halted gives none.
+/// How long a client waits for a response: a paused server sends none.
 pub(crate) const ANSWER: Duration = Duration::from_secs(5);
 
-/// Between two jobs: enough of them, and some of the machine for others.
+/// The pause between two jobs, which leaves CPU time for others.
 pub(crate) const PAUSE: Duration = Duration::from_millis(10);
 
-/// Runs until told to stop; after an error it begins anew, as clients do.
+/// Repeats jobs until stopped, also after errors, as clients do.
 pub(crate) fn again_and_again<E>(stop: &AtomicBool, mut jobs: impl FnMut() -> Result<(), E>) {
     while !stop.load(Ordering::Relaxed) {
         let _ = jobs();
-        thread::sleep(PAUSE); // the broker is down: not to be asked in a tight loop
+        thread::sleep(PAUSE); // the broker is down: no busy loop
     }
 }
 

@@ -58,11 +58,11 @@ fn beanstalkd_survives(keeps: bool) {
 }
 
 #[test]
-fn a_beanstalkd_that_loses_everything_is_survived() {
+fn counters_survive_a_beanstalkd_that_loses_its_jobs() {
     beanstalkd_survives(false);
 }
 
 #[test]
-fn a_beanstalkd_that_keeps_its_jobs_is_survived() {
+fn counters_survive_a_beanstalkd_that_keeps_its_jobs() {
     beanstalkd_survives(true);
 }

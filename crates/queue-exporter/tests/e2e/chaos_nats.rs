@@ -29,8 +29,8 @@ const DELIVERED: [&str; 2] = [
 ];
 
 #[test]
-fn a_nats_that_is_stopped_and_killed_is_survived() {
-    // the client is installed beside Celery
+fn counters_survive_a_nats_that_is_stopped_and_killed() {
+    // the client is installed next to Celery
     let (Some(mut server), Some(celery)) = (Nats::start(), real("celery")) else { return };
     let _jobs = started(client(celery.with_file_name("python"), &["nats_flow.py", &server.port.to_string()], &[]));
     let exporter = exporter(&server.url(), []);

@@ -27,7 +27,7 @@ impl Broker for RabbitMq {
         RabbitMq::up(self);
         // it answers some time before it knows more of its queues than their names
         let told = |queues: String| queues.matches("\"consumers\":").count() == QUEUES.len();
-        patiently("RabbitMQ tells of its queues", || told(self.get("queues")?).then_some(()));
+        patiently("RabbitMQ lists its queues", || told(self.get("queues")?).then_some(()));
     }
 }
 
@@ -43,7 +43,7 @@ const ACKNOWLEDGED: [&str; 2] = [
     "messages_processed_total{queue_name=\"quorum\",status=\"success\",vhost=\"/\"}",
 ];
 
-/// What a client waits for an answer: a broker that is about to end, or to begin, may owe it for ever.
+/// How long a client waits for a response: a broker that starts or stops may never send it.
 async fn answered<T>(answer: impl Future<Output = lapin::Result<T>>) -> anyhow::Result<T> {
     Ok(tokio::time::timeout(Duration::from_secs(10), answer).await??)
 }
@@ -80,7 +80,7 @@ async fn jobs(url: &str, stop: &AtomicBool) -> anyhow::Result<()> {
 }
 
 #[test]
-fn a_rabbitmq_that_is_stopped_and_killed_is_survived() {
+fn counters_survive_a_rabbitmq_that_is_stopped_and_killed() {
     let Some(mut broker) = RabbitMq::start() else { return };
     let (url, stop) = (broker.amqp(), AtomicBool::new(false));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -88,7 +88,7 @@ fn a_rabbitmq_that_is_stopped_and_killed_is_survived() {
         scope.spawn(|| again_and_again(&stop, || runtime.block_on(jobs(&url, &stop))));
         let _stop = Stop(&stop);
         let exporter = exporter(&broker.management("guest:guest"), ["--queue.system=rabbitmq"]);
-        // of a queue that was just begun anew RabbitMQ lists no more than that it is there
+        // just after a restart, RabbitMQ lists only the names of queues
         let watched = Watched::new(exporter, &ACKNOWLEDGED, &DEPTHS).once_filled().there(&LISTED);
         survives(&mut broker, &[watched]);
     });

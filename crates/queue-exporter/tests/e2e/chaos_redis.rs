@@ -23,11 +23,11 @@ impl Broker for RedisServer {
     }
 }
 
-/// Jobs through a group of a stream.
+/// Adds and reads entries of a stream.
 fn jobs(port: u16, stop: &AtomicBool) -> redis::RedisResult<()> {
     let mut connection = redis::Client::open(format!("redis://127.0.0.1:{port}"))?.get_connection()?;
     if !redis::cmd("EXISTS").arg("s").query::<bool>(&mut connection)? {
-        // at once: a group that is there before its backlog has truly nothing to do
+        // in one transaction: without the backlog, the group would be empty
         let mut pipe = redis::pipe();
         pipe.cmd("XGROUP").arg(&["CREATE", "s", "g", "0", "MKSTREAM"]).ignore();
         for _ in 0..BACKLOG {
@@ -45,7 +45,7 @@ fn jobs(port: u16, stop: &AtomicBool) -> redis::RedisResult<()> {
     Ok(())
 }
 
-/// How long a list is, where Redis answers.
+/// The length of a list, if Redis responds.
 fn length(port: u16, key: &str) -> Option<u32> {
     let client = redis::Client::open(format!("redis://127.0.0.1:{port}")).unwrap();
     let mut connection = client.get_connection_with_timeout(ANSWER).ok()?;
@@ -65,7 +65,7 @@ fn redis_survives(arguments: &[&str]) {
     let of = |system: &str| exporter(&url, [&format!("--queue.system={system}"), "--queue.timeout=1s"]);
     let backlog = || length(port, "bull:kept:wait").is_some_and(|length| length >= BACKLOG);
     let exporters = [
-        // it is there as a whole or not at all
+        // the stream exists with its backlog, or not at all
         Watched::new(of("redis-streams"), &READ, &STREAM).there(&[]),
         Watched::new(of("bullmq"), &ENDED, &KEPT).with_backlog(&backlog),
     ];
@@ -78,11 +78,11 @@ fn redis_survives(arguments: &[&str]) {
 }
 
 #[test]
-fn a_redis_that_loses_everything_is_survived() {
+fn counters_survive_a_redis_that_loses_its_data() {
     redis_survives(&[]);
 }
 
 #[test]
-fn a_redis_that_keeps_everything_is_survived() {
+fn counters_survive_a_redis_that_keeps_its_data() {
     redis_survives(&["--appendonly", "yes", "--appendfsync", "everysec"]);
 }

@@ -1,4 +1,4 @@
-//! An HTTP server that answers, hangs, cuts or closes as a test says.
+//! A fake HTTP server that responds, hangs, truncates or closes as a test defines.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// What a test sees of a request.
+/// A request as tests see it.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     /// Path and query as sent.
     pub(crate) target: String,
     pub(crate) authorization: Option<String>,
-    /// How long its connection had waited for it, where it is not the first.
+    /// How long its connection was idle before it; `None` for the first request.
     pub(crate) waited: Option<Duration>,
 }
 
@@ -20,13 +20,13 @@ pub(crate) struct Request {
 pub(crate) enum Reply {
     /// A status and a body.
     Answer(u16, String),
-    /// Nothing, until the client goes away.
+    /// No response, until the client disconnects.
     Hang,
-    /// Half of this body, then the end of the connection.
+    /// Half of this body, then the connection is closed.
     Cut(String),
-    /// The end of the connection.
+    /// The connection is closed.
     Close,
-    /// To another address.
+    /// A redirect to another address.
     Redirect(String),
     /// A body of this many bytes, whose length is not announced.
     Flood(usize),
@@ -54,7 +54,7 @@ impl Fake {
             for stream in listener.incoming().map_while(Result::ok) {
                 let (seen, answer) = (seen.clone(), answer.clone());
                 thread::spawn(move || {
-                    let _ = serve(stream, &seen, &*answer); // a client may go away at any time
+                    let _ = serve(stream, &seen, &*answer); // a client may disconnect at any time
                 });
             }
         });
@@ -85,7 +85,7 @@ fn serve(mut stream: TcpStream, seen: &Mutex<Vec<Request>>, answer: &dyn Fn(&Req
         match answer(&request) {
             Reply::Answer(status, body) => {
                 let length = body.len();
-                // in one piece: a second one would wait for the first to be acknowledged
+                // in one write: a second one would wait for the acknowledgement of the first
                 let reply = format!("HTTP/1.1 {status} X\r\ncontent-length: {length}\r\n\r\n{body}");
                 stream.write_all(reply.as_bytes())?;
                 answered = Some(Instant::now());

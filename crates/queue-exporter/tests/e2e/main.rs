@@ -1,4 +1,4 @@
-//! The built exporter against queue systems: made up ones that misbehave, and real ones.
+//! The built exporter against fake queue systems that misbehave, and against real ones.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod broker;
@@ -8,42 +8,50 @@ mod chaos_nats;
 mod chaos_rabbitmq;
 mod chaos_redis;
 mod fake;
+mod fake_app;
 mod http;
+mod http_selection;
 mod nats;
 mod rabbitmq;
 mod rabbitmq_cluster;
 mod real_beanstalkd;
 mod real_nats;
 mod real_rabbitmq;
-mod real_redis;
+mod redis_bullmq;
+mod redis_celery;
 mod redis_cluster;
+mod redis_faults;
+mod redis_rq;
 mod redis_server;
+mod redis_sidekiq;
+mod redis_streams;
+mod redis_support;
 mod refusals;
 mod watch;
 
 use exporter_common::testing::{Running, eventually, run};
 
-/// The exporter, reading this URL, with more flags. Its first read is over: a scrape would share it.
+/// An exporter of this URL with more flags, after its first read.
 fn exporter<const N: usize>(url: &str, flags: [&str; N]) -> Running {
     let exporter = started(url, flags);
-    eventually("the first read is over", || (exporter.get("/-/ready", &[]).status == 200).then_some(()));
+    eventually("the first read is complete", || (exporter.get("/-/ready", &[]).status == 200).then_some(()));
     exporter
 }
 
-/// The same, but not waited for.
+/// The same before its first read.
 fn started<const N: usize>(url: &str, flags: [&str; N]) -> Running {
     let url = format!("--queue.url={url}");
     Running::start(env!("CARGO_BIN_EXE_queue-exporter"), [url.as_str()].into_iter().chain(flags))
 }
 
-/// One read and no more: the metrics and the log.
+/// One read with `--once`: the metrics and the log.
 fn once<const N: usize>(url: &str, flags: [&str; N]) -> (String, String) {
     let url = format!("--queue.url={url}");
     let output = run(env!("CARGO_BIN_EXE_queue-exporter"), [url.as_str(), "--once"].into_iter().chain(flags));
     (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
 }
 
-/// Fails when a system exports a metric that it says it does not have.
+/// Fails if a metric is exported although its origin is `unavailable`.
 fn assert_vocabulary(metrics: &str) {
     let unavailable = "queue_exporter_metric_origin{metric=\"";
     for line in metrics.lines().filter(|line| line.contains("origin=\"unavailable\"")) {

@@ -20,7 +20,7 @@ fn server(health: u16, server_id: &'static str) -> Fake {
 }
 
 #[test]
-fn of_a_server_that_starts_nothing_is_told_as_all() {
+fn a_starting_server_is_an_error() {
     let seen = |health, server_id| {
         let fake = server(health, server_id);
         let (metrics, log) = once(&fake.url, ["--queue.system=nats"]);
@@ -34,11 +34,11 @@ fn of_a_server_that_starts_nothing_is_told_as_all() {
     assert!(log.contains("is not healthy"), "{log}");
     let (success, enqueued, log) = seen(200, "A");
     assert_eq!((success, enqueued), (Some(0.0), None));
-    assert!(log.contains("restarted while it was read"), "{log}");
+    assert!(log.contains("restarted during the read"), "{log}");
 }
 
 #[test]
-fn a_server_that_was_restarted_is_read_again() {
+fn a_restarted_server_is_read_again() {
     let ids = Mutex::new(vec!["B", "A"]);
     let fake = Fake::start(move |request| match request.target.split('?').next() {
         Some("/varz") => {
@@ -60,7 +60,7 @@ const RUNNING: &str = r#"{"server_id":"B","account_details":[{"name":"$G","strea
 const EMPTY: &str = r#"{"server_id":"B"}"#;
 
 #[test]
-fn what_a_server_that_ends_does_not_show_any_more_is_not_taken_for_deleted() {
+fn streams_that_vanish_during_a_shutdown_are_an_error() {
     let pages = |pages: Vec<Reply>| {
         let pages = Mutex::new(pages.into_iter());
         Fake::start(move |request| match request.target.split('?').next() {
@@ -69,12 +69,12 @@ fn what_a_server_that_ends_does_not_show_any_more_is_not_taken_for_deleted() {
             _ => pages.lock().unwrap().next().unwrap_or(Reply::Close),
         })
     };
-    // the first is what is there when the exporter starts, and two are for the next read
+    // the first response is for the start of the exporter, the next two are for the second read
     for (next, success) in [
         ([Reply::json(EMPTY), Reply::json(EMPTY)], 1.0),
         ([Reply::json(STARTING), Reply::json(STARTING)], 1.0),
         ([Reply::json(STARTING), Reply::json(EMPTY)], 0.0),
-        // one that was made and deleted meanwhile
+        // created and deleted between the reads
         ([Reply::json(STARTING.replace("\"S\"", "\"T\"")), Reply::json(EMPTY)], 1.0),
         ([Reply::json(EMPTY), Reply::Close], 0.0),
     ] {

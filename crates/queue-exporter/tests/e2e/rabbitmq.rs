@@ -54,7 +54,7 @@ fn depths(metrics: &str) -> usize {
 }
 
 #[test]
-fn a_real_page_is_exported_and_promtool_finds_no_fault() {
+fn a_recorded_page_is_exported_and_passes_promtool() {
     let recorded: Value = serde_json::from_str(include_str!("../rabbitmq/queues-3.10.8.json")).unwrap();
     let items = recorded["items"].as_array().unwrap().clone();
     let fake = broker(&Arc::new(Mutex::new(items)), |_, _| ());
@@ -65,17 +65,17 @@ fn a_real_page_is_exported_and_promtool_finds_no_fault() {
 }
 
 #[test]
-fn ten_thousand_queues_are_twenty_pages_and_no_call_more() {
+fn ten_thousand_queues_are_read_in_twenty_pages() {
     let items = queues(10_000);
     let fake = broker(&items, |_, _| ());
     let (metrics, log) = once(&fake.url, [RABBITMQ, "--queue.timeout=1m", "--scrape.timeout=1m"]);
     assert_eq!((value(&metrics, SUCCESS), depths(&metrics)), (Some(1.0), 10_000), "{log}");
     assert_eq!(value(&metrics, "queue_depth{queue_name=\"q09999\",vhost=\"/\"}"), Some(9999.0));
-    assert_eq!(fake.requests().len(), 21);
+    assert_eq!(fake.requests().len(), 22, "twenty pages, the nodes and the overview");
 }
 
 #[test]
-fn queues_deleted_while_the_list_is_read_hide_no_others() {
+fn queues_deleted_during_the_list_hide_no_others() {
     for (count, deleted) in [(1200, 3), (1200, 600), (501, 1), (1001, 400)] {
         let items = queues(count);
         let fake = broker(&items, move |number, items| {
@@ -93,7 +93,7 @@ fn queues_deleted_while_the_list_is_read_hide_no_others() {
 }
 
 #[test]
-fn a_list_that_shrinks_all_the_time_is_told_and_ends() {
+fn a_list_that_keeps_shrinking_ends_with_an_error() {
     let items = queues(3000);
     let fake = broker(&items, |_, items| drop(items.pop()));
     let (metrics, log) = once(&fake.url, [RABBITMQ]);
@@ -118,7 +118,7 @@ fn a_page_that_fails_keeps_the_pages_before_it() {
 }
 
 #[test]
-fn nodes_that_hang_or_fail_cost_no_queue() {
+fn unreadable_nodes_hide_no_queue() {
     let items = queues(1);
     let good = broker(&items, |_, _| ());
     for broken in [Reply::Hang, Reply::Close, Reply::Answer(500, String::new())] {
@@ -133,7 +133,7 @@ fn nodes_that_hang_or_fail_cost_no_queue() {
 }
 
 #[test]
-fn one_broken_item_costs_only_itself_and_success() {
+fn one_invalid_item_sets_success_0_and_hides_no_other() {
     let items = queues(3);
     items.lock().unwrap()[1]["messages_ready"] = json!("many");
     let fake = broker(&items, |_, _| ());
@@ -144,7 +144,7 @@ fn one_broken_item_costs_only_itself_and_success() {
 }
 
 #[test]
-fn a_restart_of_the_broker_adds_what_it_has_counted_since() {
+fn after_a_restart_of_the_broker_its_counters_are_added() {
     let items = queues(0);
     let uptime = Arc::new(Mutex::new(90_000));
     let (shown, age) = (items.clone(), uptime.clone());
@@ -172,18 +172,18 @@ fn a_restart_of_the_broker_adds_what_it_has_counted_since() {
 }
 
 #[test]
-fn a_broker_that_hides_its_queues_is_told() {
+fn hidden_queues_of_a_broker_are_an_error() {
     let fake = Fake::start(|request| match request.target.as_str() {
         "/api/overview" => Reply::json(r#"{"object_totals":{"queues":6}}"#),
         _ => Reply::json(r#"{"items":[],"filtered_count":0,"page_count":0}"#),
     });
     let exporter = exporter(&fake.url, [RABBITMQ]);
     assert_eq!(value(&exporter.scrape(), SUCCESS), Some(0.0));
-    assert!(exporter.log().contains("none of its 6 queues"), "{}", exporter.log());
+    assert!(exporter.log().contains("0 of its 6 queues"), "{}", exporter.log());
 }
 
 #[test]
-fn a_broker_that_tells_only_the_names_of_its_queues_is_told_unless_statistics_are_off() {
+fn queues_without_statistics_are_an_error_that_names_the_cause() {
     let statistics_off = Arc::new(Mutex::new(false));
     let off = statistics_off.clone();
     let fake = Fake::start(move |request| match request.target.as_str() {
@@ -197,8 +197,9 @@ fn a_broker_that_tells_only_the_names_of_its_queues_is_told_unless_statistics_ar
     let exporter = exporter(&fake.url, [RABBITMQ]);
     let metrics = exporter.scrape();
     assert_eq!((value(&metrics, SUCCESS), depths(&metrics)), (Some(0.0), 0));
-    assert!(metrics.contains("queue_info{") && exporter.log().contains("nothing of its queues yet"), "{metrics}");
+    assert!(metrics.contains("queue_info{") && exporter.log().contains("no statistics of its queues yet"), "{metrics}");
     *statistics_off.lock().unwrap() = true;
     let metrics = exporter.scrape();
-    assert_eq!((value(&metrics, SUCCESS), depths(&metrics)), (Some(1.0), 0));
+    assert_eq!((value(&metrics, SUCCESS), depths(&metrics)), (Some(0.0), 0));
+    assert!(exporter.log().contains("set management_agent.disable_metrics_collector = false"), "{}", exporter.log());
 }

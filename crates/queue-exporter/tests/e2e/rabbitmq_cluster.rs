@@ -1,4 +1,4 @@
-//! A RabbitMQ cluster of three nodes, of which one ends and comes back.
+//! A RabbitMQ cluster of three nodes while one of them is stopped.
 
 use exporter_common::testing::value;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions};
@@ -9,7 +9,7 @@ use crate::broker::{RabbitMq, patiently};
 use crate::watch::Watch;
 use crate::{SUCCESS, exporter};
 
-/// Queues that begin on each of the nodes.
+/// Declares queues on each of the nodes.
 const KINDS: [&str; 3] = ["classic", "quorum", "stream"];
 
 const MESSAGES: usize = 20;
@@ -42,7 +42,7 @@ fn depth(metrics: &str, queue: &str) -> Option<f64> {
 }
 
 #[test]
-fn a_node_that_ends_costs_its_queues_and_success_until_it_is_back() {
+fn a_stopped_node_hides_only_its_queues_until_it_returns() {
     let Some(mut nodes) = RabbitMq::cluster(3) else { return };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     for (number, node) in nodes.iter().enumerate() {
@@ -68,17 +68,17 @@ fn a_node_that_ends_costs_its_queues_and_success_until_it_is_back() {
         (unknown.into_iter().cloned().collect::<Vec<_>>(), metrics)
     };
     // until all is counted, depths grow
-    patiently("all is told", || {
+    patiently("all queues are exported", || {
         let (unknown, metrics) = without_depth();
         (unknown.is_empty() && queues.iter().all(|queue| depth(&metrics, queue) == Some(MESSAGES as f64))).then_some(())
     });
     nodes[1].down("KILL");
-    // others lead what it has led; what only it had is not there
-    let metrics = patiently("the other queues are told", || {
+    // other nodes lead its quorum queues; its own classic queue is unavailable
+    let metrics = patiently("the other queues are exported", || {
         let (unknown, metrics) = without_depth();
-        (unknown == ["classic1"] && exporter.log().contains("it is down")).then_some(metrics)
+        (unknown == ["classic1"] && exporter.log().contains("its state is down")).then_some(metrics)
     });
     assert_eq!(value(&metrics, "queue_exporter_queues{outcome=\"error\"}"), Some(1.0), "{metrics}");
     nodes[1].up();
-    patiently("all is told again", || without_depth().0.is_empty().then_some(()));
+    patiently("all queues are exported again", || without_depth().0.is_empty().then_some(()));
 }

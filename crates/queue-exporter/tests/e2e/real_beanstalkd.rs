@@ -105,7 +105,7 @@ const SEEN: [&str; 8] = [
 ];
 
 #[test]
-fn what_was_put_and_deleted_is_exported_exactly_over_a_restart() {
+fn jobs_put_and_deleted_are_counted_exactly_across_a_restart() {
     let Some(mut server) = Server::start(false) else { return };
     let port = server.port;
     let mut client = Client::try_connect(port).unwrap();
@@ -161,7 +161,7 @@ fn what_was_put_and_deleted_is_exported_exactly_over_a_restart() {
 }
 
 #[test]
-fn jobs_of_a_tube_that_was_made_anew_between_two_scrapes_are_counted() {
+fn jobs_of_a_tube_recreated_between_two_scrapes_are_counted() {
     let Some(server) = Server::start(false) else { return };
     let port = server.port;
     let exporter = exporter(&format!("beanstalk://127.0.0.1:{port}"), []);

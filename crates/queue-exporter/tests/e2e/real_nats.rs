@@ -18,7 +18,7 @@ const SEEN: [&str; 4] = [
     "messages_enqueued_total{queue_name=\"ORDERS\"}",
 ];
 
-/// A server that keeps its streams in a folder of its own.
+/// A server with its own folder for streams.
 pub(crate) struct Nats {
     program: PathBuf,
     folder: tempfile::TempDir,
@@ -57,8 +57,8 @@ impl Nats {
 }
 
 #[test]
-fn what_was_published_and_acknowledged_is_exported_exactly_over_a_restart() {
-    // the client is installed beside Celery
+fn messages_published_and_acknowledged_are_counted_exactly_across_a_restart() {
+    // the client is installed next to Celery
     let (Some(mut server), Some(celery)) = (Nats::start(), real("celery")) else { return };
     let exporter = exporter(&server.url(), []);
     let port = server.port.to_string();
@@ -93,7 +93,7 @@ fn what_was_published_and_acknowledged_is_exported_exactly_over_a_restart() {
         back(metrics)
     });
     jobs(["5", "3", "3"]);
-    exporter.scrape_until("all is told", |metrics| {
+    exporter.scrape_until("all queues are exported", |metrics| {
         watch.see(metrics);
         let [depth, _, delivered, enqueued] = SEEN.map(|series| value(metrics, series));
         back(metrics) && enqueued == Some(19.0) && delivered >= Some(14.0) && depth <= Some(6.0)

@@ -1,4 +1,4 @@
-//! The queue system `rabbitmq` against the real one: what is exported is what was done.
+//! The queue system `rabbitmq` against the real broker.
 
 use exporter_common::testing::{assert_lint, value};
 use lapin::options::{
@@ -10,7 +10,7 @@ use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
 
 use crate::broker::RabbitMq;
 use crate::watch::Watch;
-use crate::{SUCCESS, exporter};
+use crate::{SUCCESS, assert_vocabulary, exporter};
 
 const QUEUE: &str = "or/ders \"ü\"";
 
@@ -68,7 +68,7 @@ impl Client {
 
 const FLOW: &str = "messages_processed_total{queue_name=\"flow\",status=\"success\",vhost=\"/\"}";
 
-/// Jobs through a queue of their own, until the broker goes away.
+/// Publishes and processes messages until the broker stops.
 async fn flow(client: Client) {
     let channel = client.channel;
     let _ = channel.queue_declare("flow".into(), QueueDeclareOptions::default(), FieldTable::default()).await;
@@ -82,13 +82,13 @@ async fn flow(client: Client) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_published_and_processed_is_exported_exactly_over_a_restart() {
+async fn messages_published_and_processed_are_counted_exactly_across_a_restart() {
     let Some(mut broker) = RabbitMq::start() else { return };
     broker.put("users/watcher", r#"{"password":"p w","tags":"monitoring"}"#);
     let client = Client::connect(&broker).await;
     let exporter = exporter(&broker.management("watcher:p%20w"), ["--queue.system=rabbitmq"]);
-    assert_eq!(value(&exporter.scrape(), SUCCESS), Some(0.0), "a user who may see nothing is no success");
-    assert!(exporter.log().contains("give it permissions on their vhosts"), "{}", exporter.log());
+    assert_eq!(value(&exporter.scrape(), SUCCESS), Some(0.0), "the user has no permissions");
+    assert!(exporter.log().contains("give the user permissions on the virtual hosts"), "{}", exporter.log());
     broker.put("permissions/%2F/watcher", r#"{"configure":"^$","write":"^$","read":"^$"}"#);
 
     client.publish(20).await;
@@ -112,7 +112,7 @@ async fn what_was_published_and_processed_is_exported_exactly_over_a_restart() {
     drop(client);
     let watch = Watch::default();
     let flow = tokio::spawn(flow(Client::connect(&broker).await));
-    exporter.scrape_until("jobs flow", |metrics| {
+    exporter.scrape_until("jobs are processed", |metrics| {
         watch.see(metrics);
         value(metrics, FLOW) > Some(5.0)
     });
@@ -140,4 +140,51 @@ async fn what_was_published_and_processed_is_exported_exactly_over_a_restart() {
     });
     let said = exporter.log();
     assert!(!said.contains("p w") && !said.contains("p%20w"), "{said}");
+}
+
+#[test]
+fn hidden_queues_and_alarms_are_reported() {
+    let Some(broker) = RabbitMq::start_with("vm_memory_high_watermark.absolute = 1MB\n") else { return };
+    broker.put("vhosts/closed", "");
+    for queue in ["queues/%2F/open", "queues/closed/one", "queues/closed/two"] {
+        if queue.contains("closed") {
+            broker.put("permissions/closed/guest", r#"{"configure":".*","write":".*","read":".*"}"#);
+        }
+        broker.put(queue, r#"{"durable":true}"#);
+    }
+    broker.put("users/watcher", r#"{"password":"p","tags":"monitoring"}"#);
+    broker.put("permissions/%2F/watcher", r#"{"configure":"^$","write":"^$","read":"^$"}"#);
+    let exporter = exporter(&broker.management("watcher:p"), ["--queue.system=rabbitmq"]);
+    let hidden = "queue_exporter_queues{outcome=\"hidden\"}";
+    let depth = "queue_depth{queue_name=\"open\",vhost=\"/\"}";
+    let metrics = exporter.scrape_until("two queues are hidden", |metrics| {
+        value(metrics, hidden) == Some(2.0) && value(metrics, depth) == Some(0.0)
+    });
+    assert_eq!(value(&metrics, SUCCESS), Some(0.0), "{metrics}");
+    assert!(exporter.log().contains("lists 1 of its 3 queues"), "{}", exporter.log());
+    broker.put("permissions/closed/watcher", r#"{"configure":"^$","write":"^$","read":"^$"}"#);
+    let metrics = exporter.scrape_until("no queue is hidden", |metrics| value(metrics, SUCCESS) == Some(1.0));
+    assert_eq!(value(&metrics, hidden), Some(0.0), "{metrics}");
+    let alarm = |metrics: &str, alarm: &str| {
+        let line = metrics.lines().find(|line| line.starts_with(&format!("queue_broker_alarm{{alarm=\"{alarm}\"")));
+        line.map(|line| line.ends_with(" 1"))
+    };
+    let metrics = exporter.scrape_until("the memory alarm is active", |metrics| alarm(metrics, "memory") == Some(true));
+    assert_eq!(alarm(&metrics, "disk"), Some(false), "{metrics}");
+    assert_lint(&metrics);
+}
+
+#[test]
+fn without_statistics_the_numbers_of_messages_are_exported_and_the_cause_is_logged() {
+    let configuration = "management_agent.disable_metrics_collector = true\n";
+    let Some(broker) = RabbitMq::start_with(configuration) else { return };
+    broker.put("queues/%2F/orders", r#"{"durable":true}"#);
+    let exporter = exporter(&broker.management("guest:guest"), ["--queue.system=rabbitmq"]);
+    let depth = "queue_depth{queue_name=\"orders\",vhost=\"/\"}";
+    let metrics = exporter.scrape_until("the depth is known", |metrics| value(metrics, depth) == Some(0.0));
+    assert_eq!(value(&metrics, SUCCESS), Some(1.0), "{}", exporter.log());
+    assert!(exporter.log().contains("disable_metrics_collector"), "{}", exporter.log());
+    let origin = "queue_exporter_metric_origin{metric=\"messages_enqueued_total\",origin=\"unavailable\"}";
+    assert_eq!(value(&metrics, origin), Some(1.0), "{metrics}");
+    assert_vocabulary(&metrics);
 }

@@ -97,7 +97,7 @@ fn bus(node: &RedisServer) -> String {
 
 const STREAMS: usize = 30;
 
-/// Streams of which the first has one entry for its group, the second two, and so on; and on which nodes they are.
+/// Adds streams: the first has one entry, the second two, and so on. Returns their nodes.
 fn fill(cluster: &Cluster) -> Vec<usize> {
     let nodes = (0..STREAMS).map(|stream| {
         for n in 0..=stream {
@@ -126,7 +126,7 @@ fn errors(metrics: &str, reason: &str) -> Option<f64> {
 }
 
 #[test]
-fn every_node_of_a_cluster_is_read_and_one_that_is_down_costs_only_its_queues() {
+fn a_cluster_node_that_is_down_hides_only_its_queues() {
     let Some(mut cluster) = Cluster::start(0, &["--appendonly", "yes", "--appendfsync", "always"]) else { return };
     let nodes = fill(&cluster);
     let exporter = exporter(&cluster.nodes[0].url(), ["--queue.timeout=2s"]);
@@ -175,7 +175,7 @@ fn every_node_of_a_cluster_is_read_and_one_that_is_down_costs_only_its_queues() 
 }
 
 #[test]
-fn slots_that_move_are_followed() {
+fn migrating_slots_are_followed() {
     let Some(cluster) = Cluster::start(0, &[]) else { return };
     let nodes = fill(&cluster);
     let exporter = exporter(&cluster.nodes[0].url(), []);
@@ -203,7 +203,7 @@ fn slots_that_move_are_followed() {
 }
 
 #[test]
-fn connections_are_kept_also_to_a_node_that_the_cluster_calls_otherwise() {
+fn connections_to_a_node_with_two_names_are_reused() {
     let Some(cluster) = Cluster::start(0, &[]) else { return };
     fill(&cluster);
     let exporter = exporter(&cluster.nodes[0].url().replace("127.0.0.1", "localhost"), []);
@@ -220,7 +220,7 @@ fn connections_are_kept_also_to_a_node_that_the_cluster_calls_otherwise() {
 }
 
 #[test]
-fn a_stream_that_is_gone_is_forgotten_whether_it_was_wanted_or_is_something_else_now() {
+fn a_deleted_or_replaced_stream_disappears() {
     let Some(cluster) = Cluster::start(0, &[]) else { return };
     fill(&cluster);
     let exporter = exporter(&cluster.nodes[0].url(), ["--queue.exclude=s1[0-9]"]);
@@ -238,7 +238,7 @@ fn a_stream_that_is_gone_is_forgotten_whether_it_was_wanted_or_is_something_else
 }
 
 #[test]
-fn a_replica_that_takes_over_is_read_and_no_counter_falls() {
+fn counters_survive_a_failover_to_a_replica() {
     let Some(mut cluster) = Cluster::start(3, &[]) else { return };
     let nodes = fill(&cluster);
     let more = format!("?node=127.0.0.1:{}", cluster.nodes[1].port);
@@ -268,7 +268,7 @@ fn a_replica_that_takes_over_is_read_and_no_counter_falls() {
         assert!(well || seen == part && success == Some(0.0), "{}{metrics}", exporter.log());
         well.then_some(metrics)
     });
-    assert_eq!(value(&metrics, &enqueued), Some(lagging as f64 + 2.0), "it goes on from there: {metrics}");
+    assert_eq!(value(&metrics, &enqueued), Some(lagging as f64 + 2.0), "the counter continues: {metrics}");
     cluster.run(&format!("XADD s{lagging} * after 1"));
     assert_eq!(value(&exporter.scrape(), &enqueued), Some(lagging as f64 + 3.0));
     cluster.nodes[0].up(); // as a replica
@@ -332,7 +332,7 @@ fn bullmq_jobs_in_a_cluster_are_counted_exactly() {
     assert_eq!(value(&metrics, SUCCESS), Some(1.0), "{}", prefix.log());
     assert_vocabulary(&metrics);
     assert_lint(&metrics);
-    // both at once: the same name twice, each with its prefix
+    // two prefixes: the same name twice
     jobs("{mail}", "{shop}", "1");
     let metrics = started("?prefix={shop}&prefix=bull").scrape();
     for (queue, prefix, ended) in [("{mail}", "bull", 7.0), ("{mail}", "{shop}", 1.0), ("mail", "{shop}", 6.0)] {
@@ -345,7 +345,7 @@ fn bullmq_jobs_in_a_cluster_are_counted_exactly() {
 }
 
 #[test]
-fn what_cannot_be_in_a_cluster_is_told() {
+fn systems_that_do_not_support_a_cluster_report_an_error() {
     let Some(cluster) = Cluster::start(0, &[]) else { return };
     let url = cluster.nodes[0].url();
     for system in ["sidekiq", "rq", "celery"] {
@@ -365,7 +365,7 @@ fn what_cannot_be_in_a_cluster_is_told() {
     cluster.run("XADD s2 * a 1");
     let (metrics, log) = crate::once(&url, []);
     assert_eq!((value(&metrics, SUCCESS), errors(&metrics, "auth")), (Some(0.0), Some(1.0)), "{log}");
-    // who may not ask for the nodes cannot know them
+    // without the permission, the nodes are unknown
     cluster.nodes[0].run(&["ACL SETUSER watcher -cluster|slots"]);
     let (metrics, log) = crate::once(&url, []);
     assert_eq!((value(&metrics, SUCCESS), errors(&metrics, "auth")), (Some(0.0), Some(1.0)), "{log}");
@@ -379,7 +379,7 @@ fn what_cannot_be_in_a_cluster_is_told() {
 }
 
 #[test]
-fn a_server_that_becomes_a_cluster_and_back_is_read_as_what_it_is() {
+fn a_server_that_joins_and_leaves_a_cluster_is_read() {
     let Some(mut cluster) = Cluster::start(0, &["--appendonly", "no"]) else { return };
     let nodes = fill(&cluster);
     let exporter = exporter(&cluster.nodes[0].url(), []);

@@ -1,4 +1,4 @@
-//! A real Redis of its own for a test: loopback only, in a folder of its own, gone with the test.
+//! A real Redis for one test: on loopback, in a temporary folder.
 #![expect(clippy::disallowed_types, reason = "tests start programs; exporters do not")]
 
 use std::path::PathBuf;
@@ -16,13 +16,13 @@ pub(crate) struct RedisServer {
     process: Option<Ended>,
 }
 
-/// What an exporter may do, as the documentation tells it to administrators.
+/// The user of the exporter, as documented.
 const ACL: &str = "user watcher on >secret%word ~* -@all +scan +smembers +scard +llen +lindex +zcard +zrange \
                    +hget +hmget +hgetall +hlen +hvals +hscan +get +mget +exists +xlen +xrange +xread +xpending +xinfo|stream \
                    +xinfo|groups +memory|usage +select +cluster|slots +asking\n";
 
 impl RedisServer {
-    /// A server with more arguments, without persistence unless they say so; `None` where there is no Redis.
+    /// Starts a server with more arguments, by default without persistence; `None` if Redis is not installed.
     pub(crate) fn start(arguments: &[&str]) -> Option<Self> {
         let program = real("redis-server")?;
         let folder = tempfile::tempdir().unwrap();
@@ -33,7 +33,7 @@ impl RedisServer {
         Some(server)
     }
 
-    /// Starts it, with what it kept of its last life, and waits until it answers.
+    /// Starts it with its data, and waits until it responds.
     pub(crate) fn up(&mut self) {
         let log = std::fs::File::create(self.folder.path().join("log")).unwrap();
         let mut command = Command::new(&self.program);
@@ -46,32 +46,32 @@ impl RedisServer {
         let folder = self.folder.path();
         eventually("Redis accepts connections", || {
             let said = std::fs::read_to_string(folder.join("log")).unwrap();
-            assert!(process.0.try_wait().unwrap().is_none(), "it ended: {said}");
+            assert!(process.0.try_wait().unwrap().is_none(), "it exited: {said}");
             said.contains("Ready to accept connections").then_some(())
         });
     }
 
-    /// Ends it, by KILL as a crash does.
+    /// Stops it with a signal.
     pub(crate) fn down(&mut self, signal: &str) {
         self.process.take().unwrap().end(signal);
     }
 
-    /// Stops it without ending it: connections stay and nothing is answered.
+    /// Sends a signal; after STOP, connections stay open without responses.
     pub(crate) fn signal(&self, name: &str) {
         self.process.as_ref().unwrap().signal(name);
     }
 
-    /// As the user with no more rights than are needed.
+    /// The URL with the user of the exporter.
     pub(crate) fn url(&self) -> String {
         format!("redis://watcher:secret%25word@127.0.0.1:{}", self.port)
     }
 
-    /// A connection of an administrator.
+    /// A connection of the default user, who may do everything.
     pub(crate) fn connection(&self) -> redis::Connection {
         redis::Client::open(format!("redis://127.0.0.1:{}", self.port)).unwrap().get_connection().unwrap()
     }
 
-    /// Does commands, each a line of words.
+    /// Runs commands, each a line of words.
     pub(crate) fn run(&self, commands: &[&str]) {
         let mut connection = self.connection();
         for command in commands {
@@ -82,7 +82,7 @@ impl RedisServer {
     }
 }
 
-/// A sentinel that makes another Redis the master when this one is down for half a second; its folder, and its port.
+/// Starts a Sentinel that fails over after half a second. Returns its process, folder and port.
 pub(crate) fn sentinel(master: &RedisServer) -> (Ended, tempfile::TempDir, u16) {
     let (folder, port) = (tempfile::tempdir().unwrap(), free());
     let text = format!(
@@ -96,16 +96,16 @@ pub(crate) fn sentinel(master: &RedisServer) -> (Ended, tempfile::TempDir, u16) 
     (Ended(command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap()), folder, port)
 }
 
-/// A program that ends by itself, with a folder of scripts to run in.
+/// A client program in the folder of scripts.
 pub(crate) fn client(program: PathBuf, arguments: &[&str], environment: &[(&str, &str)]) -> Command {
     let mut command = Command::new(program);
     command.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients")).args(arguments);
-    // what a script compiles to belongs to no repository
+    // compiled scripts do not belong in the repository
     command.env("PYTHONDONTWRITEBYTECODE", "1").envs(environment.iter().copied());
     command
 }
 
-/// Runs it to its end, which has to be good.
+/// Runs a program, which must succeed.
 pub(crate) fn run(mut command: Command) {
     let output = command.stdin(Stdio::null()).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr) + String::from_utf8_lossy(&output.stdout);

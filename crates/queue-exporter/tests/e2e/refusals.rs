@@ -4,7 +4,7 @@ use exporter_common::testing::run;
 
 #[test]
 #[expect(clippy::disallowed_types, reason = "tests start programs; exporters do not")]
-fn wrong_flags_are_told_in_one_line() {
+fn an_invalid_flag_is_reported_on_one_line() {
     let folder = tempfile::tempdir().unwrap();
     let no_pem = folder.path().join("no.pem");
     std::fs::write(&no_pem, "x").unwrap();
@@ -36,18 +36,18 @@ fn wrong_flags_are_told_in_one_line() {
         (2, "--queue.url=http://h --queue.system=kafka", "possible values: http, rabbitmq"),
         (2, "--queue.url=http://h --queue.include=(", "unclosed group"),
         (2, "--queue.url=http://h --queue.timeout=0", "longer than 0"),
-        (2, "--queue.url=http://h --queue.timeout=5", "write it as 500ms"),
+        (2, "--queue.url=http://h --queue.timeout=5", "is not a duration: write 500ms"),
         (2, "--queue.url=http://h --poll.interval=5s --collect.cache-ttl=5s", "exclude each other"),
         (1, "--queue.url=http://me@h --queue.password-file=/missing", "cannot read --queue.password-file /missing"),
         (2, "--queue.url=http://h --queue.password-file=/missing", "set --queue.username"),
         (2, "--queue.url=http://h --queue.tls-ca-file=/missing", "use https:// or rediss:// in --queue.url"),
         (1, "--queue.url=https://h --queue.tls-ca-file=/missing", "cannot read --queue.tls-ca-file /missing"),
-        (1, &format!("--queue.url=https://h --queue.tls-ca-file={no_pem}"), "no certificate in --queue.tls-ca-file"),
-        (1, &format!("--queue.url=https://h --queue.tls-ca-file={fifo}"), "not a small file"),
+        (1, &format!("--queue.url=https://h --queue.tls-ca-file={no_pem}"), "no certificate found"),
+        (1, &format!("--queue.url=https://h --queue.tls-ca-file={fifo}"), "not a regular file"),
         (
             1,
             &format!("--queue.url=https://h --queue.tls-cert-file={no_pem} --queue.tls-key-file={fifo}"),
-            "not a small file",
+            "no certificate found",
         ),
         (2, &format!("--queue.url=https://h --queue.tls-key-file={no_pem}"), "require each other"),
     ] {

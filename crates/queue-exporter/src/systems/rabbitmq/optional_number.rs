@@ -1,61 +1,61 @@
-//! A number that RabbitMQ may or may not have, however the version at hand writes that it has none.
+//! A number that may be missing, in every spelling that RabbitMQ's versions have for that.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-/// A number, or that of the key max-length. Versions differ in how they write that there is none: null,
-/// an empty text, an empty list; whatever else it is, it costs only itself.
+/// A number, or the value of the key `max-length` in an object. Versions spell a missing number as null, an empty string
+/// or an empty list; any other value is also accepted as missing.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Lenient(pub(super) Option<u64>);
+pub(super) struct OptionalNumber(pub(super) Option<u64>);
 
-impl<'de> Deserialize<'de> for Lenient {
+impl<'de> Deserialize<'de> for OptionalNumber {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(LenientVisitor)
+        deserializer.deserialize_any(OptionalNumberVisitor)
     }
 }
 
-struct LenientVisitor;
+struct OptionalNumberVisitor;
 
-impl<'de> Visitor<'de> for LenientVisitor {
-    type Value = Lenient;
+impl<'de> Visitor<'de> for OptionalNumberVisitor {
+    type Value = OptionalNumber;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("anything")
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<Lenient, E> {
-        Ok(Lenient(Some(value)))
+    fn visit_u64<E>(self, value: u64) -> Result<OptionalNumber, E> {
+        Ok(OptionalNumber(Some(value)))
     }
 
-    fn visit_i64<E>(self, _: i64) -> Result<Lenient, E> {
-        Ok(Lenient(None))
+    fn visit_i64<E>(self, _: i64) -> Result<OptionalNumber, E> {
+        Ok(OptionalNumber(None))
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Lenient, E> {
-        Ok(Lenient(None))
+    fn visit_f64<E>(self, _: f64) -> Result<OptionalNumber, E> {
+        Ok(OptionalNumber(None))
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<Lenient, E> {
-        Ok(Lenient(None))
+    fn visit_bool<E>(self, _: bool) -> Result<OptionalNumber, E> {
+        Ok(OptionalNumber(None))
     }
 
-    fn visit_str<E>(self, _: &str) -> Result<Lenient, E> {
-        Ok(Lenient(None))
+    fn visit_str<E>(self, _: &str) -> Result<OptionalNumber, E> {
+        Ok(OptionalNumber(None))
     }
 
-    fn visit_unit<E>(self) -> Result<Lenient, E> {
-        Ok(Lenient(None))
+    fn visit_unit<E>(self) -> Result<OptionalNumber, E> {
+        Ok(OptionalNumber(None))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Lenient, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<OptionalNumber, A::Error> {
         while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Lenient(None))
+        Ok(OptionalNumber(None))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Lenient, A::Error> {
-        let mut found = Lenient(None);
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<OptionalNumber, A::Error> {
+        let mut found = OptionalNumber(None);
         while let Some(key) = map.next_key::<Cow<'de, str>>()? {
             if key == "max-length" || key == "x-max-length" {
                 found = map.next_value()?;

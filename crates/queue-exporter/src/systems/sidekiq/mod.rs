@@ -11,7 +11,8 @@ use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use redis::{Pipeline, Value};
 use serde::Deserialize;
 
-use self::processing_times::Times;
+use self::processing_times::ProcessingTimes;
+use super::prefix_hint::PrefixHint;
 use crate::connection::Credentials;
 use crate::queue_system::{Batch, Counter, ListedQueue, Origin, QueueId, QueueSystem, Statistics, SystemKind};
 use crate::redis::{RedisClient, Replies, SCHEMES, add_command, count, list, names, text};
@@ -22,31 +23,38 @@ pub(super) const KIND: SystemKind = SystemKind {
     schemes: SCHEMES,
     connect: |settings| {
         let redis = RedisClient::single(settings)?;
-        Ok(Box::new(Sidekiq { redis, served: Mutex::default(), times: Times::default() }))
+        let prefix = redis.prefixes().first().map(|prefix| format!("{}:", prefix.trim_end_matches(':')));
+        let prefix = prefix.filter(|prefix| prefix != ":").unwrap_or_default();
+        let hint = PrefixHint::new("*:queues", "set", ":queues");
+        let times = ProcessingTimes::new(&prefix);
+        Ok(Box::new(Sidekiq { redis, prefix, hint, services: Mutex::default(), times }))
     },
 };
 
 struct Sidekiq {
     redis: RedisClient,
-    /// What processes say of queues, as last read.
-    served: Mutex<Served>,
-    times: Times,
+    /// The namespace of redis-namespace with its colon; empty by default.
+    prefix: String,
+    hint: PrefixHint,
+    /// What processes do for queues, as of the last list.
+    services: Mutex<Services>,
+    times: ProcessingTimes,
 }
 
 #[derive(Default)]
-struct Served {
+struct Services {
     queues: HashMap<String, Service>,
     paused: Vec<String>,
 }
 
-/// What processes do for one queue.
+/// What all processes do for one queue.
 #[derive(Clone, Copy, Default)]
 struct Service {
-    /// Threads that take jobs from it.
+    /// Threads that process its jobs.
     threads: u64,
-    /// Jobs that are being processed, and when the first of them was begun.
+    /// Running jobs, and the start of the first of them.
     jobs: u64,
-    begun: Option<f64>,
+    started: Option<f64>,
 }
 
 #[async_trait]
@@ -55,7 +63,7 @@ impl QueueSystem for Sidekiq {
         self.redis.credentials()
     }
 
-    /// What is known of a class of jobs, whatever its queue, is that of no queue.
+    /// Values of a job class in all queues have no queue name.
     fn scope_label(&self) -> &'static str {
         "job_class"
     }
@@ -80,38 +88,40 @@ impl QueueSystem for Sidekiq {
     fn list(&self) -> BoxStream<'_, Result<ListedQueue>> {
         let list = async {
             let mut commands = Pipeline::new();
-            add_command(&mut commands, &["SMEMBERS", "queues"]);
-            add_command(&mut commands, &["SMEMBERS", "paused"]);
-            add_command(&mut commands, &["SMEMBERS", "processes"]);
-            // with one command: of two, jobs that end in between would be in one only
-            add_command(&mut commands, &["MGET", "stat:processed", "stat:failed"]);
+            add_command(&mut commands, &["SMEMBERS", &self.key("queues")]);
+            add_command(&mut commands, &["SMEMBERS", &self.key("paused")]);
+            add_command(&mut commands, &["SMEMBERS", &self.key("processes")]);
+            // one command: with two, a job that finishes in between would be in one counter only
+            let counters = [self.key("stat:processed"), self.key("stat:failed")];
+            add_command(&mut commands, &["MGET", &counters[0], &counters[1]]);
             for set in ["schedule", "retry", "dead"] {
-                add_command(&mut commands, &["ZCARD", set]);
+                add_command(&mut commands, &["ZCARD", &self.key(set)]);
             }
             let mut replies = Replies::new(self.redis.query(&commands).await?);
             let [queues, paused, processes, counted, delayed, retry, dead] = replies.next();
-            let served = Served { queues: self.services(&names(&processes)?).await?, paused: names(&paused)? };
-            *self.served() = served;
+            let services = Services { queues: self.read_services(&names(&processes)?).await?, paused: names(&paused)? };
+            *self.services() = services;
+            let queues = names(&queues)?;
+            self.hint.check(&self.redis, queues.is_empty()).await;
             let [processed, failed] = [0, 1].map(|at| list(&counted)?.get(at).map_or(Ok(None), count));
-            let all = Statistics {
+            let totals = Statistics {
                 delayed: count(&delayed)?,
                 retry: count(&retry)?,
                 dead: count(&dead)?,
-                ..all(processed?, failed?)
+                ..finished_jobs(processed?, failed?)
             };
-            let listed =
-                names(&queues)?.into_iter().map(|name| ListedQueue { queue: QueueId::named(name), statistics: None });
-            let all = ListedQueue { queue: QueueId::default(), statistics: Some(Ok(all)) };
+            let listed = queues.into_iter().map(|name| ListedQueue { queue: QueueId::named(name), statistics: None });
+            let totals = ListedQueue { queue: QueueId::default(), statistics: Some(Ok(totals)) };
             let class = |(class, processing)| ListedQueue {
                 queue: QueueId { name: String::new(), scope: class },
                 statistics: Some(Ok(Statistics { processing: Some(processing), ..Statistics::default() })),
             };
-            // what is wrong with the times of jobs costs no queue
+            // an error of the processing times does not affect the queues
             let classes = match self.times.read(&self.redis).await {
                 Ok(times) => times.into_iter().map(class).map(Ok).collect(),
-                Err(error) => vec![Err(error.context("how long jobs took"))],
+                Err(error) => vec![Err(error.context("processing times of jobs"))],
             };
-            anyhow::Ok(listed.chain([all]).map(Ok).chain(classes))
+            anyhow::Ok(listed.chain([totals]).map(Ok).chain(classes))
         };
         stream::once(list).map_ok(stream::iter).try_flatten().boxed()
     }
@@ -119,23 +129,23 @@ impl QueueSystem for Sidekiq {
     async fn read(&self, queues: &[QueueId]) -> Result<Vec<ListedQueue>> {
         let mut commands = Pipeline::with_capacity(queues.len() * 2);
         for QueueId { name, .. } in queues {
-            let key = format!("queue:{name}");
+            let key = self.key(&format!("queue:{name}"));
             add_command(&mut commands, &["LLEN", &key]);
             add_command(&mut commands, &["LINDEX", &key, "-1"]);
         }
         let mut replies = Replies::new(self.redis.query(&commands).await?);
-        let (served, now) = (self.served(), now());
+        let (services, now) = (self.services(), now());
         let listed = queues.iter().map(|queue| {
             let [length, oldest] = replies.next();
-            let service = served.queues.get(&queue.name).copied().unwrap_or_default();
+            let service = services.queues.get(&queue.name).copied().unwrap_or_default();
             let statistics = count(&length).map(|ready| Statistics {
                 ready,
                 in_flight: Some(service.jobs),
                 consumers: Some(service.threads),
                 consumers_busy: Some(service.jobs),
                 oldest_age: text(&oldest).ok().flatten().and_then(enqueued).and_then(|then| seconds_since(then, now)),
-                oldest_in_flight_age: service.begun.and_then(|begun| seconds_since(begun, now)),
-                paused: Some(served.paused.contains(&queue.name)),
+                oldest_in_flight_age: service.started.and_then(|started| seconds_since(started, now)),
+                paused: Some(services.paused.contains(&queue.name)),
                 ..Statistics::default()
             });
             ListedQueue { queue: queue.clone(), statistics: Some(statistics) }
@@ -144,38 +154,38 @@ impl QueueSystem for Sidekiq {
     }
 }
 
-/// What the whole of Sidekiq has counted. Its count of what was processed has the failures in it.
-fn all(processed: Option<u64>, failed: Option<u64>) -> Statistics {
+/// The counters of all queues together. Sidekiq's number of processed jobs includes failures.
+fn finished_jobs(processed: Option<u64>, failed: Option<u64>) -> Statistics {
     let success = processed.map(|processed| processed.saturating_sub(failed.unwrap_or(0)));
     Statistics { success: Counter::single(success), failure: Counter::single(failed), ..Statistics::default() }
 }
 
-/// A job, as far as it is looked at.
+/// The times of a job.
 #[derive(Deserialize)]
 struct Job {
     enqueued_at: Option<f64>,
     created_at: Option<f64>,
 }
 
-/// When a job was enqueued, in seconds since the epoch.
+/// The time at which a job was enqueued, in seconds since the Unix epoch.
 fn enqueued(job: &str) -> Option<f64> {
     let job: Job = serde_json::from_str(job).ok()?;
     job.enqueued_at.or(job.created_at).map(seconds)
 }
 
-/// Seconds, which are written in milliseconds since version 8.
+/// Converts a time to seconds: since version 8, Sidekiq writes milliseconds.
 fn seconds(time: f64) -> f64 {
     if time > 1e11 { time / 1000.0 } else { time }
 }
 
-/// What a process says of itself.
+/// A process's own description.
 #[derive(Deserialize)]
 struct Info {
     #[serde(default)]
     queues: Vec<String>,
     #[serde(default)]
     concurrency: u64,
-    /// Since version 7: threads in groups with queues of their own.
+    /// Since version 7: groups of threads, each with its own queues.
     #[serde(default)]
     capsules: BTreeMap<String, Capsule>,
 }
@@ -188,7 +198,7 @@ struct Capsule {
     weights: BTreeMap<String, u64>,
 }
 
-/// A job that is being processed.
+/// A running job.
 #[derive(Deserialize)]
 struct Work {
     queue: String,
@@ -196,16 +206,20 @@ struct Work {
 }
 
 impl Sidekiq {
-    fn served(&self) -> MutexGuard<'_, Served> {
-        self.served.lock().unwrap_or_else(PoisonError::into_inner)
+    fn key(&self, part: &str) -> String {
+        format!("{}{part}", self.prefix)
     }
 
-    async fn services(&self, processes: &[String]) -> Result<HashMap<String, Service>> {
+    fn services(&self) -> MutexGuard<'_, Services> {
+        self.services.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn read_services(&self, processes: &[String]) -> Result<HashMap<String, Service>> {
         let mut commands = Pipeline::with_capacity(processes.len() * 3);
         for process in processes {
-            add_command(&mut commands, &["HMGET", process, "info", "quiet"]);
-            add_command(&mut commands, &["HVALS", &format!("{process}:work")]);
-            add_command(&mut commands, &["HVALS", &format!("{process}:workers")]); // before version 6.5
+            add_command(&mut commands, &["HMGET", &self.key(process), "info", "quiet"]);
+            add_command(&mut commands, &["HVALS", &self.key(&format!("{process}:work"))]);
+            add_command(&mut commands, &["HVALS", &self.key(&format!("{process}:workers"))]); // before version 6.5
         }
         let mut replies = Replies::new(self.redis.query(&commands).await?);
         let mut services = HashMap::new();
@@ -217,7 +231,7 @@ impl Sidekiq {
     }
 }
 
-/// Adds what one process does. One that has died without a word has nothing left but its name.
+/// Adds the work of one process. A process that was killed has nothing left but its name.
 fn add_process(services: &mut HashMap<String, Service>, process: &Value, work: &[Value]) -> Result<()> {
     let [info, quiet] = list(process)? else { return Ok(()) };
     let Some(info) = text(info)? else { return Ok(()) };
@@ -231,7 +245,7 @@ fn add_process(services: &mut HashMap<String, Service>, process: &Value, work: &
         };
         for (threads, mut queues) in groups {
             queues.sort();
-            queues.dedup(); // a queue is named as often as it weighs
+            queues.dedup(); // a queue is repeated by its weight
             for queue in queues {
                 services.entry(queue).or_default().threads += threads;
             }
@@ -242,8 +256,8 @@ fn add_process(services: &mut HashMap<String, Service>, process: &Value, work: &
         let work: Work = serde_json::from_str(text(work)?.unwrap_or_default())?;
         let service = services.entry(work.queue).or_default();
         service.jobs += 1;
-        let begun = work.run_at.map(seconds);
-        service.begun = [service.begun, begun].into_iter().flatten().reduce(f64::min);
+        let started = work.run_at.map(seconds);
+        service.started = [service.started, started].into_iter().flatten().reduce(f64::min);
     }
     Ok(())
 }
@@ -257,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_seconds_in_every_version() {
+    fn times_of_every_version_are_converted_to_seconds() {
         assert_eq!(enqueued(r#"{"class":"A","enqueued_at":1700000000.25}"#), Some(1_700_000_000.25));
         assert_eq!(enqueued(r#"{"class":"A","enqueued_at":1700000000250}"#), Some(1_700_000_000.25));
         assert_eq!(enqueued(r#"{"created_at":1700000000}"#), Some(1_700_000_000.0));
@@ -265,15 +279,15 @@ mod tests {
     }
 
     #[test]
-    fn successes_are_what_was_processed_without_failures() {
-        let read = all(Some(10), Some(3));
+    fn successes_are_processed_jobs_without_failures() {
+        let read = finished_jobs(Some(10), Some(3));
         assert_eq!((read.success.value(), read.failure.value()), (Some(7), Some(3)));
-        let nothing = all(None, None);
+        let nothing = finished_jobs(None, None);
         assert_eq!((nothing.success.value(), nothing.failure.value()), (None, None));
     }
 
     #[test]
-    fn threads_and_jobs_are_those_of_the_queues_they_serve() {
+    fn threads_and_jobs_are_counted_for_the_queues_they_serve() {
         let mut services = HashMap::new();
         let process = |info: &str, quiet: &str| Value::Array(vec![bulk(info), bulk(quiet)]);
         let old = process(r#"{"queues":["mail","mail","orders"],"concurrency":5}"#, "false");
@@ -287,6 +301,6 @@ mod tests {
         add_process(&mut services, &Value::Array(vec![Value::Nil, Value::Nil]), &[Value::Nil]).unwrap();
         let threads = ["mail", "orders", "slow"].map(|queue| services[queue].threads);
         assert_eq!(threads, [13, 5, 1]);
-        assert_eq!((services["mail"].jobs, services["mail"].begun), (2, Some(1.7e9)));
+        assert_eq!((services["mail"].jobs, services["mail"].started), (2, Some(1.7e9)));
     }
 }

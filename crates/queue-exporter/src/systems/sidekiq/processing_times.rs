@@ -1,4 +1,4 @@
-//! How long Sidekiq's jobs took, by class: it counts those that ended well in 26 buckets for each minute.
+//! Processing times of Sidekiq's jobs by class, from its per-minute histograms of successful jobs.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,29 +11,31 @@ use redis::{Pipeline, Value};
 use crate::redis::{RedisClient, Replies, add_command, command_error, list, text};
 use crate::timestamp::now;
 
-/// Upper bounds in milliseconds; what took longer is in one bucket more.
+/// Upper bounds of the buckets in milliseconds, followed by +Inf.
 const BOUNDS: [u32; 25] = [
     20, 30, 45, 65, 100, 150, 225, 335, 500, 750, 1100, 1700, 2500, 3800, 5750, 8500, 13_000, 20_000, 30_000, 45_000,
     65_000, 100_000, 150_000, 225_000, 335_000,
 ];
 
-/// Processes write every ten seconds, by clocks of their own: how many minutes back and ahead may still grow.
-const BEHIND: u64 = 2;
-const AHEAD: u64 = 1;
+/// Processes write every ten seconds, by their own clocks: the number of past and future minutes that may still grow.
+const PAST_MINUTES: u64 = 2;
+const FUTURE_MINUTES: u64 = 1;
 
-/// Sidekiq keeps minutes for eight hours. Who reads less often than once in an hour misses some.
-const MOST: u64 = 60;
+/// The longest time that one read covers, in minutes. Sidekiq keeps minutes for eight hours.
+const MAX_MINUTES: u64 = 60;
 
-/// What all minutes so far have counted, by class.
-#[derive(Default)]
-pub(super) struct Times(Mutex<State>);
+/// The sums of all minutes since the start, by class.
+pub(super) struct ProcessingTimes {
+    prefix: String,
+    state: Mutex<State>,
+}
 
 #[derive(Default)]
 struct State {
     classes: HashMap<String, Counts>,
-    /// What was seen of minutes that may still grow.
-    seen: HashMap<(u64, String), Counts>,
-    /// Up to which minute was read.
+    /// The last values of minutes that may still grow.
+    last: HashMap<(u64, String), Counts>,
+    /// The minute of the last read.
     read: Option<u64>,
 }
 
@@ -43,70 +45,81 @@ struct Counts {
     milliseconds: u64,
 }
 
-impl Times {
-    /// Reads what is new, and gives all that was counted since the first read.
+impl ProcessingTimes {
+    pub(super) fn new(prefix: &str) -> Self {
+        Self { prefix: prefix.to_owned(), state: Mutex::default() }
+    }
+
+    /// Reads the latest minutes and returns the sums since the first read.
     pub(super) async fn read(&self, redis: &RedisClient) -> Result<Vec<(String, Histogram)>> {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "minutes since the epoch")]
         let now = (now() / 60.0) as u64;
-        let first = self.state().read.map_or(now, |read| read.min(now).max(now.saturating_sub(MOST)));
-        let first = first.saturating_sub(BEHIND); // a clock that is not set yet begins in 1970
-        let minutes: Vec<u64> = (first..=now + AHEAD).collect();
+        let first = self.state().read.map_or(now, |read| read.min(now).max(now.saturating_sub(MAX_MINUTES)));
+        let first = first.saturating_sub(PAST_MINUTES); // saturating: a clock that is not set shows 1970
+        let minutes: Vec<u64> = (first..=now + FUTURE_MINUTES).collect();
         let mut commands = Pipeline::with_capacity(minutes.len() * 2);
         for minute in &minutes {
-            for key in jobs(*minute) {
-                add_command(&mut commands, &["HGETALL", &key]);
+            for key in totals_keys(*minute) {
+                add_command(&mut commands, &["HGETALL", &format!("{}{key}", self.prefix)]);
             }
         }
         let mut replies = Replies::new(redis.query(&commands).await?);
-        let mut asked = Vec::new();
+        let mut classes = Vec::new();
         for minute in minutes {
             let versions: [Value; 2] = replies.next();
             for (at, version) in versions.iter().enumerate() {
                 for pair in list(version)?.chunks_exact(2) {
-                    // what ended badly is not timed
+                    // failed jobs have no time
                     let class = text(&pair[0])?.and_then(|field| field.strip_suffix("|ms"));
                     if let (Some(class), Some(milliseconds)) = (class, text(&pair[1])?.and_then(|it| it.parse().ok())) {
-                        asked.push((minute, class.to_owned(), milliseconds, buckets(class, minute)[at].clone()));
+                        classes.push((
+                            minute,
+                            class.to_owned(),
+                            milliseconds,
+                            histogram_keys(class, minute)[at].clone(),
+                        ));
                     }
                 }
             }
         }
-        let mut commands = Pipeline::with_capacity(asked.len());
-        for (.., key) in &asked {
-            add_command(&mut commands, &["GET", key]);
+        let mut commands = Pipeline::with_capacity(classes.len());
+        for (.., key) in &classes {
+            add_command(&mut commands, &["GET", &format!("{}{key}", self.prefix)]);
         }
         let mut replies = Replies::new(redis.query(&commands).await?);
         let mut state = self.state();
-        for (minute, class, milliseconds, _) in asked {
+        for (minute, class, milliseconds, _) in classes {
             let [reply] = replies.next();
             match &reply {
-                Value::BulkString(bytes) => state.see(minute, class, Counts { buckets: counts(bytes), milliseconds }),
+                Value::BulkString(bytes) => {
+                    state.update(minute, class, Counts { buckets: decode(bytes), milliseconds })
+                }
                 Value::ServerError(error) => return Err(command_error(error)),
                 _ => {} // not written yet
             }
         }
         state.read = Some(now);
-        state.seen.retain(|(minute, _), _| *minute + BEHIND >= now);
+        state.last.retain(|(minute, _), _| *minute + PAST_MINUTES >= now);
         Ok(state.classes.iter().map(|(class, counts)| (class.clone(), counts.histogram())).collect())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
-    /// Adds by how much a minute has grown.
-    fn see(&mut self, minute: u64, class: String, now: Counts) {
+    /// Adds the increase of a minute.
+    fn update(&mut self, minute: u64, class: String, now: Counts) {
         let total = self.classes.entry(class.clone()).or_default();
-        let last = self.seen.insert((minute, class), now).unwrap_or_default();
+        let last = self.last.insert((minute, class), now).unwrap_or_default();
         let grown = now.milliseconds >= last.milliseconds && now.buckets.iter().zip(last.buckets).all(|(n, l)| *n >= l);
-        // what is less was lost and has begun anew
+        // a decrease means that Redis lost the minute and Sidekiq restarted it
         let last = if grown { last } else { Counts::default() };
         for ((total, now), last) in total.buckets.iter_mut().zip(now.buckets).zip(last.buckets) {
             *total += now - last;
         }
-        // whatever is written there
+        // saturating: the value is not trusted
         total.milliseconds = total.milliseconds.saturating_add(now.milliseconds - last.milliseconds);
     }
 }
@@ -126,8 +139,8 @@ impl Counts {
     }
 }
 
-/// Where version 8 and those before keep what a minute's jobs have done.
-fn jobs(minute: u64) -> [String; 2] {
+/// The keys of a minute's totals in version 8 and in earlier versions.
+fn totals_keys(minute: u64) -> [String; 2] {
     let (year, month, day, hour, minute) = date_of_minute(minute);
     [
         format!("j|{:02}{month:02}{day:02}|{hour}:{minute:02}", year % 100),
@@ -135,14 +148,14 @@ fn jobs(minute: u64) -> [String; 2] {
     ]
 }
 
-/// The same for the buckets of a class.
-fn buckets(class: &str, minute: u64) -> [String; 2] {
+/// The keys of a minute's histogram of a class in version 8 and in earlier versions.
+fn histogram_keys(class: &str, minute: u64) -> [String; 2] {
     let (_, _, day, hour, minute) = date_of_minute(minute);
     [format!("h|{class}-{day}-{hour}:{minute}"), format!("{class}-{day:02}-{hour}:{minute}")]
 }
 
-/// Two bytes each; those after the last that is not 0 are missing.
-fn counts(bytes: &[u8]) -> [u64; BOUNDS.len() + 1] {
+/// Decodes a bit field of 16-bit counts. Redis omits zeros at the end.
+fn decode(bytes: &[u8]) -> [u64; BOUNDS.len() + 1] {
     let mut counts = [0; BOUNDS.len() + 1];
     for (count, two) in counts.iter_mut().zip(bytes.chunks(2)) {
         *count = u64::from(u16::from_be_bytes([two[0], two.get(1).copied().unwrap_or(0)]));
@@ -155,42 +168,42 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_those_of_real_versions() {
-        let minute = 29_919_647; // 2026-11-20 12:47, when version 8.1.7 wrote the first of each
-        assert_eq!(jobs(minute), ["j|261120|12:47", "j|20261120|12:47"]);
-        assert_eq!(buckets("Quick", minute), ["h|Quick-20-12:47", "Quick-20-12:47"]);
-        assert_eq!(jobs(minute - 43), ["j|261120|12:04", "j|20261120|12:4"], "the first is not that of ten minutes");
-        assert_eq!(buckets("A", minute - 15 * 1440 - 43), ["h|A-5-12:4", "A-05-12:4"]);
+    fn keys_match_those_of_real_versions() {
+        let minute = 29_919_647; // 2026-11-20 12:47; version 8.1.7 wrote the first key of each pair
+        assert_eq!(totals_keys(minute), ["j|261120|12:47", "j|20261120|12:47"]);
+        assert_eq!(histogram_keys("Quick", minute), ["h|Quick-20-12:47", "Quick-20-12:47"]);
+        assert_eq!(totals_keys(minute - 43), ["j|261120|12:04", "j|20261120|12:4"], "not the key of ten minutes");
+        assert_eq!(histogram_keys("A", minute - 15 * 1440 - 43), ["h|A-5-12:4", "A-05-12:4"]);
     }
 
     #[test]
-    fn what_version_8_has_written_is_read() {
-        let read = Counts { buckets: counts(b"\0\0\0\0\0\x07"), milliseconds: 210 }.histogram();
+    fn a_histogram_of_version_8_is_decoded() {
+        let read = Counts { buckets: decode(b"\0\0\0\0\0\x07"), milliseconds: 210 }.histogram();
         assert_eq!((read.count, read.sum, read.buckets[1], read.buckets[2]), (7, Some(0.21), (0.03, 0), (0.045, 7)));
         assert_eq!(read.buckets.last(), Some(&(335.0, 7)));
-        assert_eq!(counts(b"\x01")[0], 256);
+        assert_eq!(decode(b"\x01")[0], 256);
     }
 
     #[test]
-    fn a_minute_grows_and_is_counted_once() {
+    fn a_growing_minute_is_counted_once() {
         let mut state = State::default();
-        let mut see = |minute, first, milliseconds| {
+        let mut update = |minute, first, milliseconds| {
             let mut buckets = [0; BOUNDS.len() + 1];
             (buckets[0], buckets[BOUNDS.len()]) = (first, 1);
-            state.see(minute, "A".to_owned(), Counts { buckets, milliseconds });
+            state.update(minute, "A".to_owned(), Counts { buckets, milliseconds });
             let read = state.classes["A"].histogram();
             (read.buckets[0].1, read.count, read.sum)
         };
-        assert_eq!(see(1, 2, 1000), (2, 3, Some(1.0)));
-        assert_eq!(see(1, 2, 1000), (2, 3, Some(1.0)), "the same");
-        assert_eq!(see(1, 5, 1500), (5, 6, Some(1.5)));
-        assert_eq!(see(2, 1, 500), (6, 8, Some(2.0)), "another minute");
-        assert_eq!(see(2, 0, 500), (6, 9, Some(2.5)), "Redis has lost it, and it was begun anew");
+        assert_eq!(update(1, 2, 1000), (2, 3, Some(1.0)));
+        assert_eq!(update(1, 2, 1000), (2, 3, Some(1.0)), "unchanged");
+        assert_eq!(update(1, 5, 1500), (5, 6, Some(1.5)));
+        assert_eq!(update(2, 1, 500), (6, 8, Some(2.0)), "another minute");
+        assert_eq!(update(2, 0, 500), (6, 9, Some(2.5)), "Redis lost it, and Sidekiq restarted it");
         let most = u64::MAX as f64 / 1000.0;
         assert_eq!(
-            [see(3, 0, u64::MAX).2, see(3, 0, u64::MAX).2],
+            [update(3, 0, u64::MAX).2, update(3, 0, u64::MAX).2],
             [Some(most); 2],
-            "what cannot be true does not overflow"
+            "an impossible value does not overflow"
         );
     }
 }

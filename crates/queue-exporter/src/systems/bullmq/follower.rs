@@ -1,0 +1,358 @@
+//! Follows BullMQ's event streams. The streams are capped, so they are read between scrapes as well.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Error, Result};
+use redis::{Pipeline, Value};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::events::{EventCounts, EventId, parse_id};
+use crate::queue_system::Statistics;
+use crate::read_error::{Reason, read_error};
+use crate::redis::{RedisClient, Replies, add_command, command_error, count, field, list, node_error, text};
+
+/// The events of all queues.
+#[derive(Default)]
+pub(super) struct Follower {
+    /// By the common prefix of a queue's keys. Boxed, because the capacity of a hash table may be twice its length.
+    queues: Mutex<HashMap<String, Box<FollowedQueue>>>,
+    gaps: AtomicU64,
+    /// Held during a request, so that the scrape and the follower do not read the same events.
+    reading: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct FollowedQueue {
+    counts: EventCounts,
+    /// The number of events that were ever added up to the last counted one; unknown before Redis 7.
+    added: Option<u64>,
+    /// The counted events when gaps were last looked for.
+    checked_events: u64,
+    /// Whether events were lost since the last read of the queue.
+    has_gap: bool,
+    /// When the queue was last listed.
+    listed: Option<Instant>,
+    /// The earliest next read between scrapes.
+    due: Option<Instant>,
+}
+
+/// The largest number of followed queues, deleted ones included.
+const MAX_QUEUES: usize = 50_000;
+
+/// The number of events in one reply, for all queues and for those with more events.
+const EVENTS: [usize; 2] = [200, 5000];
+
+/// The largest number of events that one scrape reads for a batch of queues. The follower reads the rest.
+const EVENTS_PER_SCRAPE: usize = 20_000;
+
+/// How long a queue that is no longer listed is followed.
+const UNLISTED: Duration = Duration::from_secs(600);
+
+/// How often the follower looks for queues that are due.
+const TICK: Duration = Duration::from_millis(50);
+
+/// The time between two reads of a busy queue.
+const BUSY_INTERVAL: Duration = Duration::from_millis(50);
+
+/// The number of queues that one request of the follower reads.
+const BATCH: usize = 250;
+
+/// How often the nodes of a cluster are updated.
+const REFRESH_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How long one request of the follower may take.
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
+
+pub(super) const GAP: &str = "events were removed before they were read: counters lack some jobs";
+
+impl Follower {
+    /// The number of times events were lost.
+    pub(super) fn gaps(&self) -> u64 {
+        self.gaps.load(Ordering::Relaxed)
+    }
+
+    /// Adds the counters of a queue to its statistics.
+    pub(super) fn complete(&self, base: &str, statistics: &mut Statistics) {
+        if let Some(queue) = self.queues().get_mut(base) {
+            queue.counts.complete(statistics);
+            statistics.gap = std::mem::take(&mut queue.has_gap).then_some(GAP);
+        }
+    }
+
+    /// Starts to follow queues that are new.
+    pub(super) async fn start(&self, redis: &RedisClient, bases: &[String]) -> Result<()> {
+        let now = Instant::now();
+        let new: Vec<&String> = {
+            let mut queues = self.queues();
+            if queues.len() > MAX_QUEUES {
+                queues.clear(); // too many names: the sums of existing queues are kept in the counter memory
+            }
+            let mut is_new = |base: &&String| match queues.get_mut(*base) {
+                Some(queue) => {
+                    queue.listed = Some(now);
+                    false
+                }
+                None => true,
+            };
+            bases.iter().filter(|base| is_new(base)).collect()
+        };
+        let mut commands = Pipeline::with_capacity(new.len() * 3);
+        for base in &new {
+            add_command(&mut commands, &["XINFO", "STREAM", &events_key(base)]);
+            add_command(&mut commands, &["HGET", &format!("{base}:metrics:completed"), "count"]);
+            add_command(&mut commands, &["HGET", &format!("{base}:metrics:failed"), "count"]);
+        }
+        let mut replies = Replies::new(redis.query(&commands).await?);
+        for base in new {
+            let [events, success, failure] = replies.next();
+            if node_error(&events).or_else(|| node_error(&success)).or_else(|| node_error(&failure)).is_some() {
+                continue; // reading the queue returns the same error
+            }
+            let is_counted = |reply: &Value| matches!(count(reply), Ok(Some(_)));
+            if let Some((last, added)) = start_position(&events)? {
+                let counted_by_workers = [is_counted(&success), is_counted(&failure)];
+                let counts = EventCounts::after(last, counted_by_workers);
+                let queue = FollowedQueue { counts, added, listed: Some(now), ..FollowedQueue::default() };
+                self.queues().entry(base.clone()).or_insert_with(|| Box::new(queue));
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the new events of queues in a scrape. Returns the queues whose events could not be read.
+    pub(super) async fn catch_up(&self, redis: &RedisClient, bases: &[String]) -> Result<HashMap<String, Error>> {
+        let mut errors = self.read_events(redis, bases, EVENTS_PER_SCRAPE).await?;
+        errors.extend(self.look_for_gaps(redis, bases).await?);
+        Ok(errors)
+    }
+
+    /// Reads events between scrapes, for the life of the process.
+    pub(super) async fn run(&self, redis: &RedisClient) {
+        let mut refreshed = None;
+        loop {
+            sleep(TICK).await;
+            let due = self.due_queues();
+            if due.is_empty() {
+                continue;
+            }
+            // errors are reported by the scrape, which reads the same streams
+            if let Err(error) = self.read_due(redis, &due, &mut refreshed).await {
+                tracing::debug!(error = format!("{error:#}"), "cannot read events between scrapes");
+                refreshed = None;
+                sleep(Duration::from_secs(1)).await;
+            }
+        }
+    }
+
+    async fn read_due(&self, redis: &RedisClient, due: &[String], refreshed: &mut Option<Instant>) -> Result<()> {
+        if refreshed.is_none_or(|refreshed| refreshed.elapsed() > REFRESH_INTERVAL) {
+            redis.refresh().await?;
+            *refreshed = Some(Instant::now());
+        }
+        for bases in due.chunks(BATCH) {
+            let errors = timeout(READ_TIMEOUT, self.read_events(redis, bases, usize::MAX)).await??;
+            if !errors.is_empty() {
+                *refreshed = None; // a node of a cluster may have failed or moved its slots
+            }
+        }
+        Ok(())
+    }
+
+    /// The queues to read now. An idle queue is read often enough that a sudden load does not fill its stream: every
+    /// 0.2 s, or with many queues every 0.5 ms times their number, at most 5 s.
+    fn due_queues(&self) -> Vec<String> {
+        let now = Instant::now();
+        let mut queues = self.queues();
+        let number = u32::try_from(queues.len()).unwrap_or(u32::MAX);
+        let idle_interval =
+            (Duration::from_micros(500) * number).clamp(Duration::from_millis(200), Duration::from_secs(5));
+        let mut due = Vec::new();
+        for (base, queue) in queues.iter_mut() {
+            let is_listed = queue.listed.is_some_and(|listed| now.duration_since(listed) < UNLISTED);
+            if is_listed && queue.due.is_none_or(|due| due <= now) {
+                queue.due = Some(now + idle_interval);
+                due.push(base.clone());
+            }
+        }
+        due.sort_unstable();
+        due
+    }
+
+    /// Reads the new events of queues, up to a limit. Returns the queues whose events could not be read.
+    async fn read_events(&self, redis: &RedisClient, bases: &[String], limit: usize) -> Result<HashMap<String, Error>> {
+        let mut errors = HashMap::new();
+        let mut read = 0;
+        let mut behind: Vec<&str> = bases.iter().map(String::as_str).collect();
+        let mut size = EVENTS[0];
+        while !behind.is_empty() && read < limit {
+            let _reading = self.reading.lock().await;
+            let (bases, positions): (Vec<&str>, Vec<(EventId, bool)>) = {
+                let queues = self.queues();
+                let position = |base| queues.get(base).map(|queue| (queue.counts.last, queue.added.is_none()));
+                behind.iter().filter_map(|base| Some((*base, position(*base)?))).unzip()
+            };
+            let mut commands = Pipeline::with_capacity(bases.len() * 2);
+            for (base, ((time, sequence), check)) in bases.iter().zip(&positions) {
+                let (key, last, size) = (events_key(base), format!("{time}-{sequence}"), size.to_string());
+                add_command(&mut commands, &["XREAD", "COUNT", &size, "STREAMS", &key, &last]);
+                if *check {
+                    add_command(&mut commands, &["XRANGE", &key, &last, &last, "COUNT", "1"]);
+                }
+            }
+            let mut replies = Replies::new(redis.query(&commands).await?);
+            let mut more = Vec::new();
+            for (base, (last, check)) in bases.into_iter().zip(positions) {
+                let [reply] = replies.next();
+                // without numbers of added events, new events after a removed one may not be all
+                let last_is_removed = check && {
+                    let [reply] = replies.next();
+                    last != (0, 0) && list(&reply).is_ok_and(<[_]>::is_empty)
+                };
+                match events(&reply).and_then(|events| self.count(base, events).map(|()| events.len())) {
+                    Ok(0) => {}
+                    Ok(new) => {
+                        if last_is_removed {
+                            self.note_gap(base);
+                        }
+                        read += new;
+                        if new == size {
+                            more.push(base);
+                        }
+                    }
+                    Err(error) => {
+                        errors.insert(base.to_owned(), error);
+                    }
+                }
+            }
+            (behind, size) = (more, EVENTS[1]);
+        }
+        Ok(errors)
+    }
+
+    /// Counts the events after a position. Another read may have counted some of them already.
+    fn count(&self, base: &str, events: &[Value]) -> Result<()> {
+        let mut queues = self.queues();
+        let Some(queue) = queues.get_mut(base) else { return Ok(()) };
+        let before = queue.counts.events;
+        queue.counts.count(events)?;
+        let new = queue.counts.events - before;
+        queue.added = queue.added.map(|added| added + new);
+        if events.len() >= EVENTS[0] {
+            queue.due = Some(Instant::now() + BUSY_INTERVAL);
+        }
+        Ok(())
+    }
+
+    /// Compares the number of counted events with the number of added ones, for queues with new events. Returns the
+    /// queues for which that fails.
+    async fn look_for_gaps(&self, redis: &RedisClient, bases: &[String]) -> Result<HashMap<String, Error>> {
+        let mut errors = HashMap::new();
+        let active: Vec<&String> = {
+            let queues = self.queues();
+            let is_active = |base: &&String| {
+                queues
+                    .get(*base)
+                    .is_some_and(|queue| queue.added.is_some() && queue.counts.events != queue.checked_events)
+            };
+            bases.iter().filter(is_active).collect()
+        };
+        let mut commands = Pipeline::with_capacity(active.len());
+        for base in &active {
+            add_command(&mut commands, &["XINFO", "STREAM", &events_key(base)]);
+        }
+        let mut replies = Replies::new(redis.query(&commands).await?);
+        for base in active {
+            let [reply] = replies.next();
+            if let Some(error) = node_error(&reply) {
+                errors.insert(base.clone(), error);
+                continue;
+            }
+            let Ok(info) = list(&reply) else { continue };
+            let id = field(info, "last-generated-id").and_then(|id| parse_id(text(id).ok()??));
+            let added = field(info, "entries-added").and_then(|added| count(added).ok()?);
+            let (Some(id), Some(added)) = (id, added) else { continue };
+            let mut queues = self.queues();
+            let Some(queue) = queues.get_mut(base) else { continue };
+            // a busy queue already has newer events: then this is not known before a later scrape
+            if queue.counts.last == id {
+                queue.checked_events = queue.counts.events;
+                let is_missing_some = queue.added.is_some_and(|counted| counted < added);
+                queue.added = Some(added);
+                drop(queues);
+                if is_missing_some {
+                    self.note_gap(base);
+                }
+            }
+        }
+        Ok(errors)
+    }
+
+    fn note_gap(&self, base: &str) {
+        self.gaps.fetch_add(1, Ordering::Relaxed);
+        if let Some(queue) = self.queues().get_mut(base) {
+            queue.has_gap = true;
+        }
+    }
+
+    fn queues(&self) -> MutexGuard<'_, HashMap<String, Box<FollowedQueue>>> {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn events_key(base: &str) -> String {
+    format!("{base}:events")
+}
+
+/// The position from which to count events, and the number of events added before it: the beginning if no event was
+/// removed, otherwise the end. `None` if that is unknown now.
+fn start_position(events: &Value) -> Result<Option<(EventId, Option<u64>)>> {
+    const BEGINNING: (EventId, Option<u64>) = ((0, 0), Some(0));
+    let events = match events {
+        Value::ServerError(error) if error.details().is_some_and(|it| it.contains("no such key")) => {
+            return Ok(Some(BEGINNING));
+        }
+        // reading the events returns the error
+        Value::ServerError(error) if error.code() == "WRONGTYPE" => return Ok(Some(BEGINNING)),
+        Value::ServerError(error) => return Err(command_error(error)),
+        events => list(events)?,
+    };
+    let number = |name| field(events, name).map(count).transpose().map(Option::flatten);
+    let (length, added) = (number("length")?, number("entries-added")?);
+    if length.is_some() && length == added {
+        return Ok(Some(BEGINNING));
+    }
+    let last = field(events, "last-generated-id").and_then(|id| parse_id(text(id).ok()??));
+    Ok(last.map(|last| (last, added)))
+}
+
+/// The events in the reply to `XREAD` for one stream.
+fn events(reply: &Value) -> Result<&[Value]> {
+    match list(reply)? {
+        [] => Ok(&[]),
+        [stream] => match list(stream)? {
+            [_, events] => list(events),
+            _ => Err(read_error(Reason::Protocol, "expected a name and events in a stream")),
+        },
+        _ => Err(read_error(Reason::Protocol, "expected one stream in the reply")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_counted_from_the_beginning_only_if_none_was_removed() {
+        let bulk = |text: &str| Value::BulkString(text.as_bytes().to_vec());
+        let info = |length, added| {
+            let fields = [("length", Value::Int(length)), ("entries-added", added), ("last-generated-id", bulk("5-1"))];
+            Value::Array(fields.into_iter().flat_map(|(name, value)| [bulk(name), value]).collect())
+        };
+        assert_eq!(start_position(&info(5, Value::Int(5))).unwrap(), Some(((0, 0), Some(0))));
+        assert_eq!(start_position(&info(5, Value::Int(9))).unwrap(), Some(((5, 1), Some(9))));
+        assert_eq!(start_position(&info(5, Value::Nil)).unwrap(), Some(((5, 1), None)), "before Redis 7");
+    }
+}
