@@ -27,37 +27,37 @@ end
 complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l path.procfs -d 'Mount point of procfs' -r -F
 complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l path.sysfs -d 'Mount point of sysfs' -r -F
 complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l path.cgroup -d 'Directory of the cgroup (v1 or v2) to report; enables the collector cgroup' -r -F
-complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l web.telemetry-path -d 'Path under which metrics are served' -r
-complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l web.config.file -d 'File with TLS, users and headers, as all Prometheus exporters read it' -r -F
-complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l web.max-requests -d 'How many scrapes are answered at once; 0 is no limit' -r
-complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l scrape.timeout -d 'How long a read of a source may take' -r
-complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l scrape.timeout-offset -d 'How much earlier than Prometheus gives up an answer is sent' -r
-complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l log.level -d 'Least severe messages to log: error, warn, info, debug' -r
+complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l web.telemetry-path -d 'Path of the metrics endpoint' -r
+complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l web.config.file -d 'Web configuration file with TLS, basic auth and headers, in the format of all Prometheus exporters' -r -F
+complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l web.max-requests -d 'Maximum number of concurrent scrapes; 0 means no limit' -r
+complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l scrape.timeout -d 'Maximum duration of a read of a source' -r
+complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l scrape.timeout-offset -d 'Safety margin subtracted from Prometheus's scrape timeout' -r
+complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l log.level -d 'Lowest severity to log: error, warn, info or debug' -r
 complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l log.format -d 'Format of log messages' -r -f -a "logfmt\t'`time=… level=INFO msg="…" key=value`'
 json\t'`{"time":"…","level":"INFO","msg":"…","key":"value"}`'"
-complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l web.listen-address -d 'Address to listen on, again for each further one: host:port, :port, [v6]:port, unix:/path' -r
-complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l collector.cpu -d 'Turn the collector cpu on, or off with --no-collector.cpu [default: on]' -r -f -a "true\t''
+complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l web.listen-address -d 'Address to listen on: host:port, :port, [v6]:port or unix:/path. Repeatable.' -r
+complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l collector.cpu -d 'Enable the collector cpu, or disable it with --no-collector.cpu [default: enabled]' -r -f -a "true\t''
 false\t''"
-complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l collector.loadavg -d 'Turn the collector loadavg on, or off with --no-collector.loadavg [default: on]' -r -f -a "true\t''
+complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l collector.loadavg -d 'Enable the collector loadavg, or disable it with --no-collector.loadavg [default: enabled]' -r -f -a "true\t''
 false\t''"
-complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l collector.stat -d 'Turn the collector stat on, or off with --no-collector.stat [default: on]' -r -f -a "true\t''
+complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l collector.stat -d 'Enable the collector stat, or disable it with --no-collector.stat [default: enabled]' -r -f -a "true\t''
 false\t''"
-complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l collector.pressure -d 'Turn the collector pressure on, or off with --no-collector.pressure [default: on]' -r -f -a "true\t''
+complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l collector.pressure -d 'Enable the collector pressure, or disable it with --no-collector.pressure [default: enabled]' -r -f -a "true\t''
 false\t''"
-complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l collector.cpufreq -d 'Turn the collector cpufreq on, or off with --no-collector.cpufreq [default: on]' -r -f -a "true\t''
+complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l collector.cpufreq -d 'Enable the collector cpufreq, or disable it with --no-collector.cpufreq [default: enabled]' -r -f -a "true\t''
 false\t''"
-complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l collector.topology -d 'Turn the collector topology on, or off with --no-collector.topology [default: on]' -r -f -a "true\t''
+complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l collector.topology -d 'Enable the collector topology, or disable it with --no-collector.topology [default: enabled]' -r -f -a "true\t''
 false\t''"
-complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l collector.info -d 'Turn the collector info on, or off with --no-collector.info [default: on]' -r -f -a "true\t''
+complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l collector.info -d 'Enable the collector info, or disable it with --no-collector.info [default: enabled]' -r -f -a "true\t''
 false\t''"
-complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l collector.throttle -d 'Turn the collector throttle on, or off with --no-collector.throttle [default: on]' -r -f -a "true\t''
+complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l collector.throttle -d 'Enable the collector throttle, or disable it with --no-collector.throttle [default: enabled]' -r -f -a "true\t''
 false\t''"
-complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l collector.cgroup -d 'Turn the collector cgroup on, or off with --no-collector.cgroup [default: off]' -r -f -a "true\t''
+complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l collector.cgroup -d 'Enable the collector cgroup, or disable it with --no-collector.cgroup [default: disabled]' -r -f -a "true\t''
 false\t''"
-complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l web.systemd-socket -d 'Take the listening sockets from systemd, instead of the addresses'
-complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l web.disable-exporter-metrics -d 'Leave out the metrics about the exporter\'s own process (process_*)'
-complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l once -d 'Collect once, print the metrics on standard output and end'
-complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l check -d 'Validate the flags and every file they name, open no connection, and end'
+complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l web.systemd-socket -d 'Use systemd socket activation instead of --web.listen-address'
+complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l web.disable-exporter-metrics -d 'Exclude metrics about the exporter itself (promhttp_*, process_*)'
+complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l once -d 'Read all sources once, print the metrics to standard output, and exit'
+complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l check -d 'Validate the flags and the files they name without opening a connection, and exit'
 complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l no-collector.cpu
 complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l no-collector.loadavg
 complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l no-collector.stat
@@ -67,13 +67,13 @@ complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l no-collector.
 complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l no-collector.info
 complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l no-collector.throttle
 complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l no-collector.cgroup
-complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l collector.disable-defaults -d 'Turn off every collector that is not named by a flag of its own'
+complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l collector.disable-defaults -d 'Disable every collector without a --collector.NAME flag'
 complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -s V -l version -d 'Print version'
-complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -f -a "healthcheck" -d 'Ask the running exporter at its listen address whether it serves; for containers'
-complete -c cpu-exporter -n "__fish_cpu_exporter_using_subcommand healthcheck" -l web.config.file -d 'File with TLS, users and headers, as all Prometheus exporters read it' -r -F
-complete -c cpu-exporter -n "__fish_cpu_exporter_using_subcommand healthcheck" -l log.level -d 'Least severe messages to log: error, warn, info, debug' -r
+complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -f -a "healthcheck" -d 'Check whether the exporter at the listen address is healthy; for containers'
+complete -c cpu-exporter -n "__fish_cpu_exporter_using_subcommand healthcheck" -l web.config.file -d 'Web configuration file with TLS, basic auth and headers, in the format of all Prometheus exporters' -r -F
+complete -c cpu-exporter -n "__fish_cpu_exporter_using_subcommand healthcheck" -l log.level -d 'Lowest severity to log: error, warn, info or debug' -r
 complete -c cpu-exporter -n "__fish_cpu_exporter_using_subcommand healthcheck" -l log.format -d 'Format of log messages' -r -f -a "logfmt\t'`time=… level=INFO msg="…" key=value`'
 json\t'`{"time":"…","level":"INFO","msg":"…","key":"value"}`'"
-complete -c cpu-exporter -n "__fish_cpu_exporter_using_subcommand healthcheck" -l web.listen-address -d 'Address to listen on, again for each further one: host:port, :port, [v6]:port, unix:/path' -r
+complete -c cpu-exporter -n "__fish_cpu_exporter_using_subcommand healthcheck" -l web.listen-address -d 'Address to listen on: host:port, :port, [v6]:port or unix:/path. Repeatable.' -r
 complete -c cpu-exporter -n "__fish_cpu_exporter_using_subcommand healthcheck" -s h -l help -d 'Print help (see more with \'--help\')'

@@ -17,45 +17,45 @@ use crate::scrape::source::Collection;
 #[derive(Args, Clone, Debug)]
 pub(crate) struct CommonFlags {
     // not a doc comment: there the brackets would be a link
-    #[arg(help = "Address to listen on, again for each further one: host:port, :port, [v6]:port, unix:/path")]
+    #[arg(help = "Address to listen on: host:port, :port, [v6]:port or unix:/path. Repeatable.")]
     #[arg(id = "web.listen-address", long = "web.listen-address", value_name = "ADDRESS", value_delimiter = '\n')]
     #[arg(global = true, help_heading = WEB)]
     pub(crate) listen_addresses: Vec<ListenAddress>,
 
-    /// Path under which metrics are served
+    /// Path of the metrics endpoint
     #[arg(long = "web.telemetry-path", value_name = "PATH", default_value = "/metrics")]
     #[arg(value_parser = telemetry_path, help_heading = WEB)]
     pub(crate) telemetry_path: String,
 
-    /// File with TLS, users and headers, as all Prometheus exporters read it
+    /// Web configuration file with TLS, basic auth and headers, in the format of all Prometheus exporters
     #[arg(id = "web.config.file", long = "web.config.file", value_name = "FILE", global = true, help_heading = WEB)]
     pub(crate) web_config: Option<PathBuf>,
 
-    /// Take the listening sockets from systemd, instead of the addresses
+    /// Use systemd socket activation instead of --web.listen-address
     #[arg(long = "web.systemd-socket", action = ArgAction::SetTrue, help_heading = WEB)]
     #[arg(value_parser = BoolishValueParser::new())]
     pub(crate) systemd_socket: bool,
 
-    /// How many scrapes are answered at once; 0 is no limit
+    /// Maximum number of concurrent scrapes; 0 means no limit
     #[arg(long = "web.max-requests", value_name = "N", default_value = "40", help_heading = WEB)]
     pub(crate) max_requests: usize,
 
-    /// Leave out the metrics about the exporter's own process (process_*)
+    /// Exclude metrics about the exporter itself (promhttp_*, process_*)
     #[arg(long = "web.disable-exporter-metrics", action = ArgAction::SetTrue, help_heading = WEB)]
     #[arg(value_parser = BoolishValueParser::new())]
     pub(crate) disable_exporter_metrics: bool,
 
-    /// How long a read of a source may take
+    /// Maximum duration of a read of a source
     #[arg(long = "scrape.timeout", value_name = "DURATION", default_value = "10s")]
     #[arg(value_parser = duration::parse_positive, help_heading = SCRAPE)]
     pub(crate) scrape_timeout: Duration,
 
-    /// How much earlier than Prometheus gives up an answer is sent
+    /// Safety margin subtracted from Prometheus's scrape timeout
     #[arg(long = "scrape.timeout-offset", value_name = "DURATION", default_value = "0.5s")]
     #[arg(value_parser = duration::parse, help_heading = SCRAPE)]
     pub(crate) timeout_offset: Duration,
 
-    /// Least severe messages to log: error, warn, info, debug
+    /// Lowest severity to log: error, warn, info or debug
     #[arg(long = "log.level", value_name = "LEVEL", default_value = "info", value_parser = level)]
     #[arg(global = true, help_heading = LOG)]
     pub(crate) log_level: Level,
@@ -65,11 +65,11 @@ pub(crate) struct CommonFlags {
     #[arg(global = true, help_heading = LOG)]
     pub(crate) log_format: log::LogFormat,
 
-    /// Collect once, print the metrics on standard output and end
+    /// Read all sources once, print the metrics to standard output, and exit
     #[arg(long, conflicts_with = "check")]
     pub(crate) once: bool,
 
-    /// Validate the flags and every file they name, open no connection, and end
+    /// Validate the flags and the files they name without opening a connection, and exit
     #[arg(long)]
     pub(crate) check: bool,
 }
@@ -97,12 +97,12 @@ impl std::error::Error for UsageError {}
 /// When a remote source is read; for exporters whose source is reached over a network.
 #[derive(Args, Clone, Debug)]
 pub struct CollectFlags {
-    /// Answer scrapes from the last good read while it is younger than this; 0, the default, reads for every scrape
+    /// Reuse the last successful read for scrapes within this duration; 0, the default, reads for every scrape
     #[arg(id = "collect.cache-ttl", long = "collect.cache-ttl", value_name = "DURATION")]
     #[arg(value_parser = duration::parse, help_heading = SCRAPE)]
     cache_ttl: Option<Duration>,
 
-    /// Read in the background at this interval; 0 reads when scraped
+    /// Interval of background reads; 0 reads for every scrape
     #[arg(id = "poll.interval", long = "poll.interval", value_name = "DURATION")]
     #[arg(value_parser = duration::parse, help_heading = SCRAPE)]
     // a program's own default must not stand against a cache that is asked for
@@ -161,12 +161,12 @@ pub(crate) fn with_toggles(mut command: Command, toggles: &[(&'static str, bool)
     }
     for (name, default) in toggles {
         let (on, off) = (format!("collector.{name}"), format!("no-collector.{name}"));
-        let state = if *default { "on" } else { "off" };
+        let state = if *default { "enabled" } else { "disabled" };
         command = command
             .arg(
                 Arg::new(on.clone())
                     .long(on.clone())
-                    .help(format!("Turn the collector {name} on, or off with --{off} [default: {state}]"))
+                    .help(format!("Enable the collector {name}, or disable it with --{off} [default: {state}]"))
                     .num_args(0..=1)
                     .require_equals(true)
                     .default_missing_value("true")
@@ -187,7 +187,7 @@ pub(crate) fn with_toggles(mut command: Command, toggles: &[(&'static str, bool)
     command.arg(
         Arg::new("collector.disable-defaults")
             .long("collector.disable-defaults")
-            .help("Turn off every collector that is not named by a flag of its own")
+            .help("Disable every collector without a --collector.NAME flag")
             .action(ArgAction::SetTrue)
             .value_parser(BoolishValueParser::new())
             .help_heading(COLLECTORS),

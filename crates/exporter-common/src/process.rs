@@ -6,7 +6,7 @@ use crate::exposition::family::Family;
 pub(crate) fn build_info(program: &str, version: &str) -> Family {
     Family::info(
         format!("{}_build_info", program.replace('-', "_")),
-        "1, with the version, git revision and compiler this program was built from.",
+        "Version, git revision and compiler of this program; the value is always 1.",
         &["version", "revision", "rustc"],
     )
     .with(&[version, revision(), rustc()], 1.0)

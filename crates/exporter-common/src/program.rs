@@ -12,6 +12,7 @@ use clap::{ArgMatches, Args, Command, FromArgMatches};
 use crate::exposition::escaping::Escaping;
 use crate::exposition::text;
 use crate::flags::{self, CommonFlags, UsageError};
+use crate::http::handler_metrics::HandlerMetrics;
 use crate::http::landing::ExporterInfo;
 use crate::http::web_settings::WebConfiguration;
 use crate::http::{healthcheck, serve};
@@ -181,10 +182,12 @@ impl Program {
         let (sources, web) = (sources?, Arc::new(web?));
         drop(entered);
         let reload = web.clone();
+        let registry = prometheus::Registry::new();
+        let handler_metrics = HandlerMetrics::new(&registry).context("cannot register the exporter's own metrics")?;
         let exporter = Arc::new(Exporter {
             sources: sources.into_iter().map(Arc::new).collect(),
             build_info: Arc::new(process::build_info(self.name, self.version)),
-            process_metrics: !common.disable_exporter_metrics,
+            own_metrics: (!common.disable_exporter_metrics).then_some(registry),
             web_reload: Box::new(move || reload.reloaded()),
             timeout: common.scrape_timeout,
             duplicates: AtomicU64::new(0),
@@ -197,7 +200,9 @@ impl Program {
             Purpose::Once => Ok(runtime.block_on(once(&exporter))),
             Purpose::Serve => {
                 let about = ExporterInfo { name: self.name, version: self.version, about: self.about };
-                runtime.block_on(serve::serve(exporter, web, about, common)).map(|()| ExitCode::SUCCESS)
+                runtime
+                    .block_on(serve::serve(exporter, web, handler_metrics, about, common))
+                    .map(|()| ExitCode::SUCCESS)
             }
         };
         runtime.shutdown_background(); // a thread that hangs in a device must not keep the process
@@ -221,7 +226,7 @@ impl Program {
         command = command.subcommands(self.subcommands.iter().map(|(command, _)| command.clone()));
         command.subcommand(
             Command::new("healthcheck")
-                .about("Ask the running exporter at its listen address whether it serves; for containers"),
+                .about("Check whether the exporter at the listen address is healthy; for containers"),
         )
     }
 

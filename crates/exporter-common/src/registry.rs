@@ -1,19 +1,18 @@
-//! The one place where families of the `prometheus` crate join ours.
+//! Converts the families of the `prometheus` crate to ours.
 
 use prometheus::proto::{LabelPair, Metric, MetricFamily, MetricType};
 
 use crate::exposition::family::{Family, Histogram, Kind, Summary, Value};
 use crate::scrape::collector::{Collector, Scrape};
 
-/// A registry of the `prometheus` crate as a collector: for direct instrumentation, and for what lives
-/// as long as the process.
+/// A registry of the `prometheus` crate as a collector, for direct instrumentation.
 pub struct Registry {
     name: &'static str,
     registry: prometheus::Registry,
 }
 
 impl Registry {
-    /// The registry, under the name that its collector has.
+    /// A registry, and the name of its collector.
     pub fn new(name: &'static str, registry: prometheus::Registry) -> Self {
         Self { name, registry }
     }
@@ -26,16 +25,19 @@ impl Collector for Registry {
     }
 
     async fn collect(&self, scrape: &Scrape) -> anyhow::Result<()> {
-        for family in &self.registry.gather() {
-            for family in convert(family) {
-                scrape.add(family);
-            }
+        for family in families(&self.registry) {
+            scrape.add(family);
         }
         Ok(())
     }
 }
 
-/// A family for each set of label names that the metrics of `from` have.
+/// The families of a registry.
+pub(crate) fn families(registry: &prometheus::Registry) -> Vec<Family> {
+    registry.gather().iter().flat_map(convert).collect()
+}
+
+/// One family for each set of label names in the metrics of `from`.
 fn convert(from: &MetricFamily) -> Vec<Family> {
     let kind = match from.get_field_type() {
         MetricType::COUNTER => Kind::Counter,

@@ -178,7 +178,7 @@ pub fn value(metrics: &str, series: &str) -> Option<f64> {
 /// The metrics without what differs from run to run: durations, times, this process, this build.
 pub fn steady(metrics: &str) -> String {
     const VARYING: &[&str] =
-        &["exporter_scrape_duration_seconds{", "exporter_last_success_timestamp_seconds{", "process_"];
+        &["exporter_scrape_duration_seconds{", "exporter_last_success_timestamp_seconds{", "process_", "promhttp_"];
     let varies = |line: &&str| {
         let name = line.strip_prefix("# HELP ").or(line.strip_prefix("# TYPE ")).unwrap_or(line);
         VARYING.iter().any(|start| name.starts_with(start)) || name.contains("_build_info{")

@@ -67,13 +67,13 @@ pub(crate) fn families(loads: impl IntoIterator<Item = ReloadStatus>) -> Vec<Fam
     vec![
         Family::gauge(
             "exporter_config_last_reload_successful",
-            "Whether the last load of every configuration file succeeded; 0 while an older one is in effect.",
+            "Whether the last load of every configuration file succeeded (1 = yes); 0 while an older one is in effect.",
             &[],
         )
         .value(f64::from(u8::from(loads.iter().all(|load| load.successful)))),
         Family::gauge(
             "exporter_config_last_reload_success_timestamp_seconds",
-            "When a configuration file was last loaded with success, in seconds since 1970.",
+            "Unix time of the last successful load of a configuration file in seconds.",
             &[],
         )
         .value(last_success.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()),

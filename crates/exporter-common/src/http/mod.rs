@@ -3,6 +3,8 @@
 mod authentication;
 mod connection;
 mod connection_limits;
+mod gzip;
+pub(crate) mod handler_metrics;
 pub(crate) mod healthcheck;
 pub(crate) mod landing;
 pub(crate) mod listen;

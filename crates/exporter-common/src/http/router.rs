@@ -1,120 +1,167 @@
-//! What is served: `/metrics`, `/`, `/-/healthy`, `/-/ready`.
+//! The routes: the metrics, the landing page, `/-/healthy` and `/-/ready`.
+//!
+//! The filters are tried in this order: health, access control, pages, 404. So health needs no authentication, and
+//! without authentication no other path tells whether it exists.
 
+use std::convert::Infallible;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use flate2::{Compress, Compression, FlushCompress, Status};
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap,
     HeaderName, HeaderValue, RETRY_AFTER, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{Method, Response, StatusCode};
 use tokio::sync::Semaphore;
-use warp::Filter;
 use warp::path::FullPath;
+use warp::{Filter, Rejection};
 
 use super::authentication::{AuthResult, Authenticator};
 use super::connection_limits::RequestGuard;
+use super::gzip::Gzip;
+use super::handler_metrics::HandlerMetrics;
 use super::landing::{self, ExporterInfo};
 use super::web_settings::WebConfiguration;
-
 use crate::exposition::escaping::Escaping;
 use crate::exposition::negotiation;
 use crate::scrape::scrape_response::{Exporter, ScrapeFilter};
 
-/// What is answered for a collector that may not be asked yet.
-const CATCHING_UP: &str = "Catching up with what happened before the start, try again later.\n";
+/// The response while a collector is not ready.
+const CATCHING_UP: &str = "Catching up after the start, try again later.\n";
 
-/// All that is served, to every client.
+/// The state that all requests share.
 pub(crate) struct Router {
     pub(crate) exporter: Arc<Exporter>,
     pub(crate) web: Arc<WebConfiguration>,
-    pub(crate) logins: Authenticator,
-    pub(crate) about: ExporterInfo,
+    pub(crate) authenticator: Authenticator,
+    pub(crate) info: ExporterInfo,
     pub(crate) telemetry_path: String,
     pub(crate) timeout_offset: Duration,
     pub(crate) max_requests: usize,
     pub(crate) scrapes: Semaphore,
+    pub(crate) handler_metrics: HandlerMetrics,
     pub(crate) gzip: Gzip,
+    /// Whether the first read of every source is over.
     pub(crate) ready: AtomicBool,
 }
 
-/// The routes for one connection; `begin` is called for each request.
+/// The routes of one connection. `begin` is called for each request.
 pub(crate) fn routes(
     router: Arc<Router>,
     peer: Option<IpAddr>,
     begin: impl Fn() -> RequestGuard + Clone + Send + Sync + 'static,
-) -> impl Filter<Extract = (Response<Bytes>,), Error = std::convert::Infallible> + Clone {
-    warp::any()
-        .map(move || (router.clone(), begin()))
-        .and(warp::method())
-        .and(warp::path::full())
-        .and(warp::query::raw().or(warp::any().map(String::new)).unify())
-        .and(warp::header::headers_cloned())
-        .then(move |(router, request): (Arc<Router>, RequestGuard), method, path: FullPath, query: String, headers| async move {
-            let response = router.guarded(&method, path.as_str(), &query, &headers, peer).await;
+) -> impl Filter<Extract = (Response<Bytes>,), Error = Infallible> + Clone {
+    let health = healthy().or(ready(router.clone())).unify();
+    let pages = metrics(router.clone()).or(landing_page(router.clone())).unify();
+    let response =
+        health.or(refused(router.clone(), peer)).unify().or(pages).unify().or(warp::any().map(not_found)).unify();
+    warp::any().map(begin).and(response).then(move |request: RequestGuard, mut response: Response<Vec<u8>>| {
+        let router = router.clone();
+        async move {
+            response.headers_mut().extend(router.web.settings().await.headers.clone());
             response.map(|body| request.answer(body))
-        })
+        }
+    })
+}
+
+/// `/-/healthy`: the process serves requests.
+fn healthy() -> impl Filter<Extract = (Response<Vec<u8>>,), Error = Rejection> + Clone {
+    page("/-/healthy".to_owned(), warp::any().map(|| plain(StatusCode::OK, "Healthy.\n")))
+}
+
+/// `/-/ready`: the first read of every source is over, and every collector is ready.
+fn ready(router: Arc<Router>) -> impl Filter<Extract = (Response<Vec<u8>>,), Error = Rejection> + Clone {
+    page("/-/ready".to_owned(), warp::any().map(move || router.readiness()))
+}
+
+/// The metrics, by default at `/metrics`.
+fn metrics(router: Arc<Router>) -> impl Filter<Extract = (Response<Vec<u8>>,), Error = Rejection> + Clone {
+    let path = router.telemetry_path.clone();
+    let query = warp::query::raw().or(warp::any().map(String::new)).unify();
+    let respond = query.and(warp::header::headers_cloned()).then(move |query: String, headers: HeaderMap| {
+        let router = router.clone();
+        async move {
+            let in_flight = router.handler_metrics.start();
+            let response = router.metrics(&query, &headers).await;
+            in_flight.finish(response.status());
+            response
+        }
+    });
+    page(path, respond)
+}
+
+/// `/`: the landing page.
+fn landing_page(router: Arc<Router>) -> impl Filter<Extract = (Response<Vec<u8>>,), Error = Rejection> + Clone {
+    let respond = warp::any().then(move || {
+        let router = router.clone();
+        async move { router.landing_page().await }
+    });
+    page("/".to_owned(), respond)
+}
+
+/// Responds to requests that fail authentication or exceed the rate limit, and rejects all others.
+fn refused(
+    router: Arc<Router>,
+    peer: Option<IpAddr>,
+) -> impl Filter<Extract = (Response<Vec<u8>>,), Error = Rejection> + Clone {
+    warp::header::headers_cloned().and_then(move |headers: HeaderMap| {
+        let router = router.clone();
+        async move { router.refusal(&headers, peer).await.ok_or_else(warp::reject::not_found) }
+    })
+}
+
+/// A page at exactly one path. Methods other than GET and HEAD get 405.
+fn page(
+    path: String,
+    respond: impl Filter<Extract = (Response<Vec<u8>>,), Error = Infallible> + Clone + Send + Sync + 'static,
+) -> impl Filter<Extract = (Response<Vec<u8>>,), Error = Rejection> + Clone {
+    exact(path).and(other_method().or(respond).unify())
+}
+
+/// Responds 405 to methods other than GET and HEAD, and rejects these.
+fn other_method() -> impl Filter<Extract = (Response<Vec<u8>>,), Error = Rejection> + Clone {
+    warp::method().and_then(|method: Method| {
+        let other = !matches!(method, Method::GET | Method::HEAD);
+        std::future::ready(if other { Ok(method_not_allowed()) } else { Err(warp::reject::not_found()) })
+    })
+}
+
+/// Accepts exactly one path; `warp::path` would also accept a trailing slash.
+fn exact(path: String) -> impl Filter<Extract = (), Error = Rejection> + Clone {
+    let matches = move |full: FullPath| {
+        let result = if full.as_str() == path { Ok(()) } else { Err(warp::reject::not_found()) };
+        std::future::ready(result)
+    };
+    warp::path::full().and_then(matches).untuple_one()
 }
 
 impl Router {
-    /// The answer, for those who may have it, with the headers that the configuration wants.
-    async fn guarded(
-        &self,
-        method: &Method,
-        path: &str,
-        query: &str,
-        headers: &HeaderMap,
-        peer: Option<IpAddr>,
-    ) -> Response<Vec<u8>> {
+    /// The response to a request that is denied access, or `None` if access is granted.
+    async fn refusal(&self, headers: &HeaderMap, peer: Option<IpAddr>) -> Option<Response<Vec<u8>>> {
         let settings = self.web.settings().await;
-        let health = matches!(path, "/-/healthy" | "/-/ready");
-        let limited = !health && settings.rate_limit.as_ref().is_some_and(|limit| !limit.allows());
-        let login = match health || settings.users.is_empty() {
-            _ if limited => AuthResult::Busy,
-            true => AuthResult::Granted,
-            false => self.logins.check(&settings.users, headers, peer).await,
-        };
-        let mut response = match login {
-            AuthResult::Granted => self.answer(method, path, query, headers).await,
-            AuthResult::Denied => {
-                let mut response = plain(StatusCode::UNAUTHORIZED, "Unauthorized\n");
-                response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic"));
-                response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-                response
-            }
-            AuthResult::Busy => {
-                let text = match limited {
-                    true => "Too Many Requests\n",
-                    false => "Too many logins are being checked, try again later.\n",
-                };
-                let mut response = plain(StatusCode::TOO_MANY_REQUESTS, text);
-                response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
-                response
-            }
-        };
-        response.headers_mut().extend(settings.headers.clone());
-        response
+        if settings.rate_limit.as_ref().is_some_and(|limit| !limit.allows()) {
+            return Some(too_many_requests("Too Many Requests\n"));
+        }
+        if settings.users.is_empty() {
+            return None;
+        }
+        match self.authenticator.check(&settings.users, headers, peer).await {
+            AuthResult::Granted => None,
+            AuthResult::Denied => Some(unauthorized()),
+            AuthResult::Busy => Some(too_many_requests("Too many passwords are being checked, try again later.\n")),
+        }
     }
 
-    async fn answer(&self, method: &Method, path: &str, query: &str, headers: &HeaderMap) -> Response<Vec<u8>> {
-        let known = [self.telemetry_path.as_str(), "/", "/-/healthy", "/-/ready"].contains(&path);
-        if known && !matches!(*method, Method::GET | Method::HEAD) {
-            let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "Only GET and HEAD.\n");
-            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-            return response;
+    fn readiness(&self) -> Response<Vec<u8>> {
+        if !self.collectors_are_ready() {
+            return plain(StatusCode::SERVICE_UNAVAILABLE, CATCHING_UP);
         }
-        match path {
-            path if path == self.telemetry_path => self.metrics(query, headers).await,
-            "/" => self.landing_page().await,
-            "/-/healthy" => plain(StatusCode::OK, "Healthy.\n"),
-            "/-/ready" if !self.caught_up() => plain(StatusCode::SERVICE_UNAVAILABLE, CATCHING_UP),
-            "/-/ready" if self.ready.load(Ordering::Relaxed) => plain(StatusCode::OK, "Ready.\n"),
-            "/-/ready" => plain(StatusCode::SERVICE_UNAVAILABLE, "The first read is under way.\n"),
-            _ => plain(StatusCode::NOT_FOUND, "Not found.\n"),
+        match self.ready.load(Ordering::Relaxed) {
+            true => plain(StatusCode::OK, "Ready.\n"),
+            false => plain(StatusCode::SERVICE_UNAVAILABLE, "The first read is in progress.\n"),
         }
     }
 
@@ -123,16 +170,17 @@ impl Router {
             let text = format!("Limit of concurrent requests reached ({}), try again later.\n", self.max_requests);
             return plain(StatusCode::SERVICE_UNAVAILABLE, &text);
         };
-        if !self.caught_up() {
+        if !self.collectors_are_ready() {
             return plain(StatusCode::SERVICE_UNAVAILABLE, CATCHING_UP);
         }
         let collectors: Vec<_> = self.exporter.sources.iter().map(|source| source.name()).collect();
-        let wanted = match ScrapeFilter::parse(query, &collectors) {
-            Ok(wanted) => wanted,
-            Err(why) => return plain(StatusCode::BAD_REQUEST, &format!("{why}\n")),
+        let filter = match ScrapeFilter::parse(query, &collectors) {
+            Ok(filter) => filter,
+            Err(error) => return plain(StatusCode::BAD_REQUEST, &format!("{error}\n")),
         };
         let (format, escaping) = negotiation::format(&joined(headers, ACCEPT));
-        let (exposition, _) = self.exporter.scrape(&wanted, budget(headers, self.timeout_offset), escaping).await;
+        let limit = time_limit(headers, self.timeout_offset);
+        let (exposition, _) = self.exporter.scrape(&filter, limit, escaping).await;
         let mut body = Vec::with_capacity(16 * 1024);
         format.encode(&exposition, &mut body);
         let mut response = Response::new(body);
@@ -140,30 +188,29 @@ impl Router {
         response.headers_mut().extend(content_type.map(|value| (CONTENT_TYPE, value)));
         response.headers_mut().insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
         if negotiation::gzip(&joined(headers, ACCEPT_ENCODING))
-            && let Ok(smaller) = self.gzip.compress(response.body())
+            && let Ok(compressed) = self.gzip.compress(response.body())
         {
             response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-            *response.body_mut() = smaller;
+            *response.body_mut() = compressed;
         }
         response
     }
 
-    /// Whether every collector may be asked.
-    fn caught_up(&self) -> bool {
+    fn collectors_are_ready(&self) -> bool {
         self.exporter.sources.iter().all(|source| source.ready())
     }
 
-    /// The page for people, with a scrape of its own.
+    /// The landing page, with the metrics of a scrape.
     async fn landing_page(&self) -> Response<Vec<u8>> {
-        let found = match self.scrapes.try_acquire() {
-            Err(_) => Err("Too many scrapes are being answered: load the page again to see the metrics."),
-            Ok(_) if !self.caught_up() => Err(CATCHING_UP),
+        let scraped = match self.scrapes.try_acquire() {
+            Err(_) => Err("The limit of concurrent scrapes is reached: reload the page to see the metrics."),
+            Ok(_) if !self.collectors_are_ready() => Err(CATCHING_UP),
             Ok(_permit) => {
-                let wanted = ScrapeFilter::default();
-                Ok(self.exporter.scrape(&wanted, self.exporter.timeout, Escaping::AllowUtf8).await.0)
+                let everything = ScrapeFilter::default();
+                Ok(self.exporter.scrape(&everything, self.exporter.timeout, Escaping::AllowUtf8).await.0)
             }
         };
-        let page = landing::page(&self.about, &self.telemetry_path, found.as_ref().map_err(|why| *why));
+        let page = landing::page(&self.info, &self.telemetry_path, scraped.as_ref().map_err(|why| *why));
         let mut response = plain(StatusCode::OK, &page);
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=UTF-8"));
@@ -181,42 +228,41 @@ fn plain(status: StatusCode, text: &str) -> Response<Vec<u8>> {
     response
 }
 
-/// How long Prometheus will wait, less the time an answer takes to get there; forever without its header.
-fn budget(headers: &HeaderMap, offset: Duration) -> Duration {
-    let header = headers.get("X-Prometheus-Scrape-Timeout-Seconds").and_then(|value| value.to_str().ok());
-    let seconds = header.and_then(|text| text.parse::<f64>().ok()).filter(|seconds| *seconds > 0.0);
-    let announced = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    announced.map_or(Duration::MAX, |announced| announced.saturating_sub(offset).max(announced / 2))
+fn not_found() -> Response<Vec<u8>> {
+    plain(StatusCode::NOT_FOUND, "Not found.\n")
 }
 
-/// The values of a header that may stand more than once, as one list.
+fn method_not_allowed() -> Response<Vec<u8>> {
+    let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "Only GET and HEAD.\n");
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    response
+}
+
+fn unauthorized() -> Response<Vec<u8>> {
+    let mut response = plain(StatusCode::UNAUTHORIZED, "Unauthorized\n");
+    response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic"));
+    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+fn too_many_requests(text: &str) -> Response<Vec<u8>> {
+    let mut response = plain(StatusCode::TOO_MANY_REQUESTS, text);
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    response
+}
+
+/// Prometheus's scrape timeout minus the safety margin; no limit without Prometheus's header.
+fn time_limit(headers: &HeaderMap, offset: Duration) -> Duration {
+    let header = headers.get("X-Prometheus-Scrape-Timeout-Seconds").and_then(|value| value.to_str().ok());
+    let seconds = header.and_then(|text| text.parse::<f64>().ok()).filter(|seconds| *seconds > 0.0);
+    let timeout = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    timeout.map_or(Duration::MAX, |timeout| timeout.saturating_sub(offset).max(timeout / 2))
+}
+
+/// The values of a repeatable header as one list.
 fn joined(headers: &HeaderMap, name: HeaderName) -> String {
     let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
     values.collect::<Vec<_>>().join(",")
-}
-
-/// The compressor, made once: its tables are far larger than most answers.
-pub(crate) struct Gzip(Mutex<Compress>);
-
-impl Gzip {
-    pub(crate) fn new() -> Self {
-        const WINDOW: u8 = 15; // bits: the largest
-        Self(Mutex::new(Compress::new_gzip(Compression::fast(), WINDOW)))
-    }
-
-    fn compress(&self, body: &[u8]) -> Result<Vec<u8>, flate2::CompressError> {
-        let mut compress = self.0.lock().unwrap_or_else(PoisonError::into_inner); // begun anew
-        compress.reset();
-        let mut smaller = Vec::with_capacity(body.len() / 4 + 64);
-        loop {
-            let read = compress.total_in() as usize; // of this body, whose length is a usize
-            let status = compress.compress_vec(&body[read..], &mut smaller, FlushCompress::Finish)?;
-            if status == Status::StreamEnd {
-                return Ok(smaller);
-            }
-            smaller.reserve(smaller.capacity()); // it is full
-        }
-    }
 }
 
 #[cfg(test)]
@@ -224,29 +270,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_budget_is_the_header_less_the_offset_but_at_least_half_of_it() {
+    fn the_time_limit_is_the_header_minus_the_offset_and_at_least_half_of_the_header() {
         for (header, millis) in [("10", 9500), ("0.6", 300), ("1", 500), ("1.5", 1000)] {
             let mut headers = HeaderMap::new();
             headers.insert("x-prometheus-scrape-timeout-seconds", HeaderValue::from_static(header));
-            assert_eq!(budget(&headers, Duration::from_millis(500)), Duration::from_millis(millis), "{header}");
+            assert_eq!(time_limit(&headers, Duration::from_millis(500)), Duration::from_millis(millis), "{header}");
         }
         for header in ["0", "-1", "NaN", "ten", "inf", "1e400"] {
             let mut headers = HeaderMap::new();
             headers.insert("x-prometheus-scrape-timeout-seconds", HeaderValue::from_static(header));
-            assert_eq!(budget(&headers, Duration::ZERO), Duration::MAX, "{header}");
-        }
-    }
-
-    #[test]
-    fn what_is_compressed_can_be_read_again() {
-        let gzip = Gzip::new();
-        for lines in [0, 1, 100, 100_000] {
-            let text: Vec<u8> = (0..lines).flat_map(|line| format!("series {}\n", line * 7919).into_bytes()).collect();
-            let compressed = gzip.compress(&text).unwrap();
-            let mut read = Vec::new();
-            std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&compressed[..]), &mut read).unwrap();
-            assert_eq!(read, text);
-            assert!(lines < 100 || compressed.len() < text.len(), "{lines}");
+            assert_eq!(time_limit(&headers, Duration::ZERO), Duration::MAX, "{header}");
         }
     }
 }

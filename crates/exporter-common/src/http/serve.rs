@@ -14,9 +14,11 @@ use tokio::task::JoinSet;
 use super::authentication::Authenticator;
 use super::connection;
 use super::connection_limits::Connections;
+use super::gzip::Gzip;
+use super::handler_metrics::HandlerMetrics;
 use super::landing::ExporterInfo;
 use super::listen::Listener;
-use super::router::{Gzip, Router};
+use super::router::Router;
 use super::systemd;
 use super::web_settings::WebConfiguration;
 
@@ -33,7 +35,8 @@ const QUIET: Duration = Duration::from_secs(1);
 pub(crate) async fn serve(
     exporter: Arc<Exporter>,
     web: Arc<WebConfiguration>,
-    about: ExporterInfo,
+    handler_metrics: HandlerMetrics,
+    info: ExporterInfo,
     common: CommonFlags,
 ) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot handle SIGTERM")?;
@@ -52,12 +55,13 @@ pub(crate) async fn serve(
     let router = Arc::new(Router {
         exporter: exporter.clone(),
         web: web.clone(),
-        logins: Authenticator::new(),
-        about,
+        authenticator: Authenticator::new(),
+        info,
         telemetry_path: common.telemetry_path,
         timeout_offset: common.timeout_offset,
         max_requests: common.max_requests,
         scrapes: Semaphore::new(permits),
+        handler_metrics,
         gzip: Gzip::new(),
         ready: AtomicBool::new(false),
     });
@@ -69,7 +73,7 @@ pub(crate) async fn serve(
     let mut accepting = JoinSet::new();
     let tls = web.settings().await.tls.is_some();
     for listener in listeners {
-        tracing::info!(address = listener.address()?, tls, version = router.about.version, "listening");
+        tracing::info!(address = listener.address()?, tls, version = router.info.version, "listening");
         accepting.spawn(accept(listener, router.clone(), connections.clone()));
     }
     systemd::notify(NotifyState::Ready).await;

@@ -12,13 +12,14 @@ use crate::config::reload::{self, ReloadStatus};
 use crate::exposition::Exposition;
 use crate::exposition::escaping::Escaping;
 use crate::exposition::family::Family;
-use crate::process;
+use crate::{process, registry};
 
 /// The collectors of one exporter, and what goes into every answer beside theirs.
 pub(crate) struct Exporter {
     pub(crate) sources: Vec<Arc<Source>>,
     pub(crate) build_info: Arc<Family>,
-    pub(crate) process_metrics: bool,
+    /// The exporter's own metrics, unless they are disabled.
+    pub(crate) own_metrics: Option<prometheus::Registry>,
     /// The status of the web configuration, if there is one.
     pub(crate) web_reload: Box<dyn Fn() -> Option<ReloadStatus> + Send + Sync>,
     /// `--scrape.timeout`.
@@ -40,8 +41,9 @@ impl Exporter {
         let mut families: Vec<_> = about(&answers).into_iter().map(Arc::new).collect();
         families.extend(reload::families(self.reloaded()).into_iter().map(Arc::new));
         families.push(self.build_info.clone());
-        if self.process_metrics {
+        if let Some(registry) = &self.own_metrics {
             families.extend(process::families().into_iter().map(Arc::new));
+            families.extend(registry::families(registry).into_iter().map(Arc::new));
         }
         let success = answers.iter().all(|answer| answer.success);
         families.extend(answers.into_iter().flat_map(|answer| answer.families));
@@ -51,7 +53,7 @@ impl Exporter {
         let mut duplicates = [Arc::new(
             Family::counter(
                 "exporter_duplicate_series_total",
-                "Series left out since the start because an earlier one had the same name and labels.",
+                "Total number of series dropped as duplicates of an earlier series with the same name and labels.",
                 &[],
             )
             .value(before + exposition.duplicates),
@@ -116,17 +118,17 @@ impl ScrapeFilter {
 fn about(answers: &[CollectorResponse]) -> Vec<Family> {
     let mut success = Family::gauge(
         "exporter_scrape_success",
-        "Whether the collector read everything that its source has.",
+        "Whether the collector's last read succeeded completely (1 = yes).",
         &["collector"],
     );
     let mut duration = Family::gauge(
         "exporter_scrape_duration_seconds",
-        "How long the read took that the collector's metrics come from.",
+        "Duration of the collector's last read in seconds.",
         &["collector"],
     );
     let mut last_success = Family::gauge(
         "exporter_last_success_timestamp_seconds",
-        "When the collector last succeeded, in seconds since the epoch; absent before the first time.",
+        "Unix time of the collector's last successful read in seconds; absent before the first one.",
         &["collector"],
     );
     let mut families = Vec::new();

@@ -77,6 +77,8 @@ const NOT_SHOWN: &[(&str, &str)] = &[
     ("process_open_fds", "few"),
     ("process_virtual_memory_bytes", "resident memory is more useful"),
     ("process_virtual_memory_max_bytes", "a constant limit"),
+    ("promhttp_metric_handler_requests_in_flight", "at most --web.max-requests, which is 40"),
+    ("promhttp_metric_handler_requests_total", "the metric up of Prometheus shows failed scrapes"),
     ("queue_exporter_event_gaps_total", "only for BullMQ, to explain inconsistent counters"),
 ];
 
