@@ -74,7 +74,7 @@ impl Collector for AppStatus {
         combined(errors)
     }
 
-    fn kept(&self) -> Vec<Family> {
+    fn persistent_families(&self) -> Vec<Family> {
         self.failures.families()
     }
 
@@ -83,8 +83,8 @@ impl Collector for AppStatus {
         let _ = tokio::task::spawn_blocking(move || loader.reload()).await; // it does not panic
     }
 
-    fn reloaded(&self) -> Option<ReloadStatus> {
-        self.loader.reloaded()
+    fn reload_status(&self) -> Option<ReloadStatus> {
+        self.loader.reload_status()
     }
 }
 

@@ -96,7 +96,7 @@ impl TargetLoader {
     }
 
     /// The result of the last load; `None` without a configuration.
-    pub(crate) fn reloaded(&self) -> Option<ReloadStatus> {
+    pub(crate) fn reload_status(&self) -> Option<ReloadStatus> {
         self.config.as_ref()?;
         let loaded = self.lock();
         Some(ReloadStatus { successful: loaded.error.is_none(), last_success: loaded.last_success })

@@ -118,7 +118,7 @@ fn faults() -> Vec<(Behavior, usize, &'static str)> {
         (
             response("200 OK", "{}"),
             0,
-            "4 faults, the first: the page has none of current_requests, pending_requests, total_uptime and health",
+            "4 errors, the first: the page has none of current_requests, pending_requests, total_uptime and health",
         ),
         (Behavior::Floods(100 << 20), 0, "the page is larger than 4 MiB"),
         (

@@ -1,4 +1,4 @@
-//! The flags that every exporter has, their environment variables, and errors in one line.
+//! The common flags of the exporters, their environment variables, and one-line errors.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::http::listen::ListenAddress;
 use crate::log;
 use crate::scrape::source::Collection;
 
-/// Flags of every exporter, named as Prometheus's own exporters name them.
+/// The common flags, named as in Prometheus's own exporters.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct CommonFlags {
     // not a doc comment: there the brackets would be a link
@@ -74,13 +74,13 @@ pub(crate) struct CommonFlags {
     pub(crate) check: bool,
 }
 
-/// Flags that clap takes and that are wrong all the same: together, or missing. As the error of what makes
-/// the sources it ends the program as every wrong flag does, with one line and status 2.
+/// An invalid combination of flags, which clap does not detect. If creating the sources fails with this error, the
+/// program prints one line and exits with status 2, as for every invalid flag.
 #[derive(Debug)]
 pub struct UsageError(String);
 
 impl UsageError {
-    /// What is wrong and what to do, without the program's name.
+    /// The error and how to fix it, without the program's name.
     pub fn new(what: impl Into<String>) -> Self {
         Self(what.into())
     }
@@ -94,7 +94,7 @@ impl std::fmt::Display for UsageError {
 
 impl std::error::Error for UsageError {}
 
-/// When a remote source is read; for exporters whose source is reached over a network.
+/// When a remote source is read.
 #[derive(Args, Clone, Debug)]
 pub struct CollectFlags {
     /// Reuse the last successful read for scrapes within this duration; 0, the default, reads for every scrape
@@ -105,17 +105,16 @@ pub struct CollectFlags {
     /// Interval of background reads; 0 reads for every scrape
     #[arg(id = "poll.interval", long = "poll.interval", value_name = "DURATION")]
     #[arg(value_parser = duration::parse, help_heading = SCRAPE)]
-    // a program's own default must not stand against a cache that is asked for
+    // a default of the program must not conflict with a cache that the user sets
     #[arg(default_value_if("collect.cache-ttl", ArgPredicate::IsPresent, None))]
     poll_interval: Option<Duration>,
 }
 
 impl CollectFlags {
-    /// The way of collecting these flags ask for, where `default_interval` stands for a missing
-    /// `--poll.interval`.
+    /// When to read, with `default_interval` if `--poll.interval` is not set.
     ///
     /// # Errors
-    /// When both ways are asked for.
+    /// Both flags are set.
     pub fn collection(&self, default_interval: Duration) -> anyhow::Result<Collection> {
         match (self.cache_ttl.unwrap_or_default(), self.poll_interval) {
             (Duration::ZERO, interval) => Ok(match interval.unwrap_or(default_interval) {
@@ -124,7 +123,7 @@ impl CollectFlags {
             }),
             (ttl, None | Some(Duration::ZERO)) => Ok(Collection::Cached(ttl)),
             (_, Some(_)) => {
-                let what = "--collect.cache-ttl and --poll.interval exclude each other: set one of them to 0";
+                let what = "--collect.cache-ttl and --poll.interval are mutually exclusive: set one of them to 0";
                 Err(UsageError::new(what).into())
             }
         }
@@ -138,9 +137,9 @@ const COLLECTORS: &str = "Collectors";
 
 fn telemetry_path(text: &str) -> Result<String, String> {
     match text {
-        "/-/healthy" | "/-/ready" => Err("that path is taken".to_owned()),
+        "/-/healthy" | "/-/ready" => Err("the path is reserved".to_owned()),
         path if path.starts_with('/') && !path.contains(['?', '#', ' ']) => Ok(path.to_owned()),
-        _ => Err("a path starts with /".to_owned()),
+        _ => Err("a path must start with / and have no ?, # or space".to_owned()),
     }
 }
 
@@ -194,7 +193,7 @@ pub(crate) fn with_toggles(mut command: Command, toggles: &[(&'static str, bool)
     )
 }
 
-/// What flags and variables say of one collector: on, off, or nothing.
+/// Whether a flag or variable enables or disables one collector.
 fn named(matches: &ArgMatches, collector: &str) -> Option<bool> {
     if matches.get_flag(&format!("no-collector.{collector}")) {
         return Some(false);
@@ -202,28 +201,28 @@ fn named(matches: &ArgMatches, collector: &str) -> Option<bool> {
     matches.get_one::<bool>(&format!("collector.{collector}")).copied()
 }
 
-/// The collectors that flags or variables turn on or off by name.
+/// The collectors that flags or variables explicitly enable or disable.
 pub(crate) fn all_named(matches: &ArgMatches, toggles: &[(&'static str, bool)]) -> Vec<(&'static str, bool)> {
     toggles.iter().filter_map(|(name, _)| Some((*name, named(matches, name)?))).collect()
 }
 
-/// The collectors that are on.
+/// The enabled collectors.
 pub(crate) fn enabled(matches: &ArgMatches, toggles: &[(&'static str, bool)]) -> Vec<&'static str> {
-    // a program without toggles does not have the flag, and clap panics when asked for it
+    // clap panics on a flag that a program without toggles does not have
     let defaults = !toggles.is_empty() && !matches.get_flag("collector.disable-defaults");
     let on = |(name, default): &&(&'static str, bool)| named(matches, name).unwrap_or(*default && defaults);
     toggles.iter().filter(on).map(|(name, _)| *name).collect()
 }
 
-/// Flags without a variable: an environment that turns them on would be a trap.
+/// Flags without a variable, since users would not expect an environment to set them.
 const NO_VARIABLE: &[&str] = &["once", "check", "version", "help"];
 
-/// The variable of a flag: `CPU_EXPORTER_WEB_LISTEN_ADDRESS`.
+/// The environment variable of a flag: `CPU_EXPORTER_WEB_LISTEN_ADDRESS`.
 fn variable(program: &str, flag: &str) -> String {
     format!("{program}_{flag}").replace(['-', '.'], "_").to_uppercase()
 }
 
-/// Gives every flag its environment variable. An empty one counts as not set.
+/// Adds the environment variable of every flag. An empty variable counts as not set.
 pub(crate) fn with_variables(command: Command, program: &str) -> Command {
     command.mut_args(|arg| {
         let Some(flag) = arg.get_long().filter(|flag| !NO_VARIABLE.contains(flag) && !flag.starts_with("no-")) else {
@@ -235,7 +234,7 @@ pub(crate) fn with_variables(command: Command, program: &str) -> Command {
     })
 }
 
-/// clap's error in one line: what is wrong, where it comes from, what to do.
+/// clap's error in one line: the error, its source and a hint.
 pub(crate) fn one_line(error: &clap::Error, program: &str, toggles: &[(&str, bool)]) -> String {
     let text = error.render().to_string();
     let mut paragraphs = text.split("\n\n");
@@ -245,15 +244,15 @@ pub(crate) fn one_line(error: &clap::Error, program: &str, toggles: &[(&str, boo
     let tip = paragraphs.find_map(|paragraph| paragraph.trim().strip_prefix("tip: "));
     let tip = tip.map(|tip| format!("; {}", tip.lines().next().unwrap_or_default()));
     let tip = unknown_collector(error, toggles).or(tip);
-    let place = match error.get(ContextKind::InvalidArg) {
+    let source = match error.get(ContextKind::InvalidArg) {
         Some(ContextValue::String(arg)) if error.kind() == ErrorKind::ValueValidation => from_variable(arg, program),
         _ if error.kind() == ErrorKind::InvalidUtf8 => not_utf8(program),
         _ => None,
     };
-    format!("{what}{}{}; try --help", place.unwrap_or_default(), tip.unwrap_or_default())
+    format!("{what}{}{}; try --help", source.unwrap_or_default(), tip.unwrap_or_default())
 }
 
-/// Names the collectors where a flag is about one that there is not.
+/// Lists the collectors if a flag names an unknown one.
 fn unknown_collector(error: &clap::Error, toggles: &[(&str, bool)]) -> Option<String> {
     let Some(ContextValue::String(arg)) = error.get(ContextKind::InvalidArg) else { return None };
     let named = arg.strip_prefix("--no-").or(arg.strip_prefix("--"))?.strip_prefix("collector.")?;
@@ -261,22 +260,22 @@ fn unknown_collector(error: &clap::Error, toggles: &[(&str, bool)]) -> Option<St
         return None;
     }
     let names: Vec<_> = toggles.iter().map(|(name, _)| *name).collect();
-    Some(format!("; there is no collector {named:?}, there are {}", names.join(", ")))
+    Some(format!("; unknown collector {named:?}: the collectors are {}", names.join(", ")))
 }
 
-/// Names the argument, or the program's variable, that is not UTF-8.
+/// The argument or the variable that is not UTF-8.
 fn not_utf8(program: &str) -> Option<String> {
     let argument = std::env::args_os().find(|argument| argument.to_str().is_none());
     let prefix = variable(program, "");
     let mut variables = std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with(&prefix));
-    let place = argument.map(|argument| argument.to_string_lossy().into_owned()).or_else(|| {
+    let source = argument.map(|argument| argument.to_string_lossy().into_owned()).or_else(|| {
         let (name, _) = variables.find(|(_, value)| value.to_str().is_none())?;
         Some(name.to_string_lossy().into_owned())
     });
-    place.map(|place| format!(": {place}"))
+    source.map(|source| format!(": {source}"))
 }
 
-/// Names the variable where a bad value comes from the environment and not from the command line.
+/// The variable, if the invalid value comes from the environment.
 fn from_variable(arg: &str, program: &str) -> Option<String> {
     let flag = arg.split([' ', '=']).next()?;
     let typed = std::env::args_os().any(|typed| typed.to_string_lossy().split('=').next() == Some(flag));
@@ -290,7 +289,7 @@ mod tests {
     use clap::FromArgMatches;
 
     #[test]
-    fn a_flag_and_its_variable_have_one_name() {
+    fn the_name_of_a_variable_follows_from_its_flag() {
         assert_eq!(variable("cpu-exporter", "web.listen-address"), "CPU_EXPORTER_WEB_LISTEN_ADDRESS");
     }
 
@@ -310,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flag_says_on_off_or_nothing_of_a_collector() {
+    fn a_collector_is_explicitly_enabled_or_disabled_or_neither() {
         let toggles = [("cpu", true), ("stat", true), ("cgroup", false)];
         let line = "x --collector.cgroup --no-collector.stat --collector.disable-defaults";
         let matches = with_toggles(Command::new("x"), &toggles).get_matches_from(line.split(' '));
@@ -318,13 +317,13 @@ mod tests {
     }
 
     #[test]
-    fn a_program_without_toggles_has_nothing_to_turn_on() {
+    fn a_program_without_toggles_has_no_collectors() {
         let matches = with_toggles(Command::new("x"), &[]).get_matches_from(["x"]);
         assert!(enabled(&matches, &[]).is_empty() && all_named(&matches, &[]).is_empty());
     }
 
     #[test]
-    fn the_cache_and_the_background_exclude_each_other() {
+    fn cached_and_background_reads_are_mutually_exclusive() {
         let default = Duration::from_secs(5);
         let collection = |line: &str| {
             let command = CollectFlags::augment_args(Command::new("x")).mut_arg("poll.interval", |arg| {

@@ -1,4 +1,4 @@
-//! What the exporters share: flags, the scrape, exposition formats, serving, test support.
+//! The library of the exporters: flags, scrapes, exposition formats, the HTTP server, test support.
 //!
 //! A complete exporter (`cargo run --example hello-exporter -- --greeting.file README.md`):
 //!
@@ -7,8 +7,8 @@
 //! ```
 //!
 //! It has the flags of every Prometheus exporter and their environment variables, `--once`, `--check`
-//! and `healthcheck`; it answers `/metrics`, `/`, `/-/healthy` and `/-/ready`, keeps the deadline that
-//! Prometheus announces, and says of every collector whether it succeeded and how long it took.
+//! and `healthcheck`. It serves `/metrics`, `/`, `/-/healthy` and `/-/ready`, respects Prometheus's
+//! scrape timeout, and exports the success and the duration of every collector.
 
 pub mod config;
 mod exposition;
@@ -25,7 +25,7 @@ mod scrape;
 pub mod testing;
 pub mod tls;
 
-/// The code of the guide is compiled by the documentation's tests.
+/// The documentation tests compile the code of the guide.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/write-an-exporter.md")]
 struct Guide;

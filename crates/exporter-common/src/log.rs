@@ -1,4 +1,4 @@
-//! Logs on stderr, a line each, in logfmt or JSON, with the keys of Go's slog: time, level, msg.
+//! Logs to stderr, one line per event, in logfmt or JSON, with the keys of Go's slog: time, level, msg.
 
 use std::fmt::{Debug, Write as _};
 use std::io::Write as _;
@@ -17,15 +17,15 @@ pub enum LogFormat {
     Json,
 }
 
-/// Sends what the program logs to stderr, and panics too. Once in a process; later calls do nothing.
+/// Starts logging events and panics to stderr. Later calls in the same process have no effect.
 pub fn init(level: Level, format: LogFormat) {
     if tracing::subscriber::set_global_default(Stderr { level, format }).is_err() {
         return;
     }
     std::panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let location = panic.location().map(ToString::to_string).unwrap_or_default();
         let message = panic.payload_as_str().unwrap_or("no message");
-        tracing::error!(place, panic = message, "panicked; this is a defect, please report it");
+        tracing::error!(location, panic = message, "panicked; this is a bug, please report it");
     }));
 }
 
@@ -34,7 +34,7 @@ struct Stderr {
     format: LogFormat,
 }
 
-/// Libraries whose words are of use to their developers only.
+/// Libraries whose events help only their own developers.
 const QUIET: &[&str] = &["h2", "hyper", "hyper_util", "mio", "notify", "reqwest", "rustls", "tower", "warp", "want"];
 
 impl Subscriber for Stderr {
@@ -44,7 +44,7 @@ impl Subscriber for Stderr {
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1) // spans are not enabled
+        Id::from_u64(1) // spans are disabled
     }
 
     fn record(&self, _: &Id, _: &Record<'_>) {}
@@ -60,10 +60,10 @@ impl Subscriber for Stderr {
         event.record(&mut fields);
         let time = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
         let level = event.metadata().level().as_str();
-        let head = [("time", time.as_str()), ("level", level), ("msg", fields.message.as_str())];
+        let header = [("time", time.as_str()), ("level", level), ("msg", fields.message.as_str())];
         let others = fields.others.iter().map(|(key, value)| (*key, value.as_str()));
-        let line = line(self.format, head.into_iter().chain(others));
-        // a reader that has gone away must not end the program
+        let line = line(self.format, header.into_iter().chain(others));
+        // a closed stderr must not stop the program
         let _ = std::io::stderr().lock().write_all(line.as_bytes());
     }
 }
@@ -96,14 +96,14 @@ impl EventFields {
 fn line<'a>(format: LogFormat, fields: impl Iterator<Item = (&'a str, &'a str)>) -> String {
     let mut line = String::new();
     for (key, value) in fields {
-        let quoted = serde_json::Value::from(value); // JSON's escapes are logfmt's too
+        let quoted = serde_json::Value::from(value); // logfmt uses the escapes of JSON
         let _ = match format {
             LogFormat::Json => write!(line, "{}\"{key}\":{quoted}", if line.is_empty() { '{' } else { ',' }),
             LogFormat::Logfmt => {
-                let blank = if line.is_empty() { "" } else { " " };
+                let space = if line.is_empty() { "" } else { " " };
                 let plain = !value.is_empty()
                     && value.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'=' | b'\\'));
-                if plain { write!(line, "{blank}{key}={value}") } else { write!(line, "{blank}{key}={quoted}") }
+                if plain { write!(line, "{space}{key}={value}") } else { write!(line, "{space}{key}={quoted}") }
             }
         };
     }
@@ -118,7 +118,7 @@ mod tests {
     const FIELDS: [(&str, &str); 3] = [("level", "INFO"), ("msg", "two\nlines \"quoted\""), ("path", "/proc/stat")];
 
     #[test]
-    fn logfmt_quotes_only_what_needs_it() {
+    fn logfmt_quotes_only_values_that_need_quotes() {
         let text = line(LogFormat::Logfmt, FIELDS.into_iter());
         assert_eq!(text, "level=INFO msg=\"two\\nlines \\\"quoted\\\"\" path=/proc/stat\n");
     }

@@ -1,8 +1,8 @@
-//! The exporter's own metrics: process_* as the Go client has them, in float seconds, and build info.
+//! The metrics of the process, under the names of the Go client, and the build info.
 
 use crate::exposition::family::Family;
 
-/// `<program>_build_info`: 1, with what this binary was built from.
+/// `<program>_build_info`.
 pub(crate) fn build_info(program: &str, version: &str) -> Family {
     Family::info(
         format!("{}_build_info", program.replace('-', "_")),
@@ -12,17 +12,17 @@ pub(crate) fn build_info(program: &str, version: &str) -> Family {
     .with(&[version, revision(), rustc()], 1.0)
 }
 
-/// The git revision this binary was built from, or `unknown`.
+/// The git revision of this build, or `unknown`.
 pub(crate) fn revision() -> &'static str {
     env!("EXPORTER_REVISION")
 }
 
-/// The version of the compiler that built this binary.
+/// The version of the compiler.
 pub(crate) fn rustc() -> &'static str {
     env!("EXPORTER_RUSTC")
 }
 
-/// What the kernel says of this process; what it does not say is absent.
+/// The metrics of this process. A value that the kernel does not report is absent.
 #[cfg(target_os = "linux")]
 pub(crate) fn families() -> Vec<Family> {
     use rustix::param::{clock_ticks_per_second, page_size};
@@ -32,7 +32,7 @@ pub(crate) fn families() -> Vec<Family> {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let limit = |resource| getrlimit(resource).current.map(whole);
     let open_fds = std::fs::read_dir("/proc/self/fd").ok();
-    // the directory is itself an open file while it is read
+    // reading the directory opens it, too
     let open_fds = open_fds.map(|files| whole((files.count() as u64).saturating_sub(1)));
     let ticks = clock_ticks_per_second() as f64;
     let stat = Stat::parse(&stat);
@@ -74,7 +74,7 @@ pub(crate) fn families() -> Vec<Family> {
     .collect()
 }
 
-/// Elsewhere than on Linux nothing is known.
+/// No metrics on other systems than Linux.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn families() -> Vec<Family> {
     Vec::new()
@@ -93,7 +93,7 @@ struct Stat {
 #[cfg(target_os = "linux")]
 impl Stat {
     fn parse(text: &str) -> Option<Self> {
-        // the command may hold blanks and parentheses; what follows the last one starts at field 3
+        // the command may contain spaces and parentheses; field 3 follows the last parenthesis
         let fields: Vec<&str> = text.get(text.rfind(')')? + 1..)?.split_ascii_whitespace().collect();
         let field = |number: usize| fields.get(number - 3)?.parse::<u64>().ok();
         Some(Self {
@@ -105,7 +105,7 @@ impl Stat {
     }
 }
 
-/// When the host started, in seconds since the epoch: `btime` of /proc/stat, read once.
+/// The boot time of the host in seconds since the epoch: `btime` of /proc/stat, read once.
 #[cfg(target_os = "linux")]
 fn boot_time() -> Option<f64> {
     static BOOT: std::sync::LazyLock<Option<f64>> = std::sync::LazyLock::new(|| {
@@ -125,20 +125,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_command_with_blanks_and_parentheses_does_not_shift_the_fields() {
+    fn a_command_with_spaces_and_parentheses_does_not_shift_the_fields() {
         let text = "7 (a ) b) S 1 7 7 0 -1 4194560 1 2 3 4 150 50 0 0 20 0 3 0 4242 1048576 300 18446744073709551615";
         let expected = Stat { cpu_ticks: 200, start_ticks: 4242, virtual_bytes: 1_048_576, resident_pages: 300 };
         assert_eq!(Stat::parse(text), Some(expected));
     }
 
     #[test]
-    fn a_cut_file_gives_nothing() {
+    fn a_truncated_file_is_not_parsed() {
         assert_eq!(Stat::parse("7 (a) S 1"), None);
         assert_eq!(Stat::parse(""), None);
     }
 
     #[test]
-    fn this_process_is_described_whole() {
+    fn this_process_has_all_metrics() {
         let names: Vec<_> = families().iter().map(|family| family.name().to_owned()).collect();
         for name in [
             "process_cpu_seconds_total",

@@ -1,4 +1,4 @@
-//! A whole exporter: flags, logs, `--once`, `--check`, `healthcheck`, serving until it is stopped.
+//! A complete exporter: parses flags, then serves, or runs `--once`, `--check` or `healthcheck`.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -20,7 +20,7 @@ use crate::scrape::scrape_response::{Exporter, ScrapeFilter};
 use crate::scrape::source::Source;
 use crate::{log, process};
 
-/// What an exporter is: its name, what it says of itself, and where it listens.
+/// An exporter: its name, description, default port, collectors and subcommands.
 pub struct Program {
     name: &'static str,
     version: &'static str,
@@ -31,13 +31,13 @@ pub struct Program {
     subcommands: Vec<(Command, Subcommand)>,
 }
 
-/// Runs a subcommand from its flags; the program's own that are global are among them.
+/// Runs a subcommand with its flags, which include the program's global flags.
 pub type Subcommand = fn(&ArgMatches) -> Result<ExitCode>;
 
-/// What the program was started for, and with which collectors.
+/// The purpose of this run, and the enabled collectors.
 #[derive(Debug)]
 pub struct Startup {
-    /// What the sources are wanted for.
+    /// The purpose of the sources.
     pub purpose: Purpose,
     /// Whether the metrics of the exporter's own process (`process_*`) are exported.
     pub process_metrics: bool,
@@ -45,63 +45,63 @@ pub struct Startup {
     named: Vec<(&'static str, bool)>,
 }
 
-/// What an exporter's sources are wanted for.
+/// The purpose of an exporter's sources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// To serve them until the process is stopped.
+    /// Serve until the process is stopped.
     Serve,
-    /// `--once`: to read each once, whole, and end.
+    /// `--once`: read each source once, and exit.
     Once,
-    /// `--check`: to find faults in flags and files; nothing is read from a source, nothing connected.
+    /// `--check`: validate flags and files, without reading a source or opening a connection.
     Check,
 }
 
 impl Startup {
-    /// Whether a collector is on; for programs that named theirs with [`Program::collectors`].
+    /// Whether a collector of [`Program::collectors`] is enabled.
     pub fn enabled(&self, collector: &str) -> bool {
         self.enabled.contains(&collector)
     }
 
-    /// Whether a flag or variable of its own turns a collector on or off; for a collector whose
-    /// default depends on another flag.
+    /// Whether a flag or variable explicitly enables or disables a collector; for a collector whose default
+    /// depends on another flag.
     pub fn named(&self, collector: &str) -> Option<bool> {
         self.named.iter().find(|(name, _)| *name == collector).map(|(_, on)| *on)
     }
 }
 
 impl Program {
-    /// An exporter: its name as typed (`cpu-exporter`), its version, a sentence, its default port.
+    /// An exporter: its command (`cpu-exporter`), its version, its description, its default port.
     pub fn new(name: &'static str, version: &'static str, about: &'static str, port: u16) -> Self {
         Self { name, version, about, port, toggles: Vec::new(), defaults: Vec::new(), subcommands: Vec::new() }
     }
 
-    /// Names collectors that flags turn on and off, with whether they are on by default.
+    /// Adds collectors that flags enable and disable, with their default.
     #[must_use]
     pub fn collectors(mut self, toggles: impl IntoIterator<Item = (&'static str, bool)>) -> Self {
         self.toggles.extend(toggles);
         self
     }
 
-    /// Changes the default of a flag, named without its dashes; the flag and its variable win.
+    /// Changes the default of a flag, named without its dashes.
     #[must_use]
     pub fn default_value(mut self, flag: &'static str, value: String) -> Self {
         self.defaults.push((flag, value));
         self
     }
 
-    /// Adds a subcommand that serves nothing, and what runs it.
+    /// Adds a subcommand.
     #[must_use]
     pub fn subcommand(mut self, command: Command, run: Subcommand) -> Self {
         self.subcommands.push((command, run));
         self
     }
 
-    /// Runs the program to its end. `sources` makes the collectors from the program's own flags `F`;
-    /// it validates them and every file they name, and starts nothing: what goes on in the background
-    /// belongs to [`Collector::run`](crate::Collector::run).
+    /// Runs the program. `sources` creates the sources from the program's own flags `F`. It validates the flags and
+    /// the files they name, and starts no background work, which belongs to
+    /// [`Collector::run`](crate::Collector::run).
     ///
-    /// The status is 0; 1 when a collector failed with `--once`, `--check` found faults, or it cannot
-    /// start; 2 for flags that are wrong.
+    /// The exit status is 0; 1 if a collector failed with `--once`, `--check` found an error, or the start failed;
+    /// 2 for invalid flags.
     pub fn main<F: Args>(self, sources: impl FnOnce(F, &Startup) -> Result<Vec<Source>>) -> ExitCode {
         let matches = match self.command::<F>().try_get_matches() {
             Ok(matches) => matches,
@@ -118,11 +118,11 @@ impl Program {
         match self.run(common, own, &matches, sources) {
             Ok(code) => code,
             Err(error) if error.is::<UsageError>() => {
-                say(format_args!("{}: error: {error:#}; try --help\n", self.name));
+                print_error(format_args!("{}: error: {error:#}; try --help\n", self.name));
                 ExitCode::from(2)
             }
             Err(error) if check => {
-                say(format_args!("{}: {error:#}\n", self.name));
+                print_error(format_args!("{}: {error:#}\n", self.name));
                 ExitCode::FAILURE
             }
             Err(error) => {
@@ -143,7 +143,7 @@ impl Program {
             return Ok(match healthcheck::check(&common.listen_addresses, common.web_config.as_deref()) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => {
-                    say(format_args!("{}: {error:#}\n", self.name));
+                    print_error(format_args!("{}: {error:#}\n", self.name));
                     ExitCode::FAILURE
                 }
             });
@@ -158,7 +158,7 @@ impl Program {
             CommonFlags { check: true, .. } => Purpose::Check,
             _ => Purpose::Serve,
         };
-        // One thread serves: a scrape is short, and what may wait has threads of its own.
+        // One thread serves: a scrape is short, and blocking work runs on other threads.
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .max_blocking_threads(64)
@@ -175,9 +175,9 @@ impl Program {
         let web = WebConfiguration::load(common.web_config.as_deref()).context("--web.config.file");
         if purpose == Purpose::Check
             && sources.is_err()
-            && let Err(fault) = &web
+            && let Err(error) = &web
         {
-            say(format_args!("{}: {fault:#}\n", self.name)); // that of the sources is told last, and counts
+            print_error(format_args!("{}: {error:#}\n", self.name)); // the error of the sources follows
         }
         let (sources, web) = (sources?, Arc::new(web?));
         drop(entered);
@@ -188,13 +188,13 @@ impl Program {
             sources: sources.into_iter().map(Arc::new).collect(),
             build_info: Arc::new(process::build_info(self.name, self.version)),
             own_metrics: (!common.disable_exporter_metrics).then_some(registry),
-            web_reload: Box::new(move || reload.reloaded()),
+            web_reload: Box::new(move || reload.reload_status()),
             timeout: common.scrape_timeout,
             duplicates: AtomicU64::new(0),
         });
         let code = match purpose {
             Purpose::Check => {
-                say(format_args!("{}: flags and files are valid\n", self.name));
+                print_error(format_args!("{}: flags and files are valid\n", self.name));
                 Ok(ExitCode::SUCCESS)
             }
             Purpose::Once => Ok(runtime.block_on(once(&exporter))),
@@ -205,12 +205,11 @@ impl Program {
                     .map(|()| ExitCode::SUCCESS)
             }
         };
-        runtime.shutdown_background(); // a thread that hangs in a device must not keep the process
+        runtime.shutdown_background(); // a thread that is blocked in a device must not block the exit
         code
     }
 
-    /// The command line: common flags, the program's own, toggles, variables, `healthcheck`. For what is made
-    /// from it: man pages, completions.
+    /// The command line with all flags, variables and subcommands; also for generating man pages and completions.
     pub fn command<F: Args>(&self) -> Command {
         let version = format!("{} (revision {}, rustc {})", self.version, process::revision(), process::rustc());
         let command = F::augment_args(Command::new(self.name));
@@ -233,18 +232,22 @@ impl Program {
     fn usage(&self, error: &clap::Error) -> ExitCode {
         match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-                let _ = error.print(); // a reader that has gone away needs no help
+                let _ = error.print(); // stdout may be closed
                 ExitCode::SUCCESS
             }
             _ => {
-                say(format_args!("{}: error: {}\n", self.name, flags::one_line(error, self.name, &self.toggles)));
+                print_error(format_args!(
+                    "{}: error: {}\n",
+                    self.name,
+                    flags::one_line(error, self.name, &self.toggles)
+                ));
                 ExitCode::from(2)
             }
         }
     }
 }
 
-/// `--once`: the exposition on standard output.
+/// `--once`: prints the metrics to standard output.
 async fn once(exporter: &Exporter) -> ExitCode {
     let (exposition, success) = exporter.scrape(&ScrapeFilter::default(), exporter.timeout, Escaping::AllowUtf8).await;
     let mut body = Vec::new();
@@ -260,6 +263,6 @@ async fn once(exporter: &Exporter) -> ExitCode {
     }
 }
 
-fn say(line: std::fmt::Arguments<'_>) {
-    let _ = std::io::stderr().write_fmt(line); // nobody left to tell
+fn print_error(line: std::fmt::Arguments<'_>) {
+    let _ = std::io::stderr().write_fmt(line); // stderr may be closed
 }

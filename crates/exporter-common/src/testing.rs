@@ -1,4 +1,4 @@
-//! For tests of exporters: start the built program on port 0, scrape it, compare, lint.
+//! Test support: starts a built exporter on a free port, scrapes it, compares golden files, runs linters.
 #![expect(clippy::disallowed_types, reason = "tests start programs; exporters do not")]
 #![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a test fails by panicking")]
 
@@ -11,19 +11,19 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a program may take for what takes it milliseconds on an idle machine.
+/// The time limit for operations that take milliseconds on an idle machine.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A program that runs until this is dropped; its log is kept.
+/// A running program, which is killed when this is dropped.
 pub struct Running {
     child: Child,
-    /// A file and not a pipe: what was logged before an answer is there when the answer is.
+    /// A file instead of a pipe, so that events before a response are readable after it.
     log: tempfile::NamedTempFile,
     /// `http://127.0.0.1:…`
     pub url: String,
 }
 
-/// The answer to a request.
+/// The response to a request.
 pub struct HttpResponse {
     /// The HTTP status.
     pub status: u16,
@@ -34,7 +34,7 @@ pub struct HttpResponse {
 }
 
 impl Running {
-    /// Starts an exporter on a free port and waits until it says where it listens. `program` is
+    /// Starts an exporter on a free port, and waits until it logs its address. `program` is
     /// `env!("CARGO_BIN_EXE_…")`.
     pub fn start<A: AsRef<OsStr>>(program: &str, arguments: impl IntoIterator<Item = A>) -> Self {
         let mut command = command(program);
@@ -42,14 +42,14 @@ impl Running {
         Self::spawn(&mut command)
     }
 
-    /// Starts a command that says `msg=listening address=…` on stderr, and waits until it does.
+    /// Starts a command, and waits until it logs `msg=listening address=…` to stderr.
     pub fn spawn(command: &mut Command) -> Self {
         let log = tempfile::NamedTempFile::new().unwrap();
         let stderr = log.as_file().try_clone().unwrap();
         let child = command.stdin(Stdio::null()).stderr(stderr).spawn().unwrap();
         let mut running = Self { child, log, url: String::new() };
         let address = eventually("the exporter listens", || {
-            assert!(running.child.try_wait().unwrap().is_none(), "it ended: {}", running.log());
+            assert!(running.child.try_wait().unwrap().is_none(), "it exited: {}", running.log());
             let log = running.log();
             let line = log.lines().find(|line| line.contains("msg=listening"))?;
             Some(line.split("address=").nth(1)?.split(' ').next()?.to_owned())
@@ -58,29 +58,29 @@ impl Running {
         running
     }
 
-    /// What it logged so far.
+    /// The log up to now.
     pub fn log(&self) -> String {
         String::from_utf8_lossy(&std::fs::read(self.log.path()).unwrap()).into_owned()
     }
 
-    /// The process's id.
+    /// The process ID.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// GET, with headers.
+    /// Sends a GET request with headers.
     pub fn get(&self, path: &str, headers: &[(&str, &str)]) -> HttpResponse {
         get(&format!("{}{path}", self.url), headers)
     }
 
-    /// The metrics, as text.
+    /// The metrics in the text format.
     pub fn scrape(&self) -> String {
         let answer = self.get("/metrics", &[]);
         assert_eq!(answer.status, 200, "{}", answer.body);
         answer.body
     }
 
-    /// Waits until the metrics fulfil a condition, and gives them.
+    /// Waits until the metrics meet a condition, and returns them.
     pub fn scrape_until(&self, what: &str, fulfilled: impl Fn(&str) -> bool) -> String {
         let mut last = String::new();
         let deadline = Instant::now() + PATIENCE;
@@ -91,7 +91,7 @@ impl Running {
             }
             thread::sleep(Duration::from_millis(20));
         }
-        panic!("still not: {what}\n{last}\n{}", self.log());
+        panic!("timed out: {what}\n{last}\n{}", self.log());
     }
 
     /// Sends a signal by name (`TERM`, `INT`, `HUP`, `STOP`).
@@ -100,9 +100,9 @@ impl Running {
         assert!(sent.success());
     }
 
-    /// Waits for the end and gives the exit status.
+    /// Waits until the process exits, and returns its status.
     pub fn wait(&mut self) -> Option<i32> {
-        eventually("the exporter ends", || self.child.try_wait().unwrap()).code()
+        eventually("the exporter exits", || self.child.try_wait().unwrap()).code()
     }
 }
 
@@ -113,7 +113,7 @@ impl Drop for Running {
     }
 }
 
-/// GET of a URL, with headers; whatever the status.
+/// Sends a GET request with headers. Any status is accepted.
 pub fn get(url: &str, headers: &[(&str, &str)]) -> HttpResponse {
     let agent: ureq::Agent =
         ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).build().into();
@@ -139,13 +139,12 @@ pub fn free_port() -> u16 {
     }
 }
 
-/// Runs a program to its end.
+/// Runs a program until it exits.
 pub fn run<A: AsRef<OsStr>>(program: &str, arguments: impl IntoIterator<Item = A>) -> Output {
     command(program).args(arguments).stdin(Stdio::null()).output().unwrap()
 }
 
-/// A command without the variables that would change what an exporter does: those of the person who runs the
-/// tests are none of the test's.
+/// A command without the user's environment variables, which could change the behavior of an exporter.
 pub fn command(program: &str) -> Command {
     let mut command = Command::new(program);
     command.env_clear();
@@ -157,25 +156,25 @@ pub fn command(program: &str) -> Command {
     command
 }
 
-/// Asks again until there is an answer.
-pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+/// Polls until there is a result.
+pub fn eventually<T>(what: &str, mut poll: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     while Instant::now() < deadline {
-        if let Some(answer) = ask() {
+        if let Some(answer) = poll() {
             return answer;
         }
         thread::sleep(Duration::from_millis(5));
     }
-    panic!("still not: {what}");
+    panic!("timed out: {what}");
 }
 
-/// The value of a series, written as it stands in the text: `queue_depth{queue_name="orders"}`.
+/// The value of a series, named as in the text format: `queue_depth{queue_name="orders"}`.
 pub fn value(metrics: &str, series: &str) -> Option<f64> {
     let rest = metrics.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '))?;
     rest.parse().ok()
 }
 
-/// The metrics without what differs from run to run: durations, times, this process, this build.
+/// The metrics except durations, times, the process, requests and the build, which differ between runs.
 pub fn steady(metrics: &str) -> String {
     const VARYING: &[&str] =
         &["exporter_scrape_duration_seconds{", "exporter_last_success_timestamp_seconds{", "process_", "promhttp_"];
@@ -191,8 +190,8 @@ pub fn assert_golden(metrics: &str, golden: impl AsRef<Path>) {
     expect_test::expect_file![golden.as_ref()].assert_eq(&steady(metrics));
 }
 
-/// A real program that a test is made for. Where it is missing the test says so and passes, unless
-/// `REQUIRE_REAL=1`, where it fails.
+/// The path of a program that a test needs. If it is missing, the test prints a message and passes, or fails with
+/// `REQUIRE_REAL=1`.
 pub fn real(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     // Debian keeps servers in sbin, which is on the PATH of root only
@@ -205,7 +204,7 @@ pub fn real(program: &str) -> Option<PathBuf> {
     found
 }
 
-/// Fails unless `promtool check metrics` has nothing to say.
+/// Fails if `promtool check metrics` reports a problem.
 pub fn assert_lint(metrics: &str) {
     let Some(promtool) = real("promtool") else { return };
     let output = pipe(Command::new(promtool).args(["check", "metrics"]), metrics);
@@ -213,11 +212,11 @@ pub fn assert_lint(metrics: &str) {
     assert!(output.status.success() && said.is_empty(), "promtool check metrics: {said}\n{metrics}");
 }
 
-/// Fails unless the reference parser of OpenMetrics, the Python client's, takes the text.
+/// Fails if the reference parser of OpenMetrics, which is part of the Python client, rejects the text.
 pub fn assert_openmetrics(text: &str) {
     const PARSE: &str = "import sys; from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse; \
                          print(sum(len(family.samples) for family in parse(sys.stdin.read())))";
-    // Debian's module belongs to Debian's interpreter, which another may hide
+    // Debian's module needs Debian's interpreter, which may not be the first on the PATH
     let found = ["python3", "/usr/bin/python3"].into_iter().find(|interpreter| {
         let import = Command::new(interpreter).args(["-c", "import prometheus_client"]).output();
         import.is_ok_and(|output| output.status.success())
@@ -233,12 +232,12 @@ pub fn assert_openmetrics(text: &str) {
     assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), samples.to_string());
 }
 
-/// Runs a command with a text on its standard input.
+/// Runs a command with a text as its standard input.
 fn pipe(command: &mut Command, text: &str) -> Output {
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     thread::scope(|scope| {
-        // beside reading, for a program that answers before it has read everything
+        // concurrent with reading, for a program that writes before it has read everything
         scope.spawn(move || stdin.write_all(text.as_bytes()));
         child.wait_with_output().unwrap()
     })

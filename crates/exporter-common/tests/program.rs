@@ -198,16 +198,16 @@ fn faults_in_flags_are_one_clear_line() {
             &["--web.listen-adress=:1"][..],
             "unexpected argument '--web.listen-adress' found; a similar argument exists: '--web.listen-address'",
         ),
-        (&["--scrape.timeout=5"], "'5' is no duration; write it as 500ms, 5s, 1m or 1h30m"),
+        (&["--scrape.timeout=5"], "'5' is not a duration: write 500ms, 5s, 1m or 1h30m"),
         (&["--scrape.timeout=0"], "must be longer than 0"),
         (&["--web.listen-address=9100"], "'9100' is not host:port, :port, [v6]:port or unix:/path"),
         (&["--web.max-requests=-1"], "'--web.max-requests"),
-        (&["--web.telemetry-path=metrics"], "a path starts with /"),
+        (&["--web.telemetry-path=metrics"], "a path must start with /"),
         (&["--log.level=loud"], "expected error, warn, info or debug"),
         (&["--web.listen-address=unix:relative"], "'unix:relative' is not unix:/path"),
         (&["surplus"], "unrecognized subcommand 'surplus'"),
-        (&["--no-collector.nope"], "; there is no collector \"nope\", there are fine, sleep, block, linger,"),
-        (&["--collector.nope=1"], "; there is no collector \"nope\", there are fine,"),
+        (&["--no-collector.nope"], "; unknown collector \"nope\": the collectors are fine, sleep, block, linger,"),
+        (&["--collector.nope=1"], "; unknown collector \"nope\": the collectors are fine,"),
     ] {
         let output = testing::run(&drill(), arguments);
         let said = stderr(&output);
@@ -320,7 +320,10 @@ fn a_query_chooses_collectors_and_families() {
     let named = exporter.get("/metrics?name[]=drill_info", &[]).body;
     assert_eq!(named.lines().filter(|line| !line.starts_with('#')).count(), 2, "{named}");
     let refused = exporter.get("/metrics?exclude[]=nope", &[]);
-    assert_eq!((refused.status, refused.body.as_str()), (400, "No collector \"nope\" is on; there are fine, fail.\n"));
+    assert_eq!(
+        (refused.status, refused.body.as_str()),
+        (400, "Collector \"nope\" is unknown or disabled; the enabled collectors are fine, fail.\n")
+    );
     let nothing = exporter.get("/metrics?exclude[]=fine&exclude[]=fail", &[]).body;
     assert_eq!((success(&nothing, "fine"), success(&nothing, "fail")), (None, None));
 }

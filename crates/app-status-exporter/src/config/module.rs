@@ -34,7 +34,7 @@ pub(crate) struct ModuleConfig {
 /// # Errors
 /// The file, or a file that it names, cannot be read or is invalid. The message has the file and the line.
 pub(crate) fn load(path: &Path, module: &str, process_metrics: bool) -> anyhow::Result<ModuleConfig> {
-    let files = Files::look([path.to_owned()]);
+    let files = Files::snapshot([path.to_owned()]);
     let text = small_file::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let module =

@@ -13,16 +13,16 @@ pub(crate) fn cost(hash: &str) -> Option<u32> {
     bcrypt::HashParts::from_str(hash).ok().map(|parts| parts.get_cost())
 }
 
-/// Succeeds if a text is a bcrypt hash.
+/// Checks that a text is a bcrypt hash.
 pub(crate) fn check_hash(hash: &str) -> Result<()> {
-    const HOW: &str = "make one of the password with: htpasswd -nBC 10 \"\"";
+    const HOW: &str = "create a hash with: htpasswd -nBC 10 \"\"";
     ensure!(hash.len() >= 59, "crypto/bcrypt: hashedSecret too short to be a bcrypted password; {HOW}");
     let Ok(parts) = bcrypt::HashParts::from_str(hash) else { bail!("crypto/bcrypt: not a bcrypt hash; {HOW}") };
     ensure!((4..=31).contains(&parts.get_cost()), "crypto/bcrypt: cost {} is not between 4 and 31", parts.get_cost());
     Ok(())
 }
 
-/// What is to be said of the users' hashes.
+/// Warnings about slow hashes.
 pub(crate) fn warnings(users: &BTreeMap<String, String>) -> impl Iterator<Item = String> {
     users.iter().filter_map(|(user, hash)| {
         let cost = cost(hash).filter(|cost| *cost > HIGH_COST)?;
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     fn hash(version: &str, cost: &str) -> String {
-        format!("${version}${cost}$aaaaaaaaaaaaaaaaaaaaaeaaaaaaaaaaaaaaaaaaaaaaaaaaaaa")
+        format!("${version}${cost}$aaaaaaaaaaaaaaaaaaaaaeaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa")
     }
 
     #[test]

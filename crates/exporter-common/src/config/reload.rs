@@ -1,58 +1,58 @@
-//! Configuration files that are read again: whether they changed, and how that went.
+//! Reloading of configuration files: detects changes, and exports the status of the last load.
 
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::exposition::family::Family;
 
-/// How the last load of a configuration went.
+/// The status of the last load of a configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReloadStatus {
-    /// Whether it succeeded; otherwise an older configuration is in effect.
+    /// Whether the last load succeeded; otherwise an older configuration is in effect.
     pub successful: bool,
-    /// When one last succeeded.
+    /// The time of the last successful load.
     pub last_success: SystemTime,
 }
 
-/// The files that a configuration was read from, and what showed then that they would have changed.
+/// The files of a configuration, and their versions when it was loaded.
 #[derive(Debug, Default)]
-pub struct Files(Vec<(PathBuf, Option<Stamp>)>);
+pub struct Files(Vec<(PathBuf, Option<FileVersion>)>);
 
 #[derive(Debug, PartialEq, Eq)]
-struct Stamp {
+struct FileVersion {
     modified: Option<SystemTime>,
     len: u64,
-    /// Device and inode: a file that was renamed into place may have the old one's time and length.
+    /// Device and inode: a replaced file may have the same time and length.
     #[cfg(unix)]
-    place: (u64, u64),
+    inode: (u64, u64),
 }
 
 impl Files {
-    /// Files as they are now. Look before reading: then a change in between is seen later.
-    pub fn look(paths: impl IntoIterator<Item = PathBuf>) -> Self {
-        Self(paths.into_iter().map(|path| (Stamp::of(&path), path)).map(|(stamp, path)| (path, stamp)).collect())
+    /// The current versions of files. Call this before reading them, so that a change in between is detected.
+    pub fn snapshot(paths: impl IntoIterator<Item = PathBuf>) -> Self {
+        Self(paths.into_iter().map(|path| (FileVersion::of(&path), path)).map(|(stamp, path)| (path, stamp)).collect())
     }
 
-    /// One file more.
+    /// Adds a file.
     pub fn add(&mut self, path: &Path) {
-        self.0.push((path.to_owned(), Stamp::of(path)));
+        self.0.push((path.to_owned(), FileVersion::of(path)));
     }
 
-    /// Whether any of them is another one than it was.
+    /// Whether any of the files has changed.
     pub fn changed(&self) -> bool {
-        self.0.iter().any(|(path, stamp)| Stamp::of(path) != *stamp)
+        self.0.iter().any(|(path, stamp)| FileVersion::of(path) != *stamp)
     }
 }
 
-impl Stamp {
-    /// Through links, as Kubernetes makes them: a mounted ConfigMap changes by moving one.
+impl FileVersion {
+    /// Follows symbolic links: Kubernetes updates a mounted ConfigMap by replacing one.
     fn of(path: &Path) -> Option<Self> {
         let metadata = std::fs::metadata(path).ok()?;
         Some(Self {
             modified: metadata.modified().ok(),
             len: metadata.len(),
             #[cfg(unix)]
-            place: {
+            inode: {
                 use std::os::unix::fs::MetadataExt;
                 (metadata.dev(), metadata.ino())
             },
@@ -60,7 +60,7 @@ impl Stamp {
     }
 }
 
-/// How the last loads of all configurations went; nothing where there is none.
+/// The metrics of the last loads of all configurations; none without a configuration.
 pub(crate) fn families(loads: impl IntoIterator<Item = ReloadStatus>) -> Vec<Family> {
     let loads: Vec<_> = loads.into_iter().collect();
     let Some(last_success) = loads.iter().map(|load| load.last_success).max() else { return Vec::new() };
@@ -88,7 +88,7 @@ mod tests {
     use crate::exposition::text::to_text;
 
     #[test]
-    fn one_failed_load_of_several_is_a_failure() {
+    fn one_failed_load_makes_the_status_0() {
         let load =
             |successful, seconds| ReloadStatus { successful, last_success: UNIX_EPOCH + Duration::from_secs(seconds) };
         let text = to_text(families([load(true, 2), load(false, 1)]));
@@ -98,26 +98,26 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_changed_replaced_made_or_removed_is_noticed() {
+    fn a_changed_replaced_created_or_removed_file_is_detected() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config");
-        let look = || Files::look([path.clone()]);
-        let missing = look();
+        let snapshot = || Files::snapshot([path.clone()]);
+        let missing = snapshot();
         assert!(!missing.changed());
         std::fs::write(&path, "one").unwrap();
         assert!(missing.changed());
-        let first = look();
+        let first = snapshot();
         assert!(!first.changed());
         std::fs::write(&path, "longer").unwrap();
         assert!(first.changed());
-        let second = look();
+        let second = snapshot();
         let time = std::fs::metadata(&path).unwrap().modified().unwrap();
         let other = folder.path().join("other");
         std::fs::write(&other, "anothe").unwrap();
         std::fs::File::options().write(true).open(&other).unwrap().set_modified(time).unwrap();
         std::fs::rename(&other, &path).unwrap();
         assert!(second.changed(), "another file of the same time and length");
-        let third = look();
+        let third = snapshot();
         std::fs::remove_file(&path).unwrap();
         assert!(third.changed());
     }

@@ -14,10 +14,10 @@ use super::fields::{self, Fields};
 use super::password_hash;
 use super::yaml::{self, Node, YamlError};
 
-/// What the file says.
+/// The web configuration.
 #[derive(Debug)]
 pub(crate) struct WebConfig {
-    /// TLS, where the file turns it on.
+    /// The TLS settings; `None` for plain HTTP.
     pub(crate) tls: Option<TlsConfig>,
     pub(crate) http2: bool,
     pub(crate) headers: HeaderMap,
@@ -36,13 +36,13 @@ pub(crate) struct TlsConfig {
     pub(crate) client_allowed_sans: Vec<String>,
     pub(crate) min_version: TlsVersion,
     pub(crate) max_version: TlsVersion,
-    /// Names of cipher suites, all known; none for the defaults.
+    /// Names of known cipher suites; empty for the defaults.
     pub(crate) cipher_suites: Vec<String>,
-    /// Names of curves, all known; none for the defaults.
+    /// Names of known curves; empty for the defaults.
     pub(crate) curves: Vec<String>,
 }
 
-/// A limit of requests: `burst` at once, and one more in every interval.
+/// A limit of requests: a burst, and one more request in every interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct RateLimitConfig {
     pub(crate) interval: Duration,
@@ -59,12 +59,12 @@ impl std::fmt::Debug for PemSource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::File { path, .. } => path.fmt(f),
-            Self::Inline(_) => f.write_str("<inline>"), // it may be a key
+            Self::Inline(_) => f.write_str("<inline>"), // it may be a private key
         }
     }
 }
 
-/// What is asked of a client's certificate.
+/// The requirements for client certificates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ClientAuth {
     NoClientCert,
@@ -74,7 +74,7 @@ pub(crate) enum ClientAuth {
     RequireAndVerifyClientCert,
 }
 
-/// Versions of TLS.
+/// TLS versions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum TlsVersion {
     Tls10,
@@ -83,7 +83,7 @@ pub(crate) enum TlsVersion {
     Tls13,
 }
 
-/// The names of cipher suites that Go knows and finds good; those with CBC are accepted but never served.
+/// The cipher suites that Go considers secure. Those with CBC are accepted but not served.
 const CIPHER_SUITES: &[&str] = &[
     "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
     "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
@@ -102,7 +102,7 @@ const CIPHER_SUITES: &[&str] = &[
 
 const CURVES: &[&str] = &["CurveP256", "CurveP384", "CurveP521", "X25519"];
 
-/// The headers that may be set, and the values that one may have where they are few.
+/// The configurable headers, with their valid values if they are restricted.
 const HEADERS: &[(&str, &[&str])] = &[
     ("Strict-Transport-Security", &[]),
     ("X-Content-Type-Options", &["nosniff"]),
@@ -111,10 +111,10 @@ const HEADERS: &[(&str, &[&str])] = &[
     ("Content-Security-Policy", &[]),
 ];
 
-/// Reads a configuration whose relative paths are relative to `folder`.
+/// Parses a configuration. `folder` is the base of relative paths.
 ///
 /// # Errors
-/// What is wrong with it, with the line where it stands.
+/// The first error in the text.
 pub(crate) fn parse(text: &str, folder: &Path) -> Result<WebConfig> {
     let mut fields = Fields::of(yaml::parse(text)?, "the file")?;
     let tls = fields.take("tls_server_config").map(|node| tls(node, folder)).transpose()?.flatten();
@@ -136,7 +136,7 @@ fn tls(node: Node, folder: &Path) -> Result<Option<TlsConfig>> {
     let max_version = version(&mut fields, "max_version", TlsVersion::Tls13)?;
     let cipher_suites = fields.texts("cipher_suites")?;
     let curves = fields.texts("curve_preferences")?;
-    fields.bool("prefer_server_cipher_suites")?; // no effect in modern Go either: the server's order counts
+    fields.bool("prefer_server_cipher_suites")?; // without effect, as in current Go
     fields.end()?;
     if let Some(unknown) = cipher_suites.iter().find(|name| !CIPHER_SUITES.contains(&name.as_str())) {
         bail!("unknown cipher: {unknown}");
@@ -173,7 +173,7 @@ fn tls(node: Node, folder: &Path) -> Result<Option<TlsConfig>> {
     }))
 }
 
-/// Whether HTTP/2 is offered, and the headers that every answer has.
+/// Whether HTTP/2 is offered, and the headers of every response.
 fn http_server(node: Option<Node>) -> Result<(bool, HeaderMap)> {
     let mut headers = HeaderMap::new();
     let Some(node) = node else { return Ok((true, headers)) };
@@ -187,7 +187,7 @@ fn http_server(node: Option<Node>) -> Result<(bool, HeaderMap)> {
         };
         let (_, value) = fields::text(node, &name)?;
         if value.is_empty() {
-            continue; // as if it were not there
+            continue; // counts as missing
         }
         if !values.is_empty() && !values.contains(&value.as_str()) {
             bail!("invalid value for {name}. Expected one of: {values:?}");
@@ -208,7 +208,7 @@ fn users(entries: Vec<(String, Node)>) -> Result<BTreeMap<String, String>> {
     Ok(users)
 }
 
-/// How many requests are answered; none for any number.
+/// The limit of requests, if one is set.
 fn rate_limit(node: Node) -> Result<Option<RateLimitConfig>> {
     let mut fields = Fields::of(node, "rate_limit")?;
     let line = fields.line;
@@ -225,7 +225,7 @@ fn rate_limit(node: Node) -> Result<Option<RateLimitConfig>> {
             duration::parse_go(text).ok_or_else(|| fault("interval", text, "a duration: write 1s or 500ms"))?
         }
     };
-    let burst = u32::try_from(burst.max(0)).unwrap_or(u32::MAX); // nobody will see the difference
+    let burst = u32::try_from(burst.max(0)).unwrap_or(u32::MAX); // a larger burst makes no difference
     Ok((!interval.is_zero()).then(|| RateLimitConfig { interval, burst }))
 }
 
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_file_turns_nothing_on() {
+    fn an_empty_file_enables_nothing() {
         for text in ["", "# nothing\n", "{}", "tls_server_config:\nhttp_server_config: {}\nbasic_auth_users:\n"] {
             let config = read(text).unwrap();
             assert!(config.tls.is_none() && config.http2 && config.headers.is_empty() && config.users.is_empty());
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_as_upstream_tells_it() {
+    fn an_invalid_configuration_is_rejected_as_by_exporter_toolkit() {
         for (text, fault) in [
             (
                 "tls_server_config: {cert_filse: a}",
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_may_be_set_is_read() {
+    fn every_setting_is_parsed() {
         let config = read(&format!(
             "tls_server_config:\n  cert_file: cert.pem\n  key_file: /k.pem\n  client_ca: PEM\n  \
              client_auth_type: RequireClientCert\n  client_allowed_sans: [a, b]\n  min_version: TLS13\n  \
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_are_limited_where_there_is_an_interval() {
+    fn requests_are_limited_if_an_interval_is_set() {
         for (text, limit) in [
             ("", None),
             ("rate_limit: {burst: 5}", None),
@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn every_name_of_the_lists_is_accepted() {
+    fn every_known_cipher_suite_and_curve_is_accepted() {
         let text = format!(
             "tls_server_config: {{cert: c, key: k, cipher_suites: [{}], curve_preferences: [{}], min_version: TLS10}}",
             CIPHER_SUITES.join(", "),

@@ -1,4 +1,4 @@
-//! `escaping=` of the Accept header: what a client that knows no UTF-8 names is shown in their place.
+//! `escaping=` of the Accept header: escapes UTF-8 names for clients that do not support them.
 //!
 //! Source: EscapeName of prometheus/common, whose code differs from the prose specification twice: with
 //! `dots` other characters become `__`, and hexadecimal digits are lower-case.
@@ -11,19 +11,19 @@ use super::names::is_legacy;
 /// How names are escaped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Escaping {
-    /// Names are shown as they are, quoted where needed.
+    /// Names are not escaped, but quoted if needed.
     AllowUtf8,
-    /// Every character that is not allowed becomes `_`.
+    /// Every invalid character becomes `_`.
     #[default]
     Underscores,
-    /// Dots become `_dot_`, underscores `__`, and every other character that is not allowed `__`.
+    /// Dots become `_dot_`, underscores and all other invalid characters `__`.
     Dots,
-    /// Names that need it begin with `U__` and show characters that are not allowed as their number.
+    /// Escaped names start with `U__`, and invalid characters become their code point.
     Values,
 }
 
 impl Escaping {
-    /// The scheme of that name.
+    /// The scheme with a name.
     pub(crate) fn named(name: &str) -> Option<Self> {
         [Self::AllowUtf8, Self::Underscores, Self::Dots, Self::Values].into_iter().find(|scheme| scheme.name() == name)
     }
@@ -38,7 +38,7 @@ impl Escaping {
         }
     }
 
-    /// The families under the names that the client is shown.
+    /// Escapes the names of families.
     pub(crate) fn apply(self, families: &mut [Arc<Family>]) {
         for family in families {
             if self != Self::AllowUtf8 && (self == Self::Dots || !family.is_plain()) {
@@ -50,7 +50,7 @@ impl Escaping {
     fn escape(self, name: &str) -> String {
         let plain = match self {
             Self::AllowUtf8 => true,
-            Self::Dots => false, // underscores are escaped in plain names too
+            Self::Dots => false, // underscores are escaped in valid names, too
             Self::Underscores | Self::Values => is_legacy(name),
         };
         if plain {

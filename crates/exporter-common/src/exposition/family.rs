@@ -1,15 +1,14 @@
-//! The data model: a throw-away family of series, made new for every scrape.
+//! The data model: families of series, which are created for every scrape.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use super::names;
 
-/// One metric family: name, help, type, label names once, and the series a collector saw.
+/// A metric family: its name, help, type, label names and series.
 ///
-/// Names are whole names as the text format shows them: a counter's ends in `_total`, an info
-/// metric's in `_info`. Label values of all series share one buffer, so a family of 100,000 series
-/// costs a handful of allocations.
+/// Names are full names as in the text format: a counter's name ends in `_total`, an info metric's in `_info`.
+/// The label values of all series share one buffer, so a family of 100,000 series needs few allocations.
 #[derive(Clone, Debug)]
 pub struct Family {
     name: Cow<'static, str>,
@@ -18,37 +17,37 @@ pub struct Family {
     label_names: Vec<Cow<'static, str>>,
     /// Positions in `label_names`, ordered by label name: the order in which labels are written.
     label_order: Vec<usize>,
-    /// Whether every name is one that needs no quotes in any format.
+    /// Whether no name needs quotes in any format.
     plain: bool,
-    /// The label values of all series, one after the other.
+    /// The concatenated label values of all series.
     text: Vec<u8>,
-    /// Where each label value ends in `text`.
+    /// The end of each label value in `text`.
     ends: Vec<usize>,
     values: Vec<Value>,
-    /// Times in milliseconds; as many as there are series up to the last that has one.
+    /// Timestamps in milliseconds, up to the last series that has one.
     times: Vec<Option<i64>>,
 }
 
-/// The type of a family, in OpenMetrics' terms. Older formats show `info` and `state set` as gauges.
+/// The type of a family as in OpenMetrics. Older formats export info metrics and state sets as gauges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A sum that never goes down while the source lives.
+    /// A value that only increases, or is reset when the source restarts.
     Counter,
-    /// A value that goes both ways.
+    /// A value that increases and decreases.
     Gauge,
     /// Observations counted in buckets.
     Histogram,
-    /// Observations as quantiles that the source computed.
+    /// Observations as quantiles that the source computes.
     Summary,
-    /// The source does not say what it is; `untyped` in the text format.
+    /// A value of unknown type; `untyped` in the text format.
     Unknown,
-    /// Facts in labels, value 1.
+    /// Information in labels; the value is 1.
     Info,
-    /// One series for each state, of which the present one is 1; the label has the family's name.
+    /// One series per state: the current state is 1, all others are 0. The label has the family's name.
     StateSet,
 }
 
-/// What one series says.
+/// The value of one series.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     /// The value of a counter, gauge, unknown, info or state.
@@ -64,7 +63,7 @@ pub enum Value {
 pub struct Histogram {
     /// Upper bounds, ascending, without +Inf, each with the count of observations at or below it.
     pub buckets: Vec<(f64, u64)>,
-    /// The sum of all observations, where the source has it.
+    /// The sum of all observations, if the source provides it.
     pub sum: Option<f64>,
     /// The count of all observations, which is the bucket +Inf.
     pub count: u64,
@@ -82,7 +81,7 @@ pub struct Summary {
 }
 
 impl Family {
-    /// A counter. `name` ends in `_total`; `help` says where the value comes from.
+    /// A counter. `name` ends in `_total`.
     pub fn counter(
         name: impl Into<Cow<'static, str>>,
         help: impl Into<Cow<'static, str>>,
@@ -109,7 +108,7 @@ impl Family {
         Self::new(Kind::Histogram, name, help, label_names.iter().copied())
     }
 
-    /// An info metric: one series of value 1 for each call of [`Family::with`]. `name` ends in `_info`.
+    /// An info metric. `name` ends in `_info`, and every series has the value 1.
     pub fn info(
         name: impl Into<Cow<'static, str>>,
         help: impl Into<Cow<'static, str>>,
@@ -118,7 +117,7 @@ impl Family {
         Self::new(Kind::Info, name, help, label_names.iter().copied())
     }
 
-    /// A state set without further labels: `present` is 1, every other of `states` 0.
+    /// A state set without other labels: the state `present` is 1, all others are 0.
     pub fn state_set(name: &'static str, help: impl Into<Cow<'static, str>>, states: &[&str], present: &str) -> Self {
         let mut family = Self::new(Kind::StateSet, name, help, [name]);
         for state in states {
@@ -127,7 +126,7 @@ impl Family {
         family
     }
 
-    /// A family of any type, with names that may be known at run time only.
+    /// A family of any type.
     pub fn new<L: Into<Cow<'static, str>>>(
         kind: Kind,
         name: impl Into<Cow<'static, str>>,
@@ -156,7 +155,7 @@ impl Family {
     /// Adds a series: its label values in the order of the label names, and its value.
     ///
     /// # Panics
-    /// When the number of label values is not that of the label names: a defect of the collector.
+    /// The number of label values differs from the number of label names, which is a bug in the collector.
     pub fn push<V: AsRef<str>>(&mut self, label_values: &[V], value: impl Into<Value>) {
         assert_eq!(label_values.len(), self.label_names.len(), "label values of {}", self.name);
         for label in label_values {
@@ -166,8 +165,8 @@ impl Family {
         self.values.push(value.into());
     }
 
-    /// Adds a series that its source dates: `time` is in milliseconds since 1970. Only for what has a time of its
-    /// own; Prometheus takes such a series as gone at the end of its time, not when it is no longer exposed.
+    /// Adds a series with a timestamp in milliseconds since 1970, for a source that provides one. Prometheus does not
+    /// mark such a series as stale when it disappears.
     ///
     /// # Panics
     /// As [`Family::push`].
@@ -177,20 +176,20 @@ impl Family {
         self.times.push(Some(time));
     }
 
-    /// The family with one more series; for families that are made in one expression.
+    /// Adds a series and returns the family.
     #[must_use]
     pub fn with<V: AsRef<str>>(mut self, label_values: &[V], value: impl Into<Value>) -> Self {
         self.push(label_values, value);
         self
     }
 
-    /// The family with one series that has no labels.
+    /// Adds a series without labels and returns the family.
     #[must_use]
     pub fn value(self, value: impl Into<Value>) -> Self {
         self.with::<&str>(&[], value)
     }
 
-    /// The whole name.
+    /// The full name.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -205,22 +204,22 @@ impl Family {
         self.kind
     }
 
-    /// How many series there are.
+    /// The number of series.
     pub fn len(&self) -> usize {
         self.values.len()
     }
 
-    /// Whether there are no series; such a family is not written.
+    /// Whether the family has no series; such a family is not exported.
     pub fn is_empty(&self) -> bool {
         self.values.is_empty()
     }
 
-    /// Whether every name is one that needs no quotes in any format.
+    /// Whether no name needs quotes in any format.
     pub(crate) fn is_plain(&self) -> bool {
         self.plain
     }
 
-    /// The same series under other names.
+    /// The same series with renamed metric and labels.
     pub(crate) fn renamed(&self, rename: impl Fn(&str) -> String) -> Self {
         let labels: Vec<_> = self.label_names.iter().map(|label| rename(label)).collect();
         let empty = Self::new(self.kind, rename(&self.name), self.help.clone(), labels);
@@ -228,23 +227,23 @@ impl Family {
         Self { text, ends, values: self.values.clone(), times: self.times.clone(), ..empty }
     }
 
-    /// The labels of a series as name and value (which is UTF-8), ordered by name.
+    /// The names and UTF-8 values of a series' labels, ordered by name.
     pub(crate) fn labels(&self, series: usize) -> impl Iterator<Item = (&str, &[u8])> {
         self.label_order.iter().map(move |&label| (&*self.label_names[label], self.label_value(series, label)))
     }
 
-    /// What a series says.
+    /// The value of a series.
     pub(crate) fn series_value(&self, series: usize) -> &Value {
         &self.values[series]
     }
 
-    /// When a series was seen, where its source says so.
+    /// The timestamp of a series, if its source provides one.
     pub(crate) fn time(&self, series: usize) -> Option<i64> {
         self.times.get(series).copied().flatten()
     }
 
-    /// The order of series in every format: fewer labels first, then by label values in the order of
-    /// label names, bytewise, as the Go client sorts.
+    /// The order of series in every format, as in the Go client: fewer labels first, then bytewise by the label values
+    /// in the order of the label names.
     pub(crate) fn compare(&self, series: usize, other: &Self, other_series: usize) -> Ordering {
         let values = self.label_names.len().cmp(&other.label_names.len()).then_with(|| {
             let values = self.label_order.iter().map(|&label| self.label_value(series, label));
@@ -259,8 +258,8 @@ impl Family {
         })
     }
 
-    /// A number that orders series as [`Family::compare`] does, as far as it goes: how many labels there are,
-    /// and the first bytes of the first one. Sorting by it touches no label.
+    /// A prefix of the order of [`Family::compare`]: the number of labels and the first bytes of the first label.
+    /// Sorting by it avoids reading most labels.
     pub(crate) fn sort_key(&self, series: usize) -> (usize, u64) {
         let mut first = [0; 8];
         if let Some(&label) = self.label_order.first() {
@@ -285,7 +284,7 @@ impl From<f64> for Value {
 }
 
 impl From<u64> for Value {
-    #[expect(clippy::cast_precision_loss, reason = "the formats know only doubles; exact below 2^53")]
+    #[expect(clippy::cast_precision_loss, reason = "the formats have only doubles; exact below 2^53")]
     fn from(value: u64) -> Self {
         Self::Number(value as f64)
     }

@@ -1,26 +1,26 @@
-//! What one scrape answers: families of one name joined, sorted, without duplicates.
+//! Merges the families of a scrape: grouped by name, sorted, without duplicates.
 
 use std::sync::Arc;
 
 use super::family::Family;
 
-/// Everything that a scrape found, ready to be encoded.
+/// The merged families of a scrape.
 pub(crate) struct Exposition {
-    /// Groups of families of one name, ordered by name.
+    /// Groups of families with the same name, ordered by name.
     pub(crate) groups: Vec<Group>,
-    /// Series left out: an earlier one has the same labels, or its family's name another type.
+    /// Dropped series: an earlier one has the same labels, or an earlier family of the name has another type.
     pub(crate) duplicates: u64,
 }
 
-/// The families of one name and type, with the order of their series.
+/// The families with the same name and type, and the order of their series.
 pub(crate) struct Group {
     families: Vec<Arc<Family>>,
-    /// Family and series, in the order in which they are written.
+    /// Family and series, in the order of the output.
     order: Vec<(u32, u32)>,
 }
 
 impl Exposition {
-    /// Joins what the collectors saw. Of two series with the same name and labels the first is kept.
+    /// Merges families. Of two series with the same name and labels, the first is kept.
     pub(crate) fn merge(mut families: Vec<Arc<Family>>) -> Self {
         families.retain(|family| !family.is_empty());
         families.sort_by(|a, b| a.name().cmp(b.name())); // stable: the first stays first
@@ -37,7 +37,7 @@ impl Exposition {
         exposition
     }
 
-    /// Adds a family whose name no other has.
+    /// Adds a family with a unique name.
     pub(crate) fn insert(&mut self, family: Arc<Family>) {
         let (group, _) = Group::sorted(vec![family]);
         let at = self.groups.partition_point(|other| other.head().name() < group.head().name());
@@ -46,17 +46,17 @@ impl Exposition {
 }
 
 impl Group {
-    /// The family that gives the group its name, help and type.
+    /// The family that defines the name, help and type of the group.
     pub(crate) fn head(&self) -> &Family {
         &self.families[0]
     }
 
-    /// All series in the order in which they are written.
+    /// All series in the order of the output.
     pub(crate) fn series(&self) -> impl Iterator<Item = (&Family, usize)> {
         self.order.iter().map(|&(family, series)| (&*self.families[family as usize], series as usize))
     }
 
-    /// The group, and how many duplicate series it left out.
+    /// The group, and the number of dropped duplicates.
     fn sorted(families: Vec<Arc<Family>>) -> (Self, usize) {
         let series = families.iter().zip(0_u32..).flat_map(|(family, at)| {
             (0_u32..).take(family.len()).map(move |series| (family.sort_key(series as usize), (at, series)))
@@ -76,7 +76,7 @@ impl Group {
             keyed.dedup_by(|later, first| compare(first, later).is_eq());
             duplicates = before - keyed.len();
         }
-        let order = keyed.into_iter().map(|(_, place)| place).collect();
+        let order = keyed.into_iter().map(|(_, position)| position).collect();
         (Self { families, order }, duplicates)
     }
 }
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn of_duplicate_series_the_first_wins_and_the_others_are_counted() {
+    fn the_first_of_duplicate_series_is_kept_and_the_others_are_counted() {
         let exposition = Exposition::merge(vec![gauge(1.0), gauge(2.0)]);
         assert_eq!(exposition.duplicates, 2);
         let values: Vec<_> =
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_family_of_another_type_is_left_out_and_counted() {
+    fn a_family_of_another_type_is_dropped_and_counted() {
         let counter = Arc::new(Family::counter("g", "", &[]).value(1.0));
         let exposition = Exposition::merge(vec![gauge(1.0), counter]);
         assert_eq!((exposition.groups.len(), exposition.duplicates), (1, 1));

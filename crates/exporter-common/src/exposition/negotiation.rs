@@ -1,4 +1,4 @@
-//! What a client is answered in: format and escaping by `Accept`, gzip by `Accept-Encoding`.
+//! Negotiates the format and the escaping by `Accept`, and gzip by `Accept-Encoding`.
 //!
 //! Source: NegotiateIncludingOpenMetrics of prometheus/common, and RFC 9110.
 
@@ -9,7 +9,7 @@ use super::{openmetrics, protobuf, text};
 /// The formats of an exposition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum ExpositionFormat {
-    /// The text format 0.0.4, for whoever asks for nothing that is known.
+    /// The text format 0.0.4, which is the default.
     #[default]
     Text,
     /// OpenMetrics as text.
@@ -18,7 +18,7 @@ pub(crate) enum ExpositionFormat {
     Protobuf,
 }
 
-/// The versions of OpenMetrics, which differ for us in their name only.
+/// The versions of OpenMetrics, which differ here only in their name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OpenMetricsVersion {
     V0_0_1,
@@ -53,12 +53,12 @@ impl ExpositionFormat {
     }
 }
 
-/// The format that `Accept` asks for most, of those we have, and the escaping.
+/// The supported format that `Accept` prefers, and the escaping.
 pub(crate) fn format(accept: &str) -> (ExpositionFormat, Escaping) {
     let mut escaping = Escaping::default();
     for clause in clauses(accept) {
-        // An escaping counts from its clause on, also when the clause's format is unknown: Prometheus 3 asks
-        // for `text/plain;version=1.0.0;escaping=allow-utf-8` before it asks for version 0.0.4.
+        // An escaping applies from its clause on, even if the clause's format is unknown: Prometheus 3 sends
+        // `text/plain;version=1.0.0;escaping=allow-utf-8` before version 0.0.4.
         if let Some(named) = clause.parameter("escaping").and_then(Escaping::named) {
             escaping = named;
         }
@@ -83,7 +83,7 @@ pub(crate) fn format(accept: &str) -> (ExpositionFormat, Escaping) {
     (ExpositionFormat::Text, escaping)
 }
 
-/// Whether gzip is accepted and at least as welcome as no encoding.
+/// Whether gzip is accepted, and not less preferred than no encoding.
 pub(crate) fn gzip(accept_encoding: &str) -> bool {
     let clauses = clauses(accept_encoding);
     let quality = |name| clauses.iter().find(|clause| clause.name == name).map(|clause| clause.quality);
@@ -103,7 +103,7 @@ impl Clause {
     }
 }
 
-/// The clauses of a header, the most wanted first, without those that are not wanted at all.
+/// The clauses of a header, ordered by quality, without clauses of quality 0.
 fn clauses(header: &str) -> Vec<Clause> {
     let mut clauses: Vec<_> = header.split(',').map(clause).filter(|clause| clause.quality > 0.0).collect();
     clauses.sort_by(|a, b| b.quality.total_cmp(&a.quality));
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn gzip_is_used_where_it_is_welcome() {
+    fn gzip_is_used_if_it_is_preferred() {
         for (header, expected) in [
             ("gzip", true),
             ("deflate, GZIP;q=0.5", true),

@@ -1,4 +1,4 @@
-//! OpenMetrics 1.0.0 and 0.0.1.
+//! Encodes OpenMetrics 1.0.0 and 0.0.1.
 //!
 //! Source: the OpenMetrics specification 1.0, and the output of client_golang.
 
@@ -8,7 +8,7 @@ use super::family::{Family, Kind};
 use super::merge::Exposition;
 use super::sample_format::{Dialect, comment, escape, sample};
 
-/// Writes all groups of an exposition, and the mark of its end.
+/// Writes all groups of an exposition, and the end marker.
 pub(crate) fn encode(exposition: &Exposition, out: &mut Vec<u8>) {
     let names = Names::of(exposition);
     for group in &exposition.groups {
@@ -93,7 +93,7 @@ fn header(family: &Family, names: &Names<'_>, out: &mut Vec<u8>) {
     }
 }
 
-/// The unit that a name ends in. Names carry their unit, so it is written down once.
+/// The unit at the end of a name.
 fn unit(name: &str) -> Option<&'static str> {
     const UNITS: &[&str] =
         &["seconds", "bytes", "ratio", "hertz", "celsius", "volts", "amperes", "joules", "grams", "meters"];

@@ -1,12 +1,12 @@
-//! The protobuf format: delimited messages of io.prometheus.client.MetricFamily.
+//! Encodes the protobuf format: delimited messages of io.prometheus.client.MetricFamily.
 //!
 //! Source: io/prometheus/client/metrics.proto of prometheus/client_model. The messages are few and small,
-//! so they are written straight from the families.
+//! so they are encoded without generated code.
 
 use super::family::{Family, Kind, Value};
 use super::merge::{Exposition, Group};
 
-/// Writes all groups of an exposition, each message behind its length.
+/// Writes all groups of an exposition, each as a length-delimited message.
 pub(crate) fn encode(exposition: &Exposition, out: &mut Vec<u8>) {
     let mut message = Vec::new();
     for group in &exposition.groups {
@@ -80,11 +80,11 @@ fn metric(family: &Family, series: usize, out: &mut Vec<u8>) {
     }
 }
 
-/// A message in a message: its length comes first and is known last.
+/// A nested message. Its length precedes it, but is known only after it is written.
 fn nested(field: u64, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     varint(field << 3 | 2, out);
     let at = out.len();
-    out.push(0); // room for the length of nearly every message
+    out.push(0); // the length of most messages fits in one byte
     write(out);
     let len = out.len() - at - 1;
     if len < 0x80 {

@@ -1,9 +1,9 @@
-//! What the two text formats share: samples, names, labels, escapes and numbers.
+//! Encodes samples in both text formats: names, labels, escapes and numbers.
 
 use super::family::{Family, Value};
 use super::names::{is_legacy, is_legacy_label};
 
-/// Where the formats differ in how they write numbers.
+/// The text formats, which differ in numbers.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dialect {
     /// The text format 0.0.4.
@@ -46,7 +46,7 @@ pub(crate) fn sample(dialect: Dialect, family: &Family, series: usize, out: &mut
                 start(dialect, family, series, "_sum", None, out);
                 value(dialect, sum, time, out);
             }
-            // in OpenMetrics a sum and a count stand together or not at all
+            // OpenMetrics requires a sum and a count together
             if histogram.sum.is_some() || dialect == Dialect::Text {
                 start(dialect, family, series, "_count", None, out);
                 count(dialect, histogram.count, time, out);
@@ -65,7 +65,7 @@ pub(crate) fn sample(dialect: Dialect, family: &Family, series: usize, out: &mut
     }
 }
 
-/// A sample up to its value: name, labels, a blank. `last` is the label `le` or `quantile`.
+/// A sample up to its value: name, labels, a space. `last` is the label `le` or `quantile`.
 fn start(dialect: Dialect, family: &Family, series: usize, suffix: &str, last: Option<(&str, f64)>, out: &mut Vec<u8>) {
     let mut before: &[u8] = b"{";
     let plain = family.is_plain();
@@ -73,7 +73,7 @@ fn start(dialect: Dialect, family: &Family, series: usize, suffix: &str, last: O
         out.extend_from_slice(family.name().as_bytes());
         out.extend_from_slice(suffix.as_bytes());
     } else {
-        // a name that only UTF-8 has stands, quoted, inside the braces
+        // a UTF-8 name is quoted inside the braces
         out.push(b'{');
         quoted(&format!("{}{suffix}", family.name()), out);
         before = b",";
@@ -108,7 +108,7 @@ fn quoted(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// Escapes `\`, newline and, where asked for, `"`.
+/// Escapes `\`, newline and optionally `"`.
 pub(crate) fn escape(text: &str, quotes: bool, out: &mut Vec<u8>) {
     escape_bytes(text.as_bytes(), quotes, out);
 }
@@ -129,7 +129,7 @@ fn escape_bytes(text: &[u8], quotes: bool, out: &mut Vec<u8>) {
     }
 }
 
-/// A count and the end of its line. Go prints counts as integers, however large, in both formats.
+/// A count and the end of its line. Go prints counts as integers in both formats.
 fn count(dialect: Dialect, value: u64, time: Option<i64>, out: &mut Vec<u8>) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
     end(dialect, time, out);
@@ -141,37 +141,37 @@ fn value(dialect: Dialect, value: f64, time: Option<i64>, out: &mut Vec<u8>) {
     end(dialect, time, out);
 }
 
-/// The end of a sample's line, with the time of the sample where its source gives one, in milliseconds.
+/// The end of a sample's line, with the timestamp in milliseconds if the sample has one.
 fn end(dialect: Dialect, time: Option<i64>, out: &mut Vec<u8>) {
     if let Some(time) = time {
         out.push(b' ');
         match dialect {
             Dialect::Text => out.extend_from_slice(itoa::Buffer::new().format(time).as_bytes()),
-            #[expect(clippy::cast_precision_loss, reason = "exact for as long as milliseconds are below 2^53")]
+            #[expect(clippy::cast_precision_loss, reason = "exact while milliseconds are below 2^53")]
             Dialect::OpenMetrics => float(dialect, time as f64 / 1000.0, out),
         }
     }
     out.push(b'\n');
 }
 
-/// A float as the Go client writes it: `1.655371e+06`.
+/// A float as the Go client formats it: `1.655371e+06`.
 pub fn float_to_text(value: f64) -> String {
     let mut out = Vec::new();
     go_float(value, &mut out);
     String::from_utf8(out).unwrap_or_default() // ASCII
 }
 
-/// A float as the Go client writes it in this format.
+/// A float as the Go client formats it in this text format.
 fn float(dialect: Dialect, value: f64, out: &mut Vec<u8>) {
-    let begun = out.len();
+    let start = out.len();
     go_float(value, out);
-    if dialect == Dialect::OpenMetrics && out[begun..].iter().all(|byte| byte.is_ascii_digit() || *byte == b'-') {
+    if dialect == Dialect::OpenMetrics && out[start..].iter().all(|byte| byte.is_ascii_digit() || *byte == b'-') {
         out.extend_from_slice(b".0");
     }
 }
 
-/// Go's `strconv.FormatFloat(value, 'g', -1, 64)`: the shortest digits that read back to the same
-/// double, in exponent form when the decimal exponent is below −4 or at least 6.
+/// Go's `strconv.FormatFloat(value, 'g', -1, 64)`: the shortest digits that parse to the same
+/// double, in exponent form if the decimal exponent is below −4 or at least 6.
 fn go_float(value: f64, out: &mut Vec<u8>) {
     if value == 0.0 {
         out.push(b'0'); // −0 too: the Go client special-cases it
@@ -223,7 +223,7 @@ fn go_float(value: f64, out: &mut Vec<u8>) {
     general(&digits[zeros..len], point.unwrap_or(len) as i32 + exponent - zeros as i32, out);
 }
 
-/// Writes digits, of which `point` stand before the decimal point, in Go's 'g' form.
+/// Writes digits in Go's 'g' form, with `point` digits before the decimal point.
 fn general(digits: &[u8], point: i32, out: &mut Vec<u8>) {
     let significant = digits.iter().rposition(|digit| *digit != b'0').map_or(1, |at| at + 1);
     let exponent = point - 1;

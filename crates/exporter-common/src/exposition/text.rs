@@ -1,6 +1,6 @@
-//! The text format 0.0.4, byte for byte as the Go client writes it.
+//! Encodes the text format 0.0.4, byte for byte as the Go client.
 //!
-//! Source: the exposition formats page of Prometheus, and the output of client_golang.
+//! Source: the page on exposition formats of Prometheus, and the output of client_golang.
 
 use std::sync::Arc;
 
@@ -8,11 +8,11 @@ use super::family::{Family, Kind};
 use super::merge::Exposition;
 use super::sample_format::{Dialect, comment, escape, sample};
 
-/// Families as they are answered in the text format: joined, sorted, without duplicates.
+/// Families in the text format: merged, sorted, without duplicates.
 pub fn to_text(families: impl IntoIterator<Item = Family>) -> String {
     let mut out = Vec::new();
     encode(&Exposition::merge(families.into_iter().map(Arc::new).collect()), &mut out);
-    String::from_utf8(out).unwrap_or_default() // whole strings and ASCII are UTF-8
+    String::from_utf8(out).unwrap_or_default() // strings and ASCII are UTF-8
 }
 
 /// Writes all groups of an exposition.
@@ -45,7 +45,7 @@ mod tests {
     use crate::exposition::family::{Histogram, Summary};
 
     #[test]
-    fn families_series_and_labels_come_out_sorted() {
+    fn families_series_and_labels_are_sorted() {
         let cpus = Family::gauge("b_cpu", "", &["cpu"]).with(&["2"], 1.0).with(&["10"], 2.0);
         let modes = Family::counter("a_total", "A.", &["mode", "cpu"]).with(&["user", "0"], 1.5);
         assert_eq!(
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn histograms_and_summaries_are_written_whole() {
+    fn histograms_and_summaries_have_all_their_samples() {
         let histogram = Histogram { buckets: vec![(0.5, 1), (1.0, 3)], sum: Some(2.25), count: 4 };
         let summary = Summary { quantiles: vec![(0.5, 0.1)], sum: 0.3, count: 3 };
         let families = [
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_series_that_its_source_dates_has_its_time() {
+    fn a_series_with_a_timestamp_is_written_with_it() {
         let mut family = Family::gauge("g", "", &["l"]).with(&["a"], 1.0);
         family.push_at(&["b"], 2.0, 1_757_568_506_123);
         family.push(&["c"], 3.0);
@@ -95,7 +95,7 @@ mod tests {
         let families = [
             Family::state_set("app_health", "Health.", &["healthy", "unhealthy"], "unhealthy"),
             Family::info("x_info", "", &["version"]).with(&["1"], 1.0),
-            Family::gauge("empty", "Nothing to say.", &[]),
+            Family::gauge("empty", "Without series.", &[]),
         ];
         assert_eq!(
             to_text(families),

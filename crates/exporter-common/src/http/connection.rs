@@ -18,32 +18,32 @@ use super::connection_limits::{Connection, ConnectionSlot, RequestGuard};
 use super::listen::ClientStream;
 use super::router::{self, Router};
 
-/// How long the head of a request may be, in bytes; a longer one is answered 431.
+/// The limit of the request headers in bytes; larger ones get 431.
 const MAX_HEAD: usize = 32 * 1024;
 
-/// Serves a client to its end.
+/// Serves a connection until it is closed.
 pub(crate) async fn serve(
     stream: Box<dyn ClientStream>,
     peer: Option<IpAddr>,
-    place: ConnectionSlot,
+    slot: ConnectionSlot,
     router: Arc<Router>,
 ) {
-    let watched = place.watched.clone();
+    let monitored = slot.connection.clone();
     tokio::select! {
-        served = converse(stream, peer, &place, router) => if let Err(error) = served {
-            tracing::debug!(error = format!("{error:#}"), "connection ended badly");
+        served = converse(stream, peer, &slot, router) => if let Err(error) = served {
+            tracing::debug!(error = format!("{error:#}"), "connection failed");
         },
-        why = watched.overdue() => tracing::debug!(why, "connection closed"),
+        why = monitored.overdue() => tracing::debug!(why, "connection closed"),
     }
 }
 
 async fn converse(
     stream: Box<dyn ClientStream>,
     peer: Option<IpAddr>,
-    place: &ConnectionSlot,
+    slot: &ConnectionSlot,
     router: Arc<Router>,
 ) -> Result<()> {
-    let mut stream = MonitoredStream { stream, watched: place.watched.clone(), first: Bytes::new() };
+    let mut stream = MonitoredStream { stream, monitored: slot.connection.clone(), first: Bytes::new() };
     let tls = router.web.settings().await.tls.clone();
     let plain = tls.is_none();
     let (stream, http2): (Box<dyn ClientStream>, bool) = match tls {
@@ -66,12 +66,12 @@ async fn converse(
             (Box::new(stream), http2)
         }
     };
-    place.watched.set_multiplexed(http2);
-    let (connections, watched) = (place.connections.clone(), place.watched.clone());
-    let routes = router::routes(router, peer, move || RequestGuard::begin(&connections, &watched));
+    slot.connection.set_multiplexed(http2);
+    let (connections, monitored) = (slot.connections.clone(), slot.connection.clone());
+    let routes = router::routes(router, peer, move || RequestGuard::begin(&connections, &monitored));
     let routes = TowerToHyperService::new(warp::service(routes));
     let service = service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
-        // CONNECT names a host and no path, which warp's path filter panics at
+        // warp's path filter panics on CONNECT, which has a host instead of a path
         if request.uri().path_and_query().is_none() {
             *request.uri_mut() = http::Uri::from_static("/");
         }
@@ -79,54 +79,53 @@ async fn converse(
     });
     let builder = Builder::new(TokioExecutor::new());
     let mut builder = if http2 { builder.http2_only() } else { builder.http1_only() };
-    // the deadlines are ours
+    // connection_limits.rs has the deadlines
     builder.http1().header_read_timeout(None).max_buf_size(MAX_HEAD);
     builder.http2().max_concurrent_streams(32).max_header_list_size(MAX_HEAD as u32);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
-    let mut stop = place.connections.stop.subscribe();
-    let ended = tokio::select! {
-        ended = connection.as_mut() => Some(ended),
+    let mut stop = slot.connections.stop.subscribe();
+    let result = tokio::select! {
+        result = connection.as_mut() => Some(result),
         _ = stop.wait_for(|stop| *stop) => None,
     };
-    let ended = match ended {
-        Some(ended) => ended,
+    let result = match result {
+        Some(result) => result,
         None => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
     };
-    ended.map_err(|error| {
+    result.map_err(|error| {
         let parse = error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse);
         let error = anyhow::anyhow!(error);
-        if parse && plain { error.context("no HTTP request came; a client that speaks TLS?") } else { error }
+        if parse && plain { error.context("not an HTTP request: the client may use TLS") } else { error }
     })
 }
 
-/// Whether a client that should greet in TLS sends a request, as Go tells it.
+/// Whether a client sends plain HTTP instead of TLS, by the same bytes as Go.
 fn is_http(first: &[u8; 5]) -> bool {
     matches!(first, b"GET /" | b"HEAD " | b"POST " | b"PUT /" | b"OPTIO")
 }
 
 async fn refuse_plain(mut stream: MonitoredStream) -> Result<()> {
-    let answer =
-        b"HTTP/1.0 400 Bad RequestGuard\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n\
+    let response = b"HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n\
                    Client sent an HTTP request to an HTTPS server.\n";
-    stream.write_all(answer).await?;
+    stream.write_all(response).await?;
     linger(stream).await
 }
 
-/// Closes a connection such that the last words reach the client: one that is closed before everything was read is
-/// reset, and they may be lost.
+/// Closes a connection after the client's data is read. Otherwise the kernel resets it, and the client may lose the
+/// response.
 async fn linger(mut stream: MonitoredStream) -> Result<()> {
     stream.shutdown().await?;
     tokio::io::copy(&mut stream.take(MAX_HEAD as u64), &mut tokio::io::sink()).await?;
     Ok(())
 }
 
-/// The stream, which tells of progress.
+/// A stream that reports its progress.
 struct MonitoredStream {
     stream: Box<dyn ClientStream>,
-    watched: Arc<Connection>,
+    monitored: Arc<Connection>,
     /// Bytes that were read ahead.
     first: Bytes,
 }
@@ -141,7 +140,7 @@ impl AsyncRead for MonitoredStream {
         let before = buf.filled().len();
         let read = ready!(Pin::new(&mut self.stream).poll_read(cx, buf));
         if buf.filled().len() > before {
-            self.watched.read();
+            self.monitored.read();
         }
         Poll::Ready(read)
     }
@@ -150,7 +149,7 @@ impl AsyncRead for MonitoredStream {
 impl AsyncWrite for MonitoredStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<std::io::Result<usize>> {
         let written = ready!(Pin::new(&mut self.stream).poll_write(cx, buf));
-        self.watched.written();
+        self.monitored.written();
         Poll::Ready(written)
     }
 
@@ -160,7 +159,7 @@ impl AsyncWrite for MonitoredStream {
         buffers: &[std::io::IoSlice<'_>],
     ) -> Poll<std::io::Result<usize>> {
         let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, buffers));
-        self.watched.written();
+        self.monitored.written();
         Poll::Ready(written)
     }
 

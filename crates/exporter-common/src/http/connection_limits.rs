@@ -13,55 +13,55 @@ use bytes::Bytes;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 
-/// How many connections are open at once.
+/// The limit of open connections.
 pub(crate) const MAX_CONNECTIONS: usize = 512;
-/// How many bytes of answers wait to be taken, on all connections.
+/// The limit of unsent response bytes on all connections.
 const MAX_UNSENT: usize = 64 * 1024 * 1024;
-/// How long a client may take to greet and send the head of a request.
-const HEAD: Duration = Duration::from_secs(10);
-/// How long a connection may be idle between requests.
-const IDLE: Duration = Duration::from_secs(120);
-/// How long an answer may wait for a client that takes nothing, and for one that takes it slowly.
-const STALLED: Duration = Duration::from_secs(10);
-const SLOW: Duration = Duration::from_secs(60);
-/// How long a connection that has begun to send a request has at the end of the process.
-const LAST_HEAD: Duration = Duration::from_secs(1);
+/// The time limit for the TLS handshake and the request headers.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// The time limit between requests.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
+/// The time limits of a response without progress, and with slow progress.
+const STALLED_TIMEOUT: Duration = Duration::from_secs(10);
+const SLOW_TIMEOUT: Duration = Duration::from_secs(60);
+/// The time limit for the request headers during shutdown.
+const SHUTDOWN_HEADER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// All connections.
 pub(crate) struct Connections {
     open: Mutex<BTreeMap<u64, Arc<Connection>>>,
-    places: Arc<Semaphore>,
+    slots: Arc<Semaphore>,
     next: AtomicU64,
     unsent: AtomicUsize,
     pub(super) stop: watch::Sender<bool>,
 }
 
-/// A connection's place among all, given back at its end.
+/// The slot of an open connection, which is freed when it is dropped.
 pub(crate) struct ConnectionSlot {
     pub(super) connections: Arc<Connections>,
     id: u64,
-    pub(super) watched: Arc<Connection>,
+    pub(super) connection: Arc<Connection>,
     _permit: OwnedSemaphorePermit,
 }
 
-/// What is known of a connection.
+/// A connection and its state.
 pub(super) struct Connection {
     state: Mutex<ConnectionState>,
-    /// The deadline may have become earlier.
+    /// Notified when the deadline may have become earlier.
     changed: Notify,
 }
 
 struct ConnectionState {
     waits: WaitingFor,
-    /// Since when it waits for a request.
+    /// The start of waiting for a request.
     since: Instant,
-    /// Requests that are being answered.
+    /// The number of requests in progress.
     requests: usize,
-    /// Bytes of answers that the client has not taken.
+    /// Unsent response bytes.
     unsent: usize,
     sending_since: Instant,
     progress: Instant,
-    /// Several requests share the connection; what arrives need not be the head of one.
+    /// Several requests share the connection, so incoming bytes are not always request headers.
     multiplexed: bool,
     evicted: bool,
     stopping: bool,
@@ -71,26 +71,26 @@ struct ConnectionState {
 enum WaitingFor {
     /// For the first request.
     First,
-    /// For a further one.
+    /// For another request.
     Idle,
-    /// For the rest of a head.
-    Head,
+    /// For the rest of the headers.
+    Headers,
 }
 
 impl Connections {
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
             open: Mutex::default(),
-            places: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
+            slots: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
             next: AtomicU64::new(0),
             unsent: AtomicUsize::new(0),
             stop: watch::Sender::new(false),
         })
     }
 
-    /// A place for one more, for which another may have to go.
-    pub(crate) async fn place(self: &Arc<Self>) -> Option<ConnectionSlot> {
-        let permit = match self.places.clone().try_acquire_owned() {
+    /// A slot for a new connection, for which another one may be closed.
+    pub(crate) async fn slot(self: &Arc<Self>) -> Option<ConnectionSlot> {
+        let permit = match self.slots.clone().try_acquire_owned() {
             Ok(permit) => permit,
             Err(_) => {
                 self.evict(|state| match (state.unsent, state.requests) {
@@ -98,39 +98,39 @@ impl Connections {
                     (0, _) => None,
                     _ => Some(state.progress),
                 });
-                self.places.clone().acquire_owned().await.ok()?
+                self.slots.clone().acquire_owned().await.ok()?
             }
         };
-        let watched =
+        let connection =
             Arc::new(Connection { state: Mutex::new(ConnectionState::new(Instant::now())), changed: Notify::new() });
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        lock(&self.open).insert(id, watched.clone());
-        Some(ConnectionSlot { connections: self.clone(), id, watched, _permit: permit })
+        lock(&self.open).insert(id, connection.clone());
+        Some(ConnectionSlot { connections: self.clone(), id, connection, _permit: permit })
     }
 
-    /// Ends the connection of the earliest time that `rank` gives.
+    /// Closes the connection with the earliest time of `rank`.
     fn evict(&self, rank: impl Fn(&ConnectionState) -> Option<Instant>) {
         let open = lock(&self.open);
-        let ranked = open.values().filter_map(|watched| {
-            let state = lock(&watched.state);
-            (!state.evicted).then(|| rank(&state)).flatten().map(|time| (time, watched))
+        let ranked = open.values().filter_map(|connection| {
+            let state = lock(&connection.state);
+            (!state.evicted).then(|| rank(&state)).flatten().map(|time| (time, connection))
         });
-        if let Some((_, watched)) = ranked.min_by_key(|(time, _)| *time) {
-            lock(&watched.state).evicted = true;
-            watched.changed.notify_one();
+        if let Some((_, connection)) = ranked.min_by_key(|(time, _)| *time) {
+            lock(&connection.state).evicted = true;
+            connection.changed.notify_one();
         }
     }
 
-    /// Lets every connection end what it is at, and waits for that; false if the time was too short.
+    /// Waits until every connection has finished its requests. Returns false after the time limit.
     pub(crate) async fn drain(&self, within: Duration) -> bool {
         self.stop.send_replace(true);
-        for watched in lock(&self.open).values() {
-            let mut state = lock(&watched.state);
+        for connection in lock(&self.open).values() {
+            let mut state = lock(&connection.state);
             state.stopping = true;
             state.since = state.since.max(Instant::now());
-            watched.changed.notify_one();
+            connection.changed.notify_one();
         }
-        tokio::time::timeout(within, self.places.acquire_many(MAX_CONNECTIONS as u32)).await.is_ok()
+        tokio::time::timeout(within, self.slots.acquire_many(MAX_CONNECTIONS as u32)).await.is_ok()
     }
 }
 
@@ -155,26 +155,26 @@ impl ConnectionState {
         }
     }
 
-    /// When the connection is to be ended, and why; never while a request is being answered.
+    /// The deadline of the connection and its reason; none while a request is in progress.
     fn deadline(&self) -> Option<(Instant, &'static str)> {
         if self.evicted {
-            return Some((self.since, "it made room"));
+            return Some((self.since, "connection limit reached"));
         }
         if self.unsent > 0 {
-            let (stalled, slow) = (self.progress + STALLED, self.sending_since + SLOW);
-            return Some((stalled.min(slow), "the answer was not taken"));
+            let (stalled, slow) = (self.progress + STALLED_TIMEOUT, self.sending_since + SLOW_TIMEOUT);
+            return Some((stalled.min(slow), "the client does not read the response"));
         }
         if self.requests > 0 {
             return None;
         }
         Some(match self.waits {
-            _ if self.stopping => (self.since + LAST_HEAD, "the exporter stops"),
-            WaitingFor::First | WaitingFor::Head => (self.since + HEAD, "no request came"),
-            WaitingFor::Idle => (self.since + IDLE, "it was idle"),
+            _ if self.stopping => (self.since + SHUTDOWN_HEADER_TIMEOUT, "the exporter is stopping"),
+            WaitingFor::First | WaitingFor::Headers => (self.since + HEADER_TIMEOUT, "no request received"),
+            WaitingFor::Idle => (self.since + IDLE_TIMEOUT, "idle"),
         })
     }
 
-    /// The connection waits again, if nothing else goes on.
+    /// Starts waiting for a request, if no request and no response is in progress.
     fn settle(&mut self) {
         if self.requests == 0 && self.unsent == 0 {
             (self.waits, self.since) = (WaitingFor::Idle, Instant::now());
@@ -183,14 +183,14 @@ impl ConnectionState {
 }
 
 impl Connection {
-    /// Ends when the connection has passed its deadline.
+    /// Returns the reason when the deadline of the connection has passed.
     pub(super) async fn overdue(&self) -> &'static str {
         loop {
             let deadline = lock(&self.state).deadline();
             match deadline {
                 Some((at, why)) if at <= Instant::now() => return why,
                 Some((at, _)) => {
-                    let _ = tokio::time::timeout_at(at, self.changed.notified()).await; // either way: look again
+                    let _ = tokio::time::timeout_at(at, self.changed.notified()).await; // check the deadline again in either case
                 }
                 None => self.changed.notified().await,
             }
@@ -205,7 +205,7 @@ impl Connection {
     pub(super) fn read(&self) {
         let mut state = lock(&self.state);
         if state.waits == WaitingFor::Idle && state.requests == 0 && state.unsent == 0 && !state.multiplexed {
-            (state.waits, state.since) = (WaitingFor::Head, Instant::now());
+            (state.waits, state.since) = (WaitingFor::Headers, Instant::now());
             drop(state);
             self.changed.notify_one();
         }
@@ -219,25 +219,25 @@ impl Connection {
     }
 }
 
-/// A request that is being answered.
+/// A request in progress.
 pub(crate) struct RequestGuard {
     connections: Arc<Connections>,
-    watched: Arc<Connection>,
+    connection: Arc<Connection>,
 }
 
 impl RequestGuard {
-    pub(super) fn begin(connections: &Arc<Connections>, watched: &Arc<Connection>) -> Self {
-        lock(&watched.state).requests += 1;
-        Self { connections: connections.clone(), watched: watched.clone() }
+    pub(super) fn begin(connections: &Arc<Connections>, connection: &Arc<Connection>) -> Self {
+        lock(&connection.state).requests += 1;
+        Self { connections: connections.clone(), connection: connection.clone() }
     }
 
-    /// The body of the answer, which counts as unsent until the client has taken it.
-    pub(crate) fn answer(self, body: Vec<u8>) -> Bytes {
+    /// The response body, which counts as unsent until it is dropped.
+    pub(crate) fn response_body(self, body: Vec<u8>) -> Bytes {
         if body.is_empty() {
             return Bytes::new();
         }
         let length = body.len();
-        let mut state = lock(&self.watched.state);
+        let mut state = lock(&self.connection.state);
         let now = Instant::now();
         if state.unsent == 0 {
             (state.sending_since, state.progress) = (now, now);
@@ -245,7 +245,7 @@ impl RequestGuard {
         state.unsent += length;
         drop(state);
         let before = self.connections.unsent.fetch_add(length, Ordering::Relaxed);
-        let body = UnsentBody { body, connections: self.connections.clone(), watched: self.watched.clone() };
+        let body = UnsentBody { body, connections: self.connections.clone(), connection: self.connection.clone() };
         if before > 0 && before + length > MAX_UNSENT {
             self.connections.evict(|state| (state.unsent > 0 && state.progress < now).then_some(state.progress));
         }
@@ -255,19 +255,19 @@ impl RequestGuard {
 
 impl Drop for RequestGuard {
     fn drop(&mut self) {
-        let mut state = lock(&self.watched.state);
+        let mut state = lock(&self.connection.state);
         state.requests -= 1;
         state.settle();
         drop(state);
-        self.watched.changed.notify_one();
+        self.connection.changed.notify_one();
     }
 }
 
-/// A body, until it is sent.
+/// A response body that is not sent yet.
 struct UnsentBody {
     body: Vec<u8>,
     connections: Arc<Connections>,
-    watched: Arc<Connection>,
+    connection: Arc<Connection>,
 }
 
 impl AsRef<[u8]> for UnsentBody {
@@ -279,16 +279,16 @@ impl AsRef<[u8]> for UnsentBody {
 impl Drop for UnsentBody {
     fn drop(&mut self) {
         self.connections.unsent.fetch_sub(self.body.len(), Ordering::Relaxed);
-        let mut state = lock(&self.watched.state);
+        let mut state = lock(&self.connection.state);
         state.unsent -= self.body.len();
         state.settle();
         drop(state);
-        self.watched.changed.notify_one();
+        self.connection.changed.notify_one();
     }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner) // whole at any time
+    mutex.lock().unwrap_or_else(PoisonError::into_inner) // always consistent
 }
 
 #[cfg(test)]
@@ -297,93 +297,97 @@ mod tests {
 
     use super::*;
 
-    async fn ends_after(watched: &Connection) -> (Duration, &'static str) {
-        let begun = Instant::now();
-        let why = watched.overdue().await;
-        (begun.elapsed(), why)
+    async fn closed_after(connection: &Connection) -> (Duration, &'static str) {
+        let start = Instant::now();
+        let why = connection.overdue().await;
+        (start.elapsed(), why)
     }
 
     #[tokio::test(start_paused = true)]
-    async fn every_way_of_keeping_a_connection_has_an_end() {
+    async fn every_state_of_a_connection_has_a_deadline() {
         let connections = Connections::new();
-        let place = connections.place().await.unwrap();
-        let watched = &place.watched;
-        assert_eq!(ends_after(watched).await, (HEAD, "no request came"));
+        let slot = connections.slot().await.unwrap();
+        let connection = &slot.connection;
+        assert_eq!(closed_after(connection).await, (HEADER_TIMEOUT, "no request received"));
 
-        drop(RequestGuard::begin(&connections, watched).answer(b"taken at once".to_vec()));
-        assert_eq!(ends_after(watched).await, (IDLE, "it was idle"));
+        drop(RequestGuard::begin(&connections, connection).response_body(b"sent".to_vec()));
+        assert_eq!(closed_after(connection).await, (IDLE_TIMEOUT, "idle"));
 
-        watched.read();
+        connection.read();
         tokio::time::advance(Duration::from_secs(7)).await;
-        watched.read();
-        assert_eq!(ends_after(watched).await, (HEAD - Duration::from_secs(7), "no request came"));
+        connection.read();
+        assert_eq!(closed_after(connection).await, (HEADER_TIMEOUT - Duration::from_secs(7), "no request received"));
 
-        let request = RequestGuard::begin(&connections, watched);
-        tokio::time::advance(10 * IDLE).await;
-        assert!(watched.overdue().now_or_never().is_none(), "a request is being answered");
-        let answer = request.answer(vec![0; 1000]);
+        let request = RequestGuard::begin(&connections, connection);
+        tokio::time::advance(10 * IDLE_TIMEOUT).await;
+        assert!(connection.overdue().now_or_never().is_none(), "a request is in progress");
+        let response = request.response_body(vec![0; 1000]);
         assert_eq!(connections.unsent.load(Ordering::Relaxed), 1000);
-        tokio::time::advance(STALLED / 2).await;
-        watched.written();
-        assert_eq!(ends_after(watched).await, (STALLED, "the answer was not taken"));
+        tokio::time::advance(STALLED_TIMEOUT / 2).await;
+        connection.written();
+        assert_eq!(closed_after(connection).await, (STALLED_TIMEOUT, "the client does not read the response"));
         for _ in 0..5 {
-            tokio::time::advance(STALLED - Duration::from_secs(1)).await;
-            watched.written();
+            tokio::time::advance(STALLED_TIMEOUT - Duration::from_secs(1)).await;
+            connection.written();
         }
-        assert_eq!(ends_after(watched).await, (Duration::ZERO, "the answer was not taken"), "also when it is slow");
-        drop(answer);
+        assert_eq!(
+            closed_after(connection).await,
+            (Duration::ZERO, "the client does not read the response"),
+            "also with slow progress"
+        );
+        drop(response);
         assert_eq!(connections.unsent.load(Ordering::Relaxed), 0);
-        assert_eq!(ends_after(watched).await, (IDLE, "it was idle"));
+        assert_eq!(closed_after(connection).await, (IDLE_TIMEOUT, "idle"));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_one_that_has_waited_longest_makes_room() {
+    async fn the_longest_waiting_connection_is_closed_for_a_new_one() {
         let connections = Connections::new();
-        let mut places = Vec::new();
+        let mut slots = Vec::new();
         for _ in 0..MAX_CONNECTIONS {
-            places.push(connections.place().await.unwrap());
+            slots.push(connections.slot().await.unwrap());
             tokio::time::advance(Duration::from_millis(1)).await;
         }
-        let busy = RequestGuard::begin(&connections, &places[0].watched);
-        assert!(connections.place().now_or_never().is_none(), "there is no room yet");
-        assert!(places[0].watched.overdue().now_or_never().is_none(), "it is being answered");
-        assert_eq!(places[1].watched.overdue().now_or_never(), Some("it made room"));
-        assert!(places[2].watched.overdue().now_or_never().is_none());
-        places.remove(1);
-        assert!(connections.place().await.is_some());
+        let busy = RequestGuard::begin(&connections, &slots[0].connection);
+        assert!(connections.slot().now_or_never().is_none(), "all slots are used");
+        assert!(slots[0].connection.overdue().now_or_never().is_none(), "its request is in progress");
+        assert_eq!(slots[1].connection.overdue().now_or_never(), Some("connection limit reached"));
+        assert!(slots[2].connection.overdue().now_or_never().is_none());
+        slots.remove(1);
+        assert!(connections.slot().await.is_some());
         drop(busy);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn answers_that_nobody_takes_have_a_bound() {
+    async fn unsent_responses_are_limited() {
         let connections = Connections::new();
-        let mut places = Vec::new();
-        let mut answers = Vec::new();
+        let mut slots = Vec::new();
+        let mut responses = Vec::new();
         for _ in 0..4 {
-            let place = connections.place().await.unwrap();
-            answers.push(RequestGuard::begin(&connections, &place.watched).answer(vec![0; MAX_UNSENT / 3]));
-            places.push(place);
+            let slot = connections.slot().await.unwrap();
+            responses.push(RequestGuard::begin(&connections, &slot.connection).response_body(vec![0; MAX_UNSENT / 3]));
+            slots.push(slot);
             tokio::time::advance(Duration::from_millis(1)).await;
         }
-        let ended: Vec<_> = places.iter().map(|place| place.watched.overdue().now_or_never()).collect();
-        assert_eq!(ended, [Some("it made room"), None, None, None]);
+        let ended: Vec<_> = slots.iter().map(|slot| slot.connection.overdue().now_or_never()).collect();
+        assert_eq!(ended, [Some("connection limit reached"), None, None, None]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn at_the_end_those_that_wait_are_closed_soon() {
+    async fn waiting_connections_are_closed_soon_during_shutdown() {
         let connections = Connections::new();
-        let place = connections.place().await.unwrap();
-        let watched = place.watched.clone();
+        let slot = connections.slot().await.unwrap();
+        let connection = slot.connection.clone();
         let served = tokio::spawn(async move {
-            let why = place.watched.overdue().await;
-            drop(place);
+            let why = slot.connection.overdue().await;
+            drop(slot);
             why
         });
         tokio::task::yield_now().await;
-        let begun = Instant::now();
+        let start = Instant::now();
         assert!(connections.drain(Duration::from_secs(5)).await);
-        assert_eq!((begun.elapsed(), served.await.unwrap()), (LAST_HEAD, "the exporter stops"));
-        let _request = RequestGuard::begin(&connections, &watched);
-        assert!(watched.overdue().now_or_never().is_none(), "what is being answered is not");
+        assert_eq!((start.elapsed(), served.await.unwrap()), (SHUTDOWN_HEADER_TIMEOUT, "the exporter is stopping"));
+        let _request = RequestGuard::begin(&connections, &connection);
+        assert!(connection.overdue().now_or_never().is_none(), "a request in progress is not closed");
     }
 }

@@ -1,4 +1,4 @@
-//! `healthcheck`: asks the running exporter's `/-/healthy`, for containers that have no curl.
+//! `healthcheck`: requests `/-/healthy` from the running exporter, for containers without curl.
 
 use std::io::{Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -18,17 +18,17 @@ use crate::tls::AnyServer;
 
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Succeeds when the exporter answers 200 at one of its addresses, over TLS if its configuration says so.
+/// Succeeds if the exporter returns 200 at one of its addresses, over TLS if its configuration enables it.
 pub(crate) fn check(addresses: &[ListenAddress], config: Option<&Path>) -> Result<()> {
     let peers = match WebConfiguration::load(config).and_then(|web| Peer::of(&web)) {
         Ok(peer) => vec![peer],
-        // it was broken after the start, and the exporter goes on with the last good one: that speaks either
+        // the exporter may still use an earlier, valid configuration, with or without TLS
         Err(_) => vec![Peer::tls(true)?, Peer::Plain],
     };
     let mut result = Ok(());
     for (address, peer) in addresses.iter().flat_map(|address| peers.iter().map(move |peer| (address, peer))) {
-        let asked = connect(address).and_then(|stream| ask(stream, peer));
-        result = asked.with_context(|| format!("no healthy exporter at {address}"));
+        let response = connect(address).and_then(|stream| request(stream, peer));
+        result = response.with_context(|| format!("no healthy exporter at {address}"));
         if result.is_ok() {
             break;
         }
@@ -50,7 +50,7 @@ fn connect(address: &ListenAddress) -> Result<Box<dyn ReadWrite>> {
         }
         ListenAddress::Tcp { host, port } => (host.as_deref(), *port),
     };
-    // an exporter that listens on all addresses is asked on loopback
+    // an exporter that listens on all addresses is reachable on loopback
     let host = match host {
         None | Some("0.0.0.0" | "::") => "localhost",
         Some(host) => host,
@@ -59,49 +59,49 @@ fn connect(address: &ListenAddress) -> Result<Box<dyn ReadWrite>> {
     let stream = candidates
         .map(|candidate| TcpStream::connect_timeout(&candidate, TIMEOUT))
         .reduce(Result::or)
-        .with_context(|| format!("{host} has no address"))??;
+        .with_context(|| format!("no address found for {host}"))??;
     stream.set_read_timeout(Some(TIMEOUT))?;
     stream.set_write_timeout(Some(TIMEOUT))?;
     Ok(Box::new(stream))
 }
 
-fn ask(stream: Box<dyn ReadWrite>, peer: &Peer) -> Result<()> {
-    let answer = match peer {
-        Peer::Plain => answer(stream),
+fn request(stream: Box<dyn ReadWrite>, peer: &Peer) -> Result<()> {
+    let status = match peer {
+        Peer::Plain => status(stream),
         Peer::Tls { client, wants_certificate } => {
             let connection = client.connect()?;
-            match answer(rustls::StreamOwned::new(connection, stream)) {
-                // it serves, but not whom it does not know
+            match status(rustls::StreamOwned::new(connection, stream)) {
+                // the exporter serves, but requires a client certificate
                 Err(error) if *wants_certificate && is_alert(&error) => return Ok(()),
                 Err(error) if is_not_tls(&error) => {
-                    bail!("it speaks plain HTTP: it was started without TLS, or another file is its --web.config.file")
+                    bail!("the exporter uses plain HTTP: it was started without TLS or with another --web.config.file")
                 }
-                answer => answer,
+                status => status,
             }
         }
     }
-    .context("it does not answer")?;
-    match &answer[8..] {
+    .context("no response")?;
+    match &status[8..] {
         b" 200" => Ok(()),
-        b" 400" if matches!(peer, Peer::Plain) => bail!("it speaks TLS: name its --web.config.file"),
-        _ => bail!("it answers {}", String::from_utf8_lossy(&answer)),
+        b" 400" if matches!(peer, Peer::Plain) => bail!("the exporter uses TLS: set the same --web.config.file"),
+        _ => bail!("unexpected response: {}", String::from_utf8_lossy(&status)),
     }
 }
 
-/// The protocol and status of the answer.
-fn answer(mut stream: impl Read + Write) -> std::io::Result<[u8; 12]> {
+/// The protocol and status of the response.
+fn status(mut stream: impl Read + Write) -> std::io::Result<[u8; 12]> {
     stream.write_all(b"GET /-/healthy HTTP/1.0\r\n\r\n")?;
     let mut status = [0; 12];
     stream.read_exact(&mut status)?;
     Ok(status)
 }
 
-/// Whether the exporter itself refused the connection, in TLS's words.
+/// Whether the exporter refused the connection with a TLS alert.
 fn is_alert(error: &std::io::Error) -> bool {
     matches!(of_tls(error), Some(rustls::Error::AlertReceived(_)))
 }
 
-/// Whether what the exporter said is no TLS.
+/// Whether the exporter's response is not TLS.
 fn is_not_tls(error: &std::io::Error) -> bool {
     matches!(of_tls(error), Some(rustls::Error::InvalidMessage(_)))
 }
@@ -110,17 +110,17 @@ fn of_tls(error: &std::io::Error) -> Option<&rustls::Error> {
     error.get_ref().and_then(|inner| inner.downcast_ref())
 }
 
-/// How the exporter of a configuration is spoken to.
+/// How to connect to the exporter.
 enum Peer {
     Plain,
-    /// Over TLS; a server that wants a certificate refuses us, which shows that it serves.
+    /// Over TLS. A server that requires a client certificate refuses the connection, which shows that it serves.
     Tls {
         client: Client,
         wants_certificate: bool,
     },
 }
 
-/// A client that believes any certificate: it is its own server's, on this host.
+/// A client that accepts any certificate, since the server is this exporter on this host.
 struct Client(Arc<ClientConfig>);
 
 impl Peer {

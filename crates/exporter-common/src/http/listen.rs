@@ -1,4 +1,4 @@
-//! Where an exporter listens: addresses of TCP, sockets of the file system, sockets from systemd.
+//! Listens on TCP addresses, Unix sockets, and sockets from systemd.
 
 use std::fmt;
 use std::io::ErrorKind;
@@ -12,10 +12,10 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener, lookup_host};
 
-/// An address to listen on, as written.
+/// An address to listen on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ListenAddress {
-    /// `host:port`; without a host all addresses.
+    /// `host:port`; all addresses if the host is missing.
     Tcp { host: Option<String>, port: u16 },
     /// `unix:/path`.
     Unix(PathBuf),
@@ -54,7 +54,7 @@ impl fmt::Display for ListenAddress {
     }
 }
 
-/// A stream of bytes to a client.
+/// The byte stream of a client.
 pub(crate) trait ClientStream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> ClientStream for S {}
@@ -65,7 +65,7 @@ pub(crate) enum Listener {
     Unix { listener: UnixListener, path: PathBuf, _made: Option<SocketFile> },
 }
 
-/// A socket in the file system that this process made, removed at the end.
+/// A Unix socket file that this process created, and removes at shutdown.
 pub(crate) struct SocketFile {
     path: PathBuf,
     inode: u64,
@@ -78,11 +78,10 @@ impl Listener {
             ListenAddress::Tcp { host, port } => tcp(host.as_deref(), *port).await.map(Self::Tcp),
             ListenAddress::Unix(path) => unix(path).await,
         };
-        bound
-            .map_err(|error| anyhow!("cannot listen on {address}: {error}; --web.listen-address names another address"))
+        bound.map_err(|error| anyhow!("cannot listen on {address}: {error}: use another --web.listen-address"))
     }
 
-    /// The sockets that systemd opened for this process.
+    /// The sockets of systemd's socket activation.
     pub(crate) fn from_systemd() -> Result<Vec<Self>> {
         let sockets = sd_listen_fds::get().context("socket activation")?;
         ensure!(!sockets.is_empty(), "no socket activation file descriptors found");
@@ -96,26 +95,26 @@ impl Listener {
             return Ok(Self::Tcp(TcpListener::from_std(tcp)?));
         }
         let unix = std::os::unix::net::UnixListener::from(OwnedFd::from(tcp));
-        let Ok(address) = unix.local_addr() else { bail!("a descriptor from systemd is no stream socket") };
+        let Ok(address) = unix.local_addr() else { bail!("a file descriptor from systemd is not a stream socket") };
         unix.set_nonblocking(true)?;
         let path = address.as_pathname().unwrap_or(Path::new("")).to_owned();
-        Ok(Self::Unix { listener: UnixListener::from_std(unix)?, path, _made: None }) // the file is systemd's
+        Ok(Self::Unix { listener: UnixListener::from_std(unix)?, path, _made: None }) // systemd owns the file
     }
 
-    /// Where it listens, for the log.
+    /// The address, for the log.
     pub(crate) fn address(&self) -> Result<String> {
         Ok(match self {
-            Self::Tcp(listener) => listener.local_addr().context("cannot tell the address")?.to_string(),
+            Self::Tcp(listener) => listener.local_addr().context("cannot determine the listen address")?.to_string(),
             Self::Unix { path, .. } => format!("unix:{}", path.display()),
         })
     }
 
-    /// The next client, and its address if it has one.
+    /// Accepts a client, and returns its address if it has one.
     pub(crate) async fn accept(&self) -> std::io::Result<(Box<dyn ClientStream>, Option<IpAddr>)> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
-                let _ = stream.set_nodelay(true); // only slower without
+                let _ = stream.set_nodelay(true); // without it responses are only slower
                 Ok((Box::new(stream), Some(peer.ip().to_canonical())))
             }
             Self::Unix { listener, .. } => Ok((Box::new(listener.accept().await?.0), None)),
@@ -123,7 +122,7 @@ impl Listener {
     }
 }
 
-/// Without a host all of IPv6 and IPv4, or IPv4 alone where there is no IPv6.
+/// Without a host, listens on all IPv6 and IPv4 addresses, or on IPv4 if IPv6 is unavailable.
 async fn tcp(host: Option<&str>, port: u16) -> std::io::Result<TcpListener> {
     let Some(host) = host else {
         return match TcpListener::bind(("::", port)).await {
@@ -136,7 +135,7 @@ async fn tcp(host: Option<&str>, port: u16) -> std::io::Result<TcpListener> {
     TcpListener::bind(&candidates[..]).await
 }
 
-/// A socket that nobody serves any more, left by a process that was killed, gives way.
+/// Replaces the stale socket of a killed process.
 async fn unix(path: &Path) -> std::io::Result<Listener> {
     let is_socket = std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket());
     if is_socket
@@ -153,9 +152,9 @@ async fn unix(path: &Path) -> std::io::Result<Listener> {
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // not one that another process has put in its place
+        // another process may have replaced the file
         if std::fs::symlink_metadata(&self.path).is_ok_and(|metadata| metadata.ino() == self.inode) {
-            let _ = std::fs::remove_file(&self.path); // the next start removes it
+            let _ = std::fs::remove_file(&self.path); // the next start tries again
         }
     }
 }
@@ -165,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_read_as_go_programs_read_them() {
+    fn addresses_are_parsed_as_in_go_programs() {
         for (text, host, port) in [
             (":9100", None, 9100),
             ("127.0.0.1:0", Some("127.0.0.1"), 0),

@@ -1,11 +1,11 @@
-//! The limit of requests: a bucket of so many tokens, which gets one back in every interval.
+//! Limits the rate of requests with a token bucket.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The block `rate_limit`: one for the process, whatever the number of listeners.
+/// The limit of `rate_limit`, which all listeners share.
 #[derive(Debug)]
 pub(crate) struct RateLimit {
     interval: Duration,
@@ -20,15 +20,15 @@ struct Bucket {
 }
 
 impl RateLimit {
-    /// A full bucket. One that holds nothing lets nothing through.
+    /// A full bucket. A bucket of size 0 allows no requests.
     pub(super) fn new(interval: Duration, burst: u32) -> Self {
         let bucket = Bucket { tokens: f64::from(burst), filled: Instant::now() };
         Self { interval, burst, bucket: Mutex::new(bucket) }
     }
 
-    /// Takes a token for one request, if there is one.
+    /// Takes a token for one request, if one is available.
     pub(crate) fn allows(&self) -> bool {
-        let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner); // whole at any time
+        let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner); // always consistent
         let now = Instant::now();
         let gained = (now - bucket.filled).as_secs_f64() / self.interval.as_secs_f64();
         bucket.tokens = (bucket.tokens + gained).min(f64::from(self.burst));
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_bucket_is_emptied_at_once_and_filled_by_and_by() {
+    async fn a_bucket_allows_a_burst_and_then_one_request_per_interval() {
         let limit = RateLimit::new(Duration::from_secs(2), 3);
         let allowed = |times: usize| (0..times).filter(|_| limit.allows()).count();
         assert_eq!(allowed(10), 3);
@@ -55,11 +55,11 @@ mod tests {
         tokio::time::advance(Duration::from_millis(200)).await;
         assert_eq!(allowed(10), 1);
         tokio::time::advance(Duration::from_secs(3600)).await;
-        assert_eq!(allowed(10), 3, "it holds no more");
+        assert_eq!(allowed(10), 3, "the burst is limited");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_empty_bucket_lets_nothing_through() {
+    async fn a_bucket_of_size_0_allows_no_requests() {
         let limit = RateLimit::new(Duration::from_secs(1), 0);
         tokio::time::advance(Duration::from_secs(60)).await;
         assert!(!limit.allows());

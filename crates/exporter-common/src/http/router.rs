@@ -62,7 +62,7 @@ pub(crate) fn routes(
         let router = router.clone();
         async move {
             response.headers_mut().extend(router.web.settings().await.headers.clone());
-            response.map(|body| request.answer(body))
+            response.map(|body| request.response_body(body))
         }
     })
 }

@@ -1,4 +1,4 @@
-//! Serving, from the first listener to the last answer.
+//! Serves requests until the process is stopped.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,10 +25,10 @@ use super::web_settings::WebConfiguration;
 use crate::flags::CommonFlags;
 use crate::scrape::scrape_response::Exporter;
 
-/// How long requests under way have to end when the process is stopped.
+/// The time limit for requests in progress during shutdown.
 const DRAIN: Duration = Duration::from_secs(5);
 
-/// How long no connection has failed when it is said that they are accepted again.
+/// The time without a failure after which the recovery is logged.
 const QUIET: Duration = Duration::from_secs(1);
 
 /// Serves until SIGTERM or SIGINT, then drains.
@@ -89,11 +89,11 @@ pub(crate) async fn serve(
             _ = terminate.recv() => break "SIGTERM",
             _ = interrupt.recv() => break "SIGINT",
             _ = hangup.recv() => {
-                if exporter.reloaded().next().is_none() {
-                    tracing::info!("SIGHUP: no configuration file to read again");
+                if exporter.reload_statuses().next().is_none() {
+                    tracing::info!("SIGHUP: no configuration file to reload");
                 }
                 if web.is_configured() {
-                    tracing::info!("SIGHUP: reading the web configuration again");
+                    tracing::info!("SIGHUP: reloading the web configuration");
                     web.reload().await;
                 }
                 for source in &exporter.sources {
@@ -107,7 +107,7 @@ pub(crate) async fn serve(
     systemd::notify(NotifyState::Stopping).await;
     accepting.shutdown().await; // closes the listeners
     if !connections.drain(DRAIN).await {
-        tracing::warn!("requests were still under way at the end");
+        tracing::warn!("requests were still in progress after the time limit for shutdown");
     }
     tasks.shutdown().await;
     Ok(())
@@ -122,16 +122,16 @@ async fn accept(listener: Listener, router: Arc<Router>, connections: Arc<Connec
                 if failed.replace(Instant::now()).is_none() {
                     tracing::warn!(%error, "cannot accept connections");
                 }
-                tokio::time::sleep(Duration::from_millis(100)).await; // out of descriptors: let some be closed
+                tokio::time::sleep(Duration::from_millis(100)).await; // the limit of file descriptors may be reached: wait until some are closed
                 continue;
             }
         };
-        // those in between do not mean that it is over
+        // a successful accept between failures is not a recovery
         if failed.is_some_and(|failed| failed.elapsed() > QUIET) {
             failed = None;
-            tracing::info!("connections are accepted again");
+            tracing::info!("accepting connections again");
         }
-        let Some(place) = connections.place().await else { return };
-        tokio::spawn(connection::serve(stream, peer, place, router.clone()));
+        let Some(slot) = connections.slot().await else { return };
+        tokio::spawn(connection::serve(stream, peer, slot, router.clone()));
     }
 }

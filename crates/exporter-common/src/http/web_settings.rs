@@ -1,4 +1,4 @@
-//! The web side's settings: the file `--web.config.file`, read again when it or a file it names has changed.
+//! The settings of `--web.config.file`, which are reloaded when the file or a file it names has changed.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,141 +16,141 @@ use crate::config::web_config::{self, ClientAuth, PemSource, WebConfig};
 use crate::config::{password_hash, small_file};
 use crate::tls::server;
 
-/// How often the files are looked at, at most.
-const LOOK: Duration = Duration::from_secs(1);
-/// How long a request waits for that, at most: a file system that hangs must not.
-const LOOK_AT_MOST: Duration = Duration::from_millis(500);
+/// The minimum interval between checks of the files.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// The time limit of a request for this check, since a file system may hang.
+const CHECK_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// What the configuration file says, ready to be used.
+/// The settings of the web configuration file.
 #[derive(Default)]
 pub(crate) struct WebSettings {
-    /// How TLS is spoken; none for plain HTTP.
+    /// The TLS settings; `None` for plain HTTP.
     pub(crate) tls: Option<Arc<ServerConfig>>,
-    /// Headers of every answer.
+    /// The headers of every response.
     pub(crate) headers: HeaderMap,
-    /// Users and the hashes of their passwords; none lets everybody in.
+    /// Users and their password hashes; authentication is off if empty.
     pub(crate) users: BTreeMap<String, String>,
-    /// Whether a client without a certificate is turned away.
+    /// Whether clients must present a certificate.
     pub(crate) clients_must_show_certificates: bool,
-    /// How many requests are answered; none for any number.
+    /// The rate limit of requests, if one is set.
     pub(crate) rate_limit: Option<RateLimit>,
     http2: bool,
     warnings: Vec<String>,
 }
 
-/// The settings in effect.
+/// The settings in effect, and their file.
 pub(crate) struct WebConfiguration {
     path: Option<PathBuf>,
     state: Mutex<WebState>,
-    /// Held by who looks at the files.
-    looking: tokio::sync::Mutex<()>,
+    /// Held while the files are checked.
+    checking: tokio::sync::Mutex<()>,
 }
 
 struct WebState {
     settings: Arc<WebSettings>,
-    /// Looked at without the lock, since a file system may hang.
+    /// Checked without the lock, since a file system may hang.
     files: Arc<Files>,
-    looked: Instant,
+    checked: Instant,
     loaded: SystemTime,
-    /// Why the last load failed; it is tried again at every look, since a file that was missing may come.
-    fault: Option<String>,
+    /// The error of the last load. Every check tries again, since a missing file may appear.
+    error: Option<String>,
 }
 
 impl WebConfiguration {
-    /// Reads the file, if there is one.
+    /// Loads the file, if one is configured.
     ///
     /// # Errors
-    /// What is wrong with it, or with a file it names.
+    /// The file, or a file that it names, is invalid.
     pub(crate) fn load(path: Option<&Path>) -> Result<Self> {
         let (settings, files) = path.map(read).transpose()?.unwrap_or_default();
         settings.warn();
         let state = WebState {
             settings: Arc::new(settings),
             files: Arc::new(files),
-            looked: Instant::now(),
+            checked: Instant::now(),
             loaded: SystemTime::now(),
-            fault: None,
+            error: None,
         };
-        Ok(Self { path: path.map(Path::to_owned), state: Mutex::new(state), looking: tokio::sync::Mutex::new(()) })
+        Ok(Self { path: path.map(Path::to_owned), state: Mutex::new(state), checking: tokio::sync::Mutex::new(()) })
     }
 
-    /// Whether there is a file.
+    /// Whether a file is configured.
     pub(crate) fn is_configured(&self) -> bool {
         self.path.is_some()
     }
 
-    /// The settings in effect, without a look at the file.
+    /// The settings in effect, without a check of the file.
     pub(crate) fn current(&self) -> Arc<WebSettings> {
         self.lock().settings.clone()
     }
 
-    /// The settings, of a file that was looked at a second ago or less.
+    /// The settings, after a check of the file at most once a second.
     pub(crate) async fn settings(self: &Arc<Self>) -> Arc<WebSettings> {
-        if self.is_configured() && self.lock().looked.elapsed() >= LOOK {
+        if self.is_configured() && self.lock().checked.elapsed() >= CHECK_INTERVAL {
             let web = self.clone();
-            let look = tokio::spawn(async move {
-                // one looks, the others go on with what is known
-                if let Ok(_looking) = web.looking.try_lock() {
+            let check = tokio::spawn(async move {
+                // one request checks the files, the others use the current settings
+                if let Ok(_checking) = web.checking.try_lock() {
                     let blocking = web.clone();
-                    let _ = tokio::task::spawn_blocking(move || blocking.look()).await; // it cannot panic
+                    let _ = tokio::task::spawn_blocking(move || blocking.check_files()).await; // it does not panic
                 }
             });
-            let _ = tokio::time::timeout(LOOK_AT_MOST, look).await; // what is known will do
+            let _ = tokio::time::timeout(CHECK_TIMEOUT, check).await; // use the current settings after the time limit
         }
         self.lock().settings.clone()
     }
 
-    /// Reads the file again, changed or not.
+    /// Reloads the file, even if it has not changed.
     pub(crate) async fn reload(self: &Arc<Self>) {
-        let _looking = self.looking.lock().await;
+        let _checking = self.checking.lock().await;
         let web = self.clone();
-        let _ = tokio::task::spawn_blocking(move || web.read_again()).await; // it cannot panic
+        let _ = tokio::task::spawn_blocking(move || web.load_again()).await; // it does not panic
     }
 
-    /// Reads the file again if a file has changed.
-    fn look(&self) {
+    /// Reloads the file if a file has changed.
+    fn check_files(&self) {
         let (files, failed) = {
             let mut state = self.lock();
-            state.looked = Instant::now();
-            (state.files.clone(), state.fault.is_some())
+            state.checked = Instant::now();
+            (state.files.clone(), state.error.is_some())
         };
         if failed || files.changed() {
-            self.read_again();
+            self.load_again();
         }
     }
 
-    fn read_again(&self) {
+    fn load_again(&self) {
         let Some(path) = &self.path else { return };
         match read(path) {
             Ok((mut settings, files)) => {
                 settings.warn();
                 let mut state = self.lock();
-                settings.keep(&state.settings);
+                settings.keep_unchangeable(&state.settings);
                 state.settings = Arc::new(settings);
                 state.files = Arc::new(files);
                 state.loaded = SystemTime::now();
-                state.fault = None;
+                state.error = None;
                 tracing::info!(file = %path.display(), "web configuration loaded");
             }
             Err(error) => {
                 let error = format!("{error:#}");
-                let before = self.lock().fault.replace(error.clone());
+                let before = self.lock().error.replace(error.clone());
                 if before.as_ref() != Some(&error) {
-                    tracing::error!(error, "cannot load the web configuration; the last good one stays in effect");
+                    tracing::error!(error, "cannot load the web configuration; the last valid one stays in effect");
                 }
             }
         }
     }
 
-    /// How the last load went; nothing where there is no file.
-    pub(crate) fn reloaded(&self) -> Option<ReloadStatus> {
+    /// The status of the last load, if a file is configured.
+    pub(crate) fn reload_status(&self) -> Option<ReloadStatus> {
         self.path.as_ref()?;
         let state = self.lock();
-        Some(ReloadStatus { successful: state.fault.is_none(), last_success: state.loaded })
+        Some(ReloadStatus { successful: state.error.is_none(), last_success: state.loaded })
     }
 
     fn lock(&self) -> MutexGuard<'_, WebState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner) // whole at any time
+        self.state.lock().unwrap_or_else(PoisonError::into_inner) // always consistent
     }
 }
 
@@ -161,22 +161,22 @@ impl WebSettings {
         }
     }
 
-    /// Keeps what cannot change while the process runs: whether TLS is spoken, and HTTP/2 offered.
-    fn keep(&mut self, before: &WebSettings) {
+    /// Restores the settings that cannot change at run time: TLS and HTTP/2.
+    fn keep_unchangeable(&mut self, before: &WebSettings) {
         match (&mut self.tls, &before.tls) {
             (tls @ Some(_), None) => {
                 tracing::warn!(
-                    "the web configuration turns TLS on: restart the exporter; until then it serves plain HTTP"
+                    "the web configuration enables TLS: restart the exporter, which serves plain HTTP until then"
                 );
                 *tls = None;
             }
             (tls @ None, Some(_)) => {
-                tracing::warn!("the web configuration turns TLS off: restart the exporter; until then it serves TLS");
+                tracing::warn!("the web configuration disables TLS: restart the exporter, which serves TLS until then");
                 tls.clone_from(&before.tls);
             }
             (Some(tls), Some(tls_before)) if self.http2 != before.http2 => {
                 tracing::warn!(
-                    "the web configuration changes http2: restart the exporter; until then it stays as it was"
+                    "the web configuration changes http2: restart the exporter, which uses the previous setting until then"
                 );
                 Arc::make_mut(tls).alpn_protocols.clone_from(&tls_before.alpn_protocols);
                 self.http2 = before.http2;
@@ -186,15 +186,15 @@ impl WebSettings {
     }
 }
 
-/// The settings of a file, and the files they were made of.
+/// Loads the settings, and returns the files they were loaded from.
 fn read(path: &Path) -> Result<(WebSettings, Files)> {
-    let mut seen = Files::look([path.to_owned()]);
-    let place = || path.display().to_string();
+    let mut seen = Files::snapshot([path.to_owned()]);
+    let name = || path.display().to_string();
     let text = small_file::read_to_string(path)
         .map_err(|error| anyhow!("{}", server::io_reason(&error)))
-        .with_context(place)?;
+        .with_context(name)?;
     let folder = path.parent().unwrap_or(Path::new(""));
-    let WebConfig { tls, http2, headers, users, rate_limit } = web_config::parse(&text, folder).with_context(place)?;
+    let WebConfig { tls, http2, headers, users, rate_limit } = web_config::parse(&text, folder).with_context(name)?;
     let files = tls.iter().flat_map(|tls| [Some(&tls.cert), Some(&tls.key), tls.client_ca.as_ref()]).flatten();
     for pem in files {
         if let PemSource::File { path, .. } = pem {
@@ -206,7 +206,7 @@ fn read(path: &Path) -> Result<(WebSettings, Files)> {
     settings.warnings.extend(password_hash::warnings(&users));
     settings.users = users;
     if let Some(tls) = tls {
-        let (server, warnings) = server::server(&tls, http2).with_context(place)?;
+        let (server, warnings) = server::server(&tls, http2).with_context(name)?;
         settings.warnings.extend(warnings);
         settings.clients_must_show_certificates =
             matches!(tls.client_auth, ClientAuth::RequireAnyClientCert | ClientAuth::RequireAndVerifyClientCert)
@@ -218,7 +218,7 @@ fn read(path: &Path) -> Result<(WebSettings, Files)> {
 
 #[cfg(fuzzing)]
 pub(crate) fn fuzz_config(text: &str) {
-    // nothing is read: paths lead below a folder that is not there
+    // no file is read: the base folder does not exist
     if let Ok(WebConfig { tls: Some(tls), http2, .. }) = web_config::parse(text, Path::new("/nonexistent"))
         && [&tls.cert, &tls.key].iter().all(|pem| matches!(pem, PemSource::Inline(_)))
     {

@@ -1,4 +1,4 @@
-//! The seam between the library and an exporter: a collector, and the scrape it is asked in.
+//! The interface between the library and an exporter: a collector, and its part in a scrape.
 
 use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,63 +10,61 @@ use tokio::time::Instant;
 use crate::config::reload::ReloadStatus;
 use crate::exposition::family::Family;
 
-/// Something that can be read and translated into families: a file of the kernel, a page, a broker.
+/// Reads a source, such as a kernel file, a page or a broker, and converts it to families.
 #[async_trait::async_trait]
 pub trait Collector: Send + Sync + 'static {
-    /// The value of the label `collector`, and of the flag that turns it off where there are several.
+    /// The value of the label `collector`, and the name in `--collector.NAME`.
     fn name(&self) -> &'static str;
 
-    /// Reads the source once and adds what it saw to `scrape`, each family as soon as it is whole:
-    /// what was added is answered even when this fails later or runs out of time.
+    /// Reads the source once, and adds each family to `scrape` as soon as it is complete. Added families are
+    /// exported even if the read fails later or exceeds its deadline.
     ///
-    /// It must not block for long: what can wait for a device goes through [`Scrape::blocking`].
+    /// The read must not block for long: reads that may wait for a device use [`Scrape::blocking`].
     ///
     /// # Errors
-    /// Any error makes this collector's success 0; it is logged once, when the state changes. A thing
-    /// that this host does not have is no error: add nothing, return `Ok`.
+    /// An error sets the collector's success to 0. It is logged once, when the state changes. A source that does not
+    /// exist on this host is not an error: return `Ok` without adding families.
     async fn collect(&self, scrape: &Scrape) -> anyhow::Result<()>;
 
-    /// What goes on between scrapes, for the life of the process; by default nothing. It is
-    /// dropped when the process stops.
+    /// Background work for the lifetime of the process; by default none. It is dropped when the process stops.
     ///
     /// # Errors
-    /// Once it has ended, well or badly, every read fails: a follower that has died must not look
-    /// like a quiet source.
+    /// After it returns, with or without an error, every read fails: a failed follower must not look like an idle
+    /// source.
     async fn run(&self) -> anyhow::Result<()> {
         std::future::pending().await
     }
 
-    /// Whether it may be asked yet. Until it may, `/metrics` and `/-/ready` answer 503: for counters
-    /// that go on where an earlier process left them, and must first catch up with what it showed.
+    /// Whether the collector is ready. Until then `/metrics` and `/-/ready` return 503. A collector whose counters
+    /// continue those of an earlier process must first catch up with the values that it exported.
     fn ready(&self) -> bool {
         true
     }
 
-    /// What it keeps for the life of the process, such as counts of its own failures. It is asked for in every
-    /// scrape, whatever came of the read.
-    fn kept(&self) -> Vec<Family> {
+    /// Families that are exported in every scrape, even if the read fails, such as counters of failures.
+    fn persistent_families(&self) -> Vec<Family> {
         Vec::new()
     }
 
-    /// Reads its configuration files again, on SIGHUP. When they are broken the last good ones stay in effect,
-    /// which it logs itself.
+    /// Reloads the collector's configuration files, on SIGHUP. If they are invalid, the collector logs the error and
+    /// keeps the last valid configuration.
     async fn reload(&self) {}
 
-    /// How the last load of its configuration files went; `None` where it has none.
-    fn reloaded(&self) -> Option<ReloadStatus> {
+    /// The status of the last load of the collector's configuration files, if it has any.
+    fn reload_status(&self) -> Option<ReloadStatus> {
         None
     }
 
-    /// A second name for this collector's `exporter_scrape_success`, where users know one.
+    /// An additional name of this collector's `exporter_scrape_success`, for compatibility.
     fn success_metric(&self) -> Option<&'static str> {
         None
     }
 }
 
-/// One read of one collector: the fresh place where it puts what it saw, and its deadline.
+/// One read of one collector: its families and its deadline.
 pub struct Scrape {
     families: Mutex<Vec<Arc<Family>>>,
-    /// The latest one of those who wait for this read.
+    /// The latest deadline of the waiters.
     deadline: Mutex<Instant>,
     blocked: Blocked,
 }
@@ -76,19 +74,19 @@ impl Scrape {
         Self { families: Mutex::default(), deadline: Mutex::new(deadline), blocked }
     }
 
-    /// Gives the read more time, for somebody who waits longer.
+    /// Extends the deadline for another waiter.
     pub(crate) fn extend(&self, deadline: Instant) {
         let mut present = self.deadline.lock().unwrap_or_else(PoisonError::into_inner);
         *present = deadline.max(*present);
     }
 
-    /// Adds a family. One without series is not written.
+    /// Adds a family. A family without series is not exported.
     pub fn add(&self, family: Family) {
         self.lock().push(Arc::new(family));
     }
 
-    /// How long this read may still take: until the last of those who wait for it gives up. A collector that
-    /// ends by itself a little before says what was late; one that does not is cut off.
+    /// The time until the deadline of the last waiter. A collector that returns slightly earlier can report which part
+    /// timed out.
     pub fn time_left(&self) -> Duration {
         self.deadline().saturating_duration_since(Instant::now())
     }
@@ -97,9 +95,8 @@ impl Scrape {
         *self.deadline.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs what may wait (a file of sysfs asks hardware, a user's file lies on a network) on a
-    /// thread of its own. If it outlives its scrape, this collector is not started again before it
-    /// has ended.
+    /// Runs work that may block on another thread, such as reading a sysfs file that queries hardware, or a file on a
+    /// network. The collector's next read does not start until the work is finished.
     pub async fn blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
         let running = self.blocked.one_more();
         let task = tokio::task::spawn_blocking(move || {
@@ -109,27 +106,27 @@ impl Scrape {
         match task.await {
             Ok(done) => done,
             Err(error) => match error.try_into_panic() {
-                Ok(panic) => resume_unwind(panic),      // the read that asked for it answers for it
-                Err(_) => std::future::pending().await, // the process is stopping
+                Ok(panic) => resume_unwind(panic),      // the read fails with this panic
+                Err(_) => std::future::pending().await, // the process stops
             },
         }
     }
 
-    /// What was added so far.
+    /// The families added so far.
     pub(crate) fn families(&self) -> Vec<Arc<Family>> {
         self.lock().clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Arc<Family>>> {
-        self.families.lock().unwrap_or_else(PoisonError::into_inner) // a Vec is whole at any time
+        self.families.lock().unwrap_or_else(PoisonError::into_inner) // a Vec is always consistent
     }
 }
 
-/// The blocking parts of one collector's reads that are running, of earlier reads too.
+/// The running blocking work of one collector, including earlier reads.
 #[derive(Clone)]
 pub(crate) struct Blocked(Arc<watch::Sender<usize>>);
 
-/// Counts a blocking part for as long as it runs.
+/// Counts blocking work while it runs.
 struct Running(Blocked);
 
 impl Default for Blocked {
@@ -139,14 +136,14 @@ impl Default for Blocked {
 }
 
 impl Blocked {
-    /// Whether one is running.
+    /// Whether any is running.
     pub(crate) fn any(&self) -> bool {
         *self.0.borrow() > 0
     }
 
     /// Waits until none is running.
     pub(crate) async fn none(&self) {
-        let _ = self.0.subscribe().wait_for(|count| *count == 0).await; // the sender is here
+        let _ = self.0.subscribe().wait_for(|count| *count == 0).await; // self owns the sender
     }
 
     fn one_more(&self) -> Running {
@@ -166,7 +163,7 @@ impl Drop for Running {
     }
 }
 
-/// The faults of a read that goes on after one: a broken part costs only itself, and success.
+/// The errors of a read that continues after an error in one of its parts.
 #[derive(Debug, Default)]
 pub struct Faults {
     first: Option<anyhow::Error>,
@@ -174,31 +171,31 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// Notes an error and goes on.
+    /// Records an error.
     pub fn note(&mut self, error: anyhow::Error) {
         self.count += 1;
         self.first.get_or_insert(error);
     }
 
-    /// The value, or `None` with its error noted.
+    /// The value, or `None` after recording the error.
     pub fn keep<T>(&mut self, result: anyhow::Result<T>) -> Option<T> {
         result.map_err(|error| self.note(error)).ok()
     }
 
-    /// Whether nothing was noted so far.
+    /// Whether no error was recorded.
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
 
-    /// Success if nothing was noted.
+    /// Success if no error was recorded.
     ///
     /// # Errors
-    /// The first fault, and how many there were.
+    /// The first error, and the number of errors.
     pub fn result(self) -> anyhow::Result<()> {
         match (self.first, self.count) {
             (None, _) => Ok(()),
             (Some(first), 1) => Err(first),
-            (Some(first), count) => Err(first.context(format!("{count} faults, the first"))),
+            (Some(first), count) => Err(first.context(format!("{count} errors, the first"))),
         }
     }
 }

@@ -1,24 +1,24 @@
-//! What is logged of a collector: each change between success and failure once, and no flood of them.
+//! Logs each change between success and failure of a collector once, with a rate limit.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How many lines may come at once, and how long it takes until there may be one more. A source that
-/// fails every other second fills no disk.
+/// The burst of log lines, and the interval until another one is allowed, so that an unstable source does not fill the
+/// disk.
 const BURST: u32 = 100;
 const REFILL: Duration = Duration::from_secs(30);
 
-/// The last state that was logged, and how many lines may still be.
+/// The last logged state, and the remaining burst.
 #[derive(Debug)]
 pub(crate) struct FailureLog {
-    /// The reason that was logged, while failing, without its numbers.
+    /// The logged reason of the current failure, without digits.
     logged: Option<String>,
     lines_left: u32,
     refilled: Instant,
 }
 
-/// A line that is transition.
+/// The change to log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Transition {
     None,
@@ -34,10 +34,9 @@ impl Default for FailureLog {
 }
 
 impl FailureLog {
-    /// What is to be said of a read that has ended so. A failure that was not logged because there were
-    /// too many lines is logged later, if it lasts.
+    /// The change after a read. A failure that exceeds the rate limit is logged later, if it persists.
     pub(crate) fn transition(&mut self, error: Option<&str>) -> Transition {
-        // a reason is the same whatever number of milliseconds or bytes it names
+        // reasons that differ only in numbers are the same
         let reason = error.map(|error| error.replace(|character: char| character.is_ascii_digit(), ""));
         let transition = match (&self.logged, &reason) {
             (None, None) => return Transition::None,
@@ -70,7 +69,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_change_is_told_once_and_a_new_reason_too() {
+    async fn a_change_and_a_new_reason_are_logged_once() {
         let mut log = FailureLog::default();
         for (error, expected) in [
             (None, Transition::None),
@@ -87,7 +86,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_source_that_flaps_does_not_flood_the_log() {
+    async fn an_unstable_source_does_not_flood_the_log() {
         let mut log = FailureLog::default();
         let mut logged = 0;
         for _ in 0..1000 {
@@ -97,6 +96,6 @@ mod tests {
         assert_eq!(logged, 2 * BURST);
         assert_eq!(log.transition(Some("refused")), Transition::None);
         tokio::time::sleep(REFILL).await;
-        assert_eq!(log.transition(Some("refused")), Transition::Failed, "a failure that lasts is logged");
+        assert_eq!(log.transition(Some("refused")), Transition::Failed, "a persistent failure is logged");
     }
 }

@@ -11,17 +11,17 @@ use tokio::time::Instant;
 
 use super::collector::Scrape;
 
-/// One read, under way or done. It is cancelled when nobody waits for it any more.
+/// One read, in progress or finished. It is cancelled when its last waiter gives up.
 pub(super) struct Read {
     pub(super) scrape: Arc<Scrape>,
     pub(super) outcome: OnceLock<ReadOutcome>,
     pub(super) done: watch::Receiver<bool>,
     pub(super) task: OnceLock<AbortHandle>,
-    /// How many wait for it.
+    /// The number of waiters.
     pub(super) waiting: AtomicUsize,
 }
 
-/// One who waits for a read, and keeps it alive.
+/// A waiter, which keeps the read alive.
 pub(super) struct Waiter(pub(super) Arc<Read>);
 
 pub(super) struct ReadOutcome {
@@ -54,7 +54,7 @@ impl Drop for Waiter {
 impl Drop for Read {
     fn drop(&mut self) {
         if let Some(task) = self.task.get() {
-            task.abort(); // does nothing to one that has ended
+            task.abort(); // no effect on a finished task
         }
     }
 }

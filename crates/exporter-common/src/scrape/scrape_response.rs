@@ -1,4 +1,4 @@
-//! One scrape: every collector at once, each under the deadline, and what the exporter says of itself.
+//! One scrape: queries all collectors concurrently, and adds the exporter's own metrics.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,7 +14,7 @@ use crate::exposition::escaping::Escaping;
 use crate::exposition::family::Family;
 use crate::{process, registry};
 
-/// The collectors of one exporter, and what goes into every answer beside theirs.
+/// The collectors of an exporter, and the additional metrics of every response.
 pub(crate) struct Exporter {
     pub(crate) sources: Vec<Arc<Source>>,
     pub(crate) build_info: Arc<Family>,
@@ -28,8 +28,7 @@ pub(crate) struct Exporter {
 }
 
 impl Exporter {
-    /// Asks the collectors that are wanted at once, and gives what they and the exporter say; true if all of
-    /// them succeeded.
+    /// Queries the selected collectors concurrently. Returns the metrics, and whether all collectors succeeded.
     pub(crate) async fn scrape(
         &self,
         wanted: &ScrapeFilter,
@@ -37,16 +36,16 @@ impl Exporter {
         escaping: Escaping,
     ) -> (Exposition, bool) {
         let deadline = Instant::now() + budget.min(self.timeout);
-        let answers = join_all(self.wanted(wanted).map(|source| source.scrape(deadline, self.timeout))).await;
-        let mut families: Vec<_> = about(&answers).into_iter().map(Arc::new).collect();
-        families.extend(reload::families(self.reloaded()).into_iter().map(Arc::new));
+        let responses = join_all(self.wanted(wanted).map(|source| source.scrape(deadline, self.timeout))).await;
+        let mut families: Vec<_> = about(&responses).into_iter().map(Arc::new).collect();
+        families.extend(reload::families(self.reload_statuses()).into_iter().map(Arc::new));
         families.push(self.build_info.clone());
         if let Some(registry) = &self.own_metrics {
             families.extend(process::families().into_iter().map(Arc::new));
             families.extend(registry::families(registry).into_iter().map(Arc::new));
         }
-        let success = answers.iter().all(|answer| answer.success);
-        families.extend(answers.into_iter().flat_map(|answer| answer.families));
+        let success = responses.iter().all(|response| response.success);
+        families.extend(responses.into_iter().flat_map(|response| response.families));
         escaping.apply(&mut families);
         let mut exposition = Exposition::merge(families);
         let before = self.duplicates.fetch_add(exposition.duplicates, Ordering::Relaxed);
@@ -67,9 +66,9 @@ impl Exporter {
         (exposition, success)
     }
 
-    /// How the last load of each configuration went.
-    pub(crate) fn reloaded(&self) -> impl Iterator<Item = ReloadStatus> {
-        self.sources.iter().filter_map(|source| source.reloaded()).chain((self.web_reload)())
+    /// The status of each configuration's last load.
+    pub(crate) fn reload_statuses(&self) -> impl Iterator<Item = ReloadStatus> {
+        self.sources.iter().filter_map(|source| source.reload_status()).chain((self.web_reload)())
     }
 
     fn wanted<'a>(&'a self, wanted: &'a ScrapeFilter) -> impl Iterator<Item = &'a Arc<Source>> {
@@ -77,20 +76,20 @@ impl Exporter {
     }
 }
 
-/// What a scrape asks for; by default everything.
+/// The collectors and families that a scrape selects; by default all.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct ScrapeFilter {
-    /// Collectors that are not asked.
+    /// The excluded collectors.
     excluded: Vec<&'static str>,
-    /// The families that are answered, all if there are none.
+    /// The selected families; empty for all.
     names: Vec<String>,
 }
 
 impl ScrapeFilter {
-    /// Reads `collect[]=NAME`, `exclude[]=NAME` and `name[]=FAMILY` of a query. Other parameters are left alone.
+    /// Parses `collect[]=NAME`, `exclude[]=NAME` and `name[]=FAMILY` of a query. Other parameters are ignored.
     ///
     /// # Errors
-    /// Which parameter names no collector of this exporter, or that both kinds are given.
+    /// A parameter names an unknown collector, or the query has both `collect[]` and `exclude[]`.
     pub(crate) fn parse(query: &str, collectors: &[&'static str]) -> Result<Self, String> {
         let pairs: Vec<_> = form_urlencoded::parse(query.as_bytes()).collect();
         let values = |key: &'static str| pairs.iter().filter(move |(name, _)| *name == key).map(|(_, value)| value);
@@ -101,7 +100,10 @@ impl ScrapeFilter {
         if let Some(unknown) =
             collect.iter().chain(&exclude).find(|name| !collectors.iter().any(|known| known == **name))
         {
-            return Err(format!("No collector {unknown:?} is on; there are {}.", collectors.join(", ")));
+            return Err(format!(
+                "Collector {unknown:?} is unknown or disabled; the enabled collectors are {}.",
+                collectors.join(", ")
+            ));
         }
         let excluded = collectors.iter().copied().filter(|name| {
             if collect.is_empty() {
@@ -115,7 +117,7 @@ impl ScrapeFilter {
 }
 
 /// Success, duration and last success of every collector.
-fn about(answers: &[CollectorResponse]) -> Vec<Family> {
+fn about(responses: &[CollectorResponse]) -> Vec<Family> {
     let mut success = Family::gauge(
         "exporter_scrape_success",
         "Whether the collector's last read succeeded completely (1 = yes).",
@@ -132,15 +134,15 @@ fn about(answers: &[CollectorResponse]) -> Vec<Family> {
         &["collector"],
     );
     let mut families = Vec::new();
-    for answer in answers {
-        let value = f64::from(u8::from(answer.success));
-        success.push(&[answer.collector], value);
-        duration.push(&[answer.collector], answer.duration.as_secs_f64());
-        if let Some(since) = answer.last_success.and_then(|time| time.duration_since(UNIX_EPOCH).ok()) {
-            last_success.push(&[answer.collector], since.as_secs_f64());
+    for response in responses {
+        let value = f64::from(u8::from(response.success));
+        success.push(&[response.collector], value);
+        duration.push(&[response.collector], response.duration.as_secs_f64());
+        if let Some(since) = response.last_success.and_then(|time| time.duration_since(UNIX_EPOCH).ok()) {
+            last_success.push(&[response.collector], since.as_secs_f64());
         }
-        if let Some(name) = answer.success_metric {
-            let help = format!("The same as exporter_scrape_success{{collector=\"{}\"}}.", answer.collector);
+        if let Some(name) = response.success_metric {
+            let help = format!("Same as exporter_scrape_success{{collector=\"{}\"}}.", response.collector);
             families.push(Family::gauge(name, help, &[]).value(value));
         }
     }
@@ -155,7 +157,7 @@ mod tests {
     const COLLECTORS: &[&str] = &["cpu", "stat", "loadavg"];
 
     #[test]
-    fn a_query_chooses_collectors_and_families() {
+    fn a_query_selects_collectors_and_families() {
         for (query, excluded, names) in [
             ("", &[][..], &[][..]),
             ("collect[]=cpu&collect%5B%5D=stat", &["loadavg"], &[]),
@@ -173,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_query_that_cannot_be_answered_is_refused() {
+    fn an_invalid_query_is_rejected() {
         for query in ["collect[]=nope", "exclude[]=nope", "collect[]=", "collect[]=cpu&exclude[]=stat", "collect[]=%ff"]
         {
             assert!(ScrapeFilter::parse(query, COLLECTORS).is_err(), "{query}");

@@ -1,4 +1,4 @@
-//! A collector with its way of being read: on a scrape, cached, or in the background.
+//! Schedules the reads of a collector: on a scrape, cached, or in the background.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,38 +19,38 @@ use crate::exposition::family::Family;
 /// When a collector reads its source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Collection {
-    /// For every scrape. Scrapes that meet share one read.
+    /// For every scrape. Concurrent scrapes share one read.
     OnScrape,
-    /// For a scrape, when the last good read is older than this. Failures are not cached.
+    /// For a scrape, if the last successful read is older than this. Failures are not cached.
     Cached(Duration),
-    /// Every so often, whether anybody scrapes or not; a scrape is answered from the last read.
+    /// At this interval in the background. Scrapes return the last read.
     Background(Duration),
 }
 
-/// A collector and how it is collected.
+/// A collector and the schedule of its reads.
 pub struct Source {
     collector: Arc<dyn Collector>,
     collection: Collection,
     state: Mutex<SourceState>,
-    /// The blocking parts of reads that are running.
+    /// The running blocking work of reads.
     blocked: Blocked,
-    /// Why the collector's own work between scrapes has ended, once it has.
+    /// The reason why the collector's background work has stopped, if it has.
     ended: OnceLock<String>,
 }
 
 #[derive(Default)]
 struct SourceState {
-    /// The read under way. Those who wait for it keep it alive.
+    /// The read in progress, which its waiters keep alive.
     reading: Weak<Read>,
-    /// Keeps a read alive that serves later scrapes too.
+    /// Keeps a read alive that later scrapes use, too.
     shared: Option<Arc<Read>>,
-    /// The last read, where later scrapes may be answered from it.
+    /// The last read, if later scrapes may use it.
     last: Option<Arc<Read>>,
     last_success: Option<SystemTime>,
     failure_log: FailureLog,
 }
 
-/// What one collector contributes to one scrape.
+/// The response of one collector to one scrape.
 pub(crate) struct CollectorResponse {
     pub(crate) collector: &'static str,
     pub(crate) success_metric: Option<&'static str>,
@@ -66,7 +66,7 @@ impl Source {
         Self::boxed(Box::new(collector))
     }
 
-    /// The same for a collector that is boxed already.
+    /// As [`Source::new`], for a boxed collector.
     pub fn boxed(collector: Box<dyn Collector>) -> Self {
         Self {
             collector: collector.into(),
@@ -77,7 +77,7 @@ impl Source {
         }
     }
 
-    /// The source, collected another way.
+    /// Changes the schedule of reads.
     #[must_use]
     pub fn collected(mut self, collection: Collection) -> Self {
         self.collection = collection;
@@ -89,52 +89,57 @@ impl Source {
         self.collector.name()
     }
 
-    /// Whether it may be asked yet.
+    /// Whether the collector is ready.
     pub(crate) fn ready(&self) -> bool {
         self.collector.ready()
     }
 
-    /// Reads the collector's configuration files again.
+    /// Reloads the collector's configuration files.
     pub(crate) async fn reload(&self) {
         self.collector.reload().await;
     }
 
-    /// How the last load of the collector's configuration files went.
-    pub(crate) fn reloaded(&self) -> Option<ReloadStatus> {
-        self.collector.reloaded()
+    /// The status of the last load of the collector's configuration files.
+    pub(crate) fn reload_status(&self) -> Option<ReloadStatus> {
+        self.collector.reload_status()
     }
 
-    /// What this collector says to a scrape that must be answered by `deadline`; a read may take
-    /// `timeout`.
+    /// The collector's response to a scrape with this deadline. `timeout` limits a read.
     pub(crate) async fn scrape(self: &Arc<Self>, deadline: Instant, timeout: Duration) -> CollectorResponse {
-        let asked = Instant::now();
+        let started = Instant::now();
         let read = match tokio::time::timeout_at(deadline, self.read(deadline, timeout)).await {
             Ok(Ok(waiter)) => waiter,
-            Ok(Err(why)) => return self.answer_without_read(Vec::new(), &why, asked),
-            Err(_) => return self.answer_without_read(Vec::new(), "an earlier read still waits for the source", asked),
+            Ok(Err(why)) => return self.response_without_read(Vec::new(), &why, started),
+            Err(_) => {
+                return self.response_without_read(
+                    Vec::new(),
+                    "an earlier read is still waiting for the source",
+                    started,
+                );
+            }
         };
         let mut done = read.done.clone();
         let waited = tokio::time::timeout_at(deadline, done.wait_for(|done| *done)).await;
         let families = read.scrape.families();
         if let Some(outcome) = read.outcome.get() {
-            return self.answer(families, outcome.error.is_none(), outcome.duration);
+            return self.response(families, outcome.error.is_none(), outcome.duration);
         }
         let why = match waited {
-            Ok(_) => "the process is stopping".to_owned(),
-            Err(_) => format!("no answer within the scrape's {}", human(deadline - asked)),
+            Ok(_) => "the exporter is stopping".to_owned(),
+            Err(_) => format!("no response within the scrape's {}", human(deadline - started)),
         };
-        self.answer_without_read(families, &why, asked)
+        self.response_without_read(families, &why, started)
     }
 
-    /// Reads once before anybody asks, and waits for the end of that. A scrape that comes meanwhile joins, or
-    /// has its own read in this one's place.
+    /// Reads once before the first scrape, and waits for the result. A scrape in the meantime joins this read or
+    /// replaces it.
     pub(crate) async fn read_first(self: &Arc<Self>, timeout: Duration) {
         if self.ended.get().is_some() {
             return;
         }
         let first = self.start(Instant::now() + timeout, timeout).await;
         let mut done = first.done.clone();
-        self.lock().shared = Some(first.0.clone()); // which keeps it, but is nobody who waits
+        self.lock().shared = Some(first.0.clone()); // keeps the read alive without being a waiter
         drop(first);
         while done.wait_for(|done| *done).await.is_err() {
             let Some(other) = self.lock().reading.upgrade() else { return };
@@ -142,11 +147,11 @@ impl Source {
         }
     }
 
-    /// What goes on between scrapes: the collector's own work, and its reads in the background.
+    /// The collector's background work, and its background reads.
     pub(crate) async fn run(self: Arc<Self>, timeout: Duration) {
         let why = tokio::select! {
             result = AssertUnwindSafe(self.collector.run()).catch_unwind() => match result {
-                Ok(Ok(())) => "its work between scrapes has ended".to_owned(),
+                Ok(Ok(())) => "its background work has stopped".to_owned(),
                 Ok(Err(error)) => format!("{error:#}"),
                 Err(panic) => panicked(&*panic),
             },
@@ -165,11 +170,11 @@ impl Source {
         loop {
             ticks.tick().await;
             let read = self.start(Instant::now() + timeout, timeout).await;
-            let _ = read.done.clone().wait_for(|done| *done).await; // the sender lives as long as the read
+            let _ = read.done.clone().wait_for(|done| *done).await; // the sender outlives the read
         }
     }
 
-    /// The read that answers a scrape: the last one, where it may, or the one under way, or a new one.
+    /// The read for a scrape: the last one if it may be used, the one in progress, or a new one.
     async fn read(self: &Arc<Self>, deadline: Instant, timeout: Duration) -> Result<Waiter, String> {
         if let Some(why) = self.ended.get() {
             return Err(why.clone());
@@ -181,7 +186,7 @@ impl Source {
             let age = outcome.ended.elapsed();
             match self.collection {
                 Collection::Background(interval) if age > interval + timeout => {
-                    return Err(format!("the last read ended {} ago", human(age)));
+                    return Err(format!("the last read finished {} ago", human(age)));
                 }
                 Collection::Background(_) => return Ok(Waiter::new(last)),
                 Collection::Cached(ttl) if age < ttl => return Ok(Waiter::new(last)),
@@ -191,8 +196,8 @@ impl Source {
         Ok(self.start(deadline, timeout).await)
     }
 
-    /// Starts a read for who waits until `deadline`, or joins the one under way. While an earlier read still
-    /// waits in a device, no new one is started.
+    /// Starts a read for a waiter with this deadline, or joins the read in progress. While blocking work of an earlier
+    /// read is still running, no new read starts.
     async fn start(self: &Arc<Self>, deadline: Instant, timeout: Duration) -> Waiter {
         loop {
             if let Some(waiter) = self.try_start(deadline, timeout) {
@@ -205,8 +210,8 @@ impl Source {
     fn try_start(self: &Arc<Self>, deadline: Instant, timeout: Duration) -> Option<Waiter> {
         let mut state = self.lock();
         if let Some(reading) = state.reading.upgrade() {
-            // A collector plans its work by the time it has. The first read, which nobody waits for, may have
-            // planned for more than this scrape has: such a read would say too late what was late.
+            // A collector plans its work by its deadline. The first read, which has no waiter, may have planned for
+            // more time than this scrape has: its report of what timed out would come too late.
             let unawaited = state.shared.is_some() && reading.waiting.load(Ordering::Relaxed) == 0;
             if self.collection != Collection::OnScrape {
                 return Some(Waiter::new(reading));
@@ -221,7 +226,7 @@ impl Source {
             return None;
         }
         let started = Instant::now();
-        // a read that serves later scrapes too does not end with the one that began it
+        // a read that later scrapes use does not stop with the scrape that started it
         let deadline = if self.collection == Collection::OnScrape { deadline } else { started + timeout };
         let scrape = Arc::new(Scrape::new(deadline, self.blocked.clone()));
         let (finished, done) = watch::channel(false);
@@ -245,18 +250,18 @@ impl Source {
                 Ok(Ok(Ok(()))) => None,
                 Ok(Ok(Err(error))) => Some(format!("{error:#}")),
                 Ok(Err(panic)) => Some(panicked(&*panic)),
-                Err(_) => Some(format!("no answer within {}", human(timeout))),
+                Err(_) => Some(format!("no response within {}", human(timeout))),
             };
             if let Some(read) = weak.upgrade() {
                 source.finish(&read, error, started);
             }
-            let _ = finished.send(true); // nobody may be waiting
+            let _ = finished.send(true); // there may be no waiter
         });
         let _ = read.task.set(task.abort_handle());
         Some(waiter)
     }
 
-    /// Keeps what a read that has ended found out.
+    /// Stores the result of a finished read.
     fn finish(&self, read: &Arc<Read>, error: Option<String>, started: Instant) {
         let failed = error.is_some();
         let ended = Instant::now();
@@ -276,14 +281,14 @@ impl Source {
         self.log_transition(outcome.error.as_deref());
     }
 
-    /// An answer that comes from no read that has ended.
-    fn answer_without_read(&self, families: Vec<Arc<Family>>, why: &str, asked: Instant) -> CollectorResponse {
+    /// A response without a finished read.
+    fn response_without_read(&self, families: Vec<Arc<Family>>, why: &str, started: Instant) -> CollectorResponse {
         self.log_transition(Some(why));
-        self.answer(families, false, asked.elapsed())
+        self.response(families, false, started.elapsed())
     }
 
-    fn answer(&self, mut families: Vec<Arc<Family>>, success: bool, duration: Duration) -> CollectorResponse {
-        families.extend(self.collector.kept().into_iter().map(Arc::new));
+    fn response(&self, mut families: Vec<Arc<Family>>, success: bool, duration: Duration) -> CollectorResponse {
+        families.extend(self.collector.persistent_families().into_iter().map(Arc::new));
         CollectorResponse {
             collector: self.collector.name(),
             success_metric: self.collector.success_metric(),
@@ -300,7 +305,7 @@ impl Source {
         let (collector, error) = (self.collector.name(), error.unwrap_or_default());
         match transition {
             Transition::Failed => tracing::warn!(collector, error, "collector failed"),
-            Transition::ReasonChanged => tracing::warn!(collector, error, "collector fails for another reason"),
+            Transition::ReasonChanged => tracing::warn!(collector, error, "collector fails for a different reason"),
             Transition::Recovered => tracing::info!(collector, "collector recovered"),
             Transition::None if error.is_empty() => {}
             Transition::None => tracing::debug!(collector, error, "collector still fails"),
@@ -308,7 +313,7 @@ impl Source {
     }
 
     fn lock(&self) -> MutexGuard<'_, SourceState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner) // only plain assignments happen under it
+        self.state.lock().unwrap_or_else(PoisonError::into_inner) // only plain assignments happen while it is locked
     }
 }
 

@@ -1,4 +1,4 @@
-//! Certificates of clients, checked as Go checks them.
+//! Verifies client certificates as Go does.
 
 use std::sync::Arc;
 
@@ -13,24 +13,24 @@ use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, 
 use super::x509;
 use crate::config::web_config::ClientAuth;
 
-/// What is asked of a client. Whatever is asked, one that sends a certificate must prove that it has its key.
+/// The requirements for client certificates. A client that sends a certificate must always prove that it has its key.
 #[derive(Debug)]
 struct ClientCertificateVerifier {
     required: bool,
-    /// Whether a certificate must lead to an authority.
+    /// Whether a certificate must be signed by a CA certificate.
     verified: bool,
-    authorities: Vec<CertificateDer<'static>>,
-    /// The check by webpki; none when there is no authority, and nothing can pass.
+    ca_certificates: Vec<CertificateDer<'static>>,
+    /// The verifier of webpki; `None` without a CA certificate, when no certificate is accepted.
     chain: Option<Arc<dyn ClientCertVerifier>>,
-    /// Of the certificate's names one must be among these, if there are any.
+    /// If not empty, the certificate must have one of these names.
     allowed: Vec<String>,
     provider: Arc<CryptoProvider>,
 }
 
-/// The check for a way of asking; none when clients are not asked.
+/// The verifier for a client_auth_type; `None` if no certificate is requested.
 pub(super) fn verifier(
     auth: ClientAuth,
-    authorities: Vec<CertificateDer<'static>>,
+    ca_certificates: Vec<CertificateDer<'static>>,
     allowed: Vec<String>,
     provider: &Arc<CryptoProvider>,
 ) -> Result<Option<Arc<dyn ClientCertVerifier>>> {
@@ -42,7 +42,7 @@ pub(super) fn verifier(
         ClientAuth::RequireAndVerifyClientCert => (true, true),
     };
     let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(authorities.iter().cloned());
+    roots.add_parsable_certificates(ca_certificates.iter().cloned());
     let chain = if verified && !roots.is_empty() {
         let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
         Some(builder.build().context("client_ca")?)
@@ -50,10 +50,10 @@ pub(super) fn verifier(
         None
     };
     Ok(Some(Arc::new(ClientCertificateVerifier {
-        // a list of allowed names is kept by sending no certificate as little as by sending a wrong one
+        // the list of allowed names must not be bypassed by sending no certificate
         required: required || !allowed.is_empty(),
         verified,
-        authorities,
+        ca_certificates,
         chain,
         allowed,
         provider: provider.clone(),
@@ -61,9 +61,9 @@ pub(super) fn verifier(
 }
 
 impl ClientCertificateVerifier {
-    /// A self-signed certificate that is itself an authority, which webpki refuses and Go accepts.
-    fn is_authority(&self, certificate: &CertificateDer<'_>, now: UnixTime) -> Result<bool, Error> {
-        if !self.authorities.contains(certificate) {
+    /// Whether a self-signed certificate is itself a CA certificate, which Go accepts and webpki refuses.
+    fn is_ca_certificate(&self, certificate: &CertificateDer<'_>, now: UnixTime) -> Result<bool, Error> {
+        if !self.ca_certificates.contains(certificate) {
             return Ok(false);
         }
         let certificate = x509::certificate(certificate).ok_or(CertificateError::BadEncoding)?;
@@ -96,10 +96,10 @@ impl ClientCertVerifier for ClientCertificateVerifier {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        if self.verified && !self.is_authority(end_entity, now)? {
+        if self.verified && !self.is_ca_certificate(end_entity, now)? {
             let chain = self.chain.as_ref().ok_or(CertificateError::UnknownIssuer)?;
             chain.verify_client_cert(end_entity, intermediates, now).map_err(|error| match error {
-                // a self-signed authority that is none of ours, which webpki has a name of its own for
+                // webpki has another error for a self-signed certificate of an unknown CA
                 Error::InvalidCertificate(CertificateError::Other(_)) => CertificateError::UnknownIssuer.into(),
                 error => error,
             })?;

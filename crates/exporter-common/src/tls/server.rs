@@ -1,4 +1,4 @@
-//! TLS by rustls, from what the web configuration file asks for.
+//! The server's TLS configuration, from the web configuration file.
 
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::{client_certificates, pem};
 use crate::config::small_file;
 use crate::config::web_config::{ClientAuth, PemSource, TlsConfig, TlsVersion};
 
-/// The cipher suites of TLS 1.2, as Go prefers them.
+/// The cipher suites of TLS 1.2, in the order of Go's preference.
 const TLS12_SUITES: &[(&str, SupportedCipherSuite)] = &[
     ("TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256", suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256),
     ("TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", suite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256),
@@ -24,7 +24,7 @@ const TLS12_SUITES: &[(&str, SupportedCipherSuite)] = &[
     ("TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256", suite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256),
 ];
 
-/// The cipher suites of TLS 1.3, which are on whatever the configuration names, as in Go.
+/// The cipher suites of TLS 1.3, which are always enabled, as in Go.
 const TLS13_SUITES: &[(&str, SupportedCipherSuite)] = &[
     ("TLS_AES_128_GCM_SHA256", suite::TLS13_AES_128_GCM_SHA256),
     ("TLS_AES_256_GCM_SHA384", suite::TLS13_AES_256_GCM_SHA384),
@@ -34,10 +34,10 @@ const TLS13_SUITES: &[(&str, SupportedCipherSuite)] = &[
 const GROUPS: &[(&str, &dyn SupportedKxGroup)] =
     &[("X25519", kx_group::X25519), ("CurveP256", kx_group::SECP256R1), ("CurveP384", kx_group::SECP384R1)];
 
-/// What rustls is to do, and what is to be said of it in the log.
+/// The configuration of rustls, and warnings to log.
 ///
 /// # Errors
-/// Files that cannot be read, certificates and keys that do not fit, settings of which nothing can be served.
+/// A file cannot be read, a key does not match its certificate, or no TLS version or cipher suite remains.
 pub(crate) fn server(tls: &TlsConfig, http2: bool) -> Result<(ServerConfig, Vec<String>)> {
     let mut warnings = Vec::new();
     let versions = versions(tls, &mut warnings)?;
@@ -53,12 +53,12 @@ pub(crate) fn server(tls: &TlsConfig, http2: bool) -> Result<(ServerConfig, Vec<
     let kx_groups = groups(tls, &mut warnings)?;
     let provider = Arc::new(CryptoProvider { cipher_suites, kx_groups, ..ring::default_provider() });
 
-    let authorities = authorities(tls, &mut warnings)?;
+    let ca_certificates = ca_certificates(tls, &mut warnings)?;
     let allowed = tls.client_allowed_sans.clone();
     if !allowed.is_empty() && tls.client_auth == ClientAuth::NoClientCert {
         warnings.push("client_allowed_sans has no effect without a client_auth_type".to_owned());
     }
-    let clients = client_certificates::verifier(tls.client_auth, authorities, allowed, &provider)?;
+    let clients = client_certificates::verifier(tls.client_auth, ca_certificates, allowed, &provider)?;
 
     let builder = ServerConfig::builder_with_provider(provider).with_protocol_versions(&versions)?;
     let builder = match clients {
@@ -122,27 +122,27 @@ fn cipher_suites(
 fn groups(tls: &TlsConfig, warnings: &mut Vec<String>) -> Result<Vec<&'static dyn SupportedKxGroup>> {
     let named = |name: &str| tls.curves.is_empty() || tls.curves.iter().any(|wanted| wanted == name);
     let groups: Vec<_> = GROUPS.iter().filter(|(name, _)| named(name)).map(|(_, group)| *group).collect();
-    ensure!(!groups.is_empty(), "no curve remains: CurveP521 is not served; add X25519, CurveP256 or CurveP384");
+    ensure!(!groups.is_empty(), "no curve remains: CurveP521 is not supported: add X25519, CurveP256 or CurveP384");
     if tls.curves.iter().any(|name| name == "CurveP521") {
         warnings.push("curve_preferences: not served: CurveP521".to_owned());
     }
     Ok(groups)
 }
 
-/// The authorities of clients: those of the configuration, or the system's.
-fn authorities(tls: &TlsConfig, warnings: &mut Vec<String>) -> Result<Vec<CertificateDer<'static>>> {
+/// The CA certificates for clients: from the configuration, or else from the system.
+fn ca_certificates(tls: &TlsConfig, warnings: &mut Vec<String>) -> Result<Vec<CertificateDer<'static>>> {
     let verified =
         matches!(tls.client_auth, ClientAuth::VerifyClientCertIfGiven | ClientAuth::RequireAndVerifyClientCert);
-    let authorities: Vec<_> = match &tls.client_ca {
-        // what is no certificate is passed over, as Go does
+    let ca_certificates: Vec<_> = match &tls.client_ca {
+        // invalid certificates are skipped, as in Go
         Some(pem) => CertificateDer::pem_slice_iter(pem.read()?.as_bytes()).flatten().collect(),
         None if verified => rustls_native_certs::load_native_certs().certs,
         None => Vec::new(),
     };
-    if verified && authorities.is_empty() {
-        warnings.push("there is no certificate in client_ca: every client's certificate will be refused".to_owned());
+    if verified && ca_certificates.is_empty() {
+        warnings.push("client_ca contains no certificate: all client certificates will be refused".to_owned());
     }
-    Ok(authorities)
+    Ok(ca_certificates)
 }
 
 impl PemSource {
@@ -155,7 +155,7 @@ impl PemSource {
     }
 }
 
-/// An error of the system in the words that Go has for the most frequent one.
+/// The reason of an I/O error, with Go's wording for a missing file.
 pub(crate) fn io_reason(error: &std::io::Error) -> String {
     match error.kind() {
         ErrorKind::NotFound => "no such file or directory".to_owned(),

@@ -1,21 +1,21 @@
-//! What rustls does not tell of a certificate: all its alternative names, its dates, what it may be used for.
+//! Parses the fields of a certificate that rustls does not expose: alternative names, dates and usages.
 //!
-//! Source: RFC 5280, X.690. Reading ends with `None` at whatever is not as it should be.
+//! Source: RFC 5280, X.690. Parsing returns `None` for invalid data.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::config::calendar;
 
-/// The parts of a certificate that are asked for.
+/// The parsed fields of a certificate.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Certificate {
     /// Seconds since the epoch.
     pub(crate) not_before: i64,
     /// Seconds since the epoch.
     pub(crate) not_after: i64,
-    /// Names of hosts, mail addresses, addresses and URIs, as text.
+    /// Host names, mail addresses, IP addresses and URIs.
     pub(crate) names: Vec<String>,
-    /// Whether it may show who a client is: it says so, says it may do anything, or does not say.
+    /// Whether clients may use it: its usages contain client authentication or any usage, or it has none.
     pub(crate) for_clients: bool,
     /// The same for servers.
     pub(crate) for_servers: bool,
@@ -37,7 +37,7 @@ const CLIENT_AUTH: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x02];
 /// 1.3.6.1.5.5.7.3.1
 const SERVER_AUTH: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x01];
 
-/// Reads a certificate.
+/// Parses a certificate.
 pub(crate) fn certificate(der: &[u8]) -> Option<Certificate> {
     let (certificate, _) = expect(der, SEQUENCE)?;
     let (mut rest, _) = expect(certificate, SEQUENCE)?;
@@ -118,7 +118,7 @@ fn allows(mut list: &[u8], wanted: &[u8]) -> Option<bool> {
     Some(allows)
 }
 
-/// A time as seconds since the epoch, and what follows it.
+/// A time in seconds since the epoch, and the remaining bytes.
 fn time(der: &[u8]) -> Option<(i64, &[u8])> {
     let (tag, content, rest) = element(der)?;
     let digits = std::str::from_utf8(content.strip_suffix(b"Z")?).ok()?;
@@ -139,13 +139,13 @@ fn time(der: &[u8]) -> Option<(i64, &[u8])> {
     Some((((days * 24 + hour) * 60 + minute) * 60 + second, rest))
 }
 
-/// The content of an element that must have a tag, and what follows it.
+/// The content of an element with the expected tag, and the remaining bytes.
 fn expect(der: &[u8], wanted: u8) -> Option<(&[u8], &[u8])> {
     let (tag, content, rest) = element(der)?;
     (tag == wanted).then_some((content, rest))
 }
 
-/// The tag and content of the first element, and what follows it.
+/// The tag and content of the first element, and the remaining bytes.
 fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (&tag, rest) = der.split_first()?;
     let (&first, rest) = rest.split_first()?;
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_every_kind_are_read() {
+    fn names_of_every_type_are_parsed() {
         let der = der(|params| {
             params.subject_alt_names = vec![
                 SanType::DnsName("a.example".try_into().unwrap()),
@@ -188,13 +188,13 @@ mod tests {
         });
         let certificate = certificate(&der).unwrap();
         assert_eq!(certificate.names, ["a.example", "me@a.example", "spiffe://a/b", "10.0.0.1", "2001:db8::1"]);
-        // as `date -ud 2000-02-29 +%s` and `date -ud 2051-03-01 +%s` say: a UTCTime and a GeneralizedTime
+        // checked with `date -ud 2000-02-29 +%s` and `date -ud 2051-03-01 +%s`: a UTCTime and a GeneralizedTime
         assert_eq!((certificate.not_before, certificate.not_after), (951_782_400, 2_561_241_600));
-        assert!(certificate.for_clients, "it does not say what it is for");
+        assert!(certificate.for_clients, "it has no usages");
     }
 
     #[test]
-    fn a_certificate_for_servers_only_is_none_for_clients() {
+    fn a_certificate_for_servers_only_is_not_for_clients() {
         for (usage, expected) in [
             (ExtendedKeyUsagePurpose::ServerAuth, false),
             (ExtendedKeyUsagePurpose::ClientAuth, true),
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_short_is_none() {
+    fn a_truncated_certificate_is_not_parsed() {
         let der = der(|_| {});
         for length in 0..der.len() {
             assert_eq!(certificate(&der[..length]), None, "{length}");

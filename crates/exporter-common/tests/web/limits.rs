@@ -116,11 +116,11 @@ fn what_is_kept_open_for_nothing_is_closed() {
     stuck.write_all(&b"GET /metrics HTTP/1.1\r\nHost: x\r\nAccept-Encoding: identity\r\n\r\n".repeat(10)).unwrap();
     assert_eq!(ask(&mut idle, "/-/healthy", "").unwrap().0, 200);
     eventually("the one that takes nothing is closed", || {
-        exporter.log().contains("the answer was not taken").then_some(())
+        exporter.log().contains("the client does not read the response").then_some(())
     });
     assert!(all(&mut stuck).matches("exporter_scrape_success").count() < 30, "it got a part");
     assert_eq!((all(&mut silent), all(&mut half)), (String::new(), String::new()));
-    assert_eq!(exporter.log().matches("no request came").count(), 2, "{}", exporter.log());
+    assert_eq!(exporter.log().matches("no request received").count(), 2, "{}", exporter.log());
     assert_eq!(ask(&mut idle, "/-/healthy", "").unwrap().0, 200, "between requests there is more time");
 }
 
@@ -167,7 +167,7 @@ fn running_out_of_descriptors_is_told_once_and_passes() {
     drop(flood);
     eventually("it is over", || {
         assert_eq!(exporter.get("/-/healthy", &[]).status, 200);
-        exporter.log().contains("accepted again").then_some(())
+        exporter.log().contains("accepting connections again").then_some(())
     });
     let log = exporter.log();
     assert_eq!(log.matches("cannot accept connections").count(), 1, "{log}");

@@ -150,7 +150,7 @@ fn many_queues_that_hang_are_counted_as_errors() {
     let (metrics, log) = once(&fake.url, ["--queue.timeout=2s", "--scrape.timeout=4s"]);
     assert_eq!((value(&metrics, SUCCESS), value(&metrics, &depth("good"))), (Some(0.0), Some(3.0)), "{log}");
     assert_eq!(value(&metrics, "queue_exporter_queues{outcome=\"error\"}"), Some(30.0), "{log}");
-    assert!(log.contains("30 faults, the first: queue \\\"hung"), "{log}");
+    assert!(log.contains("30 errors, the first: queue \\\"hung"), "{log}");
 }
 
 #[test]

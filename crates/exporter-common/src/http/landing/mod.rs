@@ -1,8 +1,7 @@
-//! The page for people at `/`: what this exporter is, how its collectors are, and its metrics as a table.
+//! The landing page at `/`: the exporter, the state of its collectors, and its metrics as a table.
 //!
-//! All of it comes from the exporter, and everything it shows is escaped. The policy that it is sent with allows its
-//! own style and script by their hashes, and that it asks this exporter again, for its live graphs; nothing else.
-//! Without the script it is a plain table.
+//! All content is escaped. The Content-Security-Policy allows only the page's own style and script, by their hashes,
+//! and requests to this exporter for the live graphs. Without the script, the page is a plain table.
 
 mod units;
 
@@ -19,16 +18,16 @@ use crate::exposition::{Exposition, Group};
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
-/// What the landing page says.
+/// The name, version and description of the exporter.
 pub(crate) struct ExporterInfo {
     pub(crate) name: &'static str,
     pub(crate) version: &'static str,
     pub(crate) about: &'static str,
 }
 
-/// How many series of one family are shown, and of all.
-const MOST_OF_ONE: usize = 200;
-const MOST: usize = 5000;
+/// The limits of displayed series, per family and in total.
+const MAX_SERIES_PER_FAMILY: usize = 200;
+const MAX_SERIES: usize = 5000;
 
 /// The page's Content-Security-Policy.
 pub(crate) static POLICY: LazyLock<String> = LazyLock::new(|| {
@@ -41,7 +40,7 @@ pub(crate) static POLICY: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// The page, with what a scrape has found, or why there was none.
+/// The page with the metrics of a scrape, or with the reason why there are none.
 pub(crate) fn page(about: &ExporterInfo, telemetry_path: &str, found: Result<&Exposition, &str>) -> String {
     let mut page = String::with_capacity(32 * 1024);
     let (name, metrics) = (escaped(about.name), escaped(telemetry_path));
@@ -67,7 +66,7 @@ pub(crate) fn page(about: &ExporterInfo, telemetry_path: &str, found: Result<&Ex
     page
 }
 
-/// Whether each collector succeeded, and how long it took.
+/// The success and duration of each collector.
 fn states(exposition: &Exposition, page: &mut String) {
     let group = |name: &str| exposition.groups.iter().find(|group| group.head().name() == name);
     let Some(success) = group("exporter_scrape_success") else { return };
@@ -95,7 +94,7 @@ fn table(exposition: &Exposition, page: &mut String) {
         "<table>\n<colgroup><col><col class=\"value\"><col class=\"raw\"></colgroup>\n<thead><tr><th>Metric</th>\
          <th class=\"value\">Value</th><th class=\"raw\">Exactly</th></tr></thead>\n",
     );
-    let mut left = MOST;
+    let mut left = MAX_SERIES;
     for group in &exposition.groups {
         rows(group, &mut left, page);
     }
@@ -110,7 +109,7 @@ fn rows(group: &Group, left: &mut usize, page: &mut String) {
         "<tbody>\n<tr><th colspan=\"3\" scope=\"rowgroup\">{name}<small class=\"type\">{kind}</small><div>{}</div></th></tr>",
         escaped(head.help())
     );
-    let most = MOST_OF_ONE.min(*left);
+    let most = MAX_SERIES_PER_FAMILY.min(*left);
     for (family, series) in group.series().take(most) {
         let _ = writeln!(
             page,
@@ -172,7 +171,7 @@ fn exactly(value: &Value) -> String {
     }
 }
 
-/// A text that HTML shows as it is, in content and in quoted attributes.
+/// Escapes a text for HTML content and quoted attributes.
 fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
@@ -203,7 +202,7 @@ mod tests {
         let state = Family::gauge("exporter_scrape_success", "", &["collector"]).with(&[evil], 0.0);
         let exposition = Exposition::merge(vec![Arc::new(family), Arc::new(state)]);
         let page = page(&ABOUT, "/m\"><script>", Ok(&exposition));
-        assert_eq!(page.matches("<script>").count(), 1, "the page's own");
+        assert_eq!(page.matches("<script>").count(), 1, "only the script of the page");
         assert!(page.contains("&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&amp;&quot;"));
         assert!(page.contains("href=\"/m&quot;&gt;&lt;script&gt;\""));
         assert!(page.contains("<li class=\"failed\">"));
@@ -212,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn families_of_any_size_make_a_page_of_a_size_that_can_be_read() {
+    fn the_number_of_displayed_series_is_limited() {
         let mut families = Vec::new();
         for name in 0..40 {
             let mut family = Family::gauge(format!("g{name}"), "", &["l"]);
@@ -222,13 +221,13 @@ mod tests {
             families.push(Arc::new(family));
         }
         let page = page(&ABOUT, "/metrics", Ok(&Exposition::merge(families)));
-        assert_eq!(page.matches("<td class=\"value\">").count(), MOST);
+        assert_eq!(page.matches("<td class=\"value\">").count(), MAX_SERIES);
         assert!(page.contains("and 800 more, see Metrics"));
         assert!(page.contains("and 1000 more, see Metrics"));
     }
 
     #[test]
-    fn style_and_script_cannot_end_their_elements() {
+    fn style_and_script_do_not_close_their_elements() {
         assert!(!STYLE.contains('<') && !SCRIPT.contains("</"));
     }
 }

@@ -1,4 +1,4 @@
-//! Values as people read them, in the unit that a metric's name ends in.
+//! Formats values for display, in the unit at the end of the metric's name.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -30,7 +30,7 @@ pub(super) fn value(name: &str, value: f64) -> String {
     }
 }
 
-/// A histogram: how many, their mean, and the bounds below which half and nearly all lie.
+/// A histogram: the count, the mean, and the upper bounds of 50 % and 99 % of the observations.
 pub(super) fn histogram(name: &str, histogram: &Histogram) -> String {
     let mut parts = vec![format!("{} ×", number(histogram.count as f64))];
     if histogram.count > 0 {
@@ -51,7 +51,7 @@ pub(super) fn histogram(name: &str, histogram: &Histogram) -> String {
     parts.join(", ")
 }
 
-/// Three digits that count, whole numbers in full with commas.
+/// Three significant digits; whole numbers completely, with commas.
 fn number(value: f64) -> String {
     let size = value.abs();
     if size >= 1e15 || (size > 0.0 && size < 0.001) {
@@ -106,13 +106,13 @@ fn seconds(value: f64) -> String {
     }
 }
 
-/// A value of the smaller of two units, in both.
+/// A value in two units.
 fn two(value: f64, step: f64, larger: &str, smaller: &str) -> String {
     let whole = value.round();
     format!("{} {larger} {} {smaller}", number((whole / step).trunc()), number((whole % step).abs()))
 }
 
-/// A time since the epoch as a date, and how long ago it was.
+/// A Unix time as a date, and its age.
 fn time(value: f64) -> String {
     let Ok(since) = Duration::try_from_secs_f64(value) else { return number(value) };
     let Some(then) = UNIX_EPOCH.checked_add(since).filter(|_| value < 2e11) else { return number(value) };
@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_shown_in_the_unit_of_their_name() {
+    fn values_are_formatted_in_the_unit_of_their_name() {
         for (name, given, shown) in [
             ("a_bytes", 0.0, "0 B"),
             ("a_bytes_total", 1536.0, "1.5 KiB"),
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn histograms_are_shown_by_what_people_ask_of_them() {
+    fn histograms_are_summarized() {
         let buckets = vec![(0.01, 60), (0.1, 98), (1.0, 99)];
         let shown = histogram("a_seconds", &Histogram { buckets: buckets.clone(), sum: Some(5.0), count: 100 });
         assert_eq!(shown, "100 ×, mean 50 ms, 50 % ≤ 10 ms, 99 % ≤ 1 s");

@@ -6,7 +6,7 @@ use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A collector whose every read takes a while, and then does what the test says.
+/// A collector whose reads take a while, and then succeed, fail or panic.
 #[derive(Default)]
 struct Slow {
     takes: Duration,
@@ -35,7 +35,7 @@ impl Collector for Slow {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_collector_keeps_is_there_whatever_came_of_the_read() {
+async fn persistent_families_are_exported_even_if_the_read_fails() {
     struct Counting;
 
     #[async_trait::async_trait]
@@ -48,17 +48,17 @@ async fn what_a_collector_keeps_is_there_whatever_came_of_the_read() {
             std::future::pending().await
         }
 
-        fn kept(&self) -> Vec<Family> {
+        fn persistent_families(&self) -> Vec<Family> {
             vec![Family::counter("failures_total", "", &[]).value(1.0)]
         }
     }
 
-    let answer = scrape_within(&Arc::new(Source::new(Counting)), SECOND).await;
-    assert_eq!((names(&answer), answer.success), (vec!["failures_total"], false));
+    let response = scrape_within(&Arc::new(Source::new(Counting)), SECOND).await;
+    assert_eq!((names(&response), response.success), (vec!["failures_total"], false));
 }
 
-fn names(answer: &CollectorResponse) -> Vec<&str> {
-    answer.families.iter().map(|family| family.name()).collect()
+fn names(response: &CollectorResponse) -> Vec<&str> {
+    response.families.iter().map(|family| family.name()).collect()
 }
 
 async fn scrape_within(source: &Arc<Source>, budget: Duration) -> CollectorResponse {
@@ -66,37 +66,37 @@ async fn scrape_within(source: &Arc<Source>, budget: Duration) -> CollectorRespo
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_added_before_the_deadline_is_kept() {
+async fn families_added_before_the_deadline_are_exported() {
     let source = Arc::new(Source::new(Slow { takes: 5 * SECOND, ..Slow::default() }));
     let started = Instant::now();
-    let answer = scrape_within(&source, SECOND).await;
+    let response = scrape_within(&source, SECOND).await;
     assert_eq!(started.elapsed(), SECOND);
-    assert_eq!((names(&answer), answer.success), (vec!["early"], false));
-    assert!(answer.last_success.is_none());
-    let answer = scrape_within(&source, 6 * SECOND).await;
-    assert_eq!((names(&answer), answer.success), (vec!["early", "late"], true));
-    assert!(answer.last_success.is_some());
+    assert_eq!((names(&response), response.success), (vec!["early"], false));
+    assert!(response.last_success.is_none());
+    let response = scrape_within(&source, 6 * SECOND).await;
+    assert_eq!((names(&response), response.success), (vec!["early", "late"], true));
+    assert!(response.last_success.is_some());
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_added_before_a_failure_is_kept() {
+async fn families_added_before_a_failure_are_exported() {
     let fails = Arc::new(AtomicBool::new(true));
     let source = Arc::new(Source::new(Slow { fails, ..Slow::default() }));
-    let answer = scrape_within(&source, SECOND).await;
-    assert_eq!((names(&answer), answer.success), (vec!["early"], false));
+    let response = scrape_within(&source, SECOND).await;
+    assert_eq!((names(&response), response.success), (vec!["early"], false));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_costs_only_the_rest_of_its_read() {
+async fn a_panic_fails_only_its_read() {
     let source = Arc::new(Source::new(Slow { panics: true, ..Slow::default() }));
     for _ in 0..2 {
-        let answer = scrape_within(&source, SECOND).await;
-        assert_eq!((names(&answer), answer.success), (vec!["early"], false));
+        let response = scrape_within(&source, SECOND).await;
+        assert_eq!((names(&response), response.success), (vec!["early"], false));
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn scrapes_that_meet_share_one_read() {
+async fn concurrent_scrapes_share_one_read() {
     let slow = Slow { takes: SECOND, ..Slow::default() };
     let reads = slow.reads.clone();
     let source = Arc::new(Source::new(slow));
@@ -108,7 +108,7 @@ async fn scrapes_that_meet_share_one_read() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_read_that_nobody_waits_for_any_more_is_cancelled() {
+async fn a_read_without_waiters_is_cancelled() {
     let slow = Slow { takes: 2 * SECOND, ..Slow::default() };
     let ended = slow.ended.clone();
     let source = Arc::new(Source::new(slow));
@@ -118,7 +118,7 @@ async fn a_read_that_nobody_waits_for_any_more_is_cancelled() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_good_read_is_cached_and_a_failure_is_not() {
+async fn a_successful_read_is_cached_and_a_failure_is_not() {
     let slow = Slow::default();
     let (reads, fails) = (slow.reads.clone(), slow.fails.clone());
     let source = Arc::new(Source::new(slow).collected(Collection::Cached(10 * SECOND)));
@@ -131,12 +131,12 @@ async fn a_good_read_is_cached_and_a_failure_is_not() {
     assert!(scrape_within(&source, SECOND).await.success);
     assert_eq!(reads.load(Ordering::Relaxed), 2);
     tokio::time::sleep(2 * SECOND).await;
-    let answer = scrape_within(&source, SECOND).await;
-    assert_eq!((names(&answer), answer.success), (vec!["early"], false), "no stale value");
+    let response = scrape_within(&source, SECOND).await;
+    assert_eq!((names(&response), response.success), (vec!["early"], false), "no stale value");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cached_read_goes_on_when_the_scrape_that_began_it_has_left() {
+async fn a_cached_read_continues_after_its_scrape_has_given_up() {
     let slow = Slow { takes: 3 * SECOND, ..Slow::default() };
     let reads = slow.reads.clone();
     let source = Arc::new(Source::new(slow).collected(Collection::Cached(10 * SECOND)));
@@ -146,7 +146,7 @@ async fn a_cached_read_goes_on_when_the_scrape_that_began_it_has_left() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn background_reads_answer_scrapes_until_they_are_too_old() {
+async fn scrapes_use_a_background_read_until_it_is_too_old() {
     let slow = Slow { takes: SECOND, ..Slow::default() };
     let (reads, fails) = (slow.reads.clone(), slow.fails.clone());
     let source = Arc::new(Source::new(slow).collected(Collection::Background(5 * SECOND)));
@@ -161,16 +161,16 @@ async fn background_reads_answer_scrapes_until_they_are_too_old() {
     assert_eq!(reads.load(Ordering::Relaxed), 5);
     fails.store(true, Ordering::Relaxed);
     tokio::time::sleep(6 * SECOND).await;
-    let answer = scrape_within(&source, SECOND).await;
-    assert_eq!((names(&answer), answer.success), (vec!["early"], false), "no stale value");
+    let response = scrape_within(&source, SECOND).await;
+    assert_eq!((names(&response), response.success), (vec!["early"], false), "no stale value");
     running.abort();
     tokio::time::sleep(16 * SECOND).await;
-    let answer = scrape_within(&source, SECOND).await;
-    assert_eq!((names(&answer), answer.success), (vec![], false));
+    let response = scrape_within(&source, SECOND).await;
+    assert_eq!((names(&response), response.success), (vec![], false));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_read_has_as_long_as_the_most_patient_who_waits_for_it() {
+async fn the_deadline_of_a_read_is_the_latest_of_its_waiters() {
     let slow = Slow { takes: 2 * SECOND, ..Slow::default() };
     let source = Arc::new(Source::new(slow));
     let read = source.start(Instant::now() + SECOND, 10 * SECOND).await;
@@ -179,7 +179,7 @@ async fn a_read_has_as_long_as_the_most_patient_who_waits_for_it() {
     assert_eq!((read.scrape.time_left(), joined.scrape.time_left()), (3 * SECOND, 3 * SECOND));
 }
 
-/// A collector that ends a little before its time and says what was late.
+/// A collector that returns slightly before its deadline, and reports the timeout.
 struct Hanging(Arc<AtomicUsize>);
 
 #[async_trait::async_trait]
@@ -197,7 +197,7 @@ impl Collector for Hanging {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_scrape_that_meets_the_first_read_learns_what_was_late_within_its_own_time() {
+async fn a_scrape_during_the_first_read_reports_timeouts_within_its_own_deadline() {
     let reads = Arc::new(AtomicUsize::new(0));
     let source = Arc::new(Source::new(Hanging(reads.clone())));
     let first = tokio::spawn({
@@ -205,9 +205,9 @@ async fn a_scrape_that_meets_the_first_read_learns_what_was_late_within_its_own_
         async move { source.read_first(10 * SECOND).await }
     });
     tokio::time::sleep(SECOND).await;
-    let (answer, other) = tokio::join!(scrape_within(&source, 2 * SECOND), scrape_within(&source, 2 * SECOND));
-    assert_eq!((names(&answer), answer.success), (vec!["late"], false));
-    assert_eq!((names(&other), reads.load(Ordering::Relaxed)), (vec!["late"], 2), "and the two share a read");
+    let (response, other) = tokio::join!(scrape_within(&source, 2 * SECOND), scrape_within(&source, 2 * SECOND));
+    assert_eq!((names(&response), response.success), (vec!["late"], false));
+    assert_eq!((names(&other), reads.load(Ordering::Relaxed)), (vec!["late"], 2), "the two scrapes share a read");
     first.await.unwrap();
     assert_eq!(reads.load(Ordering::Relaxed), 2);
 }
@@ -217,18 +217,18 @@ async fn a_scrape_with_more_time_joins_the_first_read() {
     let slow = Slow { takes: 3 * SECOND, ..Slow::default() };
     let reads = slow.reads.clone();
     let source = Arc::new(Source::new(slow));
-    let begun = Instant::now();
+    let start = Instant::now();
     let (source, first) = (source.clone(), source.clone());
     let first = tokio::spawn(async move { first.read_first(10 * SECOND).await });
     tokio::time::sleep(SECOND).await;
     assert!(scrape_within(&source, 10 * SECOND).await.success);
     first.await.unwrap();
-    assert_eq!((begun.elapsed(), reads.load(Ordering::Relaxed)), (3 * SECOND, 1));
+    assert_eq!((start.elapsed(), reads.load(Ordering::Relaxed)), (3 * SECOND, 1));
 }
 
 #[tokio::test]
-#[expect(clippy::await_holding_lock, reason = "the device is held on purpose; only a blocking thread waits for it")]
-async fn a_first_read_that_waits_for_a_device_is_joined() {
+#[expect(clippy::await_holding_lock, reason = "only a blocking thread waits for the lock")]
+async fn a_first_read_that_is_blocked_in_a_device_is_joined() {
     let device = Arc::new(Mutex::new(()));
     let source = Arc::new(Source::new(Device(device.clone())));
     let held = device.lock().unwrap();
@@ -242,10 +242,10 @@ async fn a_first_read_that_waits_for_a_device_is_joined() {
     assert!(!scrape_within(&source, Duration::from_millis(10)).await.success);
     drop(held);
     first.await.unwrap();
-    assert!(source.lock().last_success.is_some(), "the first read ended well");
+    assert!(source.lock().last_success.is_some(), "the first read succeeded");
 }
 
-/// A collector that waits for a device until the test lets it go.
+/// A collector that is blocked in a device until the test releases it.
 struct Device(Arc<Mutex<()>>);
 
 #[async_trait::async_trait]
@@ -262,8 +262,8 @@ impl Collector for Device {
 }
 
 #[tokio::test]
-#[expect(clippy::await_holding_lock, reason = "the device is held on purpose; only a blocking thread waits for it")]
-async fn a_collector_that_still_waits_for_a_device_is_not_started_again() {
+#[expect(clippy::await_holding_lock, reason = "only a blocking thread waits for the lock")]
+async fn no_read_starts_while_an_earlier_one_is_blocked_in_a_device() {
     let device = Arc::new(Mutex::new(()));
     let source = Arc::new(Source::new(Device(device.clone())));
     let held = device.lock().unwrap();
@@ -272,11 +272,11 @@ async fn a_collector_that_still_waits_for_a_device_is_not_started_again() {
         assert_eq!(source.blocked.count(), 1);
     }
     drop(held);
-    // it waits until the device is free, and does not fail because of a scrape that has gone
+    // the read waits for the device, and does not fail because an earlier scrape gave up
     assert!(scrape_within(&source, 10 * SECOND).await.success);
 }
 
-/// A collector whose work between scrapes ends at once.
+/// A collector whose background work stops immediately.
 struct Dead;
 
 #[async_trait::async_trait]
@@ -296,10 +296,10 @@ impl Collector for Dead {
 }
 
 #[tokio::test]
-async fn a_collector_whose_work_between_scrapes_has_ended_fails() {
+async fn a_collector_whose_background_work_has_stopped_fails() {
     let source = Arc::new(Source::new(Dead));
     assert!(scrape_within(&source, SECOND).await.success);
     source.clone().run(SECOND).await;
-    let answer = scrape_within(&source, SECOND).await;
-    assert_eq!((names(&answer), answer.success), (vec![], false));
+    let response = scrape_within(&source, SECOND).await;
+    assert_eq!((names(&response), response.success), (vec![], false));
 }

@@ -51,7 +51,7 @@ fn a_broken_configuration_keeps_the_last_good_one_and_is_told_once() {
     let bad = exporter.scrape_until("it fails to load", |metrics| value(metrics, state) == Some(0.0));
     assert_eq!(value(&bad, at), value(&good, at));
     exporter.signal("HUP");
-    eventually("SIGHUP is told", || exporter.log().contains("SIGHUP: reading").then_some(()));
+    eventually("SIGHUP is told", || exporter.log().contains("SIGHUP: reloading").then_some(()));
     let answer = exporter.get("/", &[]);
     assert_eq!((answer.status, answer.headers["x-frame-options"].as_bytes()), (200, &b"deny"[..]));
     pki.write("web.yml", &header("sameorigin"));
@@ -81,7 +81,7 @@ fn what_needs_a_restart_is_told_and_the_rest_takes_effect() {
     let plain = start(&pki, "");
     pki.write("web.yml", &format!("{TLS}{header}"));
     eventually("the header is sent", || plain.get("/", &[]).headers.get("x-frame-options").map(drop));
-    assert!(plain.log().contains("turns TLS on: restart"), "{}", plain.log());
+    assert!(plain.log().contains("enables TLS: restart"), "{}", plain.log());
 
     let tls = start(&pki, TLS);
     let client = Client { alpn: vec![b"h2".to_vec()], ..Client::new(&pki) };
@@ -94,6 +94,6 @@ fn what_needs_a_restart_is_told_and_the_rest_takes_effect() {
     pki.write("web.yml", header);
     eventually("it is told", || {
         assert_eq!(Client::new(&pki).status(&tls), Ok(200));
-        tls.log().contains("turns TLS off: restart").then_some(())
+        tls.log().contains("disables TLS: restart").then_some(())
     });
 }

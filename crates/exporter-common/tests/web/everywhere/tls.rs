@@ -41,7 +41,7 @@ fn tls_to_a_plain_port_is_told_in_the_log() {
     let pki = Pki::new();
     let exporter = start_with(&pki, "", &["--log.level=debug"]);
     assert!(Client::new(&pki).status(&exporter).is_err());
-    eventually("it is told", || exporter.log().contains("a client that speaks TLS?").then_some(()));
+    eventually("it is told", || exporter.log().contains("the client may use TLS").then_some(()));
     assert_eq!(exporter.get("/", &[]).status, 200);
 }
 
@@ -176,7 +176,10 @@ fn the_healthcheck_speaks_tls() {
         let config = format!("--web.config.file={}", pki.path("web.yml").display());
         assert_eq!(check(&[&config]), (Some(0), String::new()), "{more}");
         let plain = check(&[]);
-        assert!(plain.0 == Some(1) && plain.1.contains("it speaks TLS: name its --web.config.file"), "{plain:?}");
+        assert!(
+            plain.0 == Some(1) && plain.1.contains("the exporter uses TLS: set the same --web.config.file"),
+            "{plain:?}"
+        );
         pki.write("web.yml", "broken");
         assert_eq!(check(&[&config]), (Some(0), String::new()), "it serves by the last good one: {more}");
     }
@@ -189,5 +192,5 @@ fn the_healthcheck_tells_that_the_exporter_speaks_plain_http() {
     let config = format!("--web.config.file={}", pki.write("tls.yml", TLS).display());
     let output = run(&["healthcheck", &config, &exporter.url.replace("http://", "--web.listen-address=")]);
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.code() == Some(1) && said.contains("it speaks plain HTTP"), "{said}");
+    assert!(output.status.code() == Some(1) && said.contains("the exporter uses plain HTTP"), "{said}");
 }

@@ -138,7 +138,7 @@ fn what_upstream_refuses_is_refused_in_the_same_words() {
     for (config, what) in refused_by_all().into_iter().chain(refused_at_the_start()) {
         refused(&pki, &config, what);
     }
-    refused(&pki, "rate_limit: {interval: soon}\n", "interval \"soon\" is no duration");
+    refused(&pki, "rate_limit: {interval: soon}\n", "interval: \"soon\" is not a duration");
 }
 
 #[test]
