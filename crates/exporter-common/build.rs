@@ -1,4 +1,4 @@
-//! Tells the crate what it is built from: the compiler's version and the git revision.
+//! Passes the compiler's version and the git revision to the crate.
 #![expect(clippy::disallowed_types, reason = "a build script asks rustc and git; the exporters run nothing")]
 
 use std::process::Command;
@@ -8,7 +8,7 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     let release = std::env::var("PROFILE").is_ok_and(|profile| profile == "release");
     if release {
-        // a debug build would be made anew for every commit, to no use
+        // a debug build does not need to be rebuilt for every commit
         println!("cargo::rerun-if-changed=../../.git/logs/HEAD");
     }
     let revision = std::env::var("EXPORTER_REVISION").ok().filter(|revision| !revision.is_empty());
@@ -19,7 +19,7 @@ fn main() {
     println!("cargo::rustc-env=EXPORTER_RUSTC={}", version.as_deref().unwrap_or("unknown"));
 }
 
-/// What a command prints, where it can be run and succeeds.
+/// The output of a command, if it succeeds.
 fn output(program: &str, arguments: &[&str]) -> Option<String> {
     let output = Command::new(program).args(arguments).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?.trim().to_owned();

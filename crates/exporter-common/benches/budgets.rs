@@ -1,8 +1,8 @@
-//! The budgets: scrape, memory, start, encoding and size, beside node_exporter in the same run.
+//! The budgets: scrape, memory, start, encoding and size, compared with node_exporter in the same run.
 //!
 //! `cargo bench -p exporter-common` builds the release programs, starts each on loopback, and prints a
-//! table. What it is compared with and is not on the PATH is left out, and named. Words after `--bench budgets --`
-//! choose parts: cpu, tls, programs, queues, encoding.
+//! table. It names the programs for comparison that are not on the PATH. Words after `--bench budgets --`
+//! select parts: cpu, tls, programs, queues, encoding.
 #![expect(clippy::disallowed_types, reason = "a benchmark starts the programs it measures")]
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints, and fails by panicking")]
 
@@ -27,7 +27,7 @@ fn main() {
     let wanted = |part: &str| parts.is_empty() || parts.iter().any(|wanted| wanted == part);
     build(if wanted("programs") || wanted("queues") { &PROGRAMS } else { &PROGRAMS[..1] });
     let node_exporter = testing::real("prometheus-node-exporter");
-    println!("| what | measured | budget | beside |\n|---|---|---|---|");
+    println!("| what | measured | budget | compared with |\n|---|---|---|---|");
     if wanted("cpu") {
         scrapes("cpu", &["cpu"], 4.0, node_exporter.as_ref());
         scrapes("cpu, loadavg, stat, pressure", &["cpu", "loadavg", "stat", "pressure"], 2.0, node_exporter.as_ref());
@@ -46,7 +46,7 @@ fn main() {
     }
 }
 
-/// Memory, start and size of each program.
+/// Memory, start time and size of each program.
 fn programs() {
     let log = tempfile::NamedTempFile::new().unwrap();
     let status =
@@ -69,11 +69,11 @@ fn programs() {
     }
 }
 
-fn row(what: &str, measured: &str, budget: &str, beside: &str) {
-    println!("| {what} | {measured} | {budget} | {beside} |");
+fn row(what: &str, measured: &str, budget: &str, compared: &str) {
+    println!("| {what} | {measured} | {budget} | {compared} |");
 }
 
-/// Builds programs as they are released.
+/// Builds programs with the release profile.
 fn build(programs: &[&str]) {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let packages = programs.iter().flat_map(|program| ["--package", program]);
@@ -86,7 +86,7 @@ fn binary(program: &str) -> PathBuf {
     deps.parent().unwrap().join(program)
 }
 
-/// A program that listens on a loopback port, ended on drop.
+/// A program that listens on a loopback port, and is killed on drop.
 struct Server {
     child: Child,
     port: u16,
@@ -94,7 +94,7 @@ struct Server {
 
 impl Server {
     fn start(program: &std::path::Path, arguments: &[&str]) -> Self {
-        // node_exporter cannot tell which port it got: choose one that was free a moment ago
+        // node_exporter does not log a port chosen by the system: use one that was free a moment ago
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let mut command = Command::new(program);
         command.arg(format!("--web.listen-address=127.0.0.1:{port}")).args(arguments);
@@ -114,14 +114,14 @@ impl Server {
         }
     }
 
-    /// User and system time so far, in seconds; /proc/PID/stat.
+    /// User and system CPU time in seconds, from /proc/PID/stat.
     fn cpu_seconds(&self) -> f64 {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
         let fields: Vec<_> = stat[stat.rfind(')').unwrap() + 2..].split(' ').collect();
         (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
     }
 
-    /// A line of /proc/PID/status that is in kB, in MB of 10^6 bytes.
+    /// A value of /proc/PID/status in MB (10^6 bytes).
     fn memory(&self, key: &str) -> f64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find(|line| line.starts_with(key)).unwrap();
@@ -136,11 +136,11 @@ impl Drop for Server {
     }
 }
 
-/// A scrape as Prometheus asks for it.
+/// The request of a scrape by Prometheus.
 const SCRAPE: &[u8] =
     b"GET /metrics HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\nX-Prometheus-Scrape-Timeout-Seconds: 10\r\n\r\n";
 
-/// One request, over a connection that stays open.
+/// One request over a persistent connection.
 fn ask(connection: &mut BufReader<impl Read + Write>, request: &[u8]) -> usize {
     connection.get_mut().write_all(request).unwrap();
     let mut length = None;
@@ -175,7 +175,7 @@ fn ask(connection: &mut BufReader<impl Read + Write>, request: &[u8]) -> usize {
     }
 }
 
-/// Median time in milliseconds and CPU time in milliseconds, of so many scrapes.
+/// The median duration and the CPU time of N scrapes, in milliseconds.
 fn measure(server: &Server, connection: &mut BufReader<impl Read + Write>, request: &[u8], times: usize) -> (f64, f64) {
     let before = server.cpu_seconds();
     let mut taken: Vec<_> = (0..times)
@@ -189,7 +189,7 @@ fn measure(server: &Server, connection: &mut BufReader<impl Read + Write>, reque
     (taken[times / 2], (server.cpu_seconds() - before) * 1000.0 / times as f64)
 }
 
-/// Scrapes of the same collectors in turns, so that the machine's moods meet both.
+/// Alternating scrapes of the same collectors, so that the load of the machine affects both.
 fn scrapes(what: &str, collectors: &[&str], factor: f64, peer: Option<&PathBuf>) {
     const ROUNDS: usize = 5;
     const SCRAPES: usize = 2000;
@@ -214,16 +214,16 @@ fn scrapes(what: &str, collectors: &[&str], factor: f64, peer: Option<&PathBuf>)
     let picks: [(&str, Pick); 2] = [("median time", |round| round.0), ("CPU time", |round| round.1)];
     for (measure, pick) in picks {
         let ours = middle(&rounds[0], pick);
-        let beside = rounds.get(1).map_or("node_exporter is not on the PATH".to_owned(), |theirs| {
+        let compared = rounds.get(1).map_or("node_exporter is not on the PATH".to_owned(), |theirs| {
             let theirs = middle(theirs, pick);
             format!("node_exporter {theirs:.3} ms; ours is {:.2} of it", ours / theirs)
         });
         let name = format!("cpu-exporter: {measure} of a scrape, {what}");
-        row(&name, &format!("{ours:.3} ms"), &format!("≤ {} of node_exporter", 1.0 / factor), &beside);
+        row(&name, &format!("{ours:.3} ms"), &format!("≤ {} of node_exporter", 1.0 / factor), &compared);
     }
-    let beside = servers.get(1).map(|theirs| format!("node_exporter {:.1} MB", theirs.memory("VmRSS:")));
+    let compared = servers.get(1).map(|theirs| format!("node_exporter {:.1} MB", theirs.memory("VmRSS:")));
     let name = format!("cpu-exporter: resident after {} scrapes, {what}", ROUNDS * SCRAPES);
-    row(&name, &format!("{:.1} MB", servers[0].memory("VmRSS:")), "≤ 8 MB", &beside.unwrap_or_default());
+    row(&name, &format!("{:.1} MB", servers[0].memory("VmRSS:")), "≤ 8 MB", &compared.unwrap_or_default());
 }
 
 /// Resident memory after 10,000 scrapes with the default flags.
@@ -239,7 +239,7 @@ fn resident(program: &str, arguments: &[&str], budget: f64) {
     );
 }
 
-/// From the start of the process to the end of the first answered scrape.
+/// The time from the start of the process to the end of the first scrape.
 fn start(program: &str, arguments: &[&str]) {
     let mut taken: Vec<_> = (0..11)
         .map(|_| {
@@ -253,7 +253,7 @@ fn start(program: &str, arguments: &[&str]) {
     row(&format!("{program}: start to first answered scrape"), &format!("{:.1} ms", taken[5]), "≤ 50 ms", "");
 }
 
-/// 10,000 RabbitMQ queues in one scrape, from a server that answers as the management API does.
+/// 10,000 RabbitMQ queues in one scrape, from a server that mimics the management API.
 fn many_queues() {
     let broker = Pages::serve(rabbitmq_page);
     let url = format!("--queue.url={}", broker.url);
@@ -270,12 +270,12 @@ fn many_queues() {
     row("queue-exporter: 10,000 queues, peak resident", &format!("{:.1} MB", server.memory("VmHWM:")), "≤ 64 MB", "");
 }
 
-/// 100,000 series as text, in turns with the encoder of the `prometheus` crate.
+/// 100,000 series as text, alternating with the encoder of the `prometheus` crate.
 fn encoding() {
     let registry = Registry::new();
-    let gauges = GaugeVec::new(Opts::new("series", "A series of many."), &["number", "parity"]).unwrap();
+    let gauges = GaugeVec::new(Opts::new("series", "One of many series."), &["number", "parity"]).unwrap();
     registry.register(Box::new(gauges.clone())).unwrap();
-    let mut family = Family::gauge("series", "A series of many.", &["number", "parity"]);
+    let mut family = Family::gauge("series", "One of many series.", &["number", "parity"]);
     for number in 0..100_000_u32 {
         let labels = [number.to_string(), if number % 2 == 0 { "even" } else { "odd" }.to_owned()];
         let value = f64::from(number) * 1.1;
@@ -304,7 +304,7 @@ fn encoding() {
     );
 }
 
-/// A web server on loopback that answers every path with a page of JSON.
+/// A web server on loopback that returns a JSON page for every path.
 struct Pages {
     url: String,
 }
@@ -322,7 +322,7 @@ impl Pages {
     }
 }
 
-/// Answers requests on one connection until it is closed.
+/// Serves requests on one connection until it is closed.
 fn answer(connection: TcpStream, page: fn(&str) -> String) -> std::io::Result<()> {
     let mut reader = BufReader::new(connection);
     loop {
@@ -342,7 +342,7 @@ fn answer(connection: TcpStream, page: fn(&str) -> String) -> std::io::Result<()
     }
 }
 
-/// Three queues, as the `http` queue system has them.
+/// Three queues in the format of the `http` queue system.
 fn queue_page(path: &str) -> String {
     match path {
         "/queues" => r#"{"queues":["orders","notifications","analytics"]}"#.to_owned(),
@@ -350,7 +350,7 @@ fn queue_page(path: &str) -> String {
     }
 }
 
-/// A page of 10,000 queues, with the fields that a broker of version 3.13 gives.
+/// A page of 10,000 queues, with the fields of RabbitMQ 3.13.
 fn rabbitmq_page(path: &str) -> String {
     const QUEUES: usize = 10_000;
     if !path.starts_with("/api/queues") {

@@ -1,4 +1,4 @@
-//! An exporter of bad collectors, for the tests of the library: slow, stuck, panicking, doubled.
+//! An exporter with faulty collectors for the library's tests: slow, blocked, panicking, duplicate series.
 
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -8,12 +8,12 @@ use exporter_common::{Collector, Family, Program, Scrape, Source, UsageError, as
 
 #[derive(clap::Args)]
 struct Flags {
-    /// Fail as flags do that exclude each other
+    /// Fail with a usage error
     #[arg(long = "usage-error")]
     usage_error: bool,
 }
 
-/// What a collector does after it has added its one metric.
+/// The behavior of a collector after it has added its metric.
 #[derive(Clone, Copy)]
 enum Drill {
     Fine,
@@ -29,7 +29,7 @@ enum Drill {
 
 struct Collected(&'static str, Drill);
 
-/// Every drill, on when its flag `--collector.<name>` is given.
+/// All drills, which `--collector.<name>` enables.
 const DRILLS: &[(&str, Drill)] = &[
     ("fine", Drill::Fine),
     ("sleep", Drill::Sleep),
@@ -54,7 +54,7 @@ impl Collector for Collected {
     }
 
     async fn collect(&self, scrape: &Scrape) -> anyhow::Result<()> {
-        let gauge = || Family::gauge("drill_info", "The drills that are on.", &["drill"]).with(&[self.0], 1.0);
+        let gauge = || Family::gauge("drill_info", "Enabled drills.", &["drill"]).with(&[self.0], 1.0);
         scrape.add(gauge());
         match self.1 {
             Drill::Fine | Drill::Late => {}
@@ -65,7 +65,7 @@ impl Collector for Collected {
             Drill::Fail => anyhow::bail!("the cheese is \"gone\"\nfor good"),
             Drill::Twice => scrape.add(gauge()),
             Drill::Large => {
-                let mut family = Family::gauge("drill_series", "A series of many.", &["number"]);
+                let mut family = Family::gauge("drill_series", "One of many series.", &["number"]);
                 for number in 0..100_000_u32 {
                     family.push(&[number.to_string()], f64::from(number));
                 }
@@ -78,7 +78,7 @@ impl Collector for Collected {
 
 fn main() -> ExitCode {
     Program::new("drill-exporter", "1.0.0", "Exports drills.", 9998)
-        .subcommand(clap::Command::new("practice").about("Say that all is well by status 7"), |_| Ok(ExitCode::from(7)))
+        .subcommand(clap::Command::new("practice").about("Exit with status 7"), |_| Ok(ExitCode::from(7)))
         .collectors(DRILLS.iter().map(|(name, _)| (*name, false)))
         .main(|flags: Flags, startup| {
             if flags.usage_error {

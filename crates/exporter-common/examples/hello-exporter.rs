@@ -1,10 +1,10 @@
-//! A complete exporter: the greeting in a file, as a metric.
+//! A complete exporter: the number of words in a file, as a metric.
 
 use exporter_common::{Collector, Family, Program, Scrape, Source, async_trait};
 
 #[derive(clap::Args)]
 struct Flags {
-    /// File whose words are counted
+    /// File to count words in
     #[arg(long = "greeting.file", default_value = "greeting.txt")]
     file: std::path::PathBuf,
 }
@@ -19,7 +19,7 @@ impl Collector for Greeting {
 
     async fn collect(&self, scrape: &Scrape) -> anyhow::Result<()> {
         let words = std::fs::read_to_string(&self.0)?.split_whitespace().count() as f64;
-        scrape.add(Family::gauge("greeting_words", "Words in the greeting's file.", &[]).value(words));
+        scrape.add(Family::gauge("greeting_words", "Number of words in the file.", &[]).value(words));
         Ok(())
     }
 }

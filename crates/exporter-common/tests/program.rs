@@ -1,4 +1,4 @@
-//! The library through a built exporter: what a user types, sees and scrapes.
+//! The library in a built exporter: flags, output and scrapes.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io::{Read, Write};
@@ -28,7 +28,7 @@ fn stderr(output: &std::process::Output) -> String {
 }
 
 #[test]
-fn a_bad_collector_costs_only_its_own_metrics() {
+fn a_failing_collector_affects_only_its_own_metrics() {
     let exporter = start(&["fine", "panic", "fail", "twice"]);
     for _ in 0..3 {
         let metrics = exporter.scrape();
@@ -47,7 +47,7 @@ fn a_bad_collector_costs_only_its_own_metrics() {
 }
 
 #[test]
-fn a_scrape_keeps_the_deadline_that_prometheus_announces() {
+fn a_scrape_respects_the_scrape_timeout_of_prometheus() {
     let exporter = start(&["fine", "sleep", "block"]);
     let asked = Instant::now();
     let answer = exporter.get("/metrics", &[("X-Prometheus-Scrape-Timeout-Seconds", "1")]);
@@ -60,7 +60,7 @@ fn a_scrape_keeps_the_deadline_that_prometheus_announces() {
 }
 
 #[test]
-fn a_client_that_leaves_costs_nothing_and_others_are_served() {
+fn a_disconnecting_client_does_not_affect_others() {
     let exporter = start(&["sleep"]);
     let mut gone = TcpStream::connect(exporter.url.strip_prefix("http://").unwrap()).unwrap();
     gone.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
@@ -70,7 +70,7 @@ fn a_client_that_leaves_costs_nothing_and_others_are_served() {
 }
 
 #[test]
-fn a_client_that_leaves_does_not_fail_the_scrape_of_another() {
+fn a_disconnecting_client_does_not_fail_the_scrape_of_another() {
     let exporter = start(&["linger"]);
     for _ in 0..20 {
         let mut gone = TcpStream::connect(exporter.url.strip_prefix("http://").unwrap()).unwrap();
@@ -82,7 +82,7 @@ fn a_client_that_leaves_does_not_fail_the_scrape_of_another() {
 }
 
 #[test]
-fn above_the_limit_scrapes_are_turned_away() {
+fn scrapes_above_the_limit_are_refused() {
     let exporter = Running::start(&drill(), ["--collector.sleep", "--web.max-requests=1"]);
     let mut first = TcpStream::connect(exporter.url.strip_prefix("http://").unwrap()).unwrap();
     first.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
@@ -98,7 +98,7 @@ fn above_the_limit_scrapes_are_turned_away() {
 }
 
 #[test]
-fn a_collector_that_has_to_catch_up_is_not_asked_before_it_has() {
+fn scrapes_are_refused_until_every_collector_is_ready() {
     let exporter = start(&["late"]);
     assert_eq!(exporter.get("/-/ready", &[]).status, 503);
     let refused = exporter.get("/metrics", &[]);
@@ -107,17 +107,17 @@ fn a_collector_that_has_to_catch_up_is_not_asked_before_it_has() {
 }
 
 #[test]
-fn a_program_may_have_a_subcommand_of_its_own() {
+fn a_program_can_have_subcommands() {
     assert_eq!(testing::run(&drill(), ["practice"]).status.code(), Some(7));
     assert!(String::from_utf8(testing::run(&drill(), ["--help"]).stdout).unwrap().contains("practice"));
 }
 
 #[test]
-fn a_stop_lets_the_scrape_under_way_end() {
+fn shutdown_waits_for_the_scrape_in_progress() {
     let mut exporter = start(&["sleep"]);
     let mut scrape = TcpStream::connect(exporter.url.strip_prefix("http://").unwrap()).unwrap();
     scrape.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
-    // the answer to a second request on another connection shows that the first has been accepted
+    // the response on another connection shows that the first connection was accepted
     assert_eq!(exporter.get("/-/ready", &[]).status, 503);
     exporter.signal("TERM");
     let mut answer = String::new();
@@ -127,7 +127,7 @@ fn a_stop_lets_the_scrape_under_way_end() {
 }
 
 #[test]
-fn the_exporter_is_ready_after_its_first_read_and_has_a_page() {
+fn the_exporter_is_ready_after_its_first_read_and_has_a_landing_page() {
     let exporter = start(&["fine"]);
     testing::eventually("it is ready", || (exporter.get("/-/ready", &[]).status == 200).then_some(()));
     let page = exporter.get("/", &[]);
@@ -135,7 +135,7 @@ fn the_exporter_is_ready_after_its_first_read_and_has_a_page() {
 }
 
 #[test]
-fn answers_are_text_and_compressed_where_that_is_accepted() {
+fn responses_are_text_and_compressed_if_accepted() {
     let exporter = start(&["large"]);
     let plain = exporter.get("/metrics", &[("Accept-Encoding", "identity")]);
     let header =
@@ -155,7 +155,7 @@ fn answers_are_text_and_compressed_where_that_is_accepted() {
 }
 
 #[test]
-fn every_address_is_listened_on_and_the_path_can_be_moved() {
+fn the_exporter_listens_on_every_address_and_at_another_path() {
     let exporter = Running::start(&drill(), ["--web.listen-address=localhost:0", "--web.telemetry-path=/m"]);
     let second = testing::eventually("both listen", || {
         let log = exporter.log();
@@ -168,7 +168,7 @@ fn every_address_is_listened_on_and_the_path_can_be_moved() {
 }
 
 #[test]
-fn a_flag_wins_over_its_variable_and_a_list_is_split_by_lines() {
+fn a_flag_overrides_its_variable_and_a_list_is_split_by_lines() {
     let mut command = testing::command(&drill());
     command.args(["--web.telemetry-path=/flag"]);
     command.env("DRILL_EXPORTER_WEB_TELEMETRY_PATH", "/variable");
@@ -181,7 +181,7 @@ fn a_flag_wins_over_its_variable_and_a_list_is_split_by_lines() {
 }
 
 #[test]
-fn once_prints_the_metrics_and_its_status_tells_of_failures() {
+fn once_prints_the_metrics_and_its_status_shows_failures() {
     let good = testing::run(&drill(), ["--once", "--collector.fine"]);
     assert_eq!(good.status.code(), Some(0), "{}", stderr(&good));
     let metrics = String::from_utf8(good.stdout).unwrap();
@@ -192,7 +192,7 @@ fn once_prints_the_metrics_and_its_status_tells_of_failures() {
 }
 
 #[test]
-fn faults_in_flags_are_one_clear_line() {
+fn an_invalid_flag_is_a_one_line_error() {
     for (arguments, what) in [
         (
             &["--web.listen-adress=:1"][..],
@@ -218,7 +218,7 @@ fn faults_in_flags_are_one_clear_line() {
 }
 
 #[test]
-fn arguments_that_are_not_utf8_and_flags_that_exclude_each_other_are_wrong_usage() {
+fn arguments_that_are_not_utf8_and_conflicting_flags_are_usage_errors() {
     use std::os::unix::ffi::OsStrExt;
 
     let junk = std::ffi::OsStr::from_bytes(b"--scrape.timeout=\xff");
@@ -231,7 +231,7 @@ fn arguments_that_are_not_utf8_and_flags_that_exclude_each_other_are_wrong_usage
 }
 
 #[test]
-fn a_bad_variable_is_named() {
+fn an_error_names_the_variable_it_comes_from() {
     use std::os::unix::ffi::OsStrExt;
 
     let output = testing::command(&drill()).env("DRILL_EXPORTER_SCRAPE_TIMEOUT", "soon").output().unwrap();
@@ -248,7 +248,7 @@ fn a_bad_variable_is_named() {
 }
 
 #[test]
-fn a_port_in_use_ends_the_start_with_one_line() {
+fn a_port_in_use_is_a_one_line_error() {
     let exporter = start(&["fine"]);
     let address = exporter.url.strip_prefix("http://").unwrap();
     let output = testing::run(&drill(), [format!("--web.listen-address={address}")]);
@@ -271,7 +271,7 @@ fn check_and_help_and_version_succeed() {
 }
 
 #[test]
-fn the_healthcheck_asks_the_running_exporter() {
+fn the_healthcheck_queries_the_running_exporter() {
     let exporter = start(&["fine"]);
     let address = exporter.url.strip_prefix("http://").unwrap().to_owned();
     let check = |address: &str| testing::run(&drill(), ["healthcheck", "--web.listen-address", address]).status.code();
@@ -281,10 +281,10 @@ fn the_healthcheck_asks_the_running_exporter() {
 }
 
 #[test]
-fn a_hangup_does_not_end_the_exporter() {
+fn sighup_does_not_stop_the_exporter() {
     let exporter = start(&["fine"]);
     exporter.signal("HUP");
-    testing::eventually("it tells", || exporter.log().contains("SIGHUP").then_some(()));
+    testing::eventually("it logs SIGHUP", || exporter.log().contains("SIGHUP").then_some(()));
     assert_eq!(exporter.get("/-/healthy", &[]).status, 200);
 }
 
@@ -298,7 +298,7 @@ fn logs_can_be_json() {
 }
 
 #[test]
-fn openmetrics_is_answered_as_its_reference_parser_reads_it() {
+fn the_reference_parser_accepts_openmetrics() {
     let exporter = start(&["fine", "panic"]);
     let accept = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,text/plain;version=0.0.4;q=0.3";
     let answer = exporter.get("/metrics", &[("Accept", accept)]);
@@ -313,7 +313,7 @@ fn openmetrics_is_answered_as_its_reference_parser_reads_it() {
 }
 
 #[test]
-fn a_query_chooses_collectors_and_families() {
+fn a_query_selects_collectors_and_families() {
     let exporter = start(&["fine", "fail"]);
     let chosen = exporter.get("/metrics?collect[]=fine", &[]).body;
     assert_eq!((success(&chosen, "fine"), success(&chosen, "fail")), (Some(1.0), None));

@@ -1,4 +1,4 @@
-//! Scrapes by TLS, login and gzip, beside node_exporter with the same web configuration.
+//! Scrapes with TLS, basic auth and gzip, compared with node_exporter with the same web configuration.
 
 use std::fs;
 use std::io::BufReader;
@@ -23,14 +23,14 @@ const ROUNDS: usize = 5;
 const SCRAPES: usize = 2000;
 const HANDSHAKES: usize = 100;
 
-/// A certificate, a user, and the file that both programs read.
+/// A certificate, a user, and the web configuration of both programs.
 struct Web {
     folder: TempDir,
     client: Arc<ClientConfig>,
     request: String,
 }
 
-/// Time, CPU and memory of scrapes over a connection that stays open, and of those with a connection each.
+/// Time, CPU and memory of scrapes over a persistent connection, and with a new connection each.
 pub(crate) fn scrapes(peer: Option<&PathBuf>) {
     let web = Web::new();
     let flags = COLLECTORS.map(|name| format!("--collector.{name}"));
@@ -45,7 +45,7 @@ pub(crate) fn scrapes(peer: Option<&PathBuf>) {
     }
     let mut rounds = vec![Vec::new(); servers.len()];
     for _ in 0..ROUNDS {
-        // in turns, so that the machine's moods meet both
+        // alternating, so that the load of the machine affects both
         for ((server, connection), rounds) in servers.iter().zip(&mut connections).zip(&mut rounds) {
             let (time, cpu) = measure(server, connection, web.request.as_bytes(), SCRAPES);
             let before = server.cpu_seconds();
@@ -68,16 +68,16 @@ pub(crate) fn scrapes(peer: Option<&PathBuf>) {
     for (pick, measure) in names.into_iter().chain(new).enumerate() {
         let budget = if pick < names.len() { "≤ 0.5 of node_exporter" } else { "" };
         let ours = middle(&rounds[0], pick);
-        let beside = rounds.get(1).map_or("node_exporter is not on the PATH".to_owned(), |theirs| {
+        let compared = rounds.get(1).map_or("node_exporter is not on the PATH".to_owned(), |theirs| {
             let theirs = middle(theirs, pick);
             format!("node_exporter {theirs:.3} ms; ours is {:.2} of it", ours / theirs)
         });
         let name = format!("cpu-exporter: {measure}, cpu, loadavg, stat, pressure, by TLS, login and gzip");
-        row(&name, &format!("{ours:.3} ms"), budget, &beside);
+        row(&name, &format!("{ours:.3} ms"), budget, &compared);
     }
-    let beside = servers.get(1).map(|theirs| format!("node_exporter {:.1} MB", theirs.memory("VmRSS:")));
+    let compared = servers.get(1).map(|theirs| format!("node_exporter {:.1} MB", theirs.memory("VmRSS:")));
     let name = format!("cpu-exporter: resident after {} scrapes by TLS, login and gzip", ROUNDS * SCRAPES);
-    row(&name, &format!("{:.1} MB", servers[0].memory("VmRSS:")), "≤ 12 MB", &beside.unwrap_or_default());
+    row(&name, &format!("{:.1} MB", servers[0].memory("VmRSS:")), "≤ 12 MB", &compared.unwrap_or_default());
 }
 
 impl Web {

@@ -1,7 +1,7 @@
 //! The routes: the metrics, the landing page, `/-/healthy` and `/-/ready`.
 //!
 //! The filters are tried in this order: health, access control, pages, 404. So health needs no authentication, and
-//! without authentication no other path tells whether it exists.
+//! other paths do not reveal without authentication whether they exist.
 
 use std::convert::Infallible;
 use std::net::IpAddr;
@@ -48,7 +48,7 @@ pub(crate) struct Router {
     pub(crate) ready: AtomicBool,
 }
 
-/// The routes of one connection. `begin` is called for each request.
+/// The routes of one connection. `begin` creates the guard of a request.
 pub(crate) fn routes(
     router: Arc<Router>,
     peer: Option<IpAddr>,

@@ -35,8 +35,8 @@ pub trait Collector: Send + Sync + 'static {
         std::future::pending().await
     }
 
-    /// Whether the collector is ready. Until then `/metrics` and `/-/ready` return 503. A collector whose counters
-    /// continue those of an earlier process must first catch up with the values that it exported.
+    /// Whether the collector is ready. Until then `/metrics` and `/-/ready` return 503. A collector that continues
+    /// the counters of an earlier process first catches up with their last exported values.
     fn ready(&self) -> bool {
         true
     }

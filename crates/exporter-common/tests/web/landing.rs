@@ -1,4 +1,4 @@
-//! The page for people, as browsers get it.
+//! The landing page in a browser.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use exporter_common::testing::{self, Running};
 use crate::drill;
 
 #[test]
-fn the_page_shows_collectors_and_metrics_and_allows_nothing_from_elsewhere() {
+fn the_page_shows_collectors_and_metrics_and_loads_nothing_external() {
     let exporter = Running::start(&drill(), ["--collector.fine", "--collector.fail", "--collector.large"]);
     let page = exporter.get("/", &[]);
     let header = |name: &str| page.headers[name].to_str().unwrap();
@@ -17,7 +17,7 @@ fn the_page_shows_collectors_and_metrics_and_allows_nothing_from_elsewhere() {
     for part in [
         "<li>fine succeeded: ",
         "<li class=\"failed\">fail failed: ",
-        "drill_info<small class=\"type\">gauge</small><div>The drills that are on.</div>",
+        "drill_info<small class=\"type\">gauge</small><div>Enabled drills.</div>",
         "<td>drill=&quot;fine&quot;</td><td class=\"value\">1</td><td class=\"raw\">1</td>",
         "and 99800 more, see Metrics",
         "href=\"/metrics\"",
@@ -30,7 +30,7 @@ fn the_page_shows_collectors_and_metrics_and_allows_nothing_from_elsewhere() {
     assert!(page.body.len() < 1_000_000, "{} bytes", page.body.len());
 }
 
-/// The page as Chromium has it after a while of its own time, and what it logged.
+/// The page in Chromium after some virtual time, and Chromium's log.
 fn browse(exporter: &Running, path: &str) -> Option<(String, String)> {
     let chromium = testing::real("chromium")?;
     let profile = tempfile::tempdir().unwrap();
@@ -47,7 +47,7 @@ fn browse(exporter: &Running, path: &str) -> Option<(String, String)> {
     Some((dom.into_owned(), log.into_owned()))
 }
 
-/// What a page shows of a family.
+/// The part of a page that shows a family.
 fn family<'a>(dom: &'a str, name: &str) -> &'a str {
     let at = dom.find(&format!(">{name}<small")).unwrap();
     let begin = dom[..at].rfind("<tbody").unwrap();
@@ -72,7 +72,7 @@ fn a_browser_draws_the_metrics_live_under_the_policy() {
         let points = shown.split_once("<polyline points=\"").unwrap_or_else(|| panic!("{shown}\n{log}")).1;
         points.split('"').next().unwrap().split(' ').map(str::to_owned).collect::<Vec<_>>()
     };
-    // a gauge that moves, one that does not, and a counter, which is drawn by its increase
+    // a changing gauge, a constant gauge, and a counter, whose increase is drawn
     let moving = line("exporter_last_success_timestamp_seconds");
     assert!(moving.len() > 2 && moving[0].ends_with(",19.0") && moving.last().unwrap().ends_with(",1.0"), "{moving:?}");
     assert!(line("drill_info").iter().all(|point| point.ends_with(",10.0")));

@@ -1,4 +1,4 @@
-//! Slow, silent, stuck and odd clients, and what they cost the others.
+//! Slow, silent, stuck and unusual clients must not affect other clients.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -18,7 +18,7 @@ fn start(arguments: &[&str]) -> Running {
     Running::start(&drill(), [&["--collector.fine", "--log.level=debug"], arguments].concat())
 }
 
-/// Everything up to the end.
+/// Reads until the end of the stream.
 fn all(stream: &mut TcpStream) -> String {
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer); // a reset is an end too
@@ -86,7 +86,7 @@ fn a_flood_over_tls_and_of_wrong_passwords_does_not_delay_a_scrape() {
                 let head = match kind {
                     4 => "GET /metrics HTTP/1.1\r\nHost: x\r\nX-Slow: ".to_owned(),
                     5 => format!("GET /metrics HTTP/1.1\r\nHost: x\r\n{}\r\n", login(&format!("guess {number}"))),
-                    // an answer that is not read; few, since each is made
+                    // a response that is not read; only a few, since each is encoded
                     _ if number > 100 => String::new(),
                     _ => format!("GET /metrics HTTP/1.1\r\nHost: x\r\n{}\r\n", login("alice123")),
                 };
@@ -108,11 +108,11 @@ fn a_flood_over_tls_and_of_wrong_passwords_does_not_delay_a_scrape() {
 }
 
 #[test]
-fn what_is_kept_open_for_nothing_is_closed() {
+fn idle_and_stalled_connections_are_closed() {
     let exporter = start(&["--collector.large"]);
     let (mut silent, mut half, mut stuck, mut idle) = (tcp(&exporter), tcp(&exporter), tcp(&exporter), tcp(&exporter));
     half.write_all(b"GET /metrics HTTP/1.1\r\nHost: x").unwrap();
-    // more than the buffers of the system take
+    // more than the system's socket buffers
     stuck.write_all(&b"GET /metrics HTTP/1.1\r\nHost: x\r\nAccept-Encoding: identity\r\n\r\n".repeat(10)).unwrap();
     assert_eq!(ask(&mut idle, "/-/healthy", "").unwrap().0, 200);
     eventually("the one that takes nothing is closed", || {
@@ -125,7 +125,7 @@ fn what_is_kept_open_for_nothing_is_closed() {
 }
 
 #[test]
-fn a_stop_does_not_wait_for_those_that_ask_nothing() {
+fn shutdown_does_not_wait_for_idle_connections() {
     let mut exporter = start(&[]);
     let (_silent, mut half, mut idle) = (tcp(&exporter), tcp(&exporter), tcp(&exporter));
     half.write_all(b"GET /metrics HTTP/1.1\r\nHost: x").unwrap();
@@ -137,7 +137,7 @@ fn a_stop_does_not_wait_for_those_that_ask_nothing() {
 }
 
 #[test]
-fn a_stop_waits_five_seconds_for_a_stuck_client_and_ends() {
+fn shutdown_waits_five_seconds_for_a_stuck_client() {
     let pki = Pki::new();
     let mut exporter = start_with(&pki, TLS, &["--collector.large"]);
     let mut stuck = Client::new(&pki).connect(&exporter).unwrap();
@@ -152,31 +152,31 @@ fn a_stop_waits_five_seconds_for_a_stuck_client_and_ends() {
 }
 
 #[test]
-fn any_number_may_be_the_limit_of_requests() {
+fn every_limit_of_requests_is_accepted() {
     let exporter = start(&["--web.max-requests=18446744073709551615"]);
     assert_eq!(exporter.get("/metrics", &[]).status, 200);
 }
 
 #[test]
-fn running_out_of_descriptors_is_told_once_and_passes() {
+fn running_out_of_file_descriptors_is_logged_once_and_recovers() {
     let mut command = Command::new("sh");
     command.args(["-c", "ulimit -n 40 && exec \"$0\" --collector.fine --web.listen-address=127.0.0.1:0", &drill()]);
     let exporter = Running::spawn(&mut command);
     let flood: Vec<_> = (0..60).map(|_| tcp(&exporter)).collect();
-    eventually("it is out of descriptors", || exporter.log().contains("cannot accept connections").then_some(()));
+    eventually("the limit of file descriptors is reached", || exporter.log().contains("cannot accept connections").then_some(()));
     drop(flood);
-    eventually("it is over", || {
+    eventually("the exporter recovers", || {
         assert_eq!(exporter.get("/-/healthy", &[]).status, 200);
         exporter.log().contains("accepting connections again").then_some(())
     });
     let log = exporter.log();
     assert_eq!(log.matches("cannot accept connections").count(), 1, "{log}");
-    assert_eq!(log.matches("accepted again").count(), 1, "{log}");
+    assert_eq!(log.matches("accepting connections again").count(), 1, "{log}");
 }
 
 #[test]
-fn http2_streams_are_answered_side_by_side() {
-    // two requests and a reset by hand would be a client of its own; curl has one
+fn http2_streams_are_served_concurrently() {
+    // curl can send two requests and then reset the connection
     let Some(curl) = exporter_common::testing::real("curl") else { return };
     let pki = Pki::new();
     let exporter = start_with(&pki, TLS, &["--collector.sleep"]);

@@ -1,4 +1,4 @@
-//! Sockets of the file system, and sockets from systemd.
+//! Unix sockets, and sockets from systemd.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -24,7 +24,7 @@ fn scrape(socket: &Path) -> String {
 }
 
 #[test]
-fn a_socket_of_the_file_system_is_made_and_removed() {
+fn a_unix_socket_is_created_and_removed() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("drill.sock");
     let address = format!("--web.listen-address=unix:{}", socket.display());
@@ -44,7 +44,7 @@ fn a_socket_of_the_file_system_is_made_and_removed() {
 }
 
 #[test]
-fn a_socket_that_nobody_serves_gives_way_but_no_other_file_does() {
+fn a_stale_socket_is_replaced_but_no_other_file_is() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("drill.sock");
     let address = format!("--web.listen-address=unix:{}", socket.display());
@@ -62,7 +62,7 @@ fn a_socket_that_nobody_serves_gives_way_but_no_other_file_does() {
 }
 
 #[test]
-fn tls_is_spoken_on_every_listener() {
+fn every_listener_uses_tls() {
     let pki = Pki::new();
     let config = format!("--web.config.file={}", pki.write("web.yml", TLS).display());
     let socket = pki.path("drill.sock");
@@ -82,7 +82,7 @@ fn sockets_from_systemd_are_served() {
     let Some(python) = testing::real("python3") else { return };
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("drill.sock");
-    // what systemd does: sockets from descriptor 3 on, and who they are for
+    // as systemd: sockets from file descriptor 3 on, and the process they are for
     let script = "import os, socket, sys\n\
                   tcp = socket.socket(); tcp.bind(('127.0.0.1', 0)); tcp.listen()\n\
                   unix = socket.socket(socket.AF_UNIX); unix.bind(sys.argv[1]); unix.listen()\n\

@@ -1,4 +1,4 @@
-//! The web side through a built exporter: the configuration file, TLS, logins, reloads, listeners, limits.
+//! The HTTP server of a built exporter: web configuration, TLS, basic auth, reloads, listeners, limits.
 #![expect(clippy::disallowed_types, clippy::unwrap_used, reason = "tests start programs, and fail by panicking")]
 
 mod everywhere; // what holds for every exporter
@@ -17,7 +17,7 @@ fn drill() -> String {
     path.join("examples/drill-exporter").to_str().unwrap().to_owned()
 }
 
-/// What `everywhere` is compiled for.
+/// The program that `everywhere` tests.
 fn program(_: &str) -> (String, Vec<String>) {
     (drill(), vec!["--collector.fine".to_owned()])
 }

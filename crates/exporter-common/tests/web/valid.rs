@@ -1,4 +1,4 @@
-//! What the library's own exporter says of configurations.
+//! Checks of configurations with the library's own exporter.
 
 use std::process::Command;
 
@@ -8,7 +8,7 @@ use crate::drill;
 use crate::pki::{Pki, TLS};
 
 #[test]
-fn a_check_tells_faults_of_the_sources_and_of_the_web_configuration() {
+fn a_check_reports_errors_of_the_sources_and_of_the_web_configuration() {
     let pki = Pki::new();
     let file = format!("--web.config.file={}", pki.write("web.yml", "a: 1\n").display());
     let output = testing::run(&drill(), [&file, "--check", "--usage-error"]);
@@ -18,13 +18,13 @@ fn a_check_tells_faults_of_the_sources_and_of_the_web_configuration() {
 }
 
 #[test]
-fn a_program_without_a_configuration_says_nothing_of_one() {
+fn a_program_without_a_configuration_exports_no_reload_status() {
     let exporter = Running::start(&drill(), ["--collector.fine"]);
     assert!(!exporter.scrape().contains("exporter_config_"));
 }
 
 #[test]
-fn promtool_says_the_same_of_every_configuration() {
+fn promtool_agrees_on_every_configuration() {
     use crate::everywhere::valid::{accepted_by_all, refused_at_the_start, refused_by_all};
 
     let pki = Pki::new();
@@ -42,7 +42,7 @@ fn promtool_says_the_same_of_every_configuration() {
         assert_eq!(wrong(text(refused_by_all()), false), [""; 0], "{program} accepts it");
         assert_eq!(wrong(text(refused_at_the_start()), true), [""; 0], "{program} refuses it");
         assert_eq!(wrong(accepted_by_all(), true), [""; 0], "{program} refuses it");
-        // keys of later versions of exporter-toolkit, which an exporter accepts
+        // keys of later versions of exporter-toolkit, which exporters accept
         let inline = format!("{TLS}  client_auth_type: RequestClientCert\n  client_ca: garbage\n");
         let later =
             ["rate_limit: {interval: 1s, burst: 5}\n".to_owned(), "rate_limit: {burst: 5}\n".to_owned(), inline];

@@ -1,4 +1,4 @@
-//! Logins as clients see them.
+//! Basic auth.
 
 use std::thread;
 
@@ -8,7 +8,7 @@ use super::client::{Client, ask, tcp};
 use super::pki::{Pki, TLS};
 use super::start;
 
-/// alice: "alice123", in one of bcrypt's versions.
+/// The hash of alice's password "alice123", in one of bcrypt's versions.
 fn users(version: &str) -> String {
     let hash = bcrypt::hash_with_salt("alice123", 6, [5; 16]).unwrap().to_string();
     format!("basic_auth_users:\n  alice: {}\n", hash.replace("$2b$", version))
@@ -24,7 +24,7 @@ fn status(exporter: &Running, user: &str, password: &str) -> u16 {
 }
 
 #[test]
-fn only_who_knows_a_password_is_answered() {
+fn requests_without_a_valid_password_are_refused() {
     let pki = Pki::new();
     for version in ["$2a$", "$2b$", "$2y$"] {
         let exporter = start(&pki, &users(version));
@@ -48,8 +48,8 @@ fn only_who_knows_a_password_is_answered() {
 }
 
 #[test]
-fn a_hash_does_not_help_to_log_in() {
-    // CVE-2022-46146: what is kept of one login must not pass for another
+fn a_hash_is_not_accepted_as_a_password() {
+    // CVE-2022-46146: a cached result must not apply to other credentials
     let pki = Pki::new();
     let exporter = start(&pki, &users("$2b$"));
     let config = users("$2b$");
@@ -70,7 +70,7 @@ fn a_hash_does_not_help_to_log_in() {
 }
 
 #[test]
-fn many_good_and_bad_logins_at_once_are_all_answered_rightly() {
+fn many_concurrent_right_and_wrong_passwords_get_the_right_responses() {
     let pki = Pki::new();
     let exporter = start(&pki, &users("$2b$"));
     thread::scope(|scope| {
@@ -85,7 +85,7 @@ fn many_good_and_bad_logins_at_once_are_all_answered_rightly() {
 }
 
 #[test]
-fn users_are_asked_for_over_tls_too() {
+fn basic_auth_works_over_tls() {
     let pki = Pki::new();
     let exporter = start(&pki, &format!("{TLS}{}", users("$2y$")));
     let client = Client::new(&pki);
@@ -106,7 +106,7 @@ fn a_flood_of_wrong_passwords_does_not_delay_a_scrape() {
         let login = login("alice", &format!("guess {number}"));
         write!(stream, "GET /metrics HTTP/1.1\r\nHost: x\r\nAuthorization: {login}\r\n\r\n").unwrap();
     }
-    // its own connection, after all of those; what it knows of the login it knows without bcrypt
+    // a new connection; the cached password needs no bcrypt
     let headers =
         format!("Authorization: {}\r\nX-Prometheus-Scrape-Timeout-Seconds: 5\r\n", login("alice", "alice123"));
     let (status, answer) = ask(&mut tcp(&exporter), "/metrics", &headers).unwrap();

@@ -1,4 +1,4 @@
-//! Clients: over TLS by rustls, over sockets by hand.
+//! Clients: TLS with rustls, and plain sockets.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -12,10 +12,10 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, Support
 
 use super::pki::Pki;
 
-/// How a client speaks TLS.
+/// A TLS client.
 pub(crate) struct Client<'a> {
     pub(crate) pki: &'a Pki,
-    /// The stem of its certificate's files, if it has one.
+    /// The base name of the client certificate's files, if it has one.
     pub(crate) certificate: Option<&'a str>,
     pub(crate) suites: Vec<SupportedCipherSuite>,
     pub(crate) groups: Vec<&'static dyn SupportedKxGroup>,
@@ -32,7 +32,7 @@ impl<'a> Client<'a> {
         Self { certificate: Some(certificate), ..Self::new(pki) }
     }
 
-    /// A connection that has greeted, or the alert.
+    /// A connection after the handshake, or the alert.
     pub(crate) fn connect(&self, exporter: &Running) -> Result<StreamOwned<ClientConnection, TcpStream>, String> {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(self.pki.path("ca.crt")).unwrap()).unwrap();
@@ -61,7 +61,7 @@ impl<'a> Client<'a> {
         Ok(stream)
     }
 
-    /// GET: the status and the body, or the alert.
+    /// Sends a GET request: the status and the body, or the alert.
     pub(crate) fn get(&self, exporter: &Running, path: &str, headers: &str) -> Result<(u16, String), String> {
         let mut stream = self.connect(exporter)?;
         ask(&mut stream, path, headers).map_err(|error| error.to_string())
@@ -80,7 +80,7 @@ pub(crate) fn tcp(exporter: &Running) -> TcpStream {
     stream
 }
 
-/// GET on a connection: the status and the whole answer. The connection stays open.
+/// Sends a GET request: the status and the complete response. The connection stays open.
 pub(crate) fn ask(stream: &mut (impl Read + Write), path: &str, headers: &str) -> std::io::Result<(u16, String)> {
     write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n")?;
     stream.flush()?;

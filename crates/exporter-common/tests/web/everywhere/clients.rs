@@ -1,4 +1,4 @@
-//! Real clients: OpenSSL and curl, with certificates of each kind.
+//! OpenSSL and curl as clients, with different certificates.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use exporter_common::testing::{self, Running};
 use super::pki::{Pki, TLS};
 use super::start;
 
-/// Makes a certificate that signs itself, with OpenSSL.
+/// Creates a self-signed certificate with OpenSSL.
 fn make(openssl: &Path, pki: &Pki, name: &str, key: &[&str], names: &str) {
     let made = Command::new(openssl)
         .args(["req", "-x509", "-nodes", "-days", "1", "-subj", "/CN=localhost"])
@@ -22,14 +22,14 @@ fn make(openssl: &Path, pki: &Pki, name: &str, key: &[&str], names: &str) {
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
 }
 
-/// The flags by which a client shows a certificate, if it has one.
+/// The flags for a client certificate, if the client has one.
 fn shown(pki: &Pki, flags: [&str; 2], certificate: Option<&str>) -> Vec<PathBuf> {
     let Some(name) = certificate else { return Vec::new() };
     let [cert, key] = flags;
     vec![cert.into(), pki.path(&format!("{name}.crt")), key.into(), pki.path(&format!("{name}.key"))]
 }
 
-/// Whether curl is answered 200.
+/// Whether curl gets 200.
 fn curl_is_answered(curl: &Path, pki: &Pki, exporter: &Running, certificate: Option<&str>) -> bool {
     let output = Command::new(curl)
         .args(["-sS", "-o", "/dev/null", "-w", "%{http_code}", "--cacert"])
@@ -41,7 +41,7 @@ fn curl_is_answered(curl: &Path, pki: &Pki, exporter: &Running, certificate: Opt
     output.status.success() && output.stdout == b"200"
 }
 
-/// Whether what OpenSSL's client sends is answered 200.
+/// Whether OpenSSL's client gets 200.
 fn openssl_is_answered(openssl: &Path, pki: &Pki, exporter: &Running, certificate: Option<&str>) -> bool {
     let mut client = Command::new(openssl)
         .args(["s_client", "-quiet", "-verify_return_error", "-CAfile"])
@@ -58,10 +58,10 @@ fn openssl_is_answered(openssl: &Path, pki: &Pki, exporter: &Running, certificat
 }
 
 #[test]
-fn certificates_are_shown_as_each_mode_asks() {
+fn each_client_auth_type_accepts_and_rejects_certificates() {
     let (Some(curl), Some(openssl)) = (testing::real("curl"), testing::real("openssl")) else { return };
     let pki = Pki::new();
-    // none, by the CA in the CA file, self-signed elsewhere
+    // no certificate, one signed by the CA, one that is self-signed
     for (mode, authorities, expected) in [
         ("NoClientCert", "", [true, true, true]),
         ("RequestClientCert", "", [true, true, true]),
@@ -73,7 +73,7 @@ fn certificates_are_shown_as_each_mode_asks() {
         for (certificate, expected) in [None, Some("leaf"), Some("other")].into_iter().zip(expected) {
             let answered = openssl_is_answered(&openssl, &pki, &exporter, certificate);
             assert_eq!(answered, expected, "OpenSSL, {mode}, {certificate:?}");
-            // OpenSSL sends any certificate; what the server's hints do not name curl may keep for itself
+            // OpenSSL sends any certificate; curl may not send one that the server's hints do not name
             if mode != "VerifyClientCertIfGiven" || certificate != Some("other") {
                 let answered = curl_is_answered(&curl, &pki, &exporter, certificate);
                 assert_eq!(answered, expected, "curl, {mode}, {certificate:?}");
@@ -83,7 +83,7 @@ fn certificates_are_shown_as_each_mode_asks() {
 }
 
 #[test]
-fn a_client_may_be_allowed_by_a_name_of_any_kind() {
+fn a_client_is_allowed_by_any_type_of_name() {
     let (Some(curl), Some(openssl)) = (testing::real("curl"), testing::real("openssl")) else { return };
     let pki = Pki::new();
     let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"];
@@ -106,7 +106,7 @@ fn a_client_may_be_allowed_by_a_name_of_any_kind() {
 }
 
 #[test]
-fn openssl_is_served_by_the_versions_that_are_configured() {
+fn openssl_connects_with_the_configured_versions() {
     let Some(openssl) = testing::real("openssl") else { return };
     let pki = Pki::new();
     let exporter = start(&pki, TLS);

@@ -1,4 +1,4 @@
-//! Formats, filters, methods and heads, as every exporter answers them.
+//! Formats, query filters, methods and request headers.
 
 use std::io::{Read, Write};
 
@@ -15,7 +15,7 @@ fn start() -> Running {
     Running::start(&path, arguments)
 }
 
-/// What is answered to a request that is written by hand, to its end.
+/// The complete response to a raw request.
 fn answer(exporter: &Running, request: &str) -> String {
     let mut stream = tcp(exporter);
     let _ = stream.write_all(request.as_bytes()); // it may be refused before it was sent
@@ -25,7 +25,7 @@ fn answer(exporter: &Running, request: &str) -> String {
 }
 
 #[test]
-fn formats_are_negotiated_as_upstream_negotiates_them() {
+fn formats_are_negotiated_as_in_client_golang() {
     let exporter = start();
     let openmetrics = |version: &str| format!("application/openmetrics-text; version={version}; charset=utf-8");
     let (old, new) = (openmetrics("0.0.1"), openmetrics("1.0.0"));
@@ -71,7 +71,7 @@ fn formats_are_negotiated_as_upstream_negotiates_them() {
 }
 
 #[test]
-fn the_formats_are_what_their_own_readers_read() {
+fn the_reference_parsers_accept_the_formats() {
     let exporter = start();
     assert_lint(&exporter.scrape());
     let accept = "application/openmetrics-text;version=1.0.0";
@@ -79,7 +79,7 @@ fn the_formats_are_what_their_own_readers_read() {
 }
 
 #[test]
-fn an_answer_is_compressed_where_that_is_welcome() {
+fn a_response_is_compressed_if_the_client_prefers_it() {
     let exporter = start();
     for (header, compressed) in [
         ("gzip", true),
@@ -100,7 +100,7 @@ fn an_answer_is_compressed_where_that_is_welcome() {
 }
 
 #[test]
-fn a_query_chooses_and_what_it_cannot_choose_is_refused() {
+fn a_query_selects_collectors_and_invalid_queries_are_rejected() {
     let exporter = start();
     let metrics = exporter.scrape();
     let names = |metrics: &str| {
@@ -115,7 +115,7 @@ fn a_query_chooses_and_what_it_cannot_choose_is_refused() {
         .lines()
         .filter_map(|line| line.strip_prefix("exporter_scrape_success{collector=\"")?.split('"').next())
         .collect();
-    // excluding all of them is not the same as excluding none
+    // excluding all collectors differs from excluding none
     let all: Vec<_> = collectors.iter().map(|name| format!("exclude[]={name}")).collect();
     let none = exporter.get(&format!("/metrics?{}", all.join("&")), &[]);
     assert!(none.status == 200 && !none.body.contains("exporter_scrape_success{"), "{}", none.body);
@@ -127,7 +127,7 @@ fn a_query_chooses_and_what_it_cannot_choose_is_refused() {
 }
 
 #[test]
-fn paths_and_methods_are_answered_as_they_should_be() {
+fn unknown_paths_and_other_methods_are_refused() {
     let exporter = start();
     for (path, status) in
         [("/", 200), ("/metrics", 200), ("/-/healthy", 200), ("/metrics/", 404), ("/debug/pprof/", 404)]
@@ -147,7 +147,7 @@ fn paths_and_methods_are_answered_as_they_should_be() {
 }
 
 #[test]
-fn heads_have_a_bound_and_bodies_are_ignored() {
+fn request_headers_are_limited_and_bodies_are_ignored() {
     let exporter = start();
     let long = format!("GET / HTTP/1.1\r\nHost: x\r\nX-Long: {}\r\n\r\n", "x".repeat(100_000));
     assert!(answer(&exporter, &long).starts_with("HTTP/1.1 431 "));

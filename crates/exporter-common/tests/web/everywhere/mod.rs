@@ -1,5 +1,5 @@
-//! What holds for every exporter, through its built program. The tests of the library compile this for the drill
-//! exporter, those of the demo for each of the four.
+//! Tests that every built exporter must pass. The library's tests run them with the drill
+//! exporter, the demo's tests with each of the four exporters.
 
 mod auth;
 pub(crate) mod client;
@@ -17,24 +17,24 @@ use exporter_common::testing::{self, Running};
 
 use pki::Pki;
 
-/// The program that this module is compiled for, and the flags without which it does not start.
+/// The program to test, and its required flags.
 fn program() -> (String, Vec<String>) {
     super::program(module_path!())
 }
 
-/// Runs it to its end.
+/// Runs the program until it exits.
 fn run(arguments: &[&str]) -> Output {
     let (path, own) = program();
     let own = own.iter().map(String::as_str).filter(|_| arguments.first() != Some(&"healthcheck"));
     testing::run(&path, own.chain(arguments.iter().copied()))
 }
 
-/// Starts it with a configuration in the folder of the certificates.
+/// Starts the program with a configuration in the folder of the certificates.
 pub(crate) fn start(pki: &Pki, config: &str) -> Running {
     start_with(pki, config, &[])
 }
 
-/// The same with more flags.
+/// As [`start`], with additional flags.
 pub(crate) fn start_with(pki: &Pki, config: &str, arguments: &[&str]) -> Running {
     let file = format!("--web.config.file={}", pki.write("web.yml", config).display());
     let (path, own) = program();

@@ -1,4 +1,4 @@
-//! Certificates for the tests, made anew for each: a server's, clients', and files of configuration beside them.
+//! Certificates of servers and clients, and configuration files, which each test creates in its own folder.
 
 use std::path::{Path, PathBuf};
 
@@ -12,12 +12,12 @@ pub(crate) struct Pki {
     folder: TempDir,
 }
 
-/// A block that turns TLS on.
+/// Configuration that enables TLS.
 pub(crate) const TLS: &str = "tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n";
 
 impl Pki {
-    /// A folder with `ca.crt`, `server.crt`, `leaf.crt` (a client's, by the CA), `self.crt` and `other.crt`
-    /// (clients' that are self-signed and authorities of their own, as upstream's are), each with its key.
+    /// A folder with `ca.crt`, `server.crt`, `leaf.crt` (a client's, signed by the CA), `self.crt` and `other.crt`
+    /// (clients' self-signed CA certificates, as in exporter-toolkit), each with its key.
     pub(crate) fn new() -> Self {
         let pki = Self { folder: tempfile::tempdir().unwrap() };
         let mut ca = params("Test CA", &[]);
@@ -55,7 +55,7 @@ impl Pki {
         std::fs::read_to_string(self.path(name)).unwrap()
     }
 
-    /// Puts a file in place at once, as a tool that cares does.
+    /// Replaces a file atomically.
     pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
         let new = self.path(&format!("{name}.new"));
         std::fs::write(&new, text).unwrap();
@@ -67,7 +67,7 @@ impl Pki {
         self.folder.path()
     }
 
-    /// A file as a block of YAML.
+    /// A file as a YAML block.
     pub(crate) fn inline(&self, name: &str) -> String {
         self.text(name).lines().map(|line| format!("    {line}\n")).collect()
     }

@@ -1,4 +1,4 @@
-//! Prometheus, both generations, as a client with a certificate and a login.
+//! Prometheus 2 and 3 as clients with a certificate and basic auth.
 
 use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Stdio};
@@ -10,7 +10,7 @@ use super::pki::{Pki, TLS};
 use super::start;
 
 #[test]
-fn prometheus_scrapes_with_a_certificate_and_a_login() {
+fn prometheus_scrapes_with_a_certificate_and_basic_auth() {
     for program in ["prometheus", "prometheus-3"] {
         let Some(prometheus) = testing::real(program) else { continue };
         let pki = Pki::new();

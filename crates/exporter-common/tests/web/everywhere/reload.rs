@@ -1,4 +1,4 @@
-//! What changes while the exporter runs.
+//! Reloads of the web configuration.
 
 use exporter_common::testing::{eventually, value};
 
@@ -7,7 +7,7 @@ use super::pki::{Pki, TLS};
 use super::start;
 
 #[test]
-fn certificates_of_clients_are_no_longer_asked_for_without_a_restart() {
+fn client_certificates_are_no_longer_requested_after_a_reload() {
     let pki = Pki::new();
     let exporter = start(&pki, &format!("{TLS}  client_auth_type: RequireAnyClientCert\n"));
     let mut kept = Client::with(&pki, "self").connect(&exporter).unwrap();
@@ -29,7 +29,7 @@ fn a_renewed_certificate_is_served_to_new_connections() {
     let mut kept = Client::new(&pki).connect(&exporter).unwrap();
     assert_eq!(ask(&mut kept, "/", "").unwrap().0, 200);
     let first = served().unwrap();
-    // for a moment certificate and key do not fit
+    // certificate and key do not match for a moment
     pki.write("server.crt", &pki.text("second.crt"));
     eventually("it sees that", || exporter.log().contains("cannot load the web configuration").then_some(served()));
     assert_eq!(served().unwrap(), first, "the last good pair stays");
@@ -39,7 +39,7 @@ fn a_renewed_certificate_is_served_to_new_connections() {
 }
 
 #[test]
-fn a_broken_configuration_keeps_the_last_good_one_and_is_told_once() {
+fn an_invalid_configuration_keeps_the_last_valid_one_and_is_logged_once() {
     let pki = Pki::new();
     let header = |value: &str| format!("http_server_config:\n  headers:\n    X-Frame-Options: {value}\n");
     let exporter = start(&pki, &header("deny"));
@@ -51,7 +51,7 @@ fn a_broken_configuration_keeps_the_last_good_one_and_is_told_once() {
     let bad = exporter.scrape_until("it fails to load", |metrics| value(metrics, state) == Some(0.0));
     assert_eq!(value(&bad, at), value(&good, at));
     exporter.signal("HUP");
-    eventually("SIGHUP is told", || exporter.log().contains("SIGHUP: reloading").then_some(()));
+    eventually("SIGHUP is logged", || exporter.log().contains("SIGHUP: reloading").then_some(()));
     let answer = exporter.get("/", &[]);
     assert_eq!((answer.status, answer.headers["x-frame-options"].as_bytes()), (200, &b"deny"[..]));
     pki.write("web.yml", &header("sameorigin"));
@@ -63,7 +63,7 @@ fn a_broken_configuration_keeps_the_last_good_one_and_is_told_once() {
 }
 
 #[test]
-fn users_change_at_once_on_a_hangup_also_on_open_connections() {
+fn users_change_immediately_on_sighup_also_on_open_connections() {
     let pki = Pki::new();
     let exporter = start(&pki, "");
     let mut open = tcp(&exporter);
@@ -75,7 +75,7 @@ fn users_change_at_once_on_a_hangup_also_on_open_connections() {
 }
 
 #[test]
-fn what_needs_a_restart_is_told_and_the_rest_takes_effect() {
+fn settings_that_need_a_restart_are_logged_and_the_others_take_effect() {
     let pki = Pki::new();
     let header = "http_server_config:\n  http2: false\n  headers: {X-Frame-Options: deny}\n";
     let plain = start(&pki, "");
@@ -86,13 +86,13 @@ fn what_needs_a_restart_is_told_and_the_rest_takes_effect() {
     let tls = start(&pki, TLS);
     let client = Client { alpn: vec![b"h2".to_vec()], ..Client::new(&pki) };
     pki.write("web.yml", &format!("{TLS}{header}"));
-    eventually("it is told", || {
+    eventually("it is logged", || {
         assert_eq!(Client::new(&pki).status(&tls), Ok(200));
         tls.log().contains("changes http2: restart").then_some(())
     });
     assert!(client.connect(&tls).is_ok(), "h2 is still offered");
     pki.write("web.yml", header);
-    eventually("it is told", || {
+    eventually("it is logged", || {
         assert_eq!(Client::new(&pki).status(&tls), Ok(200));
         tls.log().contains("disables TLS: restart").then_some(())
     });

@@ -1,4 +1,4 @@
-//! TLS as clients see it: versions, suites, curves, HTTP/2, certificates of clients.
+//! TLS: versions, cipher suites, curves, HTTP/2, client certificates.
 
 use std::io::{Read, Write};
 
@@ -10,7 +10,7 @@ use super::pki::{Pki, TLS};
 use super::{run, start, start_with};
 
 #[test]
-fn a_scrape_goes_over_tls_from_files_and_inline() {
+fn tls_works_with_files_and_inline_certificates() {
     let pki = Pki::new();
     let inline =
         format!("tls_server_config:\n  cert: |\n{}  key: |\n{}", pki.inline("server.crt"), pki.inline("server.key"));
@@ -24,7 +24,7 @@ fn a_scrape_goes_over_tls_from_files_and_inline() {
 }
 
 #[test]
-fn plain_http_to_the_tls_port_is_told_so() {
+fn plain_http_to_a_tls_port_gets_an_explanation() {
     let pki = Pki::new();
     let exporter = start(&pki, TLS);
     let mut plain = tcp(&exporter);
@@ -37,11 +37,11 @@ fn plain_http_to_the_tls_port_is_told_so() {
 }
 
 #[test]
-fn tls_to_a_plain_port_is_told_in_the_log() {
+fn tls_to_a_plain_http_port_is_logged() {
     let pki = Pki::new();
     let exporter = start_with(&pki, "", &["--log.level=debug"]);
     assert!(Client::new(&pki).status(&exporter).is_err());
-    eventually("it is told", || exporter.log().contains("the client may use TLS").then_some(()));
+    eventually("it is logged", || exporter.log().contains("the client may use TLS").then_some(()));
     assert_eq!(exporter.get("/", &[]).status, 200);
 }
 
@@ -62,7 +62,7 @@ fn http2_is_offered_unless_it_is_turned_off() {
 }
 
 #[test]
-fn the_suites_that_are_named_are_served_and_no_others() {
+fn only_the_configured_cipher_suites_are_served() {
     let pki = Pki::new();
     let some = "cipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, \
                 TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA]";
@@ -83,7 +83,7 @@ fn the_suites_that_are_named_are_served_and_no_others() {
 }
 
 #[test]
-fn every_suite_and_curve_may_be_named() {
+fn every_cipher_suite_and_curve_is_accepted() {
     let pki = Pki::new();
     let kinds = ["ECDSA", "RSA"].map(|kind| {
         ["AES_128_GCM_SHA256", "AES_256_GCM_SHA384", "CHACHA20_POLY1305_SHA256", "AES_128_CBC_SHA", "AES_256_CBC_SHA"]
@@ -102,7 +102,7 @@ fn every_suite_and_curve_may_be_named() {
 }
 
 #[test]
-fn curves_that_are_not_named_are_not_served() {
+fn only_the_configured_curves_are_served() {
     let pki = Pki::new();
     let exporter = start(&pki, &format!("{TLS}  min_version: TLS13\n  curve_preferences: [CurveP384]\n"));
     let with = |group| Client { groups: vec![group], ..Client::new(&pki) }.status(&exporter);
@@ -111,9 +111,9 @@ fn curves_that_are_not_named_are_not_served() {
 }
 
 #[test]
-fn clients_show_certificates_as_the_mode_asks() {
+fn client_certificates_are_checked_by_client_auth_type() {
     let pki = Pki::new();
-    // none, self-signed in the CA file, self-signed elsewhere, by the CA in the CA file
+    // no certificate, self-signed in the CA file, self-signed elsewhere, signed by the CA
     let cases = [
         ("NoClientCert", "", [true, true, true, true]),
         ("RequestClientCert", "", [true, true, true, true]),
@@ -122,7 +122,7 @@ fn clients_show_certificates_as_the_mode_asks() {
         ("VerifyClientCertIfGiven", "both.crt", [true, true, false, true]),
         ("RequireAndVerifyClientCert", "both.crt", [false, true, false, true]),
         ("RequireAndVerifyClientCert", "self.crt", [false, true, false, false]),
-        // the system's authorities know none of them
+        // none of them is signed by a CA of the system
         ("RequireAndVerifyClientCert", "", [false, false, false, false]),
     ];
     pki.write("both.crt", &(pki.text("self.crt") + &pki.text("ca.crt")));
@@ -146,7 +146,7 @@ fn clients_show_certificates_as_the_mode_asks() {
 }
 
 #[test]
-fn of_clients_names_one_must_be_allowed() {
+fn one_name_of_a_client_must_be_allowed() {
     let pki = Pki::new();
     for mode in ["RequireAnyClientCert", "RequestClientCert", "VerifyClientCertIfGiven"] {
         let more = if mode.starts_with("Verify") { "  client_ca_file: self.crt\n" } else { "" };
@@ -162,7 +162,7 @@ fn of_clients_names_one_must_be_allowed() {
 }
 
 #[test]
-fn the_healthcheck_speaks_tls() {
+fn the_healthcheck_uses_tls() {
     let pki = Pki::new();
     for more in
         ["", "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.crt\n", "  max_version: TLS12\n"]
@@ -186,7 +186,7 @@ fn the_healthcheck_speaks_tls() {
 }
 
 #[test]
-fn the_healthcheck_tells_that_the_exporter_speaks_plain_http() {
+fn the_healthcheck_reports_that_the_exporter_uses_plain_http() {
     let pki = Pki::new();
     let exporter = start(&pki, "");
     let config = format!("--web.config.file={}", pki.write("tls.yml", TLS).display());

@@ -1,11 +1,11 @@
-//! Which configurations are accepted, offline and at the start: upstream's vectors.
+//! Valid and invalid configurations, with `--check` and at the start: the test cases of exporter-toolkit.
 
 use exporter_common::testing::Running;
 
 use super::pki::{Pki, TLS};
 use super::{run, start};
 
-/// Checks a configuration offline and starts with it; both must say the same.
+/// Runs `--check` and starts with a configuration. Both must report the same error.
 fn refused(pki: &Pki, config: &str, what: &str) {
     let file = format!("--web.config.file={}", pki.write("web.yml", config).display());
     for arguments in [&[&*file, "--check"][..], &[&*file, "--web.listen-address=127.0.0.1:0"]] {
@@ -26,7 +26,7 @@ fn accepted(pki: &Pki, config: &str) -> String {
 }
 
 #[test]
-fn a_file_that_is_not_there_is_told() {
+fn a_missing_file_is_reported() {
     let output = run(&["--web.config.file=/nonexistent/web.yml", "--check"]);
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1));
@@ -35,7 +35,7 @@ fn a_file_that_is_not_there_is_told() {
     assert!(String::from_utf8_lossy(&folder.stderr).contains("/: is a directory"));
 }
 
-/// What everybody refuses, and in which words.
+/// Configurations that exporter-toolkit and this library reject, and the error.
 pub(crate) fn refused_by_all() -> Vec<(String, &'static str)> {
     let tls = |more: &str| format!("{TLS}  {more}\n");
     let header = |line: &str| format!("http_server_config:\n  headers:\n    {line}\n");
@@ -67,7 +67,7 @@ pub(crate) fn refused_by_all() -> Vec<(String, &'static str)> {
         (header("X-Content-Type-Options: oops"), "invalid value for"),
         (header("X-Frame-Options: oops"), "invalid value for"),
         (header("Server: mine"), "HTTP header \"Server\" can not be configured"),
-        // what the certificates show
+        // certificates and keys
         (
             "tls_server_config:\n  cert_file: server.crt\n  key_file: second.key\n".to_owned(),
             "failed to load X509KeyPair",
@@ -83,16 +83,16 @@ pub(crate) fn refused_by_all() -> Vec<(String, &'static str)> {
     ]
 }
 
-/// What `promtool check web-config` accepts and an exporter cannot serve; some of it Go cannot either.
+/// Configurations that `promtool check web-config` accepts and an exporter cannot serve.
 pub(crate) fn refused_at_the_start() -> Vec<(String, &'static str)> {
     let tls = |more: &str| format!("{TLS}  {more}\n");
     vec![
-        // what cannot be served with HTTP/2
+        // cipher suites without HTTP/2 support
         (
             tls("max_version: TLS12\n  cipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384]"),
             "TLSConfig.CipherSuites is missing an HTTP/2-required",
         ),
-        // what rustls cannot serve
+        // not supported by rustls
         (tls("max_version: TLS11"), "no TLS version remains"),
         (tls("min_version: TLS13\n  max_version: TLS12"), "no TLS version remains"),
         (tls("curve_preferences: [CurveP521]"), "no curve remains"),
@@ -106,7 +106,7 @@ pub(crate) fn refused_at_the_start() -> Vec<(String, &'static str)> {
     ]
 }
 
-/// What everybody accepts.
+/// Configurations that exporter-toolkit and this library accept.
 pub(crate) fn accepted_by_all() -> Vec<String> {
     let hash = "$2y$10$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi";
     let tls = |more: &str| format!("{TLS}{more}");
@@ -133,7 +133,7 @@ pub(crate) fn accepted_by_all() -> Vec<String> {
 }
 
 #[test]
-fn what_upstream_refuses_is_refused_in_the_same_words() {
+fn configurations_that_exporter_toolkit_rejects_are_rejected() {
     let pki = Pki::new();
     for (config, what) in refused_by_all().into_iter().chain(refused_at_the_start()) {
         refused(&pki, &config, what);
@@ -142,7 +142,7 @@ fn what_upstream_refuses_is_refused_in_the_same_words() {
 }
 
 #[test]
-fn what_upstream_accepts_is_accepted() {
+fn configurations_that_exporter_toolkit_accepts_are_accepted() {
     let pki = Pki::new();
     for config in accepted_by_all() {
         accepted(&pki, &config);
@@ -150,7 +150,7 @@ fn what_upstream_accepts_is_accepted() {
 }
 
 #[test]
-fn what_cannot_be_served_is_warned_of_where_others_remain() {
+fn unsupported_settings_are_warnings_if_others_remain() {
     let pki = Pki::new();
     for (more, warning) in [
         ("min_version: TLS10", "TLS10 and TLS11 are not served"),
@@ -162,7 +162,7 @@ fn what_cannot_be_served_is_warned_of_where_others_remain() {
         ("client_allowed_sans: [a]", "client_allowed_sans has no effect"),
         (
             "client_auth_type: RequireAndVerifyClientCert\n  client_ca: garbage",
-            "every client's certificate will be refused",
+            "all client certificates will be refused",
         ),
     ] {
         let said = accepted(&pki, &format!("{TLS}  {more}\n"));
@@ -185,7 +185,7 @@ fn an_empty_file_serves_plain_http() {
 }
 
 #[test]
-fn requests_above_the_limit_are_turned_away_but_not_those_for_health() {
+fn requests_above_the_limit_are_refused_except_for_health() {
     let pki = Pki::new();
     let statuses = |exporter: &Running| (0..11).map(|_| exporter.get("/", &[]).status).collect::<Vec<_>>();
     for (limit, allowed) in
@@ -200,14 +200,14 @@ fn requests_above_the_limit_are_turned_away_but_not_those_for_health() {
             assert_eq!(exporter.get("/metrics", &[]).body, "Too Many Requests\n");
         }
     }
-    // it comes before the login
+    // the limit applies before authentication
     let hash = bcrypt::hash_with_salt("secret", 4, [3; 16]).unwrap();
     let exporter = start(&pki, &format!("rate_limit: {{interval: 1h}}\nbasic_auth_users:\n  alice: {hash}\n"));
     assert_eq!(exporter.get("/", &[]).status, 429);
 }
 
 #[test]
-fn every_header_that_may_be_set_is_sent_also_with_a_refusal() {
+fn every_configurable_header_is_sent_also_with_refused_requests() {
     let pki = Pki::new();
     let hash = bcrypt::hash_with_salt("secret", 4, [3; 16]).unwrap();
     let exporter = start(

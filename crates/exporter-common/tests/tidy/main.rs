@@ -1,0 +1,80 @@
+//! Rules for all files of the workspace: first lines, lengths, imports, and plain English.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod english;
+mod imports;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The limit of lines in a file.
+const MAX_LINES: usize = 500;
+
+/// Files that are still longer.
+const LONG_FILES: &[&str] = &[
+    "crates/httpd-log-exporter/src/format/template_matcher.rs",
+    "crates/queue-exporter/src/systems/bullmq/mod.rs",
+    "crates/queue-exporter/src/systems/rabbitmq/mod.rs",
+    "crates/queue-exporter/tests/e2e/http.rs",
+    "crates/queue-exporter/tests/e2e/real_redis.rs",
+];
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+/// The files below a folder with one of these extensions.
+fn files(folder: &Path, extensions: &[&str]) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let hidden = path.file_name().unwrap().to_string_lossy().starts_with('.');
+        if path.is_dir() && !hidden && !path.ends_with("target") {
+            found.extend(files(&path, extensions));
+        } else if path.extension().is_some_and(|found| extensions.iter().any(|extension| found == *extension)) {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// A path relative to the workspace.
+fn name(path: &Path) -> String {
+    path.strip_prefix(workspace()).unwrap().to_str().unwrap().to_owned()
+}
+
+#[test]
+fn every_file_describes_itself_in_its_first_line() {
+    let files = files(&workspace().join("crates"), &["rs"]);
+    assert!(files.len() > 20, "{files:?}");
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(text.starts_with("//! "), "{} does not start with //!", file.display());
+    }
+}
+
+#[test]
+fn files_are_short() {
+    for file in files(&workspace().join("crates"), &["rs"]) {
+        let lines = fs::read_to_string(&file).unwrap().lines().count();
+        let name = name(&file);
+        assert!(lines <= MAX_LINES || LONG_FILES.contains(&name.as_str()), "{name} has {lines} lines");
+    }
+}
+
+#[test]
+fn the_rust_version_is_the_same_in_both_places() {
+    let manifest = fs::read_to_string(workspace().join("Cargo.toml")).unwrap();
+    let toolchain = fs::read_to_string(workspace().join("rust-toolchain.toml")).unwrap();
+    let version = |text: &str, key: &str| {
+        let line = text.lines().find(|line| line.starts_with(key)).unwrap();
+        line.split('"').nth(1).unwrap().to_owned()
+    };
+    assert_eq!(version(&toolchain, "channel"), version(&manifest, "rust-version") + ".0");
+}
+
+#[test]
+fn the_example_of_an_exporter_fits_on_a_screen() {
+    let example = include_str!("../../examples/hello-exporter.rs");
+    assert!(example.lines().count() <= 30, "{}", example.lines().count());
+}
