@@ -31,7 +31,7 @@ complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l web.telemetry
 complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l web.config.file -d 'Web configuration file with TLS, basic auth and headers, in the format of all Prometheus exporters' -r -F
 complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l web.max-requests -d 'Maximum number of concurrent scrapes; 0 means no limit' -r
 complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l scrape.timeout -d 'Maximum duration of a read of a source' -r
-complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l scrape.timeout-offset -d 'Safety margin subtracted from Prometheus's scrape timeout' -r
+complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l scrape.timeout-offset -d 'Safety margin subtracted from Prometheus\'s scrape timeout' -r
 complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l log.level -d 'Lowest severity to log: error, warn, info or debug' -r
 complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l log.format -d 'Format of log messages' -r -f -a "logfmt\t'`time=… level=INFO msg="…" key=value`'
 json\t'`{"time":"…","level":"INFO","msg":"…","key":"value"}`'"

@@ -29,29 +29,16 @@ complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l a
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l access-log.regex -d 'Regular expression for logs that no format matches, with groups named status, request, bytes, request_time, …' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l access-log.start -d 'Where to start reading a log that exists at startup; a log that appears later is read from its beginning' -r -f -a "end\t'Start at the end of the file'
 beginning\t'Start at the beginning of the file'"
-<<<<<<< HEAD
-complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l state.file -d 'File for positions and counters, so that a restart neither loses nor repeats a line' -r -F
-complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l metrics.buckets -d 'Upper bounds of the buckets of durations, in seconds, separated by commas' -r
-complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l metrics.max-series -d 'How many series httpd_requests_total may have before further virtual hosts are counted as other' -r
-complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l metrics.route -d 'Name for the requests whose path matches a pattern, again for each further one: api=^/api/; the first that matches is the label route, or other' -r
-complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l web.telemetry-path -d 'Path of the metrics endpoint' -r
-complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l web.config.file -d 'Web configuration file with TLS, basic auth and headers, in the format of all Prometheus exporters' -r -F
-complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l web.max-requests -d 'Maximum number of concurrent scrapes; 0 means no limit' -r
-complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l scrape.timeout -d 'Maximum duration of a read of a source' -r
-complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l scrape.timeout-offset -d 'Safety margin subtracted from Prometheus's scrape timeout' -r
-complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l log.level -d 'Lowest severity to log: error, warn, info or debug' -r
-=======
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l state.file -d 'File that stores read positions and counters, so that a restart neither loses nor repeats a line' -r -F
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l metrics.buckets -d 'Upper bounds of the duration histogram buckets in seconds, separated by commas' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l metrics.max-series -d 'Maximum number of series of httpd_requests_total; additional virtual hosts are counted as other' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l metrics.route -d 'Name for requests whose path matches a regular expression, for example api=^/api/. Repeatable; the first match is the label route, or other if none matches' -r
-complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l web.telemetry-path -d 'Path under which metrics are served' -r
-complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l web.config.file -d 'File with TLS, users and headers, as all Prometheus exporters read it' -r -F
-complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l web.max-requests -d 'How many scrapes are answered at once; 0 is no limit' -r
-complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l scrape.timeout -d 'How long a read of a source may take' -r
-complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l scrape.timeout-offset -d 'How much earlier than Prometheus gives up an answer is sent' -r
-complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l log.level -d 'Least severe messages to log: error, warn, info, debug' -r
->>>>>>> f9f384d (deploy: completions follow httpd-log-exporter's help texts)
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l web.telemetry-path -d 'Path of the metrics endpoint' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l web.config.file -d 'Web configuration file with TLS, basic auth and headers, in the format of all Prometheus exporters' -r -F
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l web.max-requests -d 'Maximum number of concurrent scrapes; 0 means no limit' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l scrape.timeout -d 'Maximum duration of a read of a source' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l scrape.timeout-offset -d 'Safety margin subtracted from Prometheus\'s scrape timeout' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l log.level -d 'Lowest severity to log: error, warn, info or debug' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l log.format -d 'Format of log messages' -r -f -a "logfmt\t'`time=… level=INFO msg="…" key=value`'
 json\t'`{"time":"…","level":"INFO","msg":"…","key":"value"}`'"
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l web.listen-address -d 'Address to listen on: host:port, :port, [v6]:port or unix:/path. Repeatable.' -r
@@ -62,19 +49,19 @@ complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l c
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -s V -l version -d 'Print version'
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -a "explain" -d 'Show the fields of a log\'s first lines, or the first mismatch and the preset that matches'
-complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -a "healthcheck" -d 'Ask the running exporter at its listen address whether it serves; for containers'
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -a "healthcheck" -d 'Check whether the exporter at the listen address is healthy; for containers'
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand explain" -l access-log.format -d 'Format of the logs: a preset (combined, common, combined_time, combined_us, vhost_combined, ingress_nginx, traefik, traefik_json, caddy, haproxy, envoy, json, …), or nginx\'s log_format or Apache\'s LogFormat, copied from the server\'s configuration' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand explain" -l access-log.regex -d 'Regular expression for logs that no format matches, with groups named status, request, bytes, request_time, …' -r
-complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand explain" -l web.config.file -d 'File with TLS, users and headers, as all Prometheus exporters read it' -r -F
-complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand explain" -l log.level -d 'Least severe messages to log: error, warn, info, debug' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand explain" -l web.config.file -d 'Web configuration file with TLS, basic auth and headers, in the format of all Prometheus exporters' -r -F
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand explain" -l log.level -d 'Lowest severity to log: error, warn, info or debug' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand explain" -l log.format -d 'Format of log messages' -r -f -a "logfmt\t'`time=… level=INFO msg="…" key=value`'
 json\t'`{"time":"…","level":"INFO","msg":"…","key":"value"}`'"
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand explain" -l web.listen-address -d 'Address to listen on: host:port, :port, [v6]:port or unix:/path. Repeatable.' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand explain" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand healthcheck" -l access-log.format -d 'Format of the logs: a preset (combined, common, combined_time, combined_us, vhost_combined, ingress_nginx, traefik, traefik_json, caddy, haproxy, envoy, json, …), or nginx\'s log_format or Apache\'s LogFormat, copied from the server\'s configuration' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand healthcheck" -l access-log.regex -d 'Regular expression for logs that no format matches, with groups named status, request, bytes, request_time, …' -r
-complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand healthcheck" -l web.config.file -d 'File with TLS, users and headers, as all Prometheus exporters read it' -r -F
-complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand healthcheck" -l log.level -d 'Least severe messages to log: error, warn, info, debug' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand healthcheck" -l web.config.file -d 'Web configuration file with TLS, basic auth and headers, in the format of all Prometheus exporters' -r -F
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand healthcheck" -l log.level -d 'Lowest severity to log: error, warn, info or debug' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand healthcheck" -l log.format -d 'Format of log messages' -r -f -a "logfmt\t'`time=… level=INFO msg="…" key=value`'
 json\t'`{"time":"…","level":"INFO","msg":"…","key":"value"}`'"
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand healthcheck" -l web.listen-address -d 'Address to listen on: host:port, :port, [v6]:port or unix:/path. Repeatable.' -r

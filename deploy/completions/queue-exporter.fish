@@ -49,7 +49,7 @@ complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l web.telem
 complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l web.config.file -d 'Web configuration file with TLS, basic auth and headers, in the format of all Prometheus exporters' -r -F
 complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l web.max-requests -d 'Maximum number of concurrent scrapes; 0 means no limit' -r
 complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l scrape.timeout -d 'Maximum duration of a read of a source' -r
-complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l scrape.timeout-offset -d 'Safety margin subtracted from Prometheus's scrape timeout' -r
+complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l scrape.timeout-offset -d 'Safety margin subtracted from Prometheus\'s scrape timeout' -r
 complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l log.level -d 'Lowest severity to log: error, warn, info or debug' -r
 complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l log.format -d 'Format of log messages' -r -f -a "logfmt\t'`time=… level=INFO msg="…" key=value`'
 json\t'`{"time":"…","level":"INFO","msg":"…","key":"value"}`'"
