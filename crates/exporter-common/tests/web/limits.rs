@@ -163,7 +163,9 @@ fn running_out_of_file_descriptors_is_logged_once_and_recovers() {
     command.args(["-c", "ulimit -n 40 && exec \"$0\" --collector.fine --web.listen-address=127.0.0.1:0", &drill()]);
     let exporter = Running::spawn(&mut command);
     let flood: Vec<_> = (0..60).map(|_| tcp(&exporter)).collect();
-    eventually("the limit of file descriptors is reached", || exporter.log().contains("cannot accept connections").then_some(()));
+    eventually("the limit of file descriptors is reached", || {
+        exporter.log().contains("cannot accept connections").then_some(())
+    });
     drop(flood);
     eventually("the exporter recovers", || {
         assert_eq!(exporter.get("/-/healthy", &[]).status, 200);
