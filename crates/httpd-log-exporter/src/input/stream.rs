@@ -1,6 +1,6 @@
 //! Inputs without read positions: standard input, FIFOs and syslog sockets.
 
-use std::fs::File;
+use std::fs::{File, FileType};
 use std::io::{self, ErrorKind, Read};
 use std::net::{TcpListener, UdpSocket};
 use std::os::fd::AsRawFd;
@@ -97,7 +97,11 @@ impl InputStream {
     pub(crate) fn read_to_end(&self, index: usize, registry: &SharedRegistry) -> io::Result<()> {
         match self {
             Self::Stdin => count_lines(io::stdin().lock(), index, registry),
-            Self::Fifo(path) => count_lines(File::open(path)?, index, registry),
+            Self::Fifo(path) => {
+                let fifo = File::open(path)?;
+                check_fifo(fifo.metadata()?.file_type())?;
+                count_lines(fifo, index, registry)
+            }
             Self::Udp(_) | Self::Tcp(_) | Self::Unix(..) => Ok(()), // endless
         }
     }
@@ -112,8 +116,14 @@ impl InputStream {
                 fault(Some(format!("standard input: {cause}")));
             }
             Self::Fifo(path) => loop {
-                match self.read_to_end(index, registry) {
-                    Ok(()) => fault(None), // the last writer closed it
+                // the path may lead to something else than at startup
+                let checked = std::fs::metadata(path).and_then(|metadata| check_fifo(metadata.file_type()));
+                let read = checked.and_then(|()| {
+                    fault(None); // before the open, which blocks until a writer opens it
+                    self.read_to_end(index, registry)
+                });
+                match read {
+                    Ok(()) => {} // the last writer closed it
                     Err(error) => {
                         registry.lock().logs[index].open_errors += 1;
                         fault(Some(permission::explain(path, &error, "read")));
@@ -126,6 +136,18 @@ impl InputStream {
             Self::Unix(socket, _) => count_messages(|buffer| socket.recv(buffer), index, registry),
         }
     }
+}
+
+/// Refuses everything but a FIFO: a regular file would be read from its beginning again and again.
+fn check_fifo(file_type: FileType) -> io::Result<()> {
+    let kind = match file_type {
+        kind if kind.is_fifo() => return Ok(()),
+        kind if kind.is_file() => "a regular file",
+        kind if kind.is_dir() => "a directory",
+        kind if kind.is_socket() => "a socket",
+        _ => "a device",
+    };
+    Err(io::Error::other(format!("the FIFO was replaced by {kind}: restore the FIFO, or restart the exporter")))
 }
 
 /// Counts lines until end of file.
