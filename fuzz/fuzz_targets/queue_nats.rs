@@ -1,4 +1,4 @@
-//! What NATS says of JetStream, several in turn: no counter falls.
+//! Several NATS responses about JetStream in sequence: no counter decreases.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| queue_exporter::fuzzing::nats(data));

@@ -35,7 +35,7 @@ fn a_failing_collector_affects_only_its_own_metrics() {
         for (collector, expected) in [("fine", 1.0), ("panic", 0.0), ("fail", 0.0), ("twice", 1.0)] {
             assert_eq!(success(&metrics, collector), Some(expected), "{collector}\n{metrics}");
             let added = value(&metrics, &format!("drill_info{{drill=\"{collector}\"}}"));
-            assert_eq!(added, Some(1.0), "what was added before is kept: {collector}");
+            assert_eq!(added, Some(1.0), "families added before the failure are exported: {collector}");
         }
         assert_lint(&metrics);
     }

@@ -197,7 +197,7 @@ impl Sums {
         let counted =
             |line: &Line| line.ticks[..MODES.len()].iter().fold(0, |sum: u64, ticks| sum.saturating_add(*ticks));
         let reset = |line: &Line| uptime.is_some_and(|uptime| counted(line) < (uptime / 10 * 9).saturating_sub(6_000));
-        // The kernel adds before it rounds to ticks, so its sum may exceed that of the lines by one tick for each CPU.
+        // The kernel adds before it rounds to ticks, so its sum may exceed the sum of the lines by one tick per CPU.
         let rounding = lines.len() as u64;
         let exceeds =
             |total: &Ticks| total.iter().zip(&plain).any(|(total, plain)| *total > plain.saturating_add(rounding));

@@ -52,7 +52,7 @@ impl Collector for CpufreqCollector {
     }
 }
 
-/// Number of concurrent reads, including those that hang. The other collectors need some of the 64 threads too.
+/// Number of concurrent reads, including reads that hang. The other collectors need some of the 64 threads too.
 const THREADS: usize = 16;
 
 /// Fraction of the scrape timeout to wait for reads that hang; the rest is left for reporting them.

@@ -48,17 +48,17 @@ pub(crate) struct Router {
     pub(crate) ready: AtomicBool,
 }
 
-/// The routes of one connection. `begin` creates the guard of a request.
+/// The routes of one connection. `start` creates the guard of a request.
 pub(crate) fn routes(
     router: Arc<Router>,
     peer: Option<IpAddr>,
-    begin: impl Fn() -> RequestGuard + Clone + Send + Sync + 'static,
+    start: impl Fn() -> RequestGuard + Clone + Send + Sync + 'static,
 ) -> impl Filter<Extract = (Response<Bytes>,), Error = Infallible> + Clone {
     let health = healthy().or(ready(router.clone())).unify();
     let pages = metrics(router.clone()).or(landing_page(router.clone())).unify();
     let response =
         health.or(refused(router.clone(), peer)).unify().or(pages).unify().or(warp::any().map(not_found)).unify();
-    warp::any().map(begin).and(response).then(move |request: RequestGuard, mut response: Response<Vec<u8>>| {
+    warp::any().map(start).and(response).then(move |request: RequestGuard, mut response: Response<Vec<u8>>| {
         let router = router.clone();
         async move {
             response.headers_mut().extend(router.web.settings().await.headers.clone());

@@ -50,8 +50,8 @@ fn browse(exporter: &Running, path: &str) -> Option<(String, String)> {
 /// The part of a page that shows a family.
 fn family<'a>(dom: &'a str, name: &str) -> &'a str {
     let at = dom.find(&format!(">{name}<small")).unwrap();
-    let begin = dom[..at].rfind("<tbody").unwrap();
-    &dom[begin..begin + dom[begin..].find("</tbody>").unwrap()]
+    let start = dom[..at].rfind("<tbody").unwrap();
+    &dom[start..start + dom[start..].find("</tbody>").unwrap()]
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn a_browser_runs_the_search_under_the_policy() {
     let Some((dom, _)) = browse(&exporter, "/#drill%20fine") else { return };
     let shown = |name| !family(&dom, name).starts_with("<tbody hidden");
     assert!(shown("drill_info") && !shown("drill_exporter_build_info"), "{dom}");
-    assert!(!dom.contains("<polyline points"), "nothing is asked that nobody wants to see");
+    assert!(!dom.contains("<polyline points"), "no graph is drawn before it is visible");
 }
 
 #[test]

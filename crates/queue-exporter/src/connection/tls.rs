@@ -12,7 +12,7 @@ use rustls::{ClientConfig, RootCertStore};
 /// `--queue.tls-…`
 #[derive(clap::Args, Clone, Debug, Default)]
 pub(crate) struct TlsFlags {
-    /// PEM file with the CA certificates to trust for https and rediss, instead of those of the system
+    /// PEM file with the CA certificates to trust for https and rediss, instead of the system's CA certificates
     #[arg(long = "queue.tls-ca-file", value_name = "FILE")]
     ca_file: Option<PathBuf>,
 

@@ -377,7 +377,7 @@ mod tests {
         assert_eq!(
             reason(&system.read(&mail).await.unwrap_err()),
             Reason::Partial,
-            "the counters are those of server b"
+            "the counters come from server b"
         );
         assert_eq!(system.list().count().await, 2);
     }

@@ -66,7 +66,7 @@ impl RedisServer {
         format!("redis://watcher:secret%25word@127.0.0.1:{}", self.port)
     }
 
-    /// A connection of the default user, who may do everything.
+    /// A connection as the default user, which has all permissions.
     pub(crate) fn connection(&self) -> redis::Connection {
         redis::Client::open(format!("redis://127.0.0.1:{}", self.port)).unwrap().get_connection().unwrap()
     }

@@ -158,5 +158,5 @@ fn request_headers_are_limited_and_bodies_are_ignored() {
         answer(&exporter, &format!("{head}Content-Length: 1000\r\nConnection: close\r\n\r\n{}", "x".repeat(1000)));
     assert!(said.starts_with("HTTP/1.1 200 "), "{said}");
     let said = answer(&exporter, &format!("{head}Content-Length: 1000000000000\r\n\r\n"));
-    assert!(said.starts_with("HTTP/1.1 200 "), "it does not wait for what it will not read: {said}");
+    assert!(said.starts_with("HTTP/1.1 200 "), "it does not wait for a body that it will not read: {said}");
 }

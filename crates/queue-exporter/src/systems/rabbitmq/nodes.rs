@@ -30,7 +30,7 @@ pub(super) struct Node {
 }
 
 impl RestartDetector {
-    /// Compares the nodes with those of the last read.
+    /// Compares the nodes with the nodes of the last read.
     pub(super) fn update(&mut self, nodes: Vec<Node>) {
         // in a cluster, one node may restart while the others keep their counters
         let Ok([node]) = <[Node; 1]>::try_from(nodes) else {
