@@ -114,11 +114,12 @@ mod tests {
     #[test]
     fn devices_and_directories_are_refused() {
         let directory = tempfile::tempdir().unwrap();
-        for path in [Path::new("/dev/zero"), Path::new("/dev/null"), directory.path()] {
-            assert_eq!(
-                format!("{:#}", read(path).unwrap_err()),
-                format!("cannot read {}: not a regular file", path.display())
-            );
+        for (path, reason) in [
+            (Path::new("/dev/zero"), "not a regular file"),
+            (Path::new("/dev/null"), "not a regular file"),
+            (directory.path(), "is a directory"),
+        ] {
+            assert_eq!(format!("{:#}", read(path).unwrap_err()), format!("cannot read {}: {reason}", path.display()));
         }
     }
 
