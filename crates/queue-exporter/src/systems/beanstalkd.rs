@@ -374,11 +374,7 @@ mod tests {
         let system = Beanstalkd::new(settings).unwrap();
         assert_eq!(system.list().count().await, 2);
         let mail = [QueueId::named("mail")];
-        assert_eq!(
-            reason(&system.read(&mail).await.unwrap_err()),
-            Reason::Partial,
-            "the counters come from server b"
-        );
+        assert_eq!(reason(&system.read(&mail).await.unwrap_err()), Reason::Partial, "the counters come from server b");
         assert_eq!(system.list().count().await, 2);
     }
 
