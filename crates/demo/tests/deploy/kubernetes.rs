@@ -293,7 +293,10 @@ fn network_policies_allow_only_prometheus_in_and_the_broker_out() {
         assert_eq!(list(&all["ingress"]).count(), 1);
         assert_eq!(from["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"], "monitoring");
         assert_eq!(from["podSelector"]["matchLabels"]["app.kubernetes.io/name"], "prometheus");
-        assert_eq!(all["ingress"][0]["ports"], serde_json::json!([{"port": "metrics"}]));
+        assert_eq!(
+            all["ingress"][0]["ports"],
+            serde_json::json!([{"port": "8000"}, {"port": "8001"}, {"port": "9877"}, {"port": "9100"}])
+        );
         assert_eq!(queue["policyTypes"], serde_json::json!(["Egress"]));
         for rule in list(&queue["egress"]) {
             assert!(list(&rule["to"]).count() > 0 && list(&rule["ports"]).count() > 0, "unrestricted egress: {rule}");

@@ -17,6 +17,10 @@ use crate::DEMO;
 /// Replaces `$__rate_interval` when a query is parsed.
 const RATE_INTERVAL: Duration = Duration::from_secs(4321);
 
+/// The labels that targets have by the configuration of Prometheus or of the Prometheus Operator.
+pub(crate) const TARGET_LABELS: [&str; 9] =
+    ["job", "instance", "cluster", "namespace", "service", "pod", "node", "container", "endpoint"];
+
 /// Metrics of other programs: name, type, labels.
 const FOREIGN: &[(&str, &str, &[&str])] = &[
     ("up", "gauge", &[]),
@@ -167,10 +171,20 @@ pub(crate) fn known() -> Catalogue {
         }
     }
     for metric in catalogue.values_mut() {
-        metric.labels.extend(["job", "instance"].map(str::to_owned));
+        metric.labels.extend(TARGET_LABELS.map(str::to_owned));
         if metric.labels.contains("queue_name") {
             metric.labels.extend(["scope", "vhost"].map(str::to_owned)); // some queue systems have these
         }
+    }
+    for (name, metric) in &mut catalogue {
+        // golden files leave these out
+        let labels: &[&str] = match name.as_str() {
+            "httpd_requests_total" | "httpd_request_duration_seconds_bucket" => &["route", "vhost"],
+            "httpd_request_duration_seconds_count" => &["route", "vhost"],
+            name if name.ends_with("_build_info") => &["version", "revision", "rustc"],
+            _ => &[],
+        };
+        metric.labels.extend(labels.iter().map(|label| (*label).to_owned()));
     }
     for name in ["exporter_scrape_duration_seconds", "exporter_last_success_timestamp_seconds"] {
         catalogue.get_mut(name).unwrap().labels.insert("collector".to_owned()); // golden files omit these values
@@ -287,7 +301,9 @@ fn filters_by_zero(expr: &Expr, operators: &[token::TokenId]) -> bool {
 }
 
 fn is_variable(matcher: Option<&Matcher>, name: &str) -> bool {
-    matcher.is_some_and(|matcher| matches!(matcher.op, MatchOp::Re(_)) && matcher.value == format!("{name}-variable"))
+    // alerts on a service have the instance all or none, whichever instances are selected
+    let values = [format!("{name}-variable"), format!("${name}|all|none")];
+    matcher.is_some_and(|matcher| matches!(matcher.op, MatchOp::Re(_)) && values.contains(&matcher.value))
 }
 
 #[test]

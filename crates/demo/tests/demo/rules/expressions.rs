@@ -7,7 +7,7 @@ use regex::Regex;
 use serde_json::Value;
 
 use super::{Rule, alerts, rules};
-use crate::dashboards::queries::{Catalogue, Metric, known, names, result_labels, selectors};
+use crate::dashboards::queries::{Catalogue, Metric, TARGET_LABELS, known, names, result_labels, selectors};
 use crate::dashboards::{dashboards, list, text};
 
 /// Target labels.
@@ -18,6 +18,11 @@ fn each_expression(mut check: impl FnMut(&Rule, &Expr, &Catalogue)) {
     let mut catalogue = known();
     for rule in rules() {
         let expr = parser::parse(rule.expr()).unwrap_or_else(|error| panic!("{}: {error}", rule.location()));
+        if let Some(record) = rule.record() {
+            // a record may refer to its own earlier values
+            let labels = TARGET_LABELS.map(str::to_owned).into();
+            catalogue.insert(record.to_owned(), Metric { kind: "gauge".to_owned(), labels });
+        }
         check(&rule, &expr, &catalogue);
         if let Some(record) = rule.record() {
             let labels = result_labels(&expr, &catalogue);
