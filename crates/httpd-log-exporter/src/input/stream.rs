@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::input::{syslog, syslog_tcp};
+use crate::input::syslog;
+use crate::input::syslog_tcp;
 use crate::lines::{Line, LineSplitter};
 use crate::metrics::registry::SharedRegistry;
 use crate::permission;
