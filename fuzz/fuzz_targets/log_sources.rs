@@ -1,4 +1,4 @@
-//! Messages of syslog, patterns of paths, and lines cut anywhere.
+//! Syslog messages, globs of paths, and lines truncated at any position.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| httpd_log_exporter::fuzzing::sources(data));

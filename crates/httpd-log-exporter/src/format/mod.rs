@@ -177,27 +177,14 @@ fn similar(name: &str) -> String {
     let name = name.to_ascii_lowercase().replace('-', "_");
     let names = || PRESETS.iter().map(|preset| preset.name);
     let words = |text: &str| text.split('_').map(str::to_owned).collect::<Vec<_>>();
-    let alike =
-        |other: &&str| distance(&name, other) <= 2 || words(other).iter().any(|word| words(&name).contains(word));
+    let alike = |other: &&str| {
+        strsim::levenshtein(&name, other) <= 2 || words(other).iter().any(|word| words(&name).contains(word))
+    };
     let near: Vec<_> = names().filter(alike).collect();
     match near.as_slice() {
         [] => format!("known presets: {}", names().collect::<Vec<_>>().join(", ")),
         near => format!("did you mean {}?", near.join(" or ")),
     }
-}
-
-/// The edit distance (Levenshtein) of two names.
-fn distance(one: &str, other: &str) -> usize {
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (at, letter) in one.bytes().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], at + 1);
-        for (column, byte) in other.bytes().enumerate() {
-            let changed = diagonal + usize::from(letter != byte);
-            diagonal = row[column + 1];
-            row[column + 1] = changed.min(diagonal + 1).min(row[column] + 1);
-        }
-    }
-    row[other.len()]
 }
 
 fn template_parser(text: &str) -> Result<(LineParser, Vec<Field>), String> {
