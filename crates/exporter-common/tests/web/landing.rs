@@ -60,11 +60,7 @@ fn a_browser_runs_the_search_under_the_policy() {
     let Some((dom, _)) = browse(&exporter, "/#drill%20fine") else { return };
     let shown = |name| !family(&dom, name).starts_with("<tbody hidden");
     assert!(shown("drill_info") && !shown("drill_exporter_build_info"), "{dom}");
-<<<<<<< HEAD
-    assert!(!dom.contains("<polyline points"), "no graph is drawn before it is visible");
-=======
     assert!(!dom.contains("<polyline points"), "the page requests nothing before a graph is opened");
->>>>>>> 438ec88 (tidy: all crates and documents are checked, without exceptions; httpd-log-exporter uses the shared calendar and strsim)
 }
 
 #[test]
