@@ -51,7 +51,8 @@ fn a_fifo_that_is_replaced_is_down_and_no_line_counts_twice() {
         |metrics: &str| value(metrics, r#"httpd_requests_total{method="GET",status_code="200"}"#).unwrap_or_default();
     make_fifo();
     let exporter = Running::start(PROGRAM, [format!("--access-log={source}")]);
-    let replacements: [(&str, fn(&Path)); 4] = [
+    type Replace = fn(&Path);
+    let replacements: [(&str, Replace); 4] = [
         ("replaced by a regular file", |path| fs::write(path, LINE.repeat(2)).unwrap()),
         ("replaced by a directory", |path| fs::create_dir(path).unwrap()),
         ("replaced by a socket", |path| drop(UnixDatagram::bind(path).unwrap())),

@@ -47,8 +47,7 @@ pub(super) fn metric(mut fields: Fields, pages: &mut Vec<String>, warnings: &mut
     let conversion = conversion(&mut fields)?;
     fields.end()?;
 
-    check_kind(kind, &states, histogram.is_some(), fallbacks, conversion.is_some())
-        .map_err(|message| error(message))?;
+    check_kind(kind, &states, histogram.is_some(), fallbacks, conversion.is_some()).map_err(&error)?;
     if kind == Kind::StateSet && labels.iter().any(|(label, _)| *label == name) {
         return Err(error("the label with the metric's name is reserved for the state"));
     }

@@ -226,7 +226,7 @@ fn rate_limit(node: Node) -> Result<Option<RateLimitConfig>> {
         }
     };
     let burst = u32::try_from(burst.max(0)).unwrap_or(u32::MAX); // a larger burst makes no difference
-    Ok((!interval.is_zero()).then(|| RateLimitConfig { interval, burst }))
+    Ok((!interval.is_zero()).then_some(RateLimitConfig { interval, burst }))
 }
 
 /// A TLS version, or its default.

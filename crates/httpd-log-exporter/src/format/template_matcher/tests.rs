@@ -1,5 +1,4 @@
 //! Tests of the template matcher.
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use super::TemplateMatcher;
 use crate::format::request::{Method, Number, StatusCode, Upstream};
