@@ -62,10 +62,11 @@ impl Dashboard {
 
     /// Substitutes the variables of a query like Grafana does if all values are selected.
     fn substitute(&self, query: &str) -> String {
-        let selected =
-            self.variables().iter().filter_map(|variable| Some((&variable["name"], variable.get("allValue")?)));
-        selected.fold(query.replace("$__rate_interval", "30s"), |query, (name, all)| {
-            query.replace(&format!("${}", text(name)), text(all))
+        // Without an allValue, Grafana joins all values of the variable. They are all that the tests have, so `.+` matches them.
+        let selected = self.variables().iter().filter(|variable| variable["includeAll"] == true);
+        selected.fold(query.replace("$__rate_interval", "30s"), |query, variable| {
+            let all = variable.get("allValue").and_then(Value::as_str).unwrap_or(".+");
+            query.replace(&format!("${}", text(&variable["name"])), all)
         })
     }
 
