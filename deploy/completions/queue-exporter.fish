@@ -36,7 +36,7 @@ nats\t''"
 complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.url -d 'URL of the queue system; required: http://localhost:8082/queues, http://localhost:15672 (RabbitMQ\'s management API, with --queue.system rabbitmq), redis://localhost:6379 (or any node of a cluster), beanstalk://localhost:11300, nats+http://localhost:8222' -r
 complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.username -d 'User name for HTTP or Redis; overrides the one in the URL' -r
 complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.password-file -d 'File with the password, reloaded for every read of the queues' -r -F
-complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.tls-ca-file -d 'PEM file with the CA certificates to trust for https and rediss, instead of those of the system' -r -F
+complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.tls-ca-file -d 'PEM file with the CA certificates to trust for https and rediss, instead of the system\'s CA certificates' -r -F
 complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.tls-cert-file -d 'PEM file with the client certificate; requires --queue.tls-key-file' -r -F
 complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.tls-key-file -d 'PEM file with the private key of the client certificate' -r -F
 complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.include -d 'Export only queues whose whole name matches' -r
