@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use futures_util::FutureExt;
@@ -24,13 +23,9 @@ type Content = std::result::Result<Arc<Vec<u8>>, Arc<anyhow::Error>>;
 /// A read that has started.
 #[derive(Clone, Debug)]
 struct Reading {
-    started: Instant,
     finished: Arc<AtomicBool>,
     content: Shared<BoxFuture<'static, Content>>,
 }
-
-/// The collectors of one scrape ask for the file within this time.
-const SAME_SCRAPE: Duration = Duration::from_millis(10);
 
 /// Size limit: about 100 bytes for each of at most 8,192 CPUs, plus a number for each interrupt.
 const LIMIT: u64 = 2 << 20;
@@ -44,7 +39,8 @@ impl StatFile {
         &self.path
     }
 
-    /// The content of the file. Joins the read in progress: one that hangs is never started a second time.
+    /// The content of the file. Joins the read in progress: one that hangs is never started a second time. A finished
+    /// read is never used again: its content would be older than the request.
     pub(crate) async fn read(&self) -> Result<Arc<Vec<u8>>> {
         let content = self.join().content.await;
         content.map_err(|error| anyhow!("{error:#}"))
@@ -53,7 +49,7 @@ impl StatFile {
     fn join(&self) -> Reading {
         let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(reading) = &*reading
-            && (!reading.finished.load(Ordering::Acquire) || reading.started.elapsed() < SAME_SCRAPE)
+            && !reading.finished.load(Ordering::Acquire)
         {
             return reading.clone();
         }
@@ -63,13 +59,17 @@ impl StatFile {
     fn start(&self) -> Reading {
         let finished = Arc::new(AtomicBool::new(false));
         let (path, done) = (self.path.clone(), finished.clone());
-        let task = tokio::task::spawn_blocking(move || {
-            let content = read(&path);
+        // The read counts as finished when the serving thread learns of it, not when the blocking thread has it. By then,
+        // all collectors of the scrape have joined, since their tasks are ahead in the queue. A task of its own does so
+        // even if all collectors have left.
+        let task = tokio::spawn(async move {
+            let content = tokio::task::spawn_blocking(move || read(&path)).await;
             done.store(true, Ordering::Release);
             content
         });
-        let content = async move { task.await.context("the read panicked").flatten().map(Arc::new).map_err(Arc::new) };
-        Reading { started: Instant::now(), finished, content: content.boxed().shared() }
+        let content =
+            async move { task.await.flatten().context("the read panicked").flatten().map(Arc::new).map_err(Arc::new) };
+        Reading { finished, content: content.boxed().shared() }
     }
 }
 
@@ -93,7 +93,6 @@ mod tests {
         let (first, second) = tokio::join!(stat.read(), stat.read());
         assert!(Arc::ptr_eq(&first.unwrap(), &second.unwrap()));
         std::fs::write(procfs.path().join("stat"), "cpu0 2\n").unwrap();
-        tokio::time::sleep(2 * SAME_SCRAPE).await;
         assert_eq!(**stat.read().await.unwrap(), *b"cpu0 2\n");
     }
 
