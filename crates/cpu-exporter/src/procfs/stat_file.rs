@@ -60,7 +60,7 @@ impl StatFile {
         let finished = Arc::new(AtomicBool::new(false));
         let (path, done) = (self.path.clone(), finished.clone());
         // The read counts as finished when the serving thread learns of it, not when the blocking thread has it. By then,
-        // all collectors of the scrape have joined, since their tasks are ahead in the queue. A task of its own does so
+        // all collectors of the scrape have joined, since their tasks are ahead in the queue. A separate task does so
         // even if all collectors have left.
         let task = tokio::spawn(async move {
             let content = tokio::task::spawn_blocking(move || read(&path)).await;

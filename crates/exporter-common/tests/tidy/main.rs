@@ -14,13 +14,16 @@ fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
+/// Folders that builds make: their files are not ours.
+const BUILT: &[&str] = &["target", "node_modules"];
+
 /// The files below a folder with one of these extensions.
 fn files(folder: &Path, extensions: &[&str]) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        let hidden = path.file_name().unwrap().to_string_lossy().starts_with('.');
-        if path.is_dir() && !hidden && !path.ends_with("target") {
+        let name = path.file_name().unwrap().to_string_lossy();
+        if path.is_dir() && !name.starts_with('.') && !BUILT.contains(&&*name) {
             found.extend(files(&path, extensions));
         } else if path.extension().is_some_and(|found| extensions.iter().any(|extension| found == *extension)) {
             found.push(path);
