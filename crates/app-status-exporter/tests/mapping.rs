@@ -9,6 +9,9 @@ use exporter_common::testing::{assert_lint, value};
 const EXPORTER: &str = env!("CARGO_BIN_EXE_app-status-exporter");
 const MAPPINGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/mappings");
 
+/// The documented mappings of well-known pages.
+const KNOWN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/json-mapping.yml");
+
 /// Reads a page with these metrics, each given by its keys.
 fn map(page: &str, metrics: &[&str]) -> Output {
     let folder = tempfile::tempdir().unwrap();
@@ -25,10 +28,14 @@ fn map(page: &str, metrics: &[&str]) -> Output {
 }
 
 fn once(folder: &str, document: &str, module: &str) -> Output {
+    once_with(&format!("{MAPPINGS}/{folder}/config.yml"), folder, document, module)
+}
+
+fn once_with(config: &str, folder: &str, document: &str, module: &str) -> Output {
     Command::new(EXPORTER)
         .args(["--once", "--web.disable-exporter-metrics"])
         .arg(format!("--app.url=file:{MAPPINGS}/{folder}/{document}"))
-        .arg(format!("--config.file={MAPPINGS}/{folder}/config.yml"))
+        .arg(format!("--config.file={config}"))
         .arg(format!("--config.module={module}"))
         .output()
         .unwrap()
@@ -60,12 +67,12 @@ fn configurations_of_json_exporter_have_the_same_exposition() {
 
 #[test]
 fn well_known_pages_are_mapped_as_documented() {
-    let config = include_str!("mappings/known/config.yml");
-    assert!(include_str!("../../../docs/json-mapping.md").contains(config), "docs/json-mapping.md differs");
+    let config = std::fs::read_to_string(KNOWN).unwrap();
+    let page = include_str!("../../../docs/json-mapping.md");
     let mut all = String::new();
     for module in ["spring", "elasticsearch", "php-fpm", "nginx", "node", "pod"] {
-        assert!(config.contains(&format!("  {module}:")));
-        let output = once("known", &format!("{module}.json"), module);
+        assert!(config.contains(&format!("  {module}:")) && page.contains(&format!("| `{module}` |")), "{module}");
+        let output = once_with(KNOWN, "known", &format!("{module}.json"), module);
         assert_eq!(output.status.code(), Some(0), "{module} {}", String::from_utf8_lossy(&output.stderr));
         assert_lint(&mapped(&output));
         all += &mapped(&output);
@@ -75,7 +82,7 @@ fn well_known_pages_are_mapped_as_documented() {
 
 #[test]
 fn spring_boot_reports_only_its_status_by_default() {
-    let output = once("known", "spring-plain.json", "spring");
+    let output = once_with(KNOWN, "known", "spring-plain.json", "spring");
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     let text = mapped(&output);
     assert_eq!(value(&text, "app_status{app_status=\"UP\"}"), Some(1.0));
