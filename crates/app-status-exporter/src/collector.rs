@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use exporter_common::reload::ReloadStatus;
-use exporter_common::{Collector, Family, Faults, Scrape, async_trait};
+use exporter_common::{Collection, Collector, Family, Faults, Scrape, Source, async_trait};
 use futures_util::future::join_all;
 
 use crate::json::document::{Document, DocumentError};
@@ -23,8 +22,16 @@ pub(crate) struct AppStatus {
 }
 
 impl AppStatus {
-    pub(crate) fn new(loader: TargetLoader) -> Self {
-        Self { loader: Arc::new(loader), failures: FailureCounters::default() }
+    /// The source, which is read as `collection` says.
+    pub(crate) fn source(loader: TargetLoader, collection: Collection) -> Source {
+        let loader = Arc::new(loader);
+        let app_status = Arc::new(Self { loader: loader.clone(), failures: FailureCounters::default() });
+        let (failing, reloading) = (app_status.clone(), loader.clone());
+        Source::new(app_status)
+            .collected(collection)
+            .persistent_families(move || failing.failures.families())
+            .reload(move || reloading.reload())
+            .reload_status(move || loader.reload_status())
     }
 }
 
@@ -72,19 +79,6 @@ impl Collector for AppStatus {
         }
         attempt.finish(first_reason);
         combined(errors)
-    }
-
-    fn persistent_families(&self) -> Vec<Family> {
-        self.failures.families()
-    }
-
-    async fn reload(&self) {
-        let loader = self.loader.clone();
-        let _ = tokio::task::spawn_blocking(move || loader.reload()).await; // it does not panic
-    }
-
-    fn reload_status(&self) -> Option<ReloadStatus> {
-        self.loader.reload_status()
     }
 }
 

@@ -12,7 +12,7 @@ mod target;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use exporter_common::{CollectFlags, Program, Source, UsageError};
+use exporter_common::{CollectFlags, Program, UsageError};
 
 use crate::collector::AppStatus;
 use crate::config::environment::Defaults;
@@ -61,8 +61,8 @@ pub fn main() -> ExitCode {
                 process_metrics: startup.process_metrics,
             }),
         };
-        let app_status = AppStatus::new(TargetLoader::load(flags.url, config)?);
-        Ok(vec![Source::new(app_status).collected(flags.collect.collection(defaults.interval)?)])
+        let loader = TargetLoader::load(flags.url, config)?;
+        Ok(vec![AppStatus::source(loader, flags.collect.collection(defaults.interval)?)])
     })
 }
 

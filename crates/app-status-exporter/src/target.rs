@@ -99,7 +99,7 @@ impl TargetLoader {
     pub(crate) fn reload_status(&self) -> Option<ReloadStatus> {
         self.config.as_ref()?;
         let loaded = self.lock();
-        Some(ReloadStatus { successful: loaded.error.is_none(), last_success: loaded.last_success })
+        Some(ReloadStatus::new(loaded.error.is_none(), loaded.last_success))
     }
 
     fn load_again(&self) {

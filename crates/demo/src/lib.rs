@@ -21,7 +21,6 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use clap::error::ErrorKind;
 use exporter_common::log;
-use tracing::Level;
 
 use self::brokers::{amqp, workers};
 
@@ -108,7 +107,7 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<()> {
-    log::init(Level::INFO, log::LogFormat::Logfmt);
+    log::init(log::LogLevel::Info, log::LogFormat::Logfmt);
     // A single-threaded runtime, because the parent death signal is tied to the thread that started the child.
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;

@@ -48,11 +48,6 @@ impl Collector for Collected {
         self.0
     }
 
-    fn ready(&self) -> bool {
-        static ASKED: AtomicU32 = AtomicU32::new(0);
-        !matches!(self.1, Drill::Late) || ASKED.fetch_add(1, Ordering::Relaxed) >= 2
-    }
-
     async fn collect(&self, scrape: &Scrape) -> anyhow::Result<()> {
         let gauge = || Family::gauge("drill_info", "Enabled drills.", &["drill"]).with(&[self.0], 1.0);
         scrape.add(gauge());
@@ -76,6 +71,17 @@ impl Collector for Collected {
     }
 }
 
+fn source(name: &'static str, drill: Drill) -> Source {
+    let source = Source::new(Collected(name, drill));
+    match drill {
+        Drill::Late => {
+            let asked = AtomicU32::new(0);
+            source.ready(move || asked.fetch_add(1, Ordering::Relaxed) >= 2)
+        }
+        _ => source,
+    }
+}
+
 fn main() -> ExitCode {
     Program::new("drill-exporter", "1.0.0", "Exports drills.", 9998)
         .subcommand(clap::Command::new("practice").about("Exit with status 7"), |_| Ok(ExitCode::from(7)))
@@ -85,6 +91,6 @@ fn main() -> ExitCode {
                 return Err(UsageError::new("--this and --that exclude each other").into());
             }
             let enabled = DRILLS.iter().filter(|(name, _)| startup.enabled(name));
-            Ok(enabled.map(|(name, drill)| Source::new(Collected(name, *drill))).collect())
+            Ok(enabled.map(|(name, drill)| source(name, *drill)).collect())
         })
 }

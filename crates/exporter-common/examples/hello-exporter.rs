@@ -13,7 +13,7 @@ struct Greeting(std::path::PathBuf);
 
 #[async_trait]
 impl Collector for Greeting {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "greeting"
     }
 

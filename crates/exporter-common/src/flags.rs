@@ -6,11 +6,10 @@ use std::time::Duration;
 use clap::builder::{ArgPredicate, BoolishValueParser};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Args, Command};
-use tracing::Level;
 
 use crate::config::duration;
 use crate::http::listen::ListenAddress;
-use crate::log;
+use crate::log::{self, LogLevel};
 use crate::scrape::source::Collection;
 
 /// The common flags, named as in Prometheus's own exporters.
@@ -58,7 +57,7 @@ pub(crate) struct CommonFlags {
     /// Lowest severity to log: error, warn, info or debug
     #[arg(long = "log.level", value_name = "LEVEL", default_value = "info", value_parser = level)]
     #[arg(global = true, help_heading = LOG)]
-    pub(crate) log_level: Level,
+    pub(crate) log_level: LogLevel,
 
     /// Format of log messages
     #[arg(long = "log.format", value_name = "FORMAT", default_value = "logfmt", value_enum, ignore_case = true)]
@@ -143,12 +142,12 @@ fn telemetry_path(text: &str) -> Result<String, String> {
     }
 }
 
-fn level(text: &str) -> Result<Level, String> {
+fn level(text: &str) -> Result<LogLevel, String> {
     match text.to_ascii_lowercase().as_str() {
-        "error" => Ok(Level::ERROR),
-        "warn" => Ok(Level::WARN),
-        "info" => Ok(Level::INFO),
-        "debug" => Ok(Level::DEBUG),
+        "error" => Ok(LogLevel::Error),
+        "warn" => Ok(LogLevel::Warn),
+        "info" => Ok(LogLevel::Info),
+        "debug" => Ok(LogLevel::Debug),
         _ => Err("expected error, warn, info or debug".to_owned()),
     }
 }

@@ -30,9 +30,11 @@ pub mod tls;
 #[doc = include_str!("../../../docs/write-an-exporter.md")]
 struct Guide;
 
+pub use anyhow;
 pub use async_trait::async_trait;
+pub use clap;
 pub use config::{duration, reload, yaml};
-pub use exposition::family::{Family, Histogram, Kind, Summary, Value};
+pub use exposition::family::{Family, Histogram, InvalidFamily, Kind, Summary, Value};
 pub use exposition::sample_format::float_to_text;
 pub use exposition::text::to_text;
 pub use flags::{CollectFlags, UsageError};

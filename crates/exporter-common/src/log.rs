@@ -8,8 +8,23 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
+/// `--log.level`: the lowest severity to log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LogLevel {
+    /// Failures that stop the process or a part of it.
+    Error,
+    /// Failures that the process survives.
+    Warn,
+    /// Changes of the state.
+    Info,
+    /// Details for a diagnosis.
+    Debug,
+}
+
 /// `--log.format`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[non_exhaustive]
 pub enum LogFormat {
     /// `time=… level=INFO msg="…" key=value`
     Logfmt,
@@ -17,8 +32,21 @@ pub enum LogFormat {
     Json,
 }
 
-/// Starts logging events and panics to stderr. Later calls in the same process have no effect.
-pub fn init(level: Level, format: LogFormat) {
+/// Starts logging to stderr: events of the crate `tracing`, and panics. Later calls in the same process have no effect.
+/// [`Program`](crate::Program) calls it; call it in a process of your own that has no other subscriber.
+///
+/// ```
+/// use exporter_common::log::{self, LogFormat, LogLevel};
+///
+/// log::init(LogLevel::Info, LogFormat::Logfmt);
+/// ```
+pub fn init(level: LogLevel, format: LogFormat) {
+    let level = match level {
+        LogLevel::Error => Level::ERROR,
+        LogLevel::Warn => Level::WARN,
+        LogLevel::Info => Level::INFO,
+        LogLevel::Debug => Level::DEBUG,
+    };
     if tracing::subscriber::set_global_default(Stderr { level, format }).is_err() {
         return;
     }

@@ -36,6 +36,7 @@ pub type Subcommand = fn(&ArgMatches) -> Result<ExitCode>;
 
 /// The purpose of this run, and the enabled collectors.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Startup {
     /// The purpose of the sources.
     pub purpose: Purpose,
@@ -47,6 +48,7 @@ pub struct Startup {
 
 /// The purpose of an exporter's sources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Purpose {
     /// Serve until the process is stopped.
     Serve,
@@ -97,8 +99,7 @@ impl Program {
     }
 
     /// Runs the program. `sources` creates the sources from the program's own flags `F`. It validates the flags and
-    /// the files they name, and starts no background work, which belongs to
-    /// [`Collector::run`](crate::Collector::run).
+    /// the files they name, and starts no background work, which belongs to [`Source::run`].
     ///
     /// The exit status is 0; 1 if a collector failed with `--once`, `--check` found an error, or the start failed;
     /// 2 for invalid flags.

@@ -1,5 +1,7 @@
 //! Converts the families of the `prometheus` crate to ours.
 
+use std::borrow::Cow;
+
 use prometheus::proto::{LabelPair, Metric, MetricFamily, MetricType};
 
 use crate::exposition::family::{Family, Histogram, Kind, Summary, Value};
@@ -7,21 +9,21 @@ use crate::scrape::collector::{Collector, Scrape};
 
 /// A registry of the `prometheus` crate as a collector, for direct instrumentation.
 pub struct Registry {
-    name: &'static str,
+    name: Cow<'static, str>,
     registry: prometheus::Registry,
 }
 
 impl Registry {
     /// A registry, and the name of its collector.
-    pub fn new(name: &'static str, registry: prometheus::Registry) -> Self {
-        Self { name, registry }
+    pub fn new(name: impl Into<Cow<'static, str>>, registry: prometheus::Registry) -> Self {
+        Self { name: name.into(), registry }
     }
 }
 
 #[async_trait::async_trait]
 impl Collector for Registry {
-    fn name(&self) -> &'static str {
-        self.name
+    fn name(&self) -> &str {
+        &self.name
     }
 
     async fn collect(&self, scrape: &Scrape) -> anyhow::Result<()> {
@@ -37,7 +39,7 @@ pub(crate) fn families(registry: &prometheus::Registry) -> Vec<Family> {
     registry.gather().iter().flat_map(convert).collect()
 }
 
-/// One family for each set of label names in the metrics of `from`.
+/// One family for each set of label names in the metrics of `from`. The crate `prometheus` has validated the names.
 fn convert(from: &MetricFamily) -> Vec<Family> {
     let kind = match from.get_field_type() {
         MetricType::COUNTER => Kind::Counter,
@@ -50,14 +52,14 @@ fn convert(from: &MetricFamily) -> Vec<Family> {
     let same_labels = |a: &Metric, b: &Metric| names(a) == names(b);
     let convert_chunk = |metrics: &[Metric]| {
         let labels = metrics.first().map(names).unwrap_or_default();
-        let mut family = Family::new(kind, from.name().to_owned(), from.help().to_owned(), labels);
+        let mut family = Family::new(kind, from.name().to_owned(), from.help().to_owned(), labels).ok()?;
         for metric in metrics {
             let labels: Vec<_> = metric.get_label().iter().map(LabelPair::value).collect();
             family.push(&labels, value(kind, metric));
         }
-        family
+        Some(family)
     };
-    from.get_metric().chunk_by(same_labels).map(convert_chunk).collect()
+    from.get_metric().chunk_by(same_labels).filter_map(convert_chunk).collect()
 }
 
 fn value(kind: Kind, metric: &Metric) -> Value {

@@ -24,6 +24,7 @@ pub struct Running {
 }
 
 /// The response to a request.
+#[non_exhaustive]
 pub struct HttpResponse {
     /// The HTTP status.
     pub status: u16,

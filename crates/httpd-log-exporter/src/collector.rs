@@ -1,12 +1,11 @@
 //! The collector: starts the log readers, and exports their counters at each scrape.
 
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, anyhow};
 use exporter_common::duration::human;
-use exporter_common::{Collector, Faults, Scrape, async_trait};
+use exporter_common::{Collector, Faults, Scrape, Source, async_trait};
 
 use crate::input::stream::{InputStream, dropped_messages};
 use crate::metrics::families::families;
@@ -16,11 +15,8 @@ use crate::tail::follow::{follow, stop};
 use crate::tail::{CATCHING_UP, Tail};
 
 /// The access logs of one server.
-pub(crate) struct AccessLogCollector {
+struct AccessLogCollector {
     registry: SharedRegistry,
-    /// The readers, until `run` starts them.
-    readers: Mutex<Option<LogReaders>>,
-    started: Instant,
 }
 
 /// All readers that run between scrapes.
@@ -37,22 +33,19 @@ pub(crate) struct LogReaders {
 /// How long a pass of the reader thread may take before scrapes report an error: a file system may block forever.
 const MAX_PASS: Duration = Duration::from_secs(5);
 
-impl AccessLogCollector {
-    /// Creates the collector of a registry, and the readers that fill it.
-    pub(crate) fn new(registry: SharedRegistry, readers: LogReaders) -> Self {
-        registry.lock().caught_up = !readers.resumed;
-        Self { registry, readers: Mutex::new(Some(readers)), started: Instant::now() }
-    }
+/// The collector of a registry, and the readers that fill it.
+pub(crate) fn source(registry: SharedRegistry, readers: LogReaders) -> Source {
+    registry.lock().caught_up = !readers.resumed;
+    let (reading, started) = (registry.clone(), Instant::now());
+    Source::new(AccessLogCollector { registry: registry.clone() })
+        .run(read(reading, readers))
+        .ready(move || registry.lock().caught_up || started.elapsed() > CATCHING_UP)
 }
 
 #[async_trait]
 impl Collector for AccessLogCollector {
     fn name(&self) -> &'static str {
         "access_log"
-    }
-
-    fn ready(&self) -> bool {
-        self.registry.lock().caught_up || self.started.elapsed() > CATCHING_UP
     }
 
     async fn collect(&self, scrape: &Scrape) -> Result<()> {
@@ -73,20 +66,19 @@ impl Collector for AccessLogCollector {
         }
         faults.result()
     }
+}
 
-    async fn run(&self) -> Result<()> {
-        let readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let LogReaders { tails, streams, state_writer, .. } = readers.unwrap_or_default();
-        let _sockets = Sockets(streams.iter().filter_map(|(_, stream)| stream.socket_path()).collect());
-        for (index, stream) in streams {
-            self.registry.lock().logs[index].udp_inode = stream.udp_inode();
-            stream.start(index, self.registry.clone())?;
-        }
-        let (_stop, wakes) = stop(); // stops the thread when this future is dropped
-        let registry = self.registry.clone();
-        let reading = tokio::task::spawn_blocking(move || follow(tails, state_writer, &registry, wakes));
-        reading.await.context("the log reader thread panicked")
+/// Runs the readers.
+async fn read(registry: SharedRegistry, readers: LogReaders) -> Result<()> {
+    let LogReaders { tails, streams, state_writer, .. } = readers;
+    let _sockets = Sockets(streams.iter().filter_map(|(_, stream)| stream.socket_path()).collect());
+    for (index, stream) in streams {
+        registry.lock().logs[index].udp_inode = stream.udp_inode();
+        stream.start(index, registry.clone())?;
     }
+    let (_stop, wakes) = stop(); // stops the thread when this future is dropped
+    let reading = tokio::task::spawn_blocking(move || follow(tails, state_writer, &registry, wakes));
+    reading.await.context("the log reader thread panicked")
 }
 
 /// Socket files to delete at shutdown.

@@ -19,10 +19,10 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Result, anyhow, bail};
-use exporter_common::{Program, Purpose, Source};
+use exporter_common::{Program, Purpose};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::collector::{AccessLogCollector, LogReaders};
+use crate::collector::LogReaders;
 use crate::flags::Flags;
 use crate::input::Input;
 use crate::metrics::counts::RequestCounts;
@@ -47,7 +47,7 @@ pub fn main() -> ExitCode {
         let inputs = inputs(&flags.access_logs)?;
         if startup.purpose == Purpose::Once {
             read_once(&inputs, &registry)?;
-            return Ok(vec![Source::new(AccessLogCollector::new(registry, LogReaders::default()))]);
+            return Ok(vec![collector::source(registry, LogReaders::default())]);
         }
         allow_many_files();
         let state = flags.state_file.as_deref().and_then(load);
@@ -60,7 +60,7 @@ pub fn main() -> ExitCode {
             registry.lock().state_errors = Some(0);
             readers.state_writer = Some(StateWriter::new(path));
         }
-        Ok(vec![Source::new(AccessLogCollector::new(registry, readers))])
+        Ok(vec![collector::source(registry, readers)])
     })
 }
 

@@ -1,6 +1,7 @@
 //! The command-line flags, and the collector that they configure.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -66,8 +67,12 @@ pub(crate) fn source(flags: Flags) -> Result<Source> {
     let Flags { username, password_file, tls, include, exclude, max_queues, timeout, .. } = flags;
     let system = (kind.connect)(ConnectionSettings { url, username, password_file, tls, timeout })?;
     let filter = QueueFilter { include, exclude };
-    let collector = QueueCollector::new(system, kind.name, filter, timeout, max_queues.map(|max| max as usize));
-    Ok(Source::new(collector).collected(flags.collect.collection(Duration::ZERO)?))
+    let max_queues = max_queues.map(|max| max as usize);
+    let collector = Arc::new(QueueCollector::new(system, kind.name, filter, timeout, max_queues));
+    Ok(Source::new(collector.clone())
+        .collected(flags.collect.collection(Duration::ZERO)?)
+        .success_metric("queue_exporter_scrape_success")
+        .run(collector.run()))
 }
 
 /// The named system, or else the one of the URL's scheme; and the parsed URL.

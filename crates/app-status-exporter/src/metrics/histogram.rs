@@ -46,7 +46,7 @@ pub(super) fn histogram(
         return Err(ValueError::invalid("the count is smaller than the sum of the buckets"));
     }
     let sum = part(&source.sum)?.map(|sum| conversion::scaled(sum, source.scale));
-    Ok(Histogram { buckets, sum, count: count.unwrap_or(bucket_total) })
+    Ok(Histogram::new(buckets, sum, count.unwrap_or(bucket_total)))
 }
 
 /// The upper bounds of the buckets. The last bucket may have none: it is the one up to infinity.

@@ -168,7 +168,9 @@ async fn metric_families(
         let state_label = matches!(source, ValueSource::State(..)).then(|| name.clone());
         Family::new(metric.kind, name.clone(), metric.help.clone(), labels.chain(state_label))
     };
-    let mut families: Vec<_> = metric.values.iter().map(empty_family).collect();
+    let families: Result<Vec<_>, _> = metric.values.iter().map(empty_family).collect();
+    let mut families =
+        families.map_err(|error| ReadError { reason: FailureReason::Incomplete, error: error.into() })?;
     for element in elements {
         budget.check_time().await?;
         let mut labels = labels(metric, document, element, losses);

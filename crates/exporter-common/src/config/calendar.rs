@@ -37,6 +37,7 @@ pub fn date_of_minute(minute: u64) -> (u64, u64, u64, u64, u64) {
 
 /// A timestamp such as `2026-11-20T09:26:10.25+01:00`, with or without its zone.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Timestamp {
     /// Seconds since the epoch; a timestamp without a zone counts as UTC.
     pub seconds: f64,

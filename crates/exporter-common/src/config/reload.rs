@@ -7,11 +7,19 @@ use crate::exposition::family::Family;
 
 /// The status of the last load of a configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ReloadStatus {
     /// Whether the last load succeeded; otherwise an older configuration is in effect.
     pub successful: bool,
     /// The time of the last successful load.
     pub last_success: SystemTime,
+}
+
+impl ReloadStatus {
+    /// The status of a load, and the time of the last successful one.
+    pub fn new(successful: bool, last_success: SystemTime) -> Self {
+        Self { successful, last_success }
+    }
 }
 
 /// The files of a configuration, and their versions when it was loaded.

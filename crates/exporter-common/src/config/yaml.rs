@@ -7,6 +7,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 
 /// An error in a YAML file.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct YamlError {
     /// The line, from 1 on.
     pub line: usize,
@@ -34,6 +35,7 @@ pub type Result<T> = std::result::Result<T, YamlError>;
 
 /// A node of a document.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Node {
     /// The line where it starts, from 1 on.
     pub line: usize,

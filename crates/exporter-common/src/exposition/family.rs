@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
+use std::fmt;
 
 use super::names;
 
@@ -9,6 +10,26 @@ use super::names;
 ///
 /// Names are full names as in the text format: a counter's name ends in `_total`, an info metric's in `_info`.
 /// The label values of all series share one buffer, so a family of 100,000 series needs few allocations.
+///
+/// ```
+/// use exporter_common::{Family, to_text};
+///
+/// let mut depth = Family::gauge("queue_depth", "Number of messages in the queue.", &["queue"]);
+/// depth.push(&["orders"], 3.0);
+/// depth.push(&["mails"], 0.0);
+/// assert!(to_text([depth]).ends_with("queue_depth{queue=\"mails\"} 0\nqueue_depth{queue=\"orders\"} 3\n"));
+/// ```
+///
+/// A mistake, such as two label values for one label, does not panic. The family keeps the first one, and drops the
+/// series. [`Family::check`] returns it; [`Scrape::add`](crate::Scrape::add) calls that, and fails the read.
+///
+/// ```
+/// use exporter_common::Family;
+///
+/// let depth = Family::gauge("queue_depth", "Number of messages in the queue.", &["queue"]).with(&["orders", "eu"], 3.0);
+/// assert_eq!(depth.check().unwrap_err().to_string(), "queue_depth: 2 label values for 1 label name");
+/// assert!(depth.is_empty());
+/// ```
 #[derive(Clone, Debug)]
 pub struct Family {
     name: Cow<'static, str>,
@@ -26,10 +47,25 @@ pub struct Family {
     values: Vec<Value>,
     /// Timestamps in milliseconds, up to the last series that has one.
     times: Vec<Option<i64>>,
+    /// The first mistake.
+    invalid: Option<Box<InvalidFamily>>,
 }
+
+/// A mistake in a family: an invalid name, or a series with the wrong number of label values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidFamily(String);
+
+impl fmt::Display for InvalidFamily {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for InvalidFamily {}
 
 /// The type of a family as in OpenMetrics. Older formats export info metrics and state sets as gauges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Kind {
     /// A value that only increases, or is reset when the source restarts.
     Counter,
@@ -49,6 +85,7 @@ pub enum Kind {
 
 /// The value of one series.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Value {
     /// The value of a counter, gauge, unknown, info or state.
     Number(f64),
@@ -59,7 +96,17 @@ pub enum Value {
 }
 
 /// The observations of one series of a histogram.
+///
+/// ```
+/// use exporter_common::{Family, Histogram};
+///
+/// // 7 observations at or below 0.5 seconds, 9 at or below 1 second, 10 in total
+/// let seconds = Histogram::new([(0.5, 7), (1.0, 9)], Some(4.25), 10);
+/// let family = Family::histogram("job_duration_seconds", "Duration of a job in seconds.", &[]).value(seconds);
+/// assert!(exporter_common::to_text([family]).contains("job_duration_seconds_bucket{le=\"+Inf\"} 10\n"));
+/// ```
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Histogram {
     /// Upper bounds, ascending, without +Inf, each with the count of observations at or below it.
     pub buckets: Vec<(f64, u64)>,
@@ -70,7 +117,17 @@ pub struct Histogram {
 }
 
 /// The quantiles of one series of a summary.
+///
+/// ```
+/// use exporter_common::{Family, Kind, Summary};
+///
+/// let summary = Summary::new([(0.5, 0.1), (0.99, 0.7)], 12.5, 80);
+/// let family = Family::new(Kind::Summary, "gc_pause_seconds", "Pauses in seconds.", [""; 0])?.value(summary);
+/// assert!(exporter_common::to_text([family]).contains("gc_pause_seconds{quantile=\"0.5\"} 0.1\n"));
+/// # Ok::<(), exporter_common::InvalidFamily>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Summary {
     /// Quantiles (0 to 1), ascending, each with its value.
     pub quantiles: Vec<(f64, f64)>,
@@ -80,6 +137,22 @@ pub struct Summary {
     pub count: u64,
 }
 
+impl Histogram {
+    /// A histogram of `count` observations: upper bounds, ascending, without +Inf, each with the count of observations at
+    /// or below it; and the sum of all observations, if the source provides it.
+    pub fn new(buckets: impl Into<Vec<(f64, u64)>>, sum: Option<f64>, count: u64) -> Self {
+        Self { buckets: buckets.into(), sum, count }
+    }
+}
+
+impl Summary {
+    /// A summary of `count` observations: quantiles (0 to 1), ascending, each with its value; and the sum of all
+    /// observations.
+    pub fn new(quantiles: impl Into<Vec<(f64, f64)>>, sum: f64, count: u64) -> Self {
+        Self { quantiles: quantiles.into(), sum, count }
+    }
+}
+
 impl Family {
     /// A counter. `name` ends in `_total`.
     pub fn counter(
@@ -87,7 +160,7 @@ impl Family {
         help: impl Into<Cow<'static, str>>,
         label_names: &[&'static str],
     ) -> Self {
-        Self::new(Kind::Counter, name, help, label_names.iter().copied())
+        Self::of(Kind::Counter, name, help, label_names.iter().copied())
     }
 
     /// A gauge.
@@ -96,7 +169,7 @@ impl Family {
         help: impl Into<Cow<'static, str>>,
         label_names: &[&'static str],
     ) -> Self {
-        Self::new(Kind::Gauge, name, help, label_names.iter().copied())
+        Self::of(Kind::Gauge, name, help, label_names.iter().copied())
     }
 
     /// A histogram.
@@ -105,7 +178,7 @@ impl Family {
         help: impl Into<Cow<'static, str>>,
         label_names: &[&'static str],
     ) -> Self {
-        Self::new(Kind::Histogram, name, help, label_names.iter().copied())
+        Self::of(Kind::Histogram, name, help, label_names.iter().copied())
     }
 
     /// An info metric. `name` ends in `_info`, and every series has the value 1.
@@ -114,20 +187,39 @@ impl Family {
         help: impl Into<Cow<'static, str>>,
         label_names: &[&'static str],
     ) -> Self {
-        Self::new(Kind::Info, name, help, label_names.iter().copied())
+        Self::of(Kind::Info, name, help, label_names.iter().copied())
     }
 
     /// A state set without other labels: the state `present` is 1, all others are 0.
-    pub fn state_set(name: &'static str, help: impl Into<Cow<'static, str>>, states: &[&str], present: &str) -> Self {
-        let mut family = Self::new(Kind::StateSet, name, help, [name]);
+    pub fn state_set(
+        name: impl Into<Cow<'static, str>>,
+        help: impl Into<Cow<'static, str>>,
+        states: &[&str],
+        present: &str,
+    ) -> Self {
+        let name = name.into();
+        let mut family = Self::of(Kind::StateSet, name.clone(), help, [name]);
         for state in states {
             family.push(&[state], f64::from(u8::from(*state == present)));
         }
         family
     }
 
-    /// A family of any type.
+    /// A family of any type, with names that are known only at run time.
+    ///
+    /// # Errors
+    /// A name is empty, reserved, or used for two labels.
     pub fn new<L: Into<Cow<'static, str>>>(
+        kind: Kind,
+        name: impl Into<Cow<'static, str>>,
+        help: impl Into<Cow<'static, str>>,
+        label_names: impl IntoIterator<Item = L>,
+    ) -> Result<Self, InvalidFamily> {
+        let family = Self::of(kind, name, help, label_names);
+        family.check().map(|()| family)
+    }
+
+    fn of<L: Into<Cow<'static, str>>>(
         kind: Kind,
         name: impl Into<Cow<'static, str>>,
         help: impl Into<Cow<'static, str>>,
@@ -137,6 +229,12 @@ impl Family {
         let mut label_order: Vec<_> = (0..label_names.len()).collect();
         label_order.sort_by(|&a, &b| label_names[a].cmp(&label_names[b]));
         let name = name.into();
+        let reserved = match kind {
+            Kind::Histogram => "le",
+            Kind::Summary => "quantile",
+            _ => "",
+        };
+        let mistake = names::mistake(&name, label_order.iter().map(|&label| &*label_names[label]), reserved);
         let plain = names::is_legacy(&name) && label_names.iter().all(|label| names::is_legacy_label(label));
         Self {
             name,
@@ -149,15 +247,25 @@ impl Family {
             ends: Vec::new(),
             values: Vec::new(),
             times: Vec::new(),
+            invalid: mistake.map(|mistake| Box::new(InvalidFamily(mistake))),
         }
+    }
+
+    /// Succeeds if all names and series are valid.
+    ///
+    /// # Errors
+    /// The first mistake: an invalid name, or a series with the wrong number of label values.
+    pub fn check(&self) -> Result<(), InvalidFamily> {
+        self.invalid.as_deref().map_or(Ok(()), |mistake| Err(mistake.clone()))
     }
 
     /// Adds a series: its label values in the order of the label names, and its value.
     ///
-    /// # Panics
-    /// The number of label values differs from the number of label names, which is a bug in the collector.
+    /// A series with the wrong number of label values is dropped, see [`Family::check`].
     pub fn push<V: AsRef<str>>(&mut self, label_values: &[V], value: impl Into<Value>) {
-        assert_eq!(label_values.len(), self.label_names.len(), "label values of {}", self.name);
+        if label_values.len() != self.label_names.len() || self.invalid.is_some() {
+            return self.reject(label_values.len());
+        }
         for label in label_values {
             self.text.extend_from_slice(label.as_ref().as_bytes());
             self.ends.push(self.text.len());
@@ -165,15 +273,28 @@ impl Family {
         self.values.push(value.into());
     }
 
+    #[cold]
+    fn reject(&mut self, values: usize) {
+        let (name, labels) = (&self.name, self.label_names.len());
+        let plural = |count| if count == 1 { "" } else { "s" };
+        self.invalid.get_or_insert_with(|| {
+            Box::new(InvalidFamily(format!(
+                "{name}: {values} label value{} for {labels} label name{}",
+                plural(values),
+                plural(labels)
+            )))
+        });
+    }
+
     /// Adds a series with a timestamp in milliseconds since 1970, for a source that provides one. Prometheus does not
     /// mark such a series as stale when it disappears.
-    ///
-    /// # Panics
-    /// As [`Family::push`].
     pub fn push_at<V: AsRef<str>>(&mut self, label_values: &[V], value: impl Into<Value>, time: i64) {
+        let before = self.values.len();
         self.push(label_values, value);
-        self.times.resize(self.values.len() - 1, None);
-        self.times.push(Some(time));
+        if self.values.len() > before {
+            self.times.resize(before, None);
+            self.times.push(Some(time));
+        }
     }
 
     /// Adds a series and returns the family.
@@ -222,7 +343,7 @@ impl Family {
     /// The same series with renamed metric and labels.
     pub(crate) fn renamed(&self, rename: impl Fn(&str) -> String) -> Self {
         let labels: Vec<_> = self.label_names.iter().map(|label| rename(label)).collect();
-        let empty = Self::new(self.kind, rename(&self.name), self.help.clone(), labels);
+        let empty = Self::of(self.kind, rename(&self.name), self.help.clone(), labels);
         let (text, ends) = (self.text.clone(), self.ends.clone());
         Self { text, ends, values: self.values.clone(), times: self.times.clone(), ..empty }
     }

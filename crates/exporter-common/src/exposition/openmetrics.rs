@@ -189,7 +189,7 @@ mod tests {
         let summary = Summary { quantiles: vec![(0.5, 1.0)], sum: 3.0, count: 3 };
         let families = vec![
             Family::histogram("h", "", &["q"]).with(&["x"], histogram).with(&["y"], bare),
-            Family::new(Kind::Summary, "s", "", [""; 0]).value(summary),
+            Family::new(Kind::Summary, "s", "", [""; 0]).unwrap().value(summary),
         ];
         assert_eq!(
             text(families),

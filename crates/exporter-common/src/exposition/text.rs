@@ -70,7 +70,7 @@ mod tests {
         let summary = Summary { quantiles: vec![(0.5, 0.1)], sum: 0.3, count: 3 };
         let families = [
             Family::histogram("h_seconds", "", &["q"]).with(&["x"], histogram),
-            Family::new(Kind::Summary, "s_seconds", "", [""; 0]).value(summary),
+            Family::new(Kind::Summary, "s_seconds", "", [""; 0]).unwrap().value(summary),
         ];
         assert_eq!(
             to_text(families),

@@ -197,7 +197,7 @@ impl Router {
     }
 
     fn collectors_are_ready(&self) -> bool {
-        self.exporter.sources.iter().all(|source| source.ready())
+        self.exporter.sources.iter().all(|source| source.is_ready())
     }
 
     /// The landing page, with the metrics of a scrape.

@@ -67,7 +67,7 @@ pub(crate) async fn serve(
     });
     let mut tasks = JoinSet::new();
     for source in &exporter.sources {
-        tasks.spawn(source.clone().run(exporter.timeout));
+        tasks.spawn(source.clone().run_in_background(exporter.timeout));
     }
     let connections = Connections::new();
     let mut accepting = JoinSet::new();
@@ -98,7 +98,7 @@ pub(crate) async fn serve(
                 }
                 for source in &exporter.sources {
                     let source = source.clone();
-                    tasks.spawn(async move { source.reload().await });
+                    tasks.spawn(async move { source.reload_files().await });
                 }
             }
         }

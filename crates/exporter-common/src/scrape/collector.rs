@@ -1,20 +1,41 @@
 //! The interface between the library and an exporter: a collector, and its part in a scrape.
 
 use std::panic::resume_unwind;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::config::reload::ReloadStatus;
-use crate::exposition::family::Family;
+use crate::exposition::family::{Family, InvalidFamily};
 
 /// Reads a source, such as a kernel file, a page or a broker, and converts it to families.
+///
+/// What only some collectors need, such as background work or a reload, is set on the [`Source`](crate::Source).
+///
+/// ```
+/// use exporter_common::{Collector, Family, Scrape, anyhow, async_trait};
+///
+/// struct Uptime;
+///
+/// #[async_trait]
+/// impl Collector for Uptime {
+///     fn name(&self) -> &str {
+///         "uptime"
+///     }
+///
+///     async fn collect(&self, scrape: &Scrape) -> anyhow::Result<()> {
+///         let text = std::fs::read_to_string("/proc/uptime")?;
+///         let seconds: f64 = text.split(' ').next().unwrap_or_default().parse()?;
+///         scrape.add(Family::gauge("uptime_seconds", "Time since boot in seconds, from /proc/uptime.", &[]).value(seconds));
+///         Ok(())
+///     }
+/// }
+/// ```
 #[async_trait::async_trait]
 pub trait Collector: Send + Sync + 'static {
-    /// The value of the label `collector`, and the name in `--collector.NAME`.
-    fn name(&self) -> &'static str;
+    /// The value of the label `collector`, and the name in `--collector.NAME`. It does not change.
+    fn name(&self) -> &str;
 
     /// Reads the source once, and adds each family to `scrape` as soon as it is complete. Added families are
     /// exported even if the read fails later or exceeds its deadline.
@@ -25,45 +46,35 @@ pub trait Collector: Send + Sync + 'static {
     /// An error sets the collector's success to 0. It is logged once, when the state changes. A source that does not
     /// exist on this host is not an error: return `Ok` without adding families.
     async fn collect(&self, scrape: &Scrape) -> anyhow::Result<()>;
+}
 
-    /// Background work for the lifetime of the process; by default none. It is dropped when the process stops.
-    ///
-    /// # Errors
-    /// After it returns, with or without an error, every read fails: a failed follower must not look like an idle
-    /// source.
-    async fn run(&self) -> anyhow::Result<()> {
-        std::future::pending().await
+#[async_trait::async_trait]
+impl<C: Collector + ?Sized> Collector for Arc<C> {
+    fn name(&self) -> &str {
+        (**self).name()
     }
 
-    /// Whether the collector is ready. Until then `/metrics` and `/-/ready` return 503. A collector that continues
-    /// the counters of an earlier process first catches up with their last exported values.
-    fn ready(&self) -> bool {
-        true
+    async fn collect(&self, scrape: &Scrape) -> anyhow::Result<()> {
+        (**self).collect(scrape).await
+    }
+}
+
+#[async_trait::async_trait]
+impl<C: Collector + ?Sized> Collector for Box<C> {
+    fn name(&self) -> &str {
+        (**self).name()
     }
 
-    /// Families that are exported in every scrape, even if the read fails, such as counters of failures.
-    fn persistent_families(&self) -> Vec<Family> {
-        Vec::new()
-    }
-
-    /// Reloads the collector's configuration files, on SIGHUP. If they are invalid, the collector logs the error and
-    /// keeps the last valid configuration.
-    async fn reload(&self) {}
-
-    /// The status of the last load of the collector's configuration files, if it has any.
-    fn reload_status(&self) -> Option<ReloadStatus> {
-        None
-    }
-
-    /// An additional name of this collector's `exporter_scrape_success`, for compatibility.
-    fn success_metric(&self) -> Option<&'static str> {
-        None
+    async fn collect(&self, scrape: &Scrape) -> anyhow::Result<()> {
+        (**self).collect(scrape).await
     }
 }
 
 /// One read of one collector: its families and its deadline.
 pub struct Scrape {
     families: Mutex<Vec<Arc<Family>>>,
+    /// The first invalid family.
+    invalid: OnceLock<InvalidFamily>,
     /// The latest deadline of the waiters.
     deadline: Mutex<Instant>,
     blocked: Blocked,
@@ -71,7 +82,7 @@ pub struct Scrape {
 
 impl Scrape {
     pub(crate) fn new(deadline: Instant, blocked: Blocked) -> Self {
-        Self { families: Mutex::default(), deadline: Mutex::new(deadline), blocked }
+        Self { families: Mutex::default(), invalid: OnceLock::new(), deadline: Mutex::new(deadline), blocked }
     }
 
     /// Extends the deadline for another waiter.
@@ -80,9 +91,18 @@ impl Scrape {
         *present = deadline.max(*present);
     }
 
-    /// Adds a family. A family without series is not exported.
+    /// Adds a family. A family without series is not exported. If the family is invalid, the read fails, but the
+    /// family's valid series are exported.
     pub fn add(&self, family: Family) {
+        if let Err(error) = family.check() {
+            let _ = self.invalid.set(error); // the first one is reported
+        }
         self.lock().push(Arc::new(family));
+    }
+
+    /// The first invalid family.
+    pub(crate) fn invalid(&self) -> Option<&InvalidFamily> {
+        self.invalid.get()
     }
 
     /// The time until the deadline of the last waiter. A collector that returns slightly earlier can report which part

@@ -68,7 +68,7 @@ impl Exporter {
 
     /// The status of each configuration's last load.
     pub(crate) fn reload_statuses(&self) -> impl Iterator<Item = ReloadStatus> {
-        self.sources.iter().filter_map(|source| source.reload_status()).chain((self.web_reload)())
+        self.sources.iter().filter_map(|source| source.last_reload()).chain((self.web_reload)())
     }
 
     fn wanted<'a>(&'a self, wanted: &'a ScrapeFilter) -> impl Iterator<Item = &'a Arc<Source>> {
@@ -80,7 +80,7 @@ impl Exporter {
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct ScrapeFilter {
     /// The excluded collectors.
-    excluded: Vec<&'static str>,
+    excluded: Vec<String>,
     /// The selected families; empty for all.
     names: Vec<String>,
 }
@@ -90,7 +90,7 @@ impl ScrapeFilter {
     ///
     /// # Errors
     /// A parameter names an unknown collector, or the query has both `collect[]` and `exclude[]`.
-    pub(crate) fn parse(query: &str, collectors: &[&'static str]) -> Result<Self, String> {
+    pub(crate) fn parse(query: &str, collectors: &[&str]) -> Result<Self, String> {
         let pairs: Vec<_> = form_urlencoded::parse(query.as_bytes()).collect();
         let values = |key: &'static str| pairs.iter().filter(move |(name, _)| *name == key).map(|(_, value)| value);
         let (collect, exclude): (Vec<_>, Vec<_>) = (values("collect[]").collect(), values("exclude[]").collect());
@@ -105,13 +105,14 @@ impl ScrapeFilter {
                 collectors.join(", ")
             ));
         }
-        let excluded = collectors.iter().copied().filter(|name| {
+        let excluded = collectors.iter().filter(|name| {
             if collect.is_empty() {
-                exclude.iter().any(|out| out == name)
+                exclude.iter().any(|out| out == **name)
             } else {
-                !collect.iter().any(|own| own == name)
+                !collect.iter().any(|own| own == **name)
             }
         });
+        let excluded = excluded.map(|name| (*name).to_owned());
         Ok(Self { excluded: excluded.collect(), names: values("name[]").map(|name| name.to_string()).collect() })
     }
 }
@@ -136,14 +137,14 @@ fn about(responses: &[CollectorResponse]) -> Vec<Family> {
     let mut families = Vec::new();
     for response in responses {
         let value = f64::from(u8::from(response.success));
-        success.push(&[response.collector], value);
-        duration.push(&[response.collector], response.duration.as_secs_f64());
+        success.push(&[&response.collector], value);
+        duration.push(&[&response.collector], response.duration.as_secs_f64());
         if let Some(since) = response.last_success.and_then(|time| time.duration_since(UNIX_EPOCH).ok()) {
-            last_success.push(&[response.collector], since.as_secs_f64());
+            last_success.push(&[&response.collector], since.as_secs_f64());
         }
-        if let Some(name) = response.success_metric {
+        if let Some(name) = &response.success_metric {
             let help = format!("Same as exporter_scrape_success{{collector=\"{}\"}}.", response.collector);
-            families.push(Family::gauge(name, help, &[]).value(value));
+            families.push(Family::gauge(name.clone(), help, &[]).value(value));
         }
     }
     families.extend([success, duration, last_success]);
@@ -156,6 +157,10 @@ mod tests {
 
     const COLLECTORS: &[&str] = &["cpu", "stat", "loadavg"];
 
+    fn owned(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
     #[test]
     fn a_query_selects_collectors_and_families() {
         for (query, excluded, names) in [
@@ -166,11 +171,7 @@ mod tests {
             ("name[]=a_total&name[]=b&other=1", &[], &["a_total", "b"]),
         ] {
             let wanted = ScrapeFilter::parse(query, COLLECTORS).unwrap();
-            assert_eq!(
-                (&wanted.excluded[..], &wanted.names[..]),
-                (excluded, &names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()[..]),
-                "{query}"
-            );
+            assert_eq!((wanted.excluded, wanted.names), (owned(excluded), owned(names)), "{query}");
         }
     }
 

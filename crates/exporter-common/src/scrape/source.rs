@@ -1,11 +1,13 @@
 //! Schedules the reads of a collector: on a scrape, cached, or in the background.
 
+use std::borrow::Cow;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 
@@ -18,6 +20,7 @@ use crate::exposition::family::Family;
 
 /// When a collector reads its source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Collection {
     /// For every scrape. Concurrent scrapes share one read.
     OnScrape,
@@ -27,15 +30,70 @@ pub enum Collection {
     Background(Duration),
 }
 
-/// A collector and the schedule of its reads.
+/// A collector, the schedule of its reads, and what it does besides reading.
+///
+/// A collector with state that several of these use is shared in an [`Arc`]:
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicU64, Ordering};
+/// use std::time::Duration;
+///
+/// use exporter_common::{Collection, Collector, Family, Scrape, Source, anyhow, async_trait};
+///
+/// /// Counts ticks in the background.
+/// #[derive(Default)]
+/// struct Ticks(AtomicU64);
+///
+/// impl Ticks {
+///     async fn count(self: Arc<Self>) -> anyhow::Result<()> {
+///         loop {
+///             tokio::time::sleep(Duration::from_secs(1)).await;
+///             self.0.fetch_add(1, Ordering::Relaxed);
+///         }
+///     }
+/// }
+///
+/// #[async_trait]
+/// impl Collector for Ticks {
+///     fn name(&self) -> &str {
+///         "ticks"
+///     }
+///
+///     async fn collect(&self, scrape: &Scrape) -> anyhow::Result<()> {
+///         let ticks = self.0.load(Ordering::Relaxed);
+///         scrape.add(Family::counter("ticks_total", "Total number of ticks since the start.", &[]).value(ticks));
+///         Ok(())
+///     }
+/// }
+///
+/// let ticks = Arc::new(Ticks::default());
+/// let source = Source::new(ticks.clone())
+///     .collected(Collection::Cached(Duration::from_secs(5)))
+///     .run(ticks.clone().count())
+///     .ready(move || ticks.0.load(Ordering::Relaxed) > 0);
+/// ```
 pub struct Source {
     collector: Arc<dyn Collector>,
     collection: Collection,
+    hooks: Hooks,
     state: Mutex<SourceState>,
     /// The running blocking work of reads.
     blocked: Blocked,
     /// The reason why the collector's background work has stopped, if it has.
     ended: OnceLock<String>,
+}
+
+/// What only some collectors need.
+#[derive(Default)]
+struct Hooks {
+    /// The background work, until it starts.
+    run: Mutex<Option<BoxFuture<'static, anyhow::Result<()>>>>,
+    ready: Option<Box<dyn Fn() -> bool + Send + Sync>>,
+    persistent_families: Option<Box<dyn Fn() -> Vec<Family> + Send + Sync>>,
+    reload: Option<Arc<dyn Fn() + Send + Sync>>,
+    reload_status: Option<Box<dyn Fn() -> Option<ReloadStatus> + Send + Sync>>,
+    success_metric: Option<Cow<'static, str>>,
 }
 
 #[derive(Default)]
@@ -52,8 +110,8 @@ struct SourceState {
 
 /// The response of one collector to one scrape.
 pub(crate) struct CollectorResponse {
-    pub(crate) collector: &'static str,
-    pub(crate) success_metric: Option<&'static str>,
+    pub(crate) collector: String,
+    pub(crate) success_metric: Option<Cow<'static, str>>,
     pub(crate) families: Vec<Arc<Family>>,
     pub(crate) success: bool,
     pub(crate) duration: Duration,
@@ -63,14 +121,10 @@ pub(crate) struct CollectorResponse {
 impl Source {
     /// A collector that is read for every scrape.
     pub fn new(collector: impl Collector) -> Self {
-        Self::boxed(Box::new(collector))
-    }
-
-    /// As [`Source::new`], for a boxed collector.
-    pub fn boxed(collector: Box<dyn Collector>) -> Self {
         Self {
-            collector: collector.into(),
+            collector: Arc::new(collector),
             collection: Collection::OnScrape,
+            hooks: Hooks::default(),
             state: Mutex::default(),
             blocked: Blocked::default(),
             ended: OnceLock::new(),
@@ -84,24 +138,76 @@ impl Source {
         self
     }
 
+    /// Adds background work for the lifetime of the process, such as following a log. It starts when the exporter serves,
+    /// so not with `--once` and `--check`, and is dropped when the process stops.
+    ///
+    /// After it returns, with or without an error, every read fails: a failed follower must not look like an idle
+    /// source.
+    #[must_use]
+    pub fn run(mut self, work: impl Future<Output = anyhow::Result<()>> + Send + 'static) -> Self {
+        self.hooks.run = Mutex::new(Some(work.boxed()));
+        self
+    }
+
+    /// Adds a condition: until it holds, `/metrics` and `/-/ready` return 503. A collector that continues the counters of
+    /// an earlier process first catches up with their last exported values.
+    #[must_use]
+    pub fn ready(mut self, ready: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        self.hooks.ready = Some(Box::new(ready));
+        self
+    }
+
+    /// Adds families that are exported in every scrape, even if the read fails, such as counters of failures.
+    #[must_use]
+    pub fn persistent_families(mut self, families: impl Fn() -> Vec<Family> + Send + Sync + 'static) -> Self {
+        self.hooks.persistent_families = Some(Box::new(families));
+        self
+    }
+
+    /// Adds a reload of configuration files, on SIGHUP. It runs on a thread that may block. If the files are invalid, it
+    /// logs the error and keeps the last valid configuration.
+    #[must_use]
+    pub fn reload(mut self, reload: impl Fn() + Send + Sync + 'static) -> Self {
+        self.hooks.reload = Some(Arc::new(reload));
+        self
+    }
+
+    /// Adds the status of the last load of configuration files, for `exporter_config_last_reload_successful`. It is
+    /// `None` while no file is configured.
+    #[must_use]
+    pub fn reload_status(mut self, status: impl Fn() -> Option<ReloadStatus> + Send + Sync + 'static) -> Self {
+        self.hooks.reload_status = Some(Box::new(status));
+        self
+    }
+
+    /// Adds another name for this collector's `exporter_scrape_success`, for compatibility.
+    #[must_use]
+    pub fn success_metric(mut self, name: impl Into<Cow<'static, str>>) -> Self {
+        self.hooks.success_metric = Some(name.into());
+        self
+    }
+
     /// The collector's name.
-    pub(crate) fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &str {
         self.collector.name()
     }
 
     /// Whether the collector is ready.
-    pub(crate) fn ready(&self) -> bool {
-        self.collector.ready()
+    pub(crate) fn is_ready(&self) -> bool {
+        self.hooks.ready.as_ref().is_none_or(|ready| ready())
     }
 
     /// Reloads the collector's configuration files.
-    pub(crate) async fn reload(&self) {
-        self.collector.reload().await;
+    pub(crate) async fn reload_files(&self) {
+        let Some(reload) = self.hooks.reload.clone() else { return };
+        if tokio::task::spawn_blocking(move || reload()).await.is_err() {
+            tracing::error!(collector = self.name(), "the reload of the configuration failed");
+        }
     }
 
     /// The status of the last load of the collector's configuration files.
-    pub(crate) fn reload_status(&self) -> Option<ReloadStatus> {
-        self.collector.reload_status()
+    pub(crate) fn last_reload(&self) -> Option<ReloadStatus> {
+        self.hooks.reload_status.as_ref().and_then(|status| status())
     }
 
     /// The collector's response to a scrape with this deadline. `timeout` limits a read.
@@ -148,9 +254,11 @@ impl Source {
     }
 
     /// The collector's background work, and its background reads.
-    pub(crate) async fn run(self: Arc<Self>, timeout: Duration) {
+    pub(crate) async fn run_in_background(self: Arc<Self>, timeout: Duration) {
+        let work = self.hooks.run.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let work = work.unwrap_or_else(|| std::future::pending().boxed());
         let why = tokio::select! {
-            result = AssertUnwindSafe(self.collector.run()).catch_unwind() => match result {
+            result = AssertUnwindSafe(work).catch_unwind() => match result {
                 Ok(Ok(())) => "its background work has stopped".to_owned(),
                 Ok(Err(error)) => format!("{error:#}"),
                 Err(panic) => panicked(&*panic),
@@ -247,7 +355,7 @@ impl Source {
         let task = tokio::spawn(async move {
             let collect = AssertUnwindSafe(source.collector.collect(&scrape)).catch_unwind();
             let error = match tokio::time::timeout(timeout, collect).await {
-                Ok(Ok(Ok(()))) => None,
+                Ok(Ok(Ok(()))) => scrape.invalid().map(ToString::to_string),
                 Ok(Ok(Err(error))) => Some(format!("{error:#}")),
                 Ok(Err(panic)) => Some(panicked(&*panic)),
                 Err(_) => Some(format!("no response within {}", human(timeout))),
@@ -288,10 +396,11 @@ impl Source {
     }
 
     fn response(&self, mut families: Vec<Arc<Family>>, success: bool, duration: Duration) -> CollectorResponse {
-        families.extend(self.collector.persistent_families().into_iter().map(Arc::new));
+        let persistent = self.hooks.persistent_families.as_ref().map(|families| families()).unwrap_or_default();
+        families.extend(persistent.into_iter().map(Arc::new));
         CollectorResponse {
-            collector: self.collector.name(),
-            success_metric: self.collector.success_metric(),
+            collector: self.name().to_owned(),
+            success_metric: self.hooks.success_metric.clone(),
             families,
             success,
             duration,
@@ -302,7 +411,7 @@ impl Source {
     /// Logs a change between success and failure.
     fn log_transition(&self, error: Option<&str>) {
         let transition = self.lock().failure_log.transition(error);
-        let (collector, error) = (self.collector.name(), error.unwrap_or_default());
+        let (collector, error) = (self.name(), error.unwrap_or_default());
         match transition {
             Transition::Failed => tracing::warn!(collector, error, "collector failed"),
             Transition::ReasonChanged => tracing::warn!(collector, error, "collector fails for a different reason"),

@@ -108,7 +108,7 @@ fn histogram(durations: &DurationHistogram) -> Histogram {
     });
     let buckets = durations.bounds.iter().copied().zip(cumulative.by_ref()).collect();
     let count = cumulative.last().unwrap_or_default();
-    Histogram { buckets, sum: Some(durations.sum()), count }
+    Histogram::new(buckets, Some(durations.sum()), count)
 }
 
 fn protocols(counts: &RequestCounts) -> Option<Family> {

@@ -225,8 +225,8 @@ impl MonotonicHistogram {
 }
 
 fn empty(like: &Histogram) -> Histogram {
-    let buckets = like.buckets.iter().map(|(bound, _)| (*bound, 0)).collect();
-    Histogram { buckets, sum: like.sum.map(|_| 0.0), count: 0 }
+    let buckets: Vec<_> = like.buckets.iter().map(|(bound, _)| (*bound, 0)).collect();
+    Histogram::new(buckets, like.sum.map(|_| 0.0), 0)
 }
 
 fn same_bounds(a: &Histogram, b: &Histogram) -> bool {
@@ -363,7 +363,7 @@ mod tests {
     }
 
     fn histogram(buckets: &[(f64, u64)], sum: f64, count: u64) -> Histogram {
-        Histogram { buckets: buckets.to_vec(), sum: Some(sum), count }
+        Histogram::new(buckets, Some(sum), count)
     }
 
     fn exported_histograms(values: &[(u64, Histogram)]) -> Vec<Histogram> {

@@ -275,7 +275,7 @@ mod tests {
             max_length: some,
             paused: Some(true),
             info: Some(vec!["".into(); Everything.info_labels().len()]),
-            processing: Some(Histogram { buckets: vec![(0.5, 1)], sum: Some(0.25), count: 1 }),
+            processing: Some(Histogram::new([(0.5, 1)], Some(0.25), 1)),
             ..Statistics::default()
         };
         for counter in statistics.counters_mut() {

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::future::ready;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Error, Result};
@@ -70,10 +70,6 @@ impl Collector for QueueCollector {
         "queue"
     }
 
-    fn success_metric(&self) -> Option<&'static str> {
-        Some("queue_exporter_scrape_success")
-    }
-
     async fn collect(&self, scrape: &Scrape) -> Result<()> {
         scrape.add(metrics::info(self.system_name));
         for family in metrics::origins(&*self.system) {
@@ -87,11 +83,6 @@ impl Collector for QueueCollector {
         scrape.add(metrics::broker_alarms(&self.system.broker_alarms()));
         result
     }
-
-    async fn run(&self) -> Result<()> {
-        self.system.run().await;
-        Ok(())
-    }
 }
 
 impl QueueCollector {
@@ -104,6 +95,12 @@ impl QueueCollector {
     ) -> Self {
         let state = State { limit: QueueLimit::new(max_queues), ..State::default() };
         Self { system, system_name, filter, request_timeout, state: Mutex::new(state) }
+    }
+
+    /// The background work of the queue system.
+    pub(crate) async fn run(self: Arc<Self>) -> Result<()> {
+        self.system.run().await;
+        Ok(())
     }
 
     async fn read(&self, scrape: &Scrape) -> Result<()> {

@@ -153,8 +153,8 @@ impl HistogramSum {
     fn add(&mut self, before: &Histogram, after: &Histogram) {
         let bounds = |histogram: &Histogram| histogram.buckets.iter().map(|(bound, _)| *bound).collect::<Vec<_>>();
         if let Self::Empty = self {
-            let buckets = after.buckets.iter().map(|(bound, _)| (*bound, 0)).collect();
-            *self = Self::Sum(Histogram { buckets, sum: after.sum.map(|_| 0.0), count: 0 });
+            let buckets: Vec<_> = after.buckets.iter().map(|(bound, _)| (*bound, 0)).collect();
+            *self = Self::Sum(Histogram::new(buckets, after.sum.map(|_| 0.0), 0));
         }
         let Self::Sum(total) = self else { return };
         if bounds(total) != bounds(after) || bounds(before) != bounds(after) {
@@ -238,7 +238,7 @@ mod tests {
 
     #[test]
     fn histograms_with_different_buckets_have_no_sum() {
-        let histogram = |bound, count| Histogram { buckets: vec![(bound, count)], sum: Some(1.0), count };
+        let histogram = |bound, count| Histogram::new([(bound, count)], Some(1.0), count);
         let mut sum = HistogramSum::default();
         sum.add(&histogram(1.0, 2), &histogram(1.0, 5));
         assert!(matches!(&sum, HistogramSum::Sum(total) if total.count == 3 && total.buckets == [(1.0, 3)]));

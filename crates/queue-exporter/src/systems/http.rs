@@ -124,7 +124,7 @@ fn histogram(Processing { buckets, sum, count }: Processing) -> Result<Option<Hi
         ensure!(pair[0].1 <= pair[1].1, "bucket {} is below the previous one: buckets are cumulative", pair[1].0);
     }
     ensure!(buckets.last().is_none_or(|(_, last)| *last <= count), "the count is below the last bucket");
-    Ok(Some(Histogram { buckets, sum, count }))
+    Ok(Some(Histogram::new(buckets, sum, count)))
 }
 
 /// Parses the statistics of one queue, or a list.
@@ -153,7 +153,7 @@ mod tests {
             ready: Some(3),
             success: Counter::single(Some(10)),
             failure: Counter::single(Some(1)),
-            processing: Some(Histogram { buckets: vec![(0.01, 2), (0.05, 7)], sum: Some(1.5), count: 10 }),
+            processing: Some(Histogram::new([(0.01, 2), (0.05, 7)], Some(1.5), 10)),
             ..Statistics::default()
         };
         assert_eq!(read(text).unwrap(), expected);
@@ -167,7 +167,7 @@ mod tests {
         let processing = |text: &str| read(&format!(r#"{{"processing_seconds":{text}}}"#)).unwrap().processing;
         assert_eq!(processing("{}"), None);
         assert_eq!(processing(r#"{"buckets":{"1":2},"sum":3}"#), None);
-        let bare = Histogram { buckets: Vec::new(), sum: None, count: 4 };
+        let bare = Histogram::new([], None, 4);
         assert_eq!(processing(r#"{"count":4}"#), Some(bare.clone()));
         assert_eq!(processing(r#"{"buckets":{"+Inf":4}}"#), Some(bare));
     }

@@ -47,13 +47,10 @@ async fn persistent_families_are_exported_even_if_the_read_fails() {
         async fn collect(&self, _: &Scrape) -> anyhow::Result<()> {
             std::future::pending().await
         }
-
-        fn persistent_families(&self) -> Vec<Family> {
-            vec![Family::counter("failures_total", "", &[]).value(1.0)]
-        }
     }
 
-    let response = scrape_within(&Arc::new(Source::new(Counting)), SECOND).await;
+    let failures = || vec![Family::counter("failures_total", "", &[]).value(1.0)];
+    let response = scrape_within(&Arc::new(Source::new(Counting).persistent_families(failures)), SECOND).await;
     assert_eq!((names(&response), response.success), (vec!["failures_total"], false));
 }
 
@@ -150,7 +147,7 @@ async fn scrapes_use_a_background_read_until_it_is_too_old() {
     let slow = Slow { takes: SECOND, ..Slow::default() };
     let (reads, fails) = (slow.reads.clone(), slow.fails.clone());
     let source = Arc::new(Source::new(slow).collected(Collection::Background(5 * SECOND)));
-    let running = tokio::spawn(source.clone().run(10 * SECOND));
+    let running = tokio::spawn(source.clone().run_in_background(10 * SECOND));
     let started = Instant::now();
     assert!(scrape_within(&source, 2 * SECOND).await.success, "the first scrape waits for the first read");
     assert_eq!(started.elapsed(), SECOND);
@@ -276,30 +273,35 @@ async fn no_read_starts_while_an_earlier_one_is_blocked_in_a_device() {
     assert!(scrape_within(&source, 10 * SECOND).await.success);
 }
 
-/// A collector whose background work stops immediately.
-struct Dead;
+/// A collector with one family.
+struct One(fn() -> Family);
 
 #[async_trait::async_trait]
-impl Collector for Dead {
+impl Collector for One {
     fn name(&self) -> &'static str {
-        "dead"
+        "one"
     }
 
     async fn collect(&self, scrape: &Scrape) -> anyhow::Result<()> {
-        scrape.add(Family::gauge("g", "", &[]).value(1.0));
+        scrape.add((self.0)());
         Ok(())
-    }
-
-    async fn run(&self) -> anyhow::Result<()> {
-        anyhow::bail!("lost the log")
     }
 }
 
 #[tokio::test]
 async fn a_collector_whose_background_work_has_stopped_fails() {
-    let source = Arc::new(Source::new(Dead));
+    let one = One(|| Family::gauge("g", "", &[]).value(1.0));
+    let source = Arc::new(Source::new(one).run(async { anyhow::bail!("lost the log") }));
     assert!(scrape_within(&source, SECOND).await.success);
-    source.clone().run(SECOND).await;
+    source.clone().run_in_background(SECOND).await;
     let response = scrape_within(&source, SECOND).await;
     assert_eq!((names(&response), response.success), (vec![], false));
+}
+
+#[tokio::test]
+async fn an_invalid_family_fails_the_read_and_keeps_its_valid_series() {
+    let source = Source::new(One(|| Family::gauge("g", "", &["a"]).with(&["x"], 1.0).with(&["x", "y"], 2.0)));
+    let response = scrape_within(&Arc::new(source), SECOND).await;
+    assert!(!response.success);
+    assert_eq!(response.families.iter().map(|family| family.len()).sum::<usize>(), 1);
 }

@@ -123,11 +123,8 @@ impl EventCounts {
         statistics.enqueued = Counter::single(Some(self.added));
         #[expect(clippy::cast_precision_loss, reason = "exact below 2^53")]
         let sum = self.milliseconds as f64 / 1000.0;
-        statistics.processing = Some(Histogram {
-            buckets: BUCKETS.iter().zip(self.buckets).map(|((bound, _), count)| (*bound, count)).collect(),
-            sum: Some(sum),
-            count: self.timed,
-        });
+        let buckets: Vec<_> = BUCKETS.iter().zip(self.buckets).map(|((bound, _), count)| (*bound, count)).collect();
+        statistics.processing = Some(Histogram::new(buckets, Some(sum), self.timed));
     }
 }
 

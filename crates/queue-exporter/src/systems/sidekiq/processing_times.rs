@@ -135,7 +135,7 @@ impl Counts {
         let buckets: Vec<_> = buckets.collect();
         #[expect(clippy::cast_precision_loss, reason = "exact below 2^53")]
         let sum = self.milliseconds as f64 / 1000.0;
-        Histogram { buckets, sum: Some(sum), count: self.buckets.iter().sum() }
+        Histogram::new(buckets, Some(sum), self.buckets.iter().sum())
     }
 }
 
