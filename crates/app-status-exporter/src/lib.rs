@@ -74,6 +74,7 @@ pub fn command() -> clap::Command {
 fn program(defaults: &Defaults) -> Program {
     let about = "Exports the JSON status page of an application.";
     Program::new("app-status-exporter", env!("CARGO_PKG_VERSION"), about, 9877)
+        .revision(option_env!("EXPORTER_REVISION"))
         .default_value("app.url", defaults.url.clone())
         .default_value("poll.interval", format!("{}s", defaults.interval.as_secs_f64()))
         .default_value("web.listen-address", defaults.listen_address.clone())

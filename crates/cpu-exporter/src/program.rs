@@ -64,6 +64,7 @@ pub fn command() -> clap::Command {
 
 fn program() -> Program {
     Program::new("cpu-exporter", env!("CARGO_PKG_VERSION"), "Exports CPU metrics of this Linux host.", 8000)
+        .revision(option_env!("EXPORTER_REVISION"))
         .collectors(COLLECTORS.iter().map(|(name, default, _)| (*name, *default)))
 }
 

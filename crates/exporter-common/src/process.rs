@@ -3,18 +3,13 @@
 use crate::exposition::family::Family;
 
 /// `<program>_build_info`.
-pub(crate) fn build_info(program: &str, version: &str) -> Family {
+pub(crate) fn build_info(program: &str, version: &str, revision: &str) -> Family {
     Family::info(
         format!("{}_build_info", program.replace('-', "_")),
         "Version, git revision and compiler of this program; the value is always 1.",
         &["version", "revision", "rustc"],
     )
-    .with(&[version, revision(), rustc()], 1.0)
-}
-
-/// The git revision of this build, or `unknown`.
-pub(crate) fn revision() -> &'static str {
-    env!("EXPORTER_REVISION")
+    .with(&[version, revision, rustc()], 1.0)
 }
 
 /// The version of the compiler.

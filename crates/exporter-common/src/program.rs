@@ -24,6 +24,7 @@ use crate::{log, process};
 pub struct Program {
     name: &'static str,
     version: &'static str,
+    revision: &'static str,
     about: &'static str,
     port: u16,
     toggles: Vec<(&'static str, bool)>,
@@ -74,7 +75,36 @@ impl Startup {
 impl Program {
     /// An exporter: its command (`cpu-exporter`), its version, its description, its default port.
     pub fn new(name: &'static str, version: &'static str, about: &'static str, port: u16) -> Self {
-        Self { name, version, about, port, toggles: Vec::new(), defaults: Vec::new(), subcommands: Vec::new() }
+        Self {
+            name,
+            version,
+            revision: "unknown",
+            about,
+            port,
+            toggles: Vec::new(),
+            defaults: Vec::new(),
+            subcommands: Vec::new(),
+        }
+    }
+
+    /// Sets the revision of the program's source for `--version` and the label `revision` of `*_build_info`. Without a
+    /// revision, or with an empty one, it is `unknown`.
+    ///
+    /// `option_env!` takes it from the environment of the build, and cargo compiles only the program again when it
+    /// changes:
+    ///
+    /// ```
+    /// use exporter_common::Program;
+    ///
+    /// let program = Program::new("my-exporter", env!("CARGO_PKG_VERSION"), "Exports my source.", 9999)
+    ///     .revision(option_env!("EXPORTER_REVISION"));
+    /// ```
+    ///
+    /// Then build with `EXPORTER_REVISION=$(git rev-parse --short=12 HEAD) cargo build --release`.
+    #[must_use]
+    pub fn revision(mut self, revision: Option<&'static str>) -> Self {
+        self.revision = revision.filter(|revision| !revision.is_empty()).unwrap_or(self.revision);
+        self
     }
 
     /// Adds collectors that flags enable and disable, with their default.
@@ -183,12 +213,12 @@ impl Program {
         let (sources, web) = (sources?, Arc::new(web?));
         drop(entered);
         let reload = web.clone();
-        let registry = prometheus::Registry::new();
-        let handler_metrics = HandlerMetrics::new(&registry).context("cannot register the exporter's own metrics")?;
+        let handler_metrics = Arc::new(HandlerMetrics::default());
+        let own = handler_metrics.clone();
         let exporter = Arc::new(Exporter {
             sources: sources.into_iter().map(Arc::new).collect(),
-            build_info: Arc::new(process::build_info(self.name, self.version)),
-            own_metrics: (!common.disable_exporter_metrics).then_some(registry),
+            build_info: Arc::new(process::build_info(self.name, self.version, self.revision)),
+            own_metrics: (!common.disable_exporter_metrics).then(|| Box::new(move || own.families()) as _),
             web_reload: Box::new(move || reload.reload_status()),
             timeout: common.scrape_timeout,
             duplicates: AtomicU64::new(0),
@@ -212,7 +242,7 @@ impl Program {
 
     /// The command line with all flags, variables and subcommands; also for generating man pages and completions.
     pub fn command<F: Args>(&self) -> Command {
-        let version = format!("{} (revision {}, rustc {})", self.version, process::revision(), process::rustc());
+        let version = format!("{} (revision {}, rustc {})", self.version, self.revision, process::rustc());
         let command = F::augment_args(Command::new(self.name));
         let mut command = CommonFlags::augment_args(command)
             .about(self.about)

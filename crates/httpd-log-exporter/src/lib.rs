@@ -76,6 +76,7 @@ fn program() -> Program {
         "Exports metrics of an HTTP server from its access logs.",
         8001,
     )
+    .revision(option_env!("EXPORTER_REVISION"))
     .subcommand(explain::command(), explain::run)
 }
 

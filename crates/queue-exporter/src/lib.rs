@@ -30,4 +30,5 @@ pub fn command() -> clap::Command {
 
 fn program() -> Program {
     Program::new("queue-exporter", env!("CARGO_PKG_VERSION"), "Exports the queues of a queue system.", 9100)
+        .revision(option_env!("EXPORTER_REVISION"))
 }

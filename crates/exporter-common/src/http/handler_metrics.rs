@@ -1,7 +1,12 @@
 //! Metrics of the requests for metrics, under the names of client_golang's handler.
 
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use http::StatusCode;
-use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
+
+use crate::exposition::family::Family;
 
 /// The status codes that are exported before the first request, as in client_golang.
 const INITIAL_CODES: [StatusCode; 3] =
@@ -9,54 +14,60 @@ const INITIAL_CODES: [StatusCode; 3] =
 
 /// Counts the requests for metrics.
 pub(crate) struct HandlerMetrics {
-    requests: IntCounterVec,
-    in_flight: IntGauge,
+    /// The number of requests by status code.
+    requests: Mutex<BTreeMap<u16, u64>>,
+    in_flight: AtomicU64,
 }
 
 /// A request in flight.
 pub(super) struct InFlight<'a>(&'a HandlerMetrics);
 
+impl Default for HandlerMetrics {
+    fn default() -> Self {
+        let requests = INITIAL_CODES.map(|code| (code.as_u16(), 0)).into();
+        Self { requests: Mutex::new(requests), in_flight: AtomicU64::new(0) }
+    }
+}
+
 impl HandlerMetrics {
-    /// The metrics, registered in `registry` so that scrapes export them.
-    ///
-    /// # Errors
-    /// The registry already has metrics of these names.
-    pub(crate) fn new(registry: &Registry) -> prometheus::Result<Self> {
-        let requests = Opts::new(
-            "promhttp_metric_handler_requests_total",
-            "Total number of requests for metrics by HTTP status code.",
-        );
-        let metrics = Self {
-            requests: IntCounterVec::new(requests, &["code"])?,
-            in_flight: IntGauge::new(
-                "promhttp_metric_handler_requests_in_flight",
-                "Current number of requests for metrics being served.",
-            )?,
-        };
-        for code in INITIAL_CODES {
-            let _ = metrics.requests.with_label_values(&[code.as_str()]);
-        }
-        registry.register(Box::new(metrics.requests.clone()))?;
-        registry.register(Box::new(metrics.in_flight.clone()))?;
-        Ok(metrics)
+    pub(super) fn start(&self) -> InFlight<'_> {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        InFlight(self)
     }
 
-    pub(super) fn start(&self) -> InFlight<'_> {
-        self.in_flight.inc();
-        InFlight(self)
+    /// The families.
+    pub(crate) fn families(&self) -> Vec<Family> {
+        let mut requests = Family::counter(
+            "promhttp_metric_handler_requests_total",
+            "Total number of requests for metrics by HTTP status code.",
+            &["code"],
+        );
+        for (code, count) in &*self.requests() {
+            requests.push(&[code.to_string()], *count);
+        }
+        let in_flight = Family::gauge(
+            "promhttp_metric_handler_requests_in_flight",
+            "Current number of requests for metrics being served.",
+            &[],
+        );
+        vec![requests, in_flight.value(self.in_flight.load(Ordering::Relaxed))]
+    }
+
+    fn requests(&self) -> MutexGuard<'_, BTreeMap<u16, u64>> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner) // counts are always consistent
     }
 }
 
 impl InFlight<'_> {
     /// Counts the request by the status of its response.
     pub(super) fn finish(self, status: StatusCode) {
-        self.0.requests.with_label_values(&[status.as_str()]).inc();
+        *self.0.requests().entry(status.as_u16()).or_default() += 1;
     }
 }
 
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        self.0.in_flight.dec(); // also if the client disconnects
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed); // also if the client disconnects
     }
 }
 
@@ -64,16 +75,14 @@ impl Drop for InFlight<'_> {
 mod tests {
     use super::*;
     use crate::exposition::text::to_text;
-    use crate::registry;
 
     #[test]
     fn requests_are_counted_by_status() {
-        let prometheus = Registry::new();
-        let metrics = HandlerMetrics::new(&prometheus).unwrap();
+        let metrics = HandlerMetrics::default();
         metrics.start().finish(StatusCode::OK);
         metrics.start().finish(StatusCode::BAD_REQUEST);
         let disconnected = metrics.start();
-        let text = to_text(registry::families(&prometheus));
+        let text = to_text(metrics.families());
         for line in [
             "promhttp_metric_handler_requests_in_flight 1",
             "promhttp_metric_handler_requests_total{code=\"200\"} 1",
@@ -84,6 +93,6 @@ mod tests {
             assert!(text.lines().any(|other| other == line), "{line} not in {text}");
         }
         drop(disconnected);
-        assert!(to_text(registry::families(&prometheus)).contains("_in_flight 0\n"));
+        assert!(to_text(metrics.families()).contains("_in_flight 0\n"));
     }
 }

@@ -42,7 +42,7 @@ pub(crate) struct Router {
     pub(crate) timeout_offset: Duration,
     pub(crate) max_requests: usize,
     pub(crate) scrapes: Semaphore,
-    pub(crate) handler_metrics: HandlerMetrics,
+    pub(crate) handler_metrics: Arc<HandlerMetrics>,
     pub(crate) gzip: Gzip,
     /// Whether the first read of every source is over.
     pub(crate) ready: AtomicBool,

@@ -35,7 +35,7 @@ const QUIET: Duration = Duration::from_secs(1);
 pub(crate) async fn serve(
     exporter: Arc<Exporter>,
     web: Arc<WebConfiguration>,
-    handler_metrics: HandlerMetrics,
+    handler_metrics: Arc<HandlerMetrics>,
     info: ExporterInfo,
     common: CommonFlags,
 ) -> Result<()> {

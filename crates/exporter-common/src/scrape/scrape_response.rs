@@ -12,14 +12,14 @@ use crate::config::reload::{self, ReloadStatus};
 use crate::exposition::Exposition;
 use crate::exposition::escaping::Escaping;
 use crate::exposition::family::Family;
-use crate::{process, registry};
+use crate::process;
 
 /// The collectors of an exporter, and the additional metrics of every response.
 pub(crate) struct Exporter {
     pub(crate) sources: Vec<Arc<Source>>,
     pub(crate) build_info: Arc<Family>,
     /// The exporter's own metrics, unless they are disabled.
-    pub(crate) own_metrics: Option<prometheus::Registry>,
+    pub(crate) own_metrics: Option<Box<dyn Fn() -> Vec<Family> + Send + Sync>>,
     /// The status of the web configuration, if there is one.
     pub(crate) web_reload: Box<dyn Fn() -> Option<ReloadStatus> + Send + Sync>,
     /// `--scrape.timeout`.
@@ -40,9 +40,9 @@ impl Exporter {
         let mut families: Vec<_> = about(&responses).into_iter().map(Arc::new).collect();
         families.extend(reload::families(self.reload_statuses()).into_iter().map(Arc::new));
         families.push(self.build_info.clone());
-        if let Some(registry) = &self.own_metrics {
+        if let Some(own_metrics) = &self.own_metrics {
             families.extend(process::families().into_iter().map(Arc::new));
-            families.extend(registry::families(registry).into_iter().map(Arc::new));
+            families.extend(own_metrics().into_iter().map(Arc::new));
         }
         let success = responses.iter().all(|response| response.success);
         families.extend(responses.into_iter().flat_map(|response| response.families));
