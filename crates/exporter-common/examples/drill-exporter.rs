@@ -24,6 +24,7 @@ enum Drill {
     Fail,
     Twice,
     Large,
+    Huge,
     Late,
 }
 
@@ -39,6 +40,7 @@ const DRILLS: &[(&str, Drill)] = &[
     ("fail", Drill::Fail),
     ("twice", Drill::Twice),
     ("large", Drill::Large),
+    ("huge", Drill::Huge),
     ("late", Drill::Late),
 ];
 
@@ -59,13 +61,8 @@ impl Collector for Collected {
             Drill::Panic => panic!("out of cheese"),
             Drill::Fail => anyhow::bail!("the cheese is \"gone\"\nfor good"),
             Drill::Twice => scrape.add(gauge()),
-            Drill::Large => {
-                let mut family = Family::gauge("drill_series", "One of many series.", &["number"]);
-                for number in 0..100_000_u32 {
-                    family.push(&[number.to_string()], f64::from(number));
-                }
-                scrape.add(family);
-            }
+            Drill::Large => scrape.add(many_series("drill_series", "")),
+            Drill::Huge => scrape.add(many_series("drill_long_series", &"long label value ".repeat(6))),
         }
         Ok(())
     }
@@ -80,6 +77,15 @@ fn source(name: &'static str, drill: Drill) -> Source {
         }
         _ => source,
     }
+}
+
+/// 100,000 series: 2.5 MB of text, and more with a longer label.
+fn many_series(name: &'static str, prefix: &str) -> Family {
+    let mut family = Family::gauge(name, "One of many series.", &["number"]);
+    for number in 0..100_000_u32 {
+        family.push(&[format!("{prefix}{number}")], f64::from(number));
+    }
+    family
 }
 
 fn main() -> ExitCode {

@@ -9,8 +9,9 @@ use anyhow::{Context, Result};
 use clap::error::ErrorKind;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 
+use crate::exposition::encoder;
 use crate::exposition::escaping::Escaping;
-use crate::exposition::text;
+use crate::exposition::text::Text;
 use crate::flags::{self, CommonFlags, UsageError};
 use crate::http::handler_metrics::HandlerMetrics;
 use crate::http::landing::ExporterInfo;
@@ -282,7 +283,7 @@ impl Program {
 async fn once(exporter: &Exporter) -> ExitCode {
     let (exposition, success) = exporter.scrape(&ScrapeFilter::default(), exporter.timeout, Escaping::AllowUtf8).await;
     let mut body = Vec::new();
-    text::encode(&exposition, &mut body);
+    encoder::encode(&exposition, Box::new(Text), &mut body);
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(&body).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {

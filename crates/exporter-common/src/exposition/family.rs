@@ -379,6 +379,39 @@ impl Family {
         })
     }
 
+    /// Returns unused memory if there is much of it, since responses hold the family until they are sent.
+    pub(crate) fn shrink(&mut self) {
+        const MUCH: usize = 64 * 1024;
+        if self.text.capacity() - self.text.len() + size_of::<Value>() * (self.values.capacity() - self.len()) > MUCH {
+            self.text.shrink_to_fit();
+            self.ends.shrink_to_fit();
+            self.values.shrink_to_fit();
+            self.times.shrink_to_fit();
+        }
+    }
+
+    /// Whether the series are in the order of [`Family::compare`], without duplicates.
+    pub(crate) fn is_sorted(&self) -> bool {
+        (1..self.len()).all(|series| {
+            let keys = self.sort_key(series - 1).cmp(&self.sort_key(series));
+            keys.then_with(|| self.compare(series - 1, self, series)).is_lt()
+        })
+    }
+
+    /// The memory of the series in bytes, approximately.
+    pub(crate) fn memory(&self) -> usize {
+        let complex = self.values.iter().map(|value| match value {
+            Value::Number(_) => 0,
+            Value::Histogram(histogram) => size_of::<Histogram>() + size_of_val(&histogram.buckets[..]),
+            Value::Summary(summary) => size_of::<Summary>() + size_of_val(&summary.quantiles[..]),
+        });
+        let arrays = self.text.capacity()
+            + self.ends.capacity() * size_of::<usize>()
+            + self.values.capacity() * size_of::<Value>()
+            + self.times.capacity() * size_of::<Option<i64>>();
+        arrays + complex.sum::<usize>()
+    }
+
     /// A prefix of the order of [`Family::compare`]: the number of labels and the first bytes of the first label.
     /// Sorting by it avoids reading most labels.
     pub(crate) fn sort_key(&self, series: usize) -> (usize, u64) {

@@ -15,8 +15,8 @@ pub(crate) struct Exposition {
 /// The families with the same name and type, and the order of their series.
 pub(crate) struct Group {
     families: Vec<Arc<Family>>,
-    /// Family and series, in the order of the output.
-    order: Vec<(u32, u32)>,
+    /// Family and series, in the order of the output; `None` if the first family is the only one and is sorted.
+    order: Option<Vec<(u32, u32)>>,
 }
 
 impl Exposition {
@@ -37,6 +37,16 @@ impl Exposition {
         exposition
     }
 
+    /// All families.
+    pub(crate) fn families(&self) -> impl Iterator<Item = &Arc<Family>> {
+        self.groups.iter().flat_map(|group| &group.families)
+    }
+
+    /// The memory of the order of all series in bytes.
+    pub(crate) fn order_memory(&self) -> usize {
+        self.groups.iter().filter_map(|group| group.order.as_ref()).map(|order| size_of_val(&order[..])).sum()
+    }
+
     /// Adds a family with a unique name.
     pub(crate) fn insert(&mut self, family: Arc<Family>) {
         let (group, _) = Group::sorted(vec![family]);
@@ -51,13 +61,34 @@ impl Group {
         &self.families[0]
     }
 
+    /// The number of series.
+    pub(crate) fn len(&self) -> usize {
+        self.order.as_ref().map_or_else(|| self.head().len(), Vec::len)
+    }
+
+    /// A series by its position in the order of the output.
+    pub(crate) fn at(&self, position: usize) -> (&Family, usize) {
+        match &self.order {
+            None => (self.head(), position),
+            Some(order) => {
+                let (family, series) = order[position];
+                (&self.families[family as usize], series as usize)
+            }
+        }
+    }
+
     /// All series in the order of the output.
     pub(crate) fn series(&self) -> impl Iterator<Item = (&Family, usize)> {
-        self.order.iter().map(|&(family, series)| (&*self.families[family as usize], series as usize))
+        (0..self.len()).map(|position| self.at(position))
     }
 
     /// The group, and the number of dropped duplicates.
     fn sorted(families: Vec<Arc<Family>>) -> (Self, usize) {
+        if let [family] = &families[..]
+            && family.is_sorted()
+        {
+            return (Self { families, order: None }, 0);
+        }
         let series = families.iter().zip(0_u32..).flat_map(|(family, at)| {
             (0_u32..).take(family.len()).map(move |series| (family.sort_key(series as usize), (at, series)))
         });
@@ -69,15 +100,12 @@ impl Group {
                 families[*family as usize].compare(*series as usize, other, *other_series as usize)
             })
         };
-        let mut duplicates = 0;
-        if !keyed.windows(2).all(|pair| compare(&pair[0], &pair[1]).is_lt()) {
-            keyed.sort_by(compare); // stable: the first of equal series stays first
-            let before = keyed.len();
-            keyed.dedup_by(|later, first| compare(first, later).is_eq());
-            duplicates = before - keyed.len();
-        }
+        keyed.sort_by(compare); // stable: the first of equal series stays first
+        let before = keyed.len();
+        keyed.dedup_by(|later, first| compare(first, later).is_eq());
+        let duplicates = before - keyed.len();
         let order = keyed.into_iter().map(|(_, position)| position).collect();
-        (Self { families, order }, duplicates)
+        (Self { families, order: Some(order) }, duplicates)
     }
 }
 

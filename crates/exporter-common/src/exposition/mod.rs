@@ -1,5 +1,6 @@
 //! The data model of metrics, and its encoding as text, OpenMetrics and protobuf.
 
+pub(crate) mod encoder;
 pub(crate) mod escaping;
 pub(crate) mod family;
 mod merge;

@@ -2,9 +2,12 @@
 //!
 //! Source: NegotiateIncludingOpenMetrics of prometheus/common, and RFC 9110.
 
+use super::encoder::Encode;
 use super::escaping::Escaping;
 use super::merge::Exposition;
-use super::{openmetrics, protobuf, text};
+use super::openmetrics::OpenMetrics;
+use super::protobuf::Protobuf;
+use super::text::Text;
 
 /// The formats of an exposition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,12 +46,12 @@ impl ExpositionFormat {
         format!("{format}; escaping={}", escaping.name())
     }
 
-    /// Writes an exposition.
-    pub(crate) fn encode(self, exposition: &Exposition, out: &mut Vec<u8>) {
+    /// The encoding of an exposition.
+    pub(crate) fn encoder(self, exposition: &Exposition) -> Box<dyn Encode> {
         match self {
-            Self::Text => text::encode(exposition, out),
-            Self::OpenMetrics(_) => openmetrics::encode(exposition, out),
-            Self::Protobuf => protobuf::encode(exposition, out),
+            Self::Text => Box::new(Text),
+            Self::OpenMetrics(_) => Box::new(OpenMetrics::new(exposition)),
+            Self::Protobuf => Box::new(Protobuf::default()),
         }
     }
 }

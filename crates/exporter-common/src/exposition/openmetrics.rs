@@ -4,20 +4,37 @@
 
 use std::collections::HashSet;
 
+use super::encoder::Encode;
 use super::family::{Family, Kind};
-use super::merge::Exposition;
+use super::merge::{Exposition, Group};
 use super::sample_format::{Dialect, comment, escape, sample};
 
-/// Writes all groups of an exposition, and the end marker.
-pub(crate) fn encode(exposition: &Exposition, out: &mut Vec<u8>) {
-    let names = Names::of(exposition);
-    for group in &exposition.groups {
-        header(group.head(), &names, out);
-        for (family, series) in group.series() {
-            sample(Dialect::OpenMetrics, family, series, out);
-        }
+/// OpenMetrics, with the names of the families of one exposition.
+pub(crate) struct OpenMetrics {
+    /// For each group, the length of its name without the suffix, and its type.
+    headers: Vec<(usize, &'static str)>,
+}
+
+impl OpenMetrics {
+    pub(crate) fn new(exposition: &Exposition) -> Self {
+        let names = Names::of(exposition);
+        Self { headers: exposition.groups.iter().map(|group| names.header(group.head())).collect() }
     }
-    out.extend_from_slice(b"# EOF\n");
+}
+
+impl Encode for OpenMetrics {
+    fn header(&mut self, index: usize, group: &Group, out: &mut Vec<u8>) {
+        let (length, kind) = self.headers[index];
+        header(group.head(), &group.head().name()[..length], kind, out);
+    }
+
+    fn series(&mut self, family: &Family, series: usize, out: &mut Vec<u8>) {
+        sample(Dialect::OpenMetrics, family, series, out);
+    }
+
+    fn end(&mut self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"# EOF\n");
+    }
 }
 
 /// The names that families have or reserve, to shorten the names of counters and infos without a clash.
@@ -67,25 +84,29 @@ impl<'a> Names<'a> {
         let created = name.strip_suffix("_created").is_some_and(|counter| self.counters.contains(counter));
         (!self.is_taken(name) && !self.counters.contains(name) && !created).then_some(name)
     }
+
+    /// The length of a family's name without a suffix, and its type. A counter or info that lacks the suffix, or whose
+    /// short name clashes with another family, keeps its name with another type.
+    fn header(&self, family: &Family) -> (usize, &'static str) {
+        let whole = family.name();
+        let (name, kind) = match family.kind() {
+            Kind::Counter => self.counter(family).map_or((whole, "unknown"), |name| (name, "counter")),
+            Kind::Info => self.info(family).map_or((whole, "gauge"), |name| (name, "info")),
+            Kind::Gauge => (whole, "gauge"),
+            Kind::StateSet => (whole, "stateset"),
+            Kind::Histogram => (whole, "histogram"),
+            Kind::Summary => (whole, "summary"),
+            Kind::Unknown => (whole, "unknown"),
+        };
+        (name.len(), kind)
+    }
 }
 
-fn header(family: &Family, names: &Names<'_>, out: &mut Vec<u8>) {
-    let whole = family.name();
-    // The name of a family has no suffix in this format. A counter or info without the suffix, or whose short name
-    // clashes with another family, keeps its name with another type.
-    let (name, kind): (_, &[u8]) = match family.kind() {
-        Kind::Counter => names.counter(family).map_or((whole, b"unknown"), |name| (name, b"counter")),
-        Kind::Info => names.info(family).map_or((whole, b"gauge"), |name| (name, b"info")),
-        Kind::Gauge => (whole, b"gauge"),
-        Kind::StateSet => (whole, b"stateset"),
-        Kind::Histogram => (whole, b"histogram"),
-        Kind::Summary => (whole, b"summary"),
-        Kind::Unknown => (whole, b"unknown"),
-    };
+fn header(family: &Family, name: &str, kind: &str, out: &mut Vec<u8>) {
     if !family.help().is_empty() {
         comment("HELP", name, |out| escape(family.help(), true, out), out);
     }
-    comment("TYPE", name, |out| out.extend_from_slice(kind), out);
+    comment("TYPE", name, |out| out.extend_from_slice(kind.as_bytes()), out);
     if let Some(unit) = unit(name)
         && !matches!(family.kind(), Kind::Info | Kind::StateSet)
     {
@@ -105,11 +126,13 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::exposition::encoder::encode;
     use crate::exposition::family::{Histogram, Summary};
 
     fn text(families: Vec<Family>) -> String {
         let mut out = Vec::new();
-        encode(&Exposition::merge(families.into_iter().map(Arc::new).collect()), &mut out);
+        let exposition = Exposition::merge(families.into_iter().map(Arc::new).collect());
+        encode(&exposition, Box::new(OpenMetrics::new(&exposition)), &mut out);
         String::from_utf8(out).unwrap()
     }
 

@@ -4,24 +4,28 @@
 
 use std::sync::Arc;
 
+use super::encoder::{self, Encode};
 use super::family::{Family, Kind};
-use super::merge::Exposition;
+use super::merge::{Exposition, Group};
 use super::sample_format::{Dialect, comment, escape, sample};
 
 /// Families in the text format: merged, sorted, without duplicates.
 pub fn to_text(families: impl IntoIterator<Item = Family>) -> String {
     let mut out = Vec::new();
-    encode(&Exposition::merge(families.into_iter().map(Arc::new).collect()), &mut out);
+    encoder::encode(&Exposition::merge(families.into_iter().map(Arc::new).collect()), Box::new(Text), &mut out);
     String::from_utf8(out).unwrap_or_default() // strings and ASCII are UTF-8
 }
 
-/// Writes all groups of an exposition.
-pub(crate) fn encode(exposition: &Exposition, out: &mut Vec<u8>) {
-    for group in &exposition.groups {
+/// The text format.
+pub(crate) struct Text;
+
+impl Encode for Text {
+    fn header(&mut self, _index: usize, group: &Group, out: &mut Vec<u8>) {
         header(group.head(), out);
-        for (family, series) in group.series() {
-            sample(Dialect::Text, family, series, out);
-        }
+    }
+
+    fn series(&mut self, family: &Family, series: usize, out: &mut Vec<u8>) {
+        sample(Dialect::Text, family, series, out);
     }
 }
 

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
@@ -11,11 +12,12 @@ use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio_rustls::TlsAcceptor;
 
 use super::connection_limits::{Connection, ConnectionSlot, RequestGuard};
-use super::listen::ClientStream;
+use super::listen::{ClientSocket, ClientStream};
 use super::router::{self, Router};
 
 /// The limit of the request headers in bytes; larger ones get 431.
@@ -23,7 +25,7 @@ const MAX_HEAD: usize = 32 * 1024;
 
 /// Serves a connection until it is closed.
 pub(crate) async fn serve(
-    stream: Box<dyn ClientStream>,
+    stream: Box<dyn ClientSocket>,
     peer: Option<IpAddr>,
     slot: ConnectionSlot,
     router: Arc<Router>,
@@ -33,12 +35,18 @@ pub(crate) async fn serve(
         served = converse(stream, peer, &slot, router) => if let Err(error) = served {
             tracing::debug!(error = format!("{error:#}"), "connection failed");
         },
-        why = monitored.overdue() => tracing::debug!(why, "connection closed"),
+        why = async {
+            let why = monitored.overdue().await;
+            if monitored.must_reset() {
+                monitored.reset(); // before the response is dropped
+            }
+            why
+        } => tracing::debug!(why, "connection closed"),
     }
 }
 
 async fn converse(
-    stream: Box<dyn ClientStream>,
+    stream: Box<dyn ClientSocket>,
     peer: Option<IpAddr>,
     slot: &ConnectionSlot,
     router: Arc<Router>,
@@ -122,12 +130,21 @@ async fn linger(mut stream: MonitoredStream) -> Result<()> {
     Ok(())
 }
 
-/// A stream that reports its progress.
+/// A stream that reports its progress, and that is reset if a response is incomplete.
 struct MonitoredStream {
-    stream: Box<dyn ClientStream>,
+    stream: Box<dyn ClientSocket>,
     monitored: Arc<Connection>,
     /// Bytes that were read ahead.
     first: Bytes,
+}
+
+impl Drop for MonitoredStream {
+    fn drop(&mut self) {
+        if self.monitored.must_reset() {
+            // the kernel also drops what it has not sent; if this fails, it sends that, and then a regular end
+            let _ = SockRef::from(&*self.stream).set_linger(Some(Duration::ZERO));
+        }
+    }
 }
 
 impl AsyncRead for MonitoredStream {

@@ -2,7 +2,7 @@
 //!
 //! A connection either waits for a request, is being answered, or sends a response. Each of these has a deadline.
 //! If too many connections are open, the longest-waiting one is closed. If unsent responses fill the memory, the one
-//! without progress for the longest time is closed.
+//! without progress for the longest time is closed. If a scrape waits for room, slow clients are disconnected earlier.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -24,6 +24,9 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 /// The time limits of a response without progress, and with slow progress.
 const STALLED_TIMEOUT: Duration = Duration::from_secs(10);
 const SLOW_TIMEOUT: Duration = Duration::from_secs(60);
+/// The same time limits while a scrape waits for room.
+const STALLED_UNDER_PRESSURE: Duration = Duration::from_secs(2);
+const SLOW_UNDER_PRESSURE: Duration = Duration::from_secs(10);
 /// The time limit for the request headers during shutdown.
 const SHUTDOWN_HEADER_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -57,14 +60,17 @@ struct ConnectionState {
     since: Instant,
     /// The number of requests in progress.
     requests: usize,
-    /// Unsent response bytes.
+    /// The number of responses, and of their pieces, that are not sent completely.
     unsent: usize,
     sending_since: Instant,
     progress: Instant,
     /// Several requests share the connection, so incoming bytes are not always request headers.
     multiplexed: bool,
-    evicted: bool,
+    /// The reason why it is closed before its deadline.
+    evicted: Option<&'static str>,
     stopping: bool,
+    /// Whether the client must not see a regular end of the connection.
+    reset: bool,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -113,11 +119,25 @@ impl Connections {
         let open = lock(&self.open);
         let ranked = open.values().filter_map(|connection| {
             let state = lock(&connection.state);
-            (!state.evicted).then(|| rank(&state)).flatten().map(|time| (time, connection))
+            state.evicted.is_none().then(|| rank(&state)).flatten().map(|time| (time, connection))
         });
         if let Some((_, connection)) = ranked.min_by_key(|(time, _)| *time) {
-            lock(&connection.state).evicted = true;
-            connection.changed.notify_one();
+            connection.evict("connection limit reached");
+        }
+    }
+
+    /// Closes all connections that hold a response and are slow, to make room for another response.
+    pub(super) fn evict_slow(&self) {
+        let now = Instant::now();
+        for connection in lock(&self.open).values() {
+            let slow = {
+                let state = lock(&connection.state);
+                let stalled = state.progress + STALLED_UNDER_PRESSURE <= now;
+                state.unsent > 0 && (stalled || state.sending_since + SLOW_UNDER_PRESSURE <= now)
+            };
+            if slow {
+                connection.evict("the client reads the response too slowly, and another scrape needs its memory");
+            }
         }
     }
 
@@ -150,15 +170,16 @@ impl ConnectionState {
             sending_since: now,
             progress: now,
             multiplexed: false,
-            evicted: false,
+            evicted: None,
             stopping: false,
+            reset: false,
         }
     }
 
     /// The deadline of the connection and its reason; none while a request is in progress.
     fn deadline(&self) -> Option<(Instant, &'static str)> {
-        if self.evicted {
-            return Some((self.since, "connection limit reached"));
+        if let Some(why) = self.evicted {
+            return Some((self.since, why));
         }
         if self.unsent > 0 {
             let (stalled, slow) = (self.progress + STALLED_TIMEOUT, self.sending_since + SLOW_TIMEOUT);
@@ -197,6 +218,24 @@ impl Connection {
         }
     }
 
+    /// Closes the connection before its deadline.
+    fn evict(&self, why: &'static str) {
+        lock(&self.state).evicted.get_or_insert(why);
+        self.changed.notify_one();
+    }
+
+    /// The end of the connection will be a reset.
+    pub(super) fn reset(&self) {
+        lock(&self.state).reset = true;
+    }
+
+    /// Whether the connection must be reset: a response is incomplete, and a client that has no length for it could
+    /// mistake a regular end for its end.
+    pub(super) fn must_reset(&self) -> bool {
+        let state = lock(&self.state);
+        state.reset || state.unsent > 0
+    }
+
     /// Several requests share the connection.
     pub(super) fn set_multiplexed(&self, multiplexed: bool) {
         lock(&self.state).multiplexed = multiplexed;
@@ -231,25 +270,35 @@ impl RequestGuard {
         Self { connections: connections.clone(), connection: connection.clone() }
     }
 
-    /// The response body, which counts as unsent until it is dropped.
-    pub(crate) fn response_body(self, body: Vec<u8>) -> Bytes {
+    /// A complete response body, which counts as unsent until it is dropped.
+    pub(super) fn complete(&self, body: Vec<u8>) -> Bytes {
         if body.is_empty() {
             return Bytes::new();
         }
         let length = body.len();
-        let mut state = lock(&self.connection.state);
-        let now = Instant::now();
-        if state.unsent == 0 {
-            (state.sending_since, state.progress) = (now, now);
-        }
-        state.unsent += length;
-        drop(state);
-        let before = self.connections.unsent.fetch_add(length, Ordering::Relaxed);
-        let body = UnsentBody { body, connections: self.connections.clone(), connection: self.connection.clone() };
+        let sending = Sending::begin(self, length);
+        let before = self.connections.unsent.load(Ordering::Relaxed) - length;
         if before > 0 && before + length > MAX_UNSENT {
+            let now = Instant::now();
             self.connections.evict(|state| (state.unsent > 0 && state.progress < now).then_some(state.progress));
         }
-        Bytes::from_owner(body)
+        Bytes::from_owner(UnsentBody { body, _sending: sending })
+    }
+
+    /// The pieces of a response body. After an error the connection is reset.
+    pub(super) fn pieces<E>(
+        self,
+        mut pieces: impl Iterator<Item = Result<Vec<u8>, E>>,
+    ) -> impl Iterator<Item = Result<Bytes, E>> {
+        let sending = Sending::begin(&self, 0);
+        std::iter::from_fn(move || {
+            let _ = &sending; // until the last piece
+            let piece = pieces.next()?;
+            if piece.is_err() {
+                self.connection.reset();
+            }
+            Some(piece.map(|piece| self.complete(piece)))
+        })
     }
 }
 
@@ -263,11 +312,10 @@ impl Drop for RequestGuard {
     }
 }
 
-/// A response body that is not sent yet.
+/// A response body, or a piece of one, that is not sent yet.
 struct UnsentBody {
     body: Vec<u8>,
-    connections: Arc<Connections>,
-    connection: Arc<Connection>,
+    _sending: Sending,
 }
 
 impl AsRef<[u8]> for UnsentBody {
@@ -276,11 +324,33 @@ impl AsRef<[u8]> for UnsentBody {
     }
 }
 
-impl Drop for UnsentBody {
+/// A response, or a piece of one, counts as unsent until this is dropped.
+struct Sending {
+    length: usize,
+    connections: Arc<Connections>,
+    connection: Arc<Connection>,
+}
+
+impl Sending {
+    fn begin(request: &RequestGuard, length: usize) -> Self {
+        let mut state = lock(&request.connection.state);
+        if state.unsent == 0 {
+            let now = Instant::now();
+            (state.sending_since, state.progress) = (now, now);
+        }
+        state.unsent += 1;
+        drop(state);
+        request.connection.changed.notify_one();
+        request.connections.unsent.fetch_add(length, Ordering::Relaxed);
+        Self { length, connections: request.connections.clone(), connection: request.connection.clone() }
+    }
+}
+
+impl Drop for Sending {
     fn drop(&mut self) {
-        self.connections.unsent.fetch_sub(self.body.len(), Ordering::Relaxed);
+        self.connections.unsent.fetch_sub(self.length, Ordering::Relaxed);
         let mut state = lock(&self.connection.state);
-        state.unsent -= self.body.len();
+        state.unsent -= 1;
         state.settle();
         drop(state);
         self.connection.changed.notify_one();
@@ -310,7 +380,7 @@ mod tests {
         let connection = &slot.connection;
         assert_eq!(closed_after(connection).await, (HEADER_TIMEOUT, "no request received"));
 
-        drop(RequestGuard::begin(&connections, connection).response_body(b"sent".to_vec()));
+        drop(RequestGuard::begin(&connections, connection).complete(b"sent".to_vec()));
         assert_eq!(closed_after(connection).await, (IDLE_TIMEOUT, "idle"));
 
         connection.read();
@@ -321,7 +391,8 @@ mod tests {
         let request = RequestGuard::begin(&connections, connection);
         tokio::time::advance(10 * IDLE_TIMEOUT).await;
         assert!(connection.overdue().now_or_never().is_none(), "a request is in progress");
-        let response = request.response_body(vec![0; 1000]);
+        let response = request.complete(vec![0; 1000]);
+        drop(request);
         assert_eq!(connections.unsent.load(Ordering::Relaxed), 1000);
         tokio::time::advance(STALLED_TIMEOUT / 2).await;
         connection.written();
@@ -365,12 +436,55 @@ mod tests {
         let mut responses = Vec::new();
         for _ in 0..4 {
             let slot = connections.slot().await.unwrap();
-            responses.push(RequestGuard::begin(&connections, &slot.connection).response_body(vec![0; MAX_UNSENT / 3]));
+            responses.push(RequestGuard::begin(&connections, &slot.connection).complete(vec![0; MAX_UNSENT / 3]));
             slots.push(slot);
             tokio::time::advance(Duration::from_millis(1)).await;
         }
         let ended: Vec<_> = slots.iter().map(|slot| slot.connection.overdue().now_or_never()).collect();
         assert_eq!(ended, [Some("connection limit reached"), None, None, None]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_response_in_pieces_has_the_deadlines_of_one_response() {
+        let connections = Connections::new();
+        let slot = connections.slot().await.unwrap();
+        let connection = &slot.connection;
+        let request = RequestGuard::begin(&connections, connection);
+        let mut pieces = request.pieces((0..).map(|_| Ok::<_, ()>(vec![0; 1000])));
+        for _ in 0..6 {
+            drop(pieces.next().unwrap().unwrap());
+            connection.written();
+            assert!(connection.must_reset(), "more pieces follow");
+            tokio::time::advance(STALLED_TIMEOUT - Duration::from_secs(1)).await;
+        }
+        assert_eq!(closed_after(connection).await, (Duration::from_secs(1), "the client does not read the response"));
+        drop(pieces);
+        assert_eq!(closed_after(connection).await, (IDLE_TIMEOUT, "idle"));
+        assert!(!connection.must_reset());
+        let mut failing = RequestGuard::begin(&connections, connection).pieces(std::iter::once(Err::<Vec<u8>, _>(())));
+        assert!(failing.next().unwrap().is_err());
+        drop(failing);
+        assert!(connection.must_reset());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn slow_clients_make_room_for_a_scrape_and_others_do_not() {
+        let connections = Connections::new();
+        let mut slots = Vec::new();
+        for _ in 0..4 {
+            slots.push(connections.slot().await.unwrap());
+        }
+        let [stalled, slow, reading, idle] = [0, 1, 2, 3].map(|slot: usize| &slots[slot].connection);
+        let begin = |connection| RequestGuard::begin(&connections, connection).complete(vec![0; 1000]);
+        let _slow = begin(slow);
+        tokio::time::advance(SLOW_UNDER_PRESSURE - STALLED_UNDER_PRESSURE).await;
+        let _others = (begin(stalled), begin(reading));
+        tokio::time::advance(STALLED_UNDER_PRESSURE).await;
+        slow.written();
+        reading.written();
+        connections.evict_slow();
+        let closed = |connection: &Connection| connection.overdue().now_or_never().is_some();
+        assert_eq!([stalled, slow, reading, idle].map(|connection| closed(connection)), [true, true, false, false]);
     }
 
     #[tokio::test(start_paused = true)]

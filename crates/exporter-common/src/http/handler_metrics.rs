@@ -17,6 +17,8 @@ pub(crate) struct HandlerMetrics {
     /// The number of requests by status code.
     requests: Mutex<BTreeMap<u16, u64>>,
     in_flight: AtomicU64,
+    /// The number of refused scrapes, indexed by [`Refusal`].
+    refused: [AtomicU64; Refusal::ALL.len()],
 }
 
 /// A request in flight.
@@ -25,11 +27,37 @@ pub(super) struct InFlight<'a>(&'a HandlerMetrics);
 impl Default for HandlerMetrics {
     fn default() -> Self {
         let requests = INITIAL_CODES.map(|code| (code.as_u16(), 0)).into();
-        Self { requests: Mutex::new(requests), in_flight: AtomicU64::new(0) }
+        Self { requests: Mutex::new(requests), in_flight: AtomicU64::new(0), refused: Default::default() }
+    }
+}
+
+/// Why a scrape is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// `--web.max-requests` are in progress.
+    MaxRequests,
+    /// The responses that are being sent use the memory limit.
+    Memory,
+}
+
+impl Refusal {
+    const ALL: [Self; 2] = [Self::MaxRequests, Self::Memory];
+
+    /// The value of the label `reason`.
+    fn label(self) -> &'static str {
+        match self {
+            Self::MaxRequests => "max_requests",
+            Self::Memory => "memory",
+        }
     }
 }
 
 impl HandlerMetrics {
+    /// Counts a refused scrape.
+    pub(super) fn refuse(&self, reason: Refusal) {
+        self.refused[reason as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(super) fn start(&self) -> InFlight<'_> {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         InFlight(self)
@@ -50,7 +78,15 @@ impl HandlerMetrics {
             "Current number of requests for metrics being served.",
             &[],
         );
-        vec![requests, in_flight.value(self.in_flight.load(Ordering::Relaxed))]
+        let mut refused = Family::counter(
+            "exporter_scrapes_refused_total",
+            "Total number of scrapes refused with HTTP status 503, by the limit they exceeded.",
+            &["reason"],
+        );
+        for reason in Refusal::ALL {
+            refused.push(&[reason.label()], self.refused[reason as usize].load(Ordering::Relaxed));
+        }
+        vec![requests, in_flight.value(self.in_flight.load(Ordering::Relaxed)), refused]
     }
 
     fn requests(&self) -> MutexGuard<'_, BTreeMap<u16, u64>> {
@@ -81,9 +117,12 @@ mod tests {
         let metrics = HandlerMetrics::default();
         metrics.start().finish(StatusCode::OK);
         metrics.start().finish(StatusCode::BAD_REQUEST);
+        metrics.refuse(Refusal::Memory);
         let disconnected = metrics.start();
         let text = to_text(metrics.families());
         for line in [
+            "exporter_scrapes_refused_total{reason=\"max_requests\"} 0",
+            "exporter_scrapes_refused_total{reason=\"memory\"} 1",
             "promhttp_metric_handler_requests_in_flight 1",
             "promhttp_metric_handler_requests_total{code=\"200\"} 1",
             "promhttp_metric_handler_requests_total{code=\"400\"} 1",

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -59,6 +59,16 @@ pub(crate) trait ClientStream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> ClientStream for S {}
 
+/// The socket of a client.
+pub(crate) trait ClientSocket: ClientStream + AsFd {}
+
+impl<S: ClientStream + AsFd> ClientSocket for S {}
+
+/// The limit of unsent bytes that the kernel takes from this process for one client. Without it, the kernel holds
+/// several megabytes for every client that does not read.
+#[cfg(target_os = "linux")]
+const MAX_UNSENT_IN_KERNEL: u32 = 64 * 1024;
+
 /// A socket that clients connect to.
 pub(crate) enum Listener {
     Tcp(TcpListener),
@@ -110,11 +120,13 @@ impl Listener {
     }
 
     /// Accepts a client, and returns its address if it has one.
-    pub(crate) async fn accept(&self) -> std::io::Result<(Box<dyn ClientStream>, Option<IpAddr>)> {
+    pub(crate) async fn accept(&self) -> std::io::Result<(Box<dyn ClientSocket>, Option<IpAddr>)> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
                 let _ = stream.set_nodelay(true); // without it responses are only slower
+                #[cfg(target_os = "linux")]
+                let _ = socket2::SockRef::from(&stream).set_tcp_notsent_lowat(MAX_UNSENT_IN_KERNEL); // only a limit
                 Ok((Box::new(stream), Some(peer.ip().to_canonical())))
             }
             Self::Unix { listener, .. } => Ok((Box::new(listener.accept().await?.0), None)),

@@ -1,5 +1,6 @@
 //! The HTTP server: listeners, connections and their limits, routes, authentication, health.
 
+mod admission;
 mod authentication;
 mod connection;
 mod connection_limits;
@@ -9,6 +10,7 @@ pub(crate) mod healthcheck;
 pub(crate) mod landing;
 pub(crate) mod listen;
 mod rate_limit;
+mod response_body;
 mod router;
 pub(crate) mod serve;
 mod systemd;

@@ -5,11 +5,11 @@
 
 use std::convert::Infallible;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use futures_util::stream;
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap,
     HeaderName, HeaderValue, RETRY_AFTER, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
@@ -17,16 +17,19 @@ use http::header::{
 use http::{Method, Response, StatusCode};
 use tokio::sync::Semaphore;
 use warp::path::FullPath;
-use warp::{Filter, Rejection};
+use warp::{Filter, Rejection, Reply};
 
+use super::admission::Admission;
 use super::authentication::{AuthResult, Authenticator};
 use super::connection_limits::RequestGuard;
 use super::gzip::Gzip;
-use super::handler_metrics::HandlerMetrics;
+use super::handler_metrics::{HandlerMetrics, Refusal};
 use super::landing::{self, ExporterInfo};
+use super::response_body::{ResponseBody, Unsendable};
 use super::web_settings::WebConfiguration;
 use crate::exposition::escaping::Escaping;
 use crate::exposition::negotiation;
+use crate::scrape::failure_log::{FailureLog, Transition};
 use crate::scrape::scrape_response::{Exporter, ScrapeFilter};
 
 /// The response while a collector is not ready.
@@ -44,6 +47,8 @@ pub(crate) struct Router {
     pub(crate) scrapes: Semaphore,
     pub(crate) handler_metrics: Arc<HandlerMetrics>,
     pub(crate) gzip: Gzip,
+    pub(crate) admission: Arc<Admission>,
+    pub(crate) refusals: Mutex<FailureLog>,
     /// Whether the first read of every source is over.
     pub(crate) ready: AtomicBool,
 }
@@ -53,32 +58,37 @@ pub(crate) fn routes(
     router: Arc<Router>,
     peer: Option<IpAddr>,
     start: impl Fn() -> RequestGuard + Clone + Send + Sync + 'static,
-) -> impl Filter<Extract = (Response<Bytes>,), Error = Infallible> + Clone {
+) -> impl Filter<Extract = (warp::reply::Response,), Error = Infallible> + Clone {
     let health = healthy().or(ready(router.clone())).unify();
     let pages = metrics(router.clone()).or(landing_page(router.clone())).unify();
     let response =
         health.or(refused(router.clone(), peer)).unify().or(pages).unify().or(warp::any().map(not_found)).unify();
-    warp::any().map(start).and(response).then(move |request: RequestGuard, mut response: Response<Vec<u8>>| {
+    warp::any().map(start).and(response).then(move |request: RequestGuard, mut response: Response<ResponseBody>| {
         let router = router.clone();
         async move {
             response.headers_mut().extend(router.web.settings().await.headers.clone());
-            response.map(|body| request.response_body(body))
+            response.map(|body| match body {
+                ResponseBody::Complete(body) => request.complete(body).into(),
+                ResponseBody::Pieces(pieces) => {
+                    warp::reply::stream(stream::iter(request.pieces(pieces))).into_response().into_body()
+                }
+            })
         }
     })
 }
 
 /// `/-/healthy`: the process serves requests.
-fn healthy() -> impl Filter<Extract = (Response<Vec<u8>>,), Error = Rejection> + Clone {
+fn healthy() -> impl Filter<Extract = (Response<ResponseBody>,), Error = Rejection> + Clone {
     page("/-/healthy".to_owned(), warp::any().map(|| plain(StatusCode::OK, "Healthy.\n")))
 }
 
 /// `/-/ready`: the first read of every source is over, and every collector is ready.
-fn ready(router: Arc<Router>) -> impl Filter<Extract = (Response<Vec<u8>>,), Error = Rejection> + Clone {
+fn ready(router: Arc<Router>) -> impl Filter<Extract = (Response<ResponseBody>,), Error = Rejection> + Clone {
     page("/-/ready".to_owned(), warp::any().map(move || router.readiness()))
 }
 
 /// The metrics, by default at `/metrics`.
-fn metrics(router: Arc<Router>) -> impl Filter<Extract = (Response<Vec<u8>>,), Error = Rejection> + Clone {
+fn metrics(router: Arc<Router>) -> impl Filter<Extract = (Response<ResponseBody>,), Error = Rejection> + Clone {
     let path = router.telemetry_path.clone();
     let query = warp::query::raw().or(warp::any().map(String::new)).unify();
     let respond = query.and(warp::header::headers_cloned()).then(move |query: String, headers: HeaderMap| {
@@ -94,7 +104,7 @@ fn metrics(router: Arc<Router>) -> impl Filter<Extract = (Response<Vec<u8>>,), E
 }
 
 /// `/`: the landing page.
-fn landing_page(router: Arc<Router>) -> impl Filter<Extract = (Response<Vec<u8>>,), Error = Rejection> + Clone {
+fn landing_page(router: Arc<Router>) -> impl Filter<Extract = (Response<ResponseBody>,), Error = Rejection> + Clone {
     let respond = warp::any().then(move || {
         let router = router.clone();
         async move { router.landing_page().await }
@@ -106,7 +116,7 @@ fn landing_page(router: Arc<Router>) -> impl Filter<Extract = (Response<Vec<u8>>
 fn refused(
     router: Arc<Router>,
     peer: Option<IpAddr>,
-) -> impl Filter<Extract = (Response<Vec<u8>>,), Error = Rejection> + Clone {
+) -> impl Filter<Extract = (Response<ResponseBody>,), Error = Rejection> + Clone {
     warp::header::headers_cloned().and_then(move |headers: HeaderMap| {
         let router = router.clone();
         async move { router.refusal(&headers, peer).await.ok_or_else(warp::reject::not_found) }
@@ -116,13 +126,13 @@ fn refused(
 /// A page at exactly one path. Methods other than GET and HEAD get 405.
 fn page(
     path: String,
-    respond: impl Filter<Extract = (Response<Vec<u8>>,), Error = Infallible> + Clone + Send + Sync + 'static,
-) -> impl Filter<Extract = (Response<Vec<u8>>,), Error = Rejection> + Clone {
+    respond: impl Filter<Extract = (Response<ResponseBody>,), Error = Infallible> + Clone + Send + Sync + 'static,
+) -> impl Filter<Extract = (Response<ResponseBody>,), Error = Rejection> + Clone {
     exact(path).and(other_method().or(respond).unify())
 }
 
 /// Responds 405 to methods other than GET and HEAD, and rejects these.
-fn other_method() -> impl Filter<Extract = (Response<Vec<u8>>,), Error = Rejection> + Clone {
+fn other_method() -> impl Filter<Extract = (Response<ResponseBody>,), Error = Rejection> + Clone {
     warp::method().and_then(|method: Method| {
         let other = !matches!(method, Method::GET | Method::HEAD);
         std::future::ready(if other { Ok(method_not_allowed()) } else { Err(warp::reject::not_found()) })
@@ -140,7 +150,7 @@ fn exact(path: String) -> impl Filter<Extract = (), Error = Rejection> + Clone {
 
 impl Router {
     /// The response to a request that is denied access, or `None` if access is granted.
-    async fn refusal(&self, headers: &HeaderMap, peer: Option<IpAddr>) -> Option<Response<Vec<u8>>> {
+    async fn refusal(&self, headers: &HeaderMap, peer: Option<IpAddr>) -> Option<Response<ResponseBody>> {
         let settings = self.web.settings().await;
         if settings.rate_limit.as_ref().is_some_and(|limit| !limit.allows()) {
             return Some(too_many_requests("Too Many Requests\n"));
@@ -155,7 +165,7 @@ impl Router {
         }
     }
 
-    fn readiness(&self) -> Response<Vec<u8>> {
+    fn readiness(&self) -> Response<ResponseBody> {
         if !self.collectors_are_ready() {
             return plain(StatusCode::SERVICE_UNAVAILABLE, CATCHING_UP);
         }
@@ -165,11 +175,8 @@ impl Router {
         }
     }
 
-    async fn metrics(&self, query: &str, headers: &HeaderMap) -> Response<Vec<u8>> {
-        let Ok(_permit) = self.scrapes.try_acquire() else {
-            let text = format!("Limit of concurrent requests reached ({}), try again later.\n", self.max_requests);
-            return plain(StatusCode::SERVICE_UNAVAILABLE, &text);
-        };
+    async fn metrics(&self, query: &str, headers: &HeaderMap) -> Response<ResponseBody> {
+        let Ok(_permit) = self.scrapes.try_acquire() else { return self.refuse(Refusal::MaxRequests) };
         if !self.collectors_are_ready() {
             return plain(StatusCode::SERVICE_UNAVAILABLE, CATCHING_UP);
         }
@@ -180,20 +187,54 @@ impl Router {
         };
         let (format, escaping) = negotiation::format(&joined(headers, ACCEPT));
         let limit = time_limit(headers, self.timeout_offset);
+        let begun = Instant::now();
+        if !self.admission.room(limit).await {
+            return self.refuse(Refusal::Memory);
+        }
+        let limit = limit.saturating_sub(begun.elapsed());
         let (exposition, _) = self.exporter.scrape(&filter, limit, escaping).await;
-        let mut body = Vec::with_capacity(16 * 1024);
-        format.encode(&exposition, &mut body);
+        let gzip = negotiation::gzip(&joined(headers, ACCEPT_ENCODING)).then_some(&self.gzip);
+        let body = match ResponseBody::of(exposition, format, gzip, &self.admission) {
+            Ok(body) => body,
+            Err(Unsendable::NoRoom) => return self.refuse(Refusal::Memory),
+            Err(Unsendable::Gzip(error)) => {
+                return plain(StatusCode::INTERNAL_SERVER_ERROR, &format!("cannot compress the metrics: {error}\n"));
+            }
+        };
+        self.log_refusal(None);
         let mut response = Response::new(body);
         let content_type = HeaderValue::try_from(format.content_type(escaping));
         response.headers_mut().extend(content_type.map(|value| (CONTENT_TYPE, value)));
         response.headers_mut().insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
-        if negotiation::gzip(&joined(headers, ACCEPT_ENCODING))
-            && let Ok(compressed) = self.gzip.compress(response.body())
-        {
+        if gzip.is_some() {
             response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-            *response.body_mut() = compressed;
         }
         response
+    }
+
+    /// The response to a scrape that exceeds a limit.
+    fn refuse(&self, reason: Refusal) -> Response<ResponseBody> {
+        let limit = match reason {
+            Refusal::MaxRequests => format!("Limit of concurrent requests reached ({})", self.max_requests),
+            Refusal::Memory => "Limit of memory for unsent responses reached".to_owned(),
+        };
+        self.handler_metrics.refuse(reason);
+        self.log_refusal(Some(&limit));
+        let mut response = plain(StatusCode::SERVICE_UNAVAILABLE, &format!("{limit}, try again later.\n"));
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        response
+    }
+
+    /// Logs the first refused scrape, and the first accepted one after it.
+    fn log_refusal(&self, limit: Option<&str>) {
+        let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner); // always consistent
+        match refusals.transition(limit) {
+            Transition::None => {}
+            Transition::Recovered => tracing::info!("scrapes are accepted again"),
+            Transition::Failed | Transition::ReasonChanged => {
+                tracing::warn!(reason = limit.unwrap_or_default(), "scrape refused with status 503");
+            }
+        }
     }
 
     fn collectors_are_ready(&self) -> bool {
@@ -201,7 +242,7 @@ impl Router {
     }
 
     /// The landing page, with the metrics of a scrape.
-    async fn landing_page(&self) -> Response<Vec<u8>> {
+    async fn landing_page(&self) -> Response<ResponseBody> {
         let scraped = match self.scrapes.try_acquire() {
             Err(_) => Err("The limit of concurrent scrapes is reached: reload the page to see the metrics."),
             Ok(_) if !self.collectors_are_ready() => Err(CATCHING_UP),
@@ -221,31 +262,31 @@ impl Router {
     }
 }
 
-fn plain(status: StatusCode, text: &str) -> Response<Vec<u8>> {
-    let mut response = Response::new(text.as_bytes().to_vec());
+fn plain(status: StatusCode, text: &str) -> Response<ResponseBody> {
+    let mut response = Response::new(text.as_bytes().to_vec().into());
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     response
 }
 
-fn not_found() -> Response<Vec<u8>> {
+fn not_found() -> Response<ResponseBody> {
     plain(StatusCode::NOT_FOUND, "Not found.\n")
 }
 
-fn method_not_allowed() -> Response<Vec<u8>> {
+fn method_not_allowed() -> Response<ResponseBody> {
     let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "Only GET and HEAD.\n");
     response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
     response
 }
 
-fn unauthorized() -> Response<Vec<u8>> {
+fn unauthorized() -> Response<ResponseBody> {
     let mut response = plain(StatusCode::UNAUTHORIZED, "Unauthorized\n");
     response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic"));
     response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }
 
-fn too_many_requests(text: &str) -> Response<Vec<u8>> {
+fn too_many_requests(text: &str) -> Response<ResponseBody> {
     let mut response = plain(StatusCode::TOO_MANY_REQUESTS, text);
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
     response

@@ -1,6 +1,6 @@
 //! Serves requests until the process is stopped.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use super::admission::Admission;
 use super::authentication::Authenticator;
 use super::connection;
 use super::connection_limits::Connections;
@@ -52,6 +53,7 @@ pub(crate) async fn serve(
         listeners
     };
     let permits = if common.max_requests == 0 { usize::MAX } else { common.max_requests }.min(Semaphore::MAX_PERMITS);
+    let connections = Connections::new();
     let router = Arc::new(Router {
         exporter: exporter.clone(),
         web: web.clone(),
@@ -62,14 +64,15 @@ pub(crate) async fn serve(
         max_requests: common.max_requests,
         scrapes: Semaphore::new(permits),
         handler_metrics,
-        gzip: Gzip::new(),
+        gzip: Gzip::default(),
+        admission: Admission::new(connections.clone()),
+        refusals: Mutex::default(),
         ready: AtomicBool::new(false),
     });
     let mut tasks = JoinSet::new();
     for source in &exporter.sources {
         tasks.spawn(source.clone().run_in_background(exporter.timeout));
     }
-    let connections = Connections::new();
     let mut accepting = JoinSet::new();
     let tls = web.settings().await.tls.is_some();
     for listener in listeners {

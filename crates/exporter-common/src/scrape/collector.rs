@@ -93,10 +93,11 @@ impl Scrape {
 
     /// Adds a family. A family without series is not exported. If the family is invalid, the read fails, but the
     /// family's valid series are exported.
-    pub fn add(&self, family: Family) {
+    pub fn add(&self, mut family: Family) {
         if let Err(error) = family.check() {
             let _ = self.invalid.set(error); // the first one is reported
         }
+        family.shrink();
         self.lock().push(Arc::new(family));
     }
 

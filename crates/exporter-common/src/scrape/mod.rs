@@ -1,7 +1,7 @@
 //! One scrape: collectors, their sources, and the response that joins them.
 
 pub(crate) mod collector;
-mod failure_log;
+pub(crate) mod failure_log;
 mod read;
 pub(crate) mod scrape_response;
 pub(crate) mod source;

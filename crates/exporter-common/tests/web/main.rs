@@ -1,6 +1,7 @@
 //! The HTTP server of a built exporter: web configuration, TLS, basic auth, reloads, listeners, limits.
 #![expect(clippy::disallowed_types, clippy::unwrap_used, reason = "tests start programs, and fail by panicking")]
 
+mod concurrent;
 mod everywhere; // what holds for every exporter
 mod landing;
 mod limits;

@@ -1,0 +1,110 @@
+//! Encodes an exposition piece by piece, so that a response of any size needs little memory.
+
+use std::borrow::Borrow;
+
+use super::family::Family;
+use super::merge::{Exposition, Group};
+
+/// One format: what is written for each group and each of its series.
+pub(crate) trait Encode: Send + Sync {
+    /// Writes what precedes the series of a group. `index` is its position in the exposition.
+    fn header(&mut self, index: usize, group: &Group, out: &mut Vec<u8>);
+
+    /// Writes one series.
+    fn series(&mut self, family: &Family, series: usize, out: &mut Vec<u8>);
+
+    /// Writes what follows the last group.
+    fn end(&mut self, _out: &mut Vec<u8>) {}
+}
+
+/// The encoding of an exposition, which continues where the last piece ended.
+pub(crate) struct Encoder<E> {
+    exposition: E,
+    format: Box<dyn Encode>,
+    group: usize,
+    series: usize,
+    finished: bool,
+}
+
+impl<E: Borrow<Exposition>> Encoder<E> {
+    pub(crate) fn new(exposition: E, format: Box<dyn Encode>) -> Self {
+        Self { exposition, format, group: 0, series: 0, finished: false }
+    }
+
+    /// Appends to `out` until it has `limit` bytes or slightly more, or until the exposition is complete. Returns
+    /// whether it is complete.
+    pub(crate) fn fill(&mut self, out: &mut Vec<u8>, limit: usize) -> bool {
+        while !self.finished && out.len() < limit {
+            let Some(group) = self.exposition.borrow().groups.get(self.group) else {
+                self.format.end(out);
+                self.finished = true;
+                break;
+            };
+            if self.series == 0 {
+                self.format.header(self.group, group, out);
+            }
+            while self.series < group.len() && out.len() < limit {
+                let (family, series) = group.at(self.series);
+                self.format.series(family, series, out);
+                self.series += 1;
+            }
+            if self.series == group.len() {
+                (self.group, self.series) = (self.group + 1, 0);
+            }
+        }
+        self.finished
+    }
+
+    /// The same encoding of an exposition that is owned in another way, unless `own` fails.
+    pub(crate) fn try_map<F>(self, own: impl FnOnce(E) -> Option<F>) -> Option<Encoder<F>> {
+        let Self { exposition, format, group, series, finished } = self;
+        Some(Encoder { exposition: own(exposition)?, format, group, series, finished })
+    }
+}
+
+/// Writes a complete exposition.
+pub(crate) fn encode(exposition: &Exposition, format: Box<dyn Encode>, out: &mut Vec<u8>) {
+    Encoder::new(exposition, format).fill(out, usize::MAX);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::exposition::family::Histogram;
+    use crate::exposition::negotiation;
+
+    #[test]
+    fn pieces_of_any_size_are_the_same_as_the_whole() {
+        let mut many = Family::counter("many_total", "Many.", &["l"]);
+        let mut times = Family::histogram("times_seconds", "", &["l"]);
+        for number in 0..50_u64 {
+            many.push(&[format!("{number:02}")], number);
+            let histogram = Histogram { buckets: vec![(0.1, number), (0.5, number)], sum: Some(1.0), count: number };
+            times.push(&[number.to_string()], histogram); // not sorted
+        }
+        let families = [many.clone(), times, many, Family::info("x_info", "", &["v"]).with(&["1"], 1.0)];
+        let exposition = Exposition::merge(families.into_iter().map(Arc::new).collect());
+        let protobuf = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited";
+        for accept in ["text/plain", "application/openmetrics-text", protobuf] {
+            let format = negotiation::format(accept).0;
+            let mut whole = Vec::new();
+            encode(&exposition, format.encoder(&exposition), &mut whole);
+            for limit in [1, 2, 63, 64, 1000, whole.len(), whole.len() + 1] {
+                let mut encoder = Encoder::new(&exposition, format.encoder(&exposition));
+                let mut joined = Vec::new();
+                loop {
+                    let mut piece = Vec::new();
+                    let finished = encoder.fill(&mut piece, limit);
+                    assert!(finished || piece.len() >= limit, "{accept}: {} of {limit}", piece.len());
+                    joined.extend(piece);
+                    if finished {
+                        break;
+                    }
+                }
+                assert_eq!(joined, whole, "{accept}, {limit}");
+            }
+        }
+    }
+}
