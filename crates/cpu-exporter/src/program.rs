@@ -53,7 +53,7 @@ pub fn main() -> ExitCode {
         let cgroup = flags.cgroup.is_some() && startup.named(CGROUP) != Some(false);
         let roots = Roots::new(&flags.procfs, &flags.sysfs, flags.cgroup);
         let enabled = COLLECTORS.iter().filter(|(name, ..)| startup.enabled(name) || (cgroup && *name == CGROUP));
-        Ok(enabled.map(|(_, _, new)| Source::new(new(&roots))).collect())
+        Ok(enabled.map(|(_, _, new)| Source::new(new(&roots))).collect::<Vec<_>>())
     })
 }
 

@@ -97,6 +97,6 @@ fn main() -> ExitCode {
                 return Err(UsageError::new("--this and --that exclude each other").into());
             }
             let enabled = DRILLS.iter().filter(|(name, _)| startup.enabled(name));
-            Ok(enabled.map(|(name, drill)| source(name, *drill)).collect())
+            Ok(enabled.map(|(name, drill)| source(name, *drill)).collect::<Vec<_>>())
         })
 }

@@ -10,6 +10,7 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command};
 use crate::config::duration;
 use crate::http::listen::ListenAddress;
 use crate::log::{self, LogLevel};
+use crate::scrape::probe::{Probe, Prober, TargetPattern};
 use crate::scrape::source::Collection;
 
 /// The common flags, named as in Prometheus's own exporters.
@@ -129,12 +130,50 @@ impl CollectFlags {
     }
 }
 
+/// Which targets a multi-target exporter may probe, and for how long.
+#[derive(Args, Clone, Debug)]
+pub struct ProbeFlags {
+    /// Target that may be probed, for example db-*.example.org:5432. A * is any text within one part. Repeatable.
+    #[arg(id = "probe.target", long = "probe.target", value_name = "PATTERN", value_delimiter = '\n')]
+    #[arg(required = true, help_heading = PROBE)]
+    targets: Vec<TargetPattern>,
+
+    /// Maximum duration of one probe
+    #[arg(id = "probe.timeout", long = "probe.timeout", value_name = "DURATION", default_value = "10s")]
+    #[arg(value_parser = duration::parse_positive, help_heading = PROBE)]
+    timeout: Duration,
+}
+
+impl ProbeFlags {
+    /// The probe that these flags allow.
+    ///
+    /// ```
+    /// use exporter_common::{ProbeFlags, Program, Prober, clap};
+    ///
+    /// #[derive(clap::Args)]
+    /// struct Flags {
+    ///     #[command(flatten)]
+    ///     probe: ProbeFlags,
+    /// }
+    ///
+    /// fn run(prober: impl Prober) -> std::process::ExitCode {
+    ///     Program::new("my-exporter", env!("CARGO_PKG_VERSION"), "Exports my targets.", 9999)
+    ///         .main(|flags: Flags, _| Ok(flags.probe.probe(prober)))
+    /// }
+    /// ```
+    pub fn probe(self, prober: impl Prober) -> Probe {
+        Probe::new(prober, self.targets).timeout(self.timeout)
+    }
+}
+
 const WEB: &str = "Web";
+const PROBE: &str = "Probe";
 const SCRAPE: &str = "Scrape";
 const LOG: &str = "Log";
 const COLLECTORS: &str = "Collectors";
 
-fn telemetry_path(text: &str) -> Result<String, String> {
+/// The path of the metrics.
+pub(crate) fn telemetry_path(text: &str) -> Result<String, String> {
     match text {
         "/-/healthy" | "/-/ready" => Err("the path is reserved".to_owned()),
         path if path.starts_with('/') && !path.contains(['?', '#', ' ']) => Ok(path.to_owned()),

@@ -52,8 +52,9 @@ pub fn init(level: LogLevel, format: LogFormat) {
     }
     std::panic::set_hook(Box::new(|panic| {
         let location = panic.location().map(ToString::to_string).unwrap_or_default();
-        let message = panic.payload_as_str().unwrap_or("no message");
-        tracing::error!(location, panic = message, "panicked; this is a bug, please report it");
+        let payload = panic.payload();
+        let message = payload.downcast_ref::<&str>().copied().or(payload.downcast_ref::<String>().map(String::as_str));
+        tracing::error!(location, panic = message.unwrap_or("no message"), "panicked; this is a bug, please report it");
     }));
 }
 

@@ -2,6 +2,9 @@
 
 use crate::exposition::family::Family;
 
+/// The revision of a program that sets none.
+pub(crate) const UNKNOWN_REVISION: &str = "unknown";
+
 /// `<program>_build_info`.
 pub(crate) fn build_info(program: &str, version: &str, revision: &str) -> Family {
     Family::info(

@@ -3,29 +3,29 @@
 use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use clap::error::ErrorKind;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
+use tokio::task::JoinSet;
 
 use crate::exposition::encoder;
 use crate::exposition::escaping::Escaping;
 use crate::exposition::text::Text;
 use crate::flags::{self, CommonFlags, UsageError};
-use crate::http::handler_metrics::HandlerMetrics;
-use crate::http::landing::ExporterInfo;
+use crate::http::listen::Listener;
 use crate::http::web_settings::WebConfiguration;
-use crate::http::{healthcheck, serve};
+use crate::http::{healthcheck, systemd};
 use crate::scrape::scrape_response::{Exporter, ScrapeFilter};
-use crate::scrape::source::Source;
+use crate::service::{Service, Sources};
+use crate::signals::Signals;
 use crate::{log, process};
 
 /// An exporter: its name, description, default port, collectors and subcommands.
 pub struct Program {
     name: &'static str,
     version: &'static str,
-    revision: &'static str,
+    revision: Option<&'static str>,
     about: &'static str,
     port: u16,
     toggles: Vec<(&'static str, bool)>,
@@ -79,7 +79,7 @@ impl Program {
         Self {
             name,
             version,
-            revision: "unknown",
+            revision: None,
             about,
             port,
             toggles: Vec::new(),
@@ -104,7 +104,7 @@ impl Program {
     /// Then build with `EXPORTER_REVISION=$(git rev-parse --short=12 HEAD) cargo build --release`.
     #[must_use]
     pub fn revision(mut self, revision: Option<&'static str>) -> Self {
-        self.revision = revision.filter(|revision| !revision.is_empty()).unwrap_or(self.revision);
+        self.revision = revision.filter(|revision| !revision.is_empty());
         self
     }
 
@@ -130,11 +130,11 @@ impl Program {
     }
 
     /// Runs the program. `sources` creates the sources from the program's own flags `F`. It validates the flags and
-    /// the files they name, and starts no background work, which belongs to [`Source::run`].
+    /// the files they name, and starts no background work, which belongs to [`Source::run`](crate::Source::run).
     ///
     /// The exit status is 0; 1 if a collector failed with `--once`, `--check` found an error, or the start failed;
     /// 2 for invalid flags.
-    pub fn main<F: Args>(self, sources: impl FnOnce(F, &Startup) -> Result<Vec<Source>>) -> ExitCode {
+    pub fn main<F: Args, S: Into<Sources>>(self, sources: impl FnOnce(F, &Startup) -> Result<S>) -> ExitCode {
         let matches = match self.command::<F>().try_get_matches() {
             Ok(matches) => matches,
             Err(error) => return self.usage(&error),
@@ -164,12 +164,12 @@ impl Program {
         }
     }
 
-    fn run<F>(
+    fn run<F, S: Into<Sources>>(
         &self,
         common: CommonFlags,
         own: F,
         matches: &ArgMatches,
-        sources: impl FnOnce(F, &Startup) -> Result<Vec<Source>>,
+        sources: impl FnOnce(F, &Startup) -> Result<S>,
     ) -> Result<ExitCode> {
         if matches.subcommand_name() == Some("healthcheck") {
             return Ok(match healthcheck::check(&common.listen_addresses, common.web_config.as_deref()) {
@@ -211,31 +211,25 @@ impl Program {
         {
             print_error(format_args!("{}: {error:#}\n", self.name)); // the error of the sources follows
         }
-        let (sources, web) = (sources?, Arc::new(web?));
+        let (sources, web) = (sources?.into(), Arc::new(web?));
         drop(entered);
-        let reload = web.clone();
-        let handler_metrics = Arc::new(HandlerMetrics::default());
-        let own = handler_metrics.clone();
-        let exporter = Arc::new(Exporter {
-            sources: sources.into_iter().map(Arc::new).collect(),
-            build_info: Arc::new(process::build_info(self.name, self.version, self.revision)),
-            own_metrics: (!common.disable_exporter_metrics).then(|| Box::new(move || own.families()) as _),
-            web_reload: Box::new(move || reload.reload_status()),
-            timeout: common.scrape_timeout,
-            duplicates: AtomicU64::new(0),
-        });
+        let service = Service::builder(self.name, self.version, sources)
+            .about(self.about)
+            .revision(self.revision)
+            .metrics_path(&*common.telemetry_path)
+            .scrape_timeout(common.scrape_timeout)
+            .timeout_offset(common.timeout_offset)
+            .max_requests(common.max_requests)
+            .process_metrics(!common.disable_exporter_metrics)
+            .loaded_web_config(web)
+            .build()?;
         let code = match purpose {
             Purpose::Check => {
                 print_error(format_args!("{}: flags and files are valid\n", self.name));
                 Ok(ExitCode::SUCCESS)
             }
-            Purpose::Once => Ok(runtime.block_on(once(&exporter))),
-            Purpose::Serve => {
-                let about = ExporterInfo { name: self.name, version: self.version, about: self.about };
-                runtime
-                    .block_on(serve::serve(exporter, web, handler_metrics, about, common))
-                    .map(|()| ExitCode::SUCCESS)
-            }
+            Purpose::Once => Ok(runtime.block_on(once(&service.router.exporter))),
+            Purpose::Serve => runtime.block_on(serve(service, &common)).map(|()| ExitCode::SUCCESS),
         };
         runtime.shutdown_background(); // a thread that is blocked in a device must not block the exit
         code
@@ -243,7 +237,8 @@ impl Program {
 
     /// The command line with all flags, variables and subcommands; also for generating man pages and completions.
     pub fn command<F: Args>(&self) -> Command {
-        let version = format!("{} (revision {}, rustc {})", self.version, self.revision, process::rustc());
+        let revision = self.revision.unwrap_or(process::UNKNOWN_REVISION);
+        let version = format!("{} (revision {revision}, rustc {})", self.version, process::rustc());
         let command = F::augment_args(Command::new(self.name));
         let mut command = CommonFlags::augment_args(command)
             .about(self.about)
@@ -277,6 +272,31 @@ impl Program {
             }
         }
     }
+}
+
+/// Serves until SIGTERM or SIGINT, and notifies systemd.
+async fn serve(service: Service, common: &CommonFlags) -> Result<()> {
+    let signals = Signals::new()?;
+    let listeners = if common.systemd_socket {
+        systemd::listeners()?
+    } else {
+        let mut listeners = Vec::new();
+        for address in &common.listen_addresses {
+            let bound = Listener::bind_to(address).await;
+            listeners.push(bound.map_err(|error| anyhow!("{error:#}: use another --web.listen-address"))?);
+        }
+        listeners
+    };
+    let mut watchdog = JoinSet::new();
+    let router = service.router.clone();
+    let stopped = async {
+        systemd::ready().await;
+        watchdog.spawn(systemd::watchdog());
+        let signal = signals.stop(&router).await;
+        tracing::info!(signal, "stopping");
+        systemd::stopping().await;
+    };
+    service.serve(listeners, stopped).await
 }
 
 /// `--once`: prints the metrics to standard output.

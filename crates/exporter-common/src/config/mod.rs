@@ -3,6 +3,7 @@
 pub mod calendar;
 pub mod duration;
 pub mod fields;
+#[cfg_attr(not(feature = "basic-auth"), path = "no_password_hash.rs")]
 pub(crate) mod password_hash;
 pub mod reload;
 pub mod small_file;

@@ -31,6 +31,14 @@ pub fn read_to_string(path: &Path) -> Result<String> {
     String::from_utf8(read(path)?).map_err(|_| Error::new(ErrorKind::InvalidData, "not UTF-8"))
 }
 
+/// The reason why a file cannot be read, with Go's wording for a missing file.
+pub(crate) fn reason(error: &Error) -> String {
+    match error.kind() {
+        ErrorKind::NotFound => "no such file or directory".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
 /// Reads a secret, without the line end that editors append.
 ///
 /// # Errors

@@ -28,6 +28,7 @@ pub(crate) struct WebConfig {
 
 /// The block `tls_server_config`.
 #[derive(Debug)]
+#[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "read with the feature tls"))]
 pub(crate) struct TlsConfig {
     pub(crate) cert: PemSource,
     pub(crate) key: PemSource,

@@ -22,13 +22,15 @@ pub(crate) struct Encoder<E> {
     exposition: E,
     format: Box<dyn Encode>,
     group: usize,
+    /// Whether the header of the group is written.
+    header: bool,
     series: usize,
     finished: bool,
 }
 
 impl<E: Borrow<Exposition>> Encoder<E> {
     pub(crate) fn new(exposition: E, format: Box<dyn Encode>) -> Self {
-        Self { exposition, format, group: 0, series: 0, finished: false }
+        Self { exposition, format, group: 0, header: false, series: 0, finished: false }
     }
 
     /// Appends to `out` until it has `limit` bytes or slightly more, or until the exposition is complete. Returns
@@ -40,7 +42,8 @@ impl<E: Borrow<Exposition>> Encoder<E> {
                 self.finished = true;
                 break;
             };
-            if self.series == 0 {
+            if !self.header {
+                self.header = true;
                 self.format.header(self.group, group, out);
             }
             while self.series < group.len() && out.len() < limit {
@@ -49,7 +52,7 @@ impl<E: Borrow<Exposition>> Encoder<E> {
                 self.series += 1;
             }
             if self.series == group.len() {
-                (self.group, self.series) = (self.group + 1, 0);
+                (self.group, self.header, self.series) = (self.group + 1, false, 0);
             }
         }
         self.finished
@@ -57,8 +60,8 @@ impl<E: Borrow<Exposition>> Encoder<E> {
 
     /// The same encoding of an exposition that is owned in another way, unless `own` fails.
     pub(crate) fn try_map<F>(self, own: impl FnOnce(E) -> Option<F>) -> Option<Encoder<F>> {
-        let Self { exposition, format, group, series, finished } = self;
-        Some(Encoder { exposition: own(exposition)?, format, group, series, finished })
+        let Self { exposition, format, group, header, series, finished } = self;
+        Some(Encoder { exposition: own(exposition)?, format, group, header, series, finished })
     }
 }
 

@@ -140,16 +140,16 @@ pub struct Summary {
 impl Histogram {
     /// A histogram of `count` observations: upper bounds, ascending, without +Inf, each with the count of observations at
     /// or below it; and the sum of all observations, if the source provides it.
-    pub fn new(buckets: impl Into<Vec<(f64, u64)>>, sum: Option<f64>, count: u64) -> Self {
-        Self { buckets: buckets.into(), sum, count }
+    pub fn new(buckets: impl IntoIterator<Item = (f64, u64)>, sum: Option<f64>, count: u64) -> Self {
+        Self { buckets: buckets.into_iter().collect(), sum, count }
     }
 }
 
 impl Summary {
     /// A summary of `count` observations: quantiles (0 to 1), ascending, each with its value; and the sum of all
     /// observations.
-    pub fn new(quantiles: impl Into<Vec<(f64, f64)>>, sum: f64, count: u64) -> Self {
-        Self { quantiles: quantiles.into(), sum, count }
+    pub fn new(quantiles: impl IntoIterator<Item = (f64, f64)>, sum: f64, count: u64) -> Self {
+        Self { quantiles: quantiles.into_iter().collect(), sum, count }
     }
 }
 

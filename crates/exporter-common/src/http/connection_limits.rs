@@ -107,8 +107,7 @@ impl Connections {
                 self.slots.clone().acquire_owned().await.ok()?
             }
         };
-        let connection =
-            Arc::new(Connection { state: Mutex::new(ConnectionState::new(Instant::now())), changed: Notify::new() });
+        let connection = Arc::new(Connection::new());
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         lock(&self.open).insert(id, connection.clone());
         Some(ConnectionSlot { connections: self.clone(), id, connection, _permit: permit })
@@ -204,6 +203,10 @@ impl ConnectionState {
 }
 
 impl Connection {
+    fn new() -> Self {
+        Self { state: Mutex::new(ConnectionState::new(Instant::now())), changed: Notify::new() }
+    }
+
     /// Returns the reason when the deadline of the connection has passed.
     pub(super) async fn overdue(&self) -> &'static str {
         loop {
@@ -268,6 +271,11 @@ impl RequestGuard {
     pub(super) fn begin(connections: &Arc<Connections>, connection: &Arc<Connection>) -> Self {
         lock(&connection.state).requests += 1;
         Self { connections: connections.clone(), connection: connection.clone() }
+    }
+
+    /// A request of another HTTP server, whose connections have no deadlines here.
+    pub(super) fn unmonitored(connections: &Arc<Connections>) -> Self {
+        Self::begin(connections, &Arc::new(Connection::new()))
     }
 
     /// A complete response body, which counts as unsent until it is dropped.
@@ -483,7 +491,7 @@ mod tests {
         slow.written();
         reading.written();
         connections.evict_slow();
-        let closed = |connection: &Connection| connection.overdue().now_or_never().is_some();
+        let closed = |connection: &Connection| lock(&connection.state).evicted.is_some();
         assert_eq!([stalled, slow, reading, idle].map(|connection| closed(connection)), [true, true, false, false]);
     }
 

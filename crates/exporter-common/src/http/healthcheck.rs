@@ -4,17 +4,14 @@ use std::io::{Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use rustls::crypto::ring;
-use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection};
 
 use super::listen::ListenAddress;
+#[cfg(feature = "tls")]
+use super::local_tls::LocalTls;
 use super::web_settings::WebConfiguration;
-use crate::tls::AnyServer;
 
 const TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -23,7 +20,7 @@ pub(crate) fn check(addresses: &[ListenAddress], config: Option<&Path>) -> Resul
     let peers = match WebConfiguration::load(config).and_then(|web| Peer::of(&web)) {
         Ok(peer) => vec![peer],
         // the exporter may still use an earlier, valid configuration, with or without TLS
-        Err(_) => vec![Peer::tls(true)?, Peer::Plain],
+        Err(_) => Peer::all()?,
     };
     let mut result = Ok(());
     for (address, peer) in addresses.iter().flat_map(|address| peers.iter().map(move |peer| (address, peer))) {
@@ -68,15 +65,15 @@ fn connect(address: &ListenAddress) -> Result<Box<dyn ReadWrite>> {
 fn request(stream: Box<dyn ReadWrite>, peer: &Peer) -> Result<()> {
     let status = match peer {
         Peer::Plain => status(stream),
-        Peer::Tls { client, wants_certificate } => {
-            let connection = client.connect()?;
-            match status(rustls::StreamOwned::new(connection, stream)) {
-                // the exporter serves, but requires a client certificate
-                Err(error) if *wants_certificate && is_alert(&error) => return Ok(()),
-                Err(error) if is_not_tls(&error) => {
+        #[cfg(feature = "tls")]
+        Peer::Tls(tls) => {
+            let status = status(tls.connect(stream)?);
+            match &status {
+                Err(error) if tls.serves(error) => return Ok(()),
+                Err(error) if LocalTls::is_plain(error) => {
                     bail!("the exporter uses plain HTTP: it was started without TLS or with another --web.config.file")
                 }
-                status => status,
+                _ => status,
             }
         }
     }
@@ -96,55 +93,30 @@ fn status(mut stream: impl Read + Write) -> std::io::Result<[u8; 12]> {
     Ok(status)
 }
 
-/// Whether the exporter refused the connection with a TLS alert.
-fn is_alert(error: &std::io::Error) -> bool {
-    matches!(of_tls(error), Some(rustls::Error::AlertReceived(_)))
-}
-
-/// Whether the exporter's response is not TLS.
-fn is_not_tls(error: &std::io::Error) -> bool {
-    matches!(of_tls(error), Some(rustls::Error::InvalidMessage(_)))
-}
-
-fn of_tls(error: &std::io::Error) -> Option<&rustls::Error> {
-    error.get_ref().and_then(|inner| inner.downcast_ref())
-}
-
 /// How to connect to the exporter.
 enum Peer {
     Plain,
-    /// Over TLS. A server that requires a client certificate refuses the connection, which shows that it serves.
-    Tls {
-        client: Client,
-        wants_certificate: bool,
-    },
+    #[cfg(feature = "tls")]
+    Tls(LocalTls),
 }
-
-/// A client that accepts any certificate, since the server is this exporter on this host.
-struct Client(Arc<ClientConfig>);
 
 impl Peer {
     fn of(web: &WebConfiguration) -> Result<Self> {
-        let settings = web.current();
-        match settings.tls {
-            Some(_) => Self::tls(settings.clients_must_show_certificates),
+        match &web.current().tls {
             None => Ok(Self::Plain),
+            #[cfg(feature = "tls")]
+            Some(_) => Ok(Self::Tls(LocalTls::new(web.current().clients_must_show_certificates)?)),
+            #[cfg(not(feature = "tls"))]
+            Some(tls) => match **tls {},
         }
     }
 
-    fn tls(wants_certificate: bool) -> Result<Self> {
-        let provider = Arc::new(ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider.clone())
-            .with_safe_default_protocol_versions()?
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(AnyServer(provider)))
-            .with_no_client_auth();
-        Ok(Self::Tls { client: Client(Arc::new(config)), wants_certificate })
-    }
-}
-
-impl Client {
-    fn connect(&self) -> Result<ClientConnection> {
-        Ok(ClientConnection::new(self.0.clone(), ServerName::try_from("localhost")?)?)
+    /// Every way to connect.
+    fn all() -> Result<Vec<Self>> {
+        Ok(vec![
+            #[cfg(feature = "tls")]
+            Self::Tls(LocalTls::new(true)?),
+            Self::Plain,
+        ])
     }
 }

@@ -8,7 +8,9 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+#[cfg(feature = "systemd")]
+use anyhow::ensure;
+use anyhow::{Context, Result, anyhow};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener, lookup_host};
 
@@ -69,67 +71,115 @@ impl<S: ClientStream + AsFd> ClientSocket for S {}
 #[cfg(target_os = "linux")]
 const MAX_UNSENT_IN_KERNEL: u32 = 64 * 1024;
 
-/// A socket that clients connect to.
-pub(crate) enum Listener {
+/// A socket that clients connect to, for [`Service::serve`](crate::Service::serve).
+///
+/// ```
+/// use exporter_common::Listener;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> anyhow::Result<()> {
+/// let listener = Listener::bind("localhost:0").await?;
+/// assert!(listener.address()?.starts_with("127.0.0.1:"));
+/// // a listener of tokio is converted by its method into_std
+/// let listener = Listener::try_from(std::net::TcpListener::bind("127.0.0.1:0")?)?;
+/// # Ok(())
+/// # }
+/// ```
+pub struct Listener(Socket);
+
+/// A listening socket.
+enum Socket {
     Tcp(TcpListener),
     Unix { listener: UnixListener, path: PathBuf, _made: Option<SocketFile> },
 }
 
+impl TryFrom<std::net::TcpListener> for Listener {
+    type Error = std::io::Error;
+
+    /// # Errors
+    /// The socket cannot be made non-blocking.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    fn try_from(listener: std::net::TcpListener) -> std::io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        Ok(Self(Socket::Tcp(TcpListener::from_std(listener)?)))
+    }
+}
+
+impl TryFrom<std::os::unix::net::UnixListener> for Listener {
+    type Error = std::io::Error;
+
+    /// # Errors
+    /// The socket cannot be made non-blocking.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    fn try_from(listener: std::os::unix::net::UnixListener) -> std::io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        let path = listener.local_addr()?.as_pathname().unwrap_or(Path::new("")).to_owned();
+        let listener = UnixListener::from_std(listener)?;
+        Ok(Self(Socket::Unix { listener, path, _made: None })) // its owner removes the file
+    }
+}
+
 /// A Unix socket file that this process created, and removes at shutdown.
-pub(crate) struct SocketFile {
+struct SocketFile {
     path: PathBuf,
     inode: u64,
 }
 
 impl Listener {
-    /// Listens on an address.
-    pub(crate) async fn bind(address: &ListenAddress) -> Result<Self> {
+    /// Listens on `host:port`, `:port`, `[v6]:port` or `unix:/path`.
+    ///
+    /// # Errors
+    /// The address is invalid, or the system refuses it.
+    pub async fn bind(address: &str) -> Result<Self> {
+        Self::bind_to(&address.parse().map_err(anyhow::Error::msg)?).await
+    }
+
+    pub(crate) async fn bind_to(address: &ListenAddress) -> Result<Self> {
         let bound = match address {
-            ListenAddress::Tcp { host, port } => tcp(host.as_deref(), *port).await.map(Self::Tcp),
+            ListenAddress::Tcp { host, port } => tcp(host.as_deref(), *port).await.map(Socket::Tcp),
             ListenAddress::Unix(path) => unix(path).await,
         };
-        bound.map_err(|error| anyhow!("cannot listen on {address}: {error}: use another --web.listen-address"))
+        bound.map(Self).map_err(|error| anyhow!("cannot listen on {address}: {error}"))
     }
 
-    /// The sockets of systemd's socket activation.
-    pub(crate) fn from_systemd() -> Result<Vec<Self>> {
-        let sockets = sd_listen_fds::get().context("socket activation")?;
-        ensure!(!sockets.is_empty(), "no socket activation file descriptors found");
-        sockets.into_iter().map(|(_, socket)| Self::from_fd(socket.into_std())).collect()
-    }
-
-    fn from_fd(fd: OwnedFd) -> Result<Self> {
+    /// A socket of systemd's socket activation.
+    #[cfg(feature = "systemd")]
+    pub(super) fn from_fd(fd: OwnedFd) -> Result<Self> {
         let tcp = std::net::TcpListener::from(fd);
         if tcp.local_addr().is_ok() {
-            tcp.set_nonblocking(true)?;
-            return Ok(Self::Tcp(TcpListener::from_std(tcp)?));
+            return Ok(tcp.try_into()?);
         }
         let unix = std::os::unix::net::UnixListener::from(OwnedFd::from(tcp));
-        let Ok(address) = unix.local_addr() else { bail!("a file descriptor from systemd is not a stream socket") };
-        unix.set_nonblocking(true)?;
-        let path = address.as_pathname().unwrap_or(Path::new("")).to_owned();
-        Ok(Self::Unix { listener: UnixListener::from_std(unix)?, path, _made: None }) // systemd owns the file
+        ensure!(unix.local_addr().is_ok(), "a file descriptor from systemd is not a stream socket");
+        Ok(unix.try_into()?)
     }
 
-    /// The address, for the log.
-    pub(crate) fn address(&self) -> Result<String> {
-        Ok(match self {
-            Self::Tcp(listener) => listener.local_addr().context("cannot determine the listen address")?.to_string(),
-            Self::Unix { path, .. } => format!("unix:{}", path.display()),
+    /// The address: `127.0.0.1:9100` or `unix:/path`.
+    ///
+    /// # Errors
+    /// The system does not return it.
+    pub fn address(&self) -> Result<String> {
+        Ok(match &self.0 {
+            Socket::Tcp(listener) => listener.local_addr().context("cannot determine the listen address")?.to_string(),
+            Socket::Unix { path, .. } => format!("unix:{}", path.display()),
         })
     }
 
     /// Accepts a client, and returns its address if it has one.
     pub(crate) async fn accept(&self) -> std::io::Result<(Box<dyn ClientSocket>, Option<IpAddr>)> {
-        match self {
-            Self::Tcp(listener) => {
+        match &self.0 {
+            Socket::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
                 let _ = stream.set_nodelay(true); // without it responses are only slower
                 #[cfg(target_os = "linux")]
                 let _ = socket2::SockRef::from(&stream).set_tcp_notsent_lowat(MAX_UNSENT_IN_KERNEL); // only a limit
                 Ok((Box::new(stream), Some(peer.ip().to_canonical())))
             }
-            Self::Unix { listener, .. } => Ok((Box::new(listener.accept().await?.0), None)),
+            Socket::Unix { listener, .. } => Ok((Box::new(listener.accept().await?.0), None)),
         }
     }
 }
@@ -148,7 +198,7 @@ async fn tcp(host: Option<&str>, port: u16) -> std::io::Result<TcpListener> {
 }
 
 /// Replaces the stale socket of a killed process.
-async fn unix(path: &Path) -> std::io::Result<Listener> {
+async fn unix(path: &Path) -> std::io::Result<Socket> {
     let is_socket = std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket());
     if is_socket
         && let Err(error) = tokio::net::UnixStream::connect(path).await
@@ -159,7 +209,7 @@ async fn unix(path: &Path) -> std::io::Result<Listener> {
     let listener = UnixListener::bind(path)?;
     let path = path.to_owned();
     let made = SocketFile { inode: std::fs::symlink_metadata(&path)?.ino(), path: path.clone() };
-    Ok(Listener::Unix { listener, path, _made: Some(made) })
+    Ok(Socket::Unix { listener, path, _made: Some(made) })
 }
 
 impl Drop for SocketFile {

@@ -1,17 +1,25 @@
 //! The HTTP server: listeners, connections and their limits, routes, authentication, health.
 
 mod admission;
+#[cfg_attr(not(feature = "basic-auth"), path = "no_authentication.rs")]
 mod authentication;
 mod connection;
 mod connection_limits;
 mod gzip;
 pub(crate) mod handler_metrics;
+#[cfg(feature = "tls")]
+mod handshake;
 pub(crate) mod healthcheck;
+#[cfg_attr(not(feature = "landing-page"), path = "no_landing.rs")]
 pub(crate) mod landing;
 pub(crate) mod listen;
+#[cfg(feature = "tls")]
+mod local_tls;
+mod monitored_stream;
 mod rate_limit;
 mod response_body;
-mod router;
+pub(crate) mod router;
 pub(crate) mod serve;
-mod systemd;
+#[cfg_attr(not(feature = "systemd"), path = "no_systemd.rs")]
+pub(crate) mod systemd;
 pub(crate) mod web_settings;

@@ -1,56 +1,98 @@
-//! The routes: the metrics, the landing page, `/-/healthy` and `/-/ready`.
+//! The routes: the metrics, probes, the landing page, `/-/healthy` and `/-/ready`.
 //!
 //! The filters are tried in this order: health, access control, pages, 404. So health needs no authentication, and
 //! other paths do not reveal without authentication whether they exist.
 
 use std::convert::Infallible;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use futures_util::future::join_all;
 use futures_util::stream;
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap,
     HeaderName, HeaderValue, RETRY_AFTER, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{Method, Response, StatusCode};
+use http_body_util::Empty;
+use hyper::service::Service;
+use hyper_util::service::TowerToHyperService;
 use tokio::sync::Semaphore;
 use warp::path::FullPath;
 use warp::{Filter, Rejection, Reply};
 
 use super::admission::Admission;
 use super::authentication::{AuthResult, Authenticator};
-use super::connection_limits::RequestGuard;
+use super::connection_limits::{Connections, RequestGuard};
 use super::gzip::Gzip;
 use super::handler_metrics::{HandlerMetrics, Refusal};
 use super::landing::{self, ExporterInfo};
 use super::response_body::{ResponseBody, Unsendable};
 use super::web_settings::WebConfiguration;
+use crate::exposition::Exposition;
 use crate::exposition::escaping::Escaping;
-use crate::exposition::negotiation;
+use crate::exposition::negotiation::{self, ExpositionFormat};
 use crate::scrape::failure_log::{FailureLog, Transition};
+use crate::scrape::probe::{Probe, ProbeError};
 use crate::scrape::scrape_response::{Exporter, ScrapeFilter};
 
 /// The response while a collector is not ready.
 const CATCHING_UP: &str = "Catching up after the start, try again later.\n";
 
-/// The state that all requests share.
-pub(crate) struct Router {
-    pub(crate) exporter: Arc<Exporter>,
+/// The path of probes.
+pub(crate) const PROBE: &str = "/probe";
+
+/// What an exporter serves, and how.
+pub(crate) struct Settings {
+    pub(crate) exporter: Exporter,
+    pub(crate) probe: Option<Probe>,
     pub(crate) web: Arc<WebConfiguration>,
-    pub(crate) authenticator: Authenticator,
     pub(crate) info: ExporterInfo,
     pub(crate) telemetry_path: String,
     pub(crate) timeout_offset: Duration,
+    /// The limit of concurrent scrapes; 0 means no limit.
     pub(crate) max_requests: usize,
-    pub(crate) scrapes: Semaphore,
     pub(crate) handler_metrics: Arc<HandlerMetrics>,
-    pub(crate) gzip: Gzip,
-    pub(crate) admission: Arc<Admission>,
-    pub(crate) refusals: Mutex<FailureLog>,
+}
+
+/// The state that all requests share.
+pub(crate) struct Router {
+    pub(crate) exporter: Exporter,
+    probe: Option<Probe>,
+    pub(crate) web: Arc<WebConfiguration>,
+    authenticator: Authenticator,
+    pub(crate) info: ExporterInfo,
+    telemetry_path: String,
+    timeout_offset: Duration,
+    max_requests: usize,
+    scrapes: Semaphore,
+    handler_metrics: Arc<HandlerMetrics>,
+    gzip: Gzip,
+    pub(super) connections: Arc<Connections>,
+    admission: Arc<Admission>,
+    refusals: Mutex<FailureLog>,
     /// Whether the first read of every source is over.
-    pub(crate) ready: AtomicBool,
+    pub(super) ready: AtomicBool,
+}
+
+/// Responds to one request of another HTTP server.
+pub(crate) async fn respond(router: &Arc<Router>, mut request: http::Request<()>) -> warp::reply::Response {
+    with_path(&mut request);
+    let connections = router.connections.clone();
+    let routes = routes(router.clone(), None, move || RequestGuard::unmonitored(&connections));
+    let service = TowerToHyperService::new(warp::service(routes));
+    let Ok(response) = service.call(request.map(|()| Empty::<Bytes>::new())).await;
+    response
+}
+
+/// Gives a request for CONNECT, which has a host instead of a path, a path: without one, warp's path filter panics.
+pub(super) fn with_path<B>(request: &mut http::Request<B>) {
+    if request.uri().path_and_query().is_none() {
+        *request.uri_mut() = http::Uri::from_static("/");
+    }
 }
 
 /// The routes of one connection. `start` creates the guard of a request.
@@ -60,7 +102,7 @@ pub(crate) fn routes(
     start: impl Fn() -> RequestGuard + Clone + Send + Sync + 'static,
 ) -> impl Filter<Extract = (warp::reply::Response,), Error = Infallible> + Clone {
     let health = healthy().or(ready(router.clone())).unify();
-    let pages = metrics(router.clone()).or(landing_page(router.clone())).unify();
+    let pages = metrics(router.clone()).or(probe(router.clone())).unify().or(landing_page(router.clone())).unify();
     let response =
         health.or(refused(router.clone(), peer)).unify().or(pages).unify().or(warp::any().map(not_found)).unify();
     warp::any().map(start).and(response).then(move |request: RequestGuard, mut response: Response<ResponseBody>| {
@@ -101,6 +143,21 @@ fn metrics(router: Arc<Router>) -> impl Filter<Extract = (Response<ResponseBody>
         }
     });
     page(path, respond)
+}
+
+/// `/probe`: the metrics of one of many targets.
+fn probe(router: Arc<Router>) -> impl Filter<Extract = (Response<ResponseBody>,), Error = Rejection> + Clone {
+    let query = warp::query::raw().or(warp::any().map(String::new)).unify();
+    let respond = query.and(warp::header::headers_cloned()).then(move |query: String, headers: HeaderMap| {
+        let router = router.clone();
+        async move {
+            match &router.probe {
+                Some(probe) => router.probe(probe, &query, &headers).await,
+                None => not_found(),
+            }
+        }
+    });
+    page(PROBE.to_owned(), respond)
 }
 
 /// `/`: the landing page.
@@ -149,6 +206,36 @@ fn exact(path: String) -> impl Filter<Extract = (), Error = Rejection> + Clone {
 }
 
 impl Router {
+    pub(crate) fn new(settings: Settings) -> Self {
+        let Settings { exporter, probe, web, info, telemetry_path, timeout_offset, max_requests, handler_metrics } =
+            settings;
+        let permits = if max_requests == 0 { usize::MAX } else { max_requests }.min(Semaphore::MAX_PERMITS);
+        let connections = Connections::new();
+        Self {
+            exporter,
+            probe,
+            web,
+            authenticator: Authenticator::new(),
+            info,
+            telemetry_path,
+            timeout_offset,
+            max_requests,
+            scrapes: Semaphore::new(permits),
+            handler_metrics,
+            gzip: Gzip::default(),
+            admission: Admission::new(connections.clone()),
+            connections,
+            refusals: Mutex::default(),
+            ready: AtomicBool::new(false),
+        }
+    }
+
+    /// Reloads the web configuration and the configuration files of the sources.
+    pub(crate) async fn reload(&self) {
+        self.web.reload().await;
+        join_all(self.exporter.sources.iter().map(|source| source.reload_files())).await;
+    }
+
     /// The response to a request that is denied access, or `None` if access is granted.
     async fn refusal(&self, headers: &HeaderMap, peer: Option<IpAddr>) -> Option<Response<ResponseBody>> {
         let settings = self.web.settings().await;
@@ -193,6 +280,33 @@ impl Router {
         }
         let limit = limit.saturating_sub(begun.elapsed());
         let (exposition, _) = self.exporter.scrape(&filter, limit, escaping).await;
+        self.exposition(exposition, format, escaping, headers)
+    }
+
+    /// The metrics of a probe.
+    async fn probe(&self, probe: &Probe, query: &str, headers: &HeaderMap) -> Response<ResponseBody> {
+        let Ok(_permit) = self.scrapes.try_acquire() else { return self.refuse(Refusal::MaxRequests) };
+        let request = match probe.parse(query) {
+            Ok(request) => request,
+            Err(ProbeError::Invalid(error)) => return plain(StatusCode::BAD_REQUEST, &format!("{error}\n")),
+            Err(ProbeError::Forbidden(error)) => return plain(StatusCode::FORBIDDEN, &format!("{error}\n")),
+        };
+        let (format, escaping) = negotiation::format(&joined(headers, ACCEPT));
+        let mut families = probe.run(&request, time_limit(headers, self.timeout_offset)).await;
+        escaping.apply(&mut families);
+        let exposition = Exposition::merge(families);
+        self.exporter.duplicates.fetch_add(exposition.duplicates, Ordering::Relaxed);
+        self.exposition(exposition, format, escaping, headers)
+    }
+
+    /// The response with metrics in a format.
+    fn exposition(
+        &self,
+        exposition: Exposition,
+        format: ExpositionFormat,
+        escaping: Escaping,
+        headers: &HeaderMap,
+    ) -> Response<ResponseBody> {
         let gzip = negotiation::gzip(&joined(headers, ACCEPT_ENCODING)).then_some(&self.gzip);
         let body = match ResponseBody::of(exposition, format, gzip, &self.admission) {
             Ok(body) => body,
@@ -257,7 +371,7 @@ impl Router {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=UTF-8"));
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.extend(HeaderValue::from_str(&landing::POLICY).map(|policy| (CONTENT_SECURITY_POLICY, policy)));
+        headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(landing::POLICY));
         response
     }
 }

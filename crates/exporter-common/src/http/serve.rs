@@ -1,30 +1,17 @@
-//! Serves requests until the process is stopped.
+//! Serves requests until the exporter is stopped.
 
-use std::sync::{Arc, Mutex};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use futures_util::future::join_all;
-use sd_notify::NotifyState;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::admission::Admission;
-use super::authentication::Authenticator;
 use super::connection;
 use super::connection_limits::Connections;
-use super::gzip::Gzip;
-use super::handler_metrics::HandlerMetrics;
-use super::landing::ExporterInfo;
 use super::listen::Listener;
 use super::router::Router;
-use super::systemd;
-use super::web_settings::WebConfiguration;
-
-use crate::flags::CommonFlags;
-use crate::scrape::scrape_response::Exporter;
 
 /// The time limit for requests in progress during shutdown.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -32,88 +19,42 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// The time without a failure after which the recovery is logged.
 const QUIET: Duration = Duration::from_secs(1);
 
-/// Serves until SIGTERM or SIGINT, then drains.
+/// Serves until `shutdown` completes, then drains.
 pub(crate) async fn serve(
-    exporter: Arc<Exporter>,
-    web: Arc<WebConfiguration>,
-    handler_metrics: Arc<HandlerMetrics>,
-    info: ExporterInfo,
-    common: CommonFlags,
+    router: &Arc<Router>,
+    listeners: Vec<Listener>,
+    shutdown: impl Future<Output = ()>,
 ) -> Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("cannot handle SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot handle SIGINT")?;
-    let mut hangup = signal(SignalKind::hangup()).context("cannot handle SIGHUP")?;
-    let listeners = if common.systemd_socket {
-        Listener::from_systemd()?
-    } else {
-        let mut listeners = Vec::new();
-        for address in &common.listen_addresses {
-            listeners.push(Listener::bind(address).await?);
-        }
-        listeners
-    };
-    let permits = if common.max_requests == 0 { usize::MAX } else { common.max_requests }.min(Semaphore::MAX_PERMITS);
-    let connections = Connections::new();
-    let router = Arc::new(Router {
-        exporter: exporter.clone(),
-        web: web.clone(),
-        authenticator: Authenticator::new(),
-        info,
-        telemetry_path: common.telemetry_path,
-        timeout_offset: common.timeout_offset,
-        max_requests: common.max_requests,
-        scrapes: Semaphore::new(permits),
-        handler_metrics,
-        gzip: Gzip::default(),
-        admission: Admission::new(connections.clone()),
-        refusals: Mutex::default(),
-        ready: AtomicBool::new(false),
-    });
-    let mut tasks = JoinSet::new();
-    for source in &exporter.sources {
-        tasks.spawn(source.clone().run_in_background(exporter.timeout));
-    }
+    let connections = &router.connections;
+    let mut tasks = background(router);
     let mut accepting = JoinSet::new();
-    let tls = web.settings().await.tls.is_some();
+    let tls = router.web.settings().await.tls.is_some();
     for listener in listeners {
-        tracing::info!(address = listener.address()?, tls, version = router.info.version, "listening");
+        tracing::info!(address = listener.address()?, tls, version = &*router.info.version, "listening");
         accepting.spawn(accept(listener, router.clone(), connections.clone()));
     }
-    systemd::notify(NotifyState::Ready).await;
-    tasks.spawn(systemd::watchdog());
-    let first = router.clone();
-    tasks.spawn(async move {
-        let (sources, timeout) = (&first.exporter.sources, first.exporter.timeout);
-        join_all(sources.iter().map(|source| source.read_first(timeout))).await;
-        first.ready.store(true, Ordering::Relaxed);
-    });
-    let signal = loop {
-        tokio::select! {
-            _ = terminate.recv() => break "SIGTERM",
-            _ = interrupt.recv() => break "SIGINT",
-            _ = hangup.recv() => {
-                if exporter.reload_statuses().next().is_none() {
-                    tracing::info!("SIGHUP: no configuration file to reload");
-                }
-                if web.is_configured() {
-                    tracing::info!("SIGHUP: reloading the web configuration");
-                    web.reload().await;
-                }
-                for source in &exporter.sources {
-                    let source = source.clone();
-                    tasks.spawn(async move { source.reload_files().await });
-                }
-            }
-        }
-    };
-    tracing::info!(signal, "stopping");
-    systemd::notify(NotifyState::Stopping).await;
+    shutdown.await;
     accepting.shutdown().await; // closes the listeners
     if !connections.drain(DRAIN).await {
         tracing::warn!("requests were still in progress after the time limit for shutdown");
     }
     tasks.shutdown().await;
     Ok(())
+}
+
+/// Starts the background work of the sources, and their first reads.
+pub(crate) fn background(router: &Arc<Router>) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    for source in &router.exporter.sources {
+        tasks.spawn(source.clone().run_in_background(router.exporter.timeout));
+    }
+    let router = router.clone();
+    tasks.spawn(async move {
+        let (sources, timeout) = (&router.exporter.sources, router.exporter.timeout);
+        join_all(sources.iter().map(|source| source.read_first(timeout))).await;
+        router.ready.store(true, Ordering::Relaxed);
+    });
+    tasks
 }
 
 async fn accept(listener: Listener, router: Arc<Router>, connections: Arc<Connections>) {

@@ -7,14 +7,13 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, anyhow};
 use http::HeaderMap;
-use rustls::ServerConfig;
 use tokio::time::Instant;
 
 use super::rate_limit::RateLimit;
 use crate::config::reload::{Files, ReloadStatus};
 use crate::config::web_config::{self, ClientAuth, PemSource, WebConfig};
 use crate::config::{password_hash, small_file};
-use crate::tls::server;
+use crate::tls::{ServerTls, server};
 
 /// The minimum interval between checks of the files.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
@@ -25,7 +24,7 @@ const CHECK_TIMEOUT: Duration = Duration::from_millis(500);
 #[derive(Default)]
 pub(crate) struct WebSettings {
     /// The TLS settings; `None` for plain HTTP.
-    pub(crate) tls: Option<Arc<ServerConfig>>,
+    pub(crate) tls: Option<Arc<ServerTls>>,
     /// The headers of every response.
     pub(crate) headers: HeaderMap,
     /// Users and their password hashes; authentication is off if empty.
@@ -178,7 +177,7 @@ impl WebSettings {
                 tracing::warn!(
                     "the web configuration changes http2: restart the exporter, which uses the previous setting until then"
                 );
-                Arc::make_mut(tls).alpn_protocols.clone_from(&tls_before.alpn_protocols);
+                server::keep_protocols(Arc::make_mut(tls), tls_before);
                 self.http2 = before.http2;
             }
             _ => {}
@@ -191,7 +190,7 @@ fn read(path: &Path) -> Result<(WebSettings, Files)> {
     let mut seen = Files::snapshot([path.to_owned()]);
     let name = || path.display().to_string();
     let text = small_file::read_to_string(path)
-        .map_err(|error| anyhow!("{}", server::io_reason(&error)))
+        .map_err(|error| anyhow!("{}", small_file::reason(&error)))
         .with_context(name)?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let WebConfig { tls, http2, headers, users, rate_limit } = web_config::parse(&text, folder).with_context(name)?;

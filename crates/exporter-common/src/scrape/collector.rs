@@ -172,7 +172,7 @@ impl Blocked {
         Running(self.clone())
     }
 
-    #[cfg(test)]
+    /// The number of running work.
     pub(crate) fn count(&self) -> usize {
         *self.0.borrow()
     }

@@ -107,9 +107,9 @@ impl ScrapeFilter {
         }
         let excluded = collectors.iter().filter(|name| {
             if collect.is_empty() {
-                exclude.iter().any(|out| out == **name)
+                exclude.iter().any(|out| *out == **name)
             } else {
-                !collect.iter().any(|own| own == **name)
+                !collect.iter().any(|own| *own == **name)
             }
         });
         let excluded = excluded.map(|name| (*name).to_owned());

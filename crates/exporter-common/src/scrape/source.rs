@@ -13,6 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::collector::{Blocked, Collector, Scrape};
 use super::failure_log::{FailureLog, Transition};
+use super::panicked;
 use super::read::{Read, ReadOutcome, Waiter};
 use crate::config::duration::human;
 use crate::config::reload::ReloadStatus;
@@ -424,12 +425,6 @@ impl Source {
     fn lock(&self) -> MutexGuard<'_, SourceState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner) // only plain assignments happen while it is locked
     }
-}
-
-fn panicked(panic: &(dyn std::any::Any + Send)) -> String {
-    let message = panic.downcast_ref::<&str>().copied().map(str::to_owned);
-    let message = message.or_else(|| panic.downcast_ref::<String>().cloned());
-    format!("panicked: {}", message.as_deref().unwrap_or("no message"))
 }
 
 #[cfg(test)]

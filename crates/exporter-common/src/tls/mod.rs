@@ -1,4 +1,29 @@
 //! TLS: certificates and keys in PEM, CA certificates, the server's configuration and client certificates.
+//!
+//! What is public here helps collectors that are TLS clients. It has types of [`rustls`], which is re-exported: a new
+//! version of rustls makes a new incompatible version of this library.
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use exporter_common::tls::rustls::ClientConfig;
+//! use exporter_common::tls::rustls::crypto::ring;
+//! use exporter_common::tls::{TrustedServer, pem};
+//!
+//! /// A client that trusts the CA certificates of a file, or those of the system.
+//! fn client(ca: Option<&[u8]>) -> anyhow::Result<ClientConfig> {
+//!     let provider = Arc::new(ring::default_provider());
+//!     let builder = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
+//!     Ok(match ca {
+//!         Some(ca) => builder
+//!             .dangerous()
+//!             .with_custom_certificate_verifier(Arc::new(TrustedServer::new(ca, provider)?))
+//!             .with_no_client_auth(),
+//!         None => builder.with_root_certificates(pem::system_ca_certificates()).with_no_client_auth(),
+//!     })
+//! }
+//! # assert!(client(None).is_ok() && client(Some(b"not PEM")).is_err());
+//! ```
 
 mod any_server;
 mod client_certificates;
@@ -8,4 +33,6 @@ mod trusted_server;
 pub(crate) mod x509;
 
 pub use any_server::AnyServer;
+pub use rustls;
+pub(crate) use rustls::ServerConfig as ServerTls;
 pub use trusted_server::TrustedServer;

@@ -1,6 +1,5 @@
 //! The server's TLS configuration, from the web configuration file.
 
-use std::io::ErrorKind;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, ensure};
@@ -71,7 +70,7 @@ pub(crate) fn server(tls: &TlsConfig, http2: bool) -> Result<(ServerConfig, Vec<
         .with_context(|| format!("failed to load X509KeyPair: {:?}", tls.key))?;
     let mut config = builder.with_single_cert(chain, key).context("failed to load X509KeyPair")?;
     config.ignore_client_order = true;
-    if http2 {
+    if http2 && cfg!(feature = "http2") {
         config.alpn_protocols.push(b"h2".to_vec());
     }
     config.alpn_protocols.push(b"http/1.1".to_vec());
@@ -150,15 +149,12 @@ impl PemSource {
         match self {
             Self::Inline(text) => Ok(text.clone()),
             Self::File { key, path } => small_file::read_to_string(path)
-                .map_err(|error| anyhow!("failed to read {key} ({}): {}", path.display(), io_reason(&error))),
+                .map_err(|error| anyhow!("failed to read {key} ({}): {}", path.display(), small_file::reason(&error))),
         }
     }
 }
 
-/// The reason of an I/O error, with Go's wording for a missing file.
-pub(crate) fn io_reason(error: &std::io::Error) -> String {
-    match error.kind() {
-        ErrorKind::NotFound => "no such file or directory".to_owned(),
-        _ => error.to_string(),
-    }
+/// Keeps the protocols that are negotiated, which cannot change at run time.
+pub(crate) fn keep_protocols(tls: &mut ServerConfig, before: &ServerConfig) {
+    tls.alpn_protocols.clone_from(&before.alpn_protocols);
 }

@@ -106,7 +106,7 @@ fn histogram(durations: &DurationHistogram) -> Histogram {
         count += bucket;
         count
     });
-    let buckets = durations.bounds.iter().copied().zip(cumulative.by_ref()).collect();
+    let buckets: Vec<_> = durations.bounds.iter().copied().zip(cumulative.by_ref()).collect();
     let count = cumulative.last().unwrap_or_default();
     Histogram::new(buckets, Some(durations.sum()), count)
 }

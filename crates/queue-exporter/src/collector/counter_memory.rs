@@ -363,7 +363,7 @@ mod tests {
     }
 
     fn histogram(buckets: &[(f64, u64)], sum: f64, count: u64) -> Histogram {
-        Histogram::new(buckets, Some(sum), count)
+        Histogram::new(buckets.iter().copied(), Some(sum), count)
     }
 
     fn exported_histograms(values: &[(u64, Histogram)]) -> Vec<Histogram> {

@@ -5,12 +5,8 @@
 
 mod units;
 
+use std::borrow::Cow;
 use std::fmt::Write;
-use std::sync::LazyLock;
-
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use ring::digest;
 
 use crate::exposition::family::{Family, Kind, Value};
 use crate::exposition::{Exposition, Group};
@@ -20,38 +16,34 @@ const SCRIPT: &str = include_str!("page.js");
 
 /// The name, version and description of the exporter.
 pub(crate) struct ExporterInfo {
-    pub(crate) name: &'static str,
-    pub(crate) version: &'static str,
-    pub(crate) about: &'static str,
+    pub(crate) name: Cow<'static, str>,
+    pub(crate) version: Cow<'static, str>,
+    pub(crate) about: Cow<'static, str>,
 }
 
 /// The limits of displayed series, per family and in total.
 const MAX_SERIES_PER_FAMILY: usize = 200;
 const MAX_SERIES: usize = 5000;
 
-/// The page's Content-Security-Policy.
-pub(crate) static POLICY: LazyLock<String> = LazyLock::new(|| {
-    let hash = |text: &str| STANDARD.encode(digest::digest(&digest::SHA256, text.as_bytes()));
-    format!(
-        "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; connect-src 'self'; base-uri 'none'; \
-         form-action 'none'; frame-ancestors 'none'",
-        hash(STYLE),
-        hash(SCRIPT)
-    )
-});
+/// The page's Content-Security-Policy. A test compares the hashes with the files.
+pub(crate) const POLICY: &str = concat!(
+    "default-src 'none'; style-src 'sha256-CBZdZqtWPXUVseIDx7iUR9gMOoq2RBGBgHSBZoRuGiI='; ",
+    "script-src 'sha256-pt8MQQp0FojtuFh/bFobeZl6IHyxVI7MbHbvb579ZUE='; ",
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+);
 
 /// The page with the metrics of a scrape, or with the reason why there are none.
 pub(crate) fn page(about: &ExporterInfo, telemetry_path: &str, found: Result<&Exposition, &str>) -> String {
     let mut page = String::with_capacity(32 * 1024);
-    let (name, metrics) = (escaped(about.name), escaped(telemetry_path));
+    let (name, metrics) = (escaped(&about.name), escaped(telemetry_path));
     let _ = write!(
         page,
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width\">\n<title>{name}</title>\n<style>{STYLE}</style>\n\
          </head>\n<body>\n<header>\n<h1>{name}</h1>\n<p>{about}</p>\n<p>Version {version}</p>\n</header>\n\
          <nav><a href=\"{metrics}\">Metrics</a> <a href=\"/-/healthy\">Healthy</a> <a href=\"/-/ready\">Ready</a></nav>\n",
-        about = escaped(about.about),
-        version = escaped(about.version),
+        about = escaped(&about.about),
+        version = escaped(&about.version),
     ); // writing to a String cannot fail, here and below
     match found {
         Ok(exposition) => {
@@ -191,9 +183,25 @@ fn escaped(text: &str) -> String {
 mod tests {
     use std::sync::Arc;
 
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use ring::digest;
+
     use super::*;
 
-    const ABOUT: ExporterInfo = ExporterInfo { name: "x-exporter", version: "1", about: "Exports <x> & \"y\"." };
+    const ABOUT: ExporterInfo = ExporterInfo {
+        name: Cow::Borrowed("x-exporter"),
+        version: Cow::Borrowed("1"),
+        about: Cow::Borrowed("Exports <x> & \"y\"."),
+    };
+
+    #[test]
+    fn the_policy_allows_exactly_the_style_and_the_script() {
+        for content in [STYLE, SCRIPT] {
+            let hash = STANDARD.encode(digest::digest(&digest::SHA256, content.as_bytes()));
+            assert!(POLICY.contains(&format!("-src 'sha256-{hash}';")), "POLICY needs 'sha256-{hash}'");
+        }
+    }
 
     #[test]
     fn everything_is_escaped() {

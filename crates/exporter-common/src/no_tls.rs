@@ -1,0 +1,24 @@
+//! Without the feature `tls`: a web configuration with TLS is refused.
+
+/// No TLS.
+#[derive(Clone)]
+pub(crate) enum ServerTls {}
+
+pub(crate) mod server {
+    //! The server's TLS configuration, which is refused.
+
+    use anyhow::{Result, bail};
+
+    use super::ServerTls;
+    use crate::config::web_config::TlsConfig;
+
+    /// Refuses TLS.
+    pub(crate) fn server(_: &TlsConfig, _: bool) -> Result<(ServerTls, Vec<String>)> {
+        bail!("tls_server_config: this exporter is built without the feature tls")
+    }
+
+    /// Without TLS, there are no protocols.
+    pub(crate) fn keep_protocols(_: &mut ServerTls, before: &ServerTls) {
+        match *before {}
+    }
+}
