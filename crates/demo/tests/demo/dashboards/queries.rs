@@ -24,6 +24,7 @@ pub(crate) const TARGET_LABELS: [&str; 9] =
 /// Metrics of other programs: name, type, labels.
 const FOREIGN: &[(&str, &str, &[&str])] = &[
     ("up", "gauge", &[]),
+    ("instance:exporter_up:known", "gauge", &[]),
     (
         "ALERTS",
         "gauge",
