@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use exporter_common::Kind;
 use exporter_common::config::fields::{self, Fields};
-use exporter_common::yaml::{Node, Result, Value, YamlError};
+use exporter_common::yaml::{Node, NodeValue, Result, YamlError};
 use regex::Regex;
 
 use super::parse::{number, optional_number, optional_template, template};
@@ -261,7 +261,7 @@ fn histogram_source(mut fields: Fields) -> Result<HistogramSource> {
         (Some(_), Some(_)) => {
             return Err(YamlError::new(line, "histogram: bound and bounds are mutually exclusive"));
         }
-        (Some(Node { value: Value::List(list), .. }), None) => {
+        (Some(Node { value: NodeValue::List(list), .. }), None) => {
             let bound = |node| fields::text(node, "bounds").and_then(|(line, text)| number(line, "bounds", &text));
             BucketBounds::Fixed(list.into_iter().map(bound).collect::<Result<_>>()?)
         }

@@ -72,7 +72,7 @@ fn select(root: Node, module: &str) -> Result<Fields> {
         return Err(YamlError::new(file.line, message));
     }
     let modules = file.entries("modules")?;
-    if let Some((name, node)) = modules.iter().find(|(_, node)| matches!(node.value, yaml::Value::List(_))) {
+    if let Some((name, node)) = modules.iter().find(|(_, node)| matches!(node.value, yaml::NodeValue::List(_))) {
         let message = format!("{name} must be in a module: move it under a module name such as default:");
         return Err(YamlError::new(node.line, message));
     }

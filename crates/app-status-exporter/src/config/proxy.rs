@@ -1,7 +1,7 @@
 //! Reads the proxy settings of `http_client_config`, which may refer to the environment.
 
 use exporter_common::config::fields::{self, Fields};
-use exporter_common::yaml::{Node, Result, Value, YamlError};
+use exporter_common::yaml::{Node, NodeValue, Result, YamlError};
 use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
@@ -13,7 +13,7 @@ pub(super) fn proxy(fields: &mut Fields) -> Result<ProxySettings> {
     let mut connect_headers = HeaderMap::new();
     for (name, node) in fields.entries("proxy_connect_header")? {
         let values = match node {
-            Node { value: Value::List(values), .. } => values,
+            Node { value: NodeValue::List(values), .. } => values,
             node => vec![node],
         };
         for value in values {

@@ -65,10 +65,12 @@ fn parse(path: &str) -> Value {
 
 fn json(node: &yaml::Node) -> Value {
     match &node.value {
-        yaml::Value::Null => Value::Null,
-        yaml::Value::Text(text) => Value::from(text.as_str()),
-        yaml::Value::List(list) => list.iter().map(json).collect(),
-        yaml::Value::Map(map) => map.iter().map(|(key, node)| (key.clone(), json(node))).collect::<Map<_, _>>().into(),
+        yaml::NodeValue::Null => Value::Null,
+        yaml::NodeValue::Text(text) => Value::from(text.as_str()),
+        yaml::NodeValue::List(list) => list.iter().map(json).collect(),
+        yaml::NodeValue::Map(map) => {
+            map.iter().map(|(key, node)| (key.clone(), json(node))).collect::<Map<_, _>>().into()
+        }
     }
 }
 

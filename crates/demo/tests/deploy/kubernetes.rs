@@ -76,10 +76,12 @@ fn objects(folders: &[&str]) -> Option<Vec<Object>> {
 /// Converts YAML to JSON; scalars stay strings.
 fn json(node: &Node) -> Value {
     match &node.value {
-        yaml::Value::Null => Value::Null,
-        yaml::Value::Text(text) => Value::from(text.as_str()),
-        yaml::Value::List(list) => list.iter().map(json).collect(),
-        yaml::Value::Map(map) => map.iter().map(|(key, node)| (key.clone(), json(node))).collect::<Map<_, _>>().into(),
+        yaml::NodeValue::Null => Value::Null,
+        yaml::NodeValue::Text(text) => Value::from(text.as_str()),
+        yaml::NodeValue::List(list) => list.iter().map(json).collect(),
+        yaml::NodeValue::Map(map) => {
+            map.iter().map(|(key, node)| (key.clone(), json(node))).collect::<Map<_, _>>().into()
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Reads YAML maps strictly: an unknown key is an error that names its line and the most similar known key.
 
-use super::yaml::{Node, Result, Value, YamlError};
+use super::yaml::{Node, NodeValue, Result, YamlError};
 
 /// The keys of one map that are not read yet.
 #[derive(Default)]
@@ -21,8 +21,8 @@ impl Fields {
     pub fn of(node: Node, name: impl Into<String>) -> Result<Self> {
         let name = name.into();
         let unread = match node.value {
-            Value::Map(entries) => entries,
-            Value::Null => Vec::new(),
+            NodeValue::Map(entries) => entries,
+            NodeValue::Null => Vec::new(),
             _ => return Err(YamlError::new(node.line, format!("{name}: expected a map"))),
         };
         Ok(Self { line: node.line, name, unread, known: Vec::new() })
@@ -33,7 +33,7 @@ impl Fields {
         self.known.push(key);
         let at = self.unread.iter().position(|(name, _)| name == key)?;
         let (_, node) = self.unread.swap_remove(at);
-        (!matches!(node.value, Value::Null)).then_some(node)
+        (!matches!(node.value, NodeValue::Null)).then_some(node)
     }
 
     /// Takes an optional string.
@@ -95,7 +95,7 @@ impl Fields {
     pub fn list(&mut self, key: &'static str) -> Result<Vec<Node>> {
         match self.take(key) {
             None => Ok(Vec::new()),
-            Some(Node { value: Value::List(list), .. }) => Ok(list),
+            Some(Node { value: NodeValue::List(list), .. }) => Ok(list),
             Some(node) => Err(YamlError::new(node.line, format!("{key}: expected a list"))),
         }
     }
@@ -107,8 +107,8 @@ impl Fields {
     pub fn texts(&mut self, key: &'static str) -> Result<Vec<String>> {
         let nodes = match self.take(key) {
             None => Vec::new(),
-            Some(Node { value: Value::List(list), .. }) => list,
-            Some(Node { value: Value::Map(_), line }) => {
+            Some(Node { value: NodeValue::List(list), .. }) => list,
+            Some(Node { value: NodeValue::Map(_), line }) => {
                 return Err(YamlError::new(line, format!("{key}: expected a list")));
             }
             Some(node) => vec![node],
@@ -123,7 +123,7 @@ impl Fields {
     pub fn entries(&mut self, key: &'static str) -> Result<Vec<(String, Node)>> {
         match self.take(key) {
             None => Ok(Vec::new()),
-            Some(Node { value: Value::Map(entries), .. }) => Ok(entries),
+            Some(Node { value: NodeValue::Map(entries), .. }) => Ok(entries),
             Some(node) => Err(YamlError::new(node.line, format!("{key}: expected a map"))),
         }
     }
@@ -162,10 +162,10 @@ impl Fields {
 /// The node is a list or a map.
 pub fn text(node: Node, key: &str) -> Result<(usize, String)> {
     match node.value {
-        Value::Text(text) => Ok((node.line, text)),
-        Value::Null => Ok((node.line, String::new())),
-        Value::List(_) => Err(YamlError::new(node.line, format!("{key}: expected a single value"))),
-        Value::Map(_) => {
+        NodeValue::Text(text) => Ok((node.line, text)),
+        NodeValue::Null => Ok((node.line, String::new())),
+        NodeValue::List(_) => Err(YamlError::new(node.line, format!("{key}: expected a single value"))),
+        NodeValue::Map(_) => {
             Err(YamlError::new(node.line, format!("{key}: expected a single value; quote a value that starts with {{")))
         }
     }

@@ -40,12 +40,12 @@ pub struct Node {
     /// The line where it starts, from 1 on.
     pub line: usize,
     /// Its value.
-    pub value: Value,
+    pub value: NodeValue,
 }
 
 /// The value of a node.
 #[derive(Clone, Debug)]
-pub enum Value {
+pub enum NodeValue {
     /// Empty, `~` or `null`.
     Null,
     /// Any other scalar.
@@ -70,7 +70,7 @@ pub fn parse(text: &str) -> Result<Node> {
     loop {
         let (event, span) = loader.next()?;
         match event {
-            Event::StreamEnd => return Ok(Node { line: 1, value: Value::Null }),
+            Event::StreamEnd => return Ok(Node { line: 1, value: NodeValue::Null }),
             Event::StreamStart | Event::DocumentStart(_) | Event::Nothing => {}
             event => return loader.node(event, span, 0),
         }
@@ -99,11 +99,11 @@ impl<'a> Loader<'a> {
             Event::Scalar(text, ScalarStyle::Plain, anchor, None)
                 if matches!(&*text, "" | "~" | "null" | "Null" | "NULL") =>
             {
-                (Value::Null, anchor)
+                (NodeValue::Null, anchor)
             }
-            Event::Scalar(text, _, anchor, _) => (Value::Text(text.into_owned()), anchor),
-            Event::SequenceStart(anchor, _) => (Value::List(self.list(depth)?), anchor),
-            Event::MappingStart(anchor, _) => (Value::Map(self.map(depth)?), anchor),
+            Event::Scalar(text, _, anchor, _) => (NodeValue::Text(text.into_owned()), anchor),
+            Event::SequenceStart(anchor, _) => (NodeValue::List(self.list(depth)?), anchor),
+            Event::MappingStart(anchor, _) => (NodeValue::Map(self.map(depth)?), anchor),
             Event::Alias(anchor) => {
                 let node = self.anchors.get(&anchor).ok_or_else(|| YamlError::new(line, "unknown alias"))?;
                 self.nodes += node.size();
@@ -137,8 +137,8 @@ impl<'a> Loader<'a> {
             };
             let key = self.node(event, span, depth + 1)?;
             let name = match key.value {
-                Value::Text(name) => name,
-                Value::Null => String::new(),
+                NodeValue::Text(name) => name,
+                NodeValue::Null => String::new(),
                 _ => return Err(YamlError::new(key.line, "a key must be a string")),
             };
             let (event, span) = self.next()?;
@@ -165,8 +165,8 @@ impl<'a> Loader<'a> {
 /// The entries that `<<` merges: from one map, or from a list of maps where the first map wins.
 fn merges(node: Node) -> Result<Vec<(String, Node)>> {
     match node.value {
-        Value::Map(entries) => Ok(entries),
-        Value::List(maps) => {
+        NodeValue::Map(entries) => Ok(entries),
+        NodeValue::List(maps) => {
             maps.into_iter().map(merges).collect::<Result<Vec<_>>>().map(|maps| maps.into_iter().flatten().collect())
         }
         _ => Err(YamlError::new(node.line, "<< requires a map or a list of maps")),
@@ -176,9 +176,9 @@ fn merges(node: Node) -> Result<Vec<(String, Node)>> {
 impl Node {
     fn size(&self) -> usize {
         1 + match &self.value {
-            Value::List(list) => list.iter().map(Node::size).sum(),
-            Value::Map(map) => map.iter().map(|(_, node)| node.size()).sum(),
-            Value::Null | Value::Text(_) => 0,
+            NodeValue::List(list) => list.iter().map(Node::size).sum(),
+            NodeValue::Map(map) => map.iter().map(|(_, node)| node.size()).sum(),
+            NodeValue::Null | NodeValue::Text(_) => 0,
         }
     }
 }
@@ -189,10 +189,10 @@ mod tests {
 
     fn shown(node: &Node) -> String {
         match &node.value {
-            Value::Null => "-".to_owned(),
-            Value::Text(text) => format!("{text:?}"),
-            Value::List(list) => format!("[{}]", list.iter().map(shown).collect::<Vec<_>>().join(",")),
-            Value::Map(map) => {
+            NodeValue::Null => "-".to_owned(),
+            NodeValue::Text(text) => format!("{text:?}"),
+            NodeValue::List(list) => format!("[{}]", list.iter().map(shown).collect::<Vec<_>>().join(",")),
+            NodeValue::Map(map) => {
                 let entries = map.iter().map(|(key, node)| format!("{key}@{}:{}", node.line, shown(node)));
                 format!("{{{}}}", entries.collect::<Vec<_>>().join(","))
             }
