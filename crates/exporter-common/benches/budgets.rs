@@ -27,7 +27,7 @@ fn main() {
     let wanted = |part: &str| parts.is_empty() || parts.iter().any(|wanted| wanted == part);
     build(if wanted("programs") || wanted("queues") { &PROGRAMS } else { &PROGRAMS[..1] });
     let node_exporter = testing::real("prometheus-node-exporter");
-    println!("| what | measured | budget | compared with |\n|---|---|---|---|");
+    println!("| what | measured | budget | comparison |\n|---|---|---|---|");
     if wanted("cpu") {
         scrapes("cpu", &["cpu"], 4.0, node_exporter.as_ref());
         scrapes("cpu, loadavg, stat, pressure", &["cpu", "loadavg", "stat", "pressure"], 2.0, node_exporter.as_ref());
@@ -216,10 +216,10 @@ fn scrapes(what: &str, collectors: &[&str], factor: f64, peer: Option<&PathBuf>)
         let ours = middle(&rounds[0], pick);
         let compared = rounds.get(1).map_or("node_exporter is not on the PATH".to_owned(), |theirs| {
             let theirs = middle(theirs, pick);
-            format!("node_exporter {theirs:.3} ms; ours is {:.2} of it", ours / theirs)
+            format!("node_exporter {theirs:.3} ms; ratio {:.2}", ours / theirs)
         });
-        let name = format!("cpu-exporter: {measure} of a scrape, {what}");
-        row(&name, &format!("{ours:.3} ms"), &format!("≤ {} of node_exporter", 1.0 / factor), &compared);
+        let name = format!("cpu-exporter: {measure} per scrape, {what}");
+        row(&name, &format!("{ours:.3} ms"), &format!("ratio ≤ {}", 1.0 / factor), &compared);
     }
     let compared = servers.get(1).map(|theirs| format!("node_exporter {:.1} MB", theirs.memory("VmRSS:")));
     let name = format!("cpu-exporter: resident after {} scrapes, {what}", ROUNDS * SCRAPES);
@@ -235,7 +235,7 @@ fn resident(program: &str, arguments: &[&str], budget: f64) {
         &format!("{program}: resident after 10,000 scrapes, default flags"),
         &format!("{:.1} MB", server.memory("VmRSS:")),
         &format!("≤ {budget} MB"),
-        &format!("a scrape: median {time:.3} ms, CPU {cpu:.3} ms"),
+        &format!("per scrape: median {time:.3} ms, CPU {cpu:.3} ms"),
     );
 }
 
@@ -250,7 +250,7 @@ fn start(program: &str, arguments: &[&str]) {
         })
         .collect();
     taken.sort_by(f64::total_cmp);
-    row(&format!("{program}: start to first answered scrape"), &format!("{:.1} ms", taken[5]), "≤ 50 ms", "");
+    row(&format!("{program}: start to first scrape response"), &format!("{:.1} ms", taken[5]), "≤ 50 ms", "");
 }
 
 /// 10,000 RabbitMQ queues in one scrape, from a server that mimics the management API.
@@ -262,7 +262,7 @@ fn many_queues() {
     ask(&mut connection, SCRAPE);
     let (time, cpu) = measure(&server, &mut connection, SCRAPE, 20);
     row(
-        "queue-exporter: 10,000 queues, CPU of a scrape",
+        "queue-exporter: 10,000 queues, CPU per scrape",
         &format!("{cpu:.0} ms"),
         "≤ 250 ms",
         &format!("median {time:.0} ms"),
@@ -299,8 +299,8 @@ fn encoding() {
     row(
         "100,000 series as text, sorted",
         &format!("{:.1} ms", ours[10]),
-        "≤ 0.5 of TextEncoder",
-        &format!("TextEncoder {:.1} ms; ours is {:.2} of it", theirs[10], ours[10] / theirs[10]),
+        "ratio ≤ 0.5",
+        &format!("TextEncoder {:.1} ms; ratio {:.2}", theirs[10], ours[10] / theirs[10]),
     );
 }
 

@@ -15,39 +15,66 @@ use exporter_common::testing::{Running, value};
 const LINES: u32 = 2_000_000;
 const ROUNDS: u32 = 5;
 
+/// A column of the table: a generated log, the time to read it per row, and the rows that were measured.
+struct Column {
+    bytes: usize,
+    rows: Vec<(&'static str, f64)>,
+}
+
 fn main() {
     let folder = tempfile::tempdir().unwrap();
-    println!("{:<52} {:>9} {:>13} {:>9} {:>16}", "", "ms", "lines/s", "MB/s", "× grep '\" 200 '");
-    for (name, agent) in [("short", "curl/8.14.1"), ("long", LONG_AGENT)] {
-        let log = folder.path().join(name);
-        let text = generate(agent);
-        std::fs::write(&log, &text).unwrap();
-        println!("{LINES} {name} lines of {} bytes on average", text.len() / LINES as usize);
-        let whole = Log { path: &log, lines: LINES, bytes: text.len() };
-        let grep_time = measure(|| grep("\" 200 ", &log), ROUNDS);
-        let report =
-            |what: &str, of: &Log<'_>, time| report(what, of, time, grep_time.as_secs_f64() / f64::from(LINES));
-        report("LC_ALL=C grep -c '\" 200 '", &whole, grep_time);
-        report("LC_ALL=C grep -c ''", &whole, measure(|| grep("", &log), ROUNDS));
-        for format in ["combined", "common", "combined_time", COMBINED] {
-            let time = measure(|| exporter(&["--access-log.format", format], &log), ROUNDS);
-            report(&format!("httpd-log-exporter --once, {}", format.split(' ').next().unwrap()), &whole, time);
-        }
-        let time = measure(|| exporter(&["--access-log.regex", REGEX], &log), ROUNDS);
-        report("httpd-log-exporter --once, a regular expression", &whole, time);
-        // slow programs read fewer lines
-        let begin: String = text.split_inclusive('\n').take(FEWER as usize).collect();
-        let fewer = folder.path().join("fewer.log");
-        std::fs::write(&fewer, &begin).unwrap();
-        let fewer = Log { path: &fewer, lines: FEWER, bytes: begin.len() };
-        report("Python, re and a dictionary", &fewer, measure(|| python(fewer.path), 2));
-        if let Some(mtail) = exporter_common::testing::real("mtail") {
-            let program = folder.path().join("combined.mtail");
-            std::fs::write(&program, MTAIL).unwrap();
-            report("mtail --one_shot", &fewer, measure(|| one_shot(&mtail, &program, fewer.path), 2));
-        }
+    let columns =
+        [("short", "curl/8.14.1"), ("long", LONG_AGENT)].map(|(name, agent)| column(folder.path(), name, agent));
+    let heads = columns.each_ref().map(|column| format!(" lines/s, {} bytes each | × {GREP} |", column.bytes));
+    println!("| |{}\n|---|---|---|---|---|", heads.concat());
+    for (row, (what, _)) in columns[0].rows.iter().enumerate() {
+        let cells = columns.each_ref().map(|column| {
+            let grep = column.rows.iter().find(|(what, _)| *what == GREP).unwrap().1;
+            let time = column.rows[row].1;
+            format!(" {} | {:.2} |", rate(time), time / grep)
+        });
+        println!("| {what} |{}", cells.concat());
     }
     live(folder.path());
+}
+
+/// The row that the others are compared with.
+const GREP: &str = "`LC_ALL=C grep -c '\" 200 '`";
+
+/// Measures the seconds per line of each program on one log.
+fn column(folder: &Path, name: &str, agent: &str) -> Column {
+    let log = folder.join(name);
+    let text = generate(agent);
+    std::fs::write(&log, &text).unwrap();
+    let mut rows = Vec::new();
+    let formats = [
+        ("`combined`, all default metrics", ["--access-log.format", "combined"]),
+        ("`combined_time`", ["--access-log.format", "combined_time"]),
+        ("combined, as a `log_format` of nginx", ["--access-log.format", COMBINED]),
+        ("`--access-log.regex`", ["--access-log.regex", REGEX]),
+    ];
+    for (what, format) in formats {
+        rows.push((what, measure(|| exporter(&format, &log), ROUNDS) / f64::from(LINES)));
+    }
+    rows.push((GREP, measure(|| grep("\" 200 ", &log), ROUNDS) / f64::from(LINES)));
+    rows.push(("`LC_ALL=C grep -c ''`", measure(|| grep("", &log), ROUNDS) / f64::from(LINES)));
+    // slow programs read fewer lines
+    let begin: String = text.split_inclusive('\n').take(FEWER as usize).collect();
+    let fewer = folder.join("fewer.log");
+    std::fs::write(&fewer, &begin).unwrap();
+    rows.push(("Python, `re` and a dictionary", measure(|| python(&fewer), 2) / f64::from(FEWER)));
+    if let Some(mtail) = exporter_common::testing::real("mtail") {
+        let program = folder.join("combined.mtail");
+        std::fs::write(&program, MTAIL).unwrap();
+        rows.push(("mtail, `--one_shot`", measure(|| one_shot(&mtail, &program, &fewer), 2) / f64::from(FEWER)));
+    }
+    Column { bytes: text.len() / LINES as usize, rows }
+}
+
+/// Lines per second, in words.
+fn rate(seconds_per_line: f64) -> String {
+    let rate = 1.0 / seconds_per_line;
+    if rate < 1e6 { format!("{:.0} thousand", rate / 1e3) } else { format!("{:.1} million", rate / 1e6) }
 }
 
 /// The rate of a live log in lines per second, the duration in seconds, and the interval between writes.
@@ -74,15 +101,16 @@ fn live(folder: &Path) {
         std::thread::sleep((STEP * step).saturating_sub(start.elapsed()));
     }
     let (used, took) = (cpu() - before, start.elapsed().as_secs_f64());
-    println!("following {:.0} lines/s: {:.1} % of a core", f64::from(PACE * SECONDS) / took, used / took * 100.0);
+    let pace = f64::from(PACE * SECONDS) / took;
+    println!("\nFollowing a log at {pace:.0} lines/s with a state file: {:.1} % of a core.", used / took * 100.0);
     // latency while lines arrive, and after a pause, when an inotify event wakes the reader
-    for (what, pause) in [("while lines come", 0), ("after a pause of 3 s", 3)] {
+    for (what, pause) in [("while lines arrive", 0), ("after a pause of 3 s", 3)] {
         let mut late: Vec<f64> = (0..10).map(|_| latency(&exporter, &mut file, &line(418), pause)).collect();
         late.sort_by(f64::total_cmp);
-        println!("a line is seen {what}: after {:.0} ms (median), {:.0} ms (at most)", late[5] * 1e3, late[9] * 1e3);
+        println!("A line is counted {what} after {:.0} ms (median; at most {:.0} ms).", late[5] * 1e3, late[9] * 1e3);
     }
     let resident = value(&exporter.scrape(), "process_resident_memory_bytes").unwrap();
-    println!("resident: {:.1} MB", resident / 1e6);
+    println!("Resident: {:.1} MB.", resident / 1e6);
 }
 
 /// The seconds until a scrape includes a line.
@@ -96,13 +124,6 @@ fn latency(exporter: &Running, file: &mut File, line: &str, pause: u64) -> f64 {
         std::thread::sleep(Duration::from_millis(5));
     }
     written.elapsed().as_secs_f64()
-}
-
-/// A generated log.
-struct Log<'a> {
-    path: &'a Path,
-    lines: u32,
-    bytes: usize,
 }
 
 const FEWER: u32 = 100_000;
@@ -152,30 +173,17 @@ fn exporter(format: &[&str], log: &Path) -> Command {
     command
 }
 
-/// The shortest of several runs; the first one fills the page cache.
-fn measure(command: impl Fn() -> Command, rounds: u32) -> Duration {
+/// The shortest of several runs in seconds; the first one fills the page cache.
+fn measure(command: impl Fn() -> Command, rounds: u32) -> f64 {
     let round = |_| {
         let mut command = command();
         command.stdout(Stdio::piped());
         let start = Instant::now();
         let output = command.output().unwrap();
         assert!(output.status.success());
-        start.elapsed()
+        start.elapsed().as_secs_f64()
     };
-    (0..rounds).map(round).min().unwrap()
-}
-
-#[expect(clippy::cast_precision_loss, reason = "figures for people")]
-fn report(what: &str, log: &Log<'_>, time: Duration, grep_seconds_a_line: f64) {
-    let seconds = time.as_secs_f64();
-    println!(
-        "{:<52} {:>9.1} {:>13.0} {:>9.0} {:>16.2}",
-        format!("  {what}"),
-        seconds * 1e3,
-        f64::from(log.lines) / seconds,
-        log.bytes as f64 / seconds / 1e6,
-        seconds / f64::from(log.lines) / grep_seconds_a_line,
-    );
+    (0..rounds).map(round).fold(f64::INFINITY, f64::min)
 }
 
 /// Generates the same log in every run: mostly successful GET requests.

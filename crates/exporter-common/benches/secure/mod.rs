@@ -63,20 +63,20 @@ pub(crate) fn scrapes(peer: Option<&PathBuf>) {
         values.sort_by(f64::total_cmp);
         values[ROUNDS / 2]
     };
-    let names = ["median time of a scrape", "CPU time of a scrape"];
-    let new = ["mean time of a scrape with a handshake", "CPU time of a scrape with a handshake"];
+    let names = ["median time per scrape", "CPU time per scrape"];
+    let new = ["mean time per scrape with a TLS handshake", "CPU time per scrape with a TLS handshake"];
     for (pick, measure) in names.into_iter().chain(new).enumerate() {
-        let budget = if pick < names.len() { "≤ 0.5 of node_exporter" } else { "" };
+        let budget = if pick < names.len() { "ratio ≤ 0.5" } else { "" };
         let ours = middle(&rounds[0], pick);
         let compared = rounds.get(1).map_or("node_exporter is not on the PATH".to_owned(), |theirs| {
             let theirs = middle(theirs, pick);
-            format!("node_exporter {theirs:.3} ms; ours is {:.2} of it", ours / theirs)
+            format!("node_exporter {theirs:.3} ms; ratio {:.2}", ours / theirs)
         });
-        let name = format!("cpu-exporter: {measure}, cpu, loadavg, stat, pressure, by TLS, login and gzip");
+        let name = format!("cpu-exporter: {measure}, cpu, loadavg, stat, pressure, TLS, basic auth, gzip");
         row(&name, &format!("{ours:.3} ms"), budget, &compared);
     }
     let compared = servers.get(1).map(|theirs| format!("node_exporter {:.1} MB", theirs.memory("VmRSS:")));
-    let name = format!("cpu-exporter: resident after {} scrapes by TLS, login and gzip", ROUNDS * SCRAPES);
+    let name = format!("cpu-exporter: resident after {} scrapes, TLS, basic auth, gzip", ROUNDS * SCRAPES);
     row(&name, &format!("{:.1} MB", servers[0].memory("VmRSS:")), "≤ 12 MB", &compared.unwrap_or_default());
 }
 
