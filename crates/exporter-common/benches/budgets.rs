@@ -94,8 +94,8 @@ struct Server {
 
 impl Server {
     fn start(program: &std::path::Path, arguments: &[&str]) -> Self {
-        // node_exporter does not log a port chosen by the system: use one that was free a moment ago
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        // node_exporter does not log a port chosen by the system
+        let port = testing::free_port();
         let mut command = Command::new(program);
         command.arg(format!("--web.listen-address=127.0.0.1:{port}")).args(arguments);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();

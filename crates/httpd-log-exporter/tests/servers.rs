@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
-use exporter_common::testing::{Running, eventually, real, value};
+use exporter_common::testing::{Running, eventually, free_port, real, value};
 
 const CLIENTS: u32 = 4;
 const REQUESTS: u32 = 5000;
@@ -154,7 +154,7 @@ const COMBINED_US: &str = r#"%h %l %u %t \"%r\" %>s %O \"%{Referer}i\" \"%{User-
 impl Apache {
     fn start(apache: &Path, folder: &Path) -> Self {
         // Apache does not report its port, so choose a free one
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let at = folder.display();
         fs::create_dir(folder.join("www")).unwrap();
         fs::write(folder.join("www/there"), "0123456789").unwrap();

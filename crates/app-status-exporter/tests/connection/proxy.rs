@@ -5,6 +5,8 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use exporter_common::testing::free_port;
+
 use super::tls::{certified, page_and_close, serve_tls};
 use super::{Config, is_up, program, stderr, up};
 use crate::app::App;
@@ -81,7 +83,7 @@ fn a_configured_proxy_is_used_and_its_headers_are_for_tunnels_only() {
 
 #[test]
 fn a_proxy_that_is_down_is_reported_without_its_password() {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let config = Config::new(&format!("    http_client_config: {{proxy_url: 'http://me:pr0xy@127.0.0.1:{port}'}}\n"));
     for url in ["http://app.example/status", "https://app.example/status"] {
         let output = config.once(url);

@@ -1,9 +1,9 @@
 //! Prometheus 2 and 3 as clients with a certificate and basic auth.
 
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Command, Stdio};
 
-use exporter_common::testing::{self, eventually};
+use exporter_common::testing::{self, eventually, free_port};
 
 use super::client::ask;
 use super::pki::{Pki, TLS};
@@ -31,7 +31,7 @@ fn prometheus_scrapes_with_a_certificate_and_basic_auth() {
                  leaf.crt, key_file: leaf.key}}\n  static_configs: [{{targets: ['{target}']}}]\n"
             ),
         );
-        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let free = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let mut server = Command::new(prometheus)
             .arg(format!("--config.file={}", config.display()))
             .arg(format!("--storage.tsdb.path={}", pki.path("data").display()))
