@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use self::parts::Part;
+use self::parts::{Part, Ports};
 pub(crate) use self::processes::ExecChild;
 use self::processes::Processes;
-use self::table::{summary, table};
+use self::table::{addresses, summary, table};
 use self::values::{Values, ValuesReader};
 use crate::server::stopped;
 
@@ -41,8 +41,8 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     let folder =
         tempfile::Builder::new().prefix("exporter-demo-").tempdir().context("cannot create a temporary folder")?;
     let prometheus = on_path("prometheus");
-    let parts = parts::all(args.port_offset, folder.path(), prometheus)?;
-    parts::check_ports(&parts, args.port_offset)?;
+    let mut ports = Ports::new(args.port_offset);
+    let parts = parts::all(&mut ports, folder.path(), prometheus)?;
     let metrics = |name: &str| parts.iter().find(|part| part.name == name)?.metrics.as_deref();
     if metrics("prometheus").is_some() {
         prometheus_config::write(folder.path(), metrics)?;
@@ -51,7 +51,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     let mut processes = Processes::start(&parts, folder.path())?;
     let shown = tokio::select! {
         () = stopped => Ok(()),
-        shown = show(&parts, &mut processes, folder.path()) => shown,
+        shown = show(&parts, &mut processes, introduction(&parts, &ports, folder.path())) => shown,
     };
     let all_running = processes.all().iter().all(|process| process.exit_status.is_none());
     // Errors are ignored here: standard output may be closed.
@@ -69,14 +69,15 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     }
 }
 
-/// Shows the state of all parts until an error: on a terminal as a table updated in place, otherwise as one table and
-/// then lines.
-async fn show(parts: &[Part], processes: &mut Processes, folder: &Path) -> std::io::Result<()> {
+/// Shows the state of all parts until an error, after an introduction: on a terminal as a table updated in place,
+/// otherwise as one table and then lines.
+async fn show(parts: &[Part], processes: &mut Processes, introduction: Vec<String>) -> std::io::Result<()> {
     let mut reader = ValuesReader::new().map_err(std::io::Error::other)?;
     let mut ticks = tokio::time::interval(UPDATE_INTERVAL);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let terminal = std::io::stdout().is_terminal();
-    print(&introduction(parts, folder))?;
+    print(&introduction)?;
+    print(&addresses(parts, processes.all()))?;
     let mut drawn = 0;
     for tick in 0_u32.. {
         ticks.tick().await;
@@ -103,27 +104,28 @@ fn responds(values: &Values) -> bool {
     values.exited || values.metrics.is_some()
 }
 
-fn introduction(parts: &[Part], folder: &Path) -> Vec<String> {
-    let mut lines = vec![
-        format!("{} processes; Ctrl-C stops all of them. Logs: {}/*.log", parts.len(), folder.display()),
-        String::new(),
-    ];
+fn introduction(parts: &[Part], ports: &Ports, folder: &Path) -> Vec<String> {
+    let mut lines =
+        vec![format!("{} processes; Ctrl-C stops all of them. Logs: {}/*.log", parts.len(), folder.display())];
     if !parts.iter().any(|part| part.name == "prometheus") {
-        lines.insert(1, "Prometheus is not started: it is not on the PATH.".to_owned());
+        lines.push("Prometheus is not started: it is not on the PATH.".to_owned());
     }
+    lines
+        .extend(ports.replaced.iter().map(|(taken, port)| format!("Port {taken} is in use; port {port} replaces it.")));
     lines
 }
 
-/// Replaces the `drawn` lines of the previous update; messages stay above.
+/// Replaces the `drawn` lines of the previous update; messages stay above. Longer lines than the terminal is wide are cut.
 fn redraw(messages: &[String], lines: &[String], drawn: usize) -> std::io::Result<()> {
-    let mut text = String::from("\x1b[?7l"); // truncate long lines instead of wrapping them
+    let width = terminal_size::terminal_size().map_or(usize::MAX, |(width, _)| width.0.into());
+    let mut text = String::new();
     if drawn > 0 {
         text.push_str(&format!("\x1b[{drawn}F"));
     }
     for line in messages.iter().chain(lines) {
+        let line: String = line.chars().take(width).collect();
         text.push_str(&format!("\x1b[2K{line}\n"));
     }
-    text.push_str("\x1b[?7h");
     let mut stdout = std::io::stdout().lock();
     stdout.write_all(text.as_bytes())?;
     stdout.flush()

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use super::prometheus_config;
 
@@ -14,7 +14,6 @@ pub(crate) struct Part {
     pub(crate) name: &'static str,
     pub(crate) program: PathBuf,
     pub(crate) arguments: Vec<OsString>,
-    pub(crate) ports: Vec<u16>,
     /// Pages for a browser.
     pub(crate) links: Vec<String>,
     /// URL of the metrics, and the displayed ones with their label; all series of a metric are summed.
@@ -22,31 +21,31 @@ pub(crate) struct Part {
     pub(crate) values: &'static [(&'static str, &'static str)],
 }
 
-/// All parts, with `offset` added to their ports. They store files in `folder`.
-pub(crate) fn all(offset: u16, folder: &Path, prometheus: Option<PathBuf>) -> Result<Vec<Part>> {
+/// All parts. They store files in `folder`.
+pub(crate) fn all(ports: &mut Ports, folder: &Path, prometheus: Option<PathBuf>) -> Result<Vec<Part>> {
     let this = std::env::current_exe().context("cannot get the path of this executable")?;
-    let part = |name, ports: &[u16], arguments: &[String]| Part {
+    let part = |name, arguments: &[String]| Part {
         name,
         program: this.clone(),
         arguments: arguments.iter().map(OsString::from).collect(),
-        ports: ports.to_vec(),
         links: Vec::new(),
         metrics: None,
         values: &[],
     };
-    // The flag's limit keeps the highest port valid.
-    let [app, app_metrics, web, queue] = [8080, 8002, 8081, 8082].map(|port| port + offset);
-    let [cpu, httpd_log, app_status, queue_exporter, server] = [8000, 8001, 9877, 9100, 9090].map(|port| port + offset);
+    let mut chosen = [0; DEFAULT_PORTS.len()];
+    for (chosen, default) in chosen.iter_mut().zip(DEFAULT_PORTS) {
+        *chosen = ports.choose(default)?;
+    }
+    let [cpu, httpd_log, app_metrics, app, web, queue, server, queue_exporter, app_status] = chosen;
     let local = |port| format!("127.0.0.1:{port}");
     let url = |port, path: &str| format!("http://127.0.0.1:{port}{path}");
     let exporter = |name, port, arguments: &[String], values| {
-        let metrics = url(port, "/metrics");
         let listen = format!("--web.listen-address={}", local(port));
         Part {
-            links: vec![metrics.clone()],
-            metrics: Some(metrics),
+            links: vec![url(port, "/")],
+            metrics: Some(url(port, "/metrics")),
             values,
-            ..part(name, &[port], &[&[listen], arguments].concat())
+            ..part(name, &[&[listen], arguments].concat())
         }
     };
     let access_log = folder.join("access.log").display().to_string();
@@ -58,7 +57,6 @@ pub(crate) fn all(offset: u16, folder: &Path, prometheus: Option<PathBuf>) -> Re
             values: &[("requests_total", "responses"), ("rate_requests", "% with status 500")],
             ..part(
                 "demo-app",
-                &[app, app_metrics],
                 &[
                     "app".to_owned(),
                     "--success-rate=50".to_owned(),
@@ -72,17 +70,15 @@ pub(crate) fn all(offset: u16, folder: &Path, prometheus: Option<PathBuf>) -> Re
             links: vec![url(web, "/")],
             ..part(
                 "demo-web",
-                &[web],
                 &["web".to_owned(), format!("--access-log={access_log}"), format!("--listen={}", local(web))],
             )
         },
         Part {
             links: vec![url(queue, "/queues")],
-            ..part("demo-queue", &[queue], &["queue".to_owned(), format!("--listen={}", local(queue))])
+            ..part("demo-queue", &["queue".to_owned(), format!("--listen={}", local(queue))])
         },
         part(
             "demo-load",
-            &[],
             &[
                 "load".to_owned(),
                 format!("--app={}", url(app, "/")),
@@ -124,32 +120,46 @@ pub(crate) fn all(offset: u16, folder: &Path, prometheus: Option<PathBuf>) -> Re
                 ("prometheus_tsdb_head_series", "series"),
                 ("prometheus_tsdb_head_samples_appended_total", "samples"),
             ],
-            ..part("prometheus", &[server], &prometheus_config::arguments(folder, &local(server)))
+            ..part("prometheus", &prometheus_config::arguments(folder, &local(server)))
         });
     }
     Ok(parts)
 }
 
 /// The highest default port.
-pub(crate) const HIGHEST_PORT: u16 = 9877;
+pub(crate) const HIGHEST_PORT: u16 = DEFAULT_PORTS[8];
 
-/// Fails if a port is not free, and proposes an offset with free ports.
-pub(crate) fn check_ports(parts: &[Part], offset: u16) -> Result<()> {
-    let wanted = || parts.iter().flat_map(|part| part.ports.iter().map(|port| (part.name, *port)));
-    let taken: Vec<_> = wanted()
-        .filter_map(|(name, port)| Some((name, port, listen(port).err()?)))
-        .map(|(name, port, error)| format!("port {port} for {name} ({})", error.kind()))
-        .collect();
-    if taken.is_empty() {
-        return Ok(());
-    }
-    let all_free =
-        |offset: &u16| wanted().all(|(_, port)| port.checked_add(*offset).is_some_and(|port| listen(port).is_ok()));
-    let alternative = (1..=u16::MAX / 1000).map(|thousands| thousands * 1000).find(all_free);
-    let example = alternative.map(|alternative| format!(", for example --port-offset {}", offset + alternative));
-    bail!("cannot listen on {}; --port-offset N adds N to all ports{}", taken.join(", "), example.unwrap_or_default())
+/// The default ports of all parts, sorted.
+const DEFAULT_PORTS: [u16; 9] = [8000, 8001, 8002, 8080, 8081, 8082, 9090, 9100, 9877];
+
+/// Chooses the ports: the default port plus an offset, or the next one that is free.
+pub(crate) struct Ports {
+    offset: u16,
+    /// Ports that are not given to another part.
+    reserved: Vec<u16>,
+    /// The ports in use by other programs, and their replacements.
+    pub(crate) replaced: Vec<(u16, u16)>,
 }
 
-fn listen(port: u16) -> std::io::Result<TcpListener> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+impl Ports {
+    /// Chooses no port yet. The offset must not exceed `u16::MAX - HIGHEST_PORT`.
+    pub(crate) fn new(offset: u16) -> Self {
+        Self { offset, reserved: DEFAULT_PORTS.map(|port| port + offset).to_vec(), replaced: Vec::new() }
+    }
+
+    fn choose(&mut self, default: u16) -> Result<u16> {
+        let wanted = default + self.offset;
+        if is_free(wanted) {
+            return Ok(wanted);
+        }
+        let port = (wanted..=u16::MAX).find(|port| !self.reserved.contains(port) && is_free(*port));
+        let port = port.with_context(|| format!("cannot listen on port {wanted}, and no higher port is free"))?;
+        self.reserved.push(port);
+        self.replaced.push((wanted, port));
+        Ok(port)
+    }
+}
+
+fn is_free(port: u16) -> bool {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
 }

@@ -1,20 +1,35 @@
 //! Formats the state of all parts as a table or a line.
 
 use super::parts::Part;
+use super::processes::PartProcess;
 use super::values::Values;
 
-/// The table, with a line for each part and for each additional link.
+/// The process and the address of each part, with a line for each additional link.
+pub(crate) fn addresses(parts: &[Part], processes: &[PartProcess]) -> Vec<String> {
+    let mut lines = vec![String::new(), address_line("part", "pid", "address")];
+    for (part, process) in parts.iter().zip(processes) {
+        let mut links = part.links.iter().map(String::as_str);
+        let link = links.next().unwrap_or("-");
+        lines.push(address_line(part.name, &process.pid.to_string(), link));
+        lines.extend(links.map(|link| address_line("", "", link)));
+    }
+    lines.push(String::new());
+    lines
+}
+
+fn address_line(part: &str, pid: &str, link: &str) -> String {
+    format!("{part:<19}  {pid:>7}  {link}")
+}
+
+/// The usage and the current values of each part.
 pub(crate) fn table(parts: &[Part], values: &[Values]) -> Vec<String> {
-    let mut lines = vec![line(["part", "address", "pid", "CPU", "memory", "now"])];
+    let mut lines = vec![line(["part", "CPU", "memory", "now"])];
     for (part, values) in parts.iter().zip(values) {
         let (cpu, memory) = match values.usage {
             Some((cpu, memory)) if !values.exited => (format!("{cpu:.1} %"), megabytes(memory)),
             _ => ("-".to_owned(), "-".to_owned()),
         };
-        let mut links = part.links.iter().map(String::as_str);
-        let link = links.next().unwrap_or("-");
-        lines.push(line([part.name, link, &values.pid.to_string(), &cpu, &memory, &now(part, values)]));
-        lines.extend(links.map(|link| line(["", link, "", "", "", ""])));
+        lines.push(line([part.name, &cpu, &memory, &now(part, values)]));
     }
     lines
 }
@@ -52,8 +67,8 @@ fn megabytes(bytes: u64) -> String {
     format!("{megabytes:.1} MB")
 }
 
-fn line([what, link, pid, cpu, memory, now]: [&str; 6]) -> String {
-    format!("{what:<19}  {link:<31}  {pid:>7}  {cpu:>7}  {memory:>8}  {now}").trim_end().to_owned()
+fn line([part, cpu, memory, now]: [&str; 4]) -> String {
+    format!("{part:<19}  {cpu:>7}  {memory:>8}  {now}").trim_end().to_owned()
 }
 
 #[cfg(test)]
@@ -65,7 +80,6 @@ mod tests {
             name: "demo-app",
             program: "demo".into(),
             arguments: Vec::new(),
-            ports: Vec::new(),
             links: vec!["http://127.0.0.1:8080/status".to_owned(), "http://127.0.0.1:8002/metrics".to_owned()],
             metrics: None,
             values: &[("requests_total", "responses"), ("rate_requests", "% with status 500")],
@@ -73,20 +87,20 @@ mod tests {
     }
 
     fn values(metrics: Option<Vec<Option<f64>>>) -> Values {
-        Values { pid: 4711, exited: false, usage: Some((1.25, 6_543_210)), metrics }
+        Values { exited: false, usage: Some((1.25, 6_543_210)), metrics }
     }
 
     #[test]
-    fn a_part_has_a_line_for_each_link() {
+    fn a_row_fits_on_80_columns() {
         let lines = table(&[app()], &[values(Some(vec![Some(120.0), Some(49.512)]))]);
         assert_eq!(
             lines,
             [
-                "part                 address                              pid      CPU    memory  now",
-                "demo-app             http://127.0.0.1:8080/status        4711    1.2 %    6.5 MB  120 responses, 49.51 % with status 500",
-                "                     http://127.0.0.1:8002/metrics",
+                "part                     CPU    memory  now",
+                "demo-app               1.2 %    6.5 MB  120 responses, 49.51 % with status 500",
             ]
         );
+        assert!(lines.iter().all(|line| line.len() <= 80), "{lines:?}");
     }
 
     #[test]

@@ -17,8 +17,7 @@ const TIMEOUT: Duration = Duration::from_millis(800);
 /// The current values of one part.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Values {
-    /// The part's process, and whether it exited.
-    pub(crate) pid: u32,
+    /// Whether the part's process exited.
     pub(crate) exited: bool,
     /// Percent of one CPU since the previous read, and resident memory in bytes.
     pub(crate) usage: Option<(f32, u64)>,
@@ -46,7 +45,6 @@ impl ValuesReader {
         let infos = pids.iter().map(|pid| self.system.process(*pid));
         let all = processes.iter().zip(infos).zip(metrics);
         all.map(|((process, info), metrics)| Values {
-            pid: process.pid,
             exited: process.exit_status.is_some(),
             usage: info.map(|info| (info.cpu_usage(), info.memory())),
             metrics,
