@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use reqwest::{Client, Method, Url};
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::arrivals::arrival;
 use crate::http_client::client;
@@ -105,6 +105,17 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     tracing::info!(requests_per_second = RATE, "sending load");
     stopped.await;
     Ok(())
+}
+
+/// Requests a URL [`RATE`] times per second on average, until the task is aborted.
+pub(crate) fn repeat(url: Url) -> Result<JoinHandle<()>> {
+    let target = Target::new("drill", &client(TIMEOUT)?);
+    Ok(tokio::spawn(async move {
+        loop {
+            arrival(RATE).await;
+            target.send(Method::GET, url.clone());
+        }
+    }))
 }
 
 /// Waits for the next request of the periodic load.

@@ -248,7 +248,7 @@ fn rotated_under_load(
                 eventually("requests were sent", begun);
                 if quiet {
                     sending.into_iter().for_each(|sending| sending.join().unwrap());
-                    // A server writes the line after its response, and copytruncate loses what is written during the copy.
+                    // A server writes the line after its response. copytruncate loses lines that are written during the copy.
                     let wanted = lines_before + sent.load(Ordering::Relaxed) - before;
                     eventually("the server wrote all lines", || (lines() >= wanted).then_some(()));
                 }

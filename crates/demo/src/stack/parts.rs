@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::prometheus_config;
+use super::series::Series;
 
 /// One process of the demo.
 pub(crate) struct Part {
@@ -16,13 +17,13 @@ pub(crate) struct Part {
     pub(crate) arguments: Vec<OsString>,
     /// Pages for a browser.
     pub(crate) links: Vec<String>,
-    /// URL of the metrics, and the displayed ones with their label; all series of a metric are summed.
+    /// URL of the metrics, and the displayed values.
     pub(crate) metrics: Option<String>,
-    pub(crate) values: &'static [(&'static str, &'static str)],
+    pub(crate) values: &'static [Series],
 }
 
 /// All parts. They store files in `folder`.
-pub(crate) fn all(ports: &mut Ports, folder: &Path, prometheus: Option<PathBuf>) -> Result<Vec<Part>> {
+pub(crate) fn all(ports: &Ports, folder: &Path, prometheus: Option<PathBuf>) -> Result<Vec<Part>> {
     let this = std::env::current_exe().context("cannot get the path of this executable")?;
     let part = |name, arguments: &[String]| Part {
         name,
@@ -32,11 +33,7 @@ pub(crate) fn all(ports: &mut Ports, folder: &Path, prometheus: Option<PathBuf>)
         metrics: None,
         values: &[],
     };
-    let mut chosen = [0; DEFAULT_PORTS.len()];
-    for (chosen, default) in chosen.iter_mut().zip(DEFAULT_PORTS) {
-        *chosen = ports.choose(default)?;
-    }
-    let [cpu, httpd_log, app_metrics, app, web, queue, server, queue_exporter, app_status] = chosen;
+    let [cpu, httpd_log, app_metrics, app, web, queue, _, server, queue_exporter, app_status] = ports.chosen;
     let local = |port| format!("127.0.0.1:{port}");
     let url = |port, path: &str| format!("http://127.0.0.1:{port}{path}");
     let exporter = |name, port, arguments: &[String], values| {
@@ -54,7 +51,9 @@ pub(crate) fn all(ports: &mut Ports, folder: &Path, prometheus: Option<PathBuf>)
         Part {
             links: vec![url(app, "/status"), url(app_metrics, "/metrics")],
             metrics: Some(url(app_metrics, "/metrics")),
-            values: &[("requests_total", "responses"), ("rate_requests", "% with status 500")],
+            values: const {
+                &[Series::sum("requests_total", "responses"), Series::sum("rate_requests", "% with status 500")]
+            },
             ..part(
                 "demo-app",
                 &[
@@ -90,25 +89,34 @@ pub(crate) fn all(ports: &mut Ports, folder: &Path, prometheus: Option<PathBuf>)
             "cpu-exporter",
             cpu,
             &[],
-            &[("cpu_exporter_cpu_usage_seconds_total", "CPU seconds"), ("cpu_exporter_load1", "load")],
+            const {
+                &[
+                    Series {
+                        metric: "cpu_exporter_cpu_usage_seconds_total",
+                        except: Some("mode=\"idle\""),
+                        name: "busy CPU seconds",
+                    },
+                    Series::sum("cpu_exporter_load1", "load"),
+                ]
+            },
         ),
         exporter(
             "httpd-log-exporter",
             httpd_log,
             &[format!("--access-log={access_log}"), "--access-log.start=beginning".to_owned()],
-            &[("httpd_requests_total", "requests"), ("httpd_bytes_sent_total", "bytes")],
+            const { &[Series::sum("httpd_requests_total", "requests"), Series::sum("httpd_bytes_sent_total", "bytes")] },
         ),
         exporter(
             "app-status-exporter",
             app_status,
             &[format!("--app.url={}", url(app, "/status"))],
-            &[("app_requests_current", "in work"), ("app_requests_pending", "waiting")],
+            const { &[Series::sum("app_requests_current", "in work"), Series::sum("app_requests_pending", "waiting")] },
         ),
         exporter(
             "queue-exporter",
             queue_exporter,
             &["--queue.system=http".to_owned(), format!("--queue.url={}", url(queue, "/queues"))],
-            &[("messages_processed_total", "jobs done"), ("queue_depth", "waiting")],
+            const { &[Series::sum("messages_processed_total", "jobs done"), Series::sum("queue_depth", "waiting")] },
         ),
     ];
     if let Some(program) = prometheus {
@@ -116,10 +124,12 @@ pub(crate) fn all(ports: &mut Ports, folder: &Path, prometheus: Option<PathBuf>)
             program,
             links: vec![url(server, "/")],
             metrics: Some(url(server, "/metrics")),
-            values: &[
-                ("prometheus_tsdb_head_series", "series"),
-                ("prometheus_tsdb_head_samples_appended_total", "samples"),
-            ],
+            values: const {
+                &[
+                    Series::sum("prometheus_tsdb_head_series", "series"),
+                    Series::sum("prometheus_tsdb_head_samples_appended_total", "samples"),
+                ]
+            },
             ..part("prometheus", &prometheus_config::arguments(folder, &local(server)))
         });
     }
@@ -127,36 +137,38 @@ pub(crate) fn all(ports: &mut Ports, folder: &Path, prometheus: Option<PathBuf>)
 }
 
 /// The highest default port.
-pub(crate) const HIGHEST_PORT: u16 = DEFAULT_PORTS[8];
+pub(crate) const HIGHEST_PORT: u16 = DEFAULT_PORTS[9];
 
 /// The default ports of all parts, sorted.
-const DEFAULT_PORTS: [u16; 9] = [8000, 8001, 8002, 8080, 8081, 8082, 9090, 9100, 9877];
+const DEFAULT_PORTS: [u16; 10] = [8000, 8001, 8002, 8080, 8081, 8082, 8090, 9090, 9100, 9877];
 
-/// Chooses the ports: the default port plus an offset, or the next one that is free.
+/// The ports: each the default port plus an offset, or the next one that is free.
 pub(crate) struct Ports {
-    offset: u16,
-    /// Ports that are not given to another part.
-    reserved: Vec<u16>,
+    chosen: [u16; DEFAULT_PORTS.len()],
     /// The ports in use by other programs, and their replacements.
     pub(crate) replaced: Vec<(u16, u16)>,
 }
 
 impl Ports {
-    /// Chooses no port yet. The offset must not exceed `u16::MAX - HIGHEST_PORT`.
-    pub(crate) fn new(offset: u16) -> Self {
-        Self { offset, reserved: DEFAULT_PORTS.map(|port| port + offset).to_vec(), replaced: Vec::new() }
+    /// Chooses all ports. The offset must not exceed `u16::MAX - HIGHEST_PORT`.
+    pub(crate) fn choose(offset: u16) -> Result<Self> {
+        let mut chosen = DEFAULT_PORTS.map(|port| port + offset);
+        let mut replaced = Vec::new();
+        for at in 0..chosen.len() {
+            let wanted = chosen[at];
+            if is_free(wanted) {
+                continue;
+            }
+            let port = (wanted..=u16::MAX).find(|port| !chosen.contains(port) && is_free(*port));
+            chosen[at] = port.with_context(|| format!("port {wanted} is in use, and no higher port is free"))?;
+            replaced.push((wanted, chosen[at]));
+        }
+        Ok(Self { chosen, replaced })
     }
 
-    fn choose(&mut self, default: u16) -> Result<u16> {
-        let wanted = default + self.offset;
-        if is_free(wanted) {
-            return Ok(wanted);
-        }
-        let port = (wanted..=u16::MAX).find(|port| !self.reserved.contains(port) && is_free(*port));
-        let port = port.with_context(|| format!("cannot listen on port {wanted}, and no higher port is free"))?;
-        self.reserved.push(port);
-        self.replaced.push((wanted, port));
-        Ok(port)
+    /// The port of the demo's page.
+    pub(crate) fn page(&self) -> u16 {
+        self.chosen[6]
     }
 }
 

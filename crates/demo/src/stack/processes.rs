@@ -26,6 +26,7 @@ pub(crate) struct PartProcess {
     pub(crate) log: PathBuf,
     /// `None` while it runs.
     pub(crate) exit_status: Option<ExitStatus>,
+    pub(crate) suspended: bool,
     child: Child,
 }
 
@@ -44,6 +45,11 @@ impl Processes {
         &self.0
     }
 
+    /// The process of a part.
+    pub(crate) fn get_mut(&mut self, part: &str) -> Option<&mut PartProcess> {
+        self.0.iter_mut().find(|process| process.name == part)
+    }
+
     /// The processes that exited since the previous call.
     pub(crate) fn newly_exited(&mut self) -> Vec<&PartProcess> {
         self.0.iter_mut().filter_map(|process| process.has_just_exited().then_some(&*process)).collect()
@@ -51,10 +57,10 @@ impl Processes {
 
     /// Stops every process, kills it after a timeout, and returns the names of the killed ones.
     pub(crate) async fn stop(mut self) -> Vec<&'static str> {
-        for process in self.0.iter().filter(|process| process.exit_status.is_none()) {
-            if let Some(pid) = i32::try_from(process.pid).ok().and_then(Pid::from_raw) {
-                let _ = kill_process(pid, Signal::TERM); // the process is not reaped yet, so the pid is valid
-            }
+        for process in &self.0 {
+            // A suspended process receives SIGTERM when it continues. Errors are ignored: a process may have exited.
+            let _ = process.signal(Signal::TERM);
+            let _ = process.signal(Signal::CONT);
         }
         let deadline = Instant::now() + STOP_TIMEOUT;
         loop {
@@ -79,6 +85,23 @@ impl Drop for Processes {
 }
 
 impl PartProcess {
+    /// Sends a signal, unless the process exited.
+    fn signal(&self, signal: Signal) -> Result<()> {
+        if self.exit_status.is_some() {
+            return Ok(());
+        }
+        // The process is not reaped yet, so the pid is valid.
+        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw).context("invalid pid")?;
+        kill_process(pid, signal).with_context(|| format!("cannot signal {}", self.name))
+    }
+
+    /// Suspends or continues the process.
+    pub(crate) fn suspend(&mut self, suspend: bool) -> Result<()> {
+        self.signal(if suspend { Signal::STOP } else { Signal::CONT })?;
+        self.suspended = suspend && self.exit_status.is_none();
+        Ok(())
+    }
+
     /// Whether it exited since the previous call.
     fn has_just_exited(&mut self) -> bool {
         if self.exit_status.is_none() {
@@ -114,7 +137,7 @@ fn start(part: &Part, logs: &Path) -> Result<PartProcess> {
         .stderr(output)
         .process_group(0) // Ctrl-C signals only the demo, which stops the parts
         .spawn()?;
-    Ok(PartProcess { name: part.name, pid: child.id(), log, exit_status: None, child })
+    Ok(PartProcess { name: part.name, pid: child.id(), log, exit_status: None, suspended: false, child })
 }
 
 /// The flags of `demo exec-child`.

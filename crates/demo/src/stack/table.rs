@@ -53,7 +53,7 @@ fn now(part: &Part, values: &Values) -> String {
     }
     let Some(metrics) = &values.metrics else { return "no response".to_owned() };
     let known = part.values.iter().zip(metrics);
-    let words = known.filter_map(|((_, name), value)| Some(format!("{} {name}", number((*value)?))));
+    let words = known.filter_map(|(series, value)| Some(format!("{} {}", number((*value)?), series.name)));
     words.collect::<Vec<_>>().join(", ")
 }
 
@@ -74,6 +74,7 @@ fn line([part, cpu, memory, now]: [&str; 4]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stack::series::Series;
 
     fn app() -> Part {
         Part {
@@ -82,12 +83,14 @@ mod tests {
             arguments: Vec::new(),
             links: vec!["http://127.0.0.1:8080/status".to_owned(), "http://127.0.0.1:8002/metrics".to_owned()],
             metrics: None,
-            values: &[("requests_total", "responses"), ("rate_requests", "% with status 500")],
+            values: const {
+                &[Series::sum("requests_total", "responses"), Series::sum("rate_requests", "% with status 500")]
+            },
         }
     }
 
     fn values(metrics: Option<Vec<Option<f64>>>) -> Values {
-        Values { exited: false, usage: Some((1.25, 6_543_210)), metrics }
+        Values { exited: false, usage: Some((1.25, 6_543_210)), metrics, failed_collectors: None }
     }
 
     #[test]

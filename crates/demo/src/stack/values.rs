@@ -9,6 +9,7 @@ use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
 
 use super::parts::Part;
 use super::processes::PartProcess;
+use super::series::samples;
 use crate::http_client::client;
 
 /// Timeout of a request for metrics.
@@ -23,6 +24,8 @@ pub(crate) struct Values {
     pub(crate) usage: Option<(f32, u64)>,
     /// The value of each of the part's metrics; `None` if the part does not respond.
     pub(crate) metrics: Option<Vec<Option<f64>>>,
+    /// The collectors whose last read failed, of an exporter; `None` if the part does not respond.
+    pub(crate) failed_collectors: Option<Vec<String>>,
 }
 
 /// Reads the values of all parts.
@@ -38,32 +41,32 @@ impl ValuesReader {
 
     /// Reads the values of each part.
     pub(crate) async fn read(&mut self, parts: &[Part], processes: &[PartProcess]) -> Vec<Values> {
-        let metrics = join_all(parts.iter().map(|part| self.metrics(part))).await;
+        let pages = join_all(parts.iter().map(|part| self.page(part))).await;
         let pids: Vec<_> = processes.iter().map(|process| Pid::from_u32(process.pid)).collect();
         let kind = ProcessRefreshKind::nothing().with_cpu().with_memory();
         self.system.refresh_processes_specifics(ProcessesToUpdate::Some(&pids), true, kind);
         let infos = pids.iter().map(|pid| self.system.process(*pid));
-        let all = processes.iter().zip(infos).zip(metrics);
-        all.map(|((process, info), metrics)| Values {
+        let all = parts.iter().zip(processes).zip(infos).zip(pages);
+        all.map(|(((part, process), info), page)| Values {
             exited: process.exit_status.is_some(),
             usage: info.map(|info| (info.cpu_usage(), info.memory())),
-            metrics,
+            metrics: page.as_ref().map(|page| part.values.iter().map(|series| series.read(page)).collect()),
+            failed_collectors: page.as_ref().map(|page| failed_collectors(page)),
         })
         .collect()
     }
 
-    async fn metrics(&self, part: &Part) -> Option<Vec<Option<f64>>> {
-        let Some(url) = &part.metrics else { return Some(Vec::new()) };
+    /// The metrics of a part as text; empty if it has none, `None` if it does not respond.
+    async fn page(&self, part: &Part) -> Option<String> {
+        let Some(url) = &part.metrics else { return Some(String::new()) };
         let response = self.client.get(url).send().await.ok()?.error_for_status().ok()?;
-        let text = response.text().await.ok()?;
-        Some(part.values.iter().map(|(metric, _)| sum(&text, metric)).collect())
+        response.text().await.ok()
     }
 }
 
-/// The sum of all series of a metric; `None` if there are none.
-fn sum(text: &str, metric: &str) -> Option<f64> {
-    let series = text.lines().filter_map(|line| line.strip_prefix(metric).filter(|rest| rest.starts_with(['{', ' '])));
-    series.filter_map(|rest| rest.rsplit(' ').next()?.parse().ok()).reduce(|sum: f64, value: f64| sum + value)
+fn failed_collectors(text: &str) -> Vec<String> {
+    let failed = samples(text, "exporter_scrape_success").filter(|(_, value)| *value == 0.0);
+    failed.filter_map(|(labels, _)| Some(labels.split('"').nth(1)?.to_owned())).collect()
 }
 
 #[cfg(test)]
@@ -71,10 +74,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_series_of_a_metric_are_summed() {
-        let text = "# TYPE a_total counter\na_total{l=\"x y\"} 1\na_total{l=\"z\"} 2.5\na_total_other 9\nb 0\n";
-        assert_eq!(sum(text, "a_total"), Some(3.5));
-        assert_eq!(sum(text, "b"), Some(0.0));
-        assert_eq!(sum(text, "c"), None);
+    fn failed_collectors_are_named() {
+        let text = "exporter_scrape_success{collector=\"cpu\"} 1\nexporter_scrape_success{collector=\"stat\"} 0\n";
+        assert_eq!(failed_collectors(text), ["stat"]);
     }
 }

@@ -13,6 +13,7 @@ mod docs; // docs/
 mod drill; // faults and their alerts
 mod hang; // `demo hang`
 mod jobs; // `demo jobs`
+mod page; // the demo's page
 mod prometheus; // all exporters scraped by a real Prometheus
 mod queue; // `demo queue`
 mod rules; // prometheus/rules, prometheus/tests, docs/runbooks

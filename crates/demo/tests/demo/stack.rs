@@ -11,7 +11,7 @@ use exporter_common::testing::{eventually, get, real, run, value};
 use crate::DEMO;
 
 /// The default ports of all parts.
-const PORTS: [u16; 9] = [8000, 8001, 8002, 8080, 8081, 8082, 9090, 9100, 9877];
+const PORTS: [u16; 10] = [8000, 8001, 8002, 8080, 8081, 8082, 8090, 9090, 9100, 9877];
 
 /// An offset with free ports below the kernel's range of ephemeral ports.
 fn free_offset() -> u16 {
