@@ -16,7 +16,7 @@ demo *arguments:
 
 # The performance budgets, compared with node_exporter in the same run
 bench:
-    cargo bench -p exporter-common --bench budgets
+    cargo bench -p scrapewright --bench budgets
 
 # Licenses, advisories and sources of all dependencies (needs cargo-deny)
 deny:

@@ -1,6 +1,6 @@
 //! The budgets: scrape, memory, start, encoding and size, compared with node_exporter in the same run.
 //!
-//! `cargo bench -p exporter-common` builds the release programs, starts each on loopback, and prints a
+//! `cargo bench -p scrapewright` builds the release programs, starts each on loopback, and prints a
 //! table. It names the programs for comparison that are not on the PATH. Words after `--bench budgets --`
 //! select parts: cpu, tls, programs, queues, encoding.
 #![expect(clippy::disallowed_types, reason = "a benchmark starts the programs it measures")]
@@ -15,8 +15,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use exporter_common::{Family, testing, to_text};
 use prometheus::{Encoder, GaugeVec, Opts, Registry, TextEncoder};
+use scrapewright::{Family, testing, to_text};
 
 const PROGRAMS: [&str; 4] = ["cpu-exporter", "httpd-log-exporter", "app-status-exporter", "queue-exporter"];
 

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use exporter_common::{Collector, Family, Program, Scrape, Source, UsageError, async_trait};
+use scrapewright::{Collector, Family, Program, Scrape, Source, UsageError, async_trait};
 
 #[derive(clap::Args)]
 struct Flags {

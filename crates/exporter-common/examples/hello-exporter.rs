@@ -1,6 +1,6 @@
 //! A complete exporter: the number of words in a file, as a metric.
 
-use exporter_common::{Collector, Family, Program, Scrape, Source, anyhow, async_trait, clap};
+use scrapewright::{Collector, Family, Program, Scrape, Source, anyhow, async_trait, clap};
 
 #[derive(clap::Args)]
 struct Flags {

@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use exporter_common::{Family, ProbeFlags, ProbeRequest, Prober, Program, Scrape, anyhow, async_trait, clap};
+use scrapewright::{Family, ProbeFlags, ProbeRequest, Prober, Program, Scrape, anyhow, async_trait, clap};
 
 #[derive(clap::Args)]
 struct Flags {

@@ -148,7 +148,7 @@ impl ProbeFlags {
     /// The probe that these flags allow.
     ///
     /// ```
-    /// use exporter_common::{ProbeFlags, Program, Prober, clap};
+    /// use scrapewright::{ProbeFlags, Program, Prober, clap};
     ///
     /// #[derive(clap::Args)]
     /// struct Flags {

@@ -36,7 +36,7 @@ pub enum LogFormat {
 /// [`Program`](crate::Program) calls it; call it in a process of your own that has no other subscriber.
 ///
 /// ```
-/// use exporter_common::log::{self, LogFormat, LogLevel};
+/// use scrapewright::log::{self, LogFormat, LogLevel};
 ///
 /// log::init(LogLevel::Info, LogFormat::Logfmt);
 /// ```

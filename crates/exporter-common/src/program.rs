@@ -95,7 +95,7 @@ impl Program {
     /// changes:
     ///
     /// ```
-    /// use exporter_common::Program;
+    /// use scrapewright::Program;
     ///
     /// let program = Program::new("my-exporter", env!("CARGO_PKG_VERSION"), "Exports my source.", 9999)
     ///     .revision(option_env!("EXPORTER_REVISION"));

@@ -28,7 +28,7 @@ use crate::scrape::source::Source;
 /// The sources of an exporter, and its probe if it has one.
 ///
 /// ```
-/// use exporter_common::{Probe, Source, Sources};
+/// use scrapewright::{Probe, Source, Sources};
 ///
 /// fn sources(source: Source, probe: Probe) -> Sources {
 ///     Sources::from(vec![source]).probe(probe)
@@ -67,14 +67,14 @@ impl Sources {
 /// [`Service::serve`] serves it on listeners:
 ///
 /// ```
-/// # use exporter_common::{Collector, Scrape, Source, anyhow, async_trait};
+/// # use scrapewright::{Collector, Scrape, Source, anyhow, async_trait};
 /// # struct Jobs;
 /// # #[async_trait]
 /// # impl Collector for Jobs {
 /// #     fn name(&self) -> &str { "jobs" }
 /// #     async fn collect(&self, _: &Scrape) -> anyhow::Result<()> { Ok(()) }
 /// # }
-/// use exporter_common::{Listener, Service};
+/// use scrapewright::{Listener, Service};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> anyhow::Result<()> {
@@ -94,7 +94,7 @@ impl Sources {
 /// types of the crate `http`. In axum:
 ///
 /// ```
-/// # use exporter_common::{Collector, Scrape, Source, anyhow, async_trait};
+/// # use scrapewright::{Collector, Scrape, Source, anyhow, async_trait};
 /// # struct Jobs;
 /// # #[async_trait]
 /// # impl Collector for Jobs {
@@ -104,7 +104,7 @@ impl Sources {
 /// use axum::Router;
 /// use axum::extract::Request;
 /// use axum::routing::any;
-/// use exporter_common::Service;
+/// use scrapewright::Service;
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> anyhow::Result<()> {

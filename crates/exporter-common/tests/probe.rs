@@ -4,7 +4,7 @@
 use std::net::TcpListener;
 use std::time::Instant;
 
-use exporter_common::testing::{Running, assert_lint, eventually, run, value};
+use scrapewright::testing::{Running, assert_lint, eventually, run, value};
 
 /// The built example `probe-exporter`; cargo builds examples before it runs tests.
 fn program() -> String {

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use exporter_common::testing::{self, Running, assert_lint, value};
+use scrapewright::testing::{self, Running, assert_lint, value};
 
 /// The built example `drill-exporter`; cargo builds examples before it runs tests.
 fn drill() -> String {

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use exporter_common::testing::{HttpResponse, get, value};
-use exporter_common::{
+use scrapewright::testing::{HttpResponse, get, value};
+use scrapewright::{
     Collector, Family, Listener, Probe, ProbeRequest, Prober, Scrape, Service, Source, Sources, anyhow, async_trait,
 };
 use tokio::net::TcpListener;
@@ -142,7 +142,7 @@ async fn a_mounted_service_applies_the_authentication_of_its_web_configuration()
 
 #[test]
 fn an_invalid_service_is_not_built() {
-    let error = |builder: exporter_common::ServiceBuilder| format!("{:#}", builder.build().err().unwrap());
+    let error = |builder: scrapewright::ServiceBuilder| format!("{:#}", builder.build().err().unwrap());
     let builder = || Service::builder("shop", "1", vec![Source::new(Jobs(1))]);
     assert!(error(builder().metrics_path("metrics")).contains("must start with /"));
     assert!(error(builder().web_config("/nonexistent.yml")).contains("no such file"));

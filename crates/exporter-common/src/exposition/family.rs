@@ -12,7 +12,7 @@ use super::names;
 /// The label values of all series share one buffer, so a family of 100,000 series needs few allocations.
 ///
 /// ```
-/// use exporter_common::{Family, to_text};
+/// use scrapewright::{Family, to_text};
 ///
 /// let mut depth = Family::gauge("queue_depth", "Number of messages in the queue.", &["queue"]);
 /// depth.push(&["orders"], 3.0);
@@ -24,7 +24,7 @@ use super::names;
 /// series. [`Family::check`] returns it; [`Scrape::add`](crate::Scrape::add) calls that, and fails the read.
 ///
 /// ```
-/// use exporter_common::Family;
+/// use scrapewright::Family;
 ///
 /// let depth = Family::gauge("queue_depth", "Number of messages in the queue.", &["queue"]).with(&["orders", "eu"], 3.0);
 /// assert_eq!(depth.check().unwrap_err().to_string(), "queue_depth: 2 label values for 1 label name");
@@ -98,12 +98,12 @@ pub enum Value {
 /// The observations of one series of a histogram.
 ///
 /// ```
-/// use exporter_common::{Family, Histogram};
+/// use scrapewright::{Family, Histogram};
 ///
 /// // 7 observations at or below 0.5 seconds, 9 at or below 1 second, 10 in total
 /// let seconds = Histogram::new([(0.5, 7), (1.0, 9)], Some(4.25), 10);
 /// let family = Family::histogram("job_duration_seconds", "Duration of a job in seconds.", &[]).value(seconds);
-/// assert!(exporter_common::to_text([family]).contains("job_duration_seconds_bucket{le=\"+Inf\"} 10\n"));
+/// assert!(scrapewright::to_text([family]).contains("job_duration_seconds_bucket{le=\"+Inf\"} 10\n"));
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -119,12 +119,12 @@ pub struct Histogram {
 /// The quantiles of one series of a summary.
 ///
 /// ```
-/// use exporter_common::{Family, Kind, Summary};
+/// use scrapewright::{Family, Kind, Summary};
 ///
 /// let summary = Summary::new([(0.5, 0.1), (0.99, 0.7)], 12.5, 80);
 /// let family = Family::new(Kind::Summary, "gc_pause_seconds", "Pauses in seconds.", [""; 0])?.value(summary);
-/// assert!(exporter_common::to_text([family]).contains("gc_pause_seconds{quantile=\"0.5\"} 0.1\n"));
-/// # Ok::<(), exporter_common::InvalidFamily>(())
+/// assert!(scrapewright::to_text([family]).contains("gc_pause_seconds{quantile=\"0.5\"} 0.1\n"));
+/// # Ok::<(), scrapewright::InvalidFamily>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]

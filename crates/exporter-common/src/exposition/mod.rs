@@ -7,6 +7,7 @@ mod merge;
 mod names;
 pub(crate) mod negotiation;
 mod openmetrics;
+#[cfg(feature = "protobuf")]
 mod protobuf;
 pub(crate) mod sample_format;
 pub(crate) mod text;

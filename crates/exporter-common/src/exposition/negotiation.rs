@@ -6,6 +6,7 @@ use super::encoder::Encode;
 use super::escaping::Escaping;
 use super::merge::Exposition;
 use super::openmetrics::OpenMetrics;
+#[cfg(feature = "protobuf")]
 use super::protobuf::Protobuf;
 use super::text::Text;
 
@@ -18,6 +19,7 @@ pub(crate) enum ExpositionFormat {
     /// OpenMetrics as text.
     OpenMetrics(OpenMetricsVersion),
     /// Delimited protobuf messages.
+    #[cfg(feature = "protobuf")]
     Protobuf,
 }
 
@@ -39,6 +41,7 @@ impl ExpositionFormat {
             Self::OpenMetrics(OpenMetricsVersion::V1_0_0) => {
                 "application/openmetrics-text; version=1.0.0; charset=utf-8"
             }
+            #[cfg(feature = "protobuf")]
             Self::Protobuf => {
                 "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
             }
@@ -51,6 +54,7 @@ impl ExpositionFormat {
         match self {
             Self::Text => Box::new(Text),
             Self::OpenMetrics(_) => Box::new(OpenMetrics::new(exposition)),
+            #[cfg(feature = "protobuf")]
             Self::Protobuf => Box::new(Protobuf::default()),
         }
     }
@@ -73,6 +77,7 @@ pub(crate) fn format(accept: &str) -> (ExpositionFormat, Escaping) {
             ("application/openmetrics-text", None | Some("0.0.1")) => {
                 ExpositionFormat::OpenMetrics(OpenMetricsVersion::V0_0_1)
             }
+            #[cfg(feature = "protobuf")]
             ("application/vnd.google.protobuf", _)
                 if clause.parameter("proto") == Some("io.prometheus.client.MetricFamily")
                     && clause.parameter("encoding") == Some("delimited") =>

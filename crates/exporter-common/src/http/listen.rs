@@ -74,7 +74,7 @@ const MAX_UNSENT_IN_KERNEL: u32 = 64 * 1024;
 /// A socket that clients connect to, for [`Service::serve`](crate::Service::serve).
 ///
 /// ```
-/// use exporter_common::Listener;
+/// use scrapewright::Listener;
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> anyhow::Result<()> {

@@ -14,7 +14,7 @@ use crate::exposition::family::{Family, InvalidFamily};
 /// What only some collectors need, such as background work or a reload, is set on the [`Source`](crate::Source).
 ///
 /// ```
-/// use exporter_common::{Collector, Family, Scrape, anyhow, async_trait};
+/// use scrapewright::{Collector, Family, Scrape, anyhow, async_trait};
 ///
 /// struct Uptime;
 ///

@@ -24,7 +24,7 @@ const MAX_LOGGED: usize = 1000;
 /// Reads one of many targets for a request to `/probe`, as `blackbox_exporter` does.
 ///
 /// ```
-/// use exporter_common::{Family, Probe, ProbeRequest, Prober, Scrape, anyhow, async_trait};
+/// use scrapewright::{Family, Probe, ProbeRequest, Prober, Scrape, anyhow, async_trait};
 ///
 /// /// Measures how long a TCP connection takes.
 /// struct Connect;
@@ -78,7 +78,7 @@ impl ProbeRequest {
 /// Targets that may be probed: a name, in which `*` is any text without `/`, `@`, `?`, `#`, `\` and spaces.
 ///
 /// ```
-/// use exporter_common::TargetPattern;
+/// use scrapewright::TargetPattern;
 ///
 /// let pattern: TargetPattern = "https://*.example.org/status".parse()?;
 /// assert!(pattern.matches("https://shop.example.org/status"));

@@ -40,7 +40,7 @@ pub enum Collection {
 /// use std::sync::atomic::{AtomicU64, Ordering};
 /// use std::time::Duration;
 ///
-/// use exporter_common::{Collection, Collector, Family, Scrape, Source, anyhow, async_trait};
+/// use scrapewright::{Collection, Collector, Family, Scrape, Source, anyhow, async_trait};
 ///
 /// /// Counts ticks in the background.
 /// #[derive(Default)]

@@ -6,9 +6,9 @@
 //! ```
 //! use std::sync::Arc;
 //!
-//! use exporter_common::tls::rustls::ClientConfig;
-//! use exporter_common::tls::rustls::crypto::ring;
-//! use exporter_common::tls::{TrustedServer, pem};
+//! use scrapewright::tls::rustls::ClientConfig;
+//! use scrapewright::tls::rustls::crypto::ring;
+//! use scrapewright::tls::{TrustedServer, pem};
 //!
 //! /// A client that trusts the CA certificates of a file, or those of the system.
 //! fn client(ca: Option<&[u8]>) -> anyhow::Result<ClientConfig> {

@@ -1,6 +1,9 @@
 //! The HTTP server of a built exporter: web configuration, TLS, basic auth, reloads, listeners, limits.
 #![expect(clippy::disallowed_types, clippy::unwrap_used, reason = "tests start programs, and fail by panicking")]
 
+// the tests of demo, which share the folder everywhere, know the library by the name of its folder
+extern crate scrapewright as exporter_common;
+
 mod concurrent;
 mod everywhere; // what holds for every exporter
 mod landing;
