@@ -1,7 +1,9 @@
-// Checks the rendered objects of the Prometheus Operator against its types: values with its validators, which accept unknown
-// keys, and keys with TypeScript, which rejects them.
+// Checks the objects of the Prometheus Operator, from Kustomize and from the Helm chart, against its types: values with its
+// validators, which accept unknown keys, and keys with TypeScript, which rejects them: node monitors.js FILE, where FILE has the
+// objects of the chart (deploy/helm/check.py).
 
 import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as models from "@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1";
@@ -13,7 +15,8 @@ const overlay = join(here, "../kubernetes/overlays/operator");
 const rendered = execFileSync("kubectl", ["kustomize", overlay], { encoding: "utf8" });
 const objects = parseAllDocuments(rendered)
   .map((document) => document.toJS())
-  .filter((object) => object.apiVersion.startsWith("monitoring.coreos.com/"));
+  .filter((object) => object.apiVersion.startsWith("monitoring.coreos.com/"))
+  .concat(JSON.parse(readFileSync(process.argv[2], "utf8")));
 
 /** What is wrong with an object, in lines. */
 function faults(object) {

@@ -381,18 +381,20 @@ fn every_prometheus_rule_object_equals_its_file() {
 fn all_objects_match_the_schemas_of_kubernetes() {
     let (Some(kubectl), Some(validate)) = (real("kubectl"), real("kubernetes-validate")) else { return };
     let folder = tempfile::tempdir().unwrap();
-    let check = |rendered: &str| {
+    let check = |rendered: &str, version: &str| {
         let file = folder.path().join("rendered.yaml");
         std::fs::write(&file, rendered).unwrap();
-        run(validate.to_str().unwrap(), ["--strict", "-k", "1.37", file.to_str().unwrap()])
+        run(validate.to_str().unwrap(), ["--strict", "-k", version, file.to_str().unwrap()])
     };
     for rendered in RENDERED {
         let output = run(kubectl.to_str().unwrap(), ["kustomize", &format!("{FOLDER}/{rendered}")]);
         let yaml = String::from_utf8(output.stdout).unwrap();
-        let output = check(&yaml);
-        assert!(output.status.success(), "{rendered}: {}", String::from_utf8_lossy(&output.stderr));
+        for version in ["1.29", "1.33", "1.37"] {
+            let output = check(&yaml, version);
+            assert!(output.status.success(), "{rendered}, {version}: {}", String::from_utf8_lossy(&output.stderr));
+        }
         if *rendered == "cpu" {
-            assert!(!check(&yaml.replace("readOnlyRootFilesystem", "readOnlyRootFilesytem")).status.success());
+            assert!(!check(&yaml.replace("readOnlyRootFilesystem", "readOnlyRootFilesytem"), "1.37").status.success());
         }
     }
 }

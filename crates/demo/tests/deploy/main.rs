@@ -8,6 +8,7 @@ mod kubernetes; // deploy/kubernetes
 mod packages; // deploy/man, deploy/completions, packages of Debian
 #[path = "../common/prometheus.rs"]
 mod server; // a real Prometheus
+mod sidecars; // the sidecar components of deploy/kubernetes
 mod systemd; // deploy/systemd
 
 /// The built program.
