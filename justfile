@@ -18,6 +18,10 @@ demo *arguments:
 bench:
     cargo bench -p scrapewright --bench budgets
 
+# The documentation as a website in target/book (needs mdbook and lychee)
+docs:
+    .ci/docs
+
 # Licenses, advisories and sources of all dependencies (needs cargo-deny)
 deny:
     cargo deny check
