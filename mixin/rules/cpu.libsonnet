@@ -1,0 +1,146 @@
+// Rules for CPUs of hosts, monitored by cpu-exporter.
+{
+  comment:: |||
+    Rules for CPUs of hosts, monitored by cpu-exporter.
+  |||,
+  groups: [
+    {
+      name: 'cpu-records',
+      rules: [
+        {
+          record: 'instance:cpu_exporter_cpu_in_use:ratio_rate5m',
+          expr: |||
+            1 - sum without (mode) (rate(cpu_exporter_cpu_usage_seconds_total{mode=~"idle|iowait"${,cpu}}[5m]))
+              / sum without (mode) (rate(cpu_exporter_cpu_usage_seconds_total${cpu}[5m]))
+          |||,
+        },
+        {
+          record: 'instance:cpu_exporter_cpu_steal:ratio_rate5m',
+          expr: |||
+            sum without (mode) (rate(cpu_exporter_cpu_usage_seconds_total{mode="steal"${,cpu}}[5m]))
+              / sum without (mode) (rate(cpu_exporter_cpu_usage_seconds_total${cpu}[5m]))
+          |||,
+        },
+        {
+          comment:: |||
+            Share of time in which at least one process waited for a CPU.
+          |||,
+          record: 'instance:cpu_exporter_pressure_cpu_waiting:rate5m',
+          expr: 'rate(cpu_exporter_pressure_cpu_waiting_seconds_total${cpu}[5m])',
+        },
+        {
+          record: 'instance:cpu_exporter_load1_per_cpu:ratio',
+          expr: 'cpu_exporter_load1${cpu} / on (job, instance) count by (job, instance) (cpu_exporter_cpu_online${cpu} == 1)',
+        },
+        {
+          record: 'instance:cpu_exporter_procs_running_per_cpu:avg5m',
+          expr: |||
+            avg_over_time(cpu_exporter_procs_running${cpu}[5m])
+              / on (job, instance) count by (job, instance) (cpu_exporter_cpu_online${cpu} == 1)
+          |||,
+        },
+        {
+          comment:: |||
+            Share of periods in which a cgroup used up its limit.
+          |||,
+          record: 'instance:cpu_exporter_cgroup_cpu_throttled_periods:ratio_rate5m',
+          expr: |||
+            rate(cpu_exporter_cgroup_cpu_throttled_periods_total${cpu}[5m])
+              / rate(cpu_exporter_cgroup_cpu_periods_total${cpu}[5m])
+          |||,
+        },
+      ],
+    },
+    {
+      name: 'cpu-alerts',
+      rules: [
+        {
+          comment:: |||
+            Pressure alone is not enough: the kernel also counts processes that wait because of their cgroup's limit, while CPUs
+            are idle. Saturation needs busy CPUs or more runnable processes than CPUs, too.
+          |||,
+          alert: 'CpuSaturated',
+          expr: |||
+            instance:cpu_exporter_pressure_cpu_waiting:rate5m > ${CpuSaturated}
+              and on (job, instance) (instance:cpu_exporter_cpu_in_use:ratio_rate5m > 0.8
+                or instance:cpu_exporter_procs_running_per_cpu:avg5m > 1)
+          |||,
+          'for': '15m',
+          labels: { severity: 'warning', component: 'cpu' },
+          dashboard:: 'exporters-cpu?var-job={{ $labels.job }}&var-instance={{ $labels.instance }}',
+          annotations: {
+            summary: 'Processes on {{ $labels.instance }} wait for a CPU {{ $value | humanizePercentage }} of the time',
+            description: 'In the last 5 minutes, at least one process on {{ $labels.instance }} was ready to run but had no CPU for {{ $value | humanizePercentage }} of the time, and no CPU was free. Everything on this host is slower.',
+          },
+        },
+        {
+          comment:: |||
+            For kernels without pressure information.
+          |||,
+          alert: 'CpuLoadHigh',
+          expr: |||
+            instance:cpu_exporter_load1_per_cpu:ratio > ${CpuLoadHigh}
+              unless on (job, instance) instance:cpu_exporter_pressure_cpu_waiting:rate5m
+          |||,
+          'for': '15m',
+          labels: { severity: 'warning', component: 'cpu' },
+          dashboard:: 'exporters-cpu?var-job={{ $labels.job }}&var-instance={{ $labels.instance }}',
+          annotations: {
+            summary: 'The load of {{ $labels.instance }} is {{ $value | humanize }} per CPU',
+            description: 'On {{ $labels.instance }}, {{ $value | humanize }} processes per CPU are running, runnable or waiting for a disk. This kernel has no pressure information.',
+          },
+        },
+        {
+          comment:: |||
+            A busy CPU is not a fault. This alert only helps to explain others.
+          |||,
+          alert: 'CpuBusy',
+          expr: 'instance:cpu_exporter_cpu_in_use:ratio_rate5m > ${CpuBusy}',
+          'for': '30m',
+          labels: { severity: 'info', component: 'cpu' },
+          dashboard:: 'exporters-cpu?var-job={{ $labels.job }}&var-instance={{ $labels.instance }}',
+          annotations: {
+            summary: 'The CPUs of {{ $labels.instance }} are {{ $value | humanizePercentage }} busy',
+            description: '{{ $labels.instance }} has used more than ${percentCpuBusy} % of its CPU time for 30 minutes (now {{ $value | humanizePercentage }}), so it has no reserve.',
+          },
+        },
+        {
+          alert: 'CpuStealHigh',
+          expr: 'instance:cpu_exporter_cpu_steal:ratio_rate5m > ${CpuStealHigh}',
+          'for': '15m',
+          labels: { severity: 'warning', component: 'cpu' },
+          dashboard:: 'exporters-cpu?var-job={{ $labels.job }}&var-instance={{ $labels.instance }}',
+          annotations: {
+            summary: 'The hypervisor withholds {{ $value | humanizePercentage }} of the CPU time of {{ $labels.instance }}',
+            description: 'The virtual machine {{ $labels.instance }} was ready to run but was not scheduled for {{ $value | humanizePercentage }} of the time: its host is overcommitted, or its CPU credits are used up.',
+          },
+        },
+        {
+          alert: 'CpuThrottled',
+          expr: 'instance:cpu_exporter_cgroup_cpu_throttled_periods:ratio_rate5m > ${CpuThrottled}',
+          'for': '15m',
+          labels: { severity: 'warning', component: 'cpu' },
+          dashboard:: 'exporters-cpu?var-job={{ $labels.job }}&var-instance={{ $labels.instance }}',
+          annotations: {
+            summary: 'The cgroup of {{ $labels.instance }} is throttled in {{ $value | humanizePercentage }} of its periods',
+            description: 'The cgroup monitored by {{ $labels.instance }} used up its CPU limit in {{ $value | humanizePercentage }} of its periods and paused until the next period.',
+          },
+        },
+        {
+          alert: 'CpuHot',
+          expr: |||
+            sum without (core, package) (increase(cpu_exporter_cpu_package_throttles_total${cpu}[15m])) > 0
+              or sum without (core, package) (increase(cpu_exporter_cpu_core_throttles_total${cpu}[15m])) > 0
+          |||,
+          'for': '15m',
+          labels: { severity: 'warning', component: 'cpu' },
+          dashboard:: 'exporters-cpu?var-job={{ $labels.job }}&var-instance={{ $labels.instance }}',
+          annotations: {
+            summary: 'The CPUs of {{ $labels.instance }} are throttled because of heat',
+            description: 'CPUs of {{ $labels.instance }} were throttled {{ $value | humanize }} times in the last 15 minutes because they were too hot.',
+          },
+        },
+      ],
+    },
+  ],
+}
