@@ -14,6 +14,9 @@ use serde_json::Value;
 /// The dashboards; each is grafana/dashboards/<stem>.json.
 const STEMS: [&str; 5] = ["app-status", "cpu", "httpd-log", "overview", "queue"];
 
+/// The address of the runbooks in the default configuration (mixin/config.libsonnet).
+pub(crate) const RUNBOOKS: &str = "https://exporters.example/runbooks/";
+
 pub(crate) struct Dashboard {
     stem: &'static str,
     pub(crate) json: Value,
@@ -26,6 +29,11 @@ pub(crate) struct Panel<'a> {
     pub(crate) location: String,
     /// Whether it is in a collapsed row, where panels may be empty.
     collapsed: bool,
+}
+
+/// The page of docs/runbooks that a link leads to, without its extension; `None` if it leads elsewhere.
+pub(crate) fn runbook(url: &str) -> Option<&str> {
+    url.strip_prefix(RUNBOOKS)?.strip_suffix(".html")
 }
 
 pub(crate) fn repository() -> PathBuf {

@@ -18,7 +18,7 @@ use regex::{Captures, Regex};
 
 use crate::DEMO;
 use crate::broker::Ended;
-use crate::dashboards::{read, repository};
+use crate::dashboards::{RUNBOOKS, read, repository};
 use services::Services;
 
 /// Divisor of all durations.
@@ -171,7 +171,8 @@ fn drill(prometheus: &str) {
         || format!("{:?}\n{}", expected.difference(&monitoring.delivered("firing")), monitoring.logs()),
     );
     for line in monitoring.webhook.log().lines().filter(|line| line.contains(" status=firing ")) {
-        assert!(line.contains(" runbook=docs/runbooks/") && line.contains(" dashboard=\"/d/exporters-"), "{line}");
+        let runbook = format!(" runbook={RUNBOOKS}");
+        assert!(line.contains(&runbook) && line.contains(" dashboard=\"http://localhost:3000/d/exporters-"), "{line}");
     }
 
     // Two exporters stop too. Their alerts must resolve only after an alert about the exporter fires.

@@ -1,8 +1,6 @@
 //! deploy/kubernetes rendered by kustomize: security contexts, probes, sidecars, monitors and schemas.
 
 use std::collections::BTreeSet;
-use std::fmt::Write;
-use std::path::Path;
 
 use exporter_common::testing::{real, run};
 use exporter_common::yaml::{self, Node};
@@ -336,44 +334,27 @@ fn monitors_select_existing_pods_and_services() {
     }
 }
 
-/// The files of prometheus/rules as PrometheusRule objects.
-fn prometheus_rules() -> String {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../prometheus/rules");
-    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let mut files: Vec<_> = files.filter(|path| path.extension().is_some_and(|extension| extension == "yml")).collect();
-    files.sort();
-    assert!(!files.is_empty(), "{folder} has no rules");
-    let mut text = String::from(
-        "# Generated from prometheus/rules: UPDATE_EXPECT=1 cargo test -p demo --test deploy prometheus_rule\n",
-    );
-    for (at, path) in files.iter().enumerate() {
-        let stem = path.file_stem().unwrap().to_str().unwrap();
-        if at > 0 {
-            text += "---\n";
-        }
-        let head = "apiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\nmetadata:\n";
-        write!(text, "{head}  name: exporters-{stem}\n  labels: {{app.kubernetes.io/part-of: monitoring}}\nspec:\n")
-            .unwrap();
-        for line in std::fs::read_to_string(path).unwrap().lines() {
-            let indent = if line.is_empty() { "" } else { "  " };
-            writeln!(text, "{indent}{line}").unwrap();
-        }
-    }
-    text
-}
-
 #[test]
-fn every_prometheus_rule_object_equals_its_file() {
-    let file = Path::new(FOLDER).join("components/operator/prometheus-rules.yaml");
-    expect_test::expect_file![file].assert_eq(&prometheus_rules());
-    // kustomize must not change them.
+fn every_prometheus_rule_and_dashboard_equals_its_file() {
     let Some(objects) = objects(&["overlays/operator"]) else { return };
     let rules: Vec<_> = objects.iter().filter(|object| object.kind() == "PrometheusRule").collect();
-    assert!(!rules.is_empty());
+    assert_eq!(rules.len(), 6);
     for rule in rules {
         let stem = rule.name().strip_prefix("exporters-").unwrap();
         let file = format!("{}/../../prometheus/rules/{stem}.yml", env!("CARGO_MANIFEST_DIR"));
         assert_eq!(rule.value["spec"], json(&yaml::parse(&std::fs::read_to_string(file).unwrap()).unwrap()), "{stem}");
+    }
+    let dashboards: Vec<_> =
+        objects.iter().filter(|object| object.value["metadata"]["labels"]["grafana_dashboard"] == "1").collect();
+    assert_eq!(dashboards.len(), 5);
+    for dashboard in dashboards {
+        let stem = dashboard.name().strip_prefix("exporters-dashboard-").unwrap();
+        let file = format!("{}/../../grafana/dashboards/{stem}.json", env!("CARGO_MANIFEST_DIR"));
+        let file: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+        let own = dashboard.value["data"][format!("{stem}.json")].as_str().unwrap();
+        assert_eq!(serde_json::from_str::<Value>(own).unwrap(), file, "{stem}");
+        // kubectl apply stores an object in its annotation, which is limited to 256 KiB.
+        assert!(own.len() < 200 << 10, "{stem}: {} bytes", own.len());
     }
 }
 

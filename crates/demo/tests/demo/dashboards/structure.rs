@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::{Dashboard, Panel, STEMS, dashboards, list, read, repository, text};
+use super::{Dashboard, Panel, RUNBOOKS, STEMS, dashboards, list, read, repository, runbook, text};
 
 #[test]
 fn each_exporter_has_a_dashboard_and_there_is_an_overview() {
@@ -27,7 +27,22 @@ fn every_dashboard_is_read_only_and_has_the_common_links() {
             panic!("{stem}: expected links to dashboards and runbooks")
         };
         assert_eq!((&others["type"], &others["tags"]), (&json!("dashboards"), &json!(["exporters"])), "{stem}");
-        assert_eq!(runbooks["url"], "/public/runbooks/README.md", "{stem}");
+        assert_eq!(runbook(text(&runbooks["url"])), Some("index"), "{stem}"); // README.md on the website
+    }
+}
+
+/// Graphs show the alerts of the table: an annotation has the same selector.
+#[test]
+fn graphs_are_annotated_with_the_alerts_of_the_table() {
+    for dashboard in dashboards() {
+        let [_, alerts] = list(&dashboard.json["annotations"]["list"]) else {
+            panic!("{}: expected an annotation", dashboard.stem)
+        };
+        assert_eq!((&alerts["enable"], &alerts["datasource"]["uid"]), (&json!(true), &json!("${datasource}")));
+        let selector = text(&alerts["expr"]);
+        assert!(selector.starts_with("ALERTS{alertstate=\"firing\","), "{}: {selector}", dashboard.stem);
+        let table = dashboard.panels().into_iter().find(|panel| panel.json["title"] == "Firing alerts").unwrap();
+        assert!(text(&table.json["targets"][0]["expr"]).contains(selector), "{}: {selector}", dashboard.stem);
     }
 }
 
@@ -95,7 +110,7 @@ fn the_first_row_has_status_panels_and_alerts_and_only_the_last_may_be_collapsed
         assert_eq!((&alerts["type"], &alerts["gridPos"]["w"]), (&json!("table"), &json!(24)), "{stem}");
         assert!(text(&alerts["targets"][0]["expr"]).contains("ALERTS{alertstate=\"firing\""), "{stem}");
         assert!(
-            alerts["fieldConfig"]["overrides"].to_string().contains("/public/runbooks/${__value.raw}.md"),
+            alerts["fieldConfig"]["overrides"].to_string().contains(&format!("{RUNBOOKS}${{__value.raw}}.html")),
             "{stem}"
         );
         assert!(first.len() >= 4 && first.iter().all(|panel| panel["type"] == "stat"), "{stem}");
@@ -174,8 +189,9 @@ fn every_link_points_to_a_dashboard_or_a_runbook() {
     for dashboard in dashboards() {
         for panel in dashboard.panels() {
             for link in list(&panel.json["fieldConfig"]["defaults"]["links"]) {
-                if let Some(page) = text(&link["url"]).strip_prefix("/public/runbooks/") {
-                    assert!(repository().join("docs/runbooks").join(page).is_file(), "{}: {link}", panel.location);
+                if let Some(page) = runbook(text(&link["url"])) {
+                    let file = repository().join(format!("docs/runbooks/{page}.md"));
+                    assert!(file.is_file(), "{}: {link}", panel.location);
                     continue;
                 }
                 let uid = text(&link["url"]).strip_prefix("/d/exporters-").and_then(|rest| rest.split('?').next());
@@ -204,7 +220,7 @@ fn the_data_source_is_the_prometheus_of_the_compose_file() {
     let folder = first_value("grafana/provisioning/dashboards/exporters.yml", "path:");
     let compose = read("docker-compose.yml");
     assert!(compose.contains(&format!("./grafana/dashboards:{folder}:ro")));
-    // The links to runbooks point there.
+    // docs/compose.md shows how to let the links to runbooks lead there.
     assert!(compose.contains("./docs/runbooks:/usr/share/grafana/public/runbooks:ro"));
     for dashboard in dashboards() {
         assert_eq!(dashboard.variables()[0]["current"]["value"], "prometheus", "{}", dashboard.stem);

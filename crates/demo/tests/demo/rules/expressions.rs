@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{Rule, alerts, rules};
 use crate::dashboards::queries::{Catalogue, Metric, TARGET_LABELS, known, names, result_labels, selectors};
-use crate::dashboards::{dashboards, list, text};
+use crate::dashboards::{dashboards, list, runbook, text};
 
 /// Target labels.
 const TARGET: [&str; 2] = ["job", "instance"];
@@ -104,10 +104,9 @@ fn color(severity: &str) -> &str {
 
 /// The alerts whose runbooks a panel links to.
 fn linked(panel: &Value) -> BTreeSet<String> {
-    let links = list(&panel["fieldConfig"]["defaults"]["links"]).iter().filter_map(|link| {
-        let page = text(&link["url"]).strip_prefix("/public/runbooks/")?;
-        page.strip_suffix(".md").map(str::to_owned)
-    });
+    let links = list(&panel["fieldConfig"]["defaults"]["links"])
+        .iter()
+        .filter_map(|link| runbook(text(&link["url"])).map(str::to_owned));
     links.filter(|alert| !alert.starts_with("${")).collect()
 }
 

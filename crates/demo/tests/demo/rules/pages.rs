@@ -6,7 +6,7 @@ use regex::Regex;
 
 use super::{Rule, alerts, rules};
 use crate::dashboards::queries::{known, names, selectors};
-use crate::dashboards::{dashboards, read, repository, text};
+use crate::dashboards::{dashboards, read, repository, runbook, text};
 
 /// The sections of a runbook, in this order: a heading (`## Diagnosis`) or bold first words (`**Meaning.** …`).
 const SECTIONS: [&str; 6] = ["Meaning", "Impact", "Diagnosis", "Mitigation", "Resolves", "Silence"];
@@ -16,8 +16,8 @@ fn every_alert_has_a_runbook_and_every_runbook_an_alert() {
     let mut pages = BTreeSet::new();
     for rule in alerts() {
         let page = text(&rule.json["annotations"]["runbook_url"]);
-        assert_eq!(page, format!("docs/runbooks/{}.md", rule.alert().unwrap()), "{}", rule.location());
-        pages.insert(page.rsplit('/').next().unwrap().to_owned());
+        assert_eq!(runbook(page), rule.alert(), "{}", rule.location());
+        pages.insert(format!("{}.md", rule.alert().unwrap()));
     }
     let files = std::fs::read_dir(repository().join("docs/runbooks")).unwrap();
     let files: BTreeSet<_> = files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
@@ -87,7 +87,7 @@ fn every_query_of_a_runbook_selects_metrics_that_exist() {
 fn every_alert_links_to_a_dashboard_with_existing_variables() {
     for rule in alerts() {
         let url = text(&rule.json["annotations"]["dashboard_url"]);
-        let (uid, query) = url.strip_prefix("/d/").unwrap().split_once('?').unwrap();
+        let (uid, query) = url.strip_prefix("http://localhost:3000/d/").unwrap().split_once('?').unwrap();
         let all = dashboards();
         let dashboard = all.iter().find(|dashboard| dashboard.json["uid"] == uid);
         let dashboard = dashboard.unwrap_or_else(|| panic!("{}: no dashboard {uid}", rule.location()));
