@@ -18,6 +18,10 @@ demo *arguments:
 bench:
     cargo bench -p scrapewright --bench budgets
 
+# Rules, dashboards and Kubernetes objects from mixin/ (needs jsonnet)
+mixin:
+    mixin/render
+
 # The documentation as a website in target/book (needs mdbook and lychee)
 docs:
     .ci/docs

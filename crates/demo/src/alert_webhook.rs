@@ -1,4 +1,4 @@
-//! `demo alerts`: a webhook receiver for Alertmanager that logs each alert.
+//! `demo alerts`: receives notifications of Alertmanager (webhook, page, mail) and logs them.
 
 use anyhow::Result;
 use serde_json::Value;
@@ -6,6 +6,7 @@ use warp::filters::BoxedFilter;
 use warp::http::StatusCode;
 use warp::{Filter, Reply};
 
+use crate::alert_mail;
 use crate::server::{listen, serve};
 
 /// The flags of `demo alerts`.
@@ -14,6 +15,10 @@ pub(crate) struct Args {
     /// Listen address for notifications that Alertmanager posts
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8085")]
     listen: String,
+
+    /// Listen address for mail from Alertmanager (SMTP)
+    #[arg(long, value_name = "HOST:PORT")]
+    mail_listen: Option<String>,
 }
 
 /// Size limit of a notification; one with a thousand alerts is smaller.
@@ -21,6 +26,9 @@ const MAX_BODY: u64 = 4 << 20;
 
 /// Receives notifications until the process is stopped.
 pub(crate) async fn run(args: Args) -> Result<()> {
+    if let Some(address) = &args.mail_listen {
+        tokio::spawn(alert_mail::run(listen(address).await?));
+    }
     serve("alerts", listen(&args.listen).await?, routes()).await
 }
 
@@ -34,7 +42,22 @@ fn routes() -> BoxedFilter<(impl Reply,)> {
             StatusCode::OK
         },
     );
-    healthy.or(notified).unify().boxed()
+    // events in the format of PagerDuty, version 2
+    let page = warp::path!("page").and(warp::post()).and(warp::body::content_length_limit(MAX_BODY));
+    let paged = page.and(warp::body::json()).map(|event: Value| {
+        log_page(&event);
+        warp::reply::with_status(r#"{"status": "success"}"#, StatusCode::ACCEPTED)
+    });
+    healthy.or(notified).unify().or(paged).boxed()
+}
+
+/// Logs a page with its links.
+fn log_page(event: &Value) {
+    let links = event["links"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let links: Vec<_> = links.iter().filter_map(|link| link["href"].as_str()).collect();
+    let action = event["event_action"].as_str().unwrap_or_default();
+    let summary = event["payload"]["summary"].as_str().unwrap_or_default();
+    tracing::info!(action, summary, links = links.join(" "), "page");
 }
 
 /// Logs one alert with the fields that the on-call engineer needs first.

@@ -1,5 +1,6 @@
 //! The demo: monitored services as subcommands, and all of them together with the exporters.
 
+mod alert_mail;
 mod alert_webhook;
 mod app;
 mod arrivals;
@@ -63,7 +64,7 @@ enum Command {
     Consumer(amqp::Args),
     /// Add jobs to NATS or beanstalkd and process them; some fail
     Jobs(workers::Args),
-    /// Webhook receiver for Alertmanager that logs alerts
+    /// Receiver of Alertmanager's notifications that logs them
     Alerts(alert_webhook::Args),
     /// Suspend the processes with a name until it is stopped; for drills
     Hang(hang::Args),

@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use exporter_common::testing::{Running, free_port, real};
+use exporter_common::testing::{Running, eventually, free_port, real};
 use regex::{Captures, Regex};
 
 use crate::DEMO;
@@ -75,11 +75,14 @@ impl Monitoring {
             std::fs::create_dir_all(file.parent().unwrap()).unwrap();
             std::fs::write(file, text).unwrap();
         };
-        let webhook = crate::part(&["alerts"]);
+        let mail = free();
+        let webhook = crate::part(&["alerts", &format!("--mail-listen={mail}")]);
         let (manager, server) = (free(), free());
         let own = read("prometheus/alertmanager.yml");
         assert!(own.contains("http://alerts:8085/"));
-        file("alertmanager.yml", &speed_up(&own).replace("http://alerts:8085/", &format!("{}/", webhook.url)));
+        let own = own.replace("http://alerts:8085/", &format!("{}/", webhook.url)).replace("alerts:8025", &mail);
+        file("alertmanager.yml", &speed_up(&own));
+        file("templates/exporters.tmpl", &read("prometheus/templates/exporters.tmpl"));
         for entry in std::fs::read_dir(repository().join("prometheus/rules")).unwrap() {
             let path = entry.unwrap().path();
             let name = format!("rules/{}", path.file_name().unwrap().to_str().unwrap());
@@ -173,6 +176,16 @@ fn drill(prometheus: &str) {
     for line in monitoring.webhook.log().lines().filter(|line| line.contains(" status=firing ")) {
         let runbook = format!(" runbook={RUNBOOKS}");
         assert!(line.contains(&runbook) && line.contains(" dashboard=\"http://localhost:3000/d/exporters-"), "{line}");
+    }
+    // Critical alerts page, warnings are mailed, both with their links.
+    for way in ["page", "mail"] {
+        eventually(&format!("a {way} with links"), || {
+            let log = monitoring.webhook.log();
+            let mut lines = log.lines().filter(|line| line.contains(&format!(" msg={way} ")));
+            lines
+                .find(|line| line.contains("http://localhost:3000/d/exporters-") && line.contains(RUNBOOKS))
+                .map(|_| ())
+        });
     }
 
     // Two exporters stop too. Their alerts must resolve only after an alert about the exporter fires.
