@@ -26,14 +26,14 @@ _queue__exporter() {
 
     case "${cmd}" in
         queue__exporter)
-            opts="-h -V --queue.system --queue.url --queue.username --queue.password-file --queue.tls-ca-file --queue.tls-cert-file --queue.tls-key-file --queue.include --queue.exclude --queue.max-queues --queue.timeout --collect.cache-ttl --poll.interval --web.telemetry-path --web.config.file --web.systemd-socket --web.max-requests --web.disable-exporter-metrics --scrape.timeout --scrape.timeout-offset --log.level --log.format --once --check --web.listen-address --help --version healthcheck"
+            opts="-h -V --queue.system --queue.url --queue.username --queue.password-file --queue.tls-ca-file --queue.tls-cert-file --queue.tls-key-file --queue.query-file --queue.include --queue.exclude --queue.max-queues --queue.timeout --collect.cache-ttl --poll.interval --web.telemetry-path --web.config.file --web.systemd-socket --web.max-requests --web.disable-exporter-metrics --scrape.timeout --scrape.timeout-offset --log.level --log.format --once --check --web.listen-address --help --version healthcheck"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --queue.system)
-                    COMPREPLY=($(compgen -W "http rabbitmq redis-streams bullmq rq celery sidekiq beanstalkd nats" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "http rabbitmq redis-streams redis-lists bullmq rq celery sidekiq beanstalkd nats postgres" -- "${cur}"))
                     return 0
                     ;;
                 --queue.url)
@@ -57,6 +57,10 @@ _queue__exporter() {
                     return 0
                     ;;
                 --queue.tls-key-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --queue.query-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

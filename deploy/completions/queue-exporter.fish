@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_queue_exporter_global_optspecs
-    string join \n queue.system= queue.url= queue.username= queue.password-file= queue.tls-ca-file= queue.tls-cert-file= queue.tls-key-file= queue.include= queue.exclude= queue.max-queues= queue.timeout= collect.cache-ttl= poll.interval= web.telemetry-path= web.config.file= web.systemd-socket web.max-requests= web.disable-exporter-metrics scrape.timeout= scrape.timeout-offset= log.level= log.format= once check web.listen-address= h/help V/version
+    string join \n queue.system= queue.url= queue.username= queue.password-file= queue.tls-ca-file= queue.tls-cert-file= queue.tls-key-file= queue.query-file= queue.include= queue.exclude= queue.max-queues= queue.timeout= collect.cache-ttl= poll.interval= web.telemetry-path= web.config.file= web.systemd-socket web.max-requests= web.disable-exporter-metrics scrape.timeout= scrape.timeout-offset= log.level= log.format= once check web.listen-address= h/help V/version
 end
 
 function __fish_queue_exporter_needs_command
@@ -27,18 +27,21 @@ end
 complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.system -d 'Queue system to read [default: by the scheme of the URL; http means http, redis means redis-streams]' -r -f -a "http\t''
 rabbitmq\t''
 redis-streams\t''
+redis-lists\t''
 bullmq\t''
 rq\t''
 celery\t''
 sidekiq\t''
 beanstalkd\t''
-nats\t''"
-complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.url -d 'URL of the queue system; required: http://localhost:8082/queues, http://localhost:15672 (RabbitMQ\'s management API, with --queue.system rabbitmq), redis://localhost:6379 (or any node of a cluster), beanstalk://localhost:11300, nats+http://localhost:8222' -r
-complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.username -d 'User name for HTTP or Redis; overrides the one in the URL' -r
+nats\t''
+postgres\t''"
+complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.url -d 'URL of the queue system; required: http://localhost:8082/queues, http://localhost:15672 (RabbitMQ\'s management API, with --queue.system rabbitmq), redis://localhost:6379 (or any node of a cluster), postgres://localhost/database, beanstalk://localhost:11300, nats+http://localhost:8222' -r
+complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.username -d 'User name for HTTP, Redis or PostgreSQL; overrides the one in the URL' -r
 complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.password-file -d 'File with the password, reloaded for every read of the queues' -r -F
-complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.tls-ca-file -d 'PEM file with the CA certificates to trust for https and rediss, instead of the system\'s CA certificates' -r -F
+complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.tls-ca-file -d 'PEM file with the CA certificates to trust for encrypted connections, instead of the system\'s CA certificates' -r -F
 complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.tls-cert-file -d 'PEM file with the client certificate; requires --queue.tls-key-file' -r -F
 complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.tls-key-file -d 'PEM file with the private key of the client certificate' -r -F
+complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.query-file -d 'File with an SQL query for postgres, which returns the columns queue, state, count and oldest' -r -F
 complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.include -d 'Export only queues whose whole name matches' -r
 complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.exclude -d 'Do not export queues whose whole name matches' -r
 complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.max-queues -d 'Number of queues to export individually, deepest first; the others are summed up as _other [default: all]' -r

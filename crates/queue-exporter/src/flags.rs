@@ -24,11 +24,11 @@ pub(crate) struct Flags {
 
     /// URL of the queue system; required: http://localhost:8082/queues, http://localhost:15672 (RabbitMQ's management
     /// API, with --queue.system rabbitmq), redis://localhost:6379 (or any node of a cluster),
-    /// beanstalk://localhost:11300, nats+http://localhost:8222
+    /// postgres://localhost/database, beanstalk://localhost:11300, nats+http://localhost:8222
     #[arg(long = "queue.url", value_name = "URL", hide_env_values = true)]
     url: Option<String>, // parsed later: clap would print an invalid value with its password
 
-    /// User name for HTTP or Redis; overrides the one in the URL
+    /// User name for HTTP, Redis or PostgreSQL; overrides the one in the URL
     #[arg(long = "queue.username", value_name = "NAME")]
     username: Option<String>,
 
@@ -38,6 +38,10 @@ pub(crate) struct Flags {
 
     #[command(flatten)]
     tls: TlsFlags,
+
+    /// File with an SQL query for postgres, which returns the columns queue, state, count and oldest
+    #[arg(long = "queue.query-file", value_name = "FILE")]
+    query_file: Option<PathBuf>,
 
     /// Export only queues whose whole name matches
     #[arg(long = "queue.include", value_name = "REGEX", value_parser = parse_pattern)]
@@ -64,8 +68,12 @@ pub(crate) struct Flags {
 /// The collector that the flags configure.
 pub(crate) fn source(flags: Flags) -> Result<Source> {
     let (kind, url) = system_and_url(flags.system.as_deref(), flags.url.as_deref()).map_err(UsageError::new)?;
-    let Flags { username, password_file, tls, include, exclude, max_queues, timeout, .. } = flags;
-    let system = (kind.connect)(ConnectionSettings { url, username, password_file, tls, timeout })?;
+    let Flags { username, password_file, tls, query_file, include, exclude, max_queues, timeout, .. } = flags;
+    if query_file.is_some() && kind.name != "postgres" {
+        return Err(UsageError::new(format!("--queue.query-file is for postgres: {} has no queries", kind.name)).into());
+    }
+    let settings = ConnectionSettings { url, username, password_file, tls, query_file, timeout };
+    let system = (kind.connect)(settings)?;
     let filter = QueueFilter { include, exclude };
     let max_queues = max_queues.map(|max| max as usize);
     let collector = Arc::new(QueueCollector::new(system, kind.name, filter, timeout, max_queues));

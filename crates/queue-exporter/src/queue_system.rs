@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::time::Duration;
 
 use anyhow::Result;
 use exporter_common::{Histogram, async_trait};
@@ -46,6 +47,9 @@ pub(crate) trait QueueSystem: Send + Sync + 'static {
     fn batch(&self) -> Batch {
         Batch { size: 1, concurrency: 16 }
     }
+
+    /// Called before each list with the time that it may take.
+    fn limit(&self, _time: Duration) {}
 
     /// The queues, as they are read. An error means that some are missing from the list; the read continues if the
     /// stream does.

@@ -275,8 +275,11 @@ impl QueueCollector {
 
     /// The list. It ends with an error if its next part takes longer than the timeout.
     fn list<'a>(&'a self, deadline: &'a Deadline<'a>) -> impl Stream<Item = Result<ListedQueue>> + Send + 'a {
-        let list =
-            stream::once(self.reload_password(deadline.scrape)).map_ok(|()| self.system.list()).try_flatten().boxed();
+        let start = move |()| {
+            self.system.limit(deadline.for_list());
+            self.system.list()
+        };
+        let list = stream::once(self.reload_password(deadline.scrape)).map_ok(start).try_flatten().boxed();
         stream::unfold(Some(list), move |list| async move {
             let mut list = list?;
             let (next, list) = match limited(deadline.for_list(), list.next()).await {

@@ -181,7 +181,7 @@ mod tests {
     async fn each_name_is_one_path_segment() {
         let url = Url::parse("http://me:secret@host/api/?token=t").unwrap();
         let (tls, timeout) = (Default::default(), Duration::from_secs(5));
-        let settings = ConnectionSettings { url, username: None, password_file: None, tls, timeout };
+        let settings = ConnectionSettings { url, username: None, password_file: None, tls, query_file: None, timeout };
         let client = HttpClient::new(settings).unwrap();
         for (name, path) in [
             ("orders", "/api/orders"),

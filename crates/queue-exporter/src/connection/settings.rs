@@ -13,6 +13,8 @@ pub(crate) struct ConnectionSettings {
     pub(crate) username: Option<String>,
     pub(crate) password_file: Option<PathBuf>,
     pub(crate) tls: TlsFlags,
+    /// A file with a query, for queue systems that are databases.
+    pub(crate) query_file: Option<PathBuf>,
     /// How long one request may take.
     pub(crate) timeout: Duration,
 }

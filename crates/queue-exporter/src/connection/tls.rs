@@ -12,7 +12,7 @@ use rustls::{ClientConfig, RootCertStore};
 /// `--queue.tls-…`
 #[derive(clap::Args, Clone, Debug, Default)]
 pub(crate) struct TlsFlags {
-    /// PEM file with the CA certificates to trust for https and rediss, instead of the system's CA certificates
+    /// PEM file with the CA certificates to trust for encrypted connections, instead of the system's CA certificates
     #[arg(long = "queue.tls-ca-file", value_name = "FILE")]
     ca_file: Option<PathBuf>,
 
@@ -38,7 +38,7 @@ impl TlsFlags {
             }
         };
         if !encrypted && (self.ca_file.is_some() || identity.is_some()) {
-            let error = "--queue.tls-… needs an encrypted connection: use https:// or rediss:// in --queue.url";
+            let error = "--queue.tls-… needs an encrypted connection: use https:// or rediss:// in --queue.url, or ?sslmode=verify-full for postgres";
             bail!(UsageError::new(error));
         }
         let roots = match &self.ca_file {

@@ -18,7 +18,7 @@ use super::transport::Address;
 /// a slow one is repeated only after 19 times its duration; until then the keys of the last scan are returned.
 pub(crate) struct KeyScanner {
     pattern: String,
-    /// The type of the keys.
+    /// The type of the keys; any type if it is empty.
     key_type: &'static str,
     /// The shortest time between two scans.
     interval: Duration,
@@ -111,7 +111,8 @@ impl KeyScanner {
             };
             let start = Instant::now();
             let command = ["SCAN", &cursor, "MATCH", &self.pattern, "COUNT", "1000", "TYPE", self.key_type];
-            let reply = redis.query_server(server, &command).await;
+            let words = if self.key_type.is_empty() { &command[..6] } else { &command[..] };
+            let reply = redis.query_server(server, words).await;
             let mut scans = self.scans();
             let scan = scans.entry(server.address().clone()).or_default();
             scan.time_spent += start.elapsed();

@@ -85,7 +85,7 @@ mod tests {
     fn target(url: &str) -> Result<Target> {
         let url = url.parse().unwrap();
         let (tls, timeout) = (Default::default(), Duration::from_secs(5));
-        parse(ConnectionSettings { url, username: None, password_file: None, tls, timeout }, true)
+        parse(ConnectionSettings { url, username: None, password_file: None, tls, query_file: None, timeout }, true)
     }
 
     fn servers(target: &Target) -> Vec<String> {

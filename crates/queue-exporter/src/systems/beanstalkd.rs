@@ -369,8 +369,14 @@ mod tests {
             }
         });
         let timeout = Duration::from_secs(60);
-        let settings =
-            ConnectionSettings { url, username: None, password_file: None, tls: Default::default(), timeout };
+        let settings = ConnectionSettings {
+            url,
+            username: None,
+            password_file: None,
+            tls: Default::default(),
+            query_file: None,
+            timeout,
+        };
         let system = Beanstalkd::new(settings).unwrap();
         assert_eq!(system.list().count().await, 2);
         let mail = [QueueId::named("mail")];

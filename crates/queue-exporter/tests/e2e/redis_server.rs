@@ -17,8 +17,8 @@ pub(crate) struct RedisServer {
 }
 
 /// The user of the exporter, as documented.
-const ACL: &str = "user watcher on >secret%word ~* -@all +scan +smembers +scard +llen +lindex +zcard +zrange \
-                   +hget +hmget +hgetall +hlen +hvals +hscan +get +mget +exists +xlen +xrange +xread +xpending +xinfo|stream \
+const ACL: &str = "user watcher on >secret%word ~* -@all +scan +smembers +scard +type +llen +lindex +zcard +zcount +zscore \
+                   +zrange +hget +hmget +hgetall +hlen +hvals +hscan +get +mget +exists +xlen +xrange +xread +xpending +xinfo|stream \
                    +xinfo|groups +memory|usage +select +cluster|slots +asking\n";
 
 impl RedisServer {
