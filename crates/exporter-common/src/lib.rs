@@ -30,7 +30,7 @@
 //!
 //! All but the types of HTTP are re-exported, so that a program needs no dependency on them.
 //!
-//! tokio 1 runs everything, but is not in the interface: listeners and sockets are those of the standard library. Log
+//! tokio 1 runs everything, but is not in the interface: listeners are made from sockets of the standard library. Log
 //! events of collectors go through `tracing` 0.1.
 //!
 //! # Features

@@ -33,7 +33,7 @@ pub enum LogFormat {
 }
 
 /// Starts logging to stderr: events of the crate `tracing`, and panics. Later calls in the same process have no effect.
-/// [`Program`](crate::Program) calls it; call it in a process of your own that has no other subscriber.
+/// [`Program`](crate::Program) calls it; call it in your own process if that has no other subscriber.
 ///
 /// ```
 /// use scrapewright::log::{self, LogFormat, LogLevel};

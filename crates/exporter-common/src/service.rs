@@ -61,8 +61,8 @@ impl Sources {
     }
 }
 
-/// An exporter without a process: for those who have a runtime, a command line and signals, [`Program`](crate::Program)
-/// is too much. It needs tokio.
+/// An exporter in a process with its own runtime, command line and signals, which needs no [`Program`](crate::Program). It needs
+/// tokio.
 ///
 /// [`Service::serve`] serves it on listeners:
 ///

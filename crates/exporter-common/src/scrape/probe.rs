@@ -49,7 +49,7 @@ pub trait Prober: Send + Sync + 'static {
     /// Reads the target once, and adds each family to `scrape` as soon as it is complete.
     ///
     /// The read must not block for long, and respects [`Scrape::time_left`] if it can: at the deadline it is cancelled,
-    /// and what it added before is exported.
+    /// and the families added before are exported.
     ///
     /// # Errors
     /// An error sets `probe_success` to 0. It is logged once, when the state of the target changes.

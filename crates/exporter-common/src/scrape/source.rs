@@ -31,7 +31,7 @@ pub enum Collection {
     Background(Duration),
 }
 
-/// A collector, the schedule of its reads, and what it does besides reading.
+/// A collector, the schedule of its reads, and its other work.
 ///
 /// A collector with state that several of these use is shared in an [`Arc`]:
 ///

@@ -1,6 +1,6 @@
 //! TLS: certificates and keys in PEM, CA certificates, the server's configuration and client certificates.
 //!
-//! What is public here helps collectors that are TLS clients. It has types of [`rustls`], which is re-exported: a new
+//! The public items help collectors that are TLS clients. They have types of [`rustls`], which is re-exported: a new
 //! version of rustls makes a new incompatible version of this library.
 //!
 //! ```
@@ -10,7 +10,7 @@
 //! use scrapewright::tls::rustls::crypto::ring;
 //! use scrapewright::tls::{TrustedServer, pem};
 //!
-//! /// A client that trusts the CA certificates of a file, or those of the system.
+//! /// A client that trusts the CA certificates of a file, or else of the system.
 //! fn client(ca: Option<&[u8]>) -> anyhow::Result<ClientConfig> {
 //!     let provider = Arc::new(ring::default_provider());
 //!     let builder = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;

@@ -1,0 +1,143 @@
+//! Tests of the limits.
+
+use futures_util::FutureExt;
+
+use super::*;
+
+async fn closed_after(connection: &Connection) -> (Duration, &'static str) {
+    let start = Instant::now();
+    let why = connection.overdue().await;
+    (start.elapsed(), why)
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_state_of_a_connection_has_a_deadline() {
+    let connections = Connections::new();
+    let slot = connections.slot().await.unwrap();
+    let connection = &slot.connection;
+    assert_eq!(closed_after(connection).await, (HEADER_TIMEOUT, "no request received"));
+
+    drop(RequestGuard::begin(&connections, connection).complete(b"sent".to_vec()));
+    assert_eq!(closed_after(connection).await, (IDLE_TIMEOUT, "idle"));
+
+    connection.read();
+    tokio::time::advance(Duration::from_secs(7)).await;
+    connection.read();
+    assert_eq!(closed_after(connection).await, (HEADER_TIMEOUT - Duration::from_secs(7), "no request received"));
+
+    let request = RequestGuard::begin(&connections, connection);
+    tokio::time::advance(10 * IDLE_TIMEOUT).await;
+    assert!(connection.overdue().now_or_never().is_none(), "a request is in progress");
+    let response = request.complete(vec![0; 1000]);
+    drop(request);
+    assert_eq!(connections.unsent.load(Ordering::Relaxed), 1000);
+    tokio::time::advance(STALLED_TIMEOUT / 2).await;
+    connection.written();
+    assert_eq!(closed_after(connection).await, (STALLED_TIMEOUT, "the client does not read the response"));
+    for _ in 0..5 {
+        tokio::time::advance(STALLED_TIMEOUT - Duration::from_secs(1)).await;
+        connection.written();
+    }
+    assert_eq!(
+        closed_after(connection).await,
+        (Duration::ZERO, "the client does not read the response"),
+        "also with slow progress"
+    );
+    drop(response);
+    assert_eq!(connections.unsent.load(Ordering::Relaxed), 0);
+    assert_eq!(closed_after(connection).await, (IDLE_TIMEOUT, "idle"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_longest_waiting_connection_is_closed_for_a_new_one() {
+    let connections = Connections::new();
+    let mut slots = Vec::new();
+    for _ in 0..MAX_CONNECTIONS {
+        slots.push(connections.slot().await.unwrap());
+        tokio::time::advance(Duration::from_millis(1)).await;
+    }
+    let busy = RequestGuard::begin(&connections, &slots[0].connection);
+    assert!(connections.slot().now_or_never().is_none(), "all slots are used");
+    assert!(slots[0].connection.overdue().now_or_never().is_none(), "its request is in progress");
+    assert_eq!(slots[1].connection.overdue().now_or_never(), Some("connection limit reached"));
+    assert!(slots[2].connection.overdue().now_or_never().is_none());
+    slots.remove(1);
+    assert!(connections.slot().await.is_some());
+    drop(busy);
+}
+
+#[tokio::test(start_paused = true)]
+async fn unsent_responses_are_limited() {
+    let connections = Connections::new();
+    let mut slots = Vec::new();
+    let mut responses = Vec::new();
+    for _ in 0..4 {
+        let slot = connections.slot().await.unwrap();
+        responses.push(RequestGuard::begin(&connections, &slot.connection).complete(vec![0; MAX_UNSENT / 3]));
+        slots.push(slot);
+        tokio::time::advance(Duration::from_millis(1)).await;
+    }
+    let ended: Vec<_> = slots.iter().map(|slot| slot.connection.overdue().now_or_never()).collect();
+    assert_eq!(ended, [Some("connection limit reached"), None, None, None]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_response_in_pieces_has_the_deadlines_of_one_response() {
+    let connections = Connections::new();
+    let slot = connections.slot().await.unwrap();
+    let connection = &slot.connection;
+    let request = RequestGuard::begin(&connections, connection);
+    let mut pieces = request.pieces((0..).map(|_| Ok::<_, ()>(vec![0; 1000])));
+    for _ in 0..6 {
+        drop(pieces.next().unwrap().unwrap());
+        connection.written();
+        assert!(connection.must_reset(), "more pieces follow");
+        tokio::time::advance(STALLED_TIMEOUT - Duration::from_secs(1)).await;
+    }
+    assert_eq!(closed_after(connection).await, (Duration::from_secs(1), "the client does not read the response"));
+    drop(pieces);
+    assert_eq!(closed_after(connection).await, (IDLE_TIMEOUT, "idle"));
+    assert!(!connection.must_reset());
+    let mut failing = RequestGuard::begin(&connections, connection).pieces(std::iter::once(Err::<Vec<u8>, _>(())));
+    assert!(failing.next().unwrap().is_err());
+    drop(failing);
+    assert!(connection.must_reset());
+}
+
+#[tokio::test(start_paused = true)]
+async fn slow_clients_make_room_for_a_scrape_and_others_do_not() {
+    let connections = Connections::new();
+    let mut slots = Vec::new();
+    for _ in 0..4 {
+        slots.push(connections.slot().await.unwrap());
+    }
+    let [stalled, slow, reading, idle] = [0, 1, 2, 3].map(|slot: usize| &slots[slot].connection);
+    let begin = |connection| RequestGuard::begin(&connections, connection).complete(vec![0; 1000]);
+    let _slow = begin(slow);
+    tokio::time::advance(SLOW_UNDER_PRESSURE - STALLED_UNDER_PRESSURE).await;
+    let _others = (begin(stalled), begin(reading));
+    tokio::time::advance(STALLED_UNDER_PRESSURE).await;
+    slow.written();
+    reading.written();
+    connections.evict_slow();
+    let closed = |connection: &Connection| lock(&connection.state).evicted.is_some();
+    assert_eq!([stalled, slow, reading, idle].map(|connection| closed(connection)), [true, true, false, false]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_connections_are_closed_soon_during_shutdown() {
+    let connections = Connections::new();
+    let slot = connections.slot().await.unwrap();
+    let connection = slot.connection.clone();
+    let served = tokio::spawn(async move {
+        let why = slot.connection.overdue().await;
+        drop(slot);
+        why
+    });
+    tokio::task::yield_now().await;
+    let start = Instant::now();
+    assert!(connections.drain(Duration::from_secs(5)).await);
+    assert_eq!((start.elapsed(), served.await.unwrap()), (SHUTDOWN_HEADER_TIMEOUT, "the exporter is stopping"));
+    let _request = RequestGuard::begin(&connections, &connection);
+    assert!(connection.overdue().now_or_never().is_none(), "a request in progress is not closed");
+}
