@@ -2,8 +2,8 @@
 function(overrides={})
   local mixin = (import 'mixin.libsonnet') { _config+:: overrides };
 
-  // Comments are hidden fields.
-  local visible(object) = object + (if std.objectHasAll(object, 'comment') then { comment: object.comment } else {});
+  // Comments are hidden fields; ::: makes them visible.
+  local visible(object) = object + (if std.objectHasAll(object, 'comment') then { comment::: object.comment } else {});
   local file(object) = visible(object) {
     groups: [visible(group) { rules: std.map(visible, group.rules) } for group in object.groups],
   };
