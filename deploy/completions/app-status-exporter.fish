@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_app_status_exporter_global_optspecs
-    string join \n config.file= config.module= collect.cache-ttl= web.telemetry-path= web.config.file= web.systemd-socket web.max-requests= web.disable-exporter-metrics scrape.timeout= scrape.timeout-offset= log.level= log.format= once check app.url= poll.interval= web.listen-address= h/help V/version
+    string join \n web.telemetry-path= web.config.file= web.systemd-socket web.max-requests= web.disable-exporter-metrics scrape.timeout= scrape.timeout-offset= log.level= log.format= once check config.file= config.module= collect.cache-ttl= app.url= poll.interval= web.listen-address= h/help V/version
 end
 
 function __fish_app_status_exporter_needs_command
@@ -24,19 +24,19 @@ function __fish_app_status_exporter_using_subcommand
     contains -- $cmd[1] $argv
 end
 
-complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -l config.file -d 'Configuration of json_exporter that maps the page to metrics. Without it, the page has the four classic fields' -r -F
-complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -l config.module -d 'Module of the configuration [default: default]' -r
-complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -l collect.cache-ttl -d 'Reuse the last successful read for scrapes within this duration; 0, the default, reads for every scrape' -r
 complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -l web.telemetry-path -d 'Path of the metrics endpoint' -r
 complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -l web.config.file -d 'Web configuration file with TLS, basic auth and headers, in the format of all Prometheus exporters' -r -F
 complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -l web.max-requests -d 'Maximum number of concurrent scrapes; 0 means no limit' -r
-complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -l scrape.timeout -d 'Maximum duration of a read of a source' -r
-complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -l scrape.timeout-offset -d 'Safety margin subtracted from Prometheus\'s scrape timeout' -r
+complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -l scrape.timeout -d 'Maximum duration of a read of a source, with its unit: 500ms, 10s, 1m' -r
+complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -l scrape.timeout-offset -d 'Safety margin subtracted from Prometheus\'s scrape timeout, with its unit: 500ms, 1s; 0 means none' -r
 complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -l log.level -d 'Lowest severity to log: error, warn, info or debug' -r
 complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -l log.format -d 'Format of log messages' -r -f -a "logfmt\t'`time=… level=INFO msg="…" key=value`'
 json\t'`{"time":"…","level":"INFO","msg":"…","key":"value"}`'"
+complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -l config.file -d 'Configuration of json_exporter that maps the page to metrics. Without it, the page has the four classic fields' -r -F
+complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -l config.module -d 'Module of the configuration [default: default]' -r
+complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -l collect.cache-ttl -d 'How long a successful read serves later scrapes, with its unit: 500ms, 3s, 1m; 0 means no cache. Replaces --poll.interval' -r
 complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -l app.url -d 'URL of the status page: http://, https://, unix:/run/app.sock:/path or file:page.json' -r
-complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -l poll.interval -d 'Interval of background reads; 0 reads for every scrape' -r
+complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -l poll.interval -d 'Interval of reads in the background, with its unit: 500ms, 5s, 1m; 0 means one read per scrape' -r
 complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -l web.listen-address -d 'Address to listen on: host:port, :port, [v6]:port or unix:/path. Repeatable.' -r
 complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -l web.systemd-socket -d 'Use systemd socket activation instead of --web.listen-address'
 complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -l web.disable-exporter-metrics -d 'Exclude metrics about the exporter itself (promhttp_*, process_*)'

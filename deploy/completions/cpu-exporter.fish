@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_cpu_exporter_global_optspecs
-    string join \n path.procfs= path.sysfs= path.cgroup= web.telemetry-path= web.config.file= web.systemd-socket web.max-requests= web.disable-exporter-metrics scrape.timeout= scrape.timeout-offset= log.level= log.format= once check web.listen-address= collector.cpu= no-collector.cpu collector.loadavg= no-collector.loadavg collector.stat= no-collector.stat collector.pressure= no-collector.pressure collector.cpufreq= no-collector.cpufreq collector.topology= no-collector.topology collector.info= no-collector.info collector.throttle= no-collector.throttle collector.cgroup= no-collector.cgroup collector.disable-defaults h/help V/version
+    string join \n web.telemetry-path= web.config.file= web.systemd-socket web.max-requests= web.disable-exporter-metrics scrape.timeout= scrape.timeout-offset= log.level= log.format= once check path.procfs= path.sysfs= path.cgroup= web.listen-address= collector.cpu= no-collector.cpu collector.loadavg= no-collector.loadavg collector.stat= no-collector.stat collector.pressure= no-collector.pressure collector.cpufreq= no-collector.cpufreq collector.topology= no-collector.topology collector.info= no-collector.info collector.throttle= no-collector.throttle collector.cgroup= no-collector.cgroup collector.disable-defaults h/help V/version
 end
 
 function __fish_cpu_exporter_needs_command
@@ -24,17 +24,17 @@ function __fish_cpu_exporter_using_subcommand
     contains -- $cmd[1] $argv
 end
 
-complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l path.procfs -d 'Mount point of procfs' -r -F
-complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l path.sysfs -d 'Mount point of sysfs' -r -F
-complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l path.cgroup -d 'Directory of the cgroup (v1 or v2) to report; enables the collector cgroup' -r -F
 complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l web.telemetry-path -d 'Path of the metrics endpoint' -r
 complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l web.config.file -d 'Web configuration file with TLS, basic auth and headers, in the format of all Prometheus exporters' -r -F
 complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l web.max-requests -d 'Maximum number of concurrent scrapes; 0 means no limit' -r
-complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l scrape.timeout -d 'Maximum duration of a read of a source' -r
-complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l scrape.timeout-offset -d 'Safety margin subtracted from Prometheus\'s scrape timeout' -r
+complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l scrape.timeout -d 'Maximum duration of a read of a source, with its unit: 500ms, 10s, 1m' -r
+complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l scrape.timeout-offset -d 'Safety margin subtracted from Prometheus\'s scrape timeout, with its unit: 500ms, 1s; 0 means none' -r
 complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l log.level -d 'Lowest severity to log: error, warn, info or debug' -r
 complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l log.format -d 'Format of log messages' -r -f -a "logfmt\t'`time=… level=INFO msg="…" key=value`'
 json\t'`{"time":"…","level":"INFO","msg":"…","key":"value"}`'"
+complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l path.procfs -d 'Mount point of procfs' -r -F
+complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l path.sysfs -d 'Mount point of sysfs' -r -F
+complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l path.cgroup -d 'Directory of the cgroup (v1 or v2) to report; enables the collector cgroup' -r -F
 complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l web.listen-address -d 'Address to listen on: host:port, :port, [v6]:port or unix:/path. Repeatable.' -r
 complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l collector.cpu -d 'Enable the collector cpu, or disable it with --no-collector.cpu [default: enabled]' -r -f -a "true\t''
 false\t''"

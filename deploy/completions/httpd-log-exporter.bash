@@ -29,12 +29,40 @@ _httpd__log__exporter() {
 
     case "${cmd}" in
         httpd__log__exporter)
-            opts="-h -V --access-log --access-log.format --access-log.regex --access-log.start --state.file --metrics.buckets --metrics.max-series --metrics.route --web.telemetry-path --web.config.file --web.systemd-socket --web.max-requests --web.disable-exporter-metrics --scrape.timeout --scrape.timeout-offset --log.level --log.format --once --check --web.listen-address --help --version explain healthcheck"
+            opts="-h -V --web.telemetry-path --web.config.file --web.systemd-socket --web.max-requests --web.disable-exporter-metrics --scrape.timeout --scrape.timeout-offset --log.level --log.format --check --access-log --access-log.format --access-log.regex --access-log.start --state.file --metrics.buckets --metrics.max-series --metrics.route --web.listen-address --once --help --version explain healthcheck"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --web.telemetry-path)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --web.config.file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --web.max-requests)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --scrape.timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --scrape.timeout-offset)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log.level)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log.format)
+                    COMPREPLY=($(compgen -W "logfmt json" -- "${cur}"))
+                    return 0
+                    ;;
                 --access-log)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -67,34 +95,6 @@ _httpd__log__exporter() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --web.telemetry-path)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --web.config.file)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --web.max-requests)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --scrape.timeout)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --scrape.timeout-offset)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --log.level)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --log.format)
-                    COMPREPLY=($(compgen -W "logfmt json" -- "${cur}"))
-                    return 0
-                    ;;
                 --web.listen-address)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -107,20 +107,12 @@ _httpd__log__exporter() {
             return 0
             ;;
         httpd__subcmd__log__subcmd__exporter__subcmd__explain)
-            opts="-h --access-log.format --access-log.regex --web.config.file --log.level --log.format --web.listen-address --help"
+            opts="-h --web.config.file --log.level --log.format --access-log.format --access-log.regex --web.listen-address --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
-                --access-log.format)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --access-log.regex)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
                 --web.config.file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -131,6 +123,14 @@ _httpd__log__exporter() {
                     ;;
                 --log.format)
                     COMPREPLY=($(compgen -W "logfmt json" -- "${cur}"))
+                    return 0
+                    ;;
+                --access-log.format)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --access-log.regex)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --web.listen-address)
@@ -145,20 +145,12 @@ _httpd__log__exporter() {
             return 0
             ;;
         httpd__subcmd__log__subcmd__exporter__subcmd__healthcheck)
-            opts="-h --access-log.format --access-log.regex --web.config.file --log.level --log.format --web.listen-address --help"
+            opts="-h --web.config.file --log.level --log.format --access-log.format --access-log.regex --web.listen-address --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
-                --access-log.format)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --access-log.regex)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
                 --web.config.file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -169,6 +161,14 @@ _httpd__log__exporter() {
                     ;;
                 --log.format)
                     COMPREPLY=($(compgen -W "logfmt json" -- "${cur}"))
+                    return 0
+                    ;;
+                --access-log.format)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --access-log.regex)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --web.listen-address)

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_httpd_log_exporter_global_optspecs
-    string join \n access-log= access-log.format= access-log.regex= access-log.start= state.file= metrics.buckets= metrics.max-series= metrics.route= web.telemetry-path= web.config.file= web.systemd-socket web.max-requests= web.disable-exporter-metrics scrape.timeout= scrape.timeout-offset= log.level= log.format= once check web.listen-address= h/help V/version
+    string join \n web.telemetry-path= web.config.file= web.systemd-socket web.max-requests= web.disable-exporter-metrics scrape.timeout= scrape.timeout-offset= log.level= log.format= check access-log= access-log.format= access-log.regex= access-log.start= state.file= metrics.buckets= metrics.max-series= metrics.route= web.listen-address= once h/help V/version
 end
 
 function __fish_httpd_log_exporter_needs_command
@@ -24,6 +24,14 @@ function __fish_httpd_log_exporter_using_subcommand
     contains -- $cmd[1] $argv
 end
 
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l web.telemetry-path -d 'Path of the metrics endpoint' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l web.config.file -d 'Web configuration file with TLS, basic auth and headers, in the format of all Prometheus exporters' -r -F
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l web.max-requests -d 'Maximum number of concurrent scrapes; 0 means no limit' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l scrape.timeout -d 'Maximum duration of a read of a source, with its unit: 500ms, 10s, 1m' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l scrape.timeout-offset -d 'Safety margin subtracted from Prometheus\'s scrape timeout, with its unit: 500ms, 1s; 0 means none' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l log.level -d 'Lowest severity to log: error, warn, info or debug' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l log.format -d 'Format of log messages' -r -f -a "logfmt\t'`time=… level=INFO msg="…" key=value`'
+json\t'`{"time":"…","level":"INFO","msg":"…","key":"value"}`'"
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l access-log -d 'Access log to follow: a path, a glob, a FIFO, - for standard input, syslog+udp://HOST:PORT, syslog+tcp://HOST:PORT or syslog+unix:/PATH. Repeatable for several logs of the same server' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l access-log.format -d 'Format of the logs: a preset (combined, common, combined_time, combined_us, vhost_combined, ingress_nginx, traefik, traefik_json, caddy, haproxy, envoy, json, …), or nginx\'s log_format or Apache\'s LogFormat, copied from the server\'s configuration' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l access-log.regex -d 'Regular expression for logs that no format matches, with groups named status, request, bytes, request_time, …' -r
@@ -33,36 +41,28 @@ complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l s
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l metrics.buckets -d 'Upper bounds of the duration histogram buckets in seconds, separated by commas' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l metrics.max-series -d 'Maximum number of series of httpd_requests_total; additional virtual hosts are counted as other' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l metrics.route -d 'Name for requests whose path matches a regular expression, for example api=^/api/. Repeatable; the first match is the label route, or other if none matches' -r
-complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l web.telemetry-path -d 'Path of the metrics endpoint' -r
-complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l web.config.file -d 'Web configuration file with TLS, basic auth and headers, in the format of all Prometheus exporters' -r -F
-complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l web.max-requests -d 'Maximum number of concurrent scrapes; 0 means no limit' -r
-complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l scrape.timeout -d 'Maximum duration of a read of a source' -r
-complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l scrape.timeout-offset -d 'Safety margin subtracted from Prometheus\'s scrape timeout' -r
-complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l log.level -d 'Lowest severity to log: error, warn, info or debug' -r
-complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l log.format -d 'Format of log messages' -r -f -a "logfmt\t'`time=… level=INFO msg="…" key=value`'
-json\t'`{"time":"…","level":"INFO","msg":"…","key":"value"}`'"
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l web.listen-address -d 'Address to listen on: host:port, :port, [v6]:port or unix:/path. Repeatable.' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l web.systemd-socket -d 'Use systemd socket activation instead of --web.listen-address'
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l web.disable-exporter-metrics -d 'Exclude metrics about the exporter itself (promhttp_*, process_*)'
-complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l once -d 'Read all sources once, print the metrics to standard output, and exit'
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l check -d 'Validate the flags and the files they name without opening a connection, and exit'
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l once -d 'Read every log from its beginning to its end, print the metrics to standard output, and exit'
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -s V -l version -d 'Print version'
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -a "explain" -d 'Show the fields of a log\'s first lines, or the first mismatch and the preset that matches'
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -a "healthcheck" -d 'Check whether the exporter at the listen address is healthy; for containers'
-complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand explain" -l access-log.format -d 'Format of the logs: a preset (combined, common, combined_time, combined_us, vhost_combined, ingress_nginx, traefik, traefik_json, caddy, haproxy, envoy, json, …), or nginx\'s log_format or Apache\'s LogFormat, copied from the server\'s configuration' -r
-complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand explain" -l access-log.regex -d 'Regular expression for logs that no format matches, with groups named status, request, bytes, request_time, …' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand explain" -l web.config.file -d 'Web configuration file with TLS, basic auth and headers, in the format of all Prometheus exporters' -r -F
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand explain" -l log.level -d 'Lowest severity to log: error, warn, info or debug' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand explain" -l log.format -d 'Format of log messages' -r -f -a "logfmt\t'`time=… level=INFO msg="…" key=value`'
 json\t'`{"time":"…","level":"INFO","msg":"…","key":"value"}`'"
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand explain" -l access-log.format -d 'Format of the logs: a preset (combined, common, combined_time, combined_us, vhost_combined, ingress_nginx, traefik, traefik_json, caddy, haproxy, envoy, json, …), or nginx\'s log_format or Apache\'s LogFormat, copied from the server\'s configuration' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand explain" -l access-log.regex -d 'Regular expression for logs that no format matches, with groups named status, request, bytes, request_time, …' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand explain" -l web.listen-address -d 'Address to listen on: host:port, :port, [v6]:port or unix:/path. Repeatable.' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand explain" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand healthcheck" -l access-log.format -d 'Format of the logs: a preset (combined, common, combined_time, combined_us, vhost_combined, ingress_nginx, traefik, traefik_json, caddy, haproxy, envoy, json, …), or nginx\'s log_format or Apache\'s LogFormat, copied from the server\'s configuration' -r
-complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand healthcheck" -l access-log.regex -d 'Regular expression for logs that no format matches, with groups named status, request, bytes, request_time, …' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand healthcheck" -l web.config.file -d 'Web configuration file with TLS, basic auth and headers, in the format of all Prometheus exporters' -r -F
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand healthcheck" -l log.level -d 'Lowest severity to log: error, warn, info or debug' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand healthcheck" -l log.format -d 'Format of log messages' -r -f -a "logfmt\t'`time=… level=INFO msg="…" key=value`'
 json\t'`{"time":"…","level":"INFO","msg":"…","key":"value"}`'"
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand healthcheck" -l access-log.format -d 'Format of the logs: a preset (combined, common, combined_time, combined_us, vhost_combined, ingress_nginx, traefik, traefik_json, caddy, haproxy, envoy, json, …), or nginx\'s log_format or Apache\'s LogFormat, copied from the server\'s configuration' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand healthcheck" -l access-log.regex -d 'Regular expression for logs that no format matches, with groups named status, request, bytes, request_time, …' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand healthcheck" -l web.listen-address -d 'Address to listen on: host:port, :port, [v6]:port or unix:/path. Repeatable.' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand healthcheck" -s h -l help -d 'Print help (see more with \'--help\')'

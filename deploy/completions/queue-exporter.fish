@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_queue_exporter_global_optspecs
-    string join \n queue.system= queue.url= queue.username= queue.password-file= queue.tls-ca-file= queue.tls-cert-file= queue.tls-key-file= queue.query-file= queue.include= queue.exclude= queue.max-queues= queue.timeout= collect.cache-ttl= poll.interval= web.telemetry-path= web.config.file= web.systemd-socket web.max-requests= web.disable-exporter-metrics scrape.timeout= scrape.timeout-offset= log.level= log.format= once check web.listen-address= h/help V/version
+    string join \n web.telemetry-path= web.config.file= web.systemd-socket web.max-requests= web.disable-exporter-metrics scrape.timeout= scrape.timeout-offset= log.level= log.format= once check queue.system= queue.url= queue.username= queue.password-file= queue.tls-ca-file= queue.tls-cert-file= queue.tls-key-file= queue.query-file= queue.include= queue.exclude= queue.max-queues= queue.timeout= collect.cache-ttl= web.listen-address= poll.interval= h/help V/version
 end
 
 function __fish_queue_exporter_needs_command
@@ -24,6 +24,14 @@ function __fish_queue_exporter_using_subcommand
     contains -- $cmd[1] $argv
 end
 
+complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l web.telemetry-path -d 'Path of the metrics endpoint' -r
+complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l web.config.file -d 'Web configuration file with TLS, basic auth and headers, in the format of all Prometheus exporters' -r -F
+complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l web.max-requests -d 'Maximum number of concurrent scrapes; 0 means no limit' -r
+complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l scrape.timeout -d 'Maximum duration of a read of a source, with its unit: 500ms, 10s, 1m' -r
+complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l scrape.timeout-offset -d 'Safety margin subtracted from Prometheus\'s scrape timeout, with its unit: 500ms, 1s; 0 means none' -r
+complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l log.level -d 'Lowest severity to log: error, warn, info or debug' -r
+complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l log.format -d 'Format of log messages' -r -f -a "logfmt\t'`time=… level=INFO msg="…" key=value`'
+json\t'`{"time":"…","level":"INFO","msg":"…","key":"value"}`'"
 complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.system -d 'Queue system to read [default: by the scheme of the URL; http means http, redis means redis-streams]' -r -f -a "http\t''
 rabbitmq\t''
 redis-streams\t''
@@ -45,18 +53,10 @@ complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.que
 complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.include -d 'Export only queues whose whole name matches' -r
 complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.exclude -d 'Do not export queues whose whole name matches' -r
 complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.max-queues -d 'Number of queues to export individually, deepest first; the others are summed up as _other [default: all]' -r
-complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.timeout -d 'Timeout of one request, at most the scrape\'s' -r
-complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l collect.cache-ttl -d 'Reuse the last successful read for scrapes within this duration; 0, the default, reads for every scrape' -r
-complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l poll.interval -d 'Interval of background reads; 0 reads for every scrape' -r
-complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l web.telemetry-path -d 'Path of the metrics endpoint' -r
-complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l web.config.file -d 'Web configuration file with TLS, basic auth and headers, in the format of all Prometheus exporters' -r -F
-complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l web.max-requests -d 'Maximum number of concurrent scrapes; 0 means no limit' -r
-complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l scrape.timeout -d 'Maximum duration of a read of a source' -r
-complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l scrape.timeout-offset -d 'Safety margin subtracted from Prometheus\'s scrape timeout' -r
-complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l log.level -d 'Lowest severity to log: error, warn, info or debug' -r
-complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l log.format -d 'Format of log messages' -r -f -a "logfmt\t'`time=… level=INFO msg="…" key=value`'
-json\t'`{"time":"…","level":"INFO","msg":"…","key":"value"}`'"
+complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.timeout -d 'Maximum duration of one request, with its unit: 500ms, 5s; at most the rest of the scrape' -r
+complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l collect.cache-ttl -d 'How long a successful read serves later scrapes, with its unit: 500ms, 3s, 1m; 0 means no cache. Replaces --poll.interval' -r
 complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l web.listen-address -d 'Address to listen on: host:port, :port, [v6]:port or unix:/path. Repeatable.' -r
+complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l poll.interval -d 'Interval of reads in the background, with its unit: 500ms, 5s, 1m; 0 means one read per scrape' -r
 complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l web.systemd-socket -d 'Use systemd socket activation instead of --web.listen-address'
 complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l web.disable-exporter-metrics -d 'Exclude metrics about the exporter itself (promhttp_*, process_*)'
 complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l once -d 'Read all sources once, print the metrics to standard output, and exit'

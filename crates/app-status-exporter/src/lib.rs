@@ -21,9 +21,13 @@ use crate::target::{ConfigFlags, TargetLoader};
 
 /// The flags of this exporter.
 #[derive(clap::Args)]
-#[command(after_help = "Three more environment variables set defaults, if neither the flag nor its own variable is \
-    set: APP_PORT (--app.url http://localhost:APP_PORT/status), POLLING_INTERVAL_SECONDS (--poll.interval) and \
-    EXPORTER_PORT (--web.listen-address :EXPORTER_PORT).")]
+#[command(after_help = "Environment:
+  APP_PORT
+      --app.url http://localhost:APP_PORT/status, if neither the flag nor its own variable is set
+  POLLING_INTERVAL_SECONDS
+      --poll.interval in seconds without a unit, under the same condition
+  EXPORTER_PORT
+      --web.listen-address :EXPORTER_PORT, under the same condition")]
 struct Flags {
     /// URL of the status page: http://, https://, unix:/run/app.sock:/path or file:page.json
     #[arg(id = "app.url", long = "app.url", value_name = "URL", value_parser = url::Parser, hide_env_values = true)]
@@ -75,6 +79,15 @@ fn program(defaults: &Defaults) -> Program {
     let about = "Exports the JSON status page of an application.";
     Program::new("app-status-exporter", env!("CARGO_PKG_VERSION"), about, 9877)
         .revision(option_env!("EXPORTER_REVISION"))
+        .examples(&[
+            ("app-status-exporter --app.url http://localhost:5000/status", "Export the status page of an application"),
+            (
+                "app-status-exporter --once --app.url file:page.json --config.file app.yml",
+                "Test a mapping with a saved page",
+            ),
+            ("app-status-exporter --check --config.file app.yml", "Validate a mapping"),
+        ])
+        .files(&[("/etc/default/app-status-exporter", "Flags of the systemd service of the Debian package")])
         .default_value("app.url", defaults.url.clone())
         .default_value("poll.interval", format!("{}s", defaults.interval.as_secs_f64()))
         .default_value("web.listen-address", defaults.listen_address.clone())

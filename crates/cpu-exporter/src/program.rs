@@ -65,6 +65,15 @@ pub fn command() -> clap::Command {
 fn program() -> Program {
     Program::new("cpu-exporter", env!("CARGO_PKG_VERSION"), "Exports CPU metrics of this Linux host.", 8000)
         .revision(option_env!("EXPORTER_REVISION"))
+        .examples(&[
+            ("cpu-exporter --web.listen-address 127.0.0.1:8000", "Serve only this host"),
+            ("cpu-exporter --once --collector.disable-defaults --collector.cpu", "Print the CPU time and exit"),
+            (
+                "cpu-exporter --path.cgroup /sys/fs/cgroup/system.slice/nginx.service",
+                "Also export the CPU time and throttling of a service",
+            ),
+        ])
+        .files(&[("/etc/default/cpu-exporter", "Flags of the systemd service of the Debian package")])
         .collectors(COLLECTORS.iter().map(|(name, default, _)| (*name, *default)))
 }
 

@@ -38,6 +38,7 @@ pub(crate) struct CommonFlags {
 
     /// Maximum number of concurrent scrapes; 0 means no limit
     #[arg(long = "web.max-requests", value_name = "N", default_value = "40", help_heading = WEB)]
+    #[arg(value_parser = |text: &str| text.parse::<usize>().map_err(|_| "expected a whole number"))]
     pub(crate) max_requests: usize,
 
     /// Exclude metrics about the exporter itself (promhttp_*, process_*)
@@ -45,12 +46,12 @@ pub(crate) struct CommonFlags {
     #[arg(value_parser = BoolishValueParser::new())]
     pub(crate) disable_exporter_metrics: bool,
 
-    /// Maximum duration of a read of a source
+    /// Maximum duration of a read of a source, with its unit: 500ms, 10s, 1m
     #[arg(long = "scrape.timeout", value_name = "DURATION", default_value = "10s")]
     #[arg(value_parser = duration::parse_positive, help_heading = SCRAPE)]
     pub(crate) scrape_timeout: Duration,
 
-    /// Safety margin subtracted from Prometheus's scrape timeout
+    /// Safety margin subtracted from Prometheus's scrape timeout, with its unit: 500ms, 1s; 0 means none
     #[arg(long = "scrape.timeout-offset", value_name = "DURATION", default_value = "0.5s")]
     #[arg(value_parser = duration::parse, help_heading = SCRAPE)]
     pub(crate) timeout_offset: Duration,
@@ -66,11 +67,11 @@ pub(crate) struct CommonFlags {
     pub(crate) log_format: log::LogFormat,
 
     /// Read all sources once, print the metrics to standard output, and exit
-    #[arg(long, conflicts_with = "check")]
+    #[arg(long, conflicts_with = "check", display_order = 900)] // after the program's own flags
     pub(crate) once: bool,
 
     /// Validate the flags and the files they name without opening a connection, and exit
-    #[arg(long)]
+    #[arg(long, display_order = 901)]
     pub(crate) check: bool,
 }
 
@@ -97,12 +98,13 @@ impl std::error::Error for UsageError {}
 /// When a remote source is read.
 #[derive(Args, Clone, Debug)]
 pub struct CollectFlags {
-    /// Reuse the last successful read for scrapes within this duration; 0, the default, reads for every scrape
-    #[arg(id = "collect.cache-ttl", long = "collect.cache-ttl", value_name = "DURATION")]
+    /// How long a successful read serves later scrapes, with its unit: 500ms, 3s, 1m; 0 means no cache. Replaces
+    /// --poll.interval
+    #[arg(id = "collect.cache-ttl", long = "collect.cache-ttl", value_name = "DURATION", default_value = "0")]
     #[arg(value_parser = duration::parse, help_heading = SCRAPE)]
-    cache_ttl: Option<Duration>,
+    cache_ttl: Duration,
 
-    /// Interval of background reads; 0 reads for every scrape
+    /// Interval of reads in the background, with its unit: 500ms, 5s, 1m; 0 means one read per scrape
     #[arg(id = "poll.interval", long = "poll.interval", value_name = "DURATION")]
     #[arg(value_parser = duration::parse, help_heading = SCRAPE)]
     // a default of the program must not conflict with a cache that the user sets
@@ -116,7 +118,7 @@ impl CollectFlags {
     /// # Errors
     /// Both flags are set.
     pub fn collection(&self, default_interval: Duration) -> anyhow::Result<Collection> {
-        match (self.cache_ttl.unwrap_or_default(), self.poll_interval) {
+        match (self.cache_ttl, self.poll_interval) {
             (Duration::ZERO, interval) => Ok(match interval.unwrap_or(default_interval) {
                 Duration::ZERO => Collection::OnScrape,
                 interval => Collection::Background(interval),
@@ -279,6 +281,7 @@ pub(crate) fn one_line(error: &clap::Error, program: &str, toggles: &[(&str, boo
     let what = paragraphs.next().unwrap_or_default();
     let what = what.strip_prefix("error: ").unwrap_or(what);
     let what = what.split_whitespace().collect::<Vec<_>>().join(" ");
+    let what = what.replace("value was not a boolean", "expected true or false"); // clap's own text names no values
     let tip = paragraphs.find_map(|paragraph| paragraph.trim().strip_prefix("tip: "));
     let tip = tip.map(|tip| format!("; {}", tip.lines().next().unwrap_or_default()));
     let tip = unknown_collector(error, toggles).or(tip);

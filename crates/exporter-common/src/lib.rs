@@ -50,6 +50,7 @@ mod exposition;
 mod flags;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod help;
 mod http;
 pub mod log;
 mod process;

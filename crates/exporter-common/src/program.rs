@@ -13,6 +13,7 @@ use crate::exposition::encoder;
 use crate::exposition::escaping::Escaping;
 use crate::exposition::text::Text;
 use crate::flags::{self, CommonFlags, UsageError};
+use crate::help::{self, Entries};
 use crate::http::listen::Listener;
 use crate::http::web_settings::WebConfiguration;
 use crate::http::{healthcheck, systemd};
@@ -30,6 +31,9 @@ pub struct Program {
     port: u16,
     toggles: Vec<(&'static str, bool)>,
     defaults: Vec<(&'static str, String)>,
+    helps: Vec<(&'static str, &'static str)>,
+    examples: Entries,
+    files: Entries,
     subcommands: Vec<(Command, Subcommand)>,
 }
 
@@ -84,6 +88,9 @@ impl Program {
             port,
             toggles: Vec::new(),
             defaults: Vec::new(),
+            helps: Vec::new(),
+            examples: &[],
+            files: &[],
             subcommands: Vec::new(),
         }
     }
@@ -119,6 +126,27 @@ impl Program {
     #[must_use]
     pub fn default_value(mut self, flag: &'static str, value: String) -> Self {
         self.defaults.push((flag, value));
+        self
+    }
+
+    /// Changes the help of a common flag, named without its dashes.
+    #[must_use]
+    pub fn flag_help(mut self, flag: &'static str, help: &'static str) -> Self {
+        self.helps.push((flag, help));
+        self
+    }
+
+    /// Sets the examples in the help and the manual page: each a command and what it does.
+    #[must_use]
+    pub fn examples(mut self, examples: &'static [(&'static str, &'static str)]) -> Self {
+        self.examples = examples;
+        self
+    }
+
+    /// Sets the files in the help and the manual page: each a path and its content.
+    #[must_use]
+    pub fn files(mut self, files: &'static [(&'static str, &'static str)]) -> Self {
+        self.files = files;
         self
     }
 
@@ -239,8 +267,9 @@ impl Program {
     pub fn command<F: Args>(&self) -> Command {
         let revision = self.revision.unwrap_or(process::UNKNOWN_REVISION);
         let version = format!("{} (revision {revision}, rustc {})", self.version, process::rustc());
-        let command = F::augment_args(Command::new(self.name));
-        let mut command = CommonFlags::augment_args(command)
+        // The common flags are first, so that the sections of the help have the same order in every program.
+        let command = CommonFlags::augment_args(Command::new(self.name));
+        let mut command = F::augment_args(command)
             .about(self.about)
             .version(version)
             .max_term_width(120)
@@ -248,11 +277,16 @@ impl Program {
         for (flag, value) in &self.defaults {
             command = command.mut_arg(flag, |arg| arg.default_value(value.clone()));
         }
-        command = flags::with_variables(flags::with_toggles(command, &self.toggles), self.name);
-        command = command.subcommands(self.subcommands.iter().map(|(command, _)| command.clone()));
+        for (flag, text) in &self.helps {
+            command = command.mut_arg(flag, |arg| arg.help(*text));
+        }
+        let command = help::with_sections(command, self.examples, self.files);
+        let command = flags::with_variables(flags::with_toggles(command, &self.toggles), self.name);
+        let command = command.subcommands(self.subcommands.iter().map(|(command, _)| command.clone()));
         command.subcommand(
             Command::new("healthcheck")
-                .about("Check whether the exporter at the listen address is healthy; for containers"),
+                .about("Check whether the exporter at the listen address is healthy; for containers")
+                .after_help("Exit status:\n  0\n      Healthy\n  1\n      Not healthy, or no response"),
         )
     }
 

@@ -33,6 +33,9 @@ pub(crate) fn command() -> Command {
         .help("Log to read; - is standard input");
     Command::new("explain")
         .about("Show the fields of a log's first lines, or the first mismatch and the preset that matches")
+        .after_help(
+            "Exit status:\n  0\n      Every line matches the format\n  1\n      A line does not match, or the log is unreadable",
+        )
         .arg(file)
 }
 

@@ -48,6 +48,7 @@ pub(crate) struct Flags {
 
     /// Maximum number of series of httpd_requests_total; additional virtual hosts are counted as other
     #[arg(long = "metrics.max-series", value_name = "COUNT", default_value = "10000")]
+    #[arg(value_parser = |text: &str| text.parse::<usize>().map_err(|_| "expected a whole number"))]
     pub(crate) max_series: usize,
 
     /// Name for requests whose path matches a regular expression, for example api=^/api/. Repeatable; the first match

@@ -77,6 +77,26 @@ fn program() -> Program {
         8001,
     )
     .revision(option_env!("EXPORTER_REVISION"))
+    .flag_help("once", "Read every log from its beginning to its end, print the metrics to standard output, and exit")
+    .examples(&[
+        ("httpd-log-exporter --access-log /var/log/nginx/access.log", "Follow a log in the format combined"),
+        (
+            "httpd-log-exporter --access-log '/var/log/nginx/*.log' --state.file /var/lib/httpd-log-exporter/state",
+            "Follow several logs, and continue after a restart",
+        ),
+        (
+            "httpd-log-exporter explain --access-log.format combined /var/log/nginx/access.log",
+            "Show how lines are parsed, or which format matches",
+        ),
+        ("httpd-log-exporter --once --access-log access.log.1", "Count a whole log and exit"),
+    ])
+    .files(&[
+        (
+            "/var/lib/httpd-log-exporter/state",
+            "Positions and counters of the systemd service (--state.file); state.synced is a copy synced to disk",
+        ),
+        ("/etc/default/httpd-log-exporter", "Flags of the systemd service of the Debian package"),
+    ])
     .subcommand(explain::command(), explain::run)
 }
 

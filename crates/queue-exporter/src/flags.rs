@@ -1,5 +1,6 @@
 //! The command-line flags, and the collector that they configure.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,10 +54,10 @@ pub(crate) struct Flags {
 
     /// Number of queues to export individually, deepest first; the others are summed up as _other [default: all]
     #[arg(long = "queue.max-queues", value_name = "NUMBER")]
-    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
-    max_queues: Option<u32>,
+    #[arg(value_parser = |text: &str| text.parse::<NonZeroUsize>().map_err(|_| "expected a whole number above 0"))]
+    max_queues: Option<NonZeroUsize>,
 
-    /// Timeout of one request, at most the scrape's
+    /// Maximum duration of one request, with its unit: 500ms, 5s; at most the rest of the scrape
     #[arg(long = "queue.timeout", value_name = "DURATION", default_value = "5s")]
     #[arg(value_parser = duration::parse_positive)]
     timeout: Duration,
@@ -75,7 +76,7 @@ pub(crate) fn source(flags: Flags) -> Result<Source> {
     let settings = ConnectionSettings { url, username, password_file, tls, query_file, timeout };
     let system = (kind.connect)(settings)?;
     let filter = QueueFilter { include, exclude };
-    let max_queues = max_queues.map(|max| max as usize);
+    let max_queues = max_queues.map(NonZeroUsize::get);
     let collector = Arc::new(QueueCollector::new(system, kind.name, filter, timeout, max_queues));
     Ok(Source::new(collector.clone())
         .collected(flags.collect.collection(Duration::ZERO)?)

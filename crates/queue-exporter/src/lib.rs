@@ -31,4 +31,18 @@ pub fn command() -> clap::Command {
 fn program() -> Program {
     Program::new("queue-exporter", env!("CARGO_PKG_VERSION"), "Exports the queues of a queue system.", 9100)
         .revision(option_env!("EXPORTER_REVISION"))
+        .default_value("poll.interval", "0".to_owned())
+        .examples(&[
+            ("queue-exporter --queue.url redis://localhost:6379", "Export the Redis streams of this host"),
+            (
+                "queue-exporter --queue.system rabbitmq --queue.url http://localhost:15672 --queue.username prometheus \
+                 --queue.password-file /etc/queue-exporter/password",
+                "Export RabbitMQ's queues, through its management API",
+            ),
+            (
+                "queue-exporter --once --queue.system bullmq --queue.url redis://localhost:6379",
+                "Print the metrics of BullMQ's queues and exit",
+            ),
+        ])
+        .files(&[("/etc/default/queue-exporter", "Flags of the systemd service of the Debian package")])
 }

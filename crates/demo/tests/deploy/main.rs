@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod annotations; // the scrape job of deploy/kubernetes
+mod help; // --help and errors of flags
 mod images; // deploy/Dockerfile
 mod kubernetes; // deploy/kubernetes
 mod packages; // deploy/man, deploy/completions, packages of Debian
@@ -23,3 +24,8 @@ const EXPORTERS: &[(&str, CommandLine)] = &[
     ("app-status-exporter", app_status_exporter::command),
     ("queue-exporter", queue_exporter::command),
 ];
+
+/// A command line whose version omits the commit, which is unknown before the commit.
+fn released(line: CommandLine) -> clap::Command {
+    line().version(env!("CARGO_PKG_VERSION")).disable_help_subcommand(true)
+}

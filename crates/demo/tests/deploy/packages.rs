@@ -5,9 +5,11 @@ use std::path::Path;
 use std::process::Command;
 
 use clap_complete::Shell;
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, bold, roman};
 use exporter_common::testing::{real, run};
 
-use crate::{CommandLine, EXPORTERS};
+use crate::{EXPORTERS, released};
 
 const WORKSPACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
@@ -22,21 +24,44 @@ fn assert_folder(folder: &str, expected: &BTreeMap<String, String>) {
     assert_eq!(found.collect::<BTreeSet<_>>(), expected.keys().cloned().collect(), "{}", folder.display());
 }
 
-/// A command line whose version omits the commit, which is unknown before the commit.
-fn released(line: CommandLine) -> clap::Command {
-    line().version(env!("CARGO_PKG_VERSION")).disable_help_subcommand(true)
+/// A manual page, in which the sections after the flags of the help (`Examples:`) are sections too.
+fn manual_page(command: &clap::Command) -> (String, String) {
+    let man = Man::new(command.clone());
+    let mut page = Vec::new();
+    man.render_title(&mut page).unwrap();
+    man.render_name_section(&mut page).unwrap();
+    man.render_synopsis_section(&mut page).unwrap();
+    man.render_description_section(&mut page).unwrap();
+    man.render_options_section(&mut page).unwrap();
+    if command.has_subcommands() {
+        man.render_subcommands_section(&mut page).unwrap();
+    }
+    let mut sections = Roff::new();
+    for line in command.get_after_help().unwrap().to_string().lines().filter(|line| !line.is_empty()) {
+        match (line.strip_prefix("      "), line.strip_prefix("  ")) {
+            (Some(meaning), _) => sections.text([roman(meaning)]),
+            (_, Some(entry)) => sections.control("TP", []).text([bold(entry)]),
+            _ => sections.control("SH", [line.trim_end_matches(':').to_uppercase().as_str()]),
+        };
+    }
+    sections.to_writer(&mut page).unwrap();
+    let page = String::from_utf8(page).unwrap();
+    // Every part defines the apostrophe again.
+    let definition: String = page.split_inclusive('\n').take(2).collect();
+    (man.get_filename(), definition.clone() + &page.replace(&definition, ""))
 }
 
 #[test]
 fn manual_pages_are_up_to_date() {
-    let folder = tempfile::tempdir().unwrap();
-    for (_, line) in EXPORTERS {
-        clap_mangen::generate_to(released(*line), folder.path()).unwrap();
-    }
     let mut pages = BTreeMap::new();
-    for entry in std::fs::read_dir(folder.path()).unwrap() {
-        let entry = entry.unwrap();
-        pages.insert(entry.file_name().into_string().unwrap(), std::fs::read_to_string(entry.path()).unwrap());
+    for (_, line) in EXPORTERS {
+        let mut command = released(*line);
+        command.build();
+        pages.extend(command.get_subcommands().map(manual_page));
+        pages.extend([manual_page(&command)]);
+    }
+    for (name, page) in &pages {
+        assert!(page.contains(r#".SH "EXIT STATUS""#), "{name}");
     }
     assert_folder("deploy/man", &pages);
 }
