@@ -21,6 +21,7 @@ use http_body_util::Empty;
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 use tokio::sync::Semaphore;
+use warp::filters::BoxedFilter;
 use warp::path::FullPath;
 use warp::{Filter, Rejection, Reply};
 
@@ -95,6 +96,9 @@ pub(super) fn with_path<B>(request: &mut http::Request<B>) {
     }
 }
 
+/// A page, as a trait object: the futures of nested generic filters contain each other and made the programs larger.
+type Page = BoxedFilter<(Response<ResponseBody>,)>;
+
 /// The routes of one connection. `start` creates the guard of a request.
 pub(crate) fn routes(
     router: Arc<Router>,
@@ -120,17 +124,17 @@ pub(crate) fn routes(
 }
 
 /// `/-/healthy`: the process serves requests.
-fn healthy() -> impl Filter<Extract = (Response<ResponseBody>,), Error = Rejection> + Clone {
-    page("/-/healthy".to_owned(), warp::any().map(|| plain(StatusCode::OK, "Healthy.\n")))
+fn healthy() -> Page {
+    page("/-/healthy".to_owned(), warp::any().map(|| plain(StatusCode::OK, "Healthy.\n")).boxed())
 }
 
 /// `/-/ready`: the first read of every source is over, and every collector is ready.
-fn ready(router: Arc<Router>) -> impl Filter<Extract = (Response<ResponseBody>,), Error = Rejection> + Clone {
-    page("/-/ready".to_owned(), warp::any().map(move || router.readiness()))
+fn ready(router: Arc<Router>) -> Page {
+    page("/-/ready".to_owned(), warp::any().map(move || router.readiness()).boxed())
 }
 
 /// The metrics, by default at `/metrics`.
-fn metrics(router: Arc<Router>) -> impl Filter<Extract = (Response<ResponseBody>,), Error = Rejection> + Clone {
+fn metrics(router: Arc<Router>) -> Page {
     let path = router.telemetry_path.clone();
     let query = warp::query::raw().or(warp::any().map(String::new)).unify();
     let respond = query.and(warp::header::headers_cloned()).then(move |query: String, headers: HeaderMap| {
@@ -142,11 +146,11 @@ fn metrics(router: Arc<Router>) -> impl Filter<Extract = (Response<ResponseBody>
             response
         }
     });
-    page(path, respond)
+    page(path, respond.boxed())
 }
 
 /// `/probe`: the metrics of one of many targets.
-fn probe(router: Arc<Router>) -> impl Filter<Extract = (Response<ResponseBody>,), Error = Rejection> + Clone {
+fn probe(router: Arc<Router>) -> Page {
     let query = warp::query::raw().or(warp::any().map(String::new)).unify();
     let respond = query.and(warp::header::headers_cloned()).then(move |query: String, headers: HeaderMap| {
         let router = router.clone();
@@ -157,43 +161,39 @@ fn probe(router: Arc<Router>) -> impl Filter<Extract = (Response<ResponseBody>,)
             }
         }
     });
-    page(PROBE.to_owned(), respond)
+    page(PROBE.to_owned(), respond.boxed())
 }
 
 /// `/`: the landing page.
-fn landing_page(router: Arc<Router>) -> impl Filter<Extract = (Response<ResponseBody>,), Error = Rejection> + Clone {
+fn landing_page(router: Arc<Router>) -> Page {
     let respond = warp::any().then(move || {
         let router = router.clone();
         async move { router.landing_page().await }
     });
-    page("/".to_owned(), respond)
+    page("/".to_owned(), respond.boxed())
 }
 
 /// Responds to requests that fail authentication or exceed the rate limit, and rejects all others.
-fn refused(
-    router: Arc<Router>,
-    peer: Option<IpAddr>,
-) -> impl Filter<Extract = (Response<ResponseBody>,), Error = Rejection> + Clone {
-    warp::header::headers_cloned().and_then(move |headers: HeaderMap| {
+fn refused(router: Arc<Router>, peer: Option<IpAddr>) -> Page {
+    let refusal = move |headers: HeaderMap| {
         let router = router.clone();
         async move { router.refusal(&headers, peer).await.ok_or_else(warp::reject::not_found) }
-    })
+    };
+    warp::header::headers_cloned().and_then(refusal).boxed()
 }
 
 /// A page at exactly one path. Methods other than GET and HEAD get 405.
-fn page(
-    path: String,
-    respond: impl Filter<Extract = (Response<ResponseBody>,), Error = Infallible> + Clone + Send + Sync + 'static,
-) -> impl Filter<Extract = (Response<ResponseBody>,), Error = Rejection> + Clone {
-    exact(path).and(other_method().or(respond).unify())
+fn page(path: String, respond: Page) -> Page {
+    exact(path).and(other_method().or(respond).unify()).boxed()
 }
 
 /// Responds 405 to methods other than GET and HEAD, and rejects these.
-fn other_method() -> impl Filter<Extract = (Response<ResponseBody>,), Error = Rejection> + Clone {
-    warp::method().and_then(|method: Method| {
+fn other_method() -> Page {
+    let refusal = |method: Method| {
         let other = !matches!(method, Method::GET | Method::HEAD);
         std::future::ready(if other { Ok(method_not_allowed()) } else { Err(warp::reject::not_found()) })
-    })
+    };
+    warp::method().and_then(refusal).boxed()
 }
 
 /// Accepts exactly one path; `warp::path` would also accept a trailing slash.
