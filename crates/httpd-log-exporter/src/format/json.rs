@@ -202,16 +202,38 @@ impl<'a> Scanner<'a> {
             match (key, scanner.peek()) {
                 (Some(key), Some(b'{')) if !key.children.is_empty() => scanner.object(&key.children, each),
                 (Some(key), next) if key.field != Field::Skip => {
-                    let value = scanner.value(DEPTH)?;
+                    let value = scanner.member_value()?;
                     let scalar = !matches!(next, Some(b'{' | b'['));
                     if scalar && (next == Some(b'"') || !matches!(value, b"null" | b"true" | b"false")) {
                         each(MatchedKey(key), value);
                     }
                     Ok(())
                 }
-                _ => scanner.value(DEPTH).map(drop),
+                _ => scanner.member_value().map(drop),
             }
         })
+    }
+
+    /// Parses the value of a key. Servers that substitute variables also write what JSON does not allow: nothing for an
+    /// empty variable, and a list without brackets for several upstream servers (`0.1, 0.2 : -`).
+    fn member_value(&mut self) -> Result<&'a [u8], JsonMismatch> {
+        let begin = self.at;
+        match self.peek() {
+            Some(b'"' | b'{' | b'[') => return self.value(DEPTH),
+            Some(b',' | b'}') => return Ok(b""),
+            _ => drop(self.value(DEPTH)?),
+        }
+        loop {
+            let end = self.at;
+            self.blanks();
+            let separated = self.skip(b',') || self.skip(b':');
+            self.blanks();
+            if !separated || !matches!(self.peek(), Some(b'0'..=b'9' | b'-')) {
+                self.at = end;
+                return Ok(&self.text[begin..end]);
+            }
+            self.value(DEPTH)?;
+        }
     }
 
     /// Parses an object and collects every value with its path.
@@ -372,6 +394,32 @@ mod tests {
         ] {
             let line = format!(r#"{{"status":200,"request":"GET / HTTP/1.1"{time}}}"#);
             assert_eq!(read(&names(), &line).unwrap().3, expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn lists_of_upstream_times_without_quotation_marks_and_empty_values_are_read() {
+        for (times, upstream) in [
+            ("0.1", Number::Value(100_000_000)),
+            ("0.1, 0.2", Number::Value(300_000_000)),
+            ("0.1,0.2 : 0.3 , 0.4", Number::Value(1_000_000_000)),
+            ("-, 0.25", Number::Value(250_000_000)),
+            ("- : 0.25", Number::Value(250_000_000)),
+            ("-", Number::Absent),
+            ("", Number::Absent),
+        ] {
+            for line in [
+                format!(r#"{{"upstream_response_time":{times},"status":200,"request":"GET / HTTP/1.1"}}"#),
+                format!(
+                    r#"{{"x": {times} ,"status":200,"request":"GET / HTTP/1.1","upstream_response_time":{times}}}"#
+                ),
+            ] {
+                let (_, details) = names().read(line.as_bytes()).unwrap_or_else(|| panic!("no match: {line}"));
+                assert_eq!(details.upstream[2], upstream, "{line}");
+            }
+        }
+        for line in [r#"{"status":200,5}"#, r#"{"status":200 5}"#, r#"{"x":[1,],"y":[,1],"status":200}"#] {
+            assert!(names().read(line.as_bytes()).is_none(), "{line}");
         }
     }
 

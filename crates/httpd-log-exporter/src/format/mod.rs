@@ -29,6 +29,8 @@ pub(crate) struct Format {
     pub(crate) parser: LineParser,
     /// The fields that a line has.
     fields: Vec<Field>,
+    /// Whether a line may lack any of the fields, because the format only knows common names.
+    pub(crate) has_optional_fields: bool,
 }
 
 /// The kinds of parsers.
@@ -45,7 +47,9 @@ impl Format {
     /// Creates a format from a regular expression.
     pub(crate) fn from_regex(text: &str) -> Result<Self, String> {
         let pattern = RegexFormat::compile(text)?;
-        Ok(Self { name: text.to_owned(), fields: pattern.fields(), parser: LineParser::Regex(Box::new(pattern)) })
+        let fields = pattern.fields();
+        let parser = LineParser::Regex(Box::new(pattern));
+        Ok(Self { name: text.to_owned(), parser, fields, has_optional_fields: false })
     }
 
     /// Creates a format from its definition.
@@ -60,7 +64,8 @@ impl Format {
             PresetDefinition::Json(paths) => json_parser(JsonFormat::new(paths.iter().copied())?),
             PresetDefinition::JsonNames => json_parser(JsonFormat::new(NAMES.iter().copied())?),
         };
-        Ok(Self { name: name.to_owned(), parser, fields })
+        let has_optional_fields = matches!(definition, PresetDefinition::JsonNames);
+        Ok(Self { name: name.to_owned(), parser, fields, has_optional_fields })
     }
 
     /// Whether the format has a field that fulfills a condition.
@@ -168,7 +173,7 @@ impl FromStr for Format {
             ));
         }
         let (parser, fields) = template_parser(text)?;
-        Ok(Self { name: text.to_owned(), parser, fields })
+        Ok(Self { name: text.to_owned(), parser, fields, has_optional_fields: false })
     }
 }
 

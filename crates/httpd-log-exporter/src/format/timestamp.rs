@@ -8,22 +8,35 @@ use exporter_common::config::calendar::{Timestamp, days_since_epoch, zone_offset
 pub(crate) fn epoch_seconds(text: &[u8]) -> Option<f64> {
     let text = std::str::from_utf8(text).ok()?;
     let text = text.rsplit('[').next()?.trim();
-    clf(text).or_else(|| iso(text)).or_else(|| number(text))
+    let seconds = clf(text).or_else(|| iso(text)).or_else(|| number(text))?;
+    (0.0..END).contains(&seconds).then_some(seconds)
 }
+
+/// The year 10000: years have four digits.
+const END: f64 = 253_402_300_800.0;
 
 fn clf(text: &str) -> Option<f64> {
     let (date, zone) = text.split_once(' ')?;
-    let mut parts = date.split(['/', ':']);
-    let day = parts.next()?.parse().ok()?;
-    let month = parts.next()?;
+    let mut parts = date.splitn(6, ['/', ':']);
+    let (day, month, year) = (digits(parts.next()?)?, parts.next()?, digits(parts.next()?)?);
     let month = MONTHS.iter().position(|name| *name == month)?;
-    let year = parts.next()?.parse().ok()?;
-    let mut clock = || parts.next()?.parse::<f64>().ok();
-    let (hours, minutes, seconds) = (clock()?, clock()?, clock()?);
-    let midnight = days_since_epoch(year, month as i64 + 1, day).filter(|days| *days >= 0)? * 86_400;
-    let seconds_of_day = hours * 3600.0 + minutes * 60.0 + seconds;
+    let (hours, minutes, seconds) = (digits(parts.next()?)?, digits(parts.next()?)?, parts.next()?);
+    let (seconds, fraction) = seconds.split_at(seconds.find('.').unwrap_or(seconds.len()));
+    let seconds = digits(seconds)?;
+    let fraction = if fraction.is_empty() { 0.0 } else { format!("0{fraction}").parse::<f64>().ok()? };
+    if hours > 23 || minutes > 59 || seconds > 60 {
+        return None;
+    }
+    let midnight = days_since_epoch(year, month as i64 + 1, day)? * 86_400;
+    let time = midnight + hours * 3600 + minutes * 60 + seconds - zone_offset(zone.trim())?;
     #[expect(clippy::cast_precision_loss, reason = "seconds of four-digit years are far below 2^53")]
-    Some((midnight - zone_offset(zone.trim())?) as f64 + seconds_of_day)
+    Some(time as f64 + fraction)
+}
+
+/// A number of one to four digits.
+fn digits(text: &str) -> Option<i64> {
+    let valid = (1..=4).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+    valid.then(|| text.parse().ok())?
 }
 
 fn iso(text: &str) -> Option<f64> {
@@ -71,6 +84,22 @@ mod tests {
             "2026-11-20T09:26:10",
             "12",
             "é [é",
+            "20/Nov/2026:inf:00:00 +0000",
+            "20/Nov/2026:1e9:00:00 +0000",
+            "20/Nov/2026:nan:00:00 +0000",
+            "20/Nov/2026:-1:00:00 +0000",
+            "20/Nov/2026:24:00:00 +0000",
+            "20/Nov/2026:09:60:00 +0000",
+            "20/Nov/2026:09:00:61 +0000",
+            "20/Nov/2026:09:00:inf +0000",
+            "20/Nov/2026:09:00:00.inf +0000",
+            "20/Nov/0000:09:00:00 +0000",
+            "20/Nov/99999:09:00:00 +0000",
+            "0000-01-01T00:00:00Z",
+            "1969-12-31T23:59:59Z",
+            "inf",
+            "infinity",
+            "1e300",
         ] {
             assert_eq!(epoch_seconds(text.as_bytes()), None, "{text}");
         }

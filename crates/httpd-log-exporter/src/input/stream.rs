@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::input::syslog;
 use crate::input::syslog_tcp;
-use crate::lines::{Line, LineSplitter};
+use crate::lines::{Line, LineSplitter, MAX_LINE};
 use crate::metrics::registry::SharedRegistry;
 use crate::permission;
 use crate::tail::follow::BUFFER;
@@ -173,13 +173,16 @@ fn count_lines(mut source: impl Read, index: usize, registry: &SharedRegistry) -
 
 /// Counts the line of each message, forever.
 fn count_messages(mut receive: impl FnMut(&mut [u8]) -> io::Result<usize>, index: usize, registry: &SharedRegistry) {
-    let mut buffer = vec![0; 64 * 1024]; // the maximum size of a UDP datagram
+    // a Unix datagram can be as large as the sender's buffer; one byte more than the limit shows that it was exceeded
+    let mut buffer = vec![0; MAX_LINE + 1];
     loop {
         match receive(&mut buffer) {
             Ok(read) => {
                 let line = syslog::line(&buffer[..read]);
                 let mut registry = registry.lock();
-                if !line.is_empty() {
+                if read > MAX_LINE {
+                    registry.count_message(index, Line::TooLong);
+                } else if !line.is_empty() {
                     registry.count_message(index, Line::Whole(line));
                 }
                 let log = &mut registry.logs[index];
@@ -220,6 +223,32 @@ mod tests {
  1274: 0100007F:15CD 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 4712 2 0000000000000000 17
 ";
         assert_eq!((drops(TABLE, 4711), drops(TABLE, 4712), drops(TABLE, 1)), (Some(0), Some(17), None));
+    }
+
+    #[test]
+    fn a_datagram_beyond_the_limit_is_too_long_and_a_smaller_one_is_complete() {
+        let format: crate::format::Format = "common".parse().unwrap();
+        let counts = crate::metrics::counts::RequestCounts::new(&format, &[], Vec::new(), 100);
+        let registry = crate::metrics::registry::Registry::new(format, counts, ["syslog".to_owned()]);
+        let registry = SharedRegistry::new(registry);
+        let line = r#"<190>Nov 20 09:00:00 a nginx: ::1 - - [20/Nov/2026:09:00:00 +0000] "GET / HTTP/1.1" 200 5"#;
+        let long = line.replacen("GET /", &format!("GET /{}", "x".repeat(100_000)), 1);
+        let mut datagrams = vec![line.as_bytes().to_vec(), long.into_bytes(), vec![b'x'; MAX_LINE + 1]].into_iter();
+        let receive = move |buffer: &mut [u8]| {
+            let datagram = datagrams.next().ok_or(ErrorKind::NotConnected)?;
+            let read = datagram.len().min(buffer.len()); // the kernel drops the rest
+            buffer[..read].copy_from_slice(&datagram[..read]);
+            Ok(read)
+        };
+        std::thread::spawn({
+            let registry = registry.clone();
+            let mut receive = receive;
+            move || count_messages(&mut receive, 0, &registry)
+        });
+        exporter_common::testing::eventually("three datagrams are counted", || {
+            (registry.lock().logs[0].lines.iter().sum::<u64>() == 3).then_some(())
+        });
+        assert_eq!(registry.lock().logs[0].lines, [2, 0, 1, 0]);
     }
 
     #[test]

@@ -32,7 +32,9 @@ pub(crate) struct TemplateMismatch {
 struct Matching {
     /// How many times a value may still be extended to a later end.
     retries: u32,
-    /// Whether numeric fields must be numbers, a virtual host must be a name, and the line must end after the last step.
+    /// Whether numeric fields must be numbers, and hosts, methods and paths must look like them.
+    plausible: bool,
+    /// Whether the line must end after the last step.
     exact: bool,
 }
 
@@ -71,11 +73,12 @@ impl TemplateMatcher {
         line: &'a [u8],
         each: &mut impl FnMut(usize, Field, &'a [u8]),
     ) -> Result<(), TemplateMismatch> {
-        let mut attempt = |exact| self.walk_from(0, line, 0, &mut Matching { retries: RETRIES, exact }, each);
-        if self.searches && attempt(true).is_ok() {
+        let mut attempt =
+            |plausible, exact| self.walk_from(0, line, 0, &mut Matching { retries: RETRIES, plausible, exact }, each);
+        if self.searches && (attempt(true, true).is_ok() || attempt(true, false).is_ok()) {
             return Ok(());
         }
-        attempt(false)
+        attempt(false, false)
     }
 
     /// The name of the variable that a step matches.
@@ -103,6 +106,12 @@ impl TemplateMatcher {
                 _ => name.clone(),
             },
         }
+    }
+
+    /// Whether a value shows that the line was split at the wrong place. A method is always checked: otherwise a list of
+    /// addresses before it would choose its labels.
+    fn is_refused(&self, field: Field, value: &[u8], plausible: bool) -> bool {
+        self.searches && (plausible || field == Field::Method) && !is_plausible(field, value)
     }
 
     fn walk_from<'a>(
@@ -164,7 +173,7 @@ impl TemplateMatcher {
             if length == 0 && needed {
                 return mismatch(at);
             }
-            if matching.exact && !is_plausible(field, &text[..length]) {
+            if self.is_refused(field, &text[..length], matching.plausible) {
                 return mismatch(at);
             }
             if !text[length..].starts_with(then) {
@@ -205,7 +214,7 @@ impl TemplateMatcher {
                 return Err(farthest);
             };
             let end = from + found;
-            if matching.exact && !is_plausible(field, &line[at..end]) {
+            if self.is_refused(field, &line[at..end], matching.plausible) {
                 return Err(farthest);
             }
             each(step, field, &line[at..end]);
@@ -244,7 +253,10 @@ fn status(text: &[u8]) -> usize {
 /// Whether a value is possible for a field.
 fn is_plausible(field: Field, value: &[u8]) -> bool {
     match field {
-        Field::Vhost => !value.iter().any(|byte| b" \"".contains(byte)),
+        Field::Vhost => !value.iter().any(|byte| b" \",".contains(byte)),
+        Field::Method => {
+            !value.first().is_some_and(u8::is_ascii_digit) && !value.iter().any(|byte| b".,:/[]".contains(byte))
+        }
         _ if field.is_number() => value.iter().all(|byte| b"0123456789.-+,: ".contains(byte)),
         _ => true,
     }

@@ -163,3 +163,39 @@ fn many_possible_ends_of_a_value_do_not_take_exponential_time() {
     let line = "a ".repeat(100_000);
     assert!(matcher.read(line.as_bytes()).is_none());
 }
+
+#[test]
+fn a_list_of_addresses_before_other_fields_does_not_shift_them() {
+    let formats = [
+        ("$http_x_forwarded_for $request_method $host $status", "{} PUT www.example.com 204"),
+        ("$http_x_forwarded_for $request_method $host $request_uri $status", "{} PUT www.example.com /x 204"),
+        (
+            "$remote_addr $http_x_forwarded_for $host $request_method $status $body_bytes_sent",
+            "::1 {} www.example.com PUT 204 5",
+        ),
+        ("%{X-Forwarded-For}i %m %v %>s", "{} PUT www.example.com 204"),
+    ];
+    for (format, line) in formats {
+        let matcher = compile(format);
+        for list in [
+            "192.0.2.1",
+            "-",
+            "192.0.2.1, 192.0.2.2",
+            "192.0.2.1,192.0.2.2",
+            "2001:db8::1, 2001:db8::2, 192.0.2.3",
+            "unknown, 192.0.2.1",
+            "GET 500, 192.0.2.1",
+        ] {
+            for end in ["", " additional"] {
+                let line = line.replace("{}", list) + end;
+                let (request, details) = matcher.read(line.as_bytes()).unwrap_or_else(|| panic!("no match: {line}"));
+                let read = (request.method.name(), request.status.index(), details.vhost);
+                assert_eq!(read, ("PUT", 204, Some(&b"www.example.com"[..])), "{format}: {line}");
+            }
+        }
+        let long = line.replace("{}", &"192.0.2.1, ".repeat(100));
+        if let Some((request, _)) = matcher.read(long.as_bytes()) {
+            assert_eq!(request.method.name(), "PUT", "{long}");
+        }
+    }
+}
