@@ -46,7 +46,7 @@ pub(crate) struct Flags {
     #[arg(long = "metrics.buckets", value_name = "LIST", default_value = DEFAULT_BUCKETS)]
     pub(crate) buckets: Buckets,
 
-    /// Maximum number of series of httpd_requests_total; additional virtual hosts are counted as other
+    /// Maximum number of series in all families; additional virtual hosts are counted as other
     #[arg(long = "metrics.max-series", value_name = "COUNT", default_value = "10000")]
     #[arg(value_parser = |text: &str| text.parse::<usize>().map_err(|_| "expected a whole number"))]
     pub(crate) max_series: usize,

@@ -1,6 +1,7 @@
 //! Entry points of the fuzz targets: one function for each parser of untrusted input. Built only by `cargo fuzz`.
 #![expect(clippy::missing_panics_doc, reason = "not part of the library")]
 
+use std::path::Path;
 use std::time::Instant;
 
 use crate::explain;
@@ -45,7 +46,7 @@ pub fn format(text: &[u8]) {
         registry.count_line(0, Line::Whole(line));
         registry.record_time(0, line);
     }
-    let _ = families(&registry, 0.0);
+    let _ = families(&registry);
     if lines.iter().map(Vec::len).sum::<usize>().is_multiple_of(16) {
         let _ = explain::report(&mut format, &lines); // slow, because it compiles every preset
     }
@@ -76,7 +77,8 @@ pub fn sources(text: &[u8]) {
         && !pattern.starts_with('/')
         && !pattern.contains("..")
     {
-        let _ = LogPaths::Glob(pattern.into()).list();
+        let glob = LogPaths::Glob(pattern.into());
+        let _ = (glob.list(), glob.spelling_of(Path::new(pattern)));
     }
     let read = |chunks: &[&[u8]]| {
         let (mut lines, mut seen) = (LineSplitter::default(), Vec::new());

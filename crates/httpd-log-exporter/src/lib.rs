@@ -50,16 +50,14 @@ pub fn main() -> ExitCode {
             return Ok(vec![collector::source(registry, LogReaders::default())]);
         }
         allow_many_files();
-        let state = flags.state_file.as_deref().and_then(load);
-        let mut readers = LogReaders { resumed: state.is_some(), ..LogReaders::default() };
-        readers.tails = open(&inputs, start, state.as_ref(), &registry)?;
+        let state_writer = flags.state_file.map(StateWriter::new).transpose()?;
+        let state = state_writer.as_ref().and_then(|state_writer| load(state_writer.path()));
+        let mut readers = open(&inputs, start, state.as_ref(), &registry)?;
         for (index, input) in inputs.iter().enumerate() {
             readers.streams.extend(input.stream()?.map(|stream| (index, stream)));
         }
-        if let Some(path) = flags.state_file {
-            registry.lock().state_errors = Some(0);
-            readers.state_writer = Some(StateWriter::new(path));
-        }
+        registry.lock().state_errors = state_writer.as_ref().map(|_| 0);
+        readers.state_writer = state_writer;
         Ok(vec![collector::source(registry, readers)])
     })
 }
@@ -135,9 +133,9 @@ fn inputs(sources: &[String]) -> Result<Vec<Input>> {
 
 /// Reads all inputs to their end, before the scrape timeout starts, so that logs may have any size.
 fn read_once(inputs: &[Input], registry: &SharedRegistry) -> Result<()> {
-    let tails = open(inputs, StartAt::Beginning, None, registry)?;
+    let readers = open(inputs, StartAt::Beginning, None, registry)?;
     let mut buffer = vec![0; tail::follow::BUFFER];
-    for tail in tails {
+    for tail in readers.tails {
         tail.read_to_end(registry, &mut buffer);
     }
     for (index, input) in inputs.iter().enumerate() {
@@ -161,22 +159,26 @@ fn read_once(inputs: &[Input], registry: &SharedRegistry) -> Result<()> {
     Ok(())
 }
 
-/// Opens the log files, at the saved positions if there are any.
-fn open(inputs: &[Input], start: StartAt, state: Option<&SavedState>, registry: &SharedRegistry) -> Result<Vec<Tail>> {
+/// Opens the log files that no earlier process read. The others are opened at their saved positions later.
+fn open(inputs: &[Input], start: StartAt, state: Option<&SavedState>, registry: &SharedRegistry) -> Result<LogReaders> {
     if let Some(state) = state {
         state.restore(&mut registry.lock());
     }
     reject_shared_files(inputs)?;
-    let mut tails: Vec<Tail> = Vec::new();
-    for (index, input) in inputs.iter().enumerate() {
-        let Input::Files(log_paths) = input else { continue };
-        let source = registry.lock().logs[index].source.clone();
-        tails.push(match state.and_then(|state| state.source(&source)) {
-            Some(saved) => Tail::resume(index, log_paths.clone(), saved, registry, Instant::now()),
-            None => Tail::open(index, log_paths.clone(), start, registry, Instant::now()),
-        });
+    let sources: Vec<_> = registry.lock().logs.iter().map(|log| log.source.clone()).collect();
+    let logs = inputs.iter().enumerate().filter_map(|(index, input)| match input {
+        Input::Files(log_paths) => Some((index, sources[index].as_str(), log_paths)),
+        _ => None,
+    });
+    let mut saved = state.map(|state| state.assign(logs.clone())).unwrap_or_default();
+    let mut readers = LogReaders::default();
+    for (index, _, log_paths) in logs {
+        match saved.remove(&index) {
+            Some(saved) => readers.resuming.push((index, log_paths.clone(), saved)),
+            None => readers.tails.push(Tail::open(index, log_paths.clone(), start, registry, Instant::now())),
+        }
     }
-    Ok(tails)
+    Ok(readers)
 }
 
 /// Rejects two logs that resolve to the same file.

@@ -4,6 +4,7 @@ use regex::bytes::Regex;
 
 use crate::format::Format;
 use crate::format::request::{CacheStatus, Details, Method, Number, Protocol, Request, StatusCode, Upstream, path};
+use crate::metrics::combinations::Combinations;
 use crate::metrics::histogram::DurationHistogram;
 use crate::metrics::vhosts::Vhosts;
 
@@ -16,9 +17,12 @@ pub(crate) struct RequestCounts {
     /// virtual hosts.
     groups: Vec<LabelGroup>,
     combinations: Combinations,
-    /// The maximum number of label sets; additional virtual hosts become `other`.
+    /// The maximum number of series in all families; additional virtual hosts become `other`.
     max_series: usize,
+    /// The number of series of all virtual hosts but `other`.
     series: usize,
+    /// Whether a line may lack any field of the format.
+    has_optional_fields: bool,
     /// Requests whose virtual host became `other` because of the limit.
     pub(crate) overflowed: u64,
     pub(crate) has: ExportedFields,
@@ -28,9 +32,12 @@ pub(crate) struct RequestCounts {
     pub(crate) caches: [u64; CacheStatus::NAMES.len()],
 }
 
-/// The fields that the format has, whose metrics are exported.
+/// The fields whose metrics are exported: every line of the format has them, or a line had them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ExportedFields {
+    pub(crate) vhost: bool,
+    /// Of requests, then by [`Upstream`].
+    pub(crate) durations: [bool; LabelGroup::HISTOGRAMS],
     pub(crate) sent: bool,
     pub(crate) received: bool,
     pub(crate) cache: bool,
@@ -62,20 +69,10 @@ pub(crate) struct RequestTotals {
     pub(crate) received: u128,
 }
 
-/// Numbers the pairs of method and status that occurred, from 0.
-#[derive(Debug)]
-struct Combinations {
-    /// Indexed by method, then status; [`UNSEEN`] for most.
-    numbers: Box<[u16]>,
-    seen: Vec<(Method, StatusCode)>,
-}
-
-const UNSEEN: u16 = u16::MAX;
-
-/// Common methods and statuses. Their series exist from the start, so that `rate()` includes the first request.
-const COMMON_METHODS: [&[u8]; 3] = [b"GET", b"HEAD", b"POST"];
-const COMMON_STATUSES: [&[u8]; 12] =
-    [b"200", b"204", b"301", b"302", b"304", b"400", b"403", b"404", b"500", b"502", b"503", b"504"];
+/// The number of series of a histogram in addition to its bounds: the bucket `+Inf`, the sum and the count.
+const HISTOGRAM_SERIES: usize = 3;
+/// The number of label sets of each route that are reserved for the virtual host `other`.
+const OTHER_LABEL_SETS: usize = 4;
 
 /// A label set and its counters.
 #[derive(Clone, Copy, Debug)]
@@ -90,6 +87,10 @@ pub(crate) struct Series<'a> {
 impl LabelGroup {
     /// The number of possible histograms.
     pub(crate) const HISTOGRAMS: usize = 4;
+
+    fn has_requests(&self) -> bool {
+        self.cells.iter().any(|cell| cell.requests > 0)
+    }
 }
 
 impl RequestCounts {
@@ -102,6 +103,7 @@ impl RequestCounts {
             histogram(format.has_upstream(Upstream::Header)),
             histogram(format.has_upstream(Upstream::Response)),
         ];
+        let is_certain = !format.has_optional_fields;
         let mut counts = Self {
             vhosts: format.has_vhost().then(Vhosts::default),
             routes,
@@ -109,12 +111,15 @@ impl RequestCounts {
             combinations: Combinations::new(),
             max_series,
             series: 0,
+            has_optional_fields: format.has_optional_fields,
             overflowed: 0,
             has: ExportedFields {
-                sent: format.has_sent(),
-                received: format.has_received(),
-                cache: format.has_cache(),
-                protocol: format.has_protocol(),
+                vhost: format.has_vhost() && is_certain,
+                durations: empty.each_ref().map(|durations| durations.is_some() && is_certain),
+                sent: format.has_sent() && is_certain,
+                received: format.has_received() && is_certain,
+                cache: format.has_cache() && is_certain,
+                protocol: format.has_protocol() && is_certain,
             },
             empty,
             protocols: [0; Protocol::NAMES.len()],
@@ -135,6 +140,9 @@ impl RequestCounts {
     /// Counts a request with details; false if one of its numbers was wrong and is not counted.
     #[inline]
     pub(crate) fn add_detailed(&mut self, request: &Request<'_>, details: &Details<'_>) -> bool {
+        if self.has_optional_fields {
+            self.export_fields(request, details);
+        }
         let route =
             if self.routes.is_empty() { 0 } else { self.route(details.path.unwrap_or_else(|| path(request.line))) };
         if self.has.protocol {
@@ -150,6 +158,36 @@ impl RequestCounts {
             valid &= observe(durations.as_mut(), time);
         }
         self.add_to(group, request, details.received) & valid
+    }
+
+    /// Exports the fields that a line has from now on.
+    fn export_fields(&mut self, request: &Request<'_>, details: &Details<'_>) {
+        let [connect, header, response] = details.upstream;
+        let durations = [request.duration, connect, header, response];
+        for (exported, duration) in self.has.durations.iter_mut().zip(durations) {
+            *exported |= duration != Number::Absent;
+        }
+        self.has.sent |= request.bytes != Number::Absent;
+        self.has.received |= details.received != Number::Absent;
+        self.has.cache |= details.cache.is_some();
+        self.has.protocol |= details.protocol.is_some() || !request.line.is_empty();
+        if details.vhost.is_some() && !self.has.vhost {
+            self.add_vhost_label();
+        }
+    }
+
+    /// Adds the label `vhost`. The requests that were counted without it had no virtual host.
+    #[cold]
+    fn add_vhost_label(&mut self) {
+        self.has.vhost = true;
+        let per_vhost = self.routes.len() + 1;
+        if let Some(vhosts) = &mut self.vhosts
+            && self.groups.iter().any(LabelGroup::has_requests)
+        {
+            let first = vhosts.insert(b"-") * per_vhost;
+            self.add_groups();
+            (0..per_vhost).for_each(|route| self.groups.swap(route, first + route));
+        }
     }
 
     #[inline]
@@ -175,7 +213,7 @@ impl RequestCounts {
     /// The index of the group of a virtual host and route, or of `other` if the limit of label sets is reached.
     #[inline]
     fn group(&mut self, vhost: Option<&[u8]>, route: usize, request: &Request<'_>) -> usize {
-        let Some(vhosts) = &mut self.vhosts else { return route };
+        let Some(vhosts) = self.vhosts.as_mut().filter(|_| self.has.vhost) else { return route };
         let vhost = vhost.unwrap_or(b"-");
         let per_vhost = self.routes.len() + 1;
         let number = self.combinations.number(request.method, request.status);
@@ -191,24 +229,34 @@ impl RequestCounts {
     /// Adds a label set.
     #[cold]
     fn new_series(&mut self, vhost: &[u8], route: usize) -> usize {
-        let Some(vhosts) = &mut self.vhosts else { return route };
-        let known = vhosts.id(vhost);
+        let known = self.vhosts.as_mut().and_then(|vhosts| vhosts.id(vhost));
         if known == Some(Vhosts::OTHER) {
             return route;
         }
-        if self.series >= self.max_series {
+        let per_vhost = self.routes.len() + 1;
+        let group = known.map(|id| &self.groups[id * per_vhost + route]);
+        let new_series = self.series_of(group.is_none_or(|group| !group.has_requests()), 1);
+        if self.series + new_series + per_vhost * self.series_of(true, OTHER_LABEL_SETS) > self.max_series {
             self.overflowed += 1;
             return route;
         }
+        let Some(vhosts) = &mut self.vhosts else { return route };
         let id = known.unwrap_or_else(|| vhosts.insert(vhost));
         if id == Vhosts::OTHER {
             return route;
         }
-        self.series += 1;
+        self.series += new_series;
         if known.is_none() {
             self.add_groups();
         }
-        id * (self.routes.len() + 1) + route
+        id * per_vhost + route
+    }
+
+    /// The number of series of label sets, with the histograms of their group if it is new.
+    fn series_of(&self, new_group: bool, label_sets: usize) -> usize {
+        let histograms = self.empty.iter().flatten().filter(|_| new_group);
+        let durations = histograms.map(|durations| durations.bounds.len() + HISTOGRAM_SERIES).sum::<usize>();
+        durations + label_sets * (1 + usize::from(self.has.sent) + usize::from(self.has.received))
     }
 
     /// Adds the groups of a new virtual host.
@@ -225,7 +273,7 @@ impl RequestCounts {
 
     /// Whether series have the label `vhost`.
     pub(crate) fn has_vhosts(&self) -> bool {
-        self.vhosts.is_some()
+        self.has.vhost
     }
 
     /// Whether series have the label `route`.
@@ -237,12 +285,13 @@ impl RequestCounts {
     pub(crate) fn groups(&self) -> impl Iterator<Item = (Option<&str>, Option<&str>, &LabelGroup)> {
         let per_vhost = self.routes.len() + 1;
         self.groups.iter().enumerate().filter_map(move |(index, group)| {
-            let vhost = self.vhosts.as_ref().map(|vhosts| vhosts.name(index / per_vhost));
+            let vhosts = self.vhosts.as_ref().filter(|_| self.has.vhost);
+            let vhost = vhosts.map(|vhosts| vhosts.name(index / per_vhost));
             let route = match self.routes.get(index % per_vhost) {
                 Some(route) => Some(route.name.as_str()),
                 None => self.has_routes().then_some("other"),
             };
-            let shown = vhost.is_none() || group.cells.iter().any(|cell| cell.requests > 0);
+            let shown = vhost.is_none() || group.has_requests();
             shown.then_some((vhost, route, group))
         })
     }
@@ -250,12 +299,11 @@ impl RequestCounts {
     /// The exported series: those with requests, and without virtual hosts also the common ones.
     pub(crate) fn series(&self) -> impl Iterator<Item = Series<'_>> {
         const NOTHING: &RequestTotals = &RequestTotals { requests: 0, sent: 0, received: 0 };
-        let common = COMMON_METHODS.len() * COMMON_STATUSES.len();
         self.groups().flat_map(move |(vhost, route, group)| {
             let seen = self.combinations.seen.iter().enumerate();
             seen.filter_map(move |(number, &(method, status))| {
                 let cell = group.cells.get(number).unwrap_or(NOTHING);
-                let shown = cell.requests > 0 || (vhost.is_none() && number < common);
+                let shown = cell.requests > 0 || (vhost.is_none() && number < Combinations::COMMON);
                 shown.then_some(Series { vhost, route, method, status, cell })
             })
         })
@@ -272,12 +320,15 @@ impl RequestCounts {
     ) {
         let group = self.restored_group(vhost, route);
         let number = self.combinations.number(method, status);
+        let is_new = self.groups[group].cells.get(number).is_none_or(|cell| cell.requests == 0);
+        if is_new && group > self.routes.len() {
+            self.series += self.series_of(!self.groups[group].has_requests(), 1);
+        }
         let cells = &mut self.groups[group].cells;
         if number >= cells.len() {
             cells.resize(number + 1, RequestTotals::default());
         }
         let totals = &mut cells[number];
-        self.series += usize::from(group > self.routes.len() && totals.requests == 0);
         totals.requests += cell.requests;
         totals.sent += cell.sent;
         totals.received += cell.received;
@@ -287,8 +338,12 @@ impl RequestCounts {
     pub(crate) fn restored_group(&mut self, vhost: Option<&str>, route: Option<&str>) -> usize {
         let route =
             self.routes.iter().position(|known| Some(known.name.as_str()) == route).unwrap_or(self.routes.len());
-        let Some((vhosts, vhost)) = self.vhosts.as_mut().zip(vhost) else { return route };
-        let room = self.series < self.max_series;
+        if self.has_optional_fields && !self.has.vhost && vhost.is_some_and(|vhost| vhost != "-") {
+            self.add_vhost_label();
+        }
+        let room = self.series + self.series_of(true, 1) <= self.max_series;
+        let vhosts = self.vhosts.as_mut().filter(|_| self.has.vhost);
+        let Some((vhosts, vhost)) = vhosts.zip(vhost) else { return route };
         let known = vhosts.id(vhost.as_bytes());
         let id = known.unwrap_or_else(|| if room { vhosts.insert(vhost.as_bytes()) } else { Vhosts::OTHER });
         if known.is_none() && id != Vhosts::OTHER {
@@ -312,33 +367,9 @@ fn observe(durations: Option<&mut DurationHistogram>, time: Number) -> bool {
     time != Number::Wrong
 }
 
-impl Combinations {
-    fn new() -> Self {
-        let mut combinations =
-            Self { numbers: vec![UNSEEN; Method::NAMES.len() * StatusCode::COUNT].into(), seen: Vec::new() };
-        for method in COMMON_METHODS {
-            for status in COMMON_STATUSES.into_iter().filter_map(StatusCode::parse) {
-                combinations.number(Method::from_request_line(method), status);
-            }
-        }
-        combinations
-    }
-
-    #[inline]
-    fn number(&mut self, method: Method, status: StatusCode) -> usize {
-        let number = &mut self.numbers[method.index() * StatusCode::COUNT + status.index()];
-        if *number == UNSEEN {
-            *number = u16::try_from(self.seen.len()).unwrap_or(0); // at most 10,010 pairs exist
-            self.seen.push((method, status));
-        }
-        usize::from(*number)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
     fn counts(format: &str, routes: &[(&str, &str)], max_series: usize) -> RequestCounts {
         let routes = routes
             .iter()
@@ -401,7 +432,7 @@ mod tests {
 
     #[test]
     fn virtual_hosts_beyond_the_limit_are_other() {
-        let mut counts = counts("vhost_combined", &[], 3);
+        let mut counts = counts("vhost_combined", &[], (3 + OTHER_LABEL_SETS) * 2);
         for round in 0..2 {
             for vhost in ["a", "b", "c", "d", "e"] {
                 let details = Details { vhost: Some(vhost.as_bytes()), ..Details::NONE };
@@ -420,7 +451,7 @@ mod tests {
 
     #[test]
     fn restored_series_count_once_towards_the_limit() {
-        let mut counts = counts("vhost_combined", &[], 3);
+        let mut counts = counts("vhost_combined", &[], (3 + OTHER_LABEL_SETS) * 2);
         let cell = RequestTotals { requests: 1, sent: 0, received: 0 };
         for vhost in ["a", "b"] {
             counts.restore(Some(vhost), None, Method::from_request_line(b"GET"), StatusCode::NONE, cell);
@@ -437,7 +468,7 @@ mod tests {
 
     #[test]
     fn an_invalid_virtual_host_is_other_and_a_missing_one_a_hyphen() {
-        let mut counts = counts("vhost_combined", &[], 10);
+        let mut counts = counts("vhost_combined", &[], 100);
         for vhost in [Some(&b"\xff"[..]), Some(b""), None, Some(b"-"), Some(b"other"), Some(&[b'x'; 300])] {
             counts.add_detailed(&request(Number::Absent, Number::Absent), &Details { vhost, ..Details::NONE });
         }

@@ -1,5 +1,7 @@
 //! All metric names, and the conversion of counters to metric families.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use exporter_common::{Family, Histogram};
 
 use crate::format::request::{CacheStatus, Protocol, StatusCode, Upstream};
@@ -8,8 +10,13 @@ use crate::metrics::health::{LineResult, LogHealth};
 use crate::metrics::histogram::DurationHistogram;
 use crate::metrics::registry::Registry;
 
-/// The families of all counters, and the health of each log. `now` is in seconds since the epoch.
-pub(crate) fn families(registry: &Registry, now: f64) -> Vec<Family> {
+/// The families of all counters, and the health of each log.
+pub(crate) fn families(registry: &Registry) -> Vec<Family> {
+    families_at(registry, SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64())
+}
+
+/// The same at a time in seconds since the epoch.
+fn families_at(registry: &Registry, now: f64) -> Vec<Family> {
     let counts = &registry.counts;
     let mut families = requests(counts);
     families.extend(durations(counts));
@@ -91,7 +98,12 @@ fn durations(counts: &RequestCounts) -> [Family; 4] {
     ];
     const { assert!(Upstream::Response as usize + 1 == 3) };
     for (vhost, route, group) in counts.groups() {
-        for (family, durations) in families.iter_mut().zip(&group.durations) {
+        let exported = group
+            .durations
+            .iter()
+            .zip(counts.has.durations)
+            .map(|(durations, exported)| durations.as_ref().filter(|_| exported));
+        for (family, durations) in families.iter_mut().zip(exported) {
             if let Some(durations) = durations {
                 family.push(&labels(counts, vhost, route), histogram(durations));
             }
@@ -150,7 +162,7 @@ fn state(registry: &Registry) -> Option<Family> {
     registry.state_errors.map(|errors| family.value(errors))
 }
 
-fn health(logs: &[LogHealth], now: f64) -> [Family; 11] {
+fn health(logs: &[LogHealth], now: f64) -> [Family; 12] {
     const SOURCE: &[&str] = &["source"];
     let mut up = Family::gauge("httpd_log_source_up", "Whether the log is open and readable (1 = yes).", SOURCE);
     let mut lag = Family::gauge("httpd_log_lag_bytes", "Number of unread bytes in the open files of the log.", SOURCE);
@@ -187,6 +199,11 @@ fn health(logs: &[LogHealth], now: f64) -> [Family; 11] {
     );
     let mut read_errors =
         Family::counter("httpd_log_read_errors_total", "Total number of failed reads of the log.", SOURCE);
+    let mut lost = Family::counter(
+        "httpd_log_lost_bytes_total",
+        "Total number of bytes that were in a log when it was last looked at, and were deleted or overwritten before they were read.",
+        SOURCE,
+    );
     let mut dropped = Family::counter(
         "httpd_log_dropped_messages_total",
         "Total number of syslog messages that the kernel dropped because the UDP receive buffer was full, from /proc/net/udp.",
@@ -210,16 +227,18 @@ fn health(logs: &[LogHealth], now: f64) -> [Family; 11] {
             lines.push(&[&log.source, result.label()], count);
         }
         read.push(&source, log.read_bytes);
-        let events = log.exported_events();
-        rotations.push(&source, events.rotations);
-        truncations.push(&source, events.truncations);
-        open_errors.push(&source, events.open_errors);
-        read_errors.push(&source, events.read_errors);
+        rotations.push(&source, log.rotations);
+        truncations.push(&source, log.truncations);
+        open_errors.push(&source, log.open_errors);
+        read_errors.push(&source, log.read_errors);
+        if log.is_file {
+            lost.push(&source, log.lost_bytes);
+        }
         if let Some(count) = log.dropped {
             dropped.push(&source, count);
         }
     }
-    [up, lag, lag_seconds, last_line, lines, read, rotations, truncations, open_errors, read_errors, dropped]
+    [up, lag, lag_seconds, last_line, lines, read, rotations, truncations, open_errors, read_errors, lost, dropped]
 }
 
 #[cfg(test)]
@@ -238,7 +257,7 @@ mod tests {
         registry.count_line(0, Line::TooLong);
         registry.record_time(0, lines[0].as_bytes());
         (registry.logs[0].lag, registry.logs[0].is_file) = (7, true);
-        exporter_common::to_text(families(&registry, 1_795_166_780.0))
+        exporter_common::to_text(families_at(&registry, 1_795_166_780.0))
     }
 
     #[track_caller]
@@ -293,11 +312,11 @@ mod tests {
         let counts = RequestCounts::new(&format, &[], Vec::new(), 100);
         let mut registry = Registry::new(format, counts, ["access.log".to_owned()]);
         (registry.logs[0].is_file, registry.logs[0].fault) = (true, Some("it is missing".to_owned()));
-        let text = exporter_common::to_text(families(&registry, 0.0));
+        let text = exporter_common::to_text(families_at(&registry, 0.0));
         assert!(!text.contains("lag_bytes{") && text.contains("source_up{source=\"access.log\"} 0"), "{text}");
         registry.logs[0].lag = 7; // of a file that was rotated away
         assert_has(
-            &exporter_common::to_text(families(&registry, 0.0)),
+            &exporter_common::to_text(families_at(&registry, 0.0)),
             &[r#"httpd_log_lag_bytes{source="access.log"} 7"#],
         );
     }
@@ -329,5 +348,55 @@ mod tests {
             ],
         );
         assert!(!text.contains("httpd_request_duration_seconds"), "{text}");
+    }
+
+    #[test]
+    fn the_limit_of_series_applies_to_all_families_together() {
+        let format = "$host $request_length $upstream_response_time $request_time \"$request\" $status $bytes_sent";
+        let mut registry = Registry::new(
+            format.parse().unwrap(),
+            RequestCounts::new(&format.parse().unwrap(), &[1.0], vec!["api=^/api/".parse().unwrap()], 1000),
+            ["access.log".to_owned()],
+        );
+        for host in 0..20_000 {
+            let path = ["/api/", "/"][host % 2];
+            let line = format!("host{host} 1 0.1 0.1 \"GET {path} HTTP/1.1\" 200 5");
+            registry.count_line(0, Line::Whole(line.as_bytes()));
+        }
+        let text = exporter_common::to_text(families_at(&registry, 0.0));
+        let series = text.lines().filter(|line| line.contains("vhost=")).count();
+        assert!((900..=1000).contains(&series), "{series} series");
+        assert!(registry.counts.overflowed > 19_000);
+        let requests: u64 = registry.counts.series().map(|series| series.cell.requests).sum();
+        assert_eq!(requests, 20_000);
+    }
+
+    #[test]
+    fn labels_and_families_of_json_logs_exist_once_a_line_has_the_field() {
+        let format: crate::format::Format = "json".parse().unwrap();
+        let counts = RequestCounts::new(&format, &[1.0], Vec::new(), 1000);
+        let mut registry = Registry::new(format, counts, ["access.log".to_owned()]);
+        let mut text = |line: &str| {
+            registry.count_line(0, Line::Whole(line.as_bytes()));
+            exporter_common::to_text(families_at(&registry, 0.0))
+        };
+        let first = text(r#"{"method":"GET","status":200}"#);
+        assert!(first.contains("httpd_requests_total{method=\"GET\",status_code=\"200\"} 1\n"), "{first}");
+        for absent in ["vhost", "duration", "bytes_sent", "bytes_received", "protocol", "cache", "overflowed"] {
+            assert!(!first.contains(absent), "{absent} is in\n{first}");
+        }
+        let second = text(r#"{"method":"GET","status":200,"request_time":0.5,"bytes":7}"#);
+        assert!(second.contains("httpd_request_duration_seconds_count 1\n"), "{second}");
+        assert!(second.contains("httpd_bytes_sent_total{method=\"GET\",status_code=\"200\"} 7\n"), "{second}");
+        assert!(!second.contains("vhost") && !second.contains("upstream"), "{second}");
+        let third = text(r#"{"method":"GET","status":200,"host":"A.example:443","upstream_response_time":0.1}"#);
+        for expected in [
+            r#"httpd_requests_total{method="GET",status_code="200",vhost="-"} 2"#,
+            r#"httpd_requests_total{method="GET",status_code="200",vhost="a.example"} 1"#,
+            r#"httpd_upstream_response_duration_seconds_count{vhost="a.example"} 1"#,
+            "httpd_requests_overflowed_total 0",
+        ] {
+            assert!(third.lines().any(|line| line == expected), "{expected} is missing in\n{third}");
+        }
     }
 }

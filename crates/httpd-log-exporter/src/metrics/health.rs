@@ -12,8 +12,8 @@ pub(crate) struct LogHealth {
     pub(crate) truncations: u64,
     pub(crate) open_errors: u64,
     pub(crate) read_errors: u64,
-    /// The event counts in the state file, if one is written.
-    pub(crate) saved: Option<FileEventCounts>,
+    /// Bytes that were seen in files, and are gone without being counted.
+    pub(crate) lost_bytes: u64,
     /// Whether it consists of files, whose unread bytes are known.
     pub(crate) is_file: bool,
     /// The inode of its UDP socket.
@@ -26,24 +26,6 @@ pub(crate) struct LogHealth {
     pub(crate) last_time: Option<f64>,
     /// The current error.
     pub(crate) fault: Option<String>,
-}
-
-/// Counts of file events. After a restart, unsaved lines are read and counted again, but unsaved file events are not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct FileEventCounts {
-    pub(crate) rotations: u64,
-    pub(crate) truncations: u64,
-    pub(crate) open_errors: u64,
-    pub(crate) read_errors: u64,
-}
-
-impl LogHealth {
-    /// The counts to export. With a state file these are the saved counts, as otherwise a counter could decrease after a
-    /// restart.
-    pub(crate) fn exported_events(&self) -> FileEventCounts {
-        let &Self { rotations, truncations, open_errors, read_errors, .. } = self;
-        self.saved.unwrap_or(FileEventCounts { rotations, truncations, open_errors, read_errors })
-    }
 }
 
 /// The result of parsing a line.

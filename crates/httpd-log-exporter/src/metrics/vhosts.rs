@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use memchr::memrchr;
+
 /// All known virtual hosts.
 #[derive(Debug)]
 pub(crate) struct Vhosts {
@@ -28,7 +30,8 @@ impl Vhosts {
     /// The number of a known virtual host.
     #[inline]
     pub(crate) fn id(&mut self, name: &[u8]) -> Option<usize> {
-        let name = if name.is_empty() { b"-" } else { name };
+        let mut buffer = [0; MAX_LENGTH];
+        let name = normalized(name, &mut buffer);
         let slot = slot(name);
         let recent = self.recent[slot] as usize;
         if recent != Self::OTHER && self.names[recent].as_bytes() == name {
@@ -41,7 +44,8 @@ impl Vhosts {
 
     /// Adds a virtual host and returns its number; an invalid name is `other`.
     pub(crate) fn insert(&mut self, name: &[u8]) -> usize {
-        let name = if name.is_empty() { b"-" } else { name };
+        let mut buffer = [0; MAX_LENGTH];
+        let name = normalized(name, &mut buffer);
         match std::str::from_utf8(name) {
             Ok(text) if text != "other" && name.len() <= MAX_LENGTH => {
                 let id = self.names.len();
@@ -59,6 +63,33 @@ impl Vhosts {
     }
 }
 
+/// The name in lower case, without port and final dot: all of these are the same host. An empty name is a hyphen.
+#[inline]
+fn normalized<'a>(name: &'a [u8], buffer: &'a mut [u8; MAX_LENGTH]) -> &'a [u8] {
+    let name = without_port(name);
+    let name = name.strip_suffix(b".").unwrap_or(name);
+    if name.is_empty() {
+        return b"-";
+    }
+    match buffer.get_mut(..name.len()) {
+        Some(lower) if name.iter().any(u8::is_ascii_uppercase) => {
+            lower.copy_from_slice(name);
+            lower.make_ascii_lowercase();
+            lower
+        }
+        _ => name,
+    }
+}
+
+/// The name before `:443`. The colons of an IPv6 address without brackets belong to the address.
+#[inline]
+fn without_port(name: &[u8]) -> &[u8] {
+    let Some(colon) = memrchr(b':', name) else { return name };
+    let (host, port) = (&name[..colon], &name[colon + 1..]);
+    let is_port = port.iter().all(u8::is_ascii_digit) && (host.ends_with(b"]") || !host.contains(&b':'));
+    if is_port { host } else { name }
+}
+
 /// The cache index of a name, computed from its length and its first, middle and last byte.
 #[inline]
 fn slot(name: &[u8]) -> usize {
@@ -71,6 +102,34 @@ fn slot(name: &[u8]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn spellings_of_the_same_host_have_the_same_number() {
+        let mut vhosts = Vhosts::default();
+        for (spellings, name) in [
+            (
+                &[
+                    "www.example.com",
+                    "WWW.example.COM",
+                    "www.example.com:443",
+                    "Www.Example.Com.:80",
+                    "www.example.com:",
+                ][..],
+                "www.example.com",
+            ),
+            (&["[2001:DB8::1]:443", "[2001:db8::1]"], "[2001:db8::1]"),
+            (&["2001:db8::1", "2001:DB8::1"], "2001:db8::1"),
+            (&["", "-", ":80", "."], "-"),
+            (&["a:b"], "a:b"),
+        ] {
+            let id = vhosts.insert(spellings[0].as_bytes());
+            assert_eq!(vhosts.name(id), name);
+            for spelling in spellings {
+                assert_eq!(vhosts.id(spelling.as_bytes()), Some(id), "{spelling}");
+            }
+        }
+        assert_eq!(vhosts.insert(&[b'X'; 300]), Vhosts::OTHER);
+    }
 
     #[test]
     fn every_name_keeps_its_number() {

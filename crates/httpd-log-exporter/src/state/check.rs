@@ -20,6 +20,9 @@ impl SavedState {
         for (at, durations) in self.durations.iter().enumerate() {
             durations.check().with_context(|| format!("durations[{at}]"))?;
         }
+        for (at, closed) in self.closed.iter().enumerate() {
+            ensure!(closed.is_valid(), "closed[{at}]: its first or last bytes are not in the file");
+        }
         known(&self.protocols, &Protocol::NAMES).context("protocols")?;
         known(&self.caches, &CacheStatus::NAMES).context("caches")?;
         let requests = self.series.iter().map(|series| series.requests);
@@ -32,8 +35,9 @@ impl SavedState {
 
 impl SavedSource {
     fn check(&self) -> Result<()> {
-        let &Self { read_bytes, rotations, truncations, open_errors, read_errors, .. } = self;
-        countable(self.lines.into_iter().chain([read_bytes, rotations, truncations, open_errors, read_errors]))?;
+        let &Self { read_bytes, rotations, truncations, open_errors, read_errors, lost_bytes, .. } = self;
+        let counts = [read_bytes, rotations, truncations, open_errors, read_errors, lost_bytes];
+        countable(self.lines.into_iter().chain(counts))?;
         for (at, file) in self.files.iter().enumerate() {
             file.check().with_context(|| format!("files[{at}]"))?;
         }
@@ -45,6 +49,8 @@ impl SavedFile {
     fn check(&self) -> Result<()> {
         let offset = self.offset;
         ensure!(i64::try_from(offset).is_ok(), "offset {offset} is beyond the end of any file");
+        let size = self.size.unwrap_or(0);
+        ensure!(i64::try_from(size).is_ok(), "size {size} is beyond the end of any file");
         for (what, length) in [("head", self.head.len()), ("anchor", self.anchor.len()), ("waiting", self.waiting)] {
             ensure!(length as u64 <= offset, "{what} has {length} bytes, but only {offset} were read");
         }

@@ -1,12 +1,15 @@
 //! The state file: the position in every file, and everything that was counted up to these positions.
 
+mod assignment;
 mod check;
+mod lock;
+mod saved_closed;
 pub(crate) mod saved_file;
 mod state_writer;
 mod text;
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
@@ -14,8 +17,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::format::request::{CacheStatus, Method, Protocol, StatusCode};
 use crate::metrics::counts::{RequestCounts, RequestTotals};
-use crate::metrics::health::{FileEventCounts, LogHealth};
+use crate::metrics::health::LogHealth;
 use crate::metrics::registry::Registry;
+use crate::state::saved_closed::SavedClosed;
 use crate::state::saved_file::SavedFile;
 use crate::tail::Tail;
 #[cfg(fuzzing)]
@@ -33,6 +37,9 @@ pub(crate) struct SavedState {
     protocols: Vec<(String, u64)>,
     caches: Vec<(String, u64)>,
     overflowed: u64,
+    /// Files that were read to their ends and closed.
+    #[serde(default)]
+    closed: Vec<SavedClosed>,
 }
 
 /// State of one `--access-log`.
@@ -45,6 +52,8 @@ pub(crate) struct SavedSource {
     truncations: u64,
     open_errors: u64,
     read_errors: u64,
+    #[serde(default)]
+    lost_bytes: u64,
     last_time: Option<f64>,
     last_look: Moment,
     /// Since when a running search covers files that appeared.
@@ -54,7 +63,7 @@ pub(crate) struct SavedSource {
 }
 
 /// A time in seconds since the epoch.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Eq, Ord, Serialize, Deserialize)]
 #[serde(into = "f64", try_from = "f64")]
 struct Moment(SystemTime);
 
@@ -142,6 +151,7 @@ impl SavedState {
             protocols: named(&Protocol::NAMES, &counts.protocols),
             caches: named(&CacheStatus::NAMES, &counts.caches),
             overflowed: counts.overflowed,
+            closed: registry.ownership.closed().map(SavedClosed::of).collect(),
         }
     }
 
@@ -175,6 +185,7 @@ impl SavedState {
             }
         }
         counts.overflowed += self.overflowed;
+        self.closed.iter().for_each(|closed| registry.ownership.remember(closed.file()));
         for log in &mut registry.logs {
             if let Some(saved) = self.source(&log.source) {
                 saved.restore(log);
@@ -204,6 +215,24 @@ impl SavedState {
 }
 
 impl SavedSource {
+    /// A source that has not counted anything.
+    fn new(source: &str) -> Self {
+        Self {
+            source: source.to_owned(),
+            lines: [0; 4],
+            read_bytes: 0,
+            rotations: 0,
+            truncations: 0,
+            open_errors: 0,
+            read_errors: 0,
+            lost_bytes: 0,
+            last_time: None,
+            last_look: Moment(UNIX_EPOCH),
+            searched_since: None,
+            files: Vec::new(),
+        }
+    }
+
     fn of(index: usize, log: &LogHealth, tails: &[Tail]) -> Self {
         let tail = tails.iter().find(|tail| tail.index == index);
         Self {
@@ -214,6 +243,7 @@ impl SavedSource {
             truncations: log.truncations,
             open_errors: log.open_errors,
             read_errors: log.read_errors,
+            lost_bytes: log.lost_bytes,
             last_time: log.last_time,
             last_look: Moment(tail.map_or(UNIX_EPOCH, Tail::last_look)),
             searched_since: tail.and_then(Tail::searched_since).map(Moment),
@@ -228,12 +258,8 @@ impl SavedSource {
         log.truncations += self.truncations;
         log.open_errors += self.open_errors;
         log.read_errors += self.read_errors;
+        log.lost_bytes += self.lost_bytes;
         log.last_time = self.last_time;
-    }
-
-    fn incidents(&self) -> FileEventCounts {
-        let &Self { rotations, truncations, open_errors, read_errors, .. } = self;
-        FileEventCounts { rotations, truncations, open_errors, read_errors }
     }
 
     /// When the source's paths were last looked up.
@@ -255,6 +281,13 @@ impl SavedDurations {
             _ => true, // the format no longer has this time
         }
     }
+}
+
+/// A path with an ending after the file's name.
+fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
 }
 
 fn named(names: &[&str], counts: &[u64]) -> Vec<(String, u64)> {

@@ -1,6 +1,6 @@
 //! The position in one file, as it is in the state file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +19,7 @@ pub(crate) struct SavedFile {
     /// The file's own path, if it was opened through a symbolic link.
     #[serde(default)]
     pub(crate) target: Option<PathBuf>,
-    pub(super) offset: u64,
+    pub(crate) offset: u64,
     /// Number of bytes before the offset that belong to an unfinished line.
     pub(super) waiting: usize,
     pub(super) skipping: bool,
@@ -30,6 +30,12 @@ pub(crate) struct SavedFile {
     /// Whether the log message was written that the file is lost.
     #[serde(default)]
     pub(crate) missing: bool,
+    /// The path next to which rotation puts the file.
+    #[serde(default)]
+    pub(crate) origin: Option<PathBuf>,
+    /// Size of the file when it was last looked at.
+    #[serde(default)]
+    pub(crate) size: Option<u64>,
 }
 
 impl SavedFile {
@@ -46,7 +52,14 @@ impl SavedFile {
             head: position.head.clone(),
             anchor: position.anchor.clone(),
             missing: false,
+            origin: None,
+            size: None,
         }
+    }
+
+    /// The path next to which rotation puts the file. Earlier versions did not save it for a rotated file.
+    pub(crate) fn origin(&self) -> Option<&Path> {
+        self.origin.as_deref().or(self.target.as_deref()).or(self.path.as_deref())
     }
 
     /// The file's identity.

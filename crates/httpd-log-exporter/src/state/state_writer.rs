@@ -5,8 +5,11 @@ use std::path::{Path, PathBuf};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::{SavedSource, SavedState};
-use crate::metrics::registry::SharedRegistry;
+use anyhow::Result;
+
+use super::lock::StateLock;
+use super::{SavedSource, SavedState, with_ending};
+use crate::metrics::registry::{Registry, SharedRegistry};
 use crate::tail::Tail;
 
 /// How often the state is written while anything changes.
@@ -20,6 +23,7 @@ const SYNC_INTERVAL: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(crate) struct StateWriter {
     path: PathBuf,
+    _lock: StateLock,
     last: Option<SavedState>,
     next: Instant,
     failing: bool,
@@ -29,10 +33,20 @@ pub(crate) struct StateWriter {
 }
 
 impl StateWriter {
-    /// A writer of a state file.
-    pub(crate) fn new(path: PathBuf) -> Self {
+    /// A writer of a state file, which it locks.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if another process holds the lock.
+    pub(crate) fn new(path: PathBuf) -> Result<Self> {
         let now = Instant::now();
-        Self { path, last: None, next: now, failing: false, syncing: None, next_sync: now }
+        let lock = StateLock::acquire(&path)?;
+        Ok(Self { path, _lock: lock, last: None, next: now, failing: false, syncing: None, next_sync: now })
+    }
+
+    /// The path of the state file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Writes the state if the interval is over.
@@ -44,8 +58,21 @@ impl StateWriter {
 
     /// Writes the state if it differs from the last one. A failure is logged once and retried.
     pub(crate) fn save(&mut self, tails: &[Tail], registry: &SharedRegistry) {
+        self.save_and(tails, registry, |_| ());
+    }
+
+    /// The same, and reads from the counters that were saved.
+    pub(crate) fn save_and<T>(
+        &mut self,
+        tails: &[Tail],
+        registry: &SharedRegistry,
+        read: impl Fn(&Registry) -> T,
+    ) -> T {
         let started = Instant::now();
-        let state = SavedState::of(tails, &registry.lock());
+        let (state, mut saved) = {
+            let registry = registry.lock();
+            (SavedState::of(tails, &registry), read(&registry))
+        };
         if self.last.as_ref().is_none_or(|last| differs(last, &state)) {
             match write(&self.path, &state) {
                 Ok(()) => {
@@ -53,10 +80,6 @@ impl StateWriter {
                         tracing::info!(path = %self.path.display(), "the state file is writable again");
                     }
                     self.sync(&state);
-                    let mut registry = registry.lock();
-                    for (log, saved) in registry.logs.iter_mut().zip(&state.sources) {
-                        log.saved = Some(saved.incidents());
-                    }
                     self.last = Some(state);
                 }
                 Err(error) => {
@@ -65,12 +88,13 @@ impl StateWriter {
                         tracing::warn!(%path, %error, "cannot write the state file; continuing without it");
                     }
                     let mut registry = registry.lock();
-                    registry.logs.iter_mut().for_each(|log| log.saved = None);
                     *registry.state_errors.get_or_insert(0) += 1;
+                    saved = read(&registry);
                 }
             }
         }
         self.next = started + INTERVAL.max(started.elapsed() * REST);
+        saved
     }
 
     /// Writes a copy that survives a power failure. The state file itself is not synced: the page cache survives a crash of
@@ -117,12 +141,6 @@ pub(crate) fn on_disk(path: &Path) -> PathBuf {
     with_ending(path, ".synced")
 }
 
-fn with_ending(path: &Path, ending: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(ending);
-    name.into()
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::tests::registry;
@@ -132,7 +150,7 @@ mod tests {
     fn a_on_disk_is_written_next_to_the_state() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state");
-        let mut state_writer = StateWriter::new(path.clone());
+        let mut state_writer = StateWriter::new(path.clone()).unwrap();
         state_writer.save(&[], &SharedRegistry::new(registry("common", &[])));
         state_writer.syncing.take().unwrap().join().unwrap();
         assert_eq!(std::fs::read(on_disk(&path)).unwrap(), std::fs::read(&path).unwrap());
@@ -142,22 +160,22 @@ mod tests {
     }
 
     #[test]
-    fn file_events_are_exported_once_they_are_in_the_state_file() {
+    fn what_a_scrape_reads_is_in_the_state_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state");
-        let mut state_writer = StateWriter::new(path.clone());
+        let mut state_writer = StateWriter::new(path.clone()).unwrap();
         let shared = SharedRegistry::new(registry("common", &[]));
-        let exported = || shared.lock().logs[0].exported_events().rotations;
         shared.lock().logs[0].rotations = 1;
-        assert_eq!(exported(), 1, "immediately, before the first state is written");
-        state_writer.save(&[], &shared);
+        let read = |registry: &Registry| registry.logs[0].rotations;
+        assert_eq!(state_writer.save_and(&[], &shared, read), 1);
+        let rotations = || SavedState::load(&path).unwrap().unwrap().sources[0].rotations;
+        assert_eq!(rotations(), 1);
         shared.lock().logs[0].rotations = 2;
-        assert_eq!(exported(), 1);
-        state_writer.save(&[], &shared);
-        assert_eq!(exported(), 2);
+        assert_eq!(state_writer.save_and(&[], &shared, read), 2);
+        assert_eq!(rotations(), 2);
         std::fs::create_dir(with_ending(&path, ".new")).unwrap(); // makes writes fail
         shared.lock().logs[0].rotations = 3;
-        state_writer.save(&[], &shared);
-        assert_eq!(exported(), 3);
+        let errors = |registry: &Registry| (registry.logs[0].rotations, registry.state_errors);
+        assert_eq!(state_writer.save_and(&[], &shared, errors), (3, Some(1)), "with the failure");
     }
 }

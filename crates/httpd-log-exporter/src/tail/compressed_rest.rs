@@ -1,15 +1,19 @@
-//! Reads compressed logs after a restart: the unread rest of an earlier process's files, and whole generations.
+//! Reads compressed logs: the unread rest of a generation that was compressed before it was read, and whole generations.
 
 use std::io::{Error, Read};
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
-use crate::lines::{self, LineSplitter};
+use crate::lines;
 use crate::metrics::registry::SharedRegistry;
 use crate::permission;
 use crate::tail::compressed;
+use crate::tail::file_ownership::ClosedFile;
+use crate::tail::fingerprint::Fingerprint;
+use crate::tail::log_file::FileIdentity;
 use crate::tail::log_tail::Tail;
-use crate::tail::tracked_file::{FileEvent, FileStatus, TrackedFile};
+use crate::tail::read_position::{REMEMBERED, ReadPosition};
+use crate::tail::tracked_file::FileEvent;
 
 impl Tail {
     /// Whether compressed logs are still to be read, or files are waited for.
@@ -17,14 +21,14 @@ impl Tail {
         self.catch_up.compressed.as_ref().is_some_and(|compressed| !compressed.paths.is_empty()) || self.is_waiting()
     }
 
-    /// Reads the unread rest of compressed logs. Gives up the missing files that were not found.
+    /// Reads the compressed logs of an earlier process. Gives up the missing files that were not found.
     pub(super) fn read_compressed(&mut self, registry: &SharedRegistry, buffer: &mut [u8]) {
         if self.is_waiting() {
             return; // only a part of the files may be visible
         }
         let Some(compressed) = self.catch_up.compressed.take() else { return };
-        for path in &compressed.paths {
-            if let Err(error) = self.read_compressed_log(path, registry, buffer) {
+        for (base, path) in &compressed.paths {
+            if let Err(error) = self.read_compressed_log(path, base, self.last_look, registry, buffer) {
                 registry.lock().logs[self.index].read_errors += 1;
                 let error = permission::explain(path, &error, "read");
                 tracing::warn!(error, "a compressed log was not read to its end");
@@ -34,53 +38,91 @@ impl Tail {
         if !compressed.paths.is_empty() {
             self.last_look = compressed.listed.max(self.last_look);
         }
-        for row in &mut self.files {
-            row.resumed_from = None;
-            if row.status == FileStatus::Closed {
-                row.apply(FileEvent::Dropped);
-            }
-        }
         self.give_up_missing(registry);
     }
 
-    /// Reads the unread lines of one compressed log.
-    fn read_compressed_log(&mut self, path: &Path, registry: &SharedRegistry, buffer: &mut [u8]) -> Result<(), Error> {
-        let missing = self.rows(|row| row.status == FileStatus::Missing && !row.position.is_start());
-        for row in missing {
-            let from = self.files[row].position.before_unfinished_line();
-            if let Some(log) = compressed::open_at(path, &self.files[row].position.head, &from)? {
+    /// Reads the lines of a compressed log that were not read before: the rest of a searched or closed generation, or all
+    /// of a generation that was written and compressed after a time. Returns false if it is the log of an open file, which
+    /// may be truncated by now: then its rest is read once the truncation is noticed.
+    pub(super) fn read_compressed_log(
+        &mut self,
+        path: &Path,
+        base: &Path,
+        since: SystemTime,
+        registry: &SharedRegistry,
+        buffer: &mut [u8],
+    ) -> Result<bool, Error> {
+        let searched = self.rows(|row| row.is_searched() && row.comes_from(base));
+        let is_young = compressed::is_younger(path, since)?;
+        if searched.is_empty() && !is_young {
+            return Ok(true); // the earlier process read it
+        }
+        let head = compressed::head(path)?;
+        for row in searched {
+            let position = &self.files[row].position;
+            if let Some(log) = compressed::open_behind(path, &head, &Fingerprint::before_unfinished_line(position))? {
+                let position = position.before_unfinished_line();
                 self.files[row].apply(FileEvent::Dropped);
-                return self.read_whole(log, from.lines, registry, buffer);
+                return self.read_rest(path, log, position, registry, buffer).map(|()| true);
             }
         }
-        for position in self.files.iter().filter_map(|row: &TrackedFile| row.resumed_from.as_ref()) {
-            if compressed::open_at(path, &position.head, &position.before_unfinished_line())?.is_some() {
-                return Ok(()); // the same log is read uncompressed
+        if self.is_open(path, &head)? {
+            return Ok(false);
+        }
+        let closed: Vec<_> = registry.lock().ownership.closed().rev().copied().collect();
+        for closed in closed {
+            if let Some(log) = compressed::open_behind(path, &head, &closed.content)? {
+                return self.read_rest(path, log, closed.position(head), registry, buffer).map(|()| true);
             }
         }
-        if !compressed::is_younger(path, self.last_look)? {
-            return Ok(()); // the earlier process read it
+        if !is_young {
+            return Ok(true);
         }
         registry.lock().logs[self.index].rotations += 1;
-        self.read_whole(compressed::open(path)?, LineSplitter::default(), registry, buffer)
+        self.read_rest(path, compressed::open(path)?, ReadPosition::default(), registry, buffer).map(|()| true)
     }
 
-    /// Counts the lines of a compressed log to its end.
-    fn read_whole(
+    /// Whether a compressed log has the content of an open file, or the content that was read of it before it was truncated.
+    fn is_open(&self, path: &Path, head: &[u8]) -> Result<bool, Error> {
+        for (row, file) in self.open_files().filter_map(|row| Some((row, row.file.as_ref()?))) {
+            let read = Fingerprint::before_unfinished_line(&row.position);
+            if !row.position.is_start() && compressed::open_behind(path, head, &read)?.is_some() {
+                return Ok(true);
+            }
+            if file.has(head, 0)? {
+                let (end, size) = compressed::end(path)?;
+                if file.has(&end, size - end.len() as u64)? {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// Counts the lines of a compressed log behind a position, and remembers that it was read to its end.
+    fn read_rest(
         &self,
+        path: &Path,
         mut log: compressed::Decoder,
-        mut lines: LineSplitter,
+        mut position: ReadPosition,
         registry: &SharedRegistry,
         buffer: &mut [u8],
     ) -> Result<(), Error> {
+        let identity = FileIdentity::of(&log.get_ref().get_ref().metadata()?);
         loop {
             let read = log.read(buffer);
             let mut registry = registry.lock();
             let Some(bytes) = read.as_ref().ok().filter(|read| **read > 0).map(|read| &buffer[..*read]) else {
-                lines.finish(|line| registry.count_line(self.index, line));
-                return read.map(drop);
+                position.lines.finish(|line| registry.count_line(self.index, line));
+                read?;
+                if position.anchor.len() < REMEMBERED {
+                    position.anchor = compressed::end(path)?.0; // of a position whose last bytes were only known as a hash
+                }
+                registry.ownership.remember(ClosedFile::at(identity, &position));
+                return Ok(());
             };
-            lines.feed(bytes, |line| registry.count_line(self.index, line));
+            position.lines.feed(bytes, |line| registry.count_line(self.index, line));
+            position.advance(bytes);
             registry.record_time(self.index, lines::last(bytes));
             registry.logs[self.index].read_bytes += bytes.len() as u64;
             registry.last_pass = Some(Instant::now());

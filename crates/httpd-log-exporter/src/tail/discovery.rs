@@ -23,10 +23,8 @@ impl Tail {
         // paths at which there is a file, and the files at them
         let mut occupied = BTreeSet::new();
         let mut listed = BTreeSet::new();
-        let open: BTreeMap<_, _> = (0..self.files.len())
-            .filter(|row| self.files[*row].status.is_open())
-            .map(|row| (self.files[row].identity, row))
-            .collect();
+        let open = self.rows(|row| row.status.is_open());
+        let open: BTreeMap<_, _> = open.into_iter().map(|row| (self.files[row].identity, row)).collect();
         for (path, metadata) in self.log_paths.list() {
             let found = metadata.map(|metadata| FileIdentity::of(&metadata)).and_then(|identity| {
                 match open.get(&identity) {
@@ -77,7 +75,7 @@ impl Tail {
         if matches!(row.status, FileStatus::Open | FileStatus::CopyOf(_)) && row.path.as_deref() == Some(path) {
             return false;
         }
-        row.path = Some(path.to_path_buf());
+        row.set_path(path);
         row.apply(FileEvent::AtPath);
         // it was moved here, and may have replaced another file
         self.known_paths.insert(path.to_path_buf());
@@ -99,7 +97,16 @@ impl Tail {
         if identity != listed && self.open_files().any(|other| other.identity == identity) {
             return Ok((identity, false));
         }
-        let original = if self.log_paths.is_glob() { self.original_of(path, &file)? } else { None };
+        // the copy of a truncated file can appear in the glob after the truncation
+        let mut file = file;
+        let is_glob = self.log_paths.is_glob();
+        for base in rotated::base_paths(path).filter(|_| is_glob) {
+            match self.continue_in_copy(&base, file, registry)? {
+                Some(other) => file = other,
+                None => return Ok((identity, true)),
+            }
+        }
+        let original = if is_glob { self.original_of(path, &file)? } else { None };
         {
             let mut registry = registry.lock();
             if let Err(owner) = registry.ownership.claim(identity, self.index) {
@@ -109,7 +116,7 @@ impl Tail {
         }
         if let Some(original) = original {
             let status = FileStatus::CopyOf(original);
-            self.files.push(TrackedFile::opened(file, ReadPosition::default(), status, Some(path)));
+            self.files.push(TrackedFile::opened(file, ReadPosition::default(), status, path));
             return Ok((identity, true));
         }
         let reopened = registry.lock().ownership.reopen(&file)?;
@@ -123,13 +130,23 @@ impl Tail {
             (None, Some(size)) => file.position_at(*size)?,
             (None, None) => ReadPosition::default(),
         };
-        self.files.push(TrackedFile::opened(file, position, FileStatus::Open, Some(path)));
-        if !self.known_paths.insert(path.to_path_buf()) {
+        let row = TrackedFile::opened(file, position, FileStatus::Open, path);
+        let target = row.target.clone();
+        self.files.push(row);
+        let is_rotation = !self.known_paths.insert(path.to_path_buf());
+        if is_rotation {
             tracing::info!(path = %path.display(), "log rotated");
             registry.lock().logs[self.index].rotations += 1;
             self.forget_start_sizes();
-            let since = self.search.windows.get(path).map_or(self.last_look, |window| window.since);
-            self.search.windows.insert(path.to_path_buf(), SearchWindow { since, until: now + SEARCH });
+        }
+        // earlier generations may have been rotated before they were seen here
+        if is_rotation || self.has_looked {
+            for (path, is_target) in
+                target.into_iter().map(|target| (target, true)).chain([(path.to_path_buf(), false)])
+            {
+                let since = self.search.windows.get(&path).map_or(self.last_look, |window| window.since);
+                self.search.windows.insert(path, SearchWindow { since, until: now + SEARCH, is_target });
+            }
         }
         Ok((identity, true))
     }
@@ -143,11 +160,12 @@ impl Tail {
 
     /// The original of a new file in the glob, if that is a copy: its name is a rotated one, and both have the same first lines.
     fn original_of(&self, path: &Path, copy: &LogFile) -> Result<Option<FileIdentity>, Error> {
-        // a cheap check first: there may be thousands of files, and few are rotated ones
-        let can_be_rotated = path.as_os_str().as_encoded_bytes().last().is_some_and(u8::is_ascii_digit);
-        for row in self.files.iter().filter(|row| can_be_rotated && row.status == FileStatus::Open) {
+        let bases: Vec<_> = rotated::base_paths(path).collect();
+        // a cheap comparison: there may be thousands of files, and few are rotated ones
+        let is_base = |path: &Path| bases.iter().any(|base| base.as_os_str() == path.as_os_str());
+        for row in self.files.iter().filter(|row| !bases.is_empty() && row.status == FileStatus::Open) {
             if let (Some(file), Some(original)) = (&row.file, &row.path)
-                && rotated::is_rotation_of(path, original)
+                && is_base(original)
                 && leads_to(original, row.identity)?
                 && copy.may_copy(file, &row.position)?
             {

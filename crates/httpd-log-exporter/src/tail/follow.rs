@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
+use crate::metrics::families::families;
 use crate::metrics::registry::SharedRegistry;
+use crate::metrics::saved_metrics::SavedMetrics;
 use crate::state::StateWriter;
 use crate::tail::Tail;
 
@@ -44,17 +46,20 @@ pub(crate) struct Wakeups {
     stopped: Arc<AtomicBool>,
     woken: Receiver<()>,
     directories: DirectoryWatcher,
+    /// Requests of scrapes for a saved state.
+    metrics: SavedMetrics,
     /// Dropped when the thread exits.
     _ending: SyncSender<()>,
 }
 
-/// A pair: the handle stops the thread that has the wakeups.
-pub(crate) fn stop() -> (StopHandle, Wakeups) {
+/// A pair: the handle stops the thread that has the wakeups. Scrapes that request metrics wake it, too.
+pub(crate) fn stop(metrics: SavedMetrics) -> (StopHandle, Wakeups) {
     let (wake, woken) = sync_channel(1); // one pending wakeup is enough
     let (ending, ended) = sync_channel(1);
     let stop = StopHandle { stopped: Arc::default(), wake, ended };
     let directories = DirectoryWatcher::new(stop.wake.clone());
-    let wakes = Wakeups { stopped: stop.stopped.clone(), woken, directories, _ending: ending };
+    metrics.set_wake(stop.wake.clone());
+    let wakes = Wakeups { stopped: stop.stopped.clone(), woken, directories, metrics, _ending: ending };
     (stop, wakes)
 }
 
@@ -98,10 +103,14 @@ pub(crate) fn follow(
             registry.caught_up |= caught_up_now;
             first
         };
-        match &mut state_writer {
-            Some(state_writer) if caught_up || stopped => state_writer.save(&tails, registry),
-            Some(state_writer) => state_writer.tick(&tails, registry),
-            None => {}
+        match (&mut state_writer, wakes.metrics.requested()) {
+            (Some(state_writer), Some(requests)) => {
+                let families = state_writer.save_and(&tails, registry, families);
+                wakes.metrics.fulfill(requests, families);
+            }
+            (Some(state_writer), None) if caught_up || stopped => state_writer.save(&tails, registry),
+            (Some(state_writer), None) => state_writer.tick(&tails, registry),
+            (None, _) => {}
         }
         if stopped {
             return;
@@ -117,7 +126,9 @@ pub(crate) fn follow(
             let _ = wakes.woken.recv_timeout(tick); // an earlier event may end the pause
         } else if wakes.directories.watch(&tails) {
             continue; // changes before the watch have no event
-        } else if wakes.woken.recv_timeout(poll) != Err(RecvTimeoutError::Timeout) {
+        } else if wakes.woken.recv_timeout(poll) != Err(RecvTimeoutError::Timeout)
+            && wakes.metrics.requested().is_none()
+        {
             active = Instant::now();
         }
     }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use memchr::memrchr;
 
 use crate::lines::{LineSplitter, MAX_LINE};
+use crate::tail::fingerprint::Fingerprint;
 use crate::tail::read_position::{REMEMBERED, ReadPosition};
 
 /// A file's identity, whatever its name. No other file gets the inode while the file is open.
@@ -104,6 +105,23 @@ impl LogFile {
         position.head = vec![0; REMEMBERED.min(usize::try_from(position.offset).unwrap_or(REMEMBERED))];
         self.file.read_exact_at(&mut position.head, 0)?;
         Ok(position)
+    }
+
+    /// The position behind a content, if the file begins with it.
+    pub(crate) fn position_behind(&self, content: &Fingerprint) -> io::Result<Option<ReadPosition>> {
+        let &Fingerprint { offset, head, anchor } = content;
+        let read = |length: u16, at: u64| {
+            let mut bytes = vec![0; length.into()];
+            match self.file.read_exact_at(&mut bytes, at) {
+                Ok(()) => Ok(Some(bytes)),
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+                Err(error) => Err(error),
+            }
+        };
+        let Some(first) = read(head.length, 0)?.filter(|bytes| head.begins(bytes)) else { return Ok(None) };
+        let Some(start) = offset.checked_sub(anchor.length.into()) else { return Ok(None) };
+        let Some(last) = read(anchor.length, start)?.filter(|bytes| anchor.begins(bytes)) else { return Ok(None) };
+        Ok(Some(ReadPosition { offset, head: first, anchor: last, ..ReadPosition::default() }))
     }
 
     /// Reads the bytes behind a position through `buffer`. Passes each piece to `each`, with the line splitter and the
@@ -270,7 +288,8 @@ impl LogFile {
         Ok(self.has(&position.head, 0)? && self.has(&position.anchor, anchor)?)
     }
 
-    fn has(&self, bytes: &[u8], at: u64) -> io::Result<bool> {
+    /// Whether the file has these bytes at an offset.
+    pub(crate) fn has(&self, bytes: &[u8], at: u64) -> io::Result<bool> {
         let mut found = vec![0; bytes.len()];
         match self.file.read_exact_at(&mut found, at) {
             Ok(()) => Ok(found == bytes),

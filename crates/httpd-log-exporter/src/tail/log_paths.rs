@@ -45,12 +45,49 @@ impl LogPaths {
         }
     }
 
+    /// The log's spelling of a path that it covers, whatever the spelling of that path: relative, absolute, or through a
+    /// symbolic link.
+    pub(crate) fn spelling_of(&self, path: &Path) -> Option<PathBuf> {
+        let path = absolute(path);
+        match self {
+            Self::Path(own) => (absolute(own) == path).then(|| own.clone()),
+            Self::Glob(pattern) => {
+                let is_fixed = |component: &Component<'_>| wildcards(component).is_none();
+                let fixed: PathBuf = pattern.components().take_while(is_fixed).collect();
+                let rest = path.strip_prefix(absolute(&fixed.join("x")).parent()?).ok()?;
+                let mut names = pattern.components().skip_while(is_fixed).zip(rest.components());
+                let same_length = pattern.components().skip_while(is_fixed).count() == rest.components().count();
+                let is_match = names.all(|(pattern, name)| {
+                    matches(pattern.as_os_str().as_encoded_bytes(), name.as_os_str().as_encoded_bytes())
+                });
+                (same_length && is_match).then(|| fixed.join(rest))
+            }
+        }
+    }
+
     /// The directories in which the log's files appear and disappear.
     pub(crate) fn directories(&self) -> Vec<PathBuf> {
         match self {
             Self::Path(path) => vec![directory(path).to_path_buf()],
             Self::Glob(pattern) => matching(directory(pattern)).0,
         }
+    }
+}
+
+/// The path in an absolute directory without symbolic links. The file itself may be missing.
+fn absolute(path: &Path) -> PathBuf {
+    let in_directory = std::fs::canonicalize(directory(path)).ok().zip(path.file_name());
+    in_directory.map_or_else(
+        || std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()),
+        |(directory, name)| directory.join(name),
+    )
+}
+
+/// The name of a component with wildcards.
+fn wildcards<'a>(component: &Component<'a>) -> Option<&'a str> {
+    match component {
+        Component::Normal(name) => name.to_str().filter(|name| name.contains(['*', '?', '['])),
+        _ => None,
     }
 }
 
@@ -75,11 +112,7 @@ fn matching(pattern: &Path) -> (Vec<PathBuf>, Vec<(PathBuf, io::Error)>) {
     let mut faults = Vec::new();
     let mut is_configured = true; // until the first wildcard
     for component in pattern.components() {
-        let name = match component {
-            Component::Normal(name) => name.to_str().filter(|name| name.contains(['*', '?', '['])),
-            _ => None,
-        };
-        found = match name {
+        found = match wildcards(&component) {
             None => found.into_iter().map(|path| path.join(component)).collect(),
             Some(name) => {
                 let required = std::mem::take(&mut is_configured);
@@ -214,6 +247,33 @@ mod tests {
         let expected = ["a/access.log", "b/access.log", "b/access.log.1"].map(|name| folder.path().join(name));
         assert_eq!(found, expected);
         assert_eq!(log_paths.directories().len(), 3);
+    }
+
+    #[test]
+    fn a_covered_path_is_found_in_any_spelling() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        std::fs::create_dir_all(root.join("a/b")).unwrap();
+        std::os::unix::fs::symlink("a", root.join("link")).unwrap();
+        let spelling = |own: &str, path: &str| {
+            let found = LogPaths::parse(root.join(own).to_str().unwrap()).spelling_of(&root.join(path));
+            found.map(|path| path.strip_prefix(root).unwrap().to_str().unwrap().to_owned())
+        };
+        for (own, path, expected) in [
+            ("a/x.log", "a/./x.log", Some("a/x.log")),
+            ("a/x.log", "a/b/../x.log", Some("a/x.log")),
+            ("a/x.log", "link/x.log", Some("a/x.log")),
+            ("link/x.log", "a/x.log", Some("link/x.log")),
+            ("a/x.log", "a/y.log", None),
+            ("link/*.log", "a/x.log", Some("link/x.log")),
+            ("*/b/*.log", "link/b/x.log", Some("a/b/x.log")),
+            ("a/*.log", "a/b/x.log", None),
+            ("a/*.log", "a/x.txt", None),
+        ] {
+            assert_eq!(spelling(own, path).as_deref(), expected, "{own} {path}");
+        }
+        let relative = LogPaths::parse("./Cargo.toml").spelling_of(&std::path::absolute("Cargo.toml").unwrap());
+        assert_eq!(relative, Some("./Cargo.toml".into()));
     }
 
     #[test]

@@ -38,6 +38,8 @@ pub(crate) struct Tail {
     pub(super) last_look: SystemTime,
     pub(super) search: Search,
     pub(super) catch_up: CatchUp,
+    /// Whether the paths were looked up before.
+    pub(super) has_looked: bool,
     /// Whether the log message was written that no file matches the glob yet.
     pub(super) no_match_logged: bool,
 }
@@ -49,6 +51,8 @@ pub(super) struct Search {
     pub(super) windows: BTreeMap<PathBuf, SearchWindow>,
     /// Paths whose read errors were logged.
     pub(super) reported: BTreeSet<PathBuf>,
+    /// Compressed logs that were compared with the generations.
+    pub(super) examined: BTreeSet<FileIdentity>,
 }
 
 /// Remaining work to continue where an earlier process stopped.
@@ -67,7 +71,8 @@ pub(super) struct CatchUp {
 /// Compressed logs, and when they were listed.
 #[derive(Debug)]
 pub(super) struct CompressedLogs {
-    pub(super) paths: Vec<PathBuf>,
+    /// The log path, and the path of the compressed log.
+    pub(super) paths: Vec<(PathBuf, PathBuf)>,
     pub(super) listed: SystemTime,
 }
 
@@ -95,6 +100,7 @@ impl Tail {
             last_look: SystemTime::now(),
             search: Search::default(),
             catch_up: CatchUp::default(),
+            has_looked: false,
             no_match_logged: false,
         }
     }
@@ -119,6 +125,7 @@ impl Tail {
     /// Looks up the log's paths for the first time.
     pub(super) fn first_look(&mut self, registry: &SharedRegistry, now: Instant) {
         let (_, fault) = self.look(registry, now);
+        self.has_looked = true;
         let health = &mut registry.lock().logs[self.index];
         (health.fault, health.is_file) = (fault, true);
     }

@@ -41,18 +41,18 @@ impl Tail {
         self.read_compressed(registry, buffer);
         let before = self.last_look;
         let (changed, look_fault) = self.look(registry, now);
-        let search_fault = self.search(registry, now);
+        let search_fault = self.search(registry, Some(&mut *buffer), now);
         self.compare_copies();
         let FilesRead { mut result, lag, fault, truncated, mut begun } = self.read_files(registry, buffer, now);
         result.active |= changed;
         for (row, position) in truncated {
-            self.on_truncation(row, position, registry, now);
+            self.on_truncation(row, position, registry);
             begun.push(row);
         }
-        for row in begun.into_iter().map(|row| &self.files[row]).filter(|row| row.status == FileStatus::Open) {
-            let Some(path) = row.rotation_path() else { continue };
-            let window = SearchWindow { since: before, until: now + SEARCH };
-            self.search.windows.entry(path.to_path_buf()).or_insert(window);
+        for row in begun.into_iter().map(|row| &self.files[row]) {
+            let Some(path) = row.origin.clone() else { continue };
+            let window = SearchWindow { since: before, until: now + SEARCH, is_target: row.target.is_some() };
+            self.search.windows.entry(path).or_insert(window);
             result.more = true; // there may be copies
         }
         self.close_quiet(registry, now);
@@ -67,7 +67,7 @@ impl Tail {
     fn read_files(&mut self, registry: &SharedRegistry, buffer: &mut [u8], now: Instant) -> FilesRead {
         let mut all = FilesRead::default();
         let index = self.index;
-        for (row, TrackedFile { file, position, status, path, .. }) in self.files.iter_mut().enumerate() {
+        for (row, TrackedFile { file, position, size, status, path, .. }) in self.files.iter_mut().enumerate() {
             let Some(file) = file.as_mut().filter(|_| !matches!(status, FileStatus::CopyOf(_))) else { continue };
             let before = all.lag;
             let progress = file.catch_up(position, now, buffer, |lines, bytes, left| {
@@ -83,6 +83,9 @@ impl Tail {
                     all.result.active |= progress.read > 0 || progress.truncated.is_some();
                     all.result.more |= progress.read > 0 && progress.left > 0;
                     all.lag += progress.left;
+                    if progress.truncated.is_none() {
+                        *size = position.offset + progress.left;
+                    }
                     all.truncated.extend(progress.truncated.map(|position| (row, position)));
                     all.begun.extend(progress.begun.then_some(row));
                 }
@@ -110,11 +113,8 @@ impl Tail {
             if is_finished && now.saturating_duration_since(file.quiet_since()) >= GRACE {
                 let mut position = std::mem::take(&mut row.position);
                 position.lines.finish(|line| registry.lock().count_line(index, line));
-                registry.lock().ownership.close(row.identity, position);
+                registry.lock().ownership.close(row.identity, &position);
                 row.apply(FileEvent::Quiet);
-                if row.resumed_from.is_none() {
-                    row.apply(FileEvent::Dropped);
-                }
             }
         }
     }

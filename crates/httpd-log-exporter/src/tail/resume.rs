@@ -1,6 +1,6 @@
 //! Continues where an earlier process stopped: finds its files, and waits for those whose directory cannot be read.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -8,15 +8,12 @@ use std::time::{Instant, SystemTime};
 
 use crate::metrics::registry::SharedRegistry;
 use crate::state::SavedSource;
-use crate::tail::compressed;
+use crate::tail::candidates::{Candidate, Candidates};
 use crate::tail::log_file::LogFile;
 use crate::tail::log_paths::{LogPaths, directory};
 use crate::tail::log_tail::{CATCHING_UP, CompressedLogs, PlaceVersion, SEARCH, Tail};
-use crate::tail::rotated::{self, FileErrors, SearchWindow};
+use crate::tail::rotated::{FileErrors, Generations, SearchWindow};
 use crate::tail::tracked_file::{FileEvent, FileStatus, TrackedFile};
-
-/// A file that may be one of the earlier process, and its path of the log. `None` if it is at another path.
-type Candidate = (Option<PathBuf>, LogFile);
 
 impl Tail {
     /// Opens a log where an earlier process stopped. Its files are recognized by identity and content, or by content
@@ -34,7 +31,7 @@ impl Tail {
         tail.files = saved.files.iter().map(TrackedFile::saved).collect();
         tail.find_missing(saved.searched_since(), registry, now);
         tail.first_look(registry, now);
-        tail.search(registry, now);
+        tail.search(registry, None, now);
         tail.remove_forgotten();
         tail
     }
@@ -84,56 +81,55 @@ impl Tail {
         let listed = SystemTime::now();
         let missing = self.rows(|row| row.status == FileStatus::Missing);
         let known: Vec<_> = missing.iter().filter_map(|row| self.files[*row].path.clone()).collect();
-        let (mut candidates, compressed) = self.candidates(&missing, now);
+        let rows = missing.iter().map(|row| &self.files[*row]);
+        let mut candidates = Candidates::list(&self.log_paths, rows, &self.open_identities(), now);
+        let compressed = candidates.compressed();
         self.catch_up.compressed = Some(CompressedLogs { paths: compressed, listed });
-        self.known_paths.extend(known.iter().cloned());
+        self.known_paths.extend(known);
         // by identity first: two files can have the same first lines
         let mut unmatched = Vec::new();
         for row in missing {
             let TrackedFile { identity, position, .. } = &self.files[row];
-            match candidates.iter().position(|(_, candidate)| candidate.identity == *identity) {
+            match candidates.take(*identity) {
                 // a file that cannot be compared now is recognized by its identity; the next read compares it again
-                Some(at) if position.is_start() || candidates[at].1.contains(position).unwrap_or(true) => {
-                    self.resume_in(row, candidates.swap_remove(at), registry);
+                Some(candidate) if position.is_start() || candidate.1.contains(position).unwrap_or(true) => {
+                    self.resume_in(row, candidate, registry);
                 }
-                found => unmatched.push((row, found.is_some())),
+                found => {
+                    unmatched.push((row, found.is_some()));
+                    found.into_iter().for_each(|candidate| candidates.put_back(candidate));
+                }
             }
         }
+        let windows = self.search_paths();
         for (row, overwritten) in unmatched {
-            self.find_by_content(row, overwritten, &mut candidates, since, registry, now);
+            self.find_by_content(row, overwritten, &mut candidates, registry, now);
         }
         // generations that were rotated since can be compressed at any moment, so they are opened before compressed logs
         // are read
-        for path in known {
-            self.search.windows.entry(path).or_insert(SearchWindow { since, until: now + SEARCH });
+        for (path, is_target) in windows {
+            let window = SearchWindow { since, until: now + SEARCH, is_target };
+            self.search.windows.entry(path).or_insert(window);
         }
         self.hide_missing(registry);
     }
 
-    /// The files that may be missing ones, and the compressed logs.
-    fn candidates(&self, missing: &[usize], now: Instant) -> (Vec<Candidate>, Vec<PathBuf>) {
-        let missing: Vec<_> = missing.iter().map(|row| &self.files[*row]).collect();
-        let listed: Vec<_> = self.log_paths.list().into_iter().map(|(path, _)| path).collect();
-        // the name of a symbolic link does not lead to the file once the link has another target
-        let targets = || missing.iter().filter_map(|row| row.target.as_ref());
-        let saved = missing.iter().filter_map(|row| row.path.as_ref());
-        let paths: BTreeSet<_> = listed.iter().chain(saved).chain(targets()).collect();
-        let compressed = paths.iter().flat_map(|path| compressed::siblings(path)).collect();
-        let mut seen = self.open_identities();
-        let mut candidates: Vec<Candidate> = Vec::new();
-        // the second attempt finds files whose names changed during the first one
-        for _ in 0..2 {
-            let at_paths = listed.iter().filter_map(|path| Some((Some(path.clone()), LogFile::open(path, now).ok()?)));
-            let linked = targets().filter_map(|path| LogFile::open(path, now).ok());
-            // a file that does not open is not found, and then reported
-            let siblings = |path: &&PathBuf| rotated::siblings(path, |_| true, now, &mut FileErrors::new());
-            let rotated = paths.iter().flat_map(siblings).chain(linked).map(|file| (None, file));
-            candidates.extend(at_paths.chain(rotated).filter(|(_, file)| seen.insert(file.identity)));
-            if missing.iter().all(|row| seen.contains(&row.identity)) {
-                break;
-            }
+    /// The paths next to which generations may have appeared: the log's paths, and the paths of the earlier process's files.
+    /// Each with whether a symbolic link leads to it.
+    fn search_paths(&self) -> BTreeMap<PathBuf, bool> {
+        let listed = self.log_paths.list().into_iter().filter_map(|(path, metadata)| metadata.is_ok().then_some(path));
+        let listed: Vec<_> = listed.chain(self.single_path().map(Path::to_path_buf)).collect();
+        let targets =
+            listed.iter().filter(|path| path.is_symlink()).filter_map(|path| std::fs::canonicalize(path).ok());
+        let mut paths: BTreeMap<_, _> = targets.map(|target| (target, true)).collect();
+        for row in &self.files {
+            paths.extend(row.path.iter().map(|path| (path.clone(), false)));
+            paths.extend(row.origin.iter().map(|origin| (origin.clone(), row.target.is_some())));
         }
-        (candidates, compressed)
+        for path in listed {
+            paths.entry(path).or_insert(false);
+        }
+        paths
     }
 
     /// Finds a missing file that no candidate is by its identity. It was truncated or overwritten if a candidate has its
@@ -142,16 +138,14 @@ impl Tail {
         &mut self,
         row: usize,
         overwritten: bool,
-        candidates: &mut Vec<Candidate>,
-        since: SystemTime,
+        candidates: &mut Candidates,
         registry: &SharedRegistry,
         now: Instant,
     ) {
-        let TrackedFile { position, path, .. } = &mut self.files[row];
+        let TrackedFile { position, path, origin, .. } = &mut self.files[row];
         if let Some(path) = path.as_ref().filter(|_| overwritten) {
             registry.lock().logs[self.index].truncations += 1;
             self.known_paths.remove(path);
-            self.search.windows.insert(path.clone(), SearchWindow { since, until: now + SEARCH });
         }
         if position.is_start() {
             // nothing of it was read: it is read from its beginning once it exists, and waited for until then
@@ -160,18 +154,15 @@ impl Tail {
             }
             return;
         }
-        if let Some(at) = candidates.iter().position(|(_, file)| matches!(file.contains(position), Ok(true))) {
-            return self.resume_in(row, candidates.swap_remove(at), registry);
+        let is_same = |file: &LogFile| matches!(file.contains(position), Ok(true));
+        if let Some(candidate) = candidates.find(origin.as_deref(), now, |file| is_same(file).then_some(())) {
+            return self.resume_in(row, candidate.0, registry);
         }
         if !overwritten {
             return;
         }
-        let copy = candidates.iter().enumerate().find_map(|(at, (_, file))| {
-            let in_copy = file.position_in_copy(position).ok()??;
-            Some((at, in_copy))
-        });
-        if let Some((at, in_copy)) = copy {
-            let (path, file) = candidates.swap_remove(at);
+        let copy = candidates.find(origin.as_deref(), now, |file| file.position_in_copy(position).ok()?);
+        if let Some(((path, file), in_copy)) = copy {
             let _ = registry.lock().ownership.claim(file.identity, self.index); // no other log has it yet
             self.files[row].continue_in_copy(file, in_copy, path.as_deref());
         }
@@ -185,7 +176,6 @@ impl Tail {
             return;
         }
         registry.lock().ownership.forget(file.identity);
-        row.resumed_from = (!row.position.is_start()).then(|| row.position.to_resumed());
         row.continue_in(file, path.as_deref());
     }
 
@@ -215,17 +205,20 @@ impl Tail {
     fn is_nothing_visible(&self) -> bool {
         let listed = self.log_paths.list();
         let is_glob = self.log_paths.is_glob();
-        let has_siblings = |path: &Path| {
-            is_glob && listed.iter().any(|(other, _)| directory(other) == directory(path))
-                || rotated::has_rotated_file(path)
-        };
+        if is_glob && listed.iter().any(|(_, metadata)| metadata.is_err()) {
+            return true;
+        }
+        let missing = self.files.iter().filter(|row| row.status == FileStatus::Missing);
+        let paths: BTreeSet<_> = missing.filter_map(|row| row.path.as_deref()).chain(self.single_path()).collect();
+        let generations = Generations::next_to(paths.iter().map(|path| (*path, false)), &mut FileErrors::new());
+        let visible: BTreeSet<_> = listed.iter().filter(|_| is_glob).map(|(path, _)| directory(path)).collect();
         let is_hidden = |path: &Path| match LogFile::open(path, Instant::now()) {
-            Err(error) if error.kind() == ErrorKind::NotFound => !has_siblings(path),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                !generations.has_any(path) && !visible.contains(directory(path))
+            }
             opened => opened.is_err(),
         };
-        let missing = self.files.iter().filter(|row| row.status == FileStatus::Missing);
-        let is_unreadable = is_glob && listed.iter().any(|(_, metadata)| metadata.is_err());
-        is_unreadable || missing.filter_map(|row| row.path.as_deref()).chain(self.single_path()).any(is_hidden)
+        paths.into_iter().any(is_hidden)
     }
 
     /// Gives up the missing files that were found nowhere, not even in a compressed log.
@@ -236,8 +229,8 @@ impl Tail {
         }
         let nothing_visible = self.is_nothing_visible();
         let open = self.open_identities();
-        for row in missing {
-            let row = &mut self.files[row];
+        for at in missing {
+            let row = &mut self.files[at];
             if row.position.is_start() {
                 row.apply(FileEvent::Dropped);
                 continue;
@@ -245,12 +238,16 @@ impl Tail {
             if !open.contains(&row.identity) {
                 row.allow_return(registry);
             }
-            if !row.reported {
+            let is_new = !row.reported;
+            if is_new {
                 row.report_lost();
             }
             let is_unreadable = |path: &PathBuf| LogFile::open(path, Instant::now()).is_err();
             let can_return = row.path.as_ref().map_or(nothing_visible, is_unreadable);
             row.apply(FileEvent::NotFound { can_return });
+            if is_new && row.status == FileStatus::GivenUp {
+                self.count_lost(at, registry);
+            }
         }
         self.catch_up.places = self.places();
     }
@@ -260,7 +257,7 @@ impl TrackedFile {
     /// Remembers the position for the case that the file returns.
     fn allow_return(&self, registry: &SharedRegistry) {
         if !self.position.is_start() {
-            registry.lock().ownership.close(self.identity, self.position.to_resumed());
+            registry.lock().ownership.close(self.identity, &self.position);
         }
     }
 

@@ -21,6 +21,7 @@ fn saved_file(row: &TrackedFile) -> SavedFile {
     // JSON has no paths that are not UTF-8
     let utf8 = |path: &Option<PathBuf>| path.clone().filter(|path| path.to_str().is_some());
     let mut saved = SavedFile::at(row.identity, &row.position);
-    (saved.path, saved.target, saved.missing) = (utf8(&row.path), utf8(&row.target), row.reported);
+    (saved.path, saved.target, saved.origin) = (utf8(&row.path), utf8(&row.target), utf8(&row.origin));
+    (saved.missing, saved.size) = (row.reported, Some(row.size));
     saved
 }

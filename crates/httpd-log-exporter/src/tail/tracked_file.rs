@@ -9,7 +9,6 @@
 //! | Absent    | was at a path at which there is nothing now               | yes       | yes, with its path  |
 //! | Rotated   | has lost its path; it is read until it is quiet           | yes       | yes                 |
 //! | CopyOf    | is a copy of another row's file, and not read             | yes       | no                  |
-//! | Closed    | was read to its end                                       | no        | no                  |
 //! | Truncated | was truncated; a copy with its unread rest is searched    | no        | yes                 |
 //! | Missing   | was read by an earlier process and is searched            | no        | yes, with its path  |
 //! | Hidden    | is waited for, because its directory cannot be read       | no        | yes, with its path  |
@@ -23,7 +22,7 @@
 //! | Replaced          | Rotated  | Rotated |         |        |           |                 |           |           |           |
 //! | Vanished          | Absent   |         |         |        |           |                 |           |           |           |
 //! | Separate          |          |         |         | Open   |           |                 |           |           |           |
-//! | Quiet             |          | Closed  | Closed  |        |           |                 |           |           |           |
+//! | Quiet             |          | Forgotten | Forgotten |    |           |                 |           |           |           |
 //! | FoundAtPath       |          |         |         |        |           | Open            |           |           |           |
 //! | FoundElsewhere    |          |         |         |        | Rotated   | Rotated         |           |           | Rotated   |
 //! | NothingVisible    |          |         |         |        |           | Hidden, GivenUp |           |           |           |
@@ -32,13 +31,14 @@
 //! | SearchEnded       |          |         |         |        | Forgotten |                 |           |           | Forgotten |
 //! | Dropped           |          |         |         |        | Forgotten | Forgotten       | Forgotten | Forgotten | Forgotten |
 //!
-//! An event without an entry does not change the status. A closed row becomes Forgotten by Dropped, too.
+//! An event without an entry does not change the status. `FileOwnership` remembers the rows that became quiet.
 
 use std::path::{Path, PathBuf};
 
 use crate::state::saved_file::SavedFile;
 use crate::tail::log_file::{FileIdentity, LogFile};
 use crate::tail::read_position::ReadPosition;
+use crate::tail::rotated;
 
 /// One generation of a log.
 #[derive(Debug)]
@@ -50,10 +50,12 @@ pub(crate) struct TrackedFile {
     pub(crate) path: Option<PathBuf>,
     /// The file's own path, if the log's path is a symbolic link.
     pub(crate) target: Option<PathBuf>,
+    /// The path next to which rotation puts the file.
+    pub(crate) origin: Option<PathBuf>,
+    /// Size of the file when it was last looked at.
+    pub(crate) size: u64,
     /// The open file, exactly while [`FileStatus::is_open`].
     pub(crate) file: Option<LogFile>,
-    /// Where an earlier process stopped, until all compressed logs were compared with it.
-    pub(crate) resumed_from: Option<ReadPosition>,
     /// Whether the log message was written that the file is lost.
     pub(crate) reported: bool,
 }
@@ -65,7 +67,6 @@ pub(crate) enum FileStatus {
     Absent,
     Rotated,
     CopyOf(FileIdentity),
-    Closed,
     Truncated,
     Missing,
     Hidden,
@@ -112,7 +113,7 @@ impl FileStatus {
             (Self::Open | Self::Absent, Event::Replaced) => Self::Rotated,
             (Self::Open, Event::Vanished) => Self::Absent,
             (Self::CopyOf(_), Event::Separate) => Self::Open,
-            (Self::Absent | Self::Rotated, Event::Quiet) => Self::Closed,
+            (Self::Absent | Self::Rotated, Event::Quiet) => Self::Forgotten,
             (Self::Missing, Event::FoundAtPath) => Self::Open,
             (Self::Truncated | Self::Missing | Self::Lost, Event::FoundElsewhere) => Self::Rotated,
             (Self::Missing, Event::NothingVisible { reported: false }) => Self::Hidden,
@@ -121,10 +122,9 @@ impl FileStatus {
             (Self::Missing, Event::NotFound { can_return: true }) => Self::GivenUp,
             (Self::Missing, Event::NotFound { can_return: false }) => Self::Lost,
             (Self::Truncated | Self::Lost, Event::SearchEnded) => Self::Forgotten,
-            (
-                Self::Truncated | Self::Missing | Self::Hidden | Self::GivenUp | Self::Lost | Self::Closed,
-                Event::Dropped,
-            ) => Self::Forgotten,
+            (Self::Truncated | Self::Missing | Self::Hidden | Self::GivenUp | Self::Lost, Event::Dropped) => {
+                Self::Forgotten
+            }
             (status, _) => status,
         }
     }
@@ -136,45 +136,53 @@ impl FileStatus {
 }
 
 impl TrackedFile {
-    /// A row of a file that was just opened.
-    pub(crate) fn opened(mut file: LogFile, position: ReadPosition, status: FileStatus, path: Option<&Path>) -> Self {
+    fn new(identity: FileIdentity, position: ReadPosition, status: FileStatus) -> Self {
         Self {
-            identity: file.identity,
+            identity,
+            size: position.offset,
             position,
             status,
-            path: path.map(Path::to_path_buf),
-            target: file.target.take(),
-            file: Some(file),
-            resumed_from: None,
+            path: None,
+            target: None,
+            origin: None,
+            file: None,
             reported: false,
         }
     }
 
-    /// A row of a file that was just truncated.
-    pub(crate) fn truncated(identity: FileIdentity, position: ReadPosition) -> Self {
+    /// A row of a file that was just opened at a path of the log.
+    pub(crate) fn opened(mut file: LogFile, position: ReadPosition, status: FileStatus, path: &Path) -> Self {
+        let (identity, target) = (file.identity, file.target.take());
         Self {
-            identity,
-            position,
-            status: FileStatus::Truncated,
-            path: None,
-            target: None,
-            file: None,
-            resumed_from: None,
-            reported: false,
+            path: Some(path.to_path_buf()),
+            origin: target.clone().or_else(|| Some(path.to_path_buf())),
+            target,
+            file: Some(file),
+            ..Self::new(identity, position, status)
         }
+    }
+
+    /// A row of a rotated file that was found next to the log's path, which is `origin`.
+    pub(crate) fn rotated(file: LogFile, position: ReadPosition, origin: PathBuf) -> Self {
+        let new = Self::new(file.identity, position, FileStatus::Rotated);
+        Self { origin: Some(origin), file: Some(file), ..new }
+    }
+
+    /// A row of the content that this file had before it was truncated.
+    pub(crate) fn truncated(&self, position: ReadPosition) -> Self {
+        let new = Self::new(self.identity, position, FileStatus::Truncated);
+        Self { origin: self.origin.clone(), size: self.size, ..new }
     }
 
     /// A row of a file that an earlier process read.
     pub(crate) fn saved(saved: &SavedFile) -> Self {
         Self {
-            identity: saved.identity(),
-            position: saved.position(),
-            status: FileStatus::Missing,
             path: saved.path.clone(),
             target: saved.target.clone(),
-            file: None,
-            resumed_from: None,
+            origin: saved.origin().map(Path::to_path_buf),
+            size: saved.size.unwrap_or(saved.offset),
             reported: saved.missing,
+            ..Self::new(saved.identity(), saved.position(), FileStatus::Missing)
         }
     }
 
@@ -191,12 +199,25 @@ impl TrackedFile {
         self.status != before
     }
 
+    /// Notes that a path of the log leads to the file. Rotation puts it next to its own path, unless that path is already
+    /// a rotated one.
+    pub(crate) fn set_path(&mut self, path: &Path) {
+        self.path = Some(path.to_path_buf());
+        let is_rotated = self.origin.as_ref().is_some_and(|origin| rotated::is_rotation_of(path, origin));
+        if !is_rotated {
+            self.origin = self.target.clone().or_else(|| self.path.clone());
+        }
+    }
+
     /// Continues the generation in a file that was found at a path of the log, or elsewhere.
     pub(crate) fn continue_in(&mut self, mut file: LogFile, path: Option<&Path>) {
         self.identity = file.identity;
         self.target = file.target.take().or(self.target.take());
         self.file = Some(file);
-        self.path = path.map(Path::to_path_buf);
+        self.path = None;
+        if let Some(path) = path {
+            self.set_path(path);
+        }
         self.reported = false;
         self.apply(if path.is_some() { FileEvent::FoundAtPath } else { FileEvent::FoundElsewhere });
     }
@@ -222,15 +243,14 @@ impl TrackedFile {
         )
     }
 
-    /// Whether the file is at a path of the log, as that path or as the target of a symbolic link.
-    pub(crate) fn is_at(&self, path: &Path) -> bool {
-        self.status == FileStatus::Open && self.path.as_deref() == Some(path)
-            || self.status.is_open() && self.target.as_deref() == Some(path)
+    /// Whether rotation can have put the file next to a path.
+    pub(crate) fn comes_from(&self, path: &Path) -> bool {
+        self.origin.as_deref().is_none_or(|origin| origin == path) || self.path.as_deref() == Some(path)
     }
 
-    /// The path next to which rotation puts the file.
-    pub(crate) fn rotation_path(&self) -> Option<&Path> {
-        self.target.as_deref().or(self.path.as_deref())
+    /// Number of bytes that were seen in the file, but not counted.
+    pub(crate) fn unread(&self) -> u64 {
+        self.size.saturating_sub(self.position.offset.saturating_sub(self.position.unfinished()))
     }
 }
 
@@ -242,14 +262,14 @@ mod tests {
 
     #[test]
     fn only_the_transitions_of_the_table_change_a_status() {
-        use FileStatus::{Absent, Closed, Forgotten, GivenUp, Hidden, Lost, Missing, Open, Rotated, Truncated};
-        let statuses = [Open, Absent, Rotated, COPY, Truncated, Missing, Hidden, GivenUp, Lost, Closed, Forgotten];
+        use FileStatus::{Absent, Forgotten, GivenUp, Hidden, Lost, Missing, Open, Rotated, Truncated};
+        let statuses = [Open, Absent, Rotated, COPY, Truncated, Missing, Hidden, GivenUp, Lost, Forgotten];
         let events = [
             (FileEvent::AtPath, vec![(Absent, Open), (Rotated, Open)]),
             (FileEvent::Replaced, vec![(Open, Rotated), (Absent, Rotated)]),
             (FileEvent::Vanished, vec![(Open, Absent)]),
             (FileEvent::Separate, vec![(COPY, Open)]),
-            (FileEvent::Quiet, vec![(Absent, Closed), (Rotated, Closed)]),
+            (FileEvent::Quiet, vec![(Absent, Forgotten), (Rotated, Forgotten)]),
             (FileEvent::FoundAtPath, vec![(Missing, Open)]),
             (FileEvent::FoundElsewhere, vec![(Truncated, Rotated), (Missing, Rotated), (Lost, Rotated)]),
             (FileEvent::NothingVisible { reported: false }, vec![(Missing, Hidden)]),
@@ -260,7 +280,7 @@ mod tests {
             (FileEvent::SearchEnded, vec![(Truncated, Forgotten), (Lost, Forgotten)]),
             (
                 FileEvent::Dropped,
-                [Truncated, Missing, Hidden, GivenUp, Lost, Closed].map(|status| (status, Forgotten)).to_vec(),
+                [Truncated, Missing, Hidden, GivenUp, Lost].map(|status| (status, Forgotten)).to_vec(),
             ),
         ];
         for (event, changes) in events {

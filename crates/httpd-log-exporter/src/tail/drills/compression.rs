@@ -57,7 +57,7 @@ fn after_a_kill_before_a_compressed_log_is_read_the_next_exporter_reads_it() {
     drill.append("access.log", &line(2));
     drill.restart(&state);
     let path = drill.path("state");
-    StateWriter::new(path.clone()).save(std::slice::from_ref(drill.tail.as_ref().unwrap()), &drill.registry);
+    StateWriter::new(path.clone()).unwrap().save(std::slice::from_ref(drill.tail.as_ref().unwrap()), &drill.registry);
     drill.restart(&SavedState::load(&path).unwrap().unwrap());
     drill.counted(&[0, 1, 2]);
 }
@@ -74,7 +74,7 @@ fn after_a_kill_before_a_new_compressed_log_is_read_the_next_exporter_reads_it()
     std::thread::sleep(2 * rotated::COARSE); // and older than the next pass
     drill.restart(&state);
     let path = drill.path("state");
-    StateWriter::new(path.clone()).save(std::slice::from_ref(drill.tail.as_ref().unwrap()), &drill.registry);
+    StateWriter::new(path.clone()).unwrap().save(std::slice::from_ref(drill.tail.as_ref().unwrap()), &drill.registry);
     drill.restart(&SavedState::load(&path).unwrap().unwrap());
     drill.counted(&[0, 1, 2]);
 }

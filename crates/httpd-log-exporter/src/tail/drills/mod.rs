@@ -2,6 +2,7 @@
 
 mod compression;
 mod disks;
+mod generations;
 mod globs;
 mod presence;
 mod random;

@@ -140,7 +140,7 @@ impl Sequence {
                 self.drill.tail.as_mut().unwrap().pass(&self.drill.registry, &mut [0; 4096], self.drill.now);
                 let path = self.drill.path("state");
                 let tail = self.drill.tail.as_ref().unwrap();
-                StateWriter::new(path.clone()).save(std::slice::from_ref(tail), &self.drill.registry);
+                StateWriter::new(path.clone()).unwrap().save(std::slice::from_ref(tail), &self.drill.registry);
                 self.state = Some(SavedState::load(&path).unwrap().unwrap());
             }
             18 => {

@@ -16,8 +16,16 @@ impl Drill {
     pub(super) fn save(&mut self) -> SavedState {
         self.look();
         let path = self.path("state");
-        StateWriter::new(path.clone()).save(std::slice::from_ref(self.tail.as_ref().unwrap()), &self.registry);
+        StateWriter::new(path.clone()).unwrap().save(std::slice::from_ref(self.tail.as_ref().unwrap()), &self.registry);
         SavedState::load(&path).unwrap().unwrap()
+    }
+
+    /// The same, changed as JSON.
+    pub(super) fn save_with(&mut self, change: impl FnOnce(&mut serde_json::Value)) -> SavedState {
+        self.save();
+        let mut state = serde_json::from_slice(&fs::read(self.path("state")).unwrap()).unwrap();
+        change(&mut state);
+        SavedState::parse(state.to_string().as_bytes()).unwrap()
     }
 
     /// Restarts from a state; everything that was counted after it is gone.
@@ -111,7 +119,7 @@ impl Drill {
         std::thread::sleep(2 * rotated::COARSE); // the copies are older than the pass by the file system's clock
         self.tail.as_mut().unwrap().pass(&self.registry, &mut [0; 4096], self.now);
         let path = self.path("state");
-        StateWriter::new(path.clone()).save(std::slice::from_ref(self.tail.as_ref().unwrap()), &self.registry);
+        StateWriter::new(path.clone()).unwrap().save(std::slice::from_ref(self.tail.as_ref().unwrap()), &self.registry);
         SavedState::load(&path).unwrap().unwrap()
     }
 }
