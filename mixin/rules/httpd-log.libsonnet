@@ -148,6 +148,20 @@ function(config) {
             description: '{{ $value | humanizePercentage }} of the lines that {{ $labels.instance }} reads from {{ $labels.source }} do not match the configured format. They are missing from every graph.',
           },
         },
+        {
+          comment:: |||
+            The counter is in the state file, so a loss that is found at a start is an increase.
+          |||,
+          alert: 'HttpdLogLinesLost',
+          expr: 'increase(httpd_log_lost_bytes_total${httpdLog}[15m]) > 0',
+          keep_firing_for: '15m',
+          labels: { severity: 'warning', component: 'httpd-log' },
+          dashboard:: 'exporters-httpd-log?var-job={{ $labels.job }}&var-instance={{ $labels.instance }}',
+          annotations: {
+            summary: '{{ $labels.instance }} lost lines of {{ $labels.source }}',
+            description: '{{ $value | humanize1024 }}B of {{ $labels.source }} were deleted or overwritten before {{ $labels.instance }} read them. Their requests are missing from every graph.',
+          },
+        },
       ],
     },
   ],
