@@ -39,7 +39,7 @@ complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l a
 beginning\t'Start at the beginning of the file'"
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l state.file -d 'File that stores read positions and counters, so that a restart neither loses nor repeats a line' -r -F
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l metrics.buckets -d 'Upper bounds of the duration histogram buckets in seconds, separated by commas' -r
-complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l metrics.max-series -d 'Maximum number of series of httpd_requests_total; additional virtual hosts are counted as other' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l metrics.max-series -d 'Maximum number of series in all families; additional virtual hosts are counted as other' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l metrics.route -d 'Name for requests whose path matches a regular expression, for example api=^/api/. Repeatable; the first match is the label route, or other if none matches' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l web.listen-address -d 'Address to listen on: host:port, :port, [v6]:port or unix:/path. Repeatable.' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l web.systemd-socket -d 'Use systemd socket activation instead of --web.listen-address'
