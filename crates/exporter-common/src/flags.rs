@@ -246,10 +246,15 @@ pub(crate) fn all_named(matches: &ArgMatches, toggles: &[(&'static str, bool)]) 
     toggles.iter().filter_map(|(name, _)| Some((*name, named(matches, name)?))).collect()
 }
 
+/// Whether every collector without a flag is disabled.
+pub(crate) fn disable_defaults(matches: &ArgMatches, toggles: &[(&'static str, bool)]) -> bool {
+    // clap panics on a flag that a program without toggles does not have
+    !toggles.is_empty() && matches.get_flag("collector.disable-defaults")
+}
+
 /// The enabled collectors.
 pub(crate) fn enabled(matches: &ArgMatches, toggles: &[(&'static str, bool)]) -> Vec<&'static str> {
-    // clap panics on a flag that a program without toggles does not have
-    let defaults = !toggles.is_empty() && !matches.get_flag("collector.disable-defaults");
+    let defaults = !disable_defaults(matches, toggles);
     let on = |(name, default): &&(&'static str, bool)| named(matches, name).unwrap_or(*default && defaults);
     toggles.iter().filter(on).map(|(name, _)| *name).collect()
 }
@@ -300,7 +305,12 @@ fn unknown_collector(error: &clap::Error, toggles: &[(&str, bool)]) -> Option<St
     if error.kind() != ErrorKind::UnknownArgument || toggles.is_empty() {
         return None;
     }
+    // Flags of a collector begin with its name: --collector.diskstats.device-exclude.
+    let named = named.split('.').next()?;
     let names: Vec<_> = toggles.iter().map(|(name, _)| *name).collect();
+    if names.contains(&named) {
+        return None;
+    }
     Some(format!("; unknown collector {named:?}: the collectors are {}", names.join(", ")))
 }
 

@@ -63,7 +63,7 @@ pub(crate) fn families() -> Vec<Family> {
         ),
         gauge(
             "process_start_time_seconds",
-            "Start time of the process since unix epoch in seconds, from /proc/self/stat and /proc/stat.",
+            "Start time of the process since unix epoch in seconds, from /proc/self/stat and the clocks.",
             stat.zip(boot_time()).map(|(stat, boot)| boot + stat.start_ticks as f64 / ticks),
         ),
     ]
@@ -103,12 +103,18 @@ impl Stat {
     }
 }
 
-/// The boot time of the host in seconds since the epoch: `btime` of /proc/stat, read once.
+/// The boot time of the host in seconds since the epoch, determined once. It comes from the clocks, since /proc/stat may
+/// hang where LXCFS replaces it.
 #[cfg(target_os = "linux")]
 fn boot_time() -> Option<f64> {
+    use std::time::{SystemTime, UNIX_EPOCH};
+
+    use rustix::time::{ClockId, clock_gettime};
+
     static BOOT: std::sync::LazyLock<Option<f64>> = std::sync::LazyLock::new(|| {
-        let stat = std::fs::read_to_string("/proc/stat").ok()?;
-        stat.lines().find_map(|line| line.strip_prefix("btime "))?.parse().ok()
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+        let uptime = clock_gettime(ClockId::Boottime);
+        Some(now.as_secs_f64() - (uptime.tv_sec as f64 + uptime.tv_nsec as f64 / 1e9))
     });
     *BOOT
 }

@@ -35,6 +35,7 @@ pub struct Program {
     examples: Entries,
     files: Entries,
     subcommands: Vec<(Command, Subcommand)>,
+    ignored: Vec<String>,
 }
 
 /// Runs a subcommand with its flags, which include the program's global flags.
@@ -48,6 +49,8 @@ pub struct Startup {
     pub purpose: Purpose,
     /// Whether the metrics of the exporter's own process (`process_*`) are exported.
     pub process_metrics: bool,
+    /// Whether every collector without a flag is disabled (`--collector.disable-defaults`).
+    pub disable_defaults: bool,
     enabled: Vec<&'static str>,
     named: Vec<(&'static str, bool)>,
 }
@@ -92,6 +95,7 @@ impl Program {
             examples: &[],
             files: &[],
             subcommands: Vec::new(),
+            ignored: Vec::new(),
         }
     }
 
@@ -150,6 +154,14 @@ impl Program {
         self
     }
 
+    /// Accepts flags without a value that have no effect, named without their dashes, for compatibility with another
+    /// program. They are not in `--help`.
+    #[must_use]
+    pub fn ignored(mut self, flags: impl IntoIterator<Item = String>) -> Self {
+        self.ignored.extend(flags.into_iter().map(|flag| format!("--{flag}")));
+        self
+    }
+
     /// Adds a subcommand.
     #[must_use]
     pub fn subcommand(mut self, command: Command, run: Subcommand) -> Self {
@@ -163,7 +175,8 @@ impl Program {
     /// The exit status is 0; 1 if a collector failed with `--once`, `--check` found an error, or the start failed;
     /// 2 for invalid flags.
     pub fn main<F: Args, S: Into<Sources>>(self, sources: impl FnOnce(F, &Startup) -> Result<S>) -> ExitCode {
-        let matches = match self.command::<F>().try_get_matches() {
+        let arguments = std::env::args_os().filter(|argument| !self.ignored.iter().any(|flag| argument == &**flag));
+        let matches = match self.command::<F>().try_get_matches_from(arguments) {
             Ok(matches) => matches,
             Err(error) => return self.usage(&error),
         };
@@ -228,6 +241,7 @@ impl Program {
         let startup = Startup {
             purpose,
             process_metrics: !common.disable_exporter_metrics,
+            disable_defaults: flags::disable_defaults(matches, &self.toggles),
             enabled: flags::enabled(matches, &self.toggles),
             named: flags::all_named(matches, &self.toggles),
         };

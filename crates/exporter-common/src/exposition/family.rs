@@ -310,6 +310,15 @@ impl Family {
         self.with::<&str>(&[], value)
     }
 
+    /// Replaces a prefix of the name; a name without the prefix remains.
+    #[must_use]
+    pub fn replace_prefix(mut self, prefix: &str, replacement: &str) -> Self {
+        if let Some(rest) = self.name.strip_prefix(prefix) {
+            self.name = format!("{replacement}{rest}").into();
+        }
+        self
+    }
+
     /// The full name.
     pub fn name(&self) -> &str {
         &self.name
