@@ -1,13 +1,27 @@
 //! Prometheus exporter for the CPUs of a Linux host.
 
 #[cfg(target_os = "linux")]
+mod busiest;
+#[cfg(target_os = "linux")]
+mod cgroup_files;
+#[cfg(target_os = "linux")]
 mod collectors;
 #[cfg(target_os = "linux")]
+mod cpu_counters;
+#[cfg(all(fuzzing, target_os = "linux"))]
+pub mod fuzzing;
+#[cfg(target_os = "linux")]
 mod monotonic_counter;
+#[cfg(target_os = "linux")]
+mod node_collector;
+#[cfg(target_os = "linux")]
+mod node_flags;
 #[cfg(target_os = "linux")]
 mod procfs;
 #[cfg(target_os = "linux")]
 mod program;
+#[cfg(target_os = "linux")]
+mod settings;
 
 #[cfg(target_os = "linux")]
 pub use program::{command, main};

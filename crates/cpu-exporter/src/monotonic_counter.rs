@@ -16,6 +16,11 @@ impl MonotonicCounter {
         self.total
     }
 
+    /// The total of the readings so far.
+    pub(crate) fn total(&self) -> u64 {
+        self.total
+    }
+
     /// Whether a reading is lower than the previous one.
     pub(crate) fn decreases(&self, now: u64) -> bool {
         now < self.last

@@ -10,66 +10,26 @@
 //! - node_exporter 1.5.0 lacks interrupt pressure and governors, which are not compared.
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-#![expect(clippy::disallowed_types, reason = "tests start programs; exporters do not")]
+
+mod node;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 
-use exporter_common::testing::{Running, eventually, get, real};
+use exporter_common::testing::Running;
+
+use self::node::{Node, families};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_cpu-exporter");
 
-/// A running node_exporter; dropping it stops the process.
-struct Node {
-    child: Child,
-    url: String,
-}
-
-impl Node {
-    /// Starts it on a free port; `None` if it is not installed.
-    fn start(procfs: &Path, sysfs: &Path, more: &[&str]) -> Option<Self> {
-        let program = real("prometheus-node-exporter")?;
-        // It cannot choose and report a port itself. Another process may take the free port first, so this retries.
-        Some(eventually("node_exporter listens", || {
-            let free = TcpListener::bind("127.0.0.1:0").unwrap();
-            let address = free.local_addr().unwrap();
-            drop(free);
-            let child = Command::new(&program)
-                .arg(format!("--web.listen-address={address}"))
-                .arg(format!("--path.procfs={}", procfs.display()))
-                .arg(format!("--path.sysfs={}", sysfs.display()))
-                .args(["--web.disable-exporter-metrics", "--collector.disable-defaults"])
-                .args(["cpu", "cpufreq", "loadavg", "pressure", "stat"].map(|name| format!("--collector.{name}")))
-                .args(more)
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn()
-                .unwrap();
-            let mut node = Self { child, url: format!("http://{address}/metrics") };
-            eventually("node_exporter listens or exits", || {
-                let listens = std::net::TcpStream::connect(address).is_ok();
-                (listens || node.child.try_wait().unwrap().is_some()).then_some(())
-            });
-            node.child.try_wait().unwrap().is_none().then_some(node)
-        }))
-    }
-
-    fn scrape(&self) -> String {
-        let response = get(&self.url, &[]);
-        assert_eq!(response.status, 200, "{}", response.body);
-        response.body
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// Starts node_exporter with the collectors that are compared.
+fn start_node(procfs: &Path, sysfs: &Path, more: &[&str]) -> Option<Node> {
+    let mut flags = vec![format!("--path.procfs={}", procfs.display()), format!("--path.sysfs={}", sysfs.display())];
+    flags.extend(["--web.disable-exporter-metrics", "--collector.disable-defaults"].map(str::to_owned));
+    flags.extend(["cpu", "cpufreq", "loadavg", "pressure", "stat"].map(|name| format!("--collector.{name}")));
+    flags.extend(more.iter().map(|&flag| flag.to_owned()));
+    Node::start(&flags)
 }
 
 fn start(procfs: &Path, sysfs: &Path) -> Running {
@@ -77,17 +37,11 @@ fn start(procfs: &Path, sysfs: &Path) -> Running {
     Running::start(PROGRAM, flags)
 }
 
-/// The families of an exposition by name, each as text.
-fn families(metrics: &str) -> BTreeMap<String, String> {
-    let blocks = metrics.split("# HELP ").skip(1);
-    blocks.map(|block| (block.split(' ').next().unwrap().to_owned(), block.to_owned())).collect()
-}
-
 #[test]
 fn common_families_are_identical() {
     for (machine, at_least) in [("laptop", 22), ("vm", 15)] {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(machine);
-        let Some(node) = Node::start(&root.join("proc"), &root.join("sys"), &["--collector.cpu.info"]) else { return };
+        let Some(node) = start_node(&root.join("proc"), &root.join("sys"), &["--collector.cpu.info"]) else { return };
         let ours = families(&start(&root.join("proc"), &root.join("sys")).scrape());
         let theirs = families(&node.scrape().replace("node_", "cpu_exporter_"));
         let mut compared = 0;
@@ -218,7 +172,7 @@ fn increases_agree_across_hotplug_and_small_decreases() {
     cpus.push(None); // first seen after the start
     let mut machine = Machine { cpus, offline: vec![None, None, None, None, Some([70_000; COLUMNS])], random: 1 };
     fs::write(procfs.join("stat"), machine.stat()).unwrap();
-    let Some(node) = Node::start(&procfs, &sysfs, &[]) else { return };
+    let Some(node) = start_node(&procfs, &sysfs, &[]) else { return };
     let exporter = start(&procfs, &sysfs);
 
     let mut sums = Sums::default();

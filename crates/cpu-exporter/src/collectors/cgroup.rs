@@ -7,8 +7,10 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{Context, Result, bail};
 use exporter_common::{Collector, Family, Faults, Scrape, async_trait};
 
+use crate::cgroup_files::{parse_max, parse_stat, parsed, seconds, v1_limit};
 use crate::monotonic_counter::MonotonicCounter;
-use crate::procfs::{Roots, excerpt, number, read};
+use crate::procfs::number;
+use crate::settings::Settings;
 
 /// CPU accounting of one cgroup.
 pub(super) struct CgroupCollector {
@@ -17,8 +19,8 @@ pub(super) struct CgroupCollector {
 }
 
 impl CgroupCollector {
-    pub(crate) fn new(roots: &Roots) -> Self {
-        Self { directory: roots.cgroup.clone(), counters: Mutex::default() }
+    pub(super) fn new(settings: &Settings) -> Self {
+        Self { directory: settings.roots.cgroup.clone(), counters: Mutex::default() }
     }
 }
 
@@ -57,16 +59,19 @@ impl Usage {
     fn read(directory: &Path) -> Result<(Self, Faults)> {
         let found = directory.metadata().with_context(|| format!("cannot read {}", directory.display()))?;
         let mut faults = Faults::default();
-        let mut stat = |path| faults.keep(parsed(path, parse_stat)).flatten();
-        let stat = stat(v1(directory, "cpu.stat"));
-        let mut counts = stat.unwrap_or_default();
+        let stat = faults.keep(parsed(&v1(directory, "cpu.stat"), parse_stat)).flatten();
+        let [usage, periods, throttled_periods, throttled, ..] = stat.unwrap_or_default();
+        let mut counts = [usage, periods, throttled_periods, throttled];
         if counts[0].is_none() {
             counts[0] = faults.keep(number(&v1(directory, "cpuacct.usage"))).flatten();
         }
-        let v2_limit = faults.keep(parsed(directory.join("cpu.max"), parse_max)).flatten();
+        let v2_limit = faults.keep(parsed(&directory.join("cpu.max"), parse_max)).flatten();
         let limit = match v2_limit {
             Some(limit) => limit,
-            None => faults.keep(v1_limit(directory)).flatten(),
+            None => {
+                let limit = v1_limit(&v1(directory, "cpu.cfs_quota_us"), &v1(directory, "cpu.cfs_period_us"));
+                faults.keep(limit).flatten()
+            }
         };
         let usage = Self { limit, counts, identity: (found.dev(), found.ino()) };
         if stat.is_none() && counts[0].is_none() && faults.is_empty() {
@@ -98,66 +103,6 @@ fn sibling(directory: &Path, controller: &str) -> Option<PathBuf> {
     };
     let mount = directory.ancestors().find(|path| path.file_name().is_some_and(|name| name == other))?;
     Some(mount.with_file_name(controller).join(directory.strip_prefix(mount).ok()?))
-}
-
-fn parsed<T>(path: PathBuf, parse: impl FnOnce(&str) -> Result<T>) -> Result<Option<T>> {
-    let Some(text) = read(&path)? else { return Ok(None) };
-    parse(&text).map(Some).with_context(|| format!("{}", path.display()))
-}
-
-/// Parses cpu.stat: µs in v2, ns in v1.
-fn parse_stat(text: &str) -> Result<Counts> {
-    let mut counts = Counts::default();
-    for line in text.lines() {
-        let Some((key, value)) = line.split_once(' ') else { continue };
-        let (at, unit) = match key {
-            "usage_usec" => (0, 1000),
-            "nr_periods" => (1, 1),
-            "nr_throttled" => (2, 1),
-            "throttled_usec" => (3, 1000),
-            "throttled_time" => (3, 1),
-            _ => continue,
-        };
-        let value = value.trim().parse().ok().and_then(|value: u64| value.checked_mul(unit));
-        counts[at] = Some(value.with_context(|| format!("not a number in {:?}", excerpt(line)))?);
-    }
-    if counts == Counts::default() {
-        bail!("no known line in {:?}", excerpt(text));
-    }
-    Ok(counts)
-}
-
-/// Parses cpu.max of v2: quota and period (`50000 100000`), or `max 100000` without a limit.
-fn parse_max(text: &str) -> Result<Option<f64>> {
-    let invalid = || format!("not a quota and a period: {:?}", excerpt(text));
-    let (quota, period) = text.trim().split_once(' ').with_context(invalid)?;
-    if quota == "max" {
-        return Ok(None);
-    }
-    cores(quota.parse().with_context(invalid)?, period.parse().with_context(invalid)?).with_context(invalid)
-}
-
-/// Reads cpu.cfs_quota_us and cpu.cfs_period_us of v1; a quota of -1 means no limit.
-fn v1_limit(directory: &Path) -> Result<Option<f64>> {
-    let quota = v1(directory, "cpu.cfs_quota_us");
-    let Some(text) = read(&quota)? else { return Ok(None) };
-    if text.trim() == "-1" {
-        return Ok(None);
-    }
-    let invalid = || format!("{}: not a quota: {:?}", quota.display(), excerpt(&text));
-    let microseconds = text.trim().parse().with_context(invalid)?;
-    match number(&v1(directory, "cpu.cfs_period_us"))? {
-        Some(period) => cores(microseconds, period).with_context(invalid),
-        None => bail!("{}: cpu.cfs_period_us is missing", quota.display()),
-    }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "exact below 2^53 microseconds")]
-fn cores(quota: u64, period: u64) -> Result<Option<f64>> {
-    if period == 0 {
-        bail!("the period is 0");
-    }
-    Ok(Some(quota as f64 / period as f64))
 }
 
 /// Keeps the counters monotonic when a cgroup is recreated under the same name, which happens when its service or
@@ -225,11 +170,6 @@ fn families(limit: Option<f64>, &[usage, periods, throttled_periods, throttled]:
         .value(seconds(nanoseconds))
     });
     [limit, usage, periods, throttled_periods, throttled].into_iter().flatten().collect()
-}
-
-#[expect(clippy::cast_precision_loss, reason = "exact below 2^53 ns, and to 2 µs within a century of CPU time")]
-fn seconds(nanoseconds: u64) -> f64 {
-    nanoseconds as f64 / 1e9
 }
 
 #[cfg(test)]

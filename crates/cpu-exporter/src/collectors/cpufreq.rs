@@ -1,10 +1,10 @@
-//! Collector `cpufreq`: CPU frequencies and governors, from cpu*/cpufreq in sysfs.
+//! Collector `cpufreq`: CPU frequencies and governors, from cpu*/cpufreq in sysfs, or clock rates from /proc/cpuinfo.
 
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -13,17 +13,20 @@ use exporter_common::{Collector, Family, Faults, Scrape, async_trait};
 use futures_util::stream::{FuturesUnordered, Stream, StreamExt};
 use tokio::sync::Semaphore;
 
-use crate::procfs::{Roots, excerpt, read, read_cpu_list};
+use crate::procfs::{CpuInfo, Facts, OnlineCache, Roots, excerpt, read, read_cpu_list};
+use crate::settings::{Names, Settings};
 
 /// Frequencies and governors of the host's CPUs.
 pub(super) struct CpufreqCollector {
-    roots: Roots,
+    settings: Settings,
+    cpus: Arc<OnlineCache<Vec<Arc<Cpu>>>>,
     running: Arc<RunningReads>,
 }
 
 impl CpufreqCollector {
-    pub(super) fn new(roots: &Roots) -> Self {
-        Self { roots: roots.clone(), running: Arc::default() }
+    pub(super) fn new(settings: &Settings) -> Self {
+        let cpus = Arc::new(OnlineCache::new(&settings.roots.sys_cpu()));
+        Self { settings: settings.clone(), cpus, running: Arc::default() }
     }
 }
 
@@ -34,20 +37,29 @@ impl Collector for CpufreqCollector {
     }
 
     async fn collect(&self, scrape: &Scrape) -> Result<()> {
-        let roots = self.roots.clone();
-        let (mut directories, mut faults) = scrape.blocking(move || directories(&roots)).await;
+        let (roots, cache) = (self.settings.roots.clone(), self.cpus.clone());
+        let (cpus, mut faults) = scrape.blocking(move || cache.get(|faults| cpus(&roots, faults))).await;
+        if cpus.is_empty() && faults.is_empty() && self.settings.clock_rates {
+            let file = self.settings.roots.cpuinfo.clone();
+            let (info, faults) = scrape.blocking(move || file.clock_rates()).await;
+            scrape.add(self.settings.names.apply(clock_rates(&info.cpus, &self.settings)));
+            return faults.result();
+        }
+        if !self.settings.exports_each_of(cpus.len()) {
+            return faults.result();
+        }
         let stuck = self.running.cpus();
-        directories.retain(|(cpu, _)| !stuck.contains(cpu));
         if let Some(first) = stuck.first() {
             let count = stuck.len();
             faults.note(anyhow!("reads of {count} CPUs still hang since an earlier scrape, the first is cpu{first}"));
         }
-        let cpus: BTreeSet<_> = directories.iter().map(|(cpu, _)| *cpu).collect();
+        let free = || cpus.iter().filter(|cpu| !stuck.contains(&cpu.number));
         // A read may take the kernel 50 ms for each CPU, so several CPUs are read concurrently.
-        let reads: FuturesUnordered<_> =
-            directories.into_iter().map(|(cpu, path)| self.running.clone().read(cpu, path)).collect();
-        let add = |cpu: &_| families(cpu).into_iter().for_each(|family| scrape.add(family));
-        faults.keep(each(cpus, reads, scrape.time_left().mul_f64(WAIT_FRACTION), add).await);
+        let reads: FuturesUnordered<_> = free().map(|cpu| self.running.clone().read(cpu.clone())).collect();
+        let waiting = free().map(|cpu| cpu.number).collect();
+        let names = self.settings.names;
+        let add = |cpu: &_| families(cpu).into_iter().for_each(|family| scrape.add(names.apply(family)));
+        faults.keep(each(waiting, reads, scrape.time_left().mul_f64(WAIT_FRACTION), add).await);
         faults.result()
     }
 }
@@ -77,19 +89,20 @@ impl RunningReads {
     }
 
     /// Reads one CPU on another thread.
-    async fn read(self: Arc<Self>, cpu: u32, directory: PathBuf) -> (Frequencies, Faults) {
+    async fn read(self: Arc<Self>, cpu: Arc<Cpu>) -> (Frequencies, Faults) {
+        let number = cpu.number;
         let permit = self.permits.clone().acquire_owned().await;
-        self.cpus.lock().unwrap_or_else(PoisonError::into_inner).insert(cpu);
+        self.cpus.lock().unwrap_or_else(PoisonError::into_inner).insert(number);
         let read = tokio::task::spawn_blocking(move || {
             let _permit = permit;
-            let result = Frequencies::read(cpu, &directory);
-            self.cpus.lock().unwrap_or_else(PoisonError::into_inner).remove(&cpu);
+            let result = Frequencies::read(&cpu);
+            self.cpus.lock().unwrap_or_else(PoisonError::into_inner).remove(&number);
             result
         });
         read.await.unwrap_or_else(|error| {
             let mut faults = Faults::default();
-            faults.note(anyhow!("the read of cpu{cpu} panicked: {error}"));
-            (Frequencies { cpu, ..Frequencies::default() }, faults)
+            faults.note(anyhow!("the read of cpu{number} panicked: {error}"));
+            (Frequencies { cpu: number, ..Frequencies::default() }, faults)
         })
     }
 }
@@ -121,25 +134,41 @@ async fn each(
     faults.result()
 }
 
-/// The directory `cpufreq` of each online CPU that has one. The files of an offline CPU contain old values.
-fn directories(roots: &Roots) -> (Vec<(u32, PathBuf)>, Faults) {
-    let mut faults = Faults::default();
+/// An online CPU with frequencies.
+#[derive(Debug)]
+struct Cpu {
+    number: u32,
+    /// Its directory `cpufreq`.
+    directory: PathBuf,
+    /// Its static facts, as soon as they were read completely.
+    limits: OnceLock<HardwareLimits>,
+}
+
+/// The facts of a CPU that depend only on its hardware and its driver.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct HardwareLimits {
+    /// `cpuinfo_min_freq` and `cpuinfo_max_freq`.
+    kilohertz: [Option<u64>; 2],
+    governors: Vec<String>,
+}
+
+/// Each online CPU that has the directory `cpufreq`. The files of an offline CPU contain old values.
+fn cpus(roots: &Roots, faults: &mut Faults) -> Vec<Arc<Cpu>> {
     let offline = faults.keep(read_cpu_list(&roots.sys_cpu().join("offline"))).flatten().unwrap_or_default();
-    let mut cpus = faults.keep(roots.sys_cpus()).unwrap_or_default();
-    cpus.retain_mut(|(cpu, path)| {
-        path.push("cpufreq");
-        let exists = path.try_exists().with_context(|| format!("cannot read {}", path.display()));
-        !offline.contains(cpu) && faults.keep(exists) == Some(true)
-    });
-    (cpus, faults)
+    let cpus = faults.keep(roots.sys_cpus()).unwrap_or_default();
+    let cpu = |(number, path): (u32, PathBuf)| {
+        let directory = path.join("cpufreq");
+        let exists = directory.try_exists().with_context(|| format!("cannot read {}", directory.display()));
+        let usable = !offline.contains(&number) && faults.keep(exists) == Some(true);
+        usable.then(|| Arc::new(Cpu { number, directory, limits: OnceLock::new() }))
+    };
+    cpus.into_iter().filter_map(cpu).collect()
 }
 
 /// File (in kHz), metric name and HELP of each frequency.
 const FREQUENCIES: [(&str, &str, &str); 7] = [
     ("cpuinfo_cur_freq", "cpu_exporter_cpu_frequency_hertz", "Current CPU thread frequency in hertz."),
     ("cpuinfo_avg_freq", "cpu_exporter_cpu_frequency_avg_hertz", "Average CPU thread frequency in hertz."),
-    ("cpuinfo_min_freq", "cpu_exporter_cpu_frequency_min_hertz", "Minimum CPU thread frequency in hertz."),
-    ("cpuinfo_max_freq", "cpu_exporter_cpu_frequency_max_hertz", "Maximum CPU thread frequency in hertz."),
     ("scaling_cur_freq", "cpu_exporter_cpu_scaling_frequency_hertz", "Current scaled CPU thread frequency in hertz."),
     (
         "scaling_min_freq",
@@ -151,29 +180,52 @@ const FREQUENCIES: [(&str, &str, &str); 7] = [
         "cpu_exporter_cpu_scaling_frequency_max_hertz",
         "Maximum scaled CPU thread frequency in hertz.",
     ),
+    ("cpuinfo_min_freq", "cpu_exporter_cpu_frequency_min_hertz", "Minimum CPU thread frequency in hertz."),
+    ("cpuinfo_max_freq", "cpu_exporter_cpu_frequency_max_hertz", "Maximum CPU thread frequency in hertz."),
 ];
+
+/// The number of frequencies that change; the others are part of [`HardwareLimits`].
+const CHANGING: usize = 5;
 
 /// The values of one CPU's directory; each file may be missing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Frequencies {
     cpu: u32,
-    /// In the order of [`FREQUENCIES`].
-    kilohertz: [Option<u64>; FREQUENCIES.len()],
+    /// The first [`FREQUENCIES`]; `limits` has the others.
+    kilohertz: [Option<u64>; CHANGING],
     governor: Option<String>,
-    governors: Vec<String>,
+    limits: HardwareLimits,
 }
 
 impl Frequencies {
-    fn read(cpu: u32, directory: &Path) -> (Self, Faults) {
+    fn read(cpu: &Cpu) -> (Self, Faults) {
         let mut faults = Faults::default();
-        let mut frequencies = Self { cpu, ..Self::default() };
+        let limits = match cpu.limits.get() {
+            Some(limits) => limits.clone(),
+            None => {
+                let limits = HardwareLimits::read(&cpu.directory, &mut faults);
+                if faults.is_empty() {
+                    let _ = cpu.limits.set(limits.clone()); // a concurrent read has set the same
+                }
+                limits
+            }
+        };
+        let mut frequencies = Self { cpu: cpu.number, limits, ..Self::default() };
         for ((file, ..), kilohertz) in FREQUENCIES.iter().zip(&mut frequencies.kilohertz) {
-            *kilohertz = faults.keep(frequency(&directory.join(file))).flatten();
+            *kilohertz = faults.keep(frequency(&cpu.directory.join(file))).flatten();
         }
-        let mut names = |file| faults.keep(governors(&directory.join(file))).flatten();
-        frequencies.governor = names("scaling_governor").and_then(|names| names.into_iter().next());
-        frequencies.governors = names("scaling_available_governors").unwrap_or_default();
+        let governor = faults.keep(governors(&cpu.directory.join("scaling_governor"))).flatten();
+        frequencies.governor = governor.and_then(|names| names.into_iter().next());
         (frequencies, faults)
+    }
+}
+
+impl HardwareLimits {
+    fn read(directory: &Path, faults: &mut Faults) -> Self {
+        let kilohertz = [FREQUENCIES[CHANGING].0, FREQUENCIES[CHANGING + 1].0]
+            .map(|file| faults.keep(frequency(&directory.join(file))).flatten());
+        let governors = faults.keep(governors(&directory.join("scaling_available_governors"))).flatten();
+        Self { kilohertz, governors: governors.unwrap_or_default() }
     }
 }
 
@@ -214,8 +266,8 @@ fn kilohertz(text: &str) -> Result<Option<u64>> {
 fn families(cpu: &Frequencies) -> Vec<Family> {
     let number = cpu.cpu.to_string();
     let mut families = Vec::new();
-    for ((_, name, help), kilohertz) in FREQUENCIES.iter().zip(cpu.kilohertz) {
-        if let Some(kilohertz) = kilohertz {
+    for ((_, name, help), kilohertz) in FREQUENCIES.iter().zip(cpu.kilohertz.iter().chain(&cpu.limits.kilohertz)) {
+        if let Some(kilohertz) = *kilohertz {
             families.push(Family::gauge(*name, *help, &["cpu"]).with(&[&number], kilohertz as f64 * 1000.0));
         }
     }
@@ -226,13 +278,31 @@ fn families(cpu: &Frequencies) -> Vec<Family> {
     );
     if let Some(current) = &cpu.governor {
         // The current governor is exported even if it is not listed.
-        let unlisted = Some(current).filter(|current| !cpu.governors.contains(current));
-        for governor in cpu.governors.iter().chain(unlisted) {
+        let unlisted = Some(current).filter(|current| !cpu.limits.governors.contains(current));
+        for governor in cpu.limits.governors.iter().chain(unlisted) {
             governors.push(&[&number, governor], f64::from(u8::from(governor == current)));
         }
     }
     families.push(governors);
     families
+}
+
+/// The clock rates in /proc/cpuinfo, for hosts without frequencies in sysfs, such as virtual machines. node_exporter has
+/// them with more labels, and only with its flag for the facts of this file.
+fn clock_rates(cpus: &[Facts], settings: &Settings) -> Family {
+    let (help, labels): (_, &[&'static str]) = match settings.names {
+        Names::Own => (FREQUENCIES[0].2, &["cpu"]),
+        Names::Node => ("CPU frequency in hertz from /proc/cpuinfo.", &["package", "core", "cpu"]),
+    };
+    let mut family = Family::gauge(FREQUENCIES[0].1, help, labels);
+    if settings.exports_each_of(cpus.len()) && settings.clock_rates {
+        for cpu in cpus {
+            let Some(megahertz) = CpuInfo::megahertz(cpu) else { continue };
+            let values: Vec<_> = labels.iter().map(|label| cpu.get(label).map_or("", String::as_str)).collect();
+            family.push(&values, megahertz * 1e6);
+        }
+    }
+    family
 }
 
 #[cfg(test)]
@@ -245,6 +315,39 @@ mod tests {
 
     use super::*;
 
+    fn cpu(directory: &Path) -> Cpu {
+        Cpu { number: 0, directory: directory.to_owned(), limits: OnceLock::new() }
+    }
+
+    #[test]
+    fn the_range_of_the_hardware_is_read_once_if_it_is_complete() {
+        let root = tempfile::tempdir().unwrap();
+        let write = |file: &str, text: &str| std::fs::write(root.path().join(file), text).unwrap();
+        let cpu = cpu(root.path());
+        let maximum = || Frequencies::read(&cpu).0.limits.kilohertz[1];
+        write("cpuinfo_max_freq", "x\n");
+        assert_eq!(maximum(), None);
+        write("cpuinfo_max_freq", "3300000\n");
+        assert_eq!(maximum(), Some(3_300_000));
+        write("cpuinfo_max_freq", "1\n");
+        assert_eq!(maximum(), Some(3_300_000));
+    }
+
+    #[test]
+    fn clock_rates_have_the_labels_of_the_names() {
+        let cpu = Facts::from(
+            [("cpu", "1"), ("core", "0"), ("package", "2"), ("_megahertz", "2445.412")]
+                .map(|(label, value)| (label, value.to_owned())),
+        );
+        let mut settings = Settings::new(Roots::new("/nowhere", "/nowhere", None));
+        for (names, labels) in [(Names::Own, "cpu=\"1\""), (Names::Node, "core=\"0\",cpu=\"1\",package=\"2\"")] {
+            settings.names = names;
+            let text = to_text([clock_rates(std::slice::from_ref(&cpu), &settings)]);
+            assert!(text.ends_with(&format!("{{{labels}}} 2.445412e+09\n")), "{text}");
+        }
+        assert!(clock_rates(&vec![cpu; 65], &Settings { names: Names::Own, ..settings }).is_empty());
+    }
+
     #[test]
     fn a_frequency_is_a_number_or_unknown() {
         assert_eq!(kilohertz("1699981\n").unwrap(), Some(1_699_981));
@@ -256,9 +359,13 @@ mod tests {
 
     #[test]
     fn the_current_governor_is_1_and_all_others_are_0() {
+        let limits = |governors: &[&str]| HardwareLimits {
+            governors: governors.iter().map(|&governor| governor.to_owned()).collect(),
+            ..HardwareLimits::default()
+        };
         let cpu = |governor: &str, governors: &[&str]| Frequencies {
             governor: Some(governor.to_owned()),
-            governors: governors.iter().map(|&governor| governor.to_owned()).collect(),
+            limits: limits(governors),
             ..Frequencies::default()
         };
         let listed = to_text(families(&cpu("powersave", &["performance", "powersave"])));
@@ -276,9 +383,10 @@ mod tests {
         }
         std::fs::write(cpus.join("offline"), "1\n").unwrap();
         let roots = Roots::new("/nowhere", root.path(), None);
-        let (found, faults) = directories(&roots);
+        let mut faults = Faults::default();
+        let found = super::cpus(&roots, &mut faults);
         assert!(faults.result().is_ok());
-        assert_eq!(found, [(0, cpus.join("cpu0/cpufreq"))]);
+        assert_eq!((found.len(), found[0].number, &found[0].directory), (1, 0, &cpus.join("cpu0/cpufreq")));
     }
 
     #[tokio::test(start_paused = true)]
@@ -308,7 +416,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         std::fs::create_dir(root.path().join("scaling_cur_freq")).unwrap(); // reading it gives EISDIR
         std::fs::write(root.path().join("cpuinfo_max_freq"), "3300000\n").unwrap();
-        let (frequencies, faults) = Frequencies::read(0, root.path());
+        let (frequencies, faults) = Frequencies::read(&cpu(root.path()));
         assert!(faults.result().is_err());
         assert_eq!(
             to_text(families(&frequencies)).lines().last(),

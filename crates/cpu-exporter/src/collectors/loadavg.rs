@@ -3,14 +3,14 @@
 use anyhow::{Context, Result};
 use exporter_common::{Collector, Family, Scrape, async_trait};
 
-use crate::procfs::Roots;
+use crate::settings::Settings;
 
 /// Load averages of the host.
-pub(super) struct LoadavgCollector(Roots);
+pub(super) struct LoadavgCollector(Settings);
 
 impl LoadavgCollector {
-    pub(super) fn new(roots: &Roots) -> Self {
-        Self(roots.clone())
+    pub(super) fn new(settings: &Settings) -> Self {
+        Self(settings.clone())
     }
 }
 
@@ -21,10 +21,10 @@ impl Collector for LoadavgCollector {
     }
 
     async fn collect(&self, scrape: &Scrape) -> Result<()> {
-        let roots = self.0.clone();
+        let roots = self.0.roots.clone();
         if let Some(text) = scrape.blocking(move || roots.proc("loadavg")).await? {
             for family in families(LoadAverages::parse(&text)?) {
-                scrape.add(family);
+                scrape.add(self.0.names.apply(family));
             }
         }
         Ok(())
@@ -53,6 +53,12 @@ fn families(LoadAverages([one, five, fifteen]): LoadAverages) -> [Family; 3] {
         Family::gauge("cpu_exporter_load5", "5m load average.", &[]).value(five),
         Family::gauge("cpu_exporter_load15", "15m load average.", &[]).value(fifteen),
     ]
+}
+
+/// Parses a file, for the fuzz targets.
+#[cfg(fuzzing)]
+pub(super) fn fuzz(text: &str) {
+    let _ = LoadAverages::parse(text);
 }
 
 #[cfg(test)]

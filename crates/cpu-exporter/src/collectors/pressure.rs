@@ -6,18 +6,19 @@ use anyhow::{Context, Result, bail};
 use exporter_common::{Collector, Family, Faults, Scrape, async_trait};
 
 use crate::monotonic_counter::MonotonicCounter;
-use crate::procfs::{Roots, excerpt};
+use crate::procfs::stalls::{Stalls, seconds};
+use crate::settings::Settings;
 
 /// Time that the host's processes waited for CPU, I/O, memory and interrupts.
 pub(super) struct PressureCollector {
-    roots: Roots,
+    settings: Settings,
     /// In the order of [`RESOURCES`].
     counters: Mutex<[StallCounters; RESOURCES.len()]>,
 }
 
 impl PressureCollector {
-    pub(crate) fn new(roots: &Roots) -> Self {
-        Self { roots: roots.clone(), counters: Mutex::default() }
+    pub(super) fn new(settings: &Settings) -> Self {
+        Self { settings: settings.clone(), counters: Mutex::default() }
     }
 }
 
@@ -28,7 +29,7 @@ impl Collector for PressureCollector {
     }
 
     async fn collect(&self, scrape: &Scrape) -> Result<()> {
-        let roots = self.roots.clone();
+        let roots = self.settings.roots.clone();
         let texts = scrape.blocking(move || RESOURCES.each_ref().map(|resource| roots.proc(resource.file))).await;
         let mut faults = Faults::default();
         // A panic cannot leave the counters inconsistent: only assignments happen under the lock.
@@ -39,7 +40,7 @@ impl Collector for PressureCollector {
             let totals = Stalls::parse(&text).and_then(|stalls| counters.add(stalls, !text.ends_with('\n')));
             let totals = faults.keep(totals.with_context(|| resource.file));
             for family in totals.into_iter().flat_map(|totals| families(resource, totals)) {
-                scrape.add(family);
+                scrape.add(self.settings.names.apply(family));
             }
         }
         faults.result()
@@ -96,34 +97,6 @@ const RESOURCES: [Resource; 4] = [
     },
 ];
 
-/// The totals of one file in microseconds; `None` for a line that it lacks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Stalls {
-    some: Option<u64>,
-    full: Option<u64>,
-}
-
-impl Stalls {
-    /// Parses lines like `some avg10=0.00 avg60=0.00 avg300=0.00 total=14036781`.
-    fn parse(text: &str) -> Result<Self> {
-        let mut stalls = Self::default();
-        for line in text.lines() {
-            let mut words = line.split_ascii_whitespace();
-            let field = match words.next() {
-                Some("some") => &mut stalls.some,
-                Some("full") => &mut stalls.full,
-                _ => continue,
-            };
-            let total = words.find_map(|word| word.strip_prefix("total=")).and_then(|total| total.parse().ok());
-            *field = Some(total.with_context(|| format!("no total in line {:?}", excerpt(line)))?);
-        }
-        if stalls == Self::default() {
-            bail!("neither a some nor a full line in {:?}", excerpt(text));
-        }
-        Ok(stalls)
-    }
-}
-
 /// Keeps the totals of one file monotonic.
 #[derive(Clone, Copy, Debug, Default)]
 struct StallCounters {
@@ -151,12 +124,6 @@ fn families(resource: &Resource, stalls: Stalls) -> impl Iterator<Item = Family>
     [family(resource.some, stalls.some), family(resource.full, stalls.full)].into_iter().flatten()
 }
 
-/// Two divisions like in node_exporter: a single one by a million rounds some values differently.
-#[expect(clippy::cast_precision_loss, reason = "exact below 2^53 microseconds, which is 285 years")]
-fn seconds(microseconds: u64) -> f64 {
-    microseconds as f64 / 1000.0 / 1000.0
-}
-
 #[cfg(test)]
 mod tests {
     use exporter_common::to_text;
@@ -164,20 +131,6 @@ mod tests {
     use super::*;
 
     const CPU: &str = include_str!("../../tests/fixtures/vm/proc/pressure/cpu");
-    const IRQ: &str = include_str!("../../tests/fixtures/laptop/proc/pressure/irq");
-
-    #[test]
-    fn both_totals_are_read() {
-        assert_eq!(Stalls::parse(CPU).unwrap(), Stalls { some: Some(15_050_131), full: Some(0) });
-        assert_eq!(Stalls::parse(IRQ).unwrap(), Stalls { some: None, full: Some(8494) });
-    }
-
-    #[test]
-    fn an_empty_or_truncated_file_is_refused() {
-        for text in ["", "\n", "some avg10=0.00 avg60=0.00\n", "some total=x\n", "some\n", "rubbish\n"] {
-            assert!(Stalls::parse(text).is_err(), "{text:?}");
-        }
-    }
 
     #[test]
     fn a_missing_final_newline_is_accepted_unless_the_total_decreases() {

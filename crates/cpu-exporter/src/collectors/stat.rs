@@ -1,4 +1,4 @@
-//! Collector `stat`: interrupts, context switches, forks and processes in /proc/stat.
+//! Collector `stat`: interrupts, softirqs, context switches, forks and processes in /proc/stat.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -6,17 +6,18 @@ use anyhow::{Context, Result};
 use exporter_common::{Collector, Family, Faults, Scrape, async_trait};
 
 use crate::monotonic_counter::MonotonicCounter;
-use crate::procfs::{Roots, excerpt};
+use crate::procfs::excerpt;
+use crate::settings::Settings;
 
 /// The host's counters in /proc/stat other than CPU time.
 pub(super) struct StatCollector {
-    roots: Roots,
+    settings: Settings,
     counters: Mutex<StatCounters>,
 }
 
 impl StatCollector {
-    pub(crate) fn new(roots: &Roots) -> Self {
-        Self { roots: roots.clone(), counters: Mutex::default() }
+    pub(super) fn new(settings: &Settings) -> Self {
+        Self { settings: settings.clone(), counters: Mutex::default() }
     }
 }
 
@@ -27,14 +28,14 @@ impl Collector for StatCollector {
     }
 
     async fn collect(&self, scrape: &Scrape) -> Result<()> {
-        let bytes = self.roots.stat.read().await?;
-        let path = || format!("{}", self.roots.stat.path().display());
+        let bytes = self.settings.roots.stat.read().await?;
+        let path = || format!("{}", self.settings.roots.stat.path().display());
         let text = std::str::from_utf8(&bytes).with_context(path)?;
         let (mut values, faults) = StatValues::parse(text);
         // A panic cannot leave the counters inconsistent: only assignments happen under the lock.
         self.counters.lock().unwrap_or_else(PoisonError::into_inner).add(&mut values);
-        for family in families(&values) {
-            scrape.add(family);
+        for family in families(&values, self.settings.softirqs) {
+            scrape.add(self.settings.names.apply(family));
         }
         faults.result().with_context(path)
     }
@@ -49,7 +50,13 @@ struct StatValues {
     forks: Option<u64>,
     running: Option<u64>,
     blocked: Option<u64>,
+    /// In the order of [`VECTORS`].
+    softirqs: Option<[u64; VECTORS.len()]>,
 }
+
+/// The softirq vectors in the order of the kernel, under the names of node_exporter.
+const VECTORS: [&str; 10] =
+    ["hi", "timer", "net_tx", "net_rx", "block", "block_iopoll", "tasklet", "sched", "hrtimer", "rcu"];
 
 impl StatValues {
     fn parse(text: &str) -> (Self, Faults) {
@@ -64,6 +71,10 @@ impl StatValues {
                 "processes" => &mut values.forks,
                 "procs_running" => &mut values.running,
                 "procs_blocked" => &mut values.blocked,
+                "softirq" => {
+                    values.softirqs = faults.keep(softirqs(rest).with_context(|| format!("in {:?}", excerpt(line))));
+                    continue;
+                }
                 _ => continue,
             };
             // The last line of a truncated file lacks its newline, and a truncated number is a lower one. In a complete
@@ -82,6 +93,19 @@ impl StatValues {
     }
 }
 
+/// Parses the sum of all softirqs, and the number of each vector.
+fn softirqs(rest: &str) -> Result<[u64; VECTORS.len()]> {
+    let mut words = rest.split_ascii_whitespace().skip(1);
+    let mut counts = [0; VECTORS.len()];
+    for count in &mut counts {
+        let number = words.next().and_then(|word| word.parse().ok());
+        *count = number.with_context(|| format!("not {} numbers after the sum", VECTORS.len()))?;
+    }
+    // The last line of a truncated file lacks its newline, and a truncated number is a lower one.
+    anyhow::ensure!(rest.ends_with('\n'), "truncated line");
+    Ok(counts)
+}
+
 /// Keeps the counters monotonic.
 #[derive(Debug, Default)]
 struct StatCounters {
@@ -89,12 +113,13 @@ struct StatCounters {
     interrupts: MonotonicCounter,
     context_switches: MonotonicCounter,
     forks: MonotonicCounter,
+    softirqs: [MonotonicCounter; VECTORS.len()],
 }
 
 impl StatCounters {
     /// Adds one read and replaces its values by the totals.
     fn add(&mut self, values: &mut StatValues) {
-        let StatValues { boot_time, interrupts, context_switches, forks, .. } = values;
+        let StatValues { boot_time, interrupts, context_switches, forks, softirqs, .. } = values;
         let mut counts = [
             (&mut self.interrupts, interrupts),
             (&mut self.context_switches, context_switches),
@@ -104,16 +129,24 @@ impl StatCounters {
         let moved = boot_time.is_some() && *boot_time != self.boot_time;
         if moved && counts.iter().any(|(counter, now)| now.is_some_and(|now| counter.decreases(now))) {
             counts.iter_mut().for_each(|(counter, _)| counter.restart());
+            self.softirqs.iter_mut().for_each(MonotonicCounter::restart);
         }
         self.boot_time = boot_time.or(self.boot_time);
         for (counter, count) in counts {
             *count = count.map(|now| counter.add(now));
         }
+        for (counter, count) in self.softirqs.iter_mut().zip(softirqs.iter_mut().flatten()) {
+            *count = counter.add(*count);
+        }
     }
 }
 
-fn families(values: &StatValues) -> impl Iterator<Item = Family> {
-    let StatValues { interrupts, context_switches, boot_time, forks, running, blocked } = *values;
+fn families(values: &StatValues, with_softirqs: bool) -> impl Iterator<Item = Family> {
+    let StatValues { interrupts, context_switches, boot_time, forks, running, blocked, softirqs } = *values;
+    let mut vectors = Family::counter("cpu_exporter_softirqs_total", "Number of softirq calls.", &["vector"]);
+    for (vector, count) in VECTORS.iter().zip(softirqs.into_iter().flatten()).filter(|_| with_softirqs) {
+        vectors.push(&[vector], count);
+    }
     let counter = |name, help, value: Option<u64>| Some(Family::counter(name, help, &[]).value(value?));
     let gauge = |name, help, value: Option<u64>| Some(Family::gauge(name, help, &[]).value(value?));
     [
@@ -123,9 +156,16 @@ fn families(values: &StatValues) -> impl Iterator<Item = Family> {
         gauge("cpu_exporter_boot_time_seconds", "Node boot time, in unixtime.", boot_time),
         gauge("cpu_exporter_procs_running", "Number of processes in runnable state.", running),
         gauge("cpu_exporter_procs_blocked", "Number of processes blocked waiting for I/O to complete.", blocked),
+        Some(vectors),
     ]
     .into_iter()
     .flatten()
+}
+
+/// Parses a file, for the fuzz targets.
+#[cfg(fuzzing)]
+pub(super) fn fuzz(text: &str) {
+    let _ = StatValues::parse(text);
 }
 
 #[cfg(test)]
@@ -148,10 +188,13 @@ mod tests {
             forks: Some(26_442),
             running: Some(2),
             blocked: Some(1),
+            softirqs: None,
         };
-        assert_eq!(parse(LAPTOP), (expected, true));
-        assert_eq!(parse(LAPTOP.trim_end()), (expected, true));
         assert_eq!(parse(LAPTOP.split("softirq").next().unwrap().trim_end()), (expected, true));
+        let (values, ok) = parse(LAPTOP);
+        assert!(ok && values.softirqs.is_some_and(|softirqs| softirqs[1] > 1000), "{values:?}");
+        assert_eq!(values, StatValues { softirqs: values.softirqs, ..expected });
+        assert_eq!(parse(LAPTOP.trim_end()), (expected, false), "truncated");
     }
 
     #[test]

@@ -1,24 +1,27 @@
 //! Collector `throttle`: thermal throttling of cores and packages, from cpu*/thermal_throttle in sysfs.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 use exporter_common::{Collector, Family, Faults, Scrape, async_trait};
 
 use crate::monotonic_counter::MonotonicCounter;
-use crate::procfs::{Roots, excerpt, number, read};
+use crate::procfs::{OnlineCache, Roots, excerpt, number, read};
+use crate::settings::Settings;
 
 /// Thermal throttling of the host's CPUs.
 pub(super) struct ThrottleCollector {
-    roots: Roots,
+    settings: Settings,
+    places: Arc<OnlineCache<Vec<Place>>>,
     counters: Mutex<ThrottleCounters>,
 }
 
 impl ThrottleCollector {
-    pub(crate) fn new(roots: &Roots) -> Self {
-        Self { roots: roots.clone(), counters: Mutex::default() }
+    pub(super) fn new(settings: &Settings) -> Self {
+        let places = Arc::new(OnlineCache::new(&settings.roots.sys_cpu()));
+        Self { settings: settings.clone(), places, counters: Mutex::default() }
     }
 }
 
@@ -29,16 +32,70 @@ impl Collector for ThrottleCollector {
     }
 
     async fn collect(&self, scrape: &Scrape) -> Result<()> {
-        let roots = self.roots.clone();
-        let (throttles, faults) = scrape.blocking(move || Throttles::read(&roots)).await;
+        let (roots, places) = (self.settings.roots.clone(), self.places.clone());
+        let read = move || {
+            let (places, faults) = places.get(|faults| Place::all(&roots, faults));
+            Throttles::read(&places, faults)
+        };
+        let (throttles, faults) = scrape.blocking(read).await;
         // A panic cannot leave the counters inconsistent: only assignments happen under the lock.
-        let totals = self.counters.lock().unwrap_or_else(PoisonError::into_inner).add(throttles);
-        for family in families(&totals) {
-            scrape.add(family);
+        let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
+        let each = self.settings.exports_each_of(throttles.cores.len());
+        let totals = counters.add(throttles);
+        let cores = if each { cores(&totals) } else { counters.cores_by_package() };
+        drop(counters);
+        for family in [cores, packages(&totals)] {
+            scrape.add(self.settings.names.apply(family));
         }
         faults.result()
     }
 }
+
+/// The files of one CPU that are read.
+#[derive(Debug)]
+struct Place {
+    cpu: u32,
+    directory: PathBuf,
+    package: u64,
+    core: u64,
+    /// Whether this is the first CPU with a count of its core.
+    of_core: bool,
+    /// Whether this is the first CPU with a count of its package.
+    of_package: bool,
+}
+
+impl Place {
+    /// The first CPU of each core and package.
+    fn all(roots: &Roots, faults: &mut Faults) -> Vec<Self> {
+        let (mut cores, mut packages) = (BTreeSet::new(), BTreeSet::new());
+        let mut places = Vec::new();
+        for (cpu, path) in faults.keep(roots.sys_cpus()).unwrap_or_default() {
+            // Most virtual machines lack this directory, so their topology is not read.
+            let directory = path.join("thermal_throttle");
+            let mut exists = |file| {
+                let path = directory.join(file);
+                faults.keep(path.try_exists().with_context(|| format!("cannot read {}", path.display()))) == Some(true)
+            };
+            let (has_core, has_package) = (exists(CORE_COUNT), exists(PACKAGE_COUNT));
+            if !has_core && !has_package {
+                continue;
+            }
+            let topology = path.join("topology");
+            let package = faults.keep(id(&topology.join("physical_package_id"))).flatten();
+            let core = faults.keep(id(&topology.join("core_id"))).flatten();
+            let Some((package, core)) = package.zip(core) else { continue };
+            let of_core = has_core && cores.insert((package, core));
+            let of_package = has_package && packages.insert(package);
+            if of_core || of_package {
+                places.push(Self { cpu, directory, package, core, of_core, of_package });
+            }
+        }
+        places
+    }
+}
+
+const CORE_COUNT: &str = "core_throttle_count";
+const PACKAGE_COUNT: &str = "package_throttle_count";
 
 /// One count for each core and package. All CPUs of a core have the same count unless one was offline, so the lowest
 /// CPU number is read, like in node_exporter.
@@ -57,27 +114,15 @@ struct Reading {
 }
 
 impl Throttles {
-    fn read(roots: &Roots) -> (Self, Faults) {
+    fn read(places: &[Place], mut faults: Faults) -> (Self, Faults) {
         let mut throttles = Self::default();
-        let mut faults = Faults::default();
-        for (cpu, directory) in faults.keep(roots.sys_cpus()).unwrap_or_default() {
-            // Most virtual machines lack this directory, so their topology is not read.
-            let count = |file| number(&directory.join("thermal_throttle").join(file));
-            let core_count = faults.keep(count("core_throttle_count")).flatten();
-            let package_count = faults.keep(count("package_throttle_count")).flatten();
-            if core_count.is_none() && package_count.is_none() {
-                continue;
-            }
-            let topology = directory.join("topology");
-            let package = faults.keep(id(&topology.join("physical_package_id"))).flatten();
-            let core = faults.keep(id(&topology.join("core_id"))).flatten();
-            let Some((package, core)) = package.zip(core) else { continue };
-            if let Some(count) = core_count {
-                throttles.cores.entry((package, core)).or_insert(Reading { cpu, count });
-            }
-            if let Some(count) = package_count {
-                throttles.packages.entry(package).or_insert(Reading { cpu, count });
-            }
+        for Place { cpu, directory, package, core, of_core, of_package } in places {
+            let mut count = |wanted: &bool, file| {
+                let count = wanted.then(|| faults.keep(number(&directory.join(file))).flatten()).flatten();
+                count.map(|count| Reading { cpu: *cpu, count })
+            };
+            throttles.cores.extend(count(of_core, CORE_COUNT).map(|count| ((*package, *core), count)));
+            throttles.packages.extend(count(of_package, PACKAGE_COUNT).map(|count| (*package, count)));
         }
         (throttles, faults)
     }
@@ -101,6 +146,20 @@ impl ThrottleCounters {
     /// Adds one read and returns the totals.
     fn add(&mut self, throttles: Throttles) -> Totals {
         Totals { cores: add(&mut self.cores, throttles.cores), packages: add(&mut self.packages, throttles.packages) }
+    }
+
+    /// The counts of all cores seen so far, summed by package, for hosts with many cores.
+    fn cores_by_package(&self) -> Family {
+        let mut sums = BTreeMap::<u64, u64>::new();
+        for ((package, _), counter) in &self.cores {
+            let sum = sums.entry(*package).or_default();
+            *sum = sum.saturating_add(counter.count.total());
+        }
+        let mut family = Family::counter(CORES.0, CORES.1, &["package"]);
+        for (package, count) in sums {
+            family.push(&[package.to_string()], count);
+        }
+        family
     }
 }
 
@@ -135,28 +194,34 @@ fn id(path: &Path) -> Result<Option<u64>> {
     }
 }
 
-fn families(totals: &Totals) -> [Family; 2] {
-    let mut cores = Family::counter(
-        "cpu_exporter_cpu_core_throttles_total",
-        "Number of times this CPU core has been throttled.",
-        &["package", "core"],
-    );
+/// Name and HELP of the counts of cores.
+const CORES: (&str, &str) =
+    ("cpu_exporter_cpu_core_throttles_total", "Number of times this CPU core has been throttled.");
+
+fn cores(totals: &Totals) -> Family {
+    let mut family = Family::counter(CORES.0, CORES.1, &["package", "core"]);
     for ((package, core), count) in &totals.cores {
-        cores.push(&[package.to_string(), core.to_string()], *count);
+        family.push(&[package.to_string(), core.to_string()], *count);
     }
-    let mut packages = Family::counter(
+    family
+}
+
+fn packages(totals: &Totals) -> Family {
+    let mut family = Family::counter(
         "cpu_exporter_cpu_package_throttles_total",
         "Number of times this CPU package has been throttled.",
         &["package"],
     );
     for (package, count) in &totals.packages {
-        packages.push(&[package.to_string()], *count);
+        family.push(&[package.to_string()], *count);
     }
-    [cores, packages]
+    family
 }
 
 #[cfg(test)]
 mod tests {
+    use exporter_common::to_text;
+
     use super::*;
 
     fn sysfs(files: &[(&str, &str)]) -> (tempfile::TempDir, Roots) {
@@ -168,6 +233,12 @@ mod tests {
         }
         let roots = Roots::new("/nowhere", root.path(), None);
         (root, roots)
+    }
+
+    fn read(roots: &Roots) -> (Throttles, Faults) {
+        let mut faults = Faults::default();
+        let places = Place::all(roots, &mut faults);
+        Throttles::read(&places, faults)
     }
 
     #[test]
@@ -182,7 +253,7 @@ mod tests {
             ("cpu1/thermal_throttle/core_throttle_count", "5\n"),
             ("cpu1/thermal_throttle/package_throttle_count", "30\n"),
         ]);
-        let (throttles, faults) = Throttles::read(&roots);
+        let (throttles, faults) = read(&roots);
         assert!(faults.result().is_ok());
         assert_eq!(throttles.cores, BTreeMap::from([((0, 4), Reading { cpu: 0, count: 5 })]));
         assert_eq!(throttles.packages, BTreeMap::from([(0, Reading { cpu: 0, count: 30 })]));
@@ -196,7 +267,7 @@ mod tests {
             ("cpu0/thermal_throttle/core_throttle_count", "5\n"),
             ("cpu1/thermal_throttle/core_throttle_count", "5\n"),
         ]);
-        let (throttles, faults) = Throttles::read(&roots);
+        let (throttles, faults) = read(&roots);
         assert!(faults.result().is_ok());
         assert_eq!(throttles, Throttles::default());
     }
@@ -209,7 +280,7 @@ mod tests {
             ("cpu0/thermal_throttle/core_throttle_count/not_a_file", ""),
             ("cpu0/thermal_throttle/package_throttle_count", "30\n"),
         ]);
-        let (throttles, faults) = Throttles::read(&roots);
+        let (throttles, faults) = read(&roots);
         assert!(faults.result().unwrap_err().to_string().contains("core_throttle_count"));
         assert_eq!(throttles.packages, BTreeMap::from([(0, Reading { cpu: 0, count: 30 })]));
     }
@@ -237,10 +308,26 @@ mod tests {
     }
 
     #[test]
+    fn many_cores_are_summed_by_package_and_the_sum_does_not_decrease() {
+        let mut counters = ThrottleCounters::default();
+        let mut read = |cores: &[(u64, u64, u64)]| {
+            let reading = |&(package, core, count): &(u64, u64, u64)| ((package, core), Reading { cpu: 0, count });
+            counters.add(Throttles { cores: cores.iter().map(reading).collect(), ..Throttles::default() });
+            to_text([counters.cores_by_package()]).lines().skip(2).map(str::to_owned).collect::<Vec<_>>()
+        };
+        let sums = |first: u64| {
+            let sum = |package, sum| format!("cpu_exporter_cpu_core_throttles_total{{package=\"{package}\"}} {sum}");
+            [sum(0, first), sum(1, 7)]
+        };
+        assert_eq!(read(&[(0, 0, 1), (0, 1, 2), (1, 0, 7)]), sums(3));
+        assert_eq!(read(&[(0, 0, 2), (1, 0, 7)]), sums(4), "core 1 is offline");
+    }
+
+    #[test]
     fn a_host_without_cpus_in_sysfs_has_no_throttles() {
         let (_root, roots) = sysfs(&[("online", "0\n")]);
-        assert!(Throttles::read(&roots).1.result().is_ok());
+        assert!(read(&roots).1.result().is_ok());
         let nowhere = Roots { sysfs: "/nowhere".into(), ..roots };
-        assert!(Throttles::read(&nowhere).1.result().is_ok());
+        assert!(read(&nowhere).1.result().is_ok());
     }
 }

@@ -23,7 +23,7 @@ pub(crate) fn read_nonempty_cpu_list(path: &Path) -> Result<Option<BTreeSet<u32>
 }
 
 /// Parses numbers and ranges separated by commas; the list may be empty or end in a comma.
-fn parse(text: &str) -> Result<BTreeSet<u32>> {
+pub(super) fn parse(text: &str) -> Result<BTreeSet<u32>> {
     let mut cpus = BTreeSet::new();
     let list = text.trim();
     for part in list.strip_suffix(',').unwrap_or(list).split(',').filter(|_| !list.is_empty()) {

@@ -64,9 +64,6 @@ pub(super) fn is_absent(error: &std::io::Error) -> bool {
 /// Size limit of most files, which the kernel limits to a page. A wrong file must not exhaust the memory.
 const LIMIT: u64 = 64 << 10;
 
-/// Size limit of /proc/cpuinfo: up to 2 kB for each CPU.
-pub(crate) const CPUINFO_LIMIT: u64 = 16 << 20;
-
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
@@ -102,10 +99,10 @@ mod tests {
     fn a_buffer_that_grew_for_one_long_file_is_released() {
         let (_directory, path) = file(&[b'x'; 100_000]);
         let mut bytes = Vec::new();
-        assert!(read_into(&mut bytes, CPUINFO_LIMIT, &path).unwrap());
+        assert!(read_into(&mut bytes, 1 << 20, &path).unwrap());
         std::fs::write(&path, "x\n").unwrap();
         for _ in 0..2 {
-            assert!(read_into(&mut bytes, CPUINFO_LIMIT, &path).unwrap());
+            assert!(read_into(&mut bytes, 1 << 20, &path).unwrap());
         }
         assert_eq!(bytes, b"x\n");
         assert!(bytes.capacity() < 100, "{}", bytes.capacity());

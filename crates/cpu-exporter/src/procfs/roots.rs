@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 
+use super::cpuinfo::CpuInfoFile;
 use super::file::{is_absent, read};
 use super::stat_file::StatFile;
 
@@ -12,7 +13,7 @@ use super::stat_file::StatFile;
 pub(crate) const PROCFS: &str = "/proc";
 pub(crate) const SYSFS: &str = "/sys";
 
-/// The mount points, and the file that several collectors read.
+/// The mount points, and the files that several collectors read.
 #[derive(Clone, Debug)]
 pub(crate) struct Roots {
     pub(crate) procfs: PathBuf,
@@ -20,13 +21,17 @@ pub(crate) struct Roots {
     /// The cgroup to report, if one is configured.
     pub(crate) cgroup: Option<PathBuf>,
     pub(crate) stat: Arc<StatFile>,
+    pub(crate) cpuinfo: Arc<CpuInfoFile>,
 }
 
 impl Roots {
     pub(crate) fn new(procfs: impl AsRef<Path>, sysfs: impl AsRef<Path>, cgroup: Option<PathBuf>) -> Self {
         let (procfs, sysfs) = (procfs.as_ref().to_owned(), sysfs.as_ref().to_owned());
         let stat = Arc::new(StatFile::new(&procfs));
-        Self { procfs, sysfs, cgroup, stat }
+        // sysinfo always describes this machine, whatever the roots are.
+        let this_machine = procfs == Path::new(PROCFS) && sysfs == Path::new(SYSFS);
+        let cpuinfo = Arc::new(CpuInfoFile::new(&procfs, &sys_cpu(&sysfs), this_machine));
+        Self { procfs, sysfs, cgroup, stat, cpuinfo }
     }
 
     /// The text of a file below procfs; `None` if this host does not have it.
@@ -36,7 +41,7 @@ impl Roots {
 
     /// The directory of all CPUs in sysfs.
     pub(crate) fn sys_cpu(&self) -> PathBuf {
-        self.sysfs.join("devices/system/cpu")
+        sys_cpu(&self.sysfs)
     }
 
     /// Number and directory of each CPU in sysfs, in ascending order; empty if there is no sysfs.
@@ -58,4 +63,8 @@ impl Roots {
         cpus.sort_unstable();
         Ok(cpus)
     }
+}
+
+fn sys_cpu(sysfs: &Path) -> PathBuf {
+    sysfs.join("devices/system/cpu")
 }

@@ -1,0 +1,166 @@
+//! Parses the CPU lines of /proc/stat.
+
+use anyhow::{Context, Result, bail};
+
+use crate::procfs::excerpt;
+
+/// The columns of a CPU line in order, see proc_stat(5). The first eight add up to the CPU's time; guest and guest_nice
+/// are also included in user and nice.
+pub(super) const MODES: [&str; 8] = ["user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal"];
+pub(super) const GUEST_MODES: [&str; 2] = ["user", "nice"];
+pub(super) const COLUMNS: usize = MODES.len() + GUEST_MODES.len();
+pub(super) const IDLE: usize = 3;
+
+/// Ticks by column.
+pub(super) type Ticks = [u64; COLUMNS];
+
+/// The line of one CPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Line {
+    pub(super) cpu: u32,
+    pub(super) ticks: Ticks,
+    /// Number of columns that this kernel has; missing trailing columns count as 0.
+    pub(super) columns: usize,
+}
+
+/// Replaces `lines` with the CPU lines, which are the first of the file, and returns the sum line if it is valid. The
+/// rest of the file, thousands of interrupt counts, is not parsed.
+pub(super) fn parse(stat: &[u8], lines: &mut Vec<Line>) -> Result<Option<Ticks>> {
+    lines.clear();
+    let mut total = None;
+    let mut columns_before = 0; // of the previous line, including the sum line
+    for text in stat.split_inclusive(|&byte| byte == b'\n') {
+        let Some(rest) = text.strip_prefix(b"cpu") else { break };
+        let text = || String::from_utf8_lossy(text).into_owned();
+        if rest.first().is_some_and(u8::is_ascii_whitespace) {
+            // Only the start of the sums needs this line, so an invalid one is not an error.
+            if let Some((ticks, columns)) = parse_columns(rest) {
+                total = Some(ticks);
+                columns_before = columns;
+            }
+            continue;
+        }
+        let (cpu, rest_of_line) = rest.split_at(rest.iter().take_while(|byte| byte.is_ascii_digit()).count());
+        let cpu = number(cpu).filter(|_| !cpu.is_empty()).and_then(|cpu| u32::try_from(cpu).ok());
+        let cpu = cpu.with_context(|| format!("not a CPU number: {:?}", excerpt(&text())))?;
+        let (ticks, columns) =
+            parse_columns(rest_of_line).with_context(|| format!("not a number in {:?}", excerpt(&text())))?;
+        // A last line without a newline and with fewer columns than the previous line is truncated. Its idle time might
+        // be too low.
+        if !rest.ends_with(b"\n") && columns < columns_before.max(IDLE + 1) {
+            bail!("truncated line {:?}", excerpt(&text()));
+        }
+        columns_before = columns;
+        match columns {
+            0 => {} // node_exporter also skips a line of one word
+            columns if columns <= IDLE => bail!("fewer than {} columns in {:?}", IDLE + 1, excerpt(&text())),
+            columns => lines.push(Line { cpu, ticks, columns }),
+        }
+    }
+    if lines.is_empty() {
+        bail!("no CPU line at the start");
+    }
+    Ok(total)
+}
+
+/// Parses the columns of a line and returns their number; `None` if one is not a number.
+fn parse_columns(rest: &[u8]) -> Option<(Ticks, usize)> {
+    let mut words = rest.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    let mut ticks = Ticks::default();
+    let mut columns = 0;
+    for (column, word) in ticks.iter_mut().zip(&mut words) {
+        *column = number(word)?;
+        columns += 1;
+    }
+    Some((ticks, columns))
+}
+
+/// Parses decimal digits.
+fn number(word: &[u8]) -> Option<u64> {
+    word.iter().try_fold(0_u64, |number, byte| {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        number.checked_mul(10)?.checked_add(u64::from(digit))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LAPTOP: &str = include_str!("../../../tests/fixtures/laptop/proc/stat");
+    const VM: &str = include_str!("../../../tests/fixtures/vm/proc/stat");
+
+    fn lines(text: &str) -> Result<Vec<Line>> {
+        let mut lines = vec![Line { cpu: 99, ticks: [99; COLUMNS], columns: 99 }];
+        parse(text.as_bytes(), &mut lines).map(|_| lines)
+    }
+
+    #[test]
+    fn each_cpu_line_has_ten_columns() {
+        let cpus = lines(LAPTOP).unwrap();
+        assert_eq!(cpus.len(), 8);
+        let first = Line { cpu: 0, ticks: [44490, 19, 21045, 1_087_069, 220, 1, 3410, 0, 2, 1], columns: 10 };
+        assert_eq!(cpus[0], first);
+        assert_eq!(lines(VM).unwrap().iter().map(|line| line.cpu).collect::<Vec<_>>(), [0, 1]);
+    }
+
+    #[test]
+    fn fewer_and_more_columns_are_accepted() {
+        assert_eq!(lines("cpu0 1 2 3 4\n").unwrap()[0].columns, 4);
+        let more = lines("cpu0 1 2 3 4 5 6 7 8 9 10 11 12\n").unwrap();
+        assert_eq!(more[0], Line { cpu: 0, ticks: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10], columns: 10 });
+    }
+
+    #[test]
+    fn a_missing_last_newline_and_gaps_between_cpus_are_accepted() {
+        let cpus = lines("cpu  3 4 5 6\ncpu0 1 2 3 4\ncpu17 2 2 2 2").unwrap();
+        assert_eq!(cpus.iter().map(|line| line.cpu).collect::<Vec<_>>(), [0, 17]);
+    }
+
+    #[test]
+    fn a_thousand_cpus_are_read() {
+        let text: String = (0..1024).map(|cpu| format!("cpu{cpu} 1 2 3 4 5 6 7 8 9 10\n")).collect();
+        assert_eq!(lines(&format!("{text}intr 1 2 3\n")).unwrap().len(), 1024);
+    }
+
+    #[test]
+    fn invalid_files_are_refused() {
+        for text in [
+            "",
+            "\n",
+            "intr 1 2 3\n",
+            "cpu  1 2 3 4\nintr 1\n",
+            "cpu0\nintr 1\n",
+            "cpu0 1 2 3\n",
+            "cpu0 1 2 x 4\n",
+            "cpu0 1 2 3.5 4\n",
+            "cpu0 1 2 -3 4\n",
+            "cpux 1 2 3 4\n",
+            "cpu99999999999 1 2 3 4\n",
+            "cpu0 1 2 3 99999999999999999999\n",
+            "\0\0\0\0",
+        ] {
+            assert!(lines(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_truncated_within_the_columns_of_a_cpu_is_refused() {
+        let second = LAPTOP.find("cpu1").unwrap();
+        let end = second + LAPTOP[second..].find('\n').unwrap();
+        let last_column = LAPTOP[..end].rfind(' ').unwrap();
+        for at in second + "cpu1 ".len()..=last_column {
+            assert!(lines(&LAPTOP[..at]).is_err(), "{:?}", &LAPTOP[second..at]);
+        }
+    }
+
+    #[test]
+    fn an_invalid_sum_line_is_ignored() {
+        for total in ["cpu  x 1 2 3\n", "cpu \n", "cpu  1 2 -3 4\n"] {
+            assert_eq!(lines(&format!("{total}cpu0 1 2 3 4\n")).unwrap().len(), 1, "{total:?}");
+        }
+    }
+}

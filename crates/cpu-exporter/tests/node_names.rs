@@ -1,0 +1,146 @@
+//! Compares `--metrics.names=node` with the real node_exporter: the same flags on the same /proc and /sys, and queries of
+//! the public node-mixin in a real Prometheus.
+//!
+//! Intended differences:
+//! - `node_cpu_online` does not need cpu0/online; node_exporter's metric does.
+//! - node_exporter 1.5.0 lacks interrupt pressure, governors, average frequencies, and frequencies from /proc/cpuinfo.
+//! - A file that the host does not have is not a failure: node_scrape_collector_success is 1, and 0 in node_exporter.
+//! - node_exporter has the offset of the time zone, which is no metric of a CPU.
+#![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod node;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use exporter_common::testing::{Running, run};
+
+use self::node::{Node, families};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_cpu-exporter");
+
+/// The collectors of node_exporter 1.5.0 with CPU metrics.
+const COLLECTORS: [&str; 10] =
+    ["cpu", "cpufreq", "interrupts", "loadavg", "pressure", "rapl", "schedstat", "stat", "time", "uname"];
+
+fn fixture(machine: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(machine)
+}
+
+/// Our families and node_exporter's; `None` if it is not installed.
+fn both(machine: &str, more: &[&str]) -> Option<[BTreeMap<String, String>; 2]> {
+    let root = fixture(machine);
+    let paths = [("procfs", "proc"), ("sysfs", "sys"), ("rootfs", "")]
+        .map(|(flag, directory)| format!("--path.{flag}={}", root.join(directory).display()));
+    let collectors = COLLECTORS.iter().map(|name| format!("--collector.{name}"));
+    let flags: Vec<_> = ["--collector.disable-defaults", "--web.disable-exporter-metrics"]
+        .into_iter()
+        .chain(more.iter().copied())
+        .map(str::to_owned)
+        .chain(paths)
+        .chain(collectors)
+        .collect();
+    let node = Node::start(&flags)?;
+    let exporter = Running::start(PROGRAM, ["--metrics.names=node".to_owned()].iter().chain(&flags));
+    Some([families(&exporter.scrape()), families(&node.scrape())])
+}
+
+/// A family without its values, which differ from scrape to scrape.
+fn without_values(family: &str) -> Vec<&str> {
+    family.lines().map(|line| if line.starts_with('#') { line } else { line.rsplit_once(' ').unwrap().0 }).collect()
+}
+
+#[test]
+fn families_labels_and_values_are_those_of_node_exporter() {
+    for (machine, flags, at_least) in [
+        ("laptop", &["--collector.cpu.info", "--collector.stat.softirq"][..], 40),
+        ("laptop", &["--no-collector.cpu.guest", "--collector.rapl.enable-zone-label"], 35),
+        ("vm", &["--collector.cpu.info"], 20),
+        ("vm", &[], 18),
+    ] {
+        let Some([ours, theirs]) = both(machine, flags) else { return };
+        let mut compared = 0;
+        for (name, theirs) in &theirs {
+            match &**name {
+                "node_exporter_build_info" | "node_time_zone_offset_seconds" => continue,
+                name if name.starts_with("promhttp_") => continue,
+                _ => {}
+            }
+            let ours = ours.get(name).unwrap_or_else(|| panic!("{machine}: {name} is missing"));
+            let theirs = theirs.replace("cpu thread frequency", "CPU thread frequency"); // the HELP of later versions
+            match &**name {
+                "node_time_seconds" | "node_scrape_collector_duration_seconds" => {
+                    assert_eq!(without_values(ours), without_values(&theirs), "{machine}");
+                }
+                // The virtual machine lacks files.
+                "node_scrape_collector_success" if machine == "vm" => {
+                    assert_eq!(without_values(ours), without_values(&theirs), "{machine}");
+                }
+                _ => assert_eq!(ours, &theirs, "{machine}"),
+            }
+            compared += 1;
+        }
+        assert!(compared >= at_least, "{machine}: only {compared} families compared");
+        let more: Vec<_> =
+            ours.keys().filter(|name| name.starts_with("node_") && !theirs.contains_key(*name)).collect();
+        let known = [
+            "node_cpu_frequency_avg_hertz",
+            "node_cpu_frequency_hertz",
+            "node_cpu_online",
+            "node_cpu_scaling_governor",
+            "node_pressure_irq_stalled_seconds_total",
+        ];
+        assert!(more.iter().all(|name| known.contains(&&***name)), "{machine}: {more:?}");
+        assert!(!ours.keys().any(|name| name.starts_with("cpu_exporter_") && name != "cpu_exporter_build_info"));
+    }
+}
+
+/// The error output of a run with node_exporter's names, and its exit status.
+fn refused(flags: &[&str]) -> (String, Option<i32>) {
+    let output = run(PROGRAM, ["--metrics.names=node", "--check"].iter().chain(flags));
+    (String::from_utf8(output.stderr).unwrap(), output.status.code())
+}
+
+#[test]
+fn what_is_not_covered_is_named() {
+    for (flag, named) in [
+        ("--collector.diskstats", "unknown collector \"diskstats\""),
+        ("--collector.diskstats.device-exclude=x", "unknown collector \"diskstats\""),
+        ("--collector.processes", "processes is not covered"),
+        ("--collector.cgroups", "cgroups is not covered"),
+        ("--collector.cpu.info.flags-include=x", "--collector.cpu.info.flags-include"),
+        ("--collector.nonsense", "unknown collector \"nonsense\""),
+    ] {
+        let (line, status) = refused(&[flag]);
+        assert_eq!((status, line.lines().count()), (Some(2), 1), "{flag}: {line}");
+        assert!(line.contains(named), "{flag}: {line}");
+    }
+    let accepted =
+        ["--path.rootfs=/host", "--path.udev.data=/run/udev", "--no-collector.diskstats", "--no-collector.wifi"];
+    assert_eq!(refused(&accepted).1, Some(0));
+}
+
+#[test]
+fn collectors_are_those_of_node_exporter() {
+    let root = fixture("laptop");
+    let scrape = |flags: &[&str]| {
+        let paths = [("procfs", "proc"), ("sysfs", "sys")]
+            .map(|(flag, directory)| format!("--path.{flag}={}", root.join(directory).display()));
+        let flags = flags.iter().map(|&flag| flag.to_owned());
+        let output =
+            run(PROGRAM, ["--metrics.names=node", "--once"].map(str::to_owned).into_iter().chain(paths).chain(flags));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let collectors = |metrics: &str| {
+        let series = metrics.lines().filter_map(|line| line.strip_prefix("node_scrape_collector_success{collector=\""));
+        series.map(|line| line.strip_suffix("\"} 1").unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let default = ["cpu", "cpufreq", "loadavg", "pressure", "rapl", "schedstat", "stat", "time", "uname"];
+    assert_eq!(collectors(&scrape(&[])), default);
+    assert!(!scrape(&[]).contains("node_cpu_info") && scrape(&["--collector.cpu.info"]).contains("node_cpu_info"));
+    let without_cpu = scrape(&["--no-collector.cpu"]);
+    assert!(!without_cpu.contains("node_cpu_online") && !without_cpu.contains("node_cpu_core_throttles_total"));
+    let only = ["--collector.disable-defaults", "--collector.cpu", "--collector.softirqs"];
+    assert_eq!(collectors(&scrape(&only)), ["cpu", "softirqs"]);
+}
