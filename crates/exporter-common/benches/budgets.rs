@@ -20,6 +20,7 @@ use scrapewright::{Family, testing, to_text};
 
 const PROGRAMS: [&str; 4] = ["cpu-exporter", "httpd-log-exporter", "app-status-exporter", "queue-exporter"];
 
+mod cpu;
 mod secure;
 
 fn main() {
@@ -29,8 +30,9 @@ fn main() {
     let node_exporter = testing::real("prometheus-node-exporter");
     println!("| what | measured | budget | comparison |\n|---|---|---|---|");
     if wanted("cpu") {
-        scrapes("cpu", &["cpu"], 4.0, node_exporter.as_ref());
-        scrapes("cpu, loadavg, stat, pressure", &["cpu", "loadavg", "stat", "pressure"], 2.0, node_exporter.as_ref());
+        cpu::scrapes(node_exporter.as_ref());
+        cpu::many_cpus();
+        cpu::mixed();
     }
     if wanted("tls") {
         secure::scrapes(node_exporter.as_ref());
@@ -56,7 +58,7 @@ fn programs() {
     let of_app = format!("--app.url={}/status", status.url);
     let of_queue = format!("--queue.url={}/queues", queues.url);
     let programs: [(&str, &[&str], f64, f64); 4] = [
-        ("cpu-exporter", &[], 8.0, 6.0),
+        ("cpu-exporter", &[], 8.0, 5.0),
         ("httpd-log-exporter", &[&of_log], 12.0, 6.0),
         ("app-status-exporter", &[&of_app], 12.0, 10.0),
         ("queue-exporter", &[&of_queue], 12.0, 10.0),
@@ -187,43 +189,6 @@ fn measure(server: &Server, connection: &mut BufReader<impl Read + Write>, reque
         .collect();
     taken.sort_by(f64::total_cmp);
     (taken[times / 2], (server.cpu_seconds() - before) * 1000.0 / times as f64)
-}
-
-/// Alternating scrapes of the same collectors, so that the load of the machine affects both.
-fn scrapes(what: &str, collectors: &[&str], factor: f64, peer: Option<&PathBuf>) {
-    const ROUNDS: usize = 5;
-    const SCRAPES: usize = 2000;
-    let flags: Vec<_> = collectors.iter().map(|name| format!("--collector.{name}")).collect();
-    let mut arguments = vec!["--collector.disable-defaults", "--web.disable-exporter-metrics"];
-    arguments.extend(flags.iter().map(String::as_str));
-    let programs = [Some(&binary("cpu-exporter")), peer];
-    let servers: Vec<_> = programs.into_iter().flatten().map(|program| Server::start(program, &arguments)).collect();
-    let mut connections: Vec<_> = servers.iter().map(Server::connect).collect();
-    let mut rounds = vec![Vec::new(); servers.len()];
-    for _ in 0..ROUNDS {
-        for ((server, connection), rounds) in servers.iter().zip(&mut connections).zip(&mut rounds) {
-            rounds.push(measure(server, connection, SCRAPE, SCRAPES));
-        }
-    }
-    type Pick = fn(&(f64, f64)) -> f64;
-    let middle = |rounds: &[(f64, f64)], pick: Pick| {
-        let mut values: Vec<_> = rounds.iter().map(pick).collect();
-        values.sort_by(f64::total_cmp);
-        values[ROUNDS / 2]
-    };
-    let picks: [(&str, Pick); 2] = [("median time", |round| round.0), ("CPU time", |round| round.1)];
-    for (measure, pick) in picks {
-        let ours = middle(&rounds[0], pick);
-        let compared = rounds.get(1).map_or("node_exporter is not on the PATH".to_owned(), |theirs| {
-            let theirs = middle(theirs, pick);
-            format!("node_exporter {theirs:.3} ms; ratio {:.2}", ours / theirs)
-        });
-        let name = format!("cpu-exporter: {measure} per scrape, {what}");
-        row(&name, &format!("{ours:.3} ms"), &format!("ratio ≤ {}", 1.0 / factor), &compared);
-    }
-    let compared = servers.get(1).map(|theirs| format!("node_exporter {:.1} MB", theirs.memory("VmRSS:")));
-    let name = format!("cpu-exporter: resident after {} scrapes, {what}", ROUNDS * SCRAPES);
-    row(&name, &format!("{:.1} MB", servers[0].memory("VmRSS:")), "≤ 8 MB", &compared.unwrap_or_default());
 }
 
 /// Resident memory after 10,000 scrapes with the default flags.

@@ -101,8 +101,8 @@ fn live() -> Vec<String> {
     let jobs = part(&["queue", "--no-producers"]);
     let url = format!("--queue.url={}/queues", jobs.url);
     let queue = ["--once", "--queue.include=.*", &url].map(str::to_owned);
-    let once =
-        [("cpu-exporter", &["--once".to_owned()][..]), ("app-status-exporter", &app), ("queue-exporter", &queue)];
+    let cpu = ["--once", "--collector.time", "--collector.uname", "--collector.processes"].map(str::to_owned);
+    let once = [("cpu-exporter", &cpu[..]), ("app-status-exporter", &app), ("queue-exporter", &queue)];
     let mut texts: Vec<_> = once
         .into_iter()
         .map(|(name, arguments)| String::from_utf8(exporter(name, arguments).output().unwrap().stdout).unwrap())

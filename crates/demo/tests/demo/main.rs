@@ -13,6 +13,7 @@ mod docs; // docs/
 mod drill; // faults and their alerts
 mod hang; // `demo hang`
 mod jobs; // `demo jobs`
+mod node_mixin; // cpu-exporter instead of node_exporter
 mod page; // the demo's page
 mod prometheus; // all exporters scraped by a real Prometheus
 mod queue; // `demo queue`
