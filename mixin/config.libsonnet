@@ -41,6 +41,7 @@
     CpuBusy: 0.95,
     CpuLoadHigh: 2,
     CpuSaturated: 0.3,
+    CpuServiceThrottled: 0.25,
     CpuStealHigh: 0.1,
     CpuThrottled: 0.25,
     ExporterCrashLooping: 2,

@@ -30,14 +30,15 @@
         },
         {
           record: 'instance:cpu_exporter_load1_per_cpu:ratio',
-          expr: 'cpu_exporter_load1${cpu} / on (job, instance) count by (job, instance) (cpu_exporter_cpu_online${cpu} == 1)',
+          expr: 'cpu_exporter_load1${cpu} / cpu_exporter_cpus_online${cpu}',
         },
         {
-          record: 'instance:cpu_exporter_procs_running_per_cpu:avg5m',
-          expr: |||
-            avg_over_time(cpu_exporter_procs_running${cpu}[5m])
-              / on (job, instance) count by (job, instance) (cpu_exporter_cpu_online${cpu} == 1)
+          comment:: |||
+            Runnable processes per CPU in at least half of the scrapes, without the exporter, which runs while it reads the
+            number. An average would be high for a process with many threads that is throttled after a short time in each period.
           |||,
+          record: 'instance:cpu_exporter_procs_running_per_cpu:median5m',
+          expr: '(quantile_over_time(0.5, cpu_exporter_procs_running${cpu}[5m]) - 1) / cpu_exporter_cpus_online${cpu}',
         },
         {
           comment:: |||
@@ -47,6 +48,16 @@
           expr: |||
             rate(cpu_exporter_cgroup_cpu_throttled_periods_total${cpu}[5m])
               / rate(cpu_exporter_cgroup_cpu_periods_total${cpu}[5m])
+          |||,
+        },
+        {
+          comment:: |||
+            The same for each cgroup of the collector cgroups.
+          |||,
+          record: 'instance_cgroup:cpu_exporter_cgroups_cpu_throttled_periods:ratio_rate5m',
+          expr: |||
+            rate(cpu_exporter_cgroups_cpu_throttled_periods_total${cpu}[5m])
+              / rate(cpu_exporter_cgroups_cpu_periods_total${cpu}[5m])
           |||,
         },
       ],
@@ -63,7 +74,7 @@
           expr: |||
             instance:cpu_exporter_pressure_cpu_waiting:rate5m > ${CpuSaturated}
               and on (job, instance) (instance:cpu_exporter_cpu_in_use:ratio_rate5m > 0.8
-                or instance:cpu_exporter_procs_running_per_cpu:avg5m > 1)
+                or instance:cpu_exporter_procs_running_per_cpu:median5m > 1)
           |||,
           'for': '15m',
           labels: { severity: 'warning', component: 'cpu' },
@@ -75,7 +86,8 @@
         },
         {
           comment:: |||
-            For kernels without pressure information.
+            For kernels without pressure information. The load excludes processes that are throttled by their cgroup's
+            limit. It includes processes that wait for a disk, also if CPUs are idle.
           |||,
           alert: 'CpuLoadHigh',
           expr: |||
@@ -116,14 +128,35 @@
           },
         },
         {
+          comment:: |||
+            The share of periods alone is not enough: a cgroup that is nearly always idle has few periods. Being throttled for
+            more than 1 % of the time is what its clients notice.
+          |||,
           alert: 'CpuThrottled',
-          expr: 'instance:cpu_exporter_cgroup_cpu_throttled_periods:ratio_rate5m > ${CpuThrottled}',
+          expr: |||
+            instance:cpu_exporter_cgroup_cpu_throttled_periods:ratio_rate5m > ${CpuThrottled}
+              and rate(cpu_exporter_cgroup_cpu_throttled_seconds_total${cpu}[5m]) > 0.01
+          |||,
           'for': '15m',
           labels: { severity: 'warning', component: 'cpu' },
           dashboard:: 'exporters-cpu?var-job={{ $labels.job }}&var-instance={{ $labels.instance }}',
           annotations: {
             summary: 'The cgroup of {{ $labels.instance }} is throttled in {{ $value | humanizePercentage }} of its periods',
             description: 'The cgroup monitored by {{ $labels.instance }} used up its CPU limit in {{ $value | humanizePercentage }} of its periods and paused until the next period.',
+          },
+        },
+        {
+          alert: 'CpuServiceThrottled',
+          expr: |||
+            instance_cgroup:cpu_exporter_cgroups_cpu_throttled_periods:ratio_rate5m{cgroup!="_other"} > ${CpuServiceThrottled}
+              and rate(cpu_exporter_cgroups_cpu_throttled_seconds_total${cpu}[5m]) > 0.01
+          |||,
+          'for': '15m',
+          labels: { severity: 'warning', component: 'cpu' },
+          dashboard:: 'exporters-cpu?var-job={{ $labels.job }}&var-instance={{ $labels.instance }}',
+          annotations: {
+            summary: '{{ $labels.cgroup }} on {{ $labels.instance }} is throttled in {{ $value | humanizePercentage }} of its periods',
+            description: 'The service or container {{ $labels.cgroup }} on {{ $labels.instance }} used up its CPU limit in {{ $value | humanizePercentage }} of its periods and paused until the next period.',
           },
         },
         {
