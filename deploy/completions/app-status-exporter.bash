@@ -26,7 +26,7 @@ _app__status__exporter() {
 
     case "${cmd}" in
         app__status__exporter)
-            opts="-h -V --web.telemetry-path --web.config.file --web.systemd-socket --web.max-requests --web.disable-exporter-metrics --scrape.timeout --scrape.timeout-offset --log.level --log.format --once --check --config.file --config.module --collect.cache-ttl --app.url --poll.interval --web.listen-address --help --version healthcheck"
+            opts="-h -V --web.telemetry-path --web.config.file --web.systemd-socket --web.max-requests --web.openmetrics-created --web.disable-exporter-metrics --scrape.timeout --scrape.timeout-offset --log.level --log.format --once --check --config.file --config.module --collect.cache-ttl --app.url --poll.interval --web.listen-address --help --version healthcheck"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -26,7 +26,7 @@ _cpu__exporter() {
 
     case "${cmd}" in
         cpu__exporter)
-            opts="-h -V --web.telemetry-path --web.config.file --web.systemd-socket --web.max-requests --web.disable-exporter-metrics --scrape.timeout --scrape.timeout-offset --log.level --log.format --once --check --path.procfs --path.sysfs --path.cgroup --web.listen-address --collector.cpu --no-collector.cpu --collector.loadavg --no-collector.loadavg --collector.stat --no-collector.stat --collector.pressure --no-collector.pressure --collector.cpufreq --no-collector.cpufreq --collector.topology --no-collector.topology --collector.info --no-collector.info --collector.throttle --no-collector.throttle --collector.cgroup --no-collector.cgroup --collector.disable-defaults --help --version healthcheck"
+            opts="-h -V --web.telemetry-path --web.config.file --web.systemd-socket --web.max-requests --web.openmetrics-created --web.disable-exporter-metrics --scrape.timeout --scrape.timeout-offset --log.level --log.format --once --check --path.procfs --path.sysfs --path.cgroup --web.listen-address --collector.cpu --no-collector.cpu --collector.loadavg --no-collector.loadavg --collector.stat --no-collector.stat --collector.pressure --no-collector.pressure --collector.cpufreq --no-collector.cpufreq --collector.topology --no-collector.topology --collector.info --no-collector.info --collector.throttle --no-collector.throttle --collector.cgroup --no-collector.cgroup --collector.disable-defaults --help --version healthcheck"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_cpu_exporter_global_optspecs
-    string join \n web.telemetry-path= web.config.file= web.systemd-socket web.max-requests= web.disable-exporter-metrics scrape.timeout= scrape.timeout-offset= log.level= log.format= once check path.procfs= path.sysfs= path.cgroup= web.listen-address= collector.cpu= no-collector.cpu collector.loadavg= no-collector.loadavg collector.stat= no-collector.stat collector.pressure= no-collector.pressure collector.cpufreq= no-collector.cpufreq collector.topology= no-collector.topology collector.info= no-collector.info collector.throttle= no-collector.throttle collector.cgroup= no-collector.cgroup collector.disable-defaults h/help V/version
+    string join \n web.telemetry-path= web.config.file= web.systemd-socket web.max-requests= web.openmetrics-created web.disable-exporter-metrics scrape.timeout= scrape.timeout-offset= log.level= log.format= once check path.procfs= path.sysfs= path.cgroup= web.listen-address= collector.cpu= no-collector.cpu collector.loadavg= no-collector.loadavg collector.stat= no-collector.stat collector.pressure= no-collector.pressure collector.cpufreq= no-collector.cpufreq collector.topology= no-collector.topology collector.info= no-collector.info collector.throttle= no-collector.throttle collector.cgroup= no-collector.cgroup collector.disable-defaults h/help V/version
 end
 
 function __fish_cpu_exporter_needs_command
@@ -55,6 +55,7 @@ false\t''"
 complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l collector.cgroup -d 'Enable the collector cgroup, or disable it with --no-collector.cgroup [default: disabled]' -r -f -a "true\t''
 false\t''"
 complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l web.systemd-socket -d 'Use systemd socket activation instead of --web.listen-address'
+complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l web.openmetrics-created -d 'Add to OpenMetrics responses the time since when each series counts, as additional series (*_created)'
 complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l web.disable-exporter-metrics -d 'Exclude metrics about the exporter itself (promhttp_*, process_*)'
 complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l once -d 'Read all sources once, print the metrics to standard output, and exit'
 complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l check -d 'Validate the flags and the files they name without opening a connection, and exit'

@@ -77,7 +77,10 @@ pub use anyhow;
 pub use async_trait::async_trait;
 pub use clap;
 pub use config::{duration, reload, yaml};
-pub use exposition::family::{Family, Histogram, InvalidFamily, Kind, Summary, Value};
+pub use exposition::family::{Exemplar, Family, Histogram, InvalidFamily, Kind, Summary, Value};
+pub use exposition::native_histogram::NativeHistogram;
+#[cfg(feature = "protobuf")]
+pub use exposition::protobuf::to_protobuf;
 pub use exposition::sample_format::float_to_text;
 pub use exposition::text::to_text;
 pub use flags::{CollectFlags, ProbeFlags, UsageError};

@@ -263,6 +263,7 @@ impl Program {
             .timeout_offset(common.timeout_offset)
             .max_requests(common.max_requests)
             .process_metrics(!common.disable_exporter_metrics)
+            .openmetrics_created(common.openmetrics_created)
             .loaded_web_config(web)
             .build()?;
         let code = match purpose {

@@ -68,11 +68,8 @@ fn value(kind: Kind, metric: &Metric) -> Value {
         Kind::Histogram => {
             let histogram = metric.get_histogram();
             let finite = histogram.get_bucket().iter().filter(|bucket| bucket.upper_bound().is_finite());
-            Value::from(Histogram {
-                buckets: finite.map(|bucket| (bucket.upper_bound(), bucket.cumulative_count())).collect(),
-                sum: Some(histogram.get_sample_sum()),
-                count: histogram.get_sample_count(),
-            })
+            let buckets: Vec<_> = finite.map(|bucket| (bucket.upper_bound(), bucket.cumulative_count())).collect();
+            Value::from(Histogram::new(buckets, Some(histogram.get_sample_sum()), histogram.get_sample_count()))
         }
         Kind::Summary => {
             let summary = metric.get_summary();

@@ -131,6 +131,7 @@ pub struct ServiceBuilder {
     timeout_offset: Duration,
     max_requests: usize,
     process_metrics: bool,
+    openmetrics_created: bool,
     web: WebSource,
 }
 
@@ -192,6 +193,13 @@ impl ServiceBuilder {
         self
     }
 
+    /// Sets whether OpenMetrics responses have the times since when series count, as additional series; by default not.
+    #[must_use]
+    pub fn openmetrics_created(mut self, added: bool) -> Self {
+        self.openmetrics_created = added;
+        self
+    }
+
     /// Sets the web configuration file. [`Service::respond`] applies its authentication, rate limit and headers;
     /// [`Service::serve`] applies its TLS, too.
     #[must_use]
@@ -240,6 +248,7 @@ impl ServiceBuilder {
             timeout_offset: self.timeout_offset,
             max_requests: self.max_requests,
             handler_metrics,
+            openmetrics_created: self.openmetrics_created,
         });
         Ok(Service { router: Arc::new(router) })
     }
@@ -262,6 +271,7 @@ impl Service {
             timeout_offset: Duration::from_millis(500),
             max_requests: 40,
             process_metrics: true,
+            openmetrics_created: false,
             web: WebSource::File(None),
         }
     }

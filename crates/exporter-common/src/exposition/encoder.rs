@@ -84,7 +84,7 @@ mod tests {
         let mut times = Family::histogram("times_seconds", "", &["l"]);
         for number in 0..50_u64 {
             many.push(&[format!("{number:02}")], number);
-            let histogram = Histogram { buckets: vec![(0.1, number), (0.5, number)], sum: Some(1.0), count: number };
+            let histogram = Histogram::new([(0.1, number), (0.5, number)], Some(1.0), number);
             times.push(&[number.to_string()], histogram); // not sorted
         }
         let families = [many.clone(), times, many, Family::info("x_info", "", &["v"]).with(&["1"], 1.0)];
@@ -93,9 +93,9 @@ mod tests {
         for accept in ["text/plain", "application/openmetrics-text", protobuf] {
             let format = negotiation::format(accept).0;
             let mut whole = Vec::new();
-            encode(&exposition, format.encoder(&exposition), &mut whole);
+            encode(&exposition, format.encoder(&exposition, true), &mut whole);
             for limit in [1, 2, 63, 64, 1000, whole.len(), whole.len() + 1] {
-                let mut encoder = Encoder::new(&exposition, format.encoder(&exposition));
+                let mut encoder = Encoder::new(&exposition, format.encoder(&exposition, true));
                 let mut joined = Vec::new();
                 loop {
                     let mut piece = Vec::new();

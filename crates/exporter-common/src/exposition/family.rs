@@ -3,8 +3,11 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fmt;
+use std::num::NonZeroU64;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::names;
+pub use super::value::{Exemplar, Histogram, Summary, Value};
 
 /// A metric family: its name, help, type, label names and series.
 ///
@@ -47,6 +50,10 @@ pub struct Family {
     values: Vec<Value>,
     /// Timestamps in milliseconds, up to the last series that has one.
     times: Vec<Option<i64>>,
+    /// The time since when each series counts, in milliseconds since 1970, up to the last series that has one.
+    created: Vec<Option<NonZeroU64>>,
+    /// Series and their exemplars, ordered by series. Histograms have their own.
+    exemplars: Vec<(usize, Exemplar)>,
     /// The first mistake.
     invalid: Option<Box<InvalidFamily>>,
 }
@@ -81,76 +88,6 @@ pub enum Kind {
     Info,
     /// One series per state: the current state is 1, all others are 0. The label has the family's name.
     StateSet,
-}
-
-/// The value of one series.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum Value {
-    /// The value of a counter, gauge, unknown, info or state.
-    Number(f64),
-    /// A histogram.
-    Histogram(Box<Histogram>),
-    /// A summary.
-    Summary(Box<Summary>),
-}
-
-/// The observations of one series of a histogram.
-///
-/// ```
-/// use scrapewright::{Family, Histogram};
-///
-/// // 7 observations at or below 0.5 seconds, 9 at or below 1 second, 10 in total
-/// let seconds = Histogram::new([(0.5, 7), (1.0, 9)], Some(4.25), 10);
-/// let family = Family::histogram("job_duration_seconds", "Duration of a job in seconds.", &[]).value(seconds);
-/// assert!(scrapewright::to_text([family]).contains("job_duration_seconds_bucket{le=\"+Inf\"} 10\n"));
-/// ```
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct Histogram {
-    /// Upper bounds, ascending, without +Inf, each with the count of observations at or below it.
-    pub buckets: Vec<(f64, u64)>,
-    /// The sum of all observations, if the source provides it.
-    pub sum: Option<f64>,
-    /// The count of all observations, which is the bucket +Inf.
-    pub count: u64,
-}
-
-/// The quantiles of one series of a summary.
-///
-/// ```
-/// use scrapewright::{Family, Kind, Summary};
-///
-/// let summary = Summary::new([(0.5, 0.1), (0.99, 0.7)], 12.5, 80);
-/// let family = Family::new(Kind::Summary, "gc_pause_seconds", "Pauses in seconds.", [""; 0])?.value(summary);
-/// assert!(scrapewright::to_text([family]).contains("gc_pause_seconds{quantile=\"0.5\"} 0.1\n"));
-/// # Ok::<(), scrapewright::InvalidFamily>(())
-/// ```
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct Summary {
-    /// Quantiles (0 to 1), ascending, each with its value.
-    pub quantiles: Vec<(f64, f64)>,
-    /// The sum of all observations.
-    pub sum: f64,
-    /// The count of all observations.
-    pub count: u64,
-}
-
-impl Histogram {
-    /// A histogram of `count` observations: upper bounds, ascending, without +Inf, each with the count of observations at
-    /// or below it; and the sum of all observations, if the source provides it.
-    pub fn new(buckets: impl IntoIterator<Item = (f64, u64)>, sum: Option<f64>, count: u64) -> Self {
-        Self { buckets: buckets.into_iter().collect(), sum, count }
-    }
-}
-
-impl Summary {
-    /// A summary of `count` observations: quantiles (0 to 1), ascending, each with its value; and the sum of all
-    /// observations.
-    pub fn new(quantiles: impl IntoIterator<Item = (f64, f64)>, sum: f64, count: u64) -> Self {
-        Self { quantiles: quantiles.into_iter().collect(), sum, count }
-    }
 }
 
 impl Family {
@@ -247,6 +184,8 @@ impl Family {
             ends: Vec::new(),
             values: Vec::new(),
             times: Vec::new(),
+            created: Vec::new(),
+            exemplars: Vec::new(),
             invalid: mistake.map(|mistake| Box::new(InvalidFamily(mistake))),
         }
     }
@@ -294,6 +233,27 @@ impl Family {
         if self.values.len() > before {
             self.times.resize(before, None);
             self.times.push(Some(time));
+        }
+    }
+
+    /// Sets the time since when the last added series counts: the start of the process, or of the source's counter.
+    /// Without it, Prometheus can't distinguish a new series from one that it did not scrape before.
+    pub fn set_created(&mut self, created: SystemTime) {
+        let milliseconds = created.duration_since(UNIX_EPOCH).ok().and_then(|since| since.as_millis().try_into().ok());
+        if let (Some(last), Some(milliseconds)) = (self.len().checked_sub(1), milliseconds.and_then(NonZeroU64::new)) {
+            self.created.resize(last + 1, None);
+            self.created[last] = Some(milliseconds);
+        }
+    }
+
+    /// Sets an exemplar of the last added series, which is a counter. Histograms have their own, see
+    /// [`Histogram::with_exemplars`](super::value::Histogram::with_exemplars).
+    pub fn set_exemplar(&mut self, exemplar: Exemplar) {
+        if let Some(last) = self.len().checked_sub(1)
+            && exemplar.is_valid()
+        {
+            self.exemplars.pop_if(|(series, _)| *series == last);
+            self.exemplars.push((last, exemplar));
         }
     }
 
@@ -354,7 +314,9 @@ impl Family {
         let labels: Vec<_> = self.label_names.iter().map(|label| rename(label)).collect();
         let empty = Self::of(self.kind, rename(&self.name), self.help.clone(), labels);
         let (text, ends) = (self.text.clone(), self.ends.clone());
-        Self { text, ends, values: self.values.clone(), times: self.times.clone(), ..empty }
+        let (values, times) = (self.values.clone(), self.times.clone());
+        let (created, exemplars) = (self.created.clone(), self.exemplars.clone());
+        Self { text, ends, values, times, created, exemplars, ..empty }
     }
 
     /// The names and UTF-8 values of a series' labels, ordered by name.
@@ -370,6 +332,17 @@ impl Family {
     /// The timestamp of a series, if its source provides one.
     pub(crate) fn time(&self, series: usize) -> Option<i64> {
         self.times.get(series).copied().flatten()
+    }
+
+    /// The time since when a series counts, in milliseconds since 1970.
+    pub(crate) fn created(&self, series: usize) -> Option<u64> {
+        self.created.get(series).copied().flatten().map(NonZeroU64::get)
+    }
+
+    /// The exemplar of a counter.
+    pub(crate) fn exemplar(&self, series: usize) -> Option<&Exemplar> {
+        let position = self.exemplars.binary_search_by_key(&series, |(series, _)| *series).ok()?;
+        Some(&self.exemplars[position].1)
     }
 
     /// The order of series in every format, as in the Go client: fewer labels first, then bytewise by the label values
@@ -396,6 +369,7 @@ impl Family {
             self.ends.shrink_to_fit();
             self.values.shrink_to_fit();
             self.times.shrink_to_fit();
+            self.created.shrink_to_fit();
         }
     }
 
@@ -409,16 +383,12 @@ impl Family {
 
     /// The memory of the series in bytes, approximately.
     pub(crate) fn memory(&self) -> usize {
-        let complex = self.values.iter().map(|value| match value {
-            Value::Number(_) => 0,
-            Value::Histogram(histogram) => size_of::<Histogram>() + size_of_val(&histogram.buckets[..]),
-            Value::Summary(summary) => size_of::<Summary>() + size_of_val(&summary.quantiles[..]),
-        });
         let arrays = self.text.capacity()
             + self.ends.capacity() * size_of::<usize>()
             + self.values.capacity() * size_of::<Value>()
-            + self.times.capacity() * size_of::<Option<i64>>();
-        arrays + complex.sum::<usize>()
+            + self.times.capacity() * size_of::<Option<i64>>()
+            + self.created.capacity() * size_of::<Option<NonZeroU64>>();
+        arrays + self.values.iter().map(Value::memory).sum::<usize>()
     }
 
     /// A prefix of the order of [`Family::compare`]: the number of labels and the first bytes of the first label.
@@ -437,30 +407,5 @@ impl Family {
         let at = series * self.label_names.len() + label;
         let start = if at == 0 { 0 } else { self.ends[at - 1] };
         &self.text[start..self.ends[at]]
-    }
-}
-
-impl From<f64> for Value {
-    fn from(value: f64) -> Self {
-        Self::Number(value)
-    }
-}
-
-impl From<u64> for Value {
-    #[expect(clippy::cast_precision_loss, reason = "the formats have only doubles; exact below 2^53")]
-    fn from(value: u64) -> Self {
-        Self::Number(value as f64)
-    }
-}
-
-impl From<Histogram> for Value {
-    fn from(histogram: Histogram) -> Self {
-        Self::Histogram(Box::new(histogram))
-    }
-}
-
-impl From<Summary> for Value {
-    fn from(summary: Summary) -> Self {
-        Self::Summary(Box::new(summary))
     }
 }

@@ -5,11 +5,13 @@ pub(crate) mod escaping;
 pub(crate) mod family;
 mod merge;
 mod names;
+pub(crate) mod native_histogram;
 pub(crate) mod negotiation;
 mod openmetrics;
 #[cfg(feature = "protobuf")]
-mod protobuf;
+pub(crate) mod protobuf;
 pub(crate) mod sample_format;
 pub(crate) mod text;
+pub(crate) mod value;
 
 pub(crate) use merge::{Exposition, Group};

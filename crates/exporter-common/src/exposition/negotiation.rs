@@ -49,11 +49,11 @@ impl ExpositionFormat {
         format!("{format}; escaping={}", escaping.name())
     }
 
-    /// The encoding of an exposition.
-    pub(crate) fn encoder(self, exposition: &Exposition) -> Box<dyn Encode> {
+    /// The encoding of an exposition. `with_created` adds the times since when series count to OpenMetrics.
+    pub(crate) fn encoder(self, exposition: &Exposition, with_created: bool) -> Box<dyn Encode> {
         match self {
             Self::Text => Box::new(Text),
-            Self::OpenMetrics(_) => Box::new(OpenMetrics::new(exposition)),
+            Self::OpenMetrics(_) => Box::new(OpenMetrics::new(exposition, with_created)),
             #[cfg(feature = "protobuf")]
             Self::Protobuf => Box::new(Protobuf::default()),
         }

@@ -7,29 +7,38 @@ use std::collections::HashSet;
 use super::encoder::Encode;
 use super::family::{Family, Kind};
 use super::merge::{Exposition, Group};
-use super::sample_format::{Dialect, comment, escape, sample};
+use super::sample_format::{Dialect, comment, created, escape, sample};
 
 /// OpenMetrics, with the names of the families of one exposition.
 pub(crate) struct OpenMetrics {
     /// For each group, the length of its name without the suffix, and its type.
     headers: Vec<(usize, &'static str)>,
+    /// Whether to write the time since when series count.
+    with_created: bool,
+    /// The length of the name of the present group, if its series may have that time.
+    countable: Option<usize>,
 }
 
 impl OpenMetrics {
-    pub(crate) fn new(exposition: &Exposition) -> Self {
+    pub(crate) fn new(exposition: &Exposition, with_created: bool) -> Self {
         let names = Names::of(exposition);
-        Self { headers: exposition.groups.iter().map(|group| names.header(group.head())).collect() }
+        let headers = exposition.groups.iter().map(|group| names.header(group.head())).collect();
+        Self { headers, with_created, countable: None }
     }
 }
 
 impl Encode for OpenMetrics {
     fn header(&mut self, index: usize, group: &Group, out: &mut Vec<u8>) {
         let (length, kind) = self.headers[index];
+        self.countable = matches!(kind, "counter" | "histogram" | "summary").then_some(length);
         header(group.head(), &group.head().name()[..length], kind, out);
     }
 
     fn series(&mut self, family: &Family, series: usize, out: &mut Vec<u8>) {
         sample(Dialect::OpenMetrics, family, series, out);
+        if let (true, Some(length), Some(time)) = (self.with_created, self.countable, family.created(series)) {
+            created(family, &family.name()[..length], series, time, out);
+        }
     }
 
     fn end(&mut self, out: &mut Vec<u8>) {
@@ -127,12 +136,12 @@ mod tests {
 
     use super::*;
     use crate::exposition::encoder::encode;
-    use crate::exposition::family::{Histogram, Summary};
+    use crate::exposition::family::{Exemplar, Histogram, Summary};
 
     fn text(families: Vec<Family>) -> String {
         let mut out = Vec::new();
         let exposition = Exposition::merge(families.into_iter().map(Arc::new).collect());
-        encode(&exposition, Box::new(OpenMetrics::new(&exposition)), &mut out);
+        encode(&exposition, Box::new(OpenMetrics::new(&exposition, true)), &mut out);
         String::from_utf8(out).unwrap()
     }
 
@@ -167,7 +176,7 @@ mod tests {
     #[cfg(feature = "testing")]
     #[test]
     fn no_two_families_have_the_same_name_whatever_their_suffixes() {
-        let histogram = || Histogram { buckets: vec![(1.0, 3)], sum: Some(2.0), count: 4 };
+        let histogram = || Histogram::new([(1.0, 3)], Some(2.0), 4);
         let info = |name: &'static str| Family::info(name, "", &["version"]).with(&["1"], 1.0);
         let families = vec![
             Family::counter("job_total", "", &[]).value(1.0),
@@ -207,8 +216,8 @@ mod tests {
 
     #[test]
     fn bounds_are_floats_and_counts_are_integers() {
-        let histogram = Histogram { buckets: vec![(1.0, 3)], sum: Some(2.0), count: 4 };
-        let bare = Histogram { buckets: vec![], sum: None, count: 4 };
+        let histogram = Histogram::new([(1.0, 3)], Some(2.0), 4);
+        let bare = Histogram::new([], None, 4);
         let summary = Summary { quantiles: vec![(0.5, 1.0)], sum: 3.0, count: 3 };
         let families = vec![
             Family::histogram("h", "", &["q"]).with(&["x"], histogram).with(&["y"], bare),
@@ -220,6 +229,32 @@ mod tests {
              h_sum{q=\"x\"} 2.0\nh_count{q=\"x\"} 4\nh_bucket{q=\"y\",le=\"+Inf\"} 4\n\
              # TYPE s summary\ns{quantile=\"0.5\"} 1.0\ns_sum 3.0\ns_count 3\n# EOF\n"
         );
+    }
+
+    #[test]
+    fn counters_and_histograms_have_created_times_and_exemplars() {
+        let time = |seconds| std::time::UNIX_EPOCH + std::time::Duration::from_millis(seconds);
+        let exemplar = |value| Exemplar::new([("trace_id", "ab\"c")], value);
+        let mut counter = Family::counter("a_total", "", &["l"]).with(&["x"], 2.0);
+        counter.set_created(time(1_757_568_506_125));
+        counter.set_exemplar(exemplar(1.0));
+        counter.push(&["y"], 3.0);
+        let mut unknown = Family::counter("b", "", &[]).value(1.0);
+        unknown.set_created(time(1000));
+        let histogram = Histogram::new([(1.0, 3)], Some(2.0), 4);
+        let histogram = histogram.with_exemplars([exemplar(0.5), Exemplar::new([("", ""); 0], 7.0).at(time(1500))]);
+        let mut histogram = Family::histogram("h", "", &[]).value(histogram);
+        histogram.set_created(time(2000));
+        let text = text(vec![counter, unknown, histogram]);
+        assert_eq!(
+            text,
+            "# TYPE a counter\na_total{l=\"x\"} 2.0 # {trace_id=\"ab\\\"c\"} 1.0\n\
+             a_created{l=\"x\"} 1.757568506125e+09\na_total{l=\"y\"} 3.0\n# TYPE b unknown\nb 1.0\n\
+             # TYPE h histogram\nh_bucket{le=\"1.0\"} 3 # {trace_id=\"ab\\\"c\"} 0.5\n\
+             h_bucket{le=\"+Inf\"} 4 # {} 7.0 1.5\nh_sum 2.0\nh_count 4\nh_created 2.0\n# EOF\n"
+        );
+        #[cfg(feature = "testing")]
+        crate::testing::assert_openmetrics(&text);
     }
 
     #[test]

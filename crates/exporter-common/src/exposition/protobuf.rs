@@ -3,9 +3,28 @@
 //! Source: io/prometheus/client/metrics.proto of prometheus/client_model. The messages are few and small,
 //! so they are encoded without generated code.
 
-use super::encoder::Encode;
-use super::family::{Family, Kind, Value};
-use super::merge::Group;
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use super::encoder::{self, Encode};
+use super::family::{Exemplar, Family, Histogram, Kind, Value};
+use super::merge::{Exposition, Group};
+use super::native_histogram::NativeHistogram;
+
+/// Families in the protobuf format: merged, sorted, without duplicates. Each is a length-delimited message of
+/// `io.prometheus.client.MetricFamily`.
+///
+/// ```
+/// use scrapewright::{Family, to_protobuf};
+///
+/// assert!(to_protobuf([Family::gauge("queue_depth", "", &[]).value(3.0)]).starts_with(b"\x1c\x0a\x0bqueue_depth"));
+/// ```
+pub fn to_protobuf(families: impl IntoIterator<Item = Family>) -> Vec<u8> {
+    let mut out = Vec::new();
+    let exposition = Exposition::merge(families.into_iter().map(Arc::new).collect());
+    encoder::encode(&exposition, Box::new(Protobuf::default()), &mut out);
+    out
+}
 
 /// The protobuf format.
 #[derive(Default)]
@@ -48,7 +67,8 @@ impl Protobuf {
     fn metric_length(&mut self, family: &Family, series: usize) -> usize {
         let labels: usize =
             family.labels(series).map(|(name, value)| delimited_length(label_length(name, value))).sum();
-        if let (Value::Number(_), None) = (family.series_value(series), family.time(series)) {
+        let plain = matches!(family.series_value(series), Value::Number(_)) && family.exemplar(series).is_none();
+        if plain && family.time(series).is_none() && family.created(series).is_none() {
             return labels + NUMBER_LENGTH;
         }
         self.scratch.clear();
@@ -88,13 +108,21 @@ fn describe(head: &Family, out: &mut Vec<u8>) {
 
 /// The value and the time of a series.
 fn sample(family: &Family, series: usize, out: &mut Vec<u8>) {
+    let created = |field, out: &mut Vec<u8>| {
+        if let Some(milliseconds) = family.created(series) {
+            timestamp(field, Duration::from_millis(milliseconds), out);
+        }
+    };
     match family.series_value(series) {
+        Value::Number(value) if family.kind() == Kind::Counter => nested(3, out, |out| {
+            double(1, *value, out);
+            if let Some(found) = family.exemplar(series) {
+                exemplar(2, found, out);
+            }
+            created(3, out);
+        }),
         Value::Number(value) => {
-            let field = match family.kind() {
-                Kind::Counter => 3,
-                Kind::Unknown => 5,
-                _ => 2,
-            };
+            let field = if family.kind() == Kind::Unknown { 5 } else { 2 };
             nested(field, out, |out| double(1, *value, out));
         }
         Value::Summary(summary) => nested(4, out, |out| {
@@ -106,23 +134,104 @@ fn sample(family: &Family, series: usize, out: &mut Vec<u8>) {
                     double(2, *value, out);
                 });
             }
+            created(4, out);
         }),
         Value::Histogram(histogram) => nested(7, out, |out| {
-            unsigned(1, histogram.count, out);
-            if let Some(sum) = histogram.sum {
-                double(2, sum, out);
+            classic(histogram, out);
+            if let Some(native) = &histogram.native {
+                exponential(native, out);
             }
-            for (bound, count) in &histogram.buckets {
-                nested(3, out, |out| {
-                    unsigned(1, *count, out);
-                    double(2, *bound, out);
-                });
-            }
+            created(15, out);
         }),
     }
     if let Some(time) = family.time(series) {
         unsigned(6, time.cast_unsigned(), out);
     }
+}
+
+/// The count, the sum and the classic buckets of a histogram, with their exemplars. Clients also take the exemplars of a
+/// native histogram from there.
+fn classic(histogram: &Histogram, out: &mut Vec<u8>) {
+    unsigned(1, histogram.count, out);
+    if let Some(sum) = histogram.sum {
+        double(2, sum, out);
+    }
+    let buckets = histogram.buckets.iter().copied().chain([(f64::INFINITY, histogram.count)]);
+    for ((bound, count), found) in buckets.zip(histogram.bucket_exemplars()) {
+        if bound.is_infinite() && found.is_none() {
+            continue; // clients add this bucket
+        }
+        nested(3, out, |out| {
+            unsigned(1, count, out);
+            double(2, bound, out);
+            if let Some(found) = found {
+                exemplar(3, found, out);
+            }
+        });
+    }
+}
+
+/// The exponential buckets of a native histogram.
+fn exponential(native: &NativeHistogram, out: &mut Vec<u8>) {
+    signed(5, native.schema().into(), out);
+    double(6, NativeHistogram::ZERO_THRESHOLD, out);
+    unsigned(7, native.zero_count(), out);
+    spans(9, native.negative(), out);
+    spans(12, native.positive(), out);
+}
+
+/// Buckets as spans of consecutive indices, and in the next field the difference of each count to the one before.
+fn spans(field: u64, buckets: impl Iterator<Item = (i32, u64)>, out: &mut Vec<u8>) {
+    /// A gap up to this length takes less space as empty buckets.
+    const MAX_GAP: i64 = 2;
+    let (mut spans, mut deltas) = (Vec::<(i64, u64)>::new(), Vec::new());
+    let (mut next, mut last) = (0_i64, 0_i64);
+    for (index, count) in buckets {
+        let (gap, count) = (i64::from(index) - next, count.cast_signed());
+        match spans.last_mut() {
+            Some((_, length)) if gap <= MAX_GAP => {
+                for _ in 0..gap {
+                    deltas.push(std::mem::take(&mut last).wrapping_neg());
+                }
+                *length += gap.cast_unsigned() + 1;
+            }
+            _ => spans.push((gap, 1)),
+        }
+        deltas.push(count.wrapping_sub(last));
+        (next, last) = (i64::from(index) + 1, count);
+    }
+    for (offset, length) in spans {
+        nested(field, out, |out| {
+            signed(1, offset, out);
+            unsigned(2, length, out);
+        });
+    }
+    for delta in deltas {
+        signed(field + 1, delta, out);
+    }
+}
+
+fn exemplar(field: u64, exemplar: &Exemplar, out: &mut Vec<u8>) {
+    nested(field, out, |out| {
+        for (name, value) in &exemplar.labels {
+            nested(1, out, |out| {
+                bytes(1, name.as_bytes(), out);
+                bytes(2, value.as_bytes(), out);
+            });
+        }
+        double(2, exemplar.value, out);
+        if let Some(since) = exemplar.time.and_then(|time| time.duration_since(UNIX_EPOCH).ok()) {
+            timestamp(3, since, out);
+        }
+    });
+}
+
+/// A google.protobuf.Timestamp.
+fn timestamp(field: u64, since_1970: Duration, out: &mut Vec<u8>) {
+    nested(field, out, |out| {
+        unsigned(1, since_1970.as_secs(), out);
+        unsigned(2, since_1970.subsec_nanos().into(), out);
+    });
 }
 
 /// A nested message. Its length precedes it, but is known only after it is written.
@@ -152,6 +261,11 @@ fn unsigned(field: u64, value: u64, out: &mut Vec<u8>) {
     varint(value, out);
 }
 
+/// A sint32 or sint64, whose absolute value determines its length.
+fn signed(field: u64, value: i64, out: &mut Vec<u8>) {
+    unsigned(field, ((value << 1) ^ (value >> 63)).cast_unsigned(), out);
+}
+
 fn double(field: u64, value: f64, out: &mut Vec<u8>) {
     varint(field << 3 | 1, out);
     out.extend_from_slice(&value.to_le_bytes());
@@ -172,16 +286,10 @@ fn varint_length(value: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use crate::exposition::Exposition;
-    use crate::exposition::encoder;
 
     fn encoded(family: Family) -> Vec<u8> {
-        let mut out = Vec::new();
-        encoder::encode(&Exposition::merge(vec![Arc::new(family)]), Box::new(Protobuf::default()), &mut out);
-        out
+        to_protobuf([family])
     }
 
     #[test]
@@ -203,6 +311,87 @@ mod tests {
         family.push_at::<&str>(&[], 0.0, 300);
         let out = encoded(family);
         assert!(out.ends_with(b"\x30\xac\x02"), "{out:x?}");
+    }
+
+    #[test]
+    fn a_native_histogram_has_spans_and_deltas() {
+        let mut native = NativeHistogram::with_schema(0);
+        // buckets 0 to 2, 4 after a short gap, and 9 after a long one
+        for value in [0.0, 1.0, 1.5, 1.5, 1.5, 4.0, 16.0, 16.0, 500.0] {
+            native.observe(value);
+        }
+        let histogram = Histogram::new([], None, 9).with_native(native);
+        let out = encoded(Family::histogram("h", "", &[]).value(histogram));
+        let expected = [
+            b"\x08\x09\x28\x00".as_slice(),                      // count, schema
+            b"\x31\0\0\0\0\0\0\xf0\x37\x38\x01",                 // zero threshold 2^-128, zero count
+            b"\x62\x04\x08\x00\x10\x05",                         // five buckets from 0
+            b"\x62\x04\x08\x08\x10\x01",                         // four free, then one bucket
+            b"\x68\x02\x68\x04\x68\x03\x68\x01\x68\x04\x68\x01", // 1, 3, 1, 0, 2, and 1
+        ];
+        assert!(out.ends_with(&expected.concat()), "{out:x?}");
+    }
+
+    #[test]
+    fn created_times_and_exemplars_are_written() {
+        let time = UNIX_EPOCH + Duration::from_millis(3005);
+        let mut counter = Family::counter("a_total", "", &[]).value(1.0);
+        counter.set_created(time);
+        counter.set_exemplar(Exemplar::new([("t", "x")], 1.0).at(time));
+        let one = b"\x09\0\0\0\0\0\0\xf0\x3f";
+        let timestamp = b"\x08\x03\x10\xc0\x96\xb1\x02";
+        let expected = [
+            b"\x1a\x2e",
+            &one[..],
+            b"\x12\x1a\x0a\x06\x0a\x01t\x12\x01x\x11",
+            &one[1..],
+            b"\x1a\x07",
+            timestamp,
+            b"\x1a\x07",
+            timestamp,
+        ];
+        let out = encoded(counter);
+        assert!(out.ends_with(&expected.concat()), "{out:x?}");
+        let exemplars = [Exemplar::new([("t", "x")], 9.0)];
+        let mut histogram =
+            Family::histogram("h", "", &[]).value(Histogram::new([], None, 1).with_exemplars(exemplars));
+        histogram.set_created(time);
+        let infinite = [b"\x1a".as_slice(), &[30], b"\x08\x01\x11", &f64::INFINITY.to_le_bytes(), b"\x1a\x11"].concat();
+        let out = encoded(histogram);
+        assert!(out.windows(infinite.len()).any(|part| part == infinite), "{out:x?}");
+        assert!(out.ends_with(&[b"\x7a\x07", &timestamp[..]].concat()), "{out:x?}");
+    }
+
+    #[test]
+    fn the_length_of_every_message_is_that_of_its_content() {
+        let native = || {
+            let mut native = NativeHistogram::new();
+            (1..500).for_each(|value| native.observe(f64::from(value)));
+            native
+        };
+        let long = "x".repeat(200);
+        let histogram = Histogram::new((1..40).map(|bound| (f64::from(bound), 1)).collect::<Vec<_>>(), Some(1.0), 499);
+        let mut counter = Family::counter("a_total", long.clone(), &["l"]).with(&[&long], 1.0);
+        counter.set_created(UNIX_EPOCH + Duration::from_secs(1_700_000_000));
+        counter.push(&["y"], 1.0);
+        counter.push_at(&["z"], 1.0, -5);
+        let mut rest = &[
+            encoded(counter),
+            encoded(Family::histogram("h", "", &["l"]).with(&[&long], histogram.with_native(native()))),
+        ]
+        .concat()[..];
+        for _ in 0..2 {
+            let (mut length, mut shift) = (0, 0);
+            while let [byte, after @ ..] = rest {
+                (length, shift, rest) = (length | usize::from(byte & 0x7f) << shift, shift + 7, after);
+                if byte & 0x80 == 0 {
+                    break;
+                }
+            }
+            assert_eq!(rest[0], 0x0a, "a family begins with its name");
+            rest = &rest[length..];
+        }
+        assert!(rest.is_empty());
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Encodes samples in both text formats: names, labels, escapes and numbers.
 
-use super::family::{Family, Value};
+use std::time::UNIX_EPOCH;
+
+use super::family::{Exemplar, Family, Value};
 use super::names::{is_legacy, is_legacy_label};
 
 /// The text formats, which differ in numbers.
@@ -30,52 +32,61 @@ pub(crate) fn comment(keyword: &str, name: &str, text: impl FnOnce(&mut Vec<u8>)
 /// The lines of one series.
 pub(crate) fn sample(dialect: Dialect, family: &Family, series: usize, out: &mut Vec<u8>) {
     let time = family.time(series);
+    let mut part = |suffix, last, write: &dyn Fn(&mut Vec<u8>), exemplar: Option<&Exemplar>| {
+        start(dialect, family, series, (family.name(), suffix), last, out);
+        write(out);
+        end(dialect, time, exemplar, out);
+    };
     match family.series_value(series) {
-        Value::Number(number) => {
-            start(dialect, family, series, "", None, out);
-            value(dialect, *number, time, out);
-        }
+        Value::Number(number) => part("", None, &|out| float(dialect, *number, out), family.exemplar(series)),
         Value::Histogram(histogram) => {
-            for (bound, cumulative) in &histogram.buckets {
-                start(dialect, family, series, "_bucket", Some(("le", *bound)), out);
-                count(dialect, *cumulative, time, out);
+            let buckets = histogram.buckets.iter().copied().chain([(f64::INFINITY, histogram.count)]);
+            for ((bound, cumulative), exemplar) in buckets.zip(histogram.bucket_exemplars()) {
+                part("_bucket", Some(("le", bound)), &|out| integer(cumulative, out), exemplar);
             }
-            start(dialect, family, series, "_bucket", Some(("le", f64::INFINITY)), out);
-            count(dialect, histogram.count, time, out);
             if let Some(sum) = histogram.sum {
-                start(dialect, family, series, "_sum", None, out);
-                value(dialect, sum, time, out);
+                part("_sum", None, &|out| float(dialect, sum, out), None);
             }
             // OpenMetrics requires a sum and a count together
             if histogram.sum.is_some() || dialect == Dialect::Text {
-                start(dialect, family, series, "_count", None, out);
-                count(dialect, histogram.count, time, out);
+                part("_count", None, &|out| integer(histogram.count, out), None);
             }
         }
         Value::Summary(summary) => {
             for (quantile, at) in &summary.quantiles {
-                start(dialect, family, series, "", Some(("quantile", *quantile)), out);
-                value(dialect, *at, time, out);
+                part("", Some(("quantile", *quantile)), &|out| float(dialect, *at, out), None);
             }
-            start(dialect, family, series, "_sum", None, out);
-            value(dialect, summary.sum, time, out);
-            start(dialect, family, series, "_count", None, out);
-            count(dialect, summary.count, time, out);
+            part("_sum", None, &|out| float(dialect, summary.sum, out), None);
+            part("_count", None, &|out| integer(summary.count, out), None);
         }
     }
 }
 
-/// A sample up to its value: name, labels, a space. `last` is the label `le` or `quantile`.
-fn start(dialect: Dialect, family: &Family, series: usize, suffix: &str, last: Option<(&str, f64)>, out: &mut Vec<u8>) {
+/// The line of OpenMetrics with the time since when a series counts. `name` is the family's name without a suffix.
+pub(crate) fn created(family: &Family, name: &str, series: usize, milliseconds: u64, out: &mut Vec<u8>) {
+    start(Dialect::OpenMetrics, family, series, (name, "_created"), None, out);
+    seconds(milliseconds as f64, out);
+    out.push(b'\n');
+}
+
+/// A sample up to its value: name and suffix, labels, a space. `last` is the label `le` or `quantile`.
+fn start(
+    dialect: Dialect,
+    family: &Family,
+    series: usize,
+    (name, suffix): (&str, &str),
+    last: Option<(&str, f64)>,
+    out: &mut Vec<u8>,
+) {
     let mut before: &[u8] = b"{";
     let plain = family.is_plain();
-    if plain || is_legacy(family.name()) {
-        out.extend_from_slice(family.name().as_bytes());
+    if plain || is_legacy(name) {
+        out.extend_from_slice(name.as_bytes());
         out.extend_from_slice(suffix.as_bytes());
     } else {
         // a UTF-8 name is quoted inside the braces
         out.push(b'{');
-        quoted(&format!("{}{suffix}", family.name()), out);
+        quoted(&format!("{name}{suffix}"), out);
         before = b",";
     }
     for (name, value) in family.labels(series) {
@@ -129,26 +140,39 @@ fn escape_bytes(text: &[u8], quotes: bool, out: &mut Vec<u8>) {
     }
 }
 
-/// A count and the end of its line. Go prints counts as integers in both formats.
-fn count(dialect: Dialect, value: u64, time: Option<i64>, out: &mut Vec<u8>) {
+/// A count. Go prints counts as integers in both formats.
+fn integer(value: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
-    end(dialect, time, out);
 }
 
-/// A float and the end of its line.
-fn value(dialect: Dialect, value: f64, time: Option<i64>, out: &mut Vec<u8>) {
-    float(dialect, value, out);
-    end(dialect, time, out);
+/// A time in milliseconds as OpenMetrics writes it, in seconds. It is exact while milliseconds are below 2^53.
+fn seconds(milliseconds: f64, out: &mut Vec<u8>) {
+    float(Dialect::OpenMetrics, milliseconds / 1000.0, out);
 }
 
-/// The end of a sample's line, with the timestamp in milliseconds if the sample has one.
-fn end(dialect: Dialect, time: Option<i64>, out: &mut Vec<u8>) {
+/// The end of a sample's line, with the timestamp in milliseconds if the sample has one, and its exemplar.
+fn end(dialect: Dialect, time: Option<i64>, exemplar: Option<&Exemplar>, out: &mut Vec<u8>) {
     if let Some(time) = time {
         out.push(b' ');
         match dialect {
             Dialect::Text => out.extend_from_slice(itoa::Buffer::new().format(time).as_bytes()),
-            #[expect(clippy::cast_precision_loss, reason = "exact while milliseconds are below 2^53")]
-            Dialect::OpenMetrics => float(dialect, time as f64 / 1000.0, out),
+            Dialect::OpenMetrics => seconds(time as f64, out),
+        }
+    }
+    if let (Some(exemplar), Dialect::OpenMetrics) = (exemplar, dialect) {
+        let mut before = b" # {".as_slice();
+        for (name, value) in &exemplar.labels {
+            out.extend_from_slice(before);
+            out.extend_from_slice(name.as_bytes());
+            out.push(b'=');
+            quoted(value, out);
+            before = b",";
+        }
+        out.extend_from_slice(if before == b"," { b"} " } else { b" # {} " });
+        float(dialect, exemplar.value, out);
+        if let Some(since) = exemplar.time.and_then(|time| time.duration_since(UNIX_EPOCH).ok()) {
+            out.push(b' ');
+            seconds(since.as_millis() as f64, out);
         }
     }
     out.push(b'\n');

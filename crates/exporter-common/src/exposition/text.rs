@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn histograms_and_summaries_have_all_their_samples() {
-        let histogram = Histogram { buckets: vec![(0.5, 1), (1.0, 3)], sum: Some(2.25), count: 4 };
+        let histogram = Histogram::new([(0.5, 1), (1.0, 3)], Some(2.25), 4);
         let summary = Summary { quantiles: vec![(0.5, 0.1)], sum: 0.3, count: 3 };
         let families = [
             Family::histogram("h_seconds", "", &["q"]).with(&["x"], histogram),

@@ -35,7 +35,7 @@ impl Compressor {
     /// The memory of a compressor in bytes, approximately.
     pub(super) const MEMORY: usize = 300 * 1024;
 
-    /// Compresses another piece of the response, and appends what is complete to `out`.
+    /// Compresses another piece of the response, and appends the finished bytes to `out`.
     pub(super) fn write(&mut self, mut piece: &[u8], last: bool, out: &mut Vec<u8>) -> Result<(), CompressError> {
         let Some(compress) = &mut self.compress else { return Ok(()) };
         let flush = if last { FlushCompress::Finish } else { FlushCompress::None };

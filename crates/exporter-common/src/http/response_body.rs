@@ -27,7 +27,7 @@ pub(super) enum ResponseBody {
 pub(super) struct Pieces {
     encoder: Encoder<HeldExposition>,
     compressor: Option<Compressor>,
-    /// What is encoded but not sent.
+    /// The encoded bytes that are not sent.
     encoded: Vec<u8>,
     finished: bool,
 }
@@ -51,11 +51,12 @@ impl ResponseBody {
     pub(super) fn of(
         exposition: Exposition,
         format: ExpositionFormat,
+        with_created: bool,
         gzip: Option<&Gzip>,
         admission: &Arc<Admission>,
     ) -> Result<Self, Unsendable> {
         let mut encoded = Vec::with_capacity(16 * 1024);
-        let format = format.encoder(&exposition);
+        let format = format.encoder(&exposition, with_created);
         let mut encoder = Encoder::new(exposition, format);
         let finished = encoder.fill(&mut encoded, PIECE);
         let mut compressor = gzip.map(Gzip::compressor);

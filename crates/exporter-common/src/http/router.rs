@@ -57,6 +57,8 @@ pub(crate) struct Settings {
     /// The limit of concurrent scrapes; 0 means no limit.
     pub(crate) max_requests: usize,
     pub(crate) handler_metrics: Arc<HandlerMetrics>,
+    /// Whether OpenMetrics responses have the times since when series count.
+    pub(crate) openmetrics_created: bool,
 }
 
 /// The state that all requests share.
@@ -71,6 +73,7 @@ pub(crate) struct Router {
     max_requests: usize,
     scrapes: Semaphore,
     handler_metrics: Arc<HandlerMetrics>,
+    openmetrics_created: bool,
     gzip: Gzip,
     pub(super) connections: Arc<Connections>,
     admission: Arc<Admission>,
@@ -207,8 +210,17 @@ fn exact(path: String) -> impl Filter<Extract = (), Error = Rejection> + Clone {
 
 impl Router {
     pub(crate) fn new(settings: Settings) -> Self {
-        let Settings { exporter, probe, web, info, telemetry_path, timeout_offset, max_requests, handler_metrics } =
-            settings;
+        let Settings {
+            exporter,
+            probe,
+            web,
+            info,
+            telemetry_path,
+            timeout_offset,
+            max_requests,
+            handler_metrics,
+            openmetrics_created,
+        } = settings;
         let permits = if max_requests == 0 { usize::MAX } else { max_requests }.min(Semaphore::MAX_PERMITS);
         let connections = Connections::new();
         Self {
@@ -222,6 +234,7 @@ impl Router {
             max_requests,
             scrapes: Semaphore::new(permits),
             handler_metrics,
+            openmetrics_created,
             gzip: Gzip::default(),
             admission: Admission::new(connections.clone()),
             connections,
@@ -308,7 +321,7 @@ impl Router {
         headers: &HeaderMap,
     ) -> Response<ResponseBody> {
         let gzip = negotiation::gzip(&joined(headers, ACCEPT_ENCODING)).then_some(&self.gzip);
-        let body = match ResponseBody::of(exposition, format, gzip, &self.admission) {
+        let body = match ResponseBody::of(exposition, format, self.openmetrics_created, gzip, &self.admission) {
             Ok(body) => body,
             Err(Unsendable::NoRoom) => return self.refuse(Refusal::Memory),
             Err(Unsendable::Gzip(error)) => {

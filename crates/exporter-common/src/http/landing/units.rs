@@ -164,10 +164,10 @@ mod tests {
     #[test]
     fn histograms_are_summarized() {
         let buckets = vec![(0.01, 60), (0.1, 98), (1.0, 99)];
-        let shown = histogram("a_seconds", &Histogram { buckets: buckets.clone(), sum: Some(5.0), count: 100 });
+        let shown = histogram("a_seconds", &Histogram::new(buckets.clone(), Some(5.0), 100));
         assert_eq!(shown, "100 ×, mean 50 ms, 50 % ≤ 10 ms, 99 % ≤ 1 s");
-        let shown = histogram("a_seconds", &Histogram { buckets, sum: None, count: 198 });
+        let shown = histogram("a_seconds", &Histogram::new(buckets, None, 198));
         assert_eq!(shown, "198 ×, 50 % ≤ 1 s, 99 % > 1 s");
-        assert_eq!(histogram("a", &Histogram { buckets: Vec::new(), sum: Some(0.0), count: 0 }), "0 ×");
+        assert_eq!(histogram("a", &Histogram::new(Vec::new(), Some(0.0), 0)), "0 ×");
     }
 }
