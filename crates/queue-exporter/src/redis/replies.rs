@@ -24,7 +24,7 @@ pub(crate) fn command_error(error: &ServerError) -> Error {
     match error.code() {
         "NOAUTH" | "WRONGPASS" => read_error(Reason::Auth, text).context(CREDENTIALS_HINT),
         "NOPERM" => {
-            read_error(Reason::Auth, text).context("permission denied: see the required ACL in docs/queue-exporter.md")
+            read_error(Reason::Auth, text).context("permission denied: see the required ACL in docs/queue/redis.md")
         }
         "WRONGTYPE" => read_error(Reason::Parse, text),
         _ => read_error(Reason::Protocol, text),

@@ -369,7 +369,7 @@ fn systems_that_do_not_support_a_cluster_report_an_error() {
     cluster.nodes[0].run(&["ACL SETUSER watcher -cluster|slots"]);
     let (metrics, log) = crate::once(&url, []);
     assert_eq!((value(&metrics, SUCCESS), errors(&metrics, "auth")), (Some(0.0), Some(1.0)), "{log}");
-    assert!(log.contains("see the required ACL in docs/queue-exporter.md"), "{log}");
+    assert!(log.contains("see the required ACL in docs/queue/redis.md"), "{log}");
     let Some(alone) = RedisServer::start(&[]) else { return };
     let (metrics, log) = crate::once(&format!("{}?node=127.0.0.1:1", alone.url()), []);
     assert_eq!(value(&metrics, SUCCESS), Some(0.0), "{log}");
