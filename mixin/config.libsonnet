@@ -55,10 +55,12 @@
     HttpdMostRequestsFail: 0.5,
     MonitoringRulesLate: 3,
     QueueBacklogHigh: 1000,
+    QueueBrokerNearLimit: 0.9,
     QueueFailuresHigh: 0.2,
     QueueGrowing: 600,
     QueueGrowingMessages: 100,
     QueueNearlyFull: 0.9,
+    QueueReplicaLagging: 1000,
     QueueOldestMessageTooOld: 300,
   },
 

@@ -291,6 +291,125 @@
             description: 'Events were lost {{ $value | printf "%.0f" }} times in the last 15 minutes before they could be read from ${itsSystem}. The counted messages are too few.',
           },
         },
+        {
+          comment:: |||
+            The broker blocks or refuses publishers until the alarm ends.
+          |||,
+          alert: 'QueueBrokerAlarm',
+          expr: '${stable}queue_broker_alarm${queue}${pod} == 1',
+          'for': '1m',
+          keep_firing_for: '10m',
+          labels: { severity: 'critical', component: 'queue' },
+          dashboard:: 'exporters-queue?var-job={{ $labels.job }}{{ if match ":" $labels.instance }}&var-instance={{ $labels.instance }}{{ end }}',
+          annotations: {
+            summary: '{{ $labels.instance }} has an alarm: {{ $labels.alarm }}',
+            description: 'The alarm {{ $labels.alarm }} is active in ${itsSystem} (value {{ $value }}). Until it ends, the broker blocks or refuses publishers; with the alarm replication, its data are outdated.',
+          },
+        },
+        {
+          alert: 'QueueBrokerNearLimit',
+          expr: '${stable}queue_broker_limit_used_ratio${queue}${pod} > ${QueueBrokerNearLimit}',
+          'for': '10m',
+          labels: { severity: 'warning', component: 'queue' },
+          dashboard:: 'exporters-queue?var-job={{ $labels.job }}{{ if match ":" $labels.instance }}&var-instance={{ $labels.instance }}{{ end }}',
+          annotations: {
+            summary: '{{ $labels.instance }} uses {{ $value | humanizePercentage }} of its limit: {{ $labels.resource }}',
+            description: 'A node of ${itsSystem} uses {{ $value | humanizePercentage }} of its limit of {{ $labels.resource }}. At the limit, it refuses messages or connections.',
+          },
+        },
+        {
+          comment:: |||
+            A publisher that does not request a return never learns that a message reached no queue. A Redis that evicts keys
+            deletes queues and jobs.
+          |||,
+          alert: 'QueueMessagesLost',
+          expr: |||
+            ${stable}increase(queue_broker_unroutable_messages_total{outcome="dropped"${,queue}}[15m])${pod} > 0
+              or ${stable}increase(queue_broker_evicted_keys_total${queue}[15m])${pod} > 0
+          |||,
+          keep_firing_for: '15m',
+          labels: { severity: 'warning', component: 'queue' },
+          dashboard:: 'exporters-queue?var-job={{ $labels.job }}{{ if match ":" $labels.instance }}&var-instance={{ $labels.instance }}{{ end }}',
+          annotations: {
+            summary: '{{ $labels.instance }} lost messages',
+            description: '{{ with $labels.outcome }}About {{ $value | printf "%.0f" }} published messages reached no queue and were dropped{{ else }}About {{ $value | printf "%.0f" }} keys were evicted for lack of memory{{ end }} in ${itsSystem} in the last 15 minutes. They will not be processed.',
+          },
+        },
+        {
+          alert: 'QueueReplicasMissing',
+          expr: |||
+            ${stable}queue_replicas_in_sync${queue}${pod}
+              < ${stable}queue_replicas${queue}${pod}
+          |||,
+          'for': '10m',
+          labels: { severity: 'warning', component: 'queue' },
+          dashboard:: 'exporters-queue?var-job={{ $labels.job }}{{ if match ":" $labels.instance }}&var-instance={{ $labels.instance }}{{ end }}{{ with $labels.queue_name }}&var-queue={{ . }}{{ end }}',
+          annotations: {
+            summary: '${theQueue} has only {{ $value }} complete replicas',
+            description: '{{ $value }} replicas of ${theQueue} (${itsSystem}) are online and complete, fewer than configured. Another failed node may make the queue unavailable.',
+          },
+        },
+        {
+          alert: 'QueueReplicaLagging',
+          expr: |||
+            ${stable}queue_replica_lag_messages${queue}${pod} > ${QueueReplicaLagging}
+              or ${stable}queue_mirror_lag_messages${queue}${pod} > ${QueueReplicaLagging}
+          |||,
+          'for': '15m',
+          labels: { severity: 'warning', component: 'queue' },
+          dashboard:: 'exporters-queue?var-job={{ $labels.job }}{{ if match ":" $labels.instance }}&var-instance={{ $labels.instance }}{{ end }}{{ with $labels.queue_name }}&var-queue={{ . }}{{ end }}',
+          annotations: {
+            summary: 'A copy of ${theQueue} is {{ $value | humanize }} messages behind',
+            description: 'A replica or mirror of ${theQueue} (${itsSystem}) lacks {{ $value | humanize }} messages of its origin, for 15 minutes. If the origin fails, they are lost or late.',
+          },
+        },
+        {
+          comment:: |||
+            NATS disconnects clients that do not read their messages in time; Redis does so with subscribers.
+          |||,
+          alert: 'QueueSlowConsumers',
+          expr: '${stable}increase(queue_broker_slow_consumers_total${queue}[15m])${pod} > 0',
+          keep_firing_for: '15m',
+          labels: { severity: 'warning', component: 'queue' },
+          dashboard:: 'exporters-queue?var-job={{ $labels.job }}{{ if match ":" $labels.instance }}&var-instance={{ $labels.instance }}{{ end }}',
+          annotations: {
+            summary: '{{ $labels.instance }} disconnected slow consumers',
+            description: 'About {{ $value | printf "%.0f" }} clients of ${itsSystem} read too slowly and were disconnected in the last 15 minutes. Messages without acknowledgement are lost to them.',
+          },
+        },
+        {
+          comment:: |||
+            A worker that is stopped properly unregisters itself.
+          |||,
+          alert: 'QueueWorkersLost',
+          expr: '${stable}queue_workers{state="lost"${,queue}}${pod} > 0',
+          'for': '20m',
+          labels: { severity: 'warning', component: 'queue' },
+          dashboard:: 'exporters-queue?var-job={{ $labels.job }}{{ if match ":" $labels.instance }}&var-instance={{ $labels.instance }}{{ end }}',
+          annotations: {
+            summary: '{{ $value }} workers of {{ $labels.instance }} are lost',
+            description: '{{ $value }} workers of ${itsSystem} stopped without unregistering, or lost their connection, and have not returned for 20 minutes. The jobs they were processing may be lost.',
+          },
+        },
+        {
+          comment:: |||
+            For systems that do not report the consumers of each queue.
+          |||,
+          alert: 'QueueWorkersGone',
+          expr: |||
+            ${stable}queue_workers{state="alive"${,queue}}${pod} == 0
+              and on (job, ${cluster}, ${service}, instance) queue:queue_depth:work > 0
+              unless on (job, ${cluster}, ${service}, instance) queue:queue_consumers:max
+          |||,
+          'for': '5m',
+          keep_firing_for: '10m',
+          labels: { severity: 'critical', component: 'queue' },
+          dashboard:: 'exporters-queue?var-job={{ $labels.job }}{{ if match ":" $labels.instance }}&var-instance={{ $labels.instance }}{{ end }}',
+          annotations: {
+            summary: 'No worker of {{ $labels.instance }} is alive, and messages are waiting',
+            description: '{{ $value }} workers of ${itsSystem} are alive, and messages are waiting. They will not be processed.',
+          },
+        },
       ],
     },
   ],
