@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_queue_exporter_global_optspecs
-    string join \n web.telemetry-path= web.config.file= web.systemd-socket web.max-requests= web.openmetrics-created web.disable-exporter-metrics scrape.timeout= scrape.timeout-offset= log.level= log.format= once check queue.system= queue.url= queue.username= queue.password-file= queue.tls-ca-file= queue.tls-cert-file= queue.tls-key-file= queue.query-file= queue.include= queue.exclude= queue.max-queues= queue.timeout= collect.cache-ttl= web.listen-address= poll.interval= h/help V/version
+    string join \n web.telemetry-path= web.config.file= web.systemd-socket web.max-requests= web.openmetrics-created web.disable-exporter-metrics scrape.timeout= scrape.timeout-offset= log.level= log.format= once check queue.system= queue.url= queue.username= queue.password-file= queue.tls-ca-file= queue.tls-cert-file= queue.tls-key-file= queue.query-file= queue.include= queue.exclude= queue.max-queues= queue.timeout= collect.cache-ttl= web.listen-address= poll.interval= probe h/help V/version
 end
 
 function __fish_queue_exporter_needs_command
@@ -62,6 +62,7 @@ complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l web.openm
 complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l web.disable-exporter-metrics -d 'Exclude metrics about the exporter itself (promhttp_*, process_*)'
 complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l once -d 'Read all sources once, print the metrics to standard output, and exit'
 complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l check -d 'Validate the flags and the files they name without opening a connection, and exit'
+complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l probe -d 'Connect once, print the findings and errors, and exit; alone or with --check'
 complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -s V -l version -d 'Print version'
 complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -f -a "healthcheck" -d 'Check whether the exporter at the listen address is healthy; for containers'

@@ -238,6 +238,17 @@ pub(crate) fn with_toggles(mut command: Command, toggles: &[(&'static str, bool)
     )
 }
 
+/// Adds `--probe`.
+pub(crate) fn with_probe(command: Command) -> Command {
+    command.arg(
+        Arg::new("probe")
+            .long("probe")
+            .help("Connect once, print the findings and errors, and exit; alone or with --check")
+            .action(ArgAction::SetTrue)
+            .conflicts_with("once"),
+    )
+}
+
 /// Whether a flag or variable enables or disables one collector.
 fn named(matches: &ArgMatches, collector: &str) -> Option<bool> {
     if matches.get_flag(&format!("no-collector.{collector}")) {
@@ -265,7 +276,7 @@ pub(crate) fn enabled(matches: &ArgMatches, toggles: &[(&'static str, bool)]) ->
 }
 
 /// Flags without a variable, since users would not expect an environment to set them.
-const NO_VARIABLE: &[&str] = &["once", "check", "version", "help"];
+const NO_VARIABLE: &[&str] = &["once", "check", "probe", "version", "help"];
 
 /// The environment variable of a flag: `CPU_EXPORTER_WEB_LISTEN_ADDRESS`.
 fn variable(program: &str, flag: &str) -> String {

@@ -36,6 +36,7 @@ pub struct Program {
     files: Entries,
     subcommands: Vec<(Command, Subcommand)>,
     ignored: Vec<String>,
+    probes: bool,
 }
 
 /// Runs a subcommand with its flags, which include the program's global flags.
@@ -65,6 +66,8 @@ pub enum Purpose {
     Once,
     /// `--check`: validate flags and files, without reading a source or opening a connection.
     Check,
+    /// `--probe`: read each source once, print its report ([`Source::reported`]), and exit.
+    Probe,
 }
 
 impl Startup {
@@ -96,6 +99,7 @@ impl Program {
             files: &[],
             subcommands: Vec::new(),
             ignored: Vec::new(),
+            probes: false,
         }
     }
 
@@ -162,6 +166,13 @@ impl Program {
         self
     }
 
+    /// Adds the flag `--probe`, for sources with a report ([`Source::reported`]).
+    #[must_use]
+    pub fn probe(mut self) -> Self {
+        self.probes = true;
+        self
+    }
+
     /// Adds a subcommand.
     #[must_use]
     pub fn subcommand(mut self, command: Command, run: Subcommand) -> Self {
@@ -172,7 +183,7 @@ impl Program {
     /// Runs the program. `sources` creates the sources from the program's own flags `F`. It validates the flags and
     /// the files they name, and starts no background work, which belongs to [`Source::run`](crate::Source::run).
     ///
-    /// The exit status is 0; 1 if a collector failed with `--once`, `--check` found an error, or the start failed;
+    /// The exit status is 0; 1 if a collector failed with `--once` or `--probe`, `--check` found an error, or the start failed;
     /// 2 for invalid flags.
     pub fn main<F: Args, S: Into<Sources>>(self, sources: impl FnOnce(F, &Startup) -> Result<S>) -> ExitCode {
         let arguments = std::env::args_os().filter(|argument| !self.ignored.iter().any(|flag| argument == &**flag));
@@ -227,6 +238,7 @@ impl Program {
             return run(matches);
         }
         let purpose = match &common {
+            _ if self.probes && matches.get_flag("probe") => Purpose::Probe,
             CommonFlags { once: true, .. } => Purpose::Once,
             CommonFlags { check: true, .. } => Purpose::Check,
             _ => Purpose::Serve,
@@ -272,6 +284,7 @@ impl Program {
                 Ok(ExitCode::SUCCESS)
             }
             Purpose::Once => Ok(runtime.block_on(once(&service.router.exporter))),
+            Purpose::Probe => Ok(runtime.block_on(probe(&service.router.exporter))),
             Purpose::Serve => runtime.block_on(serve(service, &common)).map(|()| ExitCode::SUCCESS),
         };
         runtime.shutdown_background(); // a thread that is blocked in a device must not block the exit
@@ -294,6 +307,9 @@ impl Program {
         }
         for (flag, text) in &self.helps {
             command = command.mut_arg(flag, |arg| arg.help(*text));
+        }
+        if self.probes {
+            command = flags::with_probe(command);
         }
         let command = help::with_sections(command, self.examples, self.files);
         let command = flags::with_variables(flags::with_toggles(command, &self.toggles), self.name);
@@ -353,8 +369,20 @@ async fn once(exporter: &Exporter) -> ExitCode {
     let (exposition, success) = exporter.scrape(&ScrapeFilter::default(), exporter.timeout, Escaping::AllowUtf8).await;
     let mut body = Vec::new();
     encoder::encode(&exposition, Box::new(Text), &mut body);
+    print(&body, success)
+}
+
+/// `--probe`: prints what the collectors report.
+async fn probe(exporter: &Exporter) -> ExitCode {
+    let (_, success) = exporter.scrape(&ScrapeFilter::default(), exporter.timeout, Escaping::AllowUtf8).await;
+    let lines = exporter.sources.iter().flat_map(|source| source.report());
+    print(lines.map(|line| line + "\n").collect::<String>().as_bytes(), success)
+}
+
+/// Prints to standard output. The exit status shows the success of the read.
+fn print(text: &[u8], success: bool) -> ExitCode {
     let mut stdout = std::io::stdout().lock();
-    match stdout.write_all(&body).and_then(|()| stdout.flush()) {
+    match stdout.write_all(text).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             tracing::error!(%error, "cannot write to standard output");
             ExitCode::FAILURE

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use exporter_common::{CollectFlags, Source, UsageError, duration};
+use exporter_common::{CollectFlags, Purpose, Source, UsageError, duration};
 use regex::Regex;
 use reqwest::Url;
 
@@ -67,7 +67,7 @@ pub(crate) struct Flags {
 }
 
 /// The collector that the flags configure.
-pub(crate) fn source(flags: Flags) -> Result<Source> {
+pub(crate) fn source(flags: Flags, purpose: Purpose) -> Result<Source> {
     let (kind, url) = system_and_url(flags.system.as_deref(), flags.url.as_deref()).map_err(UsageError::new)?;
     let Flags { username, password_file, tls, query_file, include, exclude, max_queues, timeout, .. } = flags;
     if query_file.is_some() && kind.name != "postgres" {
@@ -77,11 +77,17 @@ pub(crate) fn source(flags: Flags) -> Result<Source> {
     let system = (kind.connect)(settings)?;
     let filter = QueueFilter { include, exclude };
     let max_queues = max_queues.map(NonZeroUsize::get);
-    let collector = Arc::new(QueueCollector::new(system, kind.name, filter, timeout, max_queues));
-    Ok(Source::new(collector.clone())
+    let mut collector = QueueCollector::new(system, kind.name, filter, timeout, max_queues);
+    let report = (purpose == Purpose::Probe).then(|| collector.probe());
+    let collector = Arc::new(collector);
+    let source = Source::new(collector.clone())
         .collected(flags.collect.collection(Duration::ZERO)?)
         .success_metric("queue_exporter_scrape_success")
-        .run(collector.run()))
+        .run(collector.run());
+    Ok(match report {
+        Some(report) => source.reported(report),
+        None => source,
+    })
 }
 
 /// The named system, or else the one of the URL's scheme; and the parsed URL.

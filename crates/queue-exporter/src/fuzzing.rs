@@ -6,7 +6,8 @@ use anyhow::Result;
 
 use crate::collector::counter_memory::CounterMemory;
 use crate::queue_system::{ListedQueue, QueueId, Statistics};
-use crate::systems::{beanstalkd, http, nats, rabbitmq};
+use crate::redis::fuzz_health;
+use crate::systems::{beanstalkd, bullmq, celery, http, nats, rabbitmq, redis_streams, rq, sidekiq};
 
 /// Pages of RabbitMQ's list of queues.
 pub fn rabbitmq(data: &[u8]) {
@@ -21,6 +22,31 @@ pub fn nats(data: &[u8]) {
 /// Documents of the system `http`: statistics of one queue, or a list of names.
 pub fn http(data: &[u8]) {
     replies(data, http::fuzz);
+}
+
+/// Replies of Redis as raw bytes, in turn, to every system that reads them.
+pub fn redis_replies(data: &[u8]) {
+    for reply in split(data) {
+        let Ok(reply) = redis::parse_redis_value(reply) else { continue };
+        bullmq::fuzz(&reply);
+        redis_streams::fuzz(&reply);
+        rq::fuzz(&reply);
+        sidekiq::fuzz(&reply);
+    }
+}
+
+/// Bindings, messages and events of Celery.
+pub fn celery_messages(data: &[u8]) {
+    celery::fuzz(data);
+}
+
+/// Responses about the health of brokers: RabbitMQ, NATS, Redis.
+pub fn broker_health(data: &[u8]) {
+    rabbitmq::fuzz_health(data);
+    nats::fuzz_server(data);
+    if let Ok(info) = std::str::from_utf8(data) {
+        fuzz_health(info);
+    }
 }
 
 /// Replies of beanstalkd as raw bytes.

@@ -1,5 +1,6 @@
 //! Prometheus exporter for queue systems.
 
+mod broker;
 mod collector;
 mod connection;
 mod flags;
@@ -20,7 +21,7 @@ use crate::flags::{Flags, source};
 
 /// Runs the exporter until it is stopped.
 pub fn main() -> ExitCode {
-    program().main(|flags, _| Ok(vec![source(flags)?]))
+    program().main(|flags, startup| Ok(vec![source(flags, startup.purpose)?]))
 }
 
 /// The command line, for man pages and completions.
@@ -31,6 +32,7 @@ pub fn command() -> clap::Command {
 fn program() -> Program {
     Program::new("queue-exporter", env!("CARGO_PKG_VERSION"), "Exports the queues of a queue system.", 9100)
         .revision(option_env!("EXPORTER_REVISION"))
+        .probe()
         .default_value("poll.interval", "0".to_owned())
         .examples(&[
             ("queue-exporter --queue.url redis://localhost:6379", "Export the Redis streams of this host"),

@@ -8,6 +8,7 @@ use anyhow::Result;
 use exporter_common::{Histogram, async_trait};
 use futures_util::stream::BoxStream;
 
+use crate::broker::BrokerHealth;
 use crate::connection::{ConnectionSettings, Credentials};
 
 /// A queue system by name.
@@ -66,9 +67,9 @@ pub(crate) trait QueueSystem: Send + Sync + 'static {
         None
     }
 
-    /// The alarms of the broker's nodes as of the last list.
-    fn broker_alarms(&self) -> Vec<BrokerAlarm> {
-        Vec::new()
+    /// The health of the broker. Read after the queues.
+    async fn broker(&self) -> Result<BrokerHealth> {
+        Ok(BrokerHealth::default())
     }
 
     /// The number of existing queues that the last list lacked, as the queue system reports it.
@@ -83,15 +84,6 @@ pub(crate) trait QueueSystem: Send + Sync + 'static {
     async fn run(&self) {
         std::future::pending().await
     }
-}
-
-/// An alarm of one node of the broker.
-#[derive(Clone, Debug)]
-pub(crate) struct BrokerAlarm {
-    pub(crate) node: String,
-    /// The resource: `memory` or `disk`.
-    pub(crate) alarm: &'static str,
-    pub(crate) active: bool,
 }
 
 /// How queues are read.
@@ -136,6 +128,7 @@ impl QueueId {
 impl fmt::Display for QueueId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.scope.as_str() {
+            "" if self.name.is_empty() => f.write_str("all queues"),
             "" => write!(f, "queue {:?}", self.name),
             scope => write!(f, "queue {:?} of {scope:?}", self.name),
         }
@@ -180,6 +173,16 @@ pub(crate) struct Statistics {
     pub(crate) memory_bytes: Option<u64>,
     pub(crate) message_bytes: Option<u64>,
     pub(crate) max_length: Option<u64>,
+    /// Messages of a stream, including consumed ones.
+    pub(crate) stream_length: Option<u64>,
+    /// Configured copies of the queue, the leader included.
+    pub(crate) replicas: Option<u64>,
+    /// Copies that are online and have all messages.
+    pub(crate) replicas_in_sync: Option<u64>,
+    /// Messages or operations that the slowest copy lacks.
+    pub(crate) replica_lag: Option<u64>,
+    /// Messages of the origin that a mirror lacks.
+    pub(crate) mirror_lag: Option<u64>,
     pub(crate) paused: Option<bool>,
     /// The values of [`QueueSystem::info_labels`].
     pub(crate) info: Option<Vec<Cow<'static, str>>>,

@@ -83,6 +83,8 @@ pub struct Source {
     blocked: Blocked,
     /// The reason why the collector's background work has stopped, if it has.
     ended: OnceLock<String>,
+    /// What the last read found, for `--probe`.
+    report: Option<Box<dyn Fn() -> Vec<String> + Send + Sync>>,
 }
 
 /// What only some collectors need.
@@ -129,7 +131,20 @@ impl Source {
             state: Mutex::default(),
             blocked: Blocked::default(),
             ended: OnceLock::new(),
+            report: None,
         }
+    }
+
+    /// Sets what `--probe` prints after a read.
+    #[must_use]
+    pub fn reported(mut self, report: impl Fn() -> Vec<String> + Send + Sync + 'static) -> Self {
+        self.report = Some(Box::new(report));
+        self
+    }
+
+    /// The lines of [`Source::reported`] about the last read.
+    pub(crate) fn report(&self) -> Vec<String> {
+        self.report.as_ref().map(|report| report()).unwrap_or_default()
     }
 
     /// Changes the schedule of reads.

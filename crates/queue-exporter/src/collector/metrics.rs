@@ -2,7 +2,8 @@
 
 use exporter_common::{Family, Value};
 
-use crate::queue_system::{BrokerAlarm, Counter, Origin, QueueId, QueueSystem, Statistics};
+use crate::broker;
+use crate::queue_system::{Counter, Origin, QueueId, QueueSystem, Statistics};
 
 type Field<T> = fn(&Statistics) -> T;
 
@@ -30,13 +31,32 @@ const GAUGES: &[(&str, &str, Field<Option<Value>>)] = &[
         queue.message_bytes.map(Value::from)
     }),
     ("queue_max_length", "Maximum number of messages in the queue.", |queue| queue.max_length.map(Value::from)),
+    ("queue_stream_length", "Number of messages in the stream, including processed ones.", |queue| {
+        queue.stream_length.map(Value::from)
+    }),
+    ("queue_replicas", "Number of configured replicas of the queue, the leader included.", |queue| {
+        queue.replicas.map(Value::from)
+    }),
+    ("queue_replicas_in_sync", "Number of replicas of the queue that are online and complete.", |queue| {
+        queue.replicas_in_sync.map(Value::from)
+    }),
+    (
+        "queue_replica_lag_messages",
+        "Number of messages or operations that the slowest replica of the queue lacks.",
+        |queue| queue.replica_lag.map(Value::from),
+    ),
+    (
+        "queue_mirror_lag_messages",
+        "Number of messages of its origins that a mirror or sourced stream lacks.",
+        |queue| queue.mirror_lag.map(Value::from),
+    ),
     ("queue_paused", "Whether the queue is paused, so that its messages are not delivered (1 = yes).", |queue| {
         queue.paused.map(|paused| Value::from(u64::from(paused)))
     }),
 ];
 
 /// The states of `queue_messages`.
-const STATES: &[(&str, Field<Option<u64>>)] = &[
+pub(super) const STATES: &[(&str, Field<Option<u64>>)] = &[
     ("ready", |queue| queue.ready),
     ("in_flight", |queue| queue.in_flight),
     ("delayed", |queue| queue.delayed),
@@ -159,7 +179,8 @@ pub(super) fn origins(system: &dyn QueueSystem) -> Vec<Family> {
     let mut whole = family(&["metric", "origin"]);
     let mut by_state = family(&["metric", "origin", "state"]);
     let mut by_status = family(&["metric", "origin", "status"]);
-    for name in GAUGES.iter().map(|(name, ..)| *name).chain([PROCESSING, ALARM]) {
+    let broker = broker::METRICS.iter().map(|metric| metric.name);
+    for name in GAUGES.iter().map(|(name, ..)| *name).chain([PROCESSING]).chain(broker) {
         whole.push(&[name, origin(name, "")], 1.0);
     }
     for (state, _) in STATES {
@@ -179,18 +200,6 @@ pub(super) fn event_gaps(gaps: u64) -> Family {
     let help = "Total number of times events of a queue were lost before the exporter read them.";
     Family::counter("queue_exporter_event_gaps_total", help, &[]).value(gaps)
 }
-
-/// Whether alarms of the broker are active.
-pub(super) fn broker_alarms(alarms: &[BrokerAlarm]) -> Family {
-    let help = "Whether an alarm of the broker's node is active, during which publishers are blocked (1 = yes).";
-    let mut family = Family::gauge(ALARM, help, &["alarm", "node"]);
-    for BrokerAlarm { node, alarm, active } in alarms {
-        family.push(&[*alarm, node.as_str()], u64::from(*active));
-    }
-    family
-}
-
-const ALARM: &str = "queue_broker_alarm";
 
 /// The number of listed queues by outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -235,6 +244,7 @@ mod tests {
     use exporter_common::{Histogram, to_text};
 
     use super::*;
+    use crate::collector::broker_metrics::BrokerCounters;
 
     /// A system that provides every metric and all labels.
     struct Everything;
@@ -273,6 +283,11 @@ mod tests {
             memory_bytes: some,
             message_bytes: some,
             max_length: some,
+            stream_length: some,
+            replicas: some,
+            replicas_in_sync: some,
+            replica_lag: some,
+            mirror_lag: some,
             paused: Some(true),
             info: Some(vec!["".into(); Everything.info_labels().len()]),
             processing: Some(Histogram::new([(0.5, 1)], Some(0.25), 1)),
@@ -284,7 +299,11 @@ mod tests {
         let queue = QueueId { name: "orders".to_owned(), scope: "workers".to_owned() };
         let mut families = families(&Everything, "everything", &[(queue, statistics)]);
         families.push(event_gaps(0));
-        families.push(broker_alarms(&[BrokerAlarm { node: "rabbit@a".to_owned(), alarm: "memory", active: true }]));
+        let mut health = broker::BrokerHealth::default();
+        for metric in broker::METRICS {
+            health.add_count(metric, metric.labels, some);
+        }
+        families.extend(BrokerCounters::default().families(&health));
         exporter_common::testing::assert_golden(
             &to_text(families),
             concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/everything.prom"),
@@ -297,7 +316,6 @@ mod tests {
         let names = GAUGES.iter().map(|it| it.0).chain(COUNTERS.iter().map(|it| it.0));
         let own = [
             PROCESSING,
-            ALARM,
             "queue_messages",
             "queue_info",
             "queue_exporter_queues",
@@ -306,7 +324,7 @@ mod tests {
             "queue_exporter_source_errors_total",
             "queue_exporter_event_gaps_total",
         ];
-        for name in names.chain(own) {
+        for name in names.chain(own).chain(broker::METRICS.iter().map(|metric| metric.name)) {
             assert!(page.contains(&format!("`{name}`")), "{name}");
         }
         for (state, _) in STATES {

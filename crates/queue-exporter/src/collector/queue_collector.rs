@@ -9,11 +9,13 @@ use anyhow::{Context, Error, Result};
 use exporter_common::{Collector, Faults, Scrape, async_trait};
 use futures_util::stream::{self, Stream, StreamExt, TryStreamExt};
 
+use super::broker_metrics::BrokerCounters;
 use super::counter_memory::CounterMemory;
 use super::deadline::{Deadline, limited};
 use super::metrics::{self, Outcomes};
 use super::queue_filter::{PatternMatches, QueueFilter};
 use super::queue_limit::{OtherQueues, QueueLimit, Selection, UndecidedQueue};
+use super::report::Report;
 use crate::queue_system::{ListedQueue, QueueId, QueueSystem, Statistics};
 use crate::read_error::{ErrorCounts, Reason, read_error};
 
@@ -27,6 +29,8 @@ pub(crate) struct QueueCollector {
     filter: QueueFilter,
     request_timeout: Duration,
     state: Mutex<State>,
+    /// With `--probe`.
+    report: Option<Arc<Mutex<Report>>>,
 }
 
 /// State kept between reads.
@@ -34,6 +38,7 @@ pub(crate) struct QueueCollector {
 struct State {
     memory: CounterMemory,
     limit: QueueLimit,
+    broker: BrokerCounters,
     errors: ErrorCounts,
     /// The flags whose patterns were reported to match nothing.
     unmatched: Vec<&'static str>,
@@ -80,7 +85,6 @@ impl Collector for QueueCollector {
         if let Some(gaps) = self.system.event_gaps() {
             scrape.add(metrics::event_gaps(gaps));
         }
-        scrape.add(metrics::broker_alarms(&self.system.broker_alarms()));
         result
     }
 }
@@ -94,7 +98,18 @@ impl QueueCollector {
         max_queues: Option<usize>,
     ) -> Self {
         let state = State { limit: QueueLimit::new(max_queues), ..State::default() };
-        Self { system, system_name, filter, request_timeout, state: Mutex::new(state) }
+        Self { system, system_name, filter, request_timeout, state: Mutex::new(state), report: None }
+    }
+
+    /// Reports reads for `--probe`: then a read that finds no queue fails. Returns the lines of the last report.
+    pub(crate) fn probe(&mut self) -> impl Fn() -> Vec<String> + use<> {
+        let report = Arc::<Mutex<Report>>::default();
+        self.report = Some(report.clone());
+        move || report.lock().unwrap_or_else(PoisonError::into_inner).lines()
+    }
+
+    fn probed(&self) -> Option<MutexGuard<'_, Report>> {
+        self.report.as_ref().map(|report| report.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The background work of the queue system.
@@ -141,7 +156,18 @@ impl QueueCollector {
                 tracing::debug!(error = format!("{error:#}"), "cannot look for queues that the list lacks");
             }
         }
+        if !progress.list_incomplete || progress.outcomes.listed() > 0 {
+            self.read_broker(scrape, &mut progress, &deadline).await;
+        }
         self.finish(scrape, progress, matches.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Reads and exports the health of the broker.
+    async fn read_broker(&self, scrape: &Scrape, progress: &mut Progress, deadline: &Deadline<'_>) {
+        match limited(deadline.for_queues(), self.system.broker()).await.and_then(|health| health) {
+            Ok(health) => self.state().broker.families(&health).into_iter().for_each(|family| scrape.add(family)),
+            Err(error) => self.note(progress, error.context("the health of the broker")),
+        }
     }
 
     /// Records one entry, and returns the queue if it is exported individually.
@@ -156,6 +182,9 @@ impl QueueCollector {
             Entry::Queue(queue, Ok(mut statistics)) => {
                 if let Some(gap) = statistics.gap {
                     self.note(progress, read_error(Reason::Partial, format!("{queue}: {gap}")));
+                }
+                if let Some(mut report) = self.probed() {
+                    report.add_queue(&queue, &statistics);
                 }
                 let State { memory, limit, .. } = &mut *self.state();
                 let increase = memory.update(&queue, &mut statistics);
@@ -204,6 +233,15 @@ impl QueueCollector {
         if !progress.list_incomplete || progress.outcomes != Outcomes::default() {
             scrape.add(progress.outcomes.family());
         }
+        if let Some(mut report) = self.probed() {
+            report.finish(progress.outcomes, !progress.list_incomplete);
+            let Outcomes { exported, over_limit, hidden, .. } = progress.outcomes;
+            if exported + over_limit == 0 {
+                progress.faults.note(read_error(Reason::Partial, "no queues found"));
+            } else if hidden > 0 {
+                progress.faults.note(read_error(Reason::Partial, format!("{hidden} more queues exist")));
+            }
+        }
         progress.faults.result()
     }
 
@@ -228,6 +266,9 @@ impl QueueCollector {
             progress.others_incomplete |= state.limit.selection(queue) != Selection::Individual;
         }
         progress.outcomes.error += queues.len() as u64;
+        if let Some(mut report) = self.probed() {
+            report.add_error(queues, &format!("{error:#}"));
+        }
         self.note(progress, error);
     }
 

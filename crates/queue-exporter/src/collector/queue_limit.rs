@@ -140,6 +140,7 @@ fn add_gauges(sum: &mut Statistics, one: &Statistics) {
         (&mut sum.consumers_busy, one.consumers_busy),
         (&mut sum.memory_bytes, one.memory_bytes),
         (&mut sum.message_bytes, one.message_bytes),
+        (&mut sum.stream_length, one.stream_length),
     ] {
         *sum = add(*sum, one);
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Error, Result};
+use redis::aio::PubSub;
 use redis::{Pipeline, ToRedisArgs, Value};
 use tokio::time::timeout;
 
@@ -61,6 +62,16 @@ impl RedisClient {
         self.servers().await.map(drop)
     }
 
+    /// A subscription to patterns of channels of the one server, on a separate connection.
+    pub(crate) async fn subscribe(&self, patterns: &[String]) -> Result<PubSub> {
+        self.servers[0].subscribe(&self.session, patterns).await
+    }
+
+    /// The number of the database.
+    pub(crate) fn database(&self) -> u32 {
+        self.session.database
+    }
+
     /// The key prefixes that the user configured; empty if none.
     pub(crate) fn prefixes(&self) -> &[String] {
         &self.prefixes
@@ -77,6 +88,12 @@ impl RedisClient {
             return Ok(self.servers[..1].to_vec());
         }
         cluster.refresh(&self.session, &self.servers).await
+    }
+
+    /// The servers of the last read.
+    pub(super) fn known_servers(&self) -> Vec<Arc<Server>> {
+        let primaries = self.cluster.as_ref().and_then(Cluster::primaries);
+        primaries.unwrap_or_else(|| self.servers[..1].to_vec())
     }
 
     /// Whether the first server that responds is a node of a cluster.

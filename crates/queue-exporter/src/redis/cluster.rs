@@ -79,6 +79,11 @@ impl Cluster {
         Err(last_error)
     }
 
+    /// The primaries in the last read; `None` if the cluster is unknown.
+    pub(super) fn primaries(&self) -> Option<Vec<Arc<Server>>> {
+        self.map().as_ref().map(|map| map.primaries.clone())
+    }
+
     /// The error if no node serves some slots.
     pub(super) fn uncovered_slots(&self) -> Option<Error> {
         self.map().clone()?.uncovered_slots()

@@ -3,6 +3,7 @@
 mod client;
 mod cluster;
 mod commands;
+mod health;
 mod key_scanner;
 mod replies;
 mod sentinel;
@@ -13,6 +14,9 @@ mod url;
 
 pub(crate) use client::RedisClient;
 pub(crate) use commands::{add_command, escape_glob};
+pub(crate) use health::HEALTH;
+#[cfg(fuzzing)]
+pub(crate) use health::fuzz as fuzz_health;
 pub(crate) use key_scanner::KeyScanner;
 pub(crate) use replies::{Replies, command_error, count, field, list, names, node_error, text};
 pub(crate) use url::SCHEMES;

@@ -4,14 +4,14 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::Result;
-use redis::aio::MultiplexedConnection;
+use redis::aio::{MultiplexedConnection, PubSub};
 use redis::{Pipeline, Value};
 use tokio_rustls::TlsConnector;
 
 use super::commands::add_command;
 use super::replies::{CREDENTIALS_HINT, command_error, error_text, field, list, text};
 use super::sentinel::Sentinel;
-use super::transport::{Address, connect, transport_error};
+use super::transport::{Address, Connected, connect, start_protocol, subscribe, transport_error};
 use crate::connection::Credentials;
 use crate::read_error::{Reason, read_error};
 
@@ -106,12 +106,27 @@ impl Server {
         self.connection().take();
     }
 
-    async fn connect(&self, session: &Session) -> Result<MultiplexedConnection> {
+    async fn open(&self, session: &Session) -> Result<Box<dyn Connected>> {
         let address = match &self.sentinel {
             Some(sentinel) => sentinel.primary().await?,
             None => self.address.clone(),
         };
-        let mut connection = connect(address, session.tls.as_ref(), self).await?;
+        connect(address, session.tls.as_ref(), self).await
+    }
+
+    /// A new connection with a subscription to patterns of channels.
+    pub(super) async fn subscribe(&self, session: &Session, patterns: &[String]) -> Result<PubSub> {
+        let credentials = session.credentials.as_ref().map(|credentials| {
+            let (username, password) = credentials.current();
+            (username.to_owned(), password)
+        });
+        let subscription = subscribe(self.open(session).await?, credentials, patterns).await;
+        subscription.map_err(|error| transport_error(self, &error))
+    }
+
+    async fn connect(&self, session: &Session) -> Result<MultiplexedConnection> {
+        let stream = self.open(session).await?;
+        let mut connection = start_protocol(stream).await.map_err(|error| transport_error(self, &error))?;
         let mut commands = Pipeline::new();
         if let Some(credentials) = &session.credentials {
             let (username, password) = credentials.current();

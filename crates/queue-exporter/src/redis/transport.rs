@@ -1,9 +1,9 @@
-//! The connection to one address: TCP, TLS, and the start of the protocol.
+//! The connection to one address: TCP, TLS, and the start of the protocol or of a subscription.
 
 use std::fmt;
 
 use anyhow::Result;
-use redis::aio::MultiplexedConnection;
+use redis::aio::{MultiplexedConnection, PubSub};
 use redis::{AsyncConnectionConfig, RedisConnectionInfo, RedisError};
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -23,29 +23,28 @@ pub(super) fn parse_address(text: &str) -> Option<Address> {
     Some((host.to_owned(), port.parse().ok()?))
 }
 
+/// A connected stream, encrypted or not.
+pub(super) trait Connected: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connected for S {}
+
 /// Connects to an address; errors name `server`.
 pub(super) async fn connect(
     (host, port): Address,
     tls: Option<&TlsConnector>,
     server: &(dyn fmt::Display + Sync),
-) -> Result<MultiplexedConnection> {
+) -> Result<Box<dyn Connected>> {
     let failed = |reason, error: &dyn fmt::Display| read_error(reason, format!("cannot connect to {server}: {error}"));
     let stream = TcpStream::connect((host.as_str(), port)).await;
     let stream = stream.map_err(|error| failed(Reason::Connect, &error))?;
     stream.set_nodelay(true).map_err(|error| failed(Reason::Connect, &error))?;
-    let started = match tls {
-        None => start_protocol(stream).await,
-        Some(connector) => {
-            let name = ServerName::try_from(host).map_err(|error| failed(Reason::Tls, &error))?;
-            let encrypted = connector.connect(name, stream).await;
-            let handshake_failed = |error: std::io::Error| match tls_error(&error) {
-                Some(text) => failed(Reason::Tls, &text),
-                None => failed(Reason::Connect, &error),
-            };
-            start_protocol(encrypted.map_err(handshake_failed)?).await
-        }
-    };
-    started.map_err(|error| transport_error(server, &error))
+    let Some(connector) = tls else { return Ok(Box::new(stream)) };
+    let name = ServerName::try_from(host).map_err(|error| failed(Reason::Tls, &error))?;
+    let encrypted = connector.connect(name, stream).await.map_err(|error| match tls_error(&error) {
+        Some(text) => failed(Reason::Tls, &text),
+        None => failed(Reason::Connect, &error),
+    })?;
+    Ok(Box::new(encrypted))
 }
 
 /// An error of the connection or of the protocol, not of one command.
@@ -65,4 +64,25 @@ where
     let (connection, driver) = MultiplexedConnection::new_with_config(&info, stream, config).await?;
     tokio::spawn(driver); // it stops when the connection is dropped
     Ok(connection)
+}
+
+/// Subscribes to patterns of channels on a connected stream. The credentials are a user, which may be empty, and a
+/// password.
+pub(super) async fn subscribe(
+    stream: Box<dyn Connected>,
+    credentials: Option<(String, String)>,
+    patterns: &[String],
+) -> Result<PubSub, RedisError> {
+    let mut info = RedisConnectionInfo::default().set_skip_set_lib_name();
+    if let Some((username, password)) = credentials {
+        info = info.set_password(password);
+        if !username.is_empty() {
+            info = info.set_username(username);
+        }
+    }
+    let mut subscription = PubSub::new(&info, stream).await?;
+    for pattern in patterns {
+        subscription.psubscribe(pattern).await?;
+    }
+    Ok(subscription)
 }

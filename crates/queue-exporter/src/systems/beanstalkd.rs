@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::listing::list_from;
+use crate::broker::{BrokerHealth, CONNECTIONS, WORKERS};
 use crate::connection::{ConnectionSettings, url_host};
 use crate::queue_system::{Batch, Counter, ListedQueue, Origin, QueueId, QueueSystem, Statistics, SystemKind};
 use crate::read_error::{Reason, read_error};
@@ -27,6 +28,8 @@ struct Beanstalkd {
     port: u16,
     connection: Mutex<Option<BufReader<TcpStream>>>,
     tubes: Mutex<Tubes>,
+    /// The health of the server as of the last list.
+    health: Mutex<BrokerHealth>,
 }
 
 /// The known tubes. beanstalkd deletes a tube that is empty and unused, and recreates it for the next job. For a waiting
@@ -66,7 +69,10 @@ impl QueueSystem for Beanstalkd {
                 | "queue_consumers"
                 | "queue_paused"
                 | "messages_enqueued_total"
-                | "messages_dead_lettered_total",
+                | "messages_dead_lettered_total"
+                | "queue_broker_alarm"
+                | "queue_broker_connections"
+                | "queue_workers",
                 _,
             ) => Origin::Native,
             ("messages_processed_total", "success") => Origin::Derived,
@@ -82,6 +88,7 @@ impl QueueSystem for Beanstalkd {
         list_from(async {
             let replies = self.query(&["stats".to_owned(), "list-tubes".to_owned()]).await?;
             let [Some(stats), Some(tubes)] = &replies[..] else { bail!("the list of tubes is missing") };
+            *self.health.lock().unwrap_or_else(PoisonError::into_inner) = health(stats)?;
             let server = value(stats, "id").context("stats: id is missing")?;
             let tubes = names(tubes);
             let mut known = self.tubes();
@@ -90,6 +97,10 @@ impl QueueSystem for Beanstalkd {
             let totals = ListedQueue { queue: QueueId::default(), statistics: Some(totals(stats, known.generations)) };
             Ok(listed.chain([totals]).map(Ok))
         })
+    }
+
+    async fn broker(&self) -> Result<BrokerHealth> {
+        Ok(self.health.lock().unwrap_or_else(PoisonError::into_inner).clone())
     }
 
     async fn read(&self, queues: &[QueueId]) -> Result<Vec<ListedQueue>> {
@@ -126,7 +137,7 @@ impl Beanstalkd {
         let without_user = username.is_none() && password_file.is_none() && url.username().is_empty();
         ensure!(without_user, "beanstalkd has no authentication: remove --queue.username and --queue.password-file");
         let (host, port) = (url_host(&url)?, url.port().unwrap_or(11300));
-        Ok(Self { host, port, connection: Mutex::default(), tubes: Mutex::default() })
+        Ok(Self { host, port, connection: Mutex::default(), tubes: Mutex::default(), health: Mutex::default() })
     }
 
     fn tubes(&self) -> MutexGuard<'_, Tubes> {
@@ -257,6 +268,17 @@ fn number(stats: &str, key: &str) -> Result<Option<u64>> {
     number.transpose()
 }
 
+/// The health of the server. Each worker is a connection that reserved a job.
+fn health(stats: &str) -> Result<BrokerHealth> {
+    let mut health = BrokerHealth::default();
+    health.add_alarm("draining", "", value(stats, "draining").map(|draining| draining == "true")); // since 1.12
+    let own = 1;
+    let connections = number(stats, "current-connections")?.map(|connections| connections.saturating_sub(own));
+    health.add_count(&CONNECTIONS, &[""], connections);
+    health.add_count(&WORKERS, &["alive"], number(stats, "current-workers")?);
+    Ok(health)
+}
+
 /// The counters of the whole server.
 fn totals(stats: &str, generation: u64) -> Result<Statistics> {
     let buried = Counter::single(number(stats, "cmd-bury")?);
@@ -305,6 +327,7 @@ pub(crate) fn fuzz(data: &[u8]) -> Vec<Result<ListedQueue>> {
     let mut tubes = Tubes::default();
     let mut listed = Vec::new();
     for reply in &replies {
+        let _ = health(reply);
         tubes.update(value(reply, "id").unwrap_or_default(), &names(reply), Instant::now());
         for (name, statistics) in [("", totals(reply, tubes.generations)), ("a", statistics(reply))] {
             listed.push(Ok(ListedQueue { queue: QueueId::named(name), statistics: Some(statistics) }));
@@ -333,6 +356,14 @@ mod tests {
         assert_eq!((read.consumers, read.paused), (Some(1), Some(true)));
         assert_eq!(totals("---\ncmd-bury: 3\n", 1).unwrap().dead_lettered.value(), Some(3));
         assert!(statistics("").is_err() && statistics("---\ncurrent-jobs-ready: many\n").is_err());
+    }
+
+    #[test]
+    fn a_draining_server_and_its_workers_are_reported() {
+        let health = health("---\ndraining: true\ncurrent-connections: 4\ncurrent-workers: 2\n").unwrap();
+        let samples: Vec<_> = health.samples().iter().map(|it| (it.labels[0].as_str(), it.value)).collect();
+        assert_eq!(samples, [("draining", 1.0), ("", 3.0), ("alive", 2.0)]);
+        assert!(super::health("---\n").unwrap().samples().is_empty());
     }
 
     #[test]

@@ -1,19 +1,20 @@
 //! The supported queue systems: one file each, and one line in the list.
 
 pub(crate) mod beanstalkd;
-mod bullmq;
-mod celery;
+pub(crate) mod bullmq;
+pub(crate) mod celery;
 pub(crate) mod http;
+mod job_times;
 mod listing;
 pub(crate) mod nats;
 mod postgres;
 mod prefix_hint;
 pub(crate) mod rabbitmq;
 mod redis_lists;
-mod redis_streams;
+pub(crate) mod redis_streams;
 mod remembered;
-mod rq;
-mod sidekiq;
+pub(crate) mod rq;
+pub(crate) mod sidekiq;
 
 use crate::queue_system::SystemKind;
 

@@ -10,9 +10,12 @@ use redis::{Pipeline, Value};
 
 use super::listing::list_from;
 use super::prefix_hint::PrefixHint;
+use crate::broker::{BrokerHealth, WORKERS};
 use crate::connection::Credentials;
 use crate::queue_system::{Batch, Counter, ListedQueue, Origin, QueueId, QueueSystem, Statistics, SystemKind};
-use crate::redis::{KeyScanner, RedisClient, Replies, SCHEMES, add_command, count, escape_glob, list, names, text};
+use crate::redis::{
+    HEALTH, KeyScanner, RedisClient, Replies, SCHEMES, add_command, count, escape_glob, list, names, text,
+};
 use crate::timestamp::{now, parse_utc, seconds_since};
 
 pub(super) const KIND: SystemKind = SystemKind {
@@ -46,6 +49,9 @@ struct WorkerCounts {
     /// Running workers by queue.
     consumers: HashMap<String, u64>,
     suspended: Option<bool>,
+    /// Running workers, and expired ones that RQ still lists.
+    alive: u64,
+    lost: u64,
 }
 
 struct Worker {
@@ -70,12 +76,22 @@ impl QueueSystem for Rq {
             ("queue_messages", "ready" | "in_flight" | "delayed" | "dead" | "blocked" | "completed" | "canceled")
             | ("queue_depth" | "queue_paused", _) => Origin::Native,
             ("queue_oldest_message_age_seconds" | "queue_consumers" | "messages_processed_total", _) => Origin::Derived,
+            ("queue_workers", _) => Origin::Derived,
+            _ if HEALTH.contains(&metric) => Origin::Native,
             _ => Origin::Unavailable,
         }
     }
 
     fn batch(&self) -> Batch {
         Batch { size: 250, concurrency: 1 }
+    }
+
+    async fn broker(&self) -> Result<BrokerHealth> {
+        let mut health = self.redis.health().await?;
+        let (alive, lost) = (self.counts().alive, self.counts().lost);
+        health.add_count(&WORKERS, &["alive"], Some(alive));
+        health.add_count(&WORKERS, &["lost"], Some(lost));
+        Ok(health)
     }
 
     fn list(&self) -> BoxStream<'_, Result<ListedQueue>> {
@@ -194,11 +210,13 @@ impl Rq {
         counts.suspended = count(&suspended)?.map(|suspended| suspended > 0);
         counts.workers.values_mut().for_each(|worker| worker.exists = false);
         counts.consumers.clear();
+        (counts.alive, counts.lost) = (0, 0);
         for name in workers {
             let [reply] = replies.next();
             let fields = list(&reply)?;
             if fields.iter().all(|field| *field == Value::Nil) {
                 self.workers.forget(&name); // expired: a killed worker stays in the sets
+                counts.lost += 1;
                 continue;
             }
             let [birth, queues] = [0, 1].map(|at| fields.get(at).and_then(|field| text(field).ok().flatten()));
@@ -206,6 +224,7 @@ impl Rq {
             let queues = queues.map(str::to_owned).or_else(|| counts.workers.get(&name).map(|it| it.queues.clone()));
             let queues = queues.unwrap_or_default();
             if fields.get(4).is_none_or(|death| *death == Value::Nil) {
+                counts.alive += 1;
                 for queue in queues.split(',') {
                     *counts.consumers.entry(queue.to_owned()).or_default() += 1;
                 }
@@ -263,6 +282,13 @@ impl WorkerCounts {
         let [success, failure] = self.queues.get(queue)?.map(|jobs| Counter::single(Some(jobs)));
         Some((success, failure))
     }
+}
+
+/// Parses one reply as each reply that the system reads.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(reply: &Value) {
+    let _ = statistics(&std::array::from_fn(|_| reply.clone()));
+    let _ = text(reply).map(|time| time.map(parse_utc));
 }
 
 #[cfg(test)]

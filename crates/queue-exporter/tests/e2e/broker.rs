@@ -1,14 +1,13 @@
 //! A real RabbitMQ for one test: on loopback, in a temporary folder.
 #![expect(clippy::disallowed_types, reason = "tests start programs; exporters do not")]
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use exporter_common::testing::{PATIENCE, eventually, real};
+use exporter_common::testing::{PATIENCE, eventually, free_port, real};
 
 pub(crate) struct RabbitMq {
     program: PathBuf,
@@ -99,13 +98,14 @@ impl RabbitMq {
         let wrapped = PathBuf::from("/usr/lib/rabbitmq/bin/rabbitmq-server");
         let program = if found.starts_with("/usr/sbin") && wrapped.exists() { wrapped } else { found };
         let epmd = real("epmd")?;
-        let epmd_port = free();
+        let epmd_port = free_port();
         let mut epmd = Command::new(epmd);
         epmd.args(["-port", &epmd_port.to_string(), "-address", "127.0.0.1"]);
         epmd.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let epmd = Arc::new(Ended(epmd.spawn().unwrap()));
         let node = || {
-            let ports = Ports { epmd: epmd_port, distribution: free(), amqp: free(), management: free() };
+            let ports =
+                Ports { epmd: epmd_port, distribution: free_port(), amqp: free_port(), management: free_port() };
             let folder = tempfile::tempdir().unwrap();
             let file = |name: &str, text: String| std::fs::write(folder.path().join(name), text).unwrap();
             file("plugins", "[rabbitmq_management].".to_owned());
@@ -188,6 +188,17 @@ impl RabbitMq {
         ureq::get(&url).header("authorization", GUEST).call().ok()?.body_mut().read_to_string().ok()
     }
 
+    /// Evaluates an Erlang expression in the node.
+    pub(crate) fn evaluate(&self, expression: &str) {
+        let control = self.program.with_file_name("rabbitmqctl");
+        let mut command = Command::new(control);
+        command.env("HOME", self.folder.path()).env("ERL_EPMD_PORT", self.ports.epmd.to_string());
+        command.env("RABBITMQ_CONF_ENV_FILE", self.folder.path().join("none.env"));
+        command.args(["--node", &self.name(), "--erlang-cookie", "test", "eval", expression]);
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
     /// PUT to the management API.
     pub(crate) fn put(&self, path: &str, body: &str) {
         let url = format!("http://127.0.0.1:{}/api/{path}", self.ports.management);
@@ -208,11 +219,6 @@ pub(crate) fn patiently<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T 
         assert!(Instant::now() < deadline, "still not: {what}");
         thread::sleep(Duration::from_millis(100));
     }
-}
-
-/// A free port.
-pub(crate) fn free() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 fn said(folder: &Path) -> String {

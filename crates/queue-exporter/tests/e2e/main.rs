@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod broker;
+mod broker_health;
 mod chaos;
 mod chaos_beanstalkd;
 mod chaos_nats;
@@ -13,6 +14,7 @@ mod http;
 mod http_selection;
 mod nats;
 mod postgres;
+mod probe;
 mod rabbitmq;
 mod rabbitmq_cluster;
 mod real_beanstalkd;

@@ -5,9 +5,9 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use exporter_common::testing::{Running, assert_lint, eventually, real, value};
+use exporter_common::testing::{Running, assert_lint, eventually, free_port, real, value};
 
-use crate::broker::{Ended, free};
+use crate::broker::Ended;
 use crate::redis_server::{client, run};
 use crate::{SUCCESS, assert_vocabulary, exporter, once};
 
@@ -34,7 +34,7 @@ fn as_nobody(program: &Path, folder: &Path) -> Command {
 impl Postgres {
     fn start(options: &[&str]) -> Option<Self> {
         let (initdb, server) = (real("initdb")?, real("postgres")?);
-        let (folder, port) = (tempfile::tempdir().unwrap(), free());
+        let (folder, port) = (tempfile::tempdir().unwrap(), free_port());
         run({
             let mut command = as_nobody(&initdb, folder.path());
             command.args(["-D", "data", "-U", "admin", "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C"]);

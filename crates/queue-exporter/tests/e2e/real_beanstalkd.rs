@@ -6,9 +6,9 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::Command;
 
-use exporter_common::testing::{assert_lint, eventually, real, value};
+use exporter_common::testing::{assert_lint, eventually, free_port, real, value};
 
-use crate::broker::{Ended, free};
+use crate::broker::Ended;
 use crate::chaos::ANSWER;
 use crate::watch::Watch;
 use crate::{SUCCESS, assert_vocabulary, exporter};
@@ -25,7 +25,7 @@ impl Server {
     pub(crate) fn start(keeps: bool) -> Option<Self> {
         let program = real("beanstalkd")?;
         let folder = keeps.then(|| tempfile::tempdir().unwrap());
-        let mut server = Self { program, folder, port: free(), process: None };
+        let mut server = Self { program, folder, port: free_port(), process: None };
         server.up();
         Some(server)
     }

@@ -4,9 +4,9 @@
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use exporter_common::testing::{assert_lint, eventually, real, value};
+use exporter_common::testing::{assert_lint, eventually, free_port, real, value};
 
-use crate::broker::{Ended, free};
+use crate::broker::Ended;
 use crate::redis_server::{client, run};
 use crate::watch::Watch;
 use crate::{SUCCESS, assert_vocabulary, exporter};
@@ -30,7 +30,7 @@ pub(crate) struct Nats {
 impl Nats {
     pub(crate) fn start() -> Option<Self> {
         let (program, folder) = (real("nats-server")?, tempfile::tempdir().unwrap());
-        let mut server = Self { program, folder, port: free(), monitoring: free(), process: None };
+        let mut server = Self { program, folder, port: free_port(), monitoring: free_port(), process: None };
         server.up();
         Some(server)
     }

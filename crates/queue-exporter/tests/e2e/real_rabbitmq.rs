@@ -29,13 +29,13 @@ fn seen(metrics: &str) -> [Option<f64>; 4] {
     series.map(|series| value(metrics, &series))
 }
 
-struct Client {
+pub(crate) struct Client {
     _connection: Connection,
-    channel: Channel,
+    pub(crate) channel: Channel,
 }
 
 impl Client {
-    async fn connect(broker: &RabbitMq) -> Self {
+    pub(crate) async fn connect(broker: &RabbitMq) -> Self {
         let connection = Connection::connect(&broker.amqp(), ConnectionProperties::default()).await.unwrap();
         let channel = connection.create_channel().await.unwrap();
         channel.confirm_select(ConfirmSelectOptions::default()).await.unwrap();

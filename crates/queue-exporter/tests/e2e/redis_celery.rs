@@ -66,3 +66,45 @@ fn other_priorities_and_separators_of_celery_are_read() {
     assert_eq!((told, value(&metrics, SUCCESS)), ([[Some(6.0)], [None]], Some(0.0)), "{metrics}");
     assert!(exporter.log().contains("unknown separator"), "{}", exporter.log());
 }
+
+#[test]
+fn celery_tasks_are_counted_from_events_and_lost_events_are_reported() {
+    let (Some(celery), Some(server)) = (real("celery"), RedisServer::start(&[])) else { return };
+    server.run(&["ACL SETUSER watcher +psubscribe &*"]);
+    let broker = format!("redis://127.0.0.1:{}/0", server.port);
+    let environment = [("BROKER", broker.as_str())];
+    let exporter = crate::exporter(&format!("{}?events=true", server.url()), ["--queue.system=celery"]);
+    let arguments = ["-A", "celery_events", "worker", "-E", "--pool=threads", "--concurrency=2", "-l", "ERROR"];
+    let worker = crate::chaos::started(client(celery.clone(), &arguments, &environment));
+    let alive = "queue_workers{state=\"alive\"}";
+    exporter.scrape_until("the worker is alive", |metrics| value(metrics, alive) == Some(1.0));
+    let send = |counts: [&str; 3]| {
+        let arguments = [&["celery_events.py"], &counts[..]].concat();
+        run(client(celery.with_file_name("python"), &arguments, &environment));
+    };
+    send(["40", "3", "2"]);
+    let of = |metrics: &str, task: &str, status: &str| {
+        value(metrics, &format!("messages_processed_total{{status=\"{status}\",task=\"{task}\"}}"))
+    };
+    let seen = |metrics: &str| {
+        [("good", "success"), ("good", "failure"), ("bad", "failure"), ("retried", "failure")]
+            .map(|(task, status)| of(metrics, task, status))
+    };
+    let expected = [40.0, 0.0, 3.0, 2.0].map(Some);
+    let metrics = exporter.scrape_until("all tasks are finished", |metrics| seen(metrics) == expected);
+    assert_eq!(value(&metrics, "message_processing_seconds_count{task=\"good\"}"), Some(40.0), "{metrics}");
+    assert!(value(&metrics, "message_processing_seconds_sum{task=\"good\"}") >= Some(0.8), "{metrics}");
+    assert_eq!(value(&metrics, "messages_delivered_total{task=\"retried\"}"), Some(4.0), "two attempts of each");
+    assert_eq!(value(&metrics, SUCCESS), Some(1.0), "{}", exporter.log());
+    assert_eq!(value(&metrics, "queue_exporter_event_gaps_total"), Some(0.0));
+    assert_vocabulary(&metrics);
+    assert_lint(&metrics);
+    // events between two subscriptions are lost
+    server.run(&["CLIENT KILL TYPE pubsub"]);
+    exporter.scrape_until("the gap is reported", |metrics| {
+        value(metrics, "queue_exporter_event_gaps_total") == Some(1.0) && value(metrics, SUCCESS) == Some(0.0)
+    });
+    exporter.scrape_until("the subscription is repeated", |metrics| value(metrics, SUCCESS) == Some(1.0));
+    worker.end("TERM");
+    exporter.scrape_until("the worker is gone", |metrics| value(metrics, alive) == Some(0.0));
+}

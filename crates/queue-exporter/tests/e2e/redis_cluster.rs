@@ -1,8 +1,8 @@
 //! Redis Cluster: a real one, with streams and queues of BullMQ on all of its nodes.
 
-use exporter_common::testing::{Running, assert_lint, eventually, real, value};
+use exporter_common::testing::{Running, assert_lint, eventually, free_port, real, value};
 
-use crate::broker::{free, patiently};
+use crate::broker::patiently;
 use crate::redis_server::{RedisServer, client, run};
 use crate::watch::Watch;
 use crate::{SUCCESS, assert_vocabulary, exporter};
@@ -19,7 +19,7 @@ impl Cluster {
     fn start(replicas: usize, arguments: &[&str]) -> Option<Self> {
         let nodes: Option<Vec<_>> = (0..3 + replicas)
             .map(|_| {
-                let bus = free().to_string();
+                let bus = free_port().to_string();
                 let mut all = vec!["--cluster-enabled", "yes", "--cluster-port", &bus];
                 all.extend(["--cluster-node-timeout", "1000", "--cluster-require-full-coverage", "no"]);
                 all.extend(arguments);

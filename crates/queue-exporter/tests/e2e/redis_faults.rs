@@ -1,6 +1,6 @@
 //! Errors, Sentinel and TLS of a real Redis.
 
-use exporter_common::testing::{eventually, real, value};
+use exporter_common::testing::{eventually, free_port, real, value};
 
 use crate::broker::patiently;
 use crate::redis_server::{RedisServer, client, run, sentinel};
@@ -130,7 +130,7 @@ fn redis_is_read_over_tls_in_another_database() {
     let make = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=redis -addext basicConstraints=CA:FALSE -addext";
     let make: Vec<_> = make.split(' ').chain([names, "-keyout", &key, "-out", &certificate]).collect();
     run(client(openssl, &make, &[]));
-    let port = crate::broker::free().to_string();
+    let port = free_port().to_string();
     let arguments = [
         "--port",
         "0",

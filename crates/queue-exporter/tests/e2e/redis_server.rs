@@ -4,9 +4,9 @@
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use exporter_common::testing::{eventually, real};
+use exporter_common::testing::{eventually, free_port, real};
 
-use crate::broker::{Ended, free};
+use crate::broker::Ended;
 
 pub(crate) struct RedisServer {
     program: PathBuf,
@@ -19,7 +19,7 @@ pub(crate) struct RedisServer {
 /// The user of the exporter, as documented.
 const ACL: &str = "user watcher on >secret%word ~* -@all +scan +smembers +scard +type +llen +lindex +zcard +zcount +zscore \
                    +zrange +hget +hmget +hgetall +hlen +hvals +hscan +get +mget +exists +xlen +xrange +xread +xpending +xinfo|stream \
-                   +xinfo|groups +memory|usage +select +cluster|slots +asking\n";
+                   +xinfo|groups +memory|usage +info +select +cluster|slots +asking\n";
 
 impl RedisServer {
     /// Starts a server with more arguments, by default without persistence; `None` if Redis is not installed.
@@ -28,7 +28,7 @@ impl RedisServer {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("users.acl"), format!("user default on nopass ~* &* +@all\n{ACL}")).unwrap();
         let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-        let mut server = Self { program, folder, port: free(), arguments, process: None };
+        let mut server = Self { program, folder, port: free_port(), arguments, process: None };
         server.up();
         Some(server)
     }
@@ -84,7 +84,7 @@ impl RedisServer {
 
 /// Starts a Sentinel that fails over after half a second. Returns its process, folder and port.
 pub(crate) fn sentinel(master: &RedisServer) -> (Ended, tempfile::TempDir, u16) {
-    let (folder, port) = (tempfile::tempdir().unwrap(), free());
+    let (folder, port) = (tempfile::tempdir().unwrap(), free_port());
     let text = format!(
         "port {port}\nbind 127.0.0.1\nsentinel monitor jobs 127.0.0.1 {} 1\nsentinel down-after-milliseconds jobs 500\n\
          sentinel failover-timeout jobs 3000\n",

@@ -78,6 +78,13 @@ fn waiting_since(job: &Value, now: f64) -> Option<(f64, bool)> {
     Some((((timestamp + delay) / 1000.0).min(now.max(timestamp / 1000.0)), lifo))
 }
 
+/// Parses one reply about a job.
+#[cfg(fuzzing)]
+pub(super) fn fuzz(reply: &Value) {
+    assert!(oldest_age(reply, reply, now()).is_none_or(|age| age >= 0.0));
+    let _ = EndOfList::new(0, "bull:a", reply, reply);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

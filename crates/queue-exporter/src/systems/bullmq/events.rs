@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use anyhow::Result;
-use exporter_common::Histogram;
 use redis::Value;
 
+use super::super::job_times::JobTimes;
 use crate::queue_system::{Counter, Statistics};
 use crate::read_error::{Reason, read_error};
 use crate::redis::{field, list, text};
@@ -29,14 +29,8 @@ pub(super) struct EventCounts {
     failure: u64,
     /// The start of running jobs, in milliseconds.
     started: HashMap<String, u64>,
-    buckets: [u64; BUCKETS.len()],
-    milliseconds: u64,
-    timed: u64,
+    times: JobTimes,
 }
-
-/// Upper bounds in seconds, and in milliseconds.
-const BUCKETS: [(f64, u64); 8] =
-    [(0.01, 10), (0.05, 50), (0.1, 100), (0.25, 250), (0.5, 500), (1.0, 1000), (2.5, 2500), (5.0, 5000)];
 
 /// The largest number of running jobs of one queue that are timed.
 const MAX_TIMED: usize = 10_000;
@@ -99,12 +93,8 @@ impl EventCounts {
 
     fn finish(&mut self, job: Option<&str>, time: u64) {
         if let Some(started) = job.and_then(|job| self.started.remove(job)) {
-            let took = time.saturating_sub(started);
-            for (count, (_, bound)) in self.buckets.iter_mut().zip(BUCKETS) {
-                *count += u64::from(took <= bound);
-            }
-            self.milliseconds += took;
-            self.timed += 1;
+            #[expect(clippy::cast_precision_loss, reason = "exact below 2^53")]
+            self.times.observe(time.saturating_sub(started) as f64);
         }
     }
 
@@ -121,10 +111,7 @@ impl EventCounts {
         statistics.dead_lettered = statistics.failure;
         statistics.delivered = Counter::single(Some(self.active));
         statistics.enqueued = Counter::single(Some(self.added));
-        #[expect(clippy::cast_precision_loss, reason = "exact below 2^53")]
-        let sum = self.milliseconds as f64 / 1000.0;
-        let buckets: Vec<_> = BUCKETS.iter().zip(self.buckets).map(|((bound, _), count)| (*bound, count)).collect();
-        statistics.processing = Some(Histogram::new(buckets, Some(sum), self.timed));
+        statistics.processing = Some(self.times.histogram());
     }
 }
 

@@ -35,8 +35,11 @@ struct FollowedQueue {
     has_gap: bool,
     /// When the queue was last listed.
     listed: Option<Instant>,
-    /// The earliest next read between scrapes.
+    /// When its events were last read, and the earliest next read between scrapes.
+    last_read: Option<Instant>,
     due: Option<Instant>,
+    /// The number of events in the stream, as of the last time gaps were looked for.
+    length: Option<u64>,
 }
 
 /// The largest number of followed queues, deleted ones included.
@@ -51,11 +54,20 @@ const EVENTS_PER_SCRAPE: usize = 20_000;
 /// How long a queue that is no longer listed is followed.
 const UNLISTED: Duration = Duration::from_secs(600);
 
-/// How often the follower looks for queues that are due.
-const TICK: Duration = Duration::from_millis(50);
+/// The time between two reads of an idle queue: long enough for 2,000 commands a second at most, and so short that a
+/// sudden load does not fill the stream.
+const IDLE_INTERVAL_PER_QUEUE: Duration = Duration::from_micros(500);
+const MIN_IDLE_INTERVAL: Duration = Duration::from_millis(25);
+const MAX_IDLE_INTERVAL: Duration = Duration::from_secs(5);
 
-/// The time between two reads of a busy queue.
-const BUSY_INTERVAL: Duration = Duration::from_millis(50);
+/// The shortest time between two reads of a busy queue.
+const MIN_BUSY_INTERVAL: Duration = Duration::from_millis(5);
+
+/// The part of a stream that new events fill between two reads of a busy queue, if they come at the present rate.
+const PART_PER_READ: u64 = 40;
+
+/// The number of events that BullMQ keeps by default.
+const DEFAULT_LENGTH: u64 = 10_000;
 
 /// The number of queues that one request of the follower reads.
 const BATCH: usize = 250;
@@ -67,6 +79,18 @@ const REFRESH_INTERVAL: Duration = Duration::from_secs(5);
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(super) const GAP: &str = "events were removed before they were read: counters lack some jobs";
+
+impl FollowedQueue {
+    /// Schedules the next read of a busy queue by the rate of its new events.
+    fn schedule(&mut self, new: u64, now: Instant) {
+        let last_read = self.last_read.replace(now);
+        let Some(elapsed) = last_read.map(|last| now.duration_since(last)).filter(|_| new > 0) else { return };
+        let part = (self.length.unwrap_or(DEFAULT_LENGTH) / PART_PER_READ).max(1);
+        #[expect(clippy::cast_precision_loss, reason = "a rate need not be exact")]
+        let part_in = elapsed.mul_f64(part as f64 / new as f64).max(MIN_BUSY_INTERVAL);
+        self.due = Some(self.due.map_or(now + part_in, |due| due.min(now + part_in)));
+    }
+}
 
 impl Follower {
     /// The number of times events were lost.
@@ -133,9 +157,9 @@ impl Follower {
     pub(super) async fn run(&self, redis: &RedisClient) {
         let mut refreshed = None;
         loop {
-            sleep(TICK).await;
-            let due = self.due_queues();
+            let (due, next) = self.due_queues();
             if due.is_empty() {
+                sleep(next).await;
                 continue;
             }
             // errors are reported by the scrape, which reads the same streams
@@ -161,25 +185,28 @@ impl Follower {
         Ok(())
     }
 
-    /// The queues to read now. An idle queue is read often enough that a sudden load does not fill its stream: every
-    /// 0.2 s, or with many queues every 0.5 ms times their number, at most 5 s.
+    /// The queues to read now, or the time until the next one is due.
     #[expect(clippy::iter_over_hash_type, reason = "the due queues are sorted")]
-    fn due_queues(&self) -> Vec<String> {
+    fn due_queues(&self) -> (Vec<String>, Duration) {
         let now = Instant::now();
         let mut queues = self.queues();
         let number = u32::try_from(queues.len()).unwrap_or(u32::MAX);
-        let idle_interval =
-            (Duration::from_micros(500) * number).clamp(Duration::from_millis(200), Duration::from_secs(5));
-        let mut due = Vec::new();
+        let idle_interval = (IDLE_INTERVAL_PER_QUEUE * number).clamp(MIN_IDLE_INTERVAL, MAX_IDLE_INTERVAL);
+        let (mut due, mut next) = (Vec::new(), now + MIN_IDLE_INTERVAL);
         for (base, queue) in queues.iter_mut() {
-            let is_listed = queue.listed.is_some_and(|listed| now.duration_since(listed) < UNLISTED);
-            if is_listed && queue.due.is_none_or(|due| due <= now) {
-                queue.due = Some(now + idle_interval);
-                due.push(base.clone());
+            if queue.listed.is_none_or(|listed| now.duration_since(listed) >= UNLISTED) {
+                continue;
+            }
+            match queue.due {
+                Some(due) if due > now => next = next.min(due),
+                _ => {
+                    queue.due = Some(now + idle_interval);
+                    due.push(base.clone());
+                }
             }
         }
         due.sort_unstable();
-        due
+        (due, next.saturating_duration_since(now))
     }
 
     /// Reads the new events of queues, up to a limit. Returns the queues whose events could not be read.
@@ -241,9 +268,7 @@ impl Follower {
         queue.counts.count(events)?;
         let new = queue.counts.events - before;
         queue.added = queue.added.map(|added| added + new);
-        if events.len() >= EVENTS[0] {
-            queue.due = Some(Instant::now() + BUSY_INTERVAL);
-        }
+        queue.schedule(new, Instant::now());
         Ok(())
     }
 
@@ -277,6 +302,7 @@ impl Follower {
             let (Some(id), Some(added)) = (id, added) else { continue };
             let mut queues = self.queues();
             let Some(queue) = queues.get_mut(base) else { continue };
+            queue.length = field(info, "length").and_then(|length| count(length).ok()?);
             // a busy queue already has newer events: then this is not known before a later scrape
             if queue.counts.last == id {
                 queue.checked_events = queue.counts.events;
@@ -341,6 +367,16 @@ fn events(reply: &Value) -> Result<&[Value]> {
     }
 }
 
+/// Parses one reply about events.
+#[cfg(fuzzing)]
+pub(super) fn fuzz(reply: &Value) {
+    let _ = start_position(reply);
+    let mut counts = EventCounts::default();
+    let _ = events(reply).and_then(|events| counts.count(events));
+    let mut statistics = Statistics::default();
+    counts.complete(&mut statistics);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -355,5 +391,21 @@ mod tests {
         assert_eq!(start_position(&info(5, Value::Int(5))).unwrap(), Some(((0, 0), Some(0))));
         assert_eq!(start_position(&info(5, Value::Int(9))).unwrap(), Some(((5, 1), Some(9))));
         assert_eq!(start_position(&info(5, Value::Nil)).unwrap(), Some(((5, 1), None)), "before Redis 7");
+    }
+
+    #[test]
+    fn a_queue_is_read_before_new_events_fill_its_stream() {
+        let start = Instant::now();
+        let after = |milliseconds| start + Duration::from_millis(milliseconds);
+        let next_read = |length, new| {
+            let idle = Some(after(300));
+            let mut queue = FollowedQueue { last_read: Some(start), due: idle, length, ..FollowedQueue::default() };
+            queue.schedule(new, after(100));
+            queue.due.unwrap().duration_since(after(100)).as_millis()
+        };
+        assert_eq!(next_read(None, 0), 200, "idle");
+        assert_eq!(next_read(None, 10), 200, "slower than the idle interval");
+        assert_eq!(next_read(None, 500), 50, "500 events in 100 ms: the next 250 of 10,000 in 50 ms");
+        assert_eq!(next_read(Some(1000), 500), 5, "25 of 1,000");
     }
 }

@@ -17,9 +17,10 @@ use self::follower::Follower;
 use self::predecessor::Predecessor;
 use super::listing::list_keys;
 use super::prefix_hint::PrefixHint;
+use crate::broker::BrokerHealth;
 use crate::connection::Credentials;
 use crate::queue_system::{Batch, Counter, ListedQueue, Origin, QueueId, QueueSystem, Statistics, SystemKind};
-use crate::redis::{KeyScanner, RedisClient, Replies, SCHEMES, count, escape_glob, field, list, text};
+use crate::redis::{HEALTH, KeyScanner, RedisClient, Replies, SCHEMES, count, escape_glob, field, list, text};
 
 pub(super) const KIND: SystemKind = SystemKind {
     name: "bullmq",
@@ -74,6 +75,7 @@ impl QueueSystem for BullMq {
                 | "message_processing_seconds",
                 _,
             ) => Origin::Events,
+            _ if HEALTH.contains(&metric) => Origin::Native,
             _ => Origin::Unavailable,
         }
     }
@@ -92,6 +94,10 @@ impl QueueSystem for BullMq {
 
     async fn run(&self) {
         self.follower.run(&self.between_scrapes).await;
+    }
+
+    async fn broker(&self) -> Result<BrokerHealth> {
+        self.redis.health().await
     }
 
     fn list(&self) -> BoxStream<'_, Result<ListedQueue>> {
@@ -214,4 +220,12 @@ impl BullMq {
         let scope = if self.prefixes.len() > 1 { prefix.clone() } else { String::new() };
         Some(QueueId { name: name.to_owned(), scope })
     }
+}
+
+/// Parses one reply as each reply that the system reads.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(reply: &Value) {
+    follower::fuzz(reply);
+    ages::fuzz(reply);
+    let _ = statistics(&std::array::from_fn(|_| reply.clone()));
 }

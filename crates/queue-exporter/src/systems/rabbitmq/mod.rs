@@ -1,5 +1,6 @@
-//! `rabbitmq`: queues and alarms of RabbitMQ, from its management HTTP API.
+//! `rabbitmq`: queues, alarms and limits of RabbitMQ, from its management HTTP API.
 
+mod connections;
 mod nodes;
 mod optional_number;
 mod overview;
@@ -18,14 +19,16 @@ use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use reqwest::StatusCode;
 use tokio::time::timeout;
 
-use self::nodes::{Node, RestartDetector, alarms, partition};
+use self::connections::blocked_connections;
+use self::nodes::{Node, RestartDetector, add_health, has_alarm, partition};
 use self::overview::Overview;
 #[cfg(fuzzing)]
 pub(crate) use self::page::fuzz;
 use self::page::{Items, Page};
 use self::reported_queues::ReportedQueues;
+use crate::broker::{BrokerHealth, CONNECTIONS_BLOCKED};
 use crate::connection::{Credentials, HttpClient, HttpResponse};
-use crate::queue_system::{BrokerAlarm, ListedQueue, Origin, QueueSystem, SystemKind};
+use crate::queue_system::{ListedQueue, Origin, QueueSystem, SystemKind};
 use crate::read_error::{Reason, read_error};
 
 pub(super) const KIND: SystemKind = SystemKind {
@@ -38,7 +41,8 @@ pub(super) const KIND: SystemKind = SystemKind {
             client: HttpClient::new(settings)?,
             restarts: Mutex::default(),
             reported: Mutex::default(),
-            alarms: Mutex::default(),
+            nodes: Mutex::default(),
+            overview: Mutex::default(),
             totals_only: AtomicBool::new(false),
             hidden: AtomicU64::new(0),
         }))
@@ -50,12 +54,20 @@ struct RabbitMq {
     restarts: Mutex<RestartDetector>,
     /// The queues of the last list that had statistics.
     reported: Mutex<ReportedQueues>,
-    /// The alarms of the nodes in the last read; empty if the nodes were not read.
-    alarms: Mutex<Vec<BrokerAlarm>>,
+    /// The health of the nodes in the last read; empty if the nodes were not read.
+    nodes: Mutex<NodesHealth>,
+    /// The overview after the last list.
+    overview: Mutex<Option<Overview>>,
     /// Whether the broker collects no statistics, so that only the numbers of messages are available.
     totals_only: AtomicBool,
     /// The number of queues that the last list lacked.
     hidden: AtomicU64,
+}
+
+#[derive(Clone, Default)]
+struct NodesHealth {
+    health: BrokerHealth,
+    has_alarm: Option<bool>,
 }
 
 #[async_trait]
@@ -75,7 +87,15 @@ impl QueueSystem for RabbitMq {
     fn origin(&self, metric: &str, detail: &str) -> Origin {
         match (metric, detail) {
             ("queue_messages", "ready" | "in_flight")
-            | ("queue_depth" | "queue_max_length" | "queue_broker_alarm", _) => Origin::Native,
+            | (
+                "queue_depth"
+                | "queue_max_length"
+                | "queue_broker_alarm"
+                | "queue_broker_connections"
+                | "queue_broker_connections_blocked"
+                | "queue_broker_limit_used_ratio",
+                _,
+            ) => Origin::Native,
             _ if self.totals_only.load(Ordering::Relaxed) => Origin::Unavailable,
             ("messages_processed_total", "success") => Origin::Native,
             ("queue_oldest_message_age_seconds", _) => Origin::Derived,
@@ -85,7 +105,11 @@ impl QueueSystem for RabbitMq {
                 | "queue_message_bytes"
                 | "messages_enqueued_total"
                 | "messages_delivered_total"
-                | "messages_redelivered_total",
+                | "messages_redelivered_total"
+                | "queue_broker_unroutable_messages_total"
+                | "queue_stream_length"
+                | "queue_replicas"
+                | "queue_replicas_in_sync",
                 _,
             ) => Origin::Native,
             _ => Origin::Unavailable,
@@ -96,8 +120,19 @@ impl QueueSystem for RabbitMq {
         stream::try_unfold(Cursor::Start, |cursor| self.page(cursor)).map_ok(stream::iter).try_flatten().boxed()
     }
 
-    fn broker_alarms(&self) -> Vec<BrokerAlarm> {
-        self.alarms.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Connections are counted only while an alarm is active. Without one, none is blocked.
+    async fn broker(&self) -> Result<BrokerHealth> {
+        let NodesHealth { mut health, has_alarm } = self.nodes.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(overview) = &*self.overview.lock().unwrap_or_else(PoisonError::into_inner) {
+            overview.add_health(&mut health);
+        }
+        let blocked = match has_alarm {
+            Some(true) => blocked_connections(&self.client).await?,
+            Some(false) => Some(0),
+            None => None,
+        };
+        health.add_count(&CONNECTIONS_BLOCKED, &[""], blocked);
+        Ok(health)
     }
 
     fn hidden_queues(&self) -> u64 {
@@ -203,12 +238,13 @@ impl RabbitMq {
         };
         let nodes = nodes.unwrap_or_else(|_| bail!("no response"));
         let mut restarts = self.restarts.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut alarms_now = Vec::new();
+        let mut nodes_now = NodesHealth::default();
         let mut partitioned = None;
         match nodes {
             Ok(nodes) => {
                 partitioned = partition(&nodes);
-                alarms_now = alarms(&nodes);
+                add_health(&nodes, &mut nodes_now.health);
+                nodes_now.has_alarm = has_alarm(&nodes);
                 restarts.update(nodes);
             }
             Err(error) => {
@@ -216,7 +252,7 @@ impl RabbitMq {
                 tracing::debug!(error, "cannot read the nodes: restarts of the broker and its alarms are unknown");
             }
         }
-        *self.alarms.lock().unwrap_or_else(PoisonError::into_inner) = alarms_now;
+        *self.nodes.lock().unwrap_or_else(PoisonError::into_inner) = nodes_now;
         Ok((page?, restarts.generation, partitioned))
     }
 
@@ -264,11 +300,14 @@ impl RabbitMq {
     /// `monitoring`. It lists only queues in virtual hosts on which the user has permissions.
     async fn check_hidden(&self, listed: u64) -> Option<Error> {
         self.hidden.store(0, Ordering::Relaxed);
-        let overview = self.overview().await?;
-        if overview.disable_stats == Some(false) {
+        let overview = self.overview().await;
+        let existing = overview.as_ref().and_then(Overview::queues);
+        let disable_stats = overview.as_ref().and_then(|overview| overview.disable_stats);
+        *self.overview.lock().unwrap_or_else(PoisonError::into_inner) = overview;
+        if disable_stats == Some(false) {
             self.totals_only.store(false, Ordering::Relaxed); // the broker was restarted with statistics
         }
-        let existing = overview.queues().filter(|existing| *existing > listed)?;
+        let existing = existing.filter(|existing| *existing > listed)?;
         // a queue may have been declared in between: listed again, it is not hidden
         let response = self.get_queues(1, "1").await.ok()?;
         let listed = Page::parse(response.json_object().ok()?, 0).ok()?.queues.max(listed);
@@ -289,6 +328,14 @@ const NO_STATISTICS: &str = "RabbitMQ collects no statistics, and this version h
 fn has_name_only(item: &Result<ListedQueue>) -> bool {
     let Ok(ListedQueue { statistics: Some(Ok(statistics)), .. }) = item else { return false };
     statistics.ready.is_none()
+}
+
+/// Parses one response about the health of the broker.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz_health(data: &[u8]) {
+    nodes::fuzz(data);
+    overview::fuzz(data);
+    connections::fuzz(data);
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
-//! RabbitMQ's nodes: restarts, partitions and alarms.
+//! RabbitMQ's nodes: restarts, partitions, alarms and limits.
 
 use serde::Deserialize;
 
+use super::optional_number::OptionalNumber;
+use crate::broker::BrokerHealth;
 use crate::json::Count;
-use crate::queue_system::BrokerAlarm;
 use crate::read_error::{Reason, read_error};
 
 /// Detects restarts of the process that keeps the counters in memory: a new process counts from 0.
@@ -15,9 +16,11 @@ pub(super) struct RestartDetector {
 }
 
 /// The columns of `GET api/nodes` that [`Node`] needs.
-pub(super) const COLUMNS: &str = "name,os_pid,uptime,partitions,mem_alarm,disk_free_alarm";
+pub(super) const COLUMNS: &str = "name,os_pid,uptime,partitions,mem_alarm,disk_free_alarm,mem_used,mem_limit,disk_free,\
+                                  disk_free_limit,fd_used,fd_total,sockets_used,sockets_total,proc_used,proc_total";
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
 pub(super) struct Node {
     name: String,
     os_pid: Option<String>,
@@ -27,6 +30,17 @@ pub(super) struct Node {
     partitions: Option<Vec<String>>,
     mem_alarm: Option<bool>,
     disk_free_alarm: Option<bool>,
+    // used and allowed; a version or a stopped node lacks some of them
+    mem_used: OptionalNumber,
+    mem_limit: OptionalNumber,
+    disk_free: OptionalNumber,
+    disk_free_limit: OptionalNumber,
+    fd_used: OptionalNumber,
+    fd_total: OptionalNumber,
+    sockets_used: OptionalNumber,
+    sockets_total: OptionalNumber,
+    proc_used: OptionalNumber,
+    proc_total: OptionalNumber,
 }
 
 impl RestartDetector {
@@ -51,13 +65,28 @@ impl RestartDetector {
     }
 }
 
-/// The alarms of all nodes. While one is active, RabbitMQ blocks every connection that publishes.
-pub(super) fn alarms(nodes: &[Node]) -> Vec<BrokerAlarm> {
-    let alarm = |node: &Node, alarm, active: Option<bool>| {
-        active.map(|active| BrokerAlarm { node: node.name.clone(), alarm, active })
-    };
-    let of_node = |node| [alarm(node, "memory", node.mem_alarm), alarm(node, "disk", node.disk_free_alarm)];
-    nodes.iter().flat_map(of_node).flatten().collect()
+/// Adds the alarms and limits of all nodes. While an alarm is active on one node, RabbitMQ blocks every connection that
+/// publishes, to any node.
+pub(super) fn add_health(nodes: &[Node], health: &mut BrokerHealth) {
+    for node in nodes {
+        health.add_alarm("memory", &node.name, node.mem_alarm);
+        health.add_alarm("disk", &node.name, node.disk_free_alarm);
+        for (resource, used, limit) in [
+            ("memory", node.mem_used, node.mem_limit),
+            ("disk", node.disk_free_limit, node.disk_free),
+            ("file_descriptors", node.fd_used, node.fd_total),
+            ("sockets", node.sockets_used, node.sockets_total),
+            ("processes", node.proc_used, node.proc_total),
+        ] {
+            health.add_limit(resource, &node.name, used.0, limit.0);
+        }
+    }
+}
+
+/// Whether an alarm is active on a node; `None` if no node reports alarms.
+pub(super) fn has_alarm(nodes: &[Node]) -> Option<bool> {
+    let alarms = nodes.iter().flat_map(|node| [node.mem_alarm, node.disk_free_alarm]);
+    alarms.flatten().reduce(|one, other| one || other)
 }
 
 /// The error if the cluster is partitioned: statistics of queues on other nodes are then outdated or sums of two.
@@ -65,6 +94,15 @@ pub(super) fn partition(nodes: &[Node]) -> Option<anyhow::Error> {
     let node = nodes.iter().find(|node| node.partitions.as_ref().is_some_and(|others| !others.is_empty()))?;
     let text = format!("the cluster is partitioned, as {} reports: statistics of queues are not reliable", node.name);
     Some(read_error(Reason::Partial, text))
+}
+
+/// Parses one response of `GET api/nodes`.
+#[cfg(fuzzing)]
+pub(super) fn fuzz(data: &[u8]) {
+    let Ok(nodes) = serde_json::from_slice::<Vec<Node>>(data) else { return };
+    add_health(&nodes, &mut BrokerHealth::default());
+    let _ = (has_alarm(&nodes), partition(&nodes));
+    RestartDetector::default().update(nodes);
 }
 
 #[cfg(test)]
@@ -77,9 +115,7 @@ mod tests {
             name: name.to_owned(),
             os_pid: Some(pid.to_owned()),
             uptime: uptime.map(Count),
-            partitions: None,
-            mem_alarm: None,
-            disk_free_alarm: None,
+            ..Node::default()
         };
         let mut one = |nodes: &&[_]| {
             detector.update(nodes.iter().map(node).collect());
@@ -117,10 +153,15 @@ mod tests {
     }
 
     #[test]
-    fn alarms_of_every_node_are_read() {
-        let text = r#"[{"name":"a","mem_alarm":true,"disk_free_alarm":false},{"name":"b","running":false}]"#;
-        let alarms = alarms(&serde_json::from_str::<Vec<Node>>(text).unwrap());
-        let alarms: Vec<_> = alarms.iter().map(|alarm| (alarm.node.as_str(), alarm.alarm, alarm.active)).collect();
-        assert_eq!(alarms, [("a", "memory", true), ("a", "disk", false)]);
+    fn alarms_and_limits_of_every_node_are_read() {
+        let text = r#"[{"name":"a","mem_alarm":true,"disk_free_alarm":false,"mem_used":30,"mem_limit":40,
+            "disk_free":1000,"disk_free_limit":50,"fd_used":"unknown","fd_total":1024},{"name":"b","running":false}]"#;
+        let nodes: Vec<Node> = serde_json::from_str(text).unwrap();
+        let mut health = BrokerHealth::default();
+        add_health(&nodes, &mut health);
+        let samples: Vec<_> = health.samples().iter().map(|it| (it.labels.join(" "), it.value)).collect();
+        let expected = [("memory a", 1.0), ("disk a", 0.0), ("a memory", 0.75), ("a disk", 0.05)];
+        assert_eq!(samples, expected.map(|(labels, value)| (labels.to_owned(), value)));
+        assert_eq!((has_alarm(&nodes), has_alarm(&nodes[1..])), (Some(true), None));
     }
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::optional_number::OptionalNumber;
@@ -54,6 +55,9 @@ struct Item {
     node: Option<String>,
     policy: Option<String>,
     state: Option<String>,
+    /// The nodes of a quorum queue or a stream, and the online ones.
+    members: Option<Vec<IgnoredAny>>,
+    online: Option<Vec<IgnoredAny>>,
     message_stats: Option<MessageStats>,
 }
 
@@ -119,6 +123,8 @@ impl Item {
         let has_report = self.state.is_some() || self.consumers.is_some() || self.memory.is_some();
         let value = |count: Option<Count>| count.map(|Count(value)| value);
         let counter = |count| Counter::single(value(count));
+        let length = |nodes: Option<Vec<_>>| nodes.map(|nodes| nodes.len() as u64);
+        let is_stream = self.kind.as_deref() == Some("stream");
         let mut statistics = Statistics {
             generation,
             ready: value(self.messages_ready).filter(|_| has_report),
@@ -130,6 +136,9 @@ impl Item {
             max_length: [self.arguments.0, self.effective_policy_definition.0].into_iter().flatten().min(),
             #[expect(clippy::cast_precision_loss, reason = "seconds since the epoch are small")]
             oldest_age: self.head_message_timestamp.0.and_then(|published| seconds_since(published as f64, now())),
+            stream_length: value(self.messages_ready).filter(|_| is_stream && has_report),
+            replicas: length(self.members),
+            replicas_in_sync: length(self.online),
             info: Some(vec![
                 self.kind.map_or("".into(), Cow::from),
                 self.durable.map_or("".into(), |durable| Cow::from(if durable { "true" } else { "false" })),

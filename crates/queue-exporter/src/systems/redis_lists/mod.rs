@@ -20,9 +20,10 @@ use self::layout::Layout;
 use self::oldest::ages;
 use super::listing::list_from;
 use super::remembered::RememberedQueues;
+use crate::broker::BrokerHealth;
 use crate::connection::Credentials;
 use crate::queue_system::{Batch, ListedQueue, Origin, QueueId, QueueSystem, SystemKind};
-use crate::redis::{KeyScanner, RedisClient, Replies, SCHEMES, add_command, names, text};
+use crate::redis::{HEALTH, KeyScanner, RedisClient, Replies, SCHEMES, add_command, names, text};
 use crate::timestamp::now;
 
 pub(super) const KIND: SystemKind = SystemKind {
@@ -64,11 +65,15 @@ impl QueueSystem for RedisLists {
     }
 
     fn origin(&self, metric: &str, detail: &str) -> Origin {
-        self.layout.origin(metric, detail)
+        if HEALTH.contains(&metric) { Origin::Native } else { self.layout.origin(metric, detail) }
     }
 
     fn batch(&self) -> Batch {
         Batch { size: 250, concurrency: 1 }
+    }
+
+    async fn broker(&self) -> Result<BrokerHealth> {
+        self.redis.health().await
     }
 
     fn list(&self) -> BoxStream<'_, Result<ListedQueue>> {

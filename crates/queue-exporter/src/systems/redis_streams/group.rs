@@ -64,7 +64,12 @@ impl Stream {
     }
 
     pub(super) fn statistics(&self) -> Statistics {
-        Statistics { enqueued: Counter::single(self.added), memory_bytes: self.memory, ..Statistics::default() }
+        Statistics {
+            enqueued: Counter::single(self.added),
+            memory_bytes: self.memory,
+            stream_length: self.length,
+            ..Statistics::default()
+        }
     }
 
     /// The average size of an entry, at least 1.

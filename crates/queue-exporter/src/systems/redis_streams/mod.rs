@@ -13,9 +13,12 @@ use redis::{Pipeline, Value};
 use self::group::{Group, Stream};
 use self::progress::ProgressMemory;
 use super::listing::list_keys;
+use crate::broker::BrokerHealth;
 use crate::connection::Credentials;
 use crate::queue_system::{Batch, ListedQueue, Origin, QueueId, QueueSystem, Statistics, SystemKind};
-use crate::redis::{KeyScanner, RedisClient, Replies, SCHEMES, add_command, escape_glob, list, node_error, text};
+use crate::redis::{
+    HEALTH, KeyScanner, RedisClient, Replies, SCHEMES, add_command, escape_glob, list, node_error, text,
+};
 use crate::timestamp::{now, seconds_since};
 
 pub(super) const KIND: SystemKind = SystemKind {
@@ -55,12 +58,18 @@ impl QueueSystem for Streams {
             ("queue_oldest_message_age_seconds" | "queue_oldest_in_flight_age_seconds", _) => Origin::Derived,
             ("queue_messages", "in_flight") => Origin::Native,
             ("queue_consumers" | "messages_enqueued_total" | "queue_memory_bytes", _) => Origin::Native,
+            ("queue_stream_length", _) => Origin::Native,
+            _ if HEALTH.contains(&metric) => Origin::Native,
             _ => Origin::Unavailable,
         }
     }
 
     fn batch(&self) -> Batch {
         Batch { size: 200, concurrency: 1 }
+    }
+
+    async fn broker(&self) -> Result<BrokerHealth> {
+        self.redis.health().await
     }
 
     fn list(&self) -> BoxStream<'_, Result<ListedQueue>> {
@@ -153,6 +162,19 @@ impl Streams {
         }
         Ok(listed)
     }
+}
+
+/// Parses one reply as each reply that the system reads.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(reply: &Value) {
+    let Ok(stream) = Stream::parse(reply, &Value::Nil) else { return };
+    let queue = QueueId::named("a");
+    let mut progress = Progress::default();
+    for group in stream.groups(reply).unwrap_or_default() {
+        let ready = group.ready(&stream, None);
+        progress.update(&queue, &stream, &group, ready);
+    }
+    let _ = age(reply, now());
 }
 
 /// Whether a reply means that the key was deleted, or has another type now.

@@ -13,9 +13,10 @@ use serde::Deserialize;
 
 use self::processing_times::ProcessingTimes;
 use super::prefix_hint::PrefixHint;
+use crate::broker::{BrokerHealth, WORKERS};
 use crate::connection::Credentials;
 use crate::queue_system::{Batch, Counter, ListedQueue, Origin, QueueId, QueueSystem, Statistics, SystemKind};
-use crate::redis::{RedisClient, Replies, SCHEMES, add_command, count, list, names, text};
+use crate::redis::{HEALTH, RedisClient, Replies, SCHEMES, add_command, count, list, names, text};
 use crate::timestamp::{now, seconds_since};
 
 pub(super) const KIND: SystemKind = SystemKind {
@@ -45,6 +46,9 @@ struct Sidekiq {
 struct Services {
     queues: HashMap<String, Service>,
     paused: Vec<String>,
+    /// Running processes, and expired ones that Sidekiq still lists.
+    alive: u64,
+    lost: u64,
 }
 
 /// What all processes do for one queue.
@@ -77,12 +81,22 @@ impl QueueSystem for Sidekiq {
             ("queue_consumers" | "queue_consumers_busy", _) => Origin::Derived,
             ("queue_oldest_message_age_seconds" | "queue_oldest_in_flight_age_seconds", _) => Origin::Derived,
             ("message_processing_seconds", _) => Origin::Derived,
+            ("queue_workers", _) => Origin::Derived,
+            _ if HEALTH.contains(&metric) => Origin::Native,
             _ => Origin::Unavailable,
         }
     }
 
     fn batch(&self) -> Batch {
         Batch { size: 250, concurrency: 1 }
+    }
+
+    async fn broker(&self) -> Result<BrokerHealth> {
+        let mut health = self.redis.health().await?;
+        let (alive, lost) = (self.services().alive, self.services().lost);
+        health.add_count(&WORKERS, &["alive"], Some(alive));
+        health.add_count(&WORKERS, &["lost"], Some(lost));
+        Ok(health)
     }
 
     fn list(&self) -> BoxStream<'_, Result<ListedQueue>> {
@@ -99,7 +113,8 @@ impl QueueSystem for Sidekiq {
             }
             let mut replies = Replies::new(self.redis.query(&commands).await?);
             let [queues, paused, processes, counted, delayed, retry, dead] = replies.next();
-            let services = Services { queues: self.read_services(&names(&processes)?).await?, paused: names(&paused)? };
+            let mut services = self.read_services(&names(&processes)?).await?;
+            services.paused = names(&paused)?;
             *self.services() = services;
             let queues = names(&queues)?;
             self.hint.check(&self.redis, queues.is_empty()).await;
@@ -214,7 +229,7 @@ impl Sidekiq {
         self.services.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn read_services(&self, processes: &[String]) -> Result<HashMap<String, Service>> {
+    async fn read_services(&self, processes: &[String]) -> Result<Services> {
         let mut commands = Pipeline::with_capacity(processes.len() * 3);
         for process in processes {
             add_command(&mut commands, &["HMGET", &self.key(process), "info", "quiet"]);
@@ -222,7 +237,7 @@ impl Sidekiq {
             add_command(&mut commands, &["HVALS", &self.key(&format!("{process}:workers"))]); // before version 6.5
         }
         let mut replies = Replies::new(self.redis.query(&commands).await?);
-        let mut services = HashMap::new();
+        let mut services = Services::default();
         for _ in processes {
             let [process, work, before] = replies.next();
             add_process(&mut services, &process, &[work, before])?;
@@ -232,10 +247,15 @@ impl Sidekiq {
 }
 
 /// Adds the work of one process. A process that was killed has nothing left but its name.
-fn add_process(services: &mut HashMap<String, Service>, process: &Value, work: &[Value]) -> Result<()> {
+fn add_process(services: &mut Services, process: &Value, work: &[Value]) -> Result<()> {
     let [info, quiet] = list(process)? else { return Ok(()) };
-    let Some(info) = text(info)? else { return Ok(()) };
+    let Some(info) = text(info)? else {
+        services.lost += 1;
+        return Ok(());
+    };
     let info: Info = serde_json::from_str(info)?;
+    services.alive += 1;
+    let services = &mut services.queues;
     if text(quiet)? != Some("true") {
         let groups: Vec<(u64, Vec<String>)> = if info.capsules.is_empty() {
             vec![(info.concurrency, info.queues)]
@@ -260,6 +280,13 @@ fn add_process(services: &mut HashMap<String, Service>, process: &Value, work: &
         service.started = [service.started, started].into_iter().flatten().reduce(f64::min);
     }
     Ok(())
+}
+
+/// Parses one reply as each reply that the system reads.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(reply: &Value) {
+    let _ = add_process(&mut Services::default(), reply, std::slice::from_ref(reply));
+    let _ = text(reply).map(|job| job.map(enqueued));
 }
 
 #[cfg(test)]
@@ -288,7 +315,7 @@ mod tests {
 
     #[test]
     fn threads_and_jobs_are_counted_for_the_queues_they_serve() {
-        let mut services = HashMap::new();
+        let mut services = Services::default();
         let process = |info: &str, quiet: &str| Value::Array(vec![bulk(info), bulk(quiet)]);
         let old = process(r#"{"queues":["mail","mail","orders"],"concurrency":5}"#, "false");
         let work =
@@ -299,8 +326,9 @@ mod tests {
         add_process(&mut services, &process(capsules, "false"), &[]).unwrap();
         add_process(&mut services, &process(capsules, "true"), &[]).unwrap();
         add_process(&mut services, &Value::Array(vec![Value::Nil, Value::Nil]), &[Value::Nil]).unwrap();
-        let threads = ["mail", "orders", "slow"].map(|queue| services[queue].threads);
+        let threads = ["mail", "orders", "slow"].map(|queue| services.queues[queue].threads);
         assert_eq!(threads, [13, 5, 1]);
-        assert_eq!((services["mail"].jobs, services["mail"].started), (2, Some(1.7e9)));
+        assert_eq!((services.queues["mail"].jobs, services.queues["mail"].started), (2, Some(1.7e9)));
+        assert_eq!((services.alive, services.lost), (3, 1));
     }
 }

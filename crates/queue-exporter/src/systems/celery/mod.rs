@@ -1,28 +1,39 @@
-//! `celery`: queues of Celery with Redis as its broker: waiting and unacknowledged messages.
+//! `celery`: queues of Celery with Redis as its broker: waiting and unacknowledged messages, and events if requested.
+
+mod events;
+mod follower;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use anyhow::{Context, Result};
-use exporter_common::async_trait;
+use anyhow::{Context, Result, bail};
+use exporter_common::{UsageError, async_trait};
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use redis::{Pipeline, Value};
+use reqwest::Url;
 use serde::de::IgnoredAny;
 
+use self::follower::{EventsRead, Follower};
+use crate::broker::{BrokerHealth, WORKERS};
 use crate::connection::Credentials;
 use crate::queue_system::{Batch, ListedQueue, Origin, QueueId, QueueSystem, Statistics, SystemKind};
 use crate::read_error::{Reason, read_error};
-use crate::redis::{KeyScanner, RedisClient, Replies, SCHEMES, add_command, count, escape_glob, list, names, text};
+use crate::redis::{
+    HEALTH, KeyScanner, RedisClient, Replies, SCHEMES, add_command, count, escape_glob, list, names, text,
+};
 use crate::timestamp::{now, seconds_since};
 
 pub(super) const KIND: SystemKind = SystemKind {
     name: "celery",
     schemes: SCHEMES,
-    connect: |settings| {
+    connect: |mut settings| {
+        let with_events = take_events(&mut settings.url)?;
         let redis = RedisClient::single(settings)?;
         let prefix = redis.prefixes().first().cloned().unwrap_or_default();
         let bindings = KeyScanner::new(format!("{}{BINDING}*", escape_glob(&prefix)), "set");
-        Ok(Box::new(Celery { redis, prefix, bindings, known: Mutex::default() }))
+        let follower = with_events.then(|| Follower::new(&prefix, redis.database()));
+        let known = Mutex::default();
+        Ok(Box::new(Celery { redis, prefix, bindings, known, follower, workers: Mutex::default() }))
     },
 };
 
@@ -32,6 +43,28 @@ struct Celery {
     prefix: String,
     bindings: KeyScanner,
     known: Mutex<KnownQueues>,
+    /// With `?events=true`.
+    follower: Option<Follower>,
+    /// The number of workers that are alive and lost, as of the last list.
+    workers: Mutex<Option<[u64; 2]>>,
+}
+
+/// Removes `events=true` from the query of the URL, and returns whether it was there.
+fn take_events(url: &mut Url) -> Result<bool> {
+    let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
+    let (events, others): (Vec<_>, Vec<_>) = pairs.into_iter().partition(|(key, _)| key == "events");
+    if events.is_empty() {
+        return Ok(false);
+    }
+    url.set_query(None);
+    if !others.is_empty() {
+        url.query_pairs_mut().extend_pairs(others);
+    }
+    match events[0].1.as_str() {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => bail!(UsageError::new("--queue.url: events=… is not true or false")),
+    }
 }
 
 /// Facts about queues from the last list.
@@ -62,10 +95,24 @@ impl QueueSystem for Celery {
         self.redis.credentials()
     }
 
+    /// Values of a task in all queues have no queue name: events do not contain it.
+    fn scope_label(&self) -> &'static str {
+        "task"
+    }
+
     fn origin(&self, metric: &str, detail: &str) -> Origin {
         match (metric, detail) {
             ("queue_depth", _) | ("queue_messages", "ready") => Origin::Native,
             ("queue_messages", "in_flight") | ("queue_oldest_in_flight_age_seconds", _) => Origin::Derived,
+            (
+                "messages_processed_total"
+                | "messages_delivered_total"
+                | "messages_dead_lettered_total"
+                | "message_processing_seconds"
+                | "queue_workers",
+                _,
+            ) if self.follower.is_some() => Origin::Events,
+            _ if HEALTH.contains(&metric) => Origin::Native,
             _ => Origin::Unavailable,
         }
     }
@@ -74,10 +121,40 @@ impl QueueSystem for Celery {
         Batch { size: 250, concurrency: 1 }
     }
 
+    async fn broker(&self) -> Result<BrokerHealth> {
+        let mut health = self.redis.health().await?;
+        if let Some([alive, lost]) = *self.workers.lock().unwrap_or_else(PoisonError::into_inner) {
+            health.add_count(&WORKERS, &["alive"], Some(alive));
+            health.add_count(&WORKERS, &["lost"], Some(lost));
+        }
+        Ok(health)
+    }
+
+    fn event_gaps(&self) -> Option<u64> {
+        self.follower.as_ref().map(Follower::gaps)
+    }
+
+    async fn run(&self) {
+        match &self.follower {
+            Some(follower) => follower.run(&self.redis).await,
+            None => std::future::pending().await,
+        }
+    }
+
     fn list(&self) -> BoxStream<'_, Result<ListedQueue>> {
         let list = async {
             let Bindings { routes, separators, unparsed } = self.bindings().await?;
-            let (unacked, totals) = self.read_unacked(&routes).await?;
+            let (unacked, in_flight) = self.read_unacked(&routes).await?;
+            // an error of the events does not affect the queues
+            let (EventsRead { tasks, others, workers }, no_events) = match &self.follower {
+                Some(follower) => {
+                    follower.read().await.map_or_else(|error| (Default::default(), Some(error)), |read| (read, None))
+                }
+                None => Default::default(),
+            };
+            *self.workers.lock().unwrap_or_else(PoisonError::into_inner) = workers;
+            let Statistics { in_flight, oldest_in_flight_age, .. } = in_flight;
+            let totals = Statistics { in_flight, oldest_in_flight_age, ..others };
             let queues: BTreeSet<_> = separators.keys().filter(|queue| !is_internal(queue)).cloned().collect();
             *self.known() = KnownQueues { unacked, separators };
             let listed = queues.into_iter().map(|queue| ListedQueue { queue: QueueId::named(queue), statistics: None });
@@ -87,7 +164,8 @@ impl QueueSystem for Celery {
                     format!("unknown separator in the bindings of exchange {exchange:?}: its queues are missing");
                 read_error(Reason::Partial, text)
             });
-            anyhow::Ok(listed.chain([totals]).map(Ok).chain(unparsed.map(Err)))
+            let errors = unparsed.into_iter().chain(no_events).map(Err);
+            anyhow::Ok(listed.chain([totals]).chain(tasks).map(Ok).chain(errors))
         };
         stream::once(list).map_ok(stream::iter).try_flatten().boxed()
     }
@@ -233,6 +311,17 @@ fn queue_of<'a>(message: &str, bindings: &'a Routes) -> Option<&'a str> {
     // the default exchange is bound to every queue by the queue's name
     let mut queues = bindings.values().flatten();
     queues.find(|queue| exchange.is_empty() && **queue == routing_key).map(String::as_str)
+}
+
+/// Parses one member of a binding, one unacknowledged message, and one message of events.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(data: &[u8]) {
+    events::fuzz(data);
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Some((routing_key, queue, _)) = binding(text) {
+        let route = (String::new(), routing_key.to_owned());
+        let _ = queue_of(text, &Routes::from([(route, vec![queue.to_owned()])]));
+    }
 }
 
 #[cfg(test)]
