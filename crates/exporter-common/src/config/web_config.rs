@@ -51,6 +51,7 @@ pub(crate) struct RateLimitConfig {
 }
 
 /// PEM text, from a file or inline.
+#[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "read with the feature tls"))]
 pub(crate) enum PemSource {
     File { key: &'static str, path: PathBuf },
     Inline(String),

@@ -78,6 +78,7 @@ impl Group {
     }
 
     /// All series in the order of the output.
+    #[cfg(any(test, feature = "landing-page", feature = "protobuf"))]
     pub(crate) fn series(&self) -> impl Iterator<Item = (&Family, usize)> {
         (0..self.len()).map(|position| self.at(position))
     }

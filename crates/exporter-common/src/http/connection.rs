@@ -75,20 +75,16 @@ async fn converse(
         routes.call(request)
     });
     // connection_limits.rs has the deadlines
-    let result = match http2 {
-        #[cfg(feature = "http2")]
-        true => {
-            let mut builder = http2::Builder::new(TokioExecutor::new());
-            builder.max_concurrent_streams(32).max_header_list_size(MAX_HEAD as u32);
-            until_stopped(builder.serve_connection(TokioIo::new(stream), service), slot).await
-        }
-        _ => {
-            let mut builder = http1::Builder::new();
-            builder.header_read_timeout(None).max_buf_size(MAX_HEAD);
-            until_stopped(builder.serve_connection(TokioIo::new(stream), service), slot).await
-        }
-    };
-    result.map_err(|error| {
+    let stream = TokioIo::new(stream);
+    #[cfg(feature = "http2")]
+    if http2 {
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder.max_concurrent_streams(32).max_header_list_size(MAX_HEAD as u32);
+        return Ok(until_stopped(builder.serve_connection(stream, service), slot).await?);
+    }
+    let mut builder = http1::Builder::new();
+    builder.header_read_timeout(None).max_buf_size(MAX_HEAD);
+    until_stopped(builder.serve_connection(stream, service), slot).await.map_err(|error| {
         let unintelligible = plain && error.is_parse();
         let error = anyhow::Error::from(error);
         if unintelligible { error.context("not an HTTP request: the client may use TLS") } else { error }
