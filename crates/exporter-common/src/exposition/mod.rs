@@ -14,4 +14,6 @@ pub(crate) mod sample_format;
 pub(crate) mod text;
 pub(crate) mod value;
 
-pub(crate) use merge::{Exposition, Group};
+pub(crate) use merge::Exposition;
+#[cfg(feature = "landing-page")]
+pub(crate) use merge::Group;

@@ -30,7 +30,6 @@ pub(crate) struct WebSettings {
     /// Users and their password hashes; authentication is off if empty.
     pub(crate) users: BTreeMap<String, String>,
     /// Whether clients must present a certificate.
-    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "read with the feature tls"))]
     pub(crate) clients_must_show_certificates: bool,
     /// The rate limit of requests, if one is set.
     pub(crate) rate_limit: Option<RateLimit>,
