@@ -26,7 +26,7 @@ _cpu__exporter() {
 
     case "${cmd}" in
         cpu__exporter)
-            opts="-h -V --web.telemetry-path --web.config.file --web.systemd-socket --web.max-requests --web.openmetrics-created --web.disable-exporter-metrics --scrape.timeout --scrape.timeout-offset --log.level --log.format --once --check --path.procfs --path.sysfs --path.cgroup --web.listen-address --collector.cpu --no-collector.cpu --collector.loadavg --no-collector.loadavg --collector.stat --no-collector.stat --collector.pressure --no-collector.pressure --collector.cpufreq --no-collector.cpufreq --collector.topology --no-collector.topology --collector.info --no-collector.info --collector.throttle --no-collector.throttle --collector.cgroup --no-collector.cgroup --collector.disable-defaults --help --version healthcheck"
+            opts="-h -V --web.telemetry-path --web.config.file --web.systemd-socket --web.max-requests --web.openmetrics-created --web.disable-exporter-metrics --scrape.timeout --scrape.timeout-offset --log.level --log.format --once --check --metrics.names --path.procfs --path.sysfs --path.cgroup --collector.cgroups.depth --collector.cgroups.max --collector.processes.max --collector.cpu.per-cpu --no-collector.cpu.per-cpu --collector.cpu.guest --no-collector.cpu.guest --collector.cpu.info --no-collector.cpu.info --collector.stat.softirq --no-collector.stat.softirq --collector.rapl.enable-zone-label --no-collector.rapl.enable-zone-label --path.rootfs --path.udev.data --web.listen-address --collector.cpu --no-collector.cpu --collector.loadavg --no-collector.loadavg --collector.stat --no-collector.stat --collector.pressure --no-collector.pressure --collector.cpufreq --no-collector.cpufreq --collector.topology --no-collector.topology --collector.info --no-collector.info --collector.throttle --no-collector.throttle --collector.schedstat --no-collector.schedstat --collector.rapl --no-collector.rapl --collector.softirqs --no-collector.softirqs --collector.interrupts --no-collector.interrupts --collector.cpuidle --no-collector.cpuidle --collector.time --no-collector.time --collector.uname --no-collector.uname --collector.cgroups --no-collector.cgroups --collector.processes --no-collector.processes --collector.cgroup --no-collector.cgroup --collector.disable-defaults --help --version healthcheck"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -60,6 +60,10 @@ _cpu__exporter() {
                     COMPREPLY=($(compgen -W "logfmt json" -- "${cur}"))
                     return 0
                     ;;
+                --metrics.names)
+                    COMPREPLY=($(compgen -W "own node" -- "${cur}"))
+                    return 0
+                    ;;
                 --path.procfs)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -69,6 +73,46 @@ _cpu__exporter() {
                     return 0
                     ;;
                 --path.cgroup)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --collector.cgroups.depth)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --collector.cgroups.max)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --collector.processes.max)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --collector.cpu.per-cpu)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
+                --collector.cpu.guest)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
+                --collector.cpu.info)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
+                --collector.stat.softirq)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
+                --collector.rapl.enable-zone-label)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
+                --path.rootfs)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --path.udev.data)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -105,6 +149,42 @@ _cpu__exporter() {
                     return 0
                     ;;
                 --collector.throttle)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
+                --collector.schedstat)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
+                --collector.rapl)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
+                --collector.softirqs)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
+                --collector.interrupts)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
+                --collector.cpuidle)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
+                --collector.time)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
+                --collector.uname)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
+                --collector.cgroups)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
+                --collector.processes)
                     COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
                     ;;
