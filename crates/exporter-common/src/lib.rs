@@ -22,7 +22,7 @@
 //! Types of other crates are part of the interface only where they are its purpose:
 //!
 //! - [`clap`] 4, whose derived flags a [`Program`] takes;
-//! - [`async_trait`], because a collector is a trait object with an asynchronous method;
+//! - [`macro@async_trait`], because a collector is a trait object with an asynchronous method;
 //! - [`anyhow`] 1, because an error of a collector is logged and no code branches on it;
 //! - `http` 1, `http-body` 1 and `bytes` 1, which all HTTP servers share, for [`Service::respond`];
 //! - with the feature `prometheus`, the crate `prometheus` 0.14; with the feature `tls`, rustls 0.23 in the module `tls`.

@@ -66,7 +66,7 @@ pub enum Purpose {
     Once,
     /// `--check`: validate flags and files, without reading a source or opening a connection.
     Check,
-    /// `--probe`: read each source once, print its report ([`Source::reported`]), and exit.
+    /// `--probe`: read each source once, print its report ([`Source::reported`](crate::Source::reported)), and exit.
     Probe,
 }
 
@@ -166,7 +166,7 @@ impl Program {
         self
     }
 
-    /// Adds the flag `--probe`, for sources with a report ([`Source::reported`]).
+    /// Adds the flag `--probe`, for sources with a report ([`Source::reported`](crate::Source::reported)).
     #[must_use]
     pub fn probe(mut self) -> Self {
         self.probes = true;
