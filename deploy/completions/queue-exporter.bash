@@ -61,7 +61,7 @@ _queue__exporter() {
                     return 0
                     ;;
                 --queue.system)
-                    COMPREPLY=($(compgen -W "http rabbitmq redis-streams redis-lists bullmq rq celery sidekiq beanstalkd nats postgres" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "http rabbitmq redis-streams redis-lists bullmq rq celery sidekiq beanstalkd nats postgres sqs" -- "${cur}"))
                     return 0
                     ;;
                 --queue.url)

@@ -42,8 +42,9 @@ celery\t''
 sidekiq\t''
 beanstalkd\t''
 nats\t''
-postgres\t''"
-complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.url -d 'URL of the queue system; required: http://localhost:8082/queues, http://localhost:15672 (RabbitMQ\'s management API, with --queue.system rabbitmq), redis://localhost:6379 (or any node of a cluster), postgres://localhost/database, beanstalk://localhost:11300, nats+http://localhost:8222' -r
+postgres\t''
+sqs\t''"
+complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.url -d 'URL of the queue system; required: http://localhost:8082/queues, http://localhost:15672 (RabbitMQ\'s management API, with --queue.system rabbitmq), redis://localhost:6379 (or any node of a cluster), postgres://localhost/database, https://sqs.REGION.amazonaws.com (with --queue.system sqs), beanstalk://localhost:11300, nats+http://localhost:8222' -r
 complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.username -d 'User name for HTTP, Redis or PostgreSQL; overrides the one in the URL' -r
 complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.password-file -d 'File with the password, reloaded for every read of the queues' -r -F
 complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.tls-ca-file -d 'PEM file with the CA certificates to trust for encrypted connections, instead of the system\'s CA certificates' -r -F

@@ -25,7 +25,8 @@ pub(crate) struct Flags {
 
     /// URL of the queue system; required: http://localhost:8082/queues, http://localhost:15672 (RabbitMQ's management
     /// API, with --queue.system rabbitmq), redis://localhost:6379 (or any node of a cluster),
-    /// postgres://localhost/database, beanstalk://localhost:11300, nats+http://localhost:8222
+    /// postgres://localhost/database, https://sqs.REGION.amazonaws.com (with --queue.system sqs),
+    /// beanstalk://localhost:11300, nats+http://localhost:8222
     #[arg(long = "queue.url", value_name = "URL", hide_env_values = true)]
     url: Option<String>, // parsed later: clap would print an invalid value with its password
 

@@ -7,7 +7,9 @@ use anyhow::Result;
 use crate::collector::counter_memory::CounterMemory;
 use crate::queue_system::{ListedQueue, QueueId, Statistics};
 use crate::redis::fuzz_health;
-use crate::systems::{beanstalkd, bullmq, celery, http, nats, rabbitmq, redis_streams, rq, sidekiq};
+use crate::systems::{
+    beanstalkd, bullmq, celery, http, nats, postgres, rabbitmq, redis_lists, redis_streams, rq, sidekiq, sqs,
+};
 
 /// Pages of RabbitMQ's list of queues.
 pub fn rabbitmq(data: &[u8]) {
@@ -52,6 +54,21 @@ pub fn broker_health(data: &[u8]) {
 /// Replies of beanstalkd as raw bytes.
 pub fn beanstalkd(data: &[u8]) {
     replies(data, beanstalkd::fuzz);
+}
+
+/// Rows of a query: lines of fields separated by tabs.
+pub fn postgres(data: &[u8]) {
+    replies(data, postgres::fuzz);
+}
+
+/// Responses of SQS.
+pub fn sqs(data: &[u8]) {
+    replies(data, sqs::fuzz);
+}
+
+/// The query of a URL of `redis-lists`, and keys.
+pub fn redis_lists(data: &[u8]) {
+    redis_lists::fuzz(data);
 }
 
 /// Parses several replies in turn, which are separated by a line of dashes. No counter may decrease.

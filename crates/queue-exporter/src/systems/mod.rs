@@ -7,14 +7,15 @@ pub(crate) mod http;
 mod job_times;
 mod listing;
 pub(crate) mod nats;
-mod postgres;
+pub(crate) mod postgres;
 mod prefix_hint;
 pub(crate) mod rabbitmq;
-mod redis_lists;
+pub(crate) mod redis_lists;
 pub(crate) mod redis_streams;
 mod remembered;
 pub(crate) mod rq;
 pub(crate) mod sidekiq;
+pub(crate) mod sqs;
 
 use crate::queue_system::SystemKind;
 
@@ -31,4 +32,5 @@ pub(crate) const SYSTEMS: &[SystemKind] = &[
     beanstalkd::KIND,
     nats::KIND,
     postgres::KIND,
+    sqs::KIND,
 ];

@@ -31,6 +31,7 @@ mod redis_sidekiq;
 mod redis_streams;
 mod redis_support;
 mod refusals;
+mod sqs;
 mod watch;
 
 use exporter_common::testing::{Running, eventually, run};

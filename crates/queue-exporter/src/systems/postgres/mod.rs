@@ -201,3 +201,16 @@ fn with_columns(query: &str) -> String {
          extract(epoch FROM clock_timestamp() - rows.oldest)::double precision FROM (\n{query}\n) AS rows"
     )
 }
+
+/// Parses lines of fields, separated by tabs, as rows.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(data: &[u8]) -> Vec<Result<ListedQueue>> {
+    let text = String::from_utf8_lossy(data);
+    let row = |line: &str| {
+        let mut fields = line.split('\t').map(|field| (!field.is_empty()).then(|| field.to_owned()));
+        std::array::from_fn(|_| fields.next().flatten())
+    };
+    let rows: Vec<_> = text.lines().map(row).collect();
+    let listed = |(name, statistics)| Ok(ListedQueue { queue: QueueId::named(name), statistics: Some(statistics) });
+    queues(&rows, &[]).into_iter().map(listed).collect()
+}

@@ -202,3 +202,20 @@ impl RedisLists {
         self.running_ids.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// Reads bytes as the query of a URL and keys, and as messages with a time.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    oldest::fuzz(&text);
+    let mut lines = text.lines();
+    let Ok(mut url) = reqwest::Url::parse("redis://host") else { return };
+    url.set_query(lines.next());
+    let Ok(layout) = Layout::from_url(&mut url) else { return };
+    for key in lines {
+        if let Some(queue) = layout.queue(key) {
+            let found = layout.keys.iter().any(|(_, pattern)| pattern.key(queue) == key);
+            assert!(found, "{key:?} does not belong to {queue:?}");
+        }
+    }
+}

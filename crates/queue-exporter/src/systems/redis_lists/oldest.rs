@@ -84,6 +84,14 @@ pub(super) fn in_seconds(time: f64) -> f64 {
     if time > LATEST { time / 1000.0 } else { time }
 }
 
+/// Reads the time of a message.
+#[cfg(fuzzing)]
+pub(super) fn fuzz(text: &str) {
+    let message = Value::BulkString(text.as_bytes().to_vec());
+    let age = json_age(&message, &["pushedAt", "createdAt"], 1.8e9);
+    assert!(age.is_none_or(|age| age >= 0.0), "{age:?}");
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,0 +1,135 @@
+//! Signed requests to SQS, with the credentials of the environment, the shared files, or a web identity.
+
+use anyhow::{Context as _, Result, ensure};
+use bytes::Bytes;
+use reqsign_aws_v4::{Credential, DefaultCredentialProvider, RequestSigner};
+use reqsign_core::{Context, FileRead, HttpSend, OsEnv, Signer};
+use reqwest::Url;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::connection::ConnectionSettings;
+use crate::read_error::{Reason, read_error};
+
+pub(super) struct SqsClient {
+    http: reqwest::Client,
+    endpoint: Url,
+    signer: Signer<Credential>,
+}
+
+/// The largest response: the list of 1,000 queues takes 0.1 MB.
+const MAX_BODY: usize = 16 << 20;
+
+/// The type of a request whose body is JSON.
+const JSON: &str = "application/x-amz-json-1.0";
+
+impl SqsClient {
+    pub(super) fn new(settings: ConnectionSettings, region: &str) -> Result<Self> {
+        let ConnectionSettings { mut url, tls, .. } = settings;
+        url.set_query(None);
+        let http = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls.config(url.scheme() == "https")?)
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .user_agent(concat!("queue-exporter/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .context("cannot set up HTTP")?;
+        // an exporter starts no programs, and signs in to no website
+        let provider = DefaultCredentialProvider::builder().no_sso().no_process().build();
+        let context = Context::new().with_env(OsEnv).with_file_read(Files).with_http_send(Http(http.clone()));
+        let signer = Signer::new(context, provider, RequestSigner::new("sqs", region));
+        Ok(Self { http, endpoint: url, signer })
+    }
+
+    /// The response to an action of the API.
+    pub(super) async fn call<T: DeserializeOwned>(&self, action: &str, parameters: &impl Serialize) -> Result<T> {
+        let body = serde_json::to_vec(parameters)?;
+        let hash = ring::digest::digest(&ring::digest::SHA256, &body);
+        let hash = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let request = http::Request::post(self.endpoint.as_str())
+            .header("content-type", JSON)
+            .header("x-amz-target", format!("AmazonSQS.{action}"))
+            .header("x-amz-content-sha256", hash)
+            .body(())?;
+        let (mut head, ()) = request.into_parts();
+        let no_credentials = |error: reqsign_core::Error| {
+            let text = format!("no AWS credentials: {error}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY");
+            read_error(Reason::Auth, text)
+        };
+        self.signer.sign(&mut head, None).await.map_err(no_credentials)?;
+        let failed = |error: reqwest::Error| {
+            let reason = if error.is_timeout() { Reason::Timeout } else { Reason::Connect };
+            read_error(reason, format!("{action}: {}", innermost(&error.without_url())))
+        };
+        let request = self.http.post(self.endpoint.clone()).headers(head.headers).body(body);
+        let mut response = request.send().await.map_err(failed)?;
+        let status = response.status();
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(failed)? {
+            ensure!(body.len() + chunk.len() <= MAX_BODY, "{action}: the response exceeds 16 MB");
+            body.extend_from_slice(&chunk);
+        }
+        if !status.is_success() {
+            let error: ApiError = serde_json::from_slice(&body).unwrap_or_default();
+            let reason = if matches!(status.as_u16(), 401 | 403) { Reason::Auth } else { Reason::Protocol };
+            return Err(read_error(reason, format!("{action}: status {status}: {} {}", error.name(), error.message)));
+        }
+        serde_json::from_slice(&body).with_context(|| format!("{action}: unexpected response"))
+    }
+}
+
+/// An error of the API.
+#[derive(Default, serde::Deserialize)]
+#[serde(default)]
+struct ApiError {
+    #[serde(rename = "__type")]
+    kind: String,
+    #[serde(alias = "Message")]
+    message: String,
+}
+
+impl ApiError {
+    /// The name without its namespace.
+    fn name(&self) -> &str {
+        self.kind.rsplit('#').next().unwrap_or_default()
+    }
+}
+
+fn innermost<'a>(mut error: &'a (dyn std::error::Error + 'static)) -> &'a (dyn std::error::Error + 'static) {
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error
+}
+
+/// Reads the shared files and the token of a web identity.
+#[derive(Debug)]
+struct Files;
+
+impl FileRead for Files {
+    async fn file_read(&self, path: &str) -> reqsign_core::Result<Vec<u8>> {
+        let read = |path: String| std::fs::read(&path).map_err(|error| format!("cannot read {path}: {error}"));
+        let path = path.to_owned();
+        let read = tokio::task::spawn_blocking(move || read(path)).await;
+        read.map_err(|error| error.to_string()).and_then(|read| read).map_err(reqsign_core::Error::unexpected)
+    }
+}
+
+/// Requests credentials for a web identity, a container or an instance.
+#[derive(Debug)]
+struct Http(reqwest::Client);
+
+impl HttpSend for Http {
+    async fn http_send(&self, request: http::Request<Bytes>) -> reqsign_core::Result<http::Response<Bytes>> {
+        let failed =
+            |error: reqwest::Error| reqsign_core::Error::unexpected(innermost(&error.without_url()).to_string());
+        let request = reqwest::Request::try_from(request).map_err(failed)?;
+        let response = self.0.execute(request).await.map_err(failed)?;
+        let mut answer = http::Response::builder().status(response.status());
+        if let Some(headers) = answer.headers_mut() {
+            headers.clone_from(response.headers());
+        }
+        let body = response.bytes().await.map_err(failed)?;
+        answer.body(body).map_err(|error| reqsign_core::Error::unexpected(error.to_string()))
+    }
+}
