@@ -17,7 +17,7 @@ use reqwest::Url;
 
 use self::connection::Connection;
 use self::presets::{PRESETS, Preset};
-use self::rows::queues;
+use self::rows::{Row, queues};
 use super::listing::list_from;
 use super::remembered::RememberedQueues;
 use crate::connection::Credentials;
@@ -108,6 +108,8 @@ impl QueueSystem for Postgres {
 /// A query, and what its rows mean.
 struct QueueQuery {
     text: String,
+    /// Whether it returns the text of the actual query.
+    is_generator: bool,
     scope: String,
     /// The states that it may return; empty if they are unknown.
     states: &'static [&'static str],
@@ -117,11 +119,16 @@ impl Postgres {
     /// The queues of all queries. If one query fails, the queues of the others are still listed.
     async fn read_queues(&self) -> Result<Vec<Result<ListedQueue>>> {
         let mut queries = self.installed().await?;
-        queries.extend(self.query.clone().map(|text| QueueQuery { text, scope: String::new(), states: &[] }));
+        queries.extend(self.query.clone().map(|text| QueueQuery {
+            text,
+            is_generator: false,
+            scope: String::new(),
+            states: &[],
+        }));
         let mut listed = Vec::new();
         let mut found = Vec::new();
-        for QueueQuery { text, scope, states } in queries {
-            let rows = match self.connection.query(&with_columns(&text), self.time_limit()).await {
+        for QueueQuery { text, is_generator, scope, states } in queries {
+            let rows = match self.rows(text, is_generator).await {
                 Ok(rows) => rows,
                 Err(error) => {
                     let source = if scope.is_empty() { "--queue.query-file" } else { &scope };
@@ -145,6 +152,14 @@ impl Postgres {
         Ok(listed)
     }
 
+    async fn rows(&self, mut text: String, is_generator: bool) -> Result<Vec<Row>> {
+        if is_generator {
+            let rows = self.connection.query(&text, self.time_limit()).await?;
+            text = rows.into_iter().next().and_then(|[text, ..]| text).context("no query was generated")?;
+        }
+        self.connection.query(&with_columns(&text), self.time_limit()).await
+    }
+
     /// The queries of the presets whose tables exist.
     async fn installed(&self) -> Result<Vec<QueueQuery>> {
         if self.presets.is_empty() {
@@ -157,12 +172,8 @@ impl Postgres {
             let Some(preset) = at.parse().ok().and_then(|at: usize| self.presets.get(at)) else { continue };
             let usual = schema == preset.schema;
             let scope = if usual { preset.name.to_owned() } else { format!("{schema}/{}", preset.name) };
-            let mut text = preset.query.replace("{schema}", &quoted);
-            if preset.is_generator {
-                let rows = self.connection.query(&text, self.time_limit()).await?;
-                text = rows.into_iter().next().and_then(|[text, ..]| text).context("no query was generated")?;
-            }
-            queries.push(QueueQuery { text, scope, states: preset.states });
+            let text = preset.query.replace("{schema}", &quoted);
+            queries.push(QueueQuery { text, is_generator: preset.is_generator, scope, states: preset.states });
         }
         if queries.is_empty() {
             let mut names: Vec<_> = self.presets.iter().map(|preset| preset.name).collect();
