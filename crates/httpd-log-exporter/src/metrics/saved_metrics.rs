@@ -57,10 +57,14 @@ impl SavedMetrics {
         }
     }
 
-    /// The number of requests, if not all are fulfilled.
-    pub(crate) fn requested(&self) -> Option<u64> {
-        let requests = self.0.requests.load(Ordering::SeqCst);
-        (requests > self.0.saved.borrow().requests).then_some(requests)
+    /// The number of requests.
+    pub(crate) fn requests(&self) -> u64 {
+        self.0.requests.load(Ordering::SeqCst)
+    }
+
+    /// Whether some requests are not fulfilled.
+    pub(crate) fn is_requested(&self) -> bool {
+        self.requests() > self.0.saved.borrow().requests
     }
 
     /// Fulfills requests with the metrics of a saved state.
@@ -82,15 +86,15 @@ mod tests {
             let metrics = metrics.clone();
             move || {
                 woken.recv().unwrap();
-                let requests = metrics.requested().unwrap();
-                metrics.fulfill(requests, vec![Family::counter("a_total", "A.", &[]).value(7_u64)]);
-                assert_eq!(metrics.requested(), None);
+                assert!(metrics.is_requested());
+                metrics.fulfill(metrics.requests(), vec![Family::counter("a_total", "A.", &[]).value(7_u64)]);
+                assert!(!metrics.is_requested());
             }
         });
         assert_eq!(metrics.request(Duration::from_secs(30)).await.unwrap().len(), 1);
         saver.join().unwrap();
         let late = metrics.request(Duration::from_millis(1)).await.unwrap_err();
         assert_eq!(late.len(), 1, "the last ones, marked as late");
-        assert_eq!(metrics.requested(), Some(2));
+        assert!(metrics.is_requested());
     }
 }

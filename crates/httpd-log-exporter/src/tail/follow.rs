@@ -99,19 +99,19 @@ pub(crate) fn follow(
         let caught_up = {
             let mut registry = registry.lock();
             registry.last_pass = Some(Instant::now());
-            let first = caught_up_now && !registry.caught_up;
-            registry.caught_up |= caught_up_now;
-            first
+            caught_up_now && !registry.caught_up
         };
-        match (&mut state_writer, wakes.metrics.requested()) {
-            (Some(state_writer), Some(requests)) => {
+        match &mut state_writer {
+            Some(state_writer) if wakes.metrics.is_requested() || caught_up => {
+                let requests = wakes.metrics.requests();
                 let families = state_writer.save_and(&tails, registry, families);
                 wakes.metrics.fulfill(requests, families);
             }
-            (Some(state_writer), None) if caught_up || stopped => state_writer.save(&tails, registry),
-            (Some(state_writer), None) => state_writer.tick(&tails, registry),
-            (None, _) => {}
+            Some(state_writer) if stopped => state_writer.save(&tails, registry),
+            Some(state_writer) => state_writer.tick(&tails, registry),
+            None => {}
         }
+        registry.lock().caught_up |= caught_up_now; // scrapes are served from here on, and find saved metrics
         if stopped {
             return;
         }
@@ -126,9 +126,7 @@ pub(crate) fn follow(
             let _ = wakes.woken.recv_timeout(tick); // an earlier event may end the pause
         } else if wakes.directories.watch(&tails) {
             continue; // changes before the watch have no event
-        } else if wakes.woken.recv_timeout(poll) != Err(RecvTimeoutError::Timeout)
-            && wakes.metrics.requested().is_none()
-        {
+        } else if wakes.woken.recv_timeout(poll) != Err(RecvTimeoutError::Timeout) && !wakes.metrics.is_requested() {
             active = Instant::now();
         }
     }
