@@ -2,10 +2,9 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use exporter_common::testing::{PATIENCE, Running, eventually, value};
+use exporter_common::testing::Running;
 
 use crate::client::tcp;
 use crate::drill;
@@ -116,48 +115,6 @@ fn a_client_that_reads_too_slowly_is_reset_and_another_gets_its_memory() {
     }
     let peak = memory(&exporter, "VmHWM:");
     assert!(peak < 80.0, "{peak} MB");
-}
-
-/// Reads responses slowly, but steadily, until `stop`.
-fn read_slowly(exporter: &Running, stop: &AtomicBool) {
-    let mut stream = request(exporter, "");
-    while !stop.load(Ordering::Relaxed) {
-        if !matches!(stream.read(&mut [0; 16 * 1024]), Ok(1..)) {
-            stream = request(exporter, ""); // complete, refused or reset
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
-
-#[test]
-fn scrapes_beyond_the_memory_limit_are_refused_counted_and_logged() {
-    let exporter = start();
-    let stop = AtomicBool::new(false);
-    let refused = std::thread::scope(|scope| {
-        let refused = || {
-            let response = exporter.get("/metrics?name[]=exporter_scrapes_refused_total", &[]);
-            (response.status == 503).then_some(response)
-        };
-        for _ in 0..4 {
-            scope.spawn(|| read_slowly(&exporter, &stop));
-            std::thread::sleep(Duration::from_millis(500)); // each reads another snapshot
-        }
-        let begun = Instant::now();
-        let found = std::iter::repeat_with(refused).take_while(|_| begun.elapsed() < PATIENCE).find_map(|found| found);
-        stop.store(true, Ordering::Relaxed); // also if none was refused, so that the readers end
-        found
-    });
-    let refused = refused.unwrap_or_else(|| panic!("no scrape was refused: {}", exporter.log()));
-    assert_eq!(refused.headers["retry-after"], "1");
-    assert_eq!(refused.body, "Limit of memory for unsent responses reached, try again later.\n");
-    assert!(exporter.log().contains("msg=\"scrape refused with status 503\""), "{}", exporter.log());
-    let text = eventually("it recovers", || {
-        let response = exporter.get("/metrics", &[]);
-        (response.status == 200).then_some(response.body)
-    });
-    assert!(value(&text, "exporter_scrapes_refused_total{reason=\"memory\"}").unwrap() >= 1.0);
-    assert_eq!(value(&text, "exporter_scrapes_refused_total{reason=\"max_requests\"}"), Some(0.0));
-    eventually("it is logged", || exporter.log().contains("scrapes are accepted again").then_some(()));
 }
 
 #[test]
