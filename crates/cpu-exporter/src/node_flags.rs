@@ -1,4 +1,4 @@
-//! The flags of node_exporter that have an effect here, and those that are ignored.
+//! node_exporter's flags: the ones with an effect here, and the ignored ones.
 
 use clap::builder::BoolishValueParser;
 use clap::{Arg, ArgAction, ArgMatches, Command};

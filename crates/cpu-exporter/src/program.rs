@@ -1,5 +1,6 @@
 //! The program: its flags, and which collectors they enable.
 
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -33,17 +34,17 @@ struct Flags {
 
     /// Levels of cgroups below the root that the collector cgroups reads
     #[arg(long = "collector.cgroups.depth", value_name = "LEVELS", default_value = "4", help_heading = "Collectors")]
-    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(value_parser = positive)]
     cgroups_depth: u16,
 
     /// Number of cgroups that the collector cgroups exports; the others are summed as _other
     #[arg(long = "collector.cgroups.max", value_name = "NUMBER", default_value = "100", help_heading = "Collectors")]
-    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(value_parser = positive)]
     cgroups_max: u16,
 
     /// Number of process names that the collector processes exports; the others are summed as _other
     #[arg(long = "collector.processes.max", value_name = "NUMBER", default_value = "20", help_heading = "Collectors")]
-    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(value_parser = positive)]
     processes_max: u16,
 
     #[command(flatten)]
@@ -195,6 +196,11 @@ fn node(flags: &Flags, settings: &Settings, startup: &Startup) -> Vec<Source> {
         }
     }
     collectors.into_iter().map(|(name, parts)| NodeCollector::source(name, parts)).chain(additional).collect()
+}
+
+/// Parses a number of at least 1.
+fn positive(text: &str) -> Result<u16, &'static str> {
+    text.parse::<NonZero<u16>>().map(NonZero::get).map_err(|_| "expected a whole number from 1 to 65535")
 }
 
 fn must_be_directory(flag: &str, path: &Path) -> Result<()> {

@@ -144,7 +144,7 @@ impl Program {
         self
     }
 
-    /// Sets the examples in the help and the manual page: each a command and what it does.
+    /// Sets the examples in the help and the manual page: each a command and its effect.
     #[must_use]
     pub fn examples(mut self, examples: &'static [(&'static str, &'static str)]) -> Self {
         self.examples = examples;

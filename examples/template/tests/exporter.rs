@@ -15,7 +15,7 @@ fn the_entries_of_the_file_are_exported() {
     let metrics = exporter.scrape();
     assert_eq!(value(&metrics, "template_status{name=\"jobs\"}"), Some(3.0));
     assert_lint(&metrics);
-    // only this exporter's metrics, because those of the library change with its version
+    // only this exporter's metrics, because the library's metrics change with its version
     let own = metrics.lines().filter(|line| line.contains("template_status"));
     let own: String = own.map(|line| format!("{line}\n")).collect();
     assert_golden(&own, concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden.prom"));

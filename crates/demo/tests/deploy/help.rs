@@ -34,7 +34,7 @@ fn every_duration_flag_names_its_units() {
     }
 }
 
-/// Parts of errors of Rust's standard library, which do not say what is expected.
+/// Parts of errors of Rust's standard library. They do not name the expected value.
 const RAW_ERRORS: [&str; 3] = ["found in string", "invalid float", "provided string"];
 
 #[test]

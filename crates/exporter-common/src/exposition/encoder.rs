@@ -5,7 +5,7 @@ use std::borrow::Borrow;
 use super::family::Family;
 use super::merge::{Exposition, Group};
 
-/// One format: what is written for each group and each of its series.
+/// One format: the text or bytes of each group and each of its series.
 pub(crate) trait Encode: Send + Sync {
     /// Writes what precedes the series of a group. `index` is its position in the exposition.
     fn header(&mut self, index: usize, group: &Group, out: &mut Vec<u8>);

@@ -343,7 +343,7 @@ mod tests {
             again.observe(value);
             value *= 1.5;
         }
-        assert_eq!(buckets(&histogram), buckets(&again), "merged buckets are those of the coarser schema");
+        assert_eq!(buckets(&histogram), buckets(&again), "merged buckets equal the buckets of the coarser schema");
     }
 
     #[test]

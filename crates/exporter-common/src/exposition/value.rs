@@ -95,7 +95,7 @@ impl Histogram {
         self
     }
 
-    /// The exemplar of each bucket, and at the end that of the bucket +Inf.
+    /// The exemplar of each bucket; the last one belongs to the bucket +Inf.
     pub(crate) fn bucket_exemplars(&self) -> impl Iterator<Item = Option<&Exemplar>> {
         let bounds = self.buckets.iter().map(|(bound, _)| *bound).chain([f64::INFINITY]);
         let mut rest = &self.exemplars[..];

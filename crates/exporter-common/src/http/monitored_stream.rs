@@ -29,7 +29,7 @@ impl MonitoredStream {
 impl Drop for MonitoredStream {
     fn drop(&mut self) {
         if self.monitored.must_reset() {
-            // the kernel also drops what it has not sent; if this fails, it sends that, and then a regular end
+            // the kernel also drops unsent data; if this fails, it sends the data and a regular end
             let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
         }
     }

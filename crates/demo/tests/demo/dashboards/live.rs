@@ -83,6 +83,6 @@ fn every_query_succeeds_and_has_data_if_its_metrics_exist() {
             }
         }
     }
-    // The demo's queue and log provide less than RabbitMQ and nginx.
-    assert!(with_data > 2 * without_data.len(), "{without_data:#?}");
+    // The demo's queue and log provide less than RabbitMQ and nginx, and its cpu-exporter has the default collectors.
+    assert!(with_data > without_data.len(), "{with_data} queries have data, but these do not: {without_data:#?}");
 }
