@@ -88,7 +88,8 @@ impl QueueSystem for Rq {
 
     async fn broker(&self) -> Result<BrokerHealth> {
         let mut health = self.redis.health().await?;
-        let (alive, lost) = (self.counts().alive, self.counts().lost);
+        let alive = self.counts().alive;
+        let lost = self.counts().lost;
         health.add_count(&WORKERS, &["alive"], Some(alive));
         health.add_count(&WORKERS, &["lost"], Some(lost));
         Ok(health)

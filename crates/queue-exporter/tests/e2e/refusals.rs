@@ -19,7 +19,8 @@ fn an_invalid_flag_is_reported_on_one_line() {
         (
             2,
             "--queue.url=amqp://me:secret@h",
-            "unknown scheme amqp://: expected one of http://, https://, redis://, rediss://, redis-sentinel://, beanstalk://, nats+http://, nats+https://: \
+            "unknown scheme amqp://: expected one of http://, https://, redis://, rediss://, redis-sentinel://, beanstalk://, nats+http://, nats+https://, postgres://, \
+             postgresql://: \
              for RabbitMQ, use its management API: --queue.system rabbitmq --queue.url http://host:15672; try --help",
         ),
         (2, "--queue.url=redis://me:secret@h/x", "the database after the host is not a number"),

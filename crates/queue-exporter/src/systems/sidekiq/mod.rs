@@ -93,7 +93,8 @@ impl QueueSystem for Sidekiq {
 
     async fn broker(&self) -> Result<BrokerHealth> {
         let mut health = self.redis.health().await?;
-        let (alive, lost) = (self.services().alive, self.services().lost);
+        let alive = self.services().alive;
+        let lost = self.services().lost;
         health.add_count(&WORKERS, &["alive"], Some(alive));
         health.add_count(&WORKERS, &["lost"], Some(lost));
         Ok(health)
