@@ -38,7 +38,7 @@ fn an_invalid_flag_is_reported_on_one_line() {
         (2, "--queue.url=http://h --queue.include=(", "unclosed group"),
         (2, "--queue.url=http://h --queue.timeout=0", "longer than 0"),
         (2, "--queue.url=http://h --queue.timeout=5", "is not a duration: write 500ms"),
-        (2, "--queue.url=http://h --poll.interval=5s --collect.cache-ttl=5s", "exclude each other"),
+        (2, "--queue.url=http://h --poll.interval=5s --collect.cache-ttl=5s", "mutually exclusive"),
         (1, "--queue.url=http://me@h --queue.password-file=/missing", "cannot read --queue.password-file /missing"),
         (2, "--queue.url=http://h --queue.password-file=/missing", "set --queue.username"),
         (2, "--queue.url=http://h --queue.tls-ca-file=/missing", "use https:// or rediss:// in --queue.url"),
