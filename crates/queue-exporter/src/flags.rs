@@ -23,11 +23,14 @@ pub(crate) struct Flags {
     #[arg(value_parser = clap::builder::PossibleValuesParser::new(SYSTEMS.iter().map(|kind| kind.name)))]
     system: Option<String>,
 
-    /// URL of the queue system; required: http://localhost:8082/queues, http://localhost:15672 (RabbitMQ's management
-    /// API, with --queue.system rabbitmq), redis://localhost:6379 (or any node of a cluster),
-    /// postgres://localhost/database, https://sqs.REGION.amazonaws.com (with --queue.system sqs),
-    /// beanstalk://localhost:11300, nats+http://localhost:8222
+    // not a doc comment, in which rustdoc refuses a URL without a link
     #[arg(long = "queue.url", value_name = "URL", hide_env_values = true)]
+    #[arg(
+        help = "URL of the queue system; required: http://localhost:8082/queues, http://localhost:15672 (RabbitMQ's \
+                  management API, with --queue.system rabbitmq), redis://localhost:6379 (or any node of a cluster), \
+                  postgres://localhost/database, https://sqs.REGION.amazonaws.com (with --queue.system sqs), \
+                  beanstalk://localhost:11300, nats+http://localhost:8222"
+    )]
     url: Option<String>, // parsed later: clap would print an invalid value with its password
 
     /// User name for HTTP, Redis or PostgreSQL; overrides the one in the URL
