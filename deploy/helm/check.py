@@ -8,6 +8,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import tempfile
 
 import kubernetes_validate
 import yaml
@@ -123,10 +124,8 @@ def check_refusals():
 
 def check_package():
     """The archive contains rules and dashboards, although they are links here."""
-    archive = package(CHART, destination="/tmp")
-    with Chart.load(archive) as chart:
+    with tempfile.TemporaryDirectory() as folder, Chart.load(package(CHART, destination=folder)) as chart:
         names = {found["name"] for found in chart.files}
-    pathlib.Path(archive).unlink()
     for name in ("files/rules/queue.yml", "files/dashboards/queue.json"):
         expect(name in names, f"the package lacks {name}")
 

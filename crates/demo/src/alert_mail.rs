@@ -1,6 +1,7 @@
 //! A mail server for `demo alerts` that accepts every message and logs its subject and links.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use anyhow::Result;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -8,10 +9,20 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// Size limit of one connection's input; a mail with a thousand alerts is smaller.
 const MAX_INPUT: u64 = 4 << 20;
+/// Pause after a failed accept, for example without free file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
 /// Accepts mail until the process is stopped.
 pub(crate) async fn run(listener: TcpListener) {
-    while let Ok((connection, _)) = listener.accept().await {
+    loop {
+        let connection = match listener.accept().await {
+            Ok((connection, _)) => connection,
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a mail connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
         tokio::spawn(async move {
             if let Err(error) = receive(connection).await {
                 tracing::warn!(%error, "mail connection failed");

@@ -67,7 +67,7 @@ fn programs() {
         resident(program, arguments, resident_budget);
         start(program, arguments);
         let size = fs::metadata(binary(program)).unwrap().len() as f64 / 1e6;
-        row(&format!("{program}: binary"), &format!("{size:.1} MB"), &format!("≤ {size_budget} MB"), "");
+        row(&format!("{program}: binary"), &format!("{size:.1} MB"), &format!("≤ {size_budget} MiB"), "");
     }
 }
 

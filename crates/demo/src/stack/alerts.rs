@@ -28,13 +28,14 @@ impl Alert {
 /// Always fires, to show that alerts arrive.
 const WATCHDOG: &str = "Watchdog";
 
-/// The alerts of Prometheus at a URL, firing ones first. Empty if it does not respond.
+/// The alerts of Prometheus at a URL, firing ones first. If it does not respond, that is the only one.
 pub(crate) async fn of_prometheus(client: &Client, url: &str) -> Vec<Alert> {
     let read = async {
         let response = client.get(format!("{url}api/v1/alerts")).send().await.ok()?.error_for_status().ok()?;
         serde_json::from_str::<Value>(&response.text().await.ok()?).ok()
     };
-    read.await.map(|answer| alerts(&answer)).unwrap_or_default()
+    let unknown = || vec![Alert::seen("MonitoringDown", "Prometheus does not respond: alerts are unknown".to_owned())];
+    read.await.map_or_else(unknown, |answer| alerts(&answer))
 }
 
 fn alerts(answer: &Value) -> Vec<Alert> {

@@ -29,7 +29,7 @@ pub(crate) const DRILLS: &[Drill] = &[
     Drill {
         name: "errors",
         fault: "30 additional requests per second to the web server, all with a 500 response.",
-        alert: "HttpdErrorBudgetBurn after 3 minutes",
+        alert: "HttpdErrorBudgetBurn, which the page that is always broken fires too; the share of errors rises from 8 to 50 %",
         action: Action::SendErrors,
     },
     Drill {
@@ -53,7 +53,7 @@ pub(crate) const DRILLS: &[Drill] = &[
     Drill {
         name: "exporter-hang",
         fault: "cpu-exporter does not respond to scrapes.",
-        alert: "ExporterAbsent after 6 minutes; it suppresses ExporterDown",
+        alert: "ExporterAbsent and ExporterDown after 6 minutes; Alertmanager would notify of the first only",
         action: Action::Suspend("cpu-exporter"),
     },
 ];

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::parts::Part;
@@ -97,8 +97,9 @@ impl PartProcess {
 
     /// Suspends or continues the process.
     pub(crate) fn suspend(&mut self, suspend: bool) -> Result<()> {
+        ensure!(!suspend || self.exit_status.is_none(), "{} has exited", self.name);
         self.signal(if suspend { Signal::STOP } else { Signal::CONT })?;
-        self.suspended = suspend && self.exit_status.is_none();
+        self.suspended = suspend;
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 /// Observations in exponential buckets, for [`Histogram::with_native`](crate::Histogram::with_native).
 ///
 /// It starts with eight buckets between a number and its double (schema 3), so that a quantile is at most 9 % off. If the
-/// observations need more than 160 buckets, each two neighbors are merged (schema 2, and so on down to -4). Counts
+/// observations need more than 160 buckets, every two neighbors are merged (schema 2, and so on down to -4). Counts
 /// never decrease by that.
 ///
 /// An observation costs a few nanoseconds and no logarithm. The memory is 8 bytes for each bucket between the smallest
