@@ -1,5 +1,6 @@
 //! All counters. Log readers write them; scrapes read them.
 
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -9,6 +10,8 @@ use crate::lines::Line;
 use crate::metrics::counts::RequestCounts;
 use crate::metrics::health::{LineResult, LogHealth};
 use crate::tail::file_ownership::FileOwnership;
+use crate::tail::log_file::LogFile;
+use crate::tail::read_position::ReadPosition;
 
 /// The counters and the health of all logs.
 #[derive(Debug)]
@@ -113,6 +116,20 @@ impl SharedRegistry {
     /// Locks the registry.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Registry> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner) // counters are valid after a panic, too
+    }
+
+    /// The position in a file that was closed before, if the content up to it is unchanged. The file is read without the
+    /// lock, since a read may hang and scrapes need the lock.
+    pub(crate) fn reopen(&self, file: &LogFile) -> io::Result<Option<ReadPosition>> {
+        let known: Vec<_> =
+            self.lock().ownership.closed().filter(|known| known.identity == file.identity).copied().collect();
+        for closed in known {
+            if let Some(position) = file.position_behind(&closed.content)? {
+                self.lock().ownership.forget_closed(&closed);
+                return Ok(Some(ReadPosition { lines: closed.lines(), ..position }));
+            }
+        }
+        Ok(None)
     }
 }
 

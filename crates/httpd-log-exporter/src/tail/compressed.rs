@@ -51,8 +51,9 @@ pub(crate) fn end(path: &Path) -> io::Result<(Vec<u8>, u64)> {
     }
 }
 
-/// Opens a compressed log behind a content. Returns `None` if it begins with another content. `head` is the log's.
-pub(crate) fn open_behind(path: &Path, head: &[u8], content: &Fingerprint) -> io::Result<Option<Decoder>> {
+/// Opens a compressed log behind a content, and returns the last bytes of that content too. Returns `None` if it begins with
+/// another content. `head` is the log's.
+pub(crate) fn open_behind(path: &Path, head: &[u8], content: &Fingerprint) -> io::Result<Option<(Decoder, Vec<u8>)>> {
     if !content.head.begins(head) {
         return Ok(None);
     }
@@ -63,5 +64,5 @@ pub(crate) fn open_behind(path: &Path, head: &[u8], content: &Fingerprint) -> io
     }
     let mut anchor = Vec::new();
     log.by_ref().take(content.anchor.length.into()).read_to_end(&mut anchor)?;
-    Ok(content.anchor.begins(&anchor).then_some(log))
+    Ok(content.anchor.begins(&anchor).then_some((log, anchor)))
 }

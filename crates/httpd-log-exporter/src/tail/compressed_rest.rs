@@ -12,7 +12,7 @@ use crate::tail::file_ownership::ClosedFile;
 use crate::tail::fingerprint::Fingerprint;
 use crate::tail::log_file::FileIdentity;
 use crate::tail::log_tail::Tail;
-use crate::tail::read_position::{REMEMBERED, ReadPosition};
+use crate::tail::read_position::ReadPosition;
 use crate::tail::tracked_file::FileEvent;
 
 impl Tail {
@@ -60,10 +60,12 @@ impl Tail {
         let head = compressed::head(path)?;
         for row in searched {
             let position = &self.files[row].position;
-            if let Some(log) = compressed::open_behind(path, &head, &Fingerprint::before_unfinished_line(position))? {
+            if let Some((log, _)) =
+                compressed::open_behind(path, &head, &Fingerprint::before_unfinished_line(position))?
+            {
                 let position = position.before_unfinished_line();
                 self.files[row].apply(FileEvent::Dropped);
-                return self.read_rest(path, log, position, registry, buffer).map(|()| true);
+                return self.read_rest(log, position, registry, buffer).map(|()| true);
             }
         }
         if self.is_open(path, &head)? {
@@ -71,15 +73,16 @@ impl Tail {
         }
         let closed: Vec<_> = registry.lock().ownership.closed().rev().copied().collect();
         for closed in closed {
-            if let Some(log) = compressed::open_behind(path, &head, &closed.content)? {
-                return self.read_rest(path, log, closed.position(head), registry, buffer).map(|()| true);
+            if let Some((log, anchor)) = compressed::open_behind(path, &head, &closed.content)? {
+                let position = ReadPosition { anchor, ..closed.position(head) };
+                return self.read_rest(log, position, registry, buffer).map(|()| true);
             }
         }
         if !is_young {
             return Ok(true);
         }
         registry.lock().logs[self.index].rotations += 1;
-        self.read_rest(path, compressed::open(path)?, ReadPosition::default(), registry, buffer).map(|()| true)
+        self.read_rest(compressed::open(path)?, ReadPosition::default(), registry, buffer).map(|()| true)
     }
 
     /// Whether a compressed log has the content of an open file, or the content that was read of it before it was truncated.
@@ -99,10 +102,10 @@ impl Tail {
         Ok(false)
     }
 
-    /// Counts the lines of a compressed log behind a position, and remembers that it was read to its end.
+    /// Counts the lines of a compressed log behind a position, and remembers how far it was read, also after an error: the
+    /// log may still grow, and its lines are not counted again.
     fn read_rest(
         &self,
-        path: &Path,
         mut log: compressed::Decoder,
         mut position: ReadPosition,
         registry: &SharedRegistry,
@@ -113,13 +116,11 @@ impl Tail {
             let read = log.read(buffer);
             let mut registry = registry.lock();
             let Some(bytes) = read.as_ref().ok().filter(|read| **read > 0).map(|read| &buffer[..*read]) else {
-                position.lines.finish(|line| registry.count_line(self.index, line));
-                read?;
-                if position.anchor.len() < REMEMBERED {
-                    position.anchor = compressed::end(path)?.0; // of a position whose last bytes were only known as a hash
+                if read.is_ok() {
+                    position.lines.finish(|line| registry.count_line(self.index, line));
                 }
                 registry.ownership.remember(ClosedFile::at(identity, &position));
-                return Ok(());
+                return read.map(drop);
             };
             position.lines.feed(bytes, |line| registry.count_line(self.index, line));
             position.advance(bytes);

@@ -119,7 +119,7 @@ impl Tail {
             self.files.push(TrackedFile::opened(file, ReadPosition::default(), status, path));
             return Ok((identity, true));
         }
-        let reopened = registry.lock().ownership.reopen(&file)?;
+        let reopened = registry.reopen(&file)?;
         let position = match (reopened, self.start_sizes.get(&identity)) {
             (Some(position), _) => {
                 for row in self.files.iter_mut().filter(|row| row.is_unfound() && row.identity == identity) {

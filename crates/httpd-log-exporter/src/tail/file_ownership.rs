@@ -2,11 +2,10 @@
 //! that were closed, since they may return or be compressed.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::io;
 
 use crate::lines::LineSplitter;
 use crate::tail::fingerprint::Fingerprint;
-use crate::tail::log_file::{FileIdentity, LogFile};
+use crate::tail::log_file::FileIdentity;
 use crate::tail::read_position::ReadPosition;
 
 /// The files of all logs.
@@ -44,7 +43,7 @@ impl ClosedFile {
         ReadPosition { offset: self.content.offset, head, lines: self.lines(), ..ReadPosition::default() }
     }
 
-    fn lines(&self) -> LineSplitter {
+    pub(crate) fn lines(&self) -> LineSplitter {
         if self.skipping { LineSplitter::inside_a_line() } else { LineSplitter::default() }
     }
 }
@@ -85,17 +84,8 @@ impl FileOwnership {
         self.closed.iter()
     }
 
-    /// The position in a file that was closed before, if the content up to it is unchanged.
-    pub(crate) fn reopen(&mut self, file: &LogFile) -> io::Result<Option<ReadPosition>> {
-        for at in 0..self.closed.len() {
-            let closed = self.closed[at];
-            if closed.identity == file.identity
-                && let Some(position) = file.position_behind(&closed.content)?
-            {
-                self.closed.remove(at);
-                return Ok(Some(ReadPosition { lines: closed.lines(), ..position }));
-            }
-        }
-        Ok(None)
+    /// Forgets one closed file.
+    pub(crate) fn forget_closed(&mut self, file: &ClosedFile) {
+        self.closed.retain(|known| known != file);
     }
 }

@@ -66,13 +66,12 @@ impl Tail {
             });
             match rest {
                 Ok((path, Some(file))) => {
-                    let mut registry = registry.lock();
-                    if registry.ownership.claim(file.identity, self.index).is_err() {
+                    if registry.lock().ownership.claim(file.identity, self.index).is_err() {
                         continue;
                     }
-                    match registry.ownership.reopen(&file) {
+                    match registry.reopen(&file) {
                         Ok(position) => {
-                            registry.logs[self.index].rotations += u64::from(position.is_none());
+                            registry.lock().logs[self.index].rotations += u64::from(position.is_none());
                             self.files.push(TrackedFile::rotated(file, position.unwrap_or_default(), path));
                         }
                         Err(error) => faults.push((path, error)),

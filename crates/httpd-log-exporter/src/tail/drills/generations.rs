@@ -106,6 +106,30 @@ fn a_copy_that_is_compressed_immediately_after_the_truncation_is_read() {
 }
 
 #[test]
+fn a_compressed_log_that_still_grows_is_counted_once() {
+    let mut drill = Drill::new(StartAt::Beginning, |drill| drop(drill.append("access.log", &line(0))));
+    drill.counted(&[0]);
+    sleep(2 * rotated::COARSE);
+    let unread: String = (1..7).map(line).collect();
+    drill.append("access.log", &unread).set_len(0).unwrap();
+    drill.append("access.log", &line(7));
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all((0..6).map(line).collect::<String>().as_bytes()).unwrap();
+    encoder.flush().unwrap();
+    let half = encoder.get_ref().len();
+    encoder.write_all(line(6).as_bytes()).unwrap();
+    let whole = encoder.finish().unwrap();
+    let mut file = File::create(drill.path("access.log.1.gz")).unwrap();
+    file.write_all(&whole[..half]).unwrap();
+    drill.counted(&[0, 1, 2, 3, 4, 5, 7]);
+    drill.counted(&[0, 1, 2, 3, 4, 5, 7]);
+    file.write_all(&whole[half..]).unwrap();
+    drill.counted(&[0, 1, 2, 3, 4, 5, 6, 7]);
+    drill.wait(2 * SEARCH);
+    drill.counted(&[0, 1, 2, 3, 4, 5, 6, 7]);
+}
+
+#[test]
 fn a_log_that_is_rotated_twice_and_compressed_between_two_looks_is_read_once() {
     let mut drill = Drill::new(StartAt::Beginning, |drill| drop(drill.append("access.log", &line(0))));
     drill.counted(&[0]);
