@@ -140,12 +140,13 @@ impl CollectFlags {
 /// Which targets a multi-target exporter may probe, and for how long.
 #[derive(Args, Clone, Debug)]
 pub struct ProbeFlags {
-    /// Target that may be probed, for example db-*.example.org:5432. A * is any text within one part. Repeatable.
+    /// Target that may be probed, for example db-*.example.org:5432. A * is any text, also with
+    /// dots and colons, but without / @ ? #. Repeatable.
     #[arg(id = "probe.target", long = "probe.target", value_name = "PATTERN", value_delimiter = '\n')]
     #[arg(required = true, help_heading = PROBE)]
     targets: Vec<TargetPattern>,
 
-    /// Maximum duration of one probe
+    /// Maximum duration of one probe, with its unit: 500ms, 10s, 1m
     #[arg(id = "probe.timeout", long = "probe.timeout", value_name = "DURATION", default_value = "10s")]
     #[arg(value_parser = duration::parse_positive, help_heading = PROBE)]
     timeout: Duration,

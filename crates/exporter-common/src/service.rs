@@ -13,6 +13,7 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
 
+use crate::config::duration::LONGEST;
 use crate::flags;
 use crate::http::handler_metrics::HandlerMetrics;
 use crate::http::landing::ExporterInfo;
@@ -168,7 +169,7 @@ impl ServiceBuilder {
     /// Sets the maximum duration of a read of a source; 10 seconds by default.
     #[must_use]
     pub fn scrape_timeout(mut self, timeout: Duration) -> Self {
-        self.scrape_timeout = timeout;
+        self.scrape_timeout = timeout.min(LONGEST);
         self
     }
 
@@ -291,6 +292,9 @@ impl Service {
 
     /// Responds to a request of another HTTP server: the metrics, the landing page, `/-/healthy`, `/-/ready` and
     /// `/probe`, by the path of the request. The body of the request is not read.
+    ///
+    /// The server must disconnect clients that do not read: a large response uses memory until it is sent or dropped, and
+    /// beyond 32 MiB scrapes get 503.
     pub async fn respond<B>(&self, request: http::Request<B>) -> http::Response<Body> {
         let (parts, _) = request.into_parts();
         let response = router::respond(&self.router, http::Request::from_parts(parts, ())).await;

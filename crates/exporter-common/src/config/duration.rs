@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// The longest duration that a flag accepts, in seconds.
-const LONGEST: f64 = 366.0 * 86_400.0;
+/// The longest duration that a flag accepts.
+pub(crate) const LONGEST: Duration = Duration::from_secs(366 * 86_400);
 
 /// Parses a duration: numbers with a unit (`ms`, `s`, `m`, `h`, `d`), one after the other, or `0`.
 ///
@@ -22,7 +22,7 @@ pub fn parse(text: &str) -> Result<Duration, String> {
         _ => None,
     });
     let seconds = seconds.ok_or_else(|| format!("'{text}' is not a duration: write 500ms, 5s, 1m or 1h30m"))?;
-    if seconds > LONGEST {
+    if seconds > LONGEST.as_secs_f64() {
         return Err(format!("'{text}' is longer than a year"));
     }
     Ok(Duration::from_secs_f64(seconds))

@@ -250,6 +250,7 @@ impl Family {
     /// [`Histogram::with_exemplars`](super::value::Histogram::with_exemplars).
     pub fn set_exemplar(&mut self, exemplar: Exemplar) {
         if let Some(last) = self.len().checked_sub(1)
+            && self.kind == Kind::Counter
             && exemplar.is_valid()
         {
             self.exemplars.pop_if(|(series, _)| *series == last);
@@ -383,11 +384,13 @@ impl Family {
 
     /// The memory of the series in bytes, approximately.
     pub(crate) fn memory(&self) -> usize {
+        const EXEMPLAR_TEXT: usize = 100; // about one label with the id of a trace
         let arrays = self.text.capacity()
             + self.ends.capacity() * size_of::<usize>()
             + self.values.capacity() * size_of::<Value>()
             + self.times.capacity() * size_of::<Option<i64>>()
-            + self.created.capacity() * size_of::<Option<NonZeroU64>>();
+            + self.created.capacity() * size_of::<Option<NonZeroU64>>()
+            + self.exemplars.capacity() * (size_of::<(usize, Exemplar)>() + EXEMPLAR_TEXT);
         arrays + self.values.iter().map(Value::memory).sum::<usize>()
     }
 

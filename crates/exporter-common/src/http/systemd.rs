@@ -1,9 +1,14 @@
 //! Socket activation, see sd_listen_fds(3), and the state of a service of `Type=notify`, see sd_notify(3).
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, ensure};
 use sd_notify::NotifyState;
 
 use super::listen::Listener;
+
+/// A hung systemd delays neither the handling of signals nor the shutdown longer than this.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The sockets of systemd's socket activation.
 pub(crate) fn listeners() -> Result<Vec<Listener>> {
@@ -14,12 +19,12 @@ pub(crate) fn listeners() -> Result<Vec<Listener>> {
 
 /// Notifies systemd that the service is ready.
 pub(crate) async fn ready() {
-    notify(NotifyState::Ready).await;
+    let _ = tokio::time::timeout(PATIENCE, notify(NotifyState::Ready)).await;
 }
 
 /// Notifies systemd that the service is stopping.
 pub(crate) async fn stopping() {
-    notify(NotifyState::Stopping).await;
+    let _ = tokio::time::timeout(PATIENCE, notify(NotifyState::Stopping)).await;
 }
 
 /// Keeps systemd's watchdog from restarting the service, as long as the serving thread is not stuck. Returns

@@ -162,9 +162,9 @@ impl Blocked {
         *self.0.borrow() > 0
     }
 
-    /// Waits until none is running.
-    pub(crate) async fn none(&self) {
-        let _ = self.0.subscribe().wait_for(|count| *count == 0).await; // self owns the sender
+    /// Waits until fewer than this number are running.
+    pub(crate) async fn fewer_than(&self, limit: usize) {
+        let _ = self.0.subscribe().wait_for(|count| *count < limit).await; // self owns the sender
     }
 
     fn one_more(&self) -> Running {
@@ -173,6 +173,7 @@ impl Blocked {
     }
 
     /// The number of running work.
+    #[cfg(test)]
     pub(crate) fn count(&self) -> usize {
         *self.0.borrow()
     }

@@ -13,10 +13,10 @@ use tokio::time::Instant;
 use super::collector::{Blocked, Scrape};
 use super::failure_log::{FailureLog, Transition};
 use super::panicked;
-use crate::config::duration::human;
+use crate::config::duration::{LONGEST, human};
 use crate::exposition::family::Family;
 
-/// The limit of blocking work of probes that have timed out, so that targets that hang leave threads for others.
+/// The limit of blocking work, above which another probe waits, so that targets that hang leave threads for others.
 const MAX_BLOCKED: usize = 16;
 /// The limit of targets whose failures are logged.
 const MAX_LOGGED: usize = 1000;
@@ -168,7 +168,7 @@ impl Probe {
     /// Sets the time limit of one target. A scrape with a shorter timeout has less.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
+        self.timeout = timeout.min(LONGEST);
         self
     }
 
@@ -196,16 +196,15 @@ impl Probe {
         let started = Instant::now();
         let limit = budget.min(self.timeout);
         let scrape = Scrape::new(started + limit, self.blocked.clone());
-        let error = if self.blocked.count() < MAX_BLOCKED {
-            let probe = AssertUnwindSafe(self.prober.probe(request, &scrape)).catch_unwind();
-            match tokio::time::timeout(limit, probe).await {
-                Ok(Ok(Ok(()))) => scrape.invalid().map(ToString::to_string),
-                Ok(Ok(Err(error))) => Some(format!("{error:#}")),
-                Ok(Err(panic)) => Some(panicked(&*panic)),
-                Err(_) => Some(format!("no response within {}", human(limit))),
-            }
-        } else {
-            Some(format!("{MAX_BLOCKED} earlier probes are still waiting for their targets"))
+        let probe = AssertUnwindSafe(async {
+            self.blocked.fewer_than(MAX_BLOCKED).await;
+            self.prober.probe(request, &scrape).await
+        });
+        let error = match tokio::time::timeout(limit, probe.catch_unwind()).await {
+            Ok(Ok(Ok(()))) => scrape.invalid().map(ToString::to_string),
+            Ok(Ok(Err(error))) => Some(format!("{error:#}")),
+            Ok(Err(panic)) => Some(panicked(&*panic)),
+            Err(_) => Some(format!("no response within {}", human(limit))),
         };
         self.log(request, error.as_deref());
         let success = Family::gauge("probe_success", "Whether the probe succeeded completely (1 = yes).", &[]);

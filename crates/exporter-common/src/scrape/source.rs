@@ -19,6 +19,9 @@ use crate::config::duration::human;
 use crate::config::reload::ReloadStatus;
 use crate::exposition::family::Family;
 
+/// The shortest interval of background reads.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
+
 /// When a collector reads its source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -242,8 +245,9 @@ impl Source {
         };
         let mut done = read.done.clone();
         let waited = tokio::time::timeout_at(deadline, done.wait_for(|done| *done)).await;
+        let outcome = read.outcome.get(); // before the families, so that a success has all of them
         let families = read.scrape.families();
-        if let Some(outcome) = read.outcome.get() {
+        if let Some(outcome) = outcome {
             return self.response(families, outcome.error.is_none(), outcome.duration);
         }
         let why = match waited {
@@ -289,7 +293,7 @@ impl Source {
         let Collection::Background(interval) = self.collection else {
             return std::future::pending().await;
         };
-        let mut ticks = tokio::time::interval(interval);
+        let mut ticks = tokio::time::interval(interval.max(SHORTEST_INTERVAL));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
@@ -309,7 +313,7 @@ impl Source {
         {
             let age = outcome.ended.elapsed();
             match self.collection {
-                Collection::Background(interval) if age > interval + timeout => {
+                Collection::Background(interval) if age > interval.saturating_add(timeout) => {
                     return Err(format!("the last read finished {} ago", human(age)));
                 }
                 Collection::Background(_) => return Ok(Waiter::new(last)),
@@ -327,7 +331,7 @@ impl Source {
             if let Some(waiter) = self.try_start(deadline, timeout) {
                 return waiter;
             }
-            self.blocked.none().await;
+            self.blocked.fewer_than(1).await;
         }
     }
 
