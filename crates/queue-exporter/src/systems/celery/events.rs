@@ -17,12 +17,41 @@ use crate::queue_system::{Counter, Statistics};
 pub(super) struct EventCounts {
     /// By the name of the task; empty if the exporter did not see that it was received.
     tasks: BTreeMap<String, TaskCounts>,
-    /// The names of tasks that were received and have not finished, by id.
-    received: HashMap<String, String>,
+    received: TaskNames,
     workers: HashMap<String, Worker>,
-    /// Whether a worker sends events of its tasks, and whether one finished tasks without.
-    pub(super) sends_task_events: bool,
-    pub(super) lacks_task_events: bool,
+    /// When the events were subscribed to.
+    subscribed: Option<Instant>,
+    /// Whether a worker sends events of its tasks, and whether one accepted tasks without.
+    sends_task_events: bool,
+    lacks_task_events: bool,
+}
+
+/// The names of tasks that were received and have not finished, by id. The oldest are forgotten if there are too many:
+/// the end of a task that a killed worker had received is never published.
+#[derive(Default)]
+struct TaskNames {
+    recent: HashMap<String, String>,
+    /// Those received before the recent ones.
+    older: HashMap<String, String>,
+}
+
+impl TaskNames {
+    fn insert(&mut self, uuid: String, name: String) {
+        if self.recent.len() >= MAX_RECEIVED / 2 {
+            self.older = std::mem::take(&mut self.recent);
+        }
+        self.recent.insert(uuid, name);
+    }
+
+    /// The name of a task; empty if the exporter did not see that it was received.
+    fn get(&self, uuid: &str) -> String {
+        self.recent.get(uuid).or_else(|| self.older.get(uuid)).cloned().unwrap_or_default()
+    }
+
+    fn remove(&mut self, uuid: &str) -> String {
+        let older = self.older.remove(uuid);
+        self.recent.remove(uuid).or(older).unwrap_or_default()
+    }
 }
 
 #[derive(Default)]
@@ -37,6 +66,8 @@ struct Worker {
     last_heartbeat: Instant,
     /// How long it is alive after a heartbeat.
     expires: Duration,
+    /// The number of tasks that it had accepted at its first and at its last heartbeat.
+    accepted: [Option<u64>; 2],
 }
 
 /// The largest number of names, of running tasks whose names are remembered, and of workers.
@@ -105,11 +136,9 @@ impl EventCounts {
         let Event { kind, hostname, uuid, name, runtime, freq, processed } = event;
         self.sends_task_events |= kind.starts_with("task-") && kind != "task-sent";
         match (kind.as_str(), uuid, hostname) {
-            ("task-received", Some(uuid), _) if self.received.len() < MAX_RECEIVED => {
-                self.received.insert(uuid, name.unwrap_or_default());
-            }
+            ("task-received", Some(uuid), _) => self.received.insert(uuid, name.unwrap_or_default()),
             ("task-started", Some(uuid), _) => {
-                let name = self.received.get(&uuid).cloned().unwrap_or_default();
+                let name = self.received.get(&uuid);
                 self.task(name).started += 1;
             }
             ("task-succeeded", Some(uuid), _) => {
@@ -121,15 +150,21 @@ impl EventCounts {
                 }
             }
             ("task-failed", Some(uuid), _) => self.finished(&uuid).failure += 1,
-            ("task-retried" | "task-rejected" | "task-revoked", Some(uuid), _) => {
+            // a retried task keeps its id, and may be received again before this event of its earlier attempt
+            ("task-rejected" | "task-revoked", Some(uuid), _) => {
                 self.received.remove(&uuid);
             }
             ("worker-online" | "worker-heartbeat", _, Some(hostname)) => {
-                self.lacks_task_events |= processed.is_some_and(|processed| processed > 0) && !self.sends_task_events;
                 let heartbeats = Duration::try_from_secs_f64(freq.unwrap_or(0.0) * 3.0).unwrap_or_default();
-                if self.workers.len() < MAX_WORKERS || self.workers.contains_key(&hostname) {
+                let known = self.workers.get(&hostname).map(|worker| worker.accepted);
+                if let Some([Some(first), Some(last)]) = known {
+                    // events are sent in batches: those of the last tasks may follow this heartbeat
+                    self.lacks_task_events |= last > first && !self.sends_task_events;
+                }
+                if known.is_some() || self.workers.len() < MAX_WORKERS {
                     let expires = heartbeats.clamp(MIN_EXPIRES, REMEMBERED);
-                    self.workers.insert(hostname, Worker { last_heartbeat: now, expires });
+                    let accepted = [known.map_or(processed, |[first, _]| first), processed];
+                    self.workers.insert(hostname, Worker { last_heartbeat: now, expires, accepted });
                 }
             }
             ("worker-offline", _, Some(hostname)) => {
@@ -140,7 +175,7 @@ impl EventCounts {
     }
 
     fn finished(&mut self, uuid: &str) -> &mut TaskCounts {
-        let name = self.received.remove(uuid).unwrap_or_default();
+        let name = self.received.remove(uuid);
         self.task(name)
     }
 
@@ -150,10 +185,16 @@ impl EventCounts {
         self.tasks.entry(if is_known { name } else { String::new() }).or_default()
     }
 
-    /// Forgets running tasks: without a connection, the events of their end are lost.
-    pub(super) fn forget_running(&mut self) {
-        self.received = HashMap::new();
+    /// Forgets running tasks and workers: the events of their end may be lost before a subscription.
+    pub(super) fn subscribed(&mut self, now: Instant) {
+        self.received = TaskNames::default();
         self.workers = HashMap::new();
+        self.subscribed = Some(now);
+    }
+
+    /// Whether workers accept tasks and none sends events of them.
+    pub(super) fn lacks_task_events(&self) -> bool {
+        self.lacks_task_events && !self.sends_task_events
     }
 
     /// The counters by name of the task.
@@ -173,12 +214,16 @@ impl EventCounts {
         })
     }
 
-    /// The number of alive workers, and of workers without heartbeats.
-    pub(super) fn workers(&mut self, now: Instant) -> [u64; 2] {
+    /// The number of alive workers, and of workers without heartbeats; `None` until each worker had time to send one.
+    pub(super) fn workers(&mut self, now: Instant) -> Option<[u64; 2]> {
+        let since = now.saturating_duration_since(self.subscribed?);
+        if self.workers.is_empty() && since < MIN_EXPIRES {
+            return None;
+        }
         let silent = |worker: &Worker| now.saturating_duration_since(worker.last_heartbeat);
         self.workers.retain(|_, worker| silent(worker) < REMEMBERED.max(worker.expires));
         let alive = self.workers.values().filter(|worker| silent(worker) <= worker.expires).count();
-        [alive as u64, (self.workers.len() - alive) as u64]
+        Some([alive as u64, (self.workers.len() - alive) as u64])
     }
 }
 
@@ -208,8 +253,9 @@ mod tests {
         let (mut counts, now) = (EventCounts::default(), Instant::now());
         let batch = r#"[{"type":"task-received","uuid":"1","name":"mail","hostname":"a"},
             {"type":"task-started","uuid":"1"},{"type":"task-succeeded","uuid":"1","runtime":0.04,"result":"None"},
+            {"type":"task-received","uuid":"2","name":"mail"},
             {"type":"task-received","uuid":"2","name":"mail"},{"type":"task-retried","uuid":"2"},
-            {"type":"task-received","uuid":"2","name":"mail"},{"type":"task-failed","uuid":"2"}]"#;
+            {"type":"task-started","uuid":"2"},{"type":"task-failed","uuid":"2"}]"#;
         counts.count(&message(batch), now).unwrap();
         counts.count(&message(r#"{"type":"task-succeeded","uuid":"earlier","runtime":-1}"#), now).unwrap();
         let seen: Vec<_> = counts
@@ -217,23 +263,51 @@ mod tests {
             .map(|(name, it)| (name, it.success.value(), it.failure.value(), it.processing.unwrap().count))
             .collect();
         assert_eq!(seen, [("", Some(1), Some(0), 0), ("mail", Some(1), Some(1), 1)]);
-        assert!(counts.received.is_empty());
+        assert!(counts.received.recent.is_empty());
+    }
+
+    #[test]
+    fn the_names_of_the_oldest_running_tasks_are_forgotten() {
+        let mut names = TaskNames::default();
+        for uuid in 0..MAX_RECEIVED * 3 {
+            names.insert(uuid.to_string(), "mail".to_owned());
+        }
+        assert!(names.recent.len() + names.older.len() <= MAX_RECEIVED);
+        assert_eq!([0, MAX_RECEIVED * 3 - 1].map(|uuid| names.get(&uuid.to_string())), ["", "mail"]);
+    }
+
+    /// Counts a heartbeat of a worker that has accepted a number of tasks.
+    fn heartbeat(counts: &mut EventCounts, worker: &str, accepted: u64, at: Instant) {
+        let text = format!(r#"{{"type":"worker-heartbeat","hostname":"{worker}","freq":2.0,"processed":{accepted}}}"#);
+        counts.count(&message(&text), at).unwrap();
     }
 
     #[test]
     fn a_worker_without_heartbeats_is_lost_and_one_that_says_goodbye_is_gone() {
         let (mut counts, start) = (EventCounts::default(), Instant::now());
         let after = |seconds| start + Duration::from_secs(seconds);
+        counts.subscribed(start);
+        assert_eq!([after(1), after(30)].map(|now| counts.workers(now)), [None, Some([0, 0])]);
         for worker in ["a", "b", "c"] {
-            let text = format!(r#"{{"type":"worker-heartbeat","hostname":"{worker}","freq":2.0,"processed":0}}"#);
-            counts.count(&message(&text), start).unwrap();
+            heartbeat(&mut counts, worker, 0, start);
         }
         counts.count(&message(r#"{"type":"worker-offline","hostname":"c"}"#), start).unwrap();
-        assert_eq!((counts.workers(after(5)), counts.lacks_task_events), ([2, 0], false));
-        let busy = r#"{"type":"worker-heartbeat","hostname":"a","freq":2.0,"processed":7}"#;
-        counts.count(&message(busy), after(60)).unwrap();
-        assert_eq!((counts.workers(after(61)), counts.lacks_task_events), ([1, 1], true));
-        assert_eq!(counts.workers(after(3650)), [0, 1], "the last heartbeat of b is older than an hour");
+        assert_eq!(counts.workers(after(5)), Some([2, 0]));
+        heartbeat(&mut counts, "a", 0, after(60));
+        assert_eq!(counts.workers(after(61)), Some([1, 1]));
+        assert_eq!(counts.workers(after(3650)), Some([0, 1]), "the last heartbeat of b is older than an hour");
+    }
+
+    #[test]
+    fn only_workers_that_accept_tasks_without_events_are_reported() {
+        let (mut counts, start) = (EventCounts::default(), Instant::now());
+        let mut lacks = |accepted: &[u64]| {
+            accepted.iter().for_each(|accepted| heartbeat(&mut counts, "a", *accepted, start));
+            counts.lacks_task_events()
+        };
+        assert_eq!([lacks(&[7, 7]), lacks(&[8]), lacks(&[8])], [false, false, true]);
+        counts.count(&message(r#"{"type":"task-received","uuid":"1","name":"mail"}"#), start).unwrap();
+        assert!(!counts.lacks_task_events());
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub(super) struct EventsRead {
     pub(super) tasks: Vec<ListedQueue>,
     /// The counters of tasks whose names are unknown.
     pub(super) others: Statistics,
-    /// The number of workers that are alive and lost; `None` if nothing is followed.
+    /// The number of workers that are alive and lost; `None` if unknown.
     pub(super) workers: Option<[u64; 2]>,
 }
 
@@ -47,12 +47,12 @@ enum State {
 /// The time before a failed subscription is repeated.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// How long subscribing may take.
-const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long subscribing may take: the first list of queues waits for it.
+const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(3);
 
 const GAP: &str = "events were published while there was no subscription: counters lack some tasks";
 
-const NO_TASK_EVENTS: &str = "Celery's workers finish tasks without sending events: start them with -E \
+const NO_TASK_EVENTS: &str = "Celery's workers accept tasks without sending events: start them with -E \
                               (worker_send_task_events = True)";
 
 impl Follower {
@@ -77,7 +77,6 @@ impl Follower {
             let error = self.follow(redis).await;
             if matches!(*self.state.borrow(), State::Subscribed) {
                 self.note_gap();
-                self.counts().forget_running();
             }
             self.state.send_replace(State::Failed(reason(&error), format!("{error:#}")));
             sleep(RETRY_DELAY).await;
@@ -92,6 +91,7 @@ impl Follower {
             Ok(subscription) => subscription,
             Err(error) => return error,
         };
+        self.counts().subscribed(Instant::now());
         self.state.send_replace(State::Subscribed);
         let mut messages = subscription.into_on_message();
         let mut has_warned = false;
@@ -101,7 +101,7 @@ impl Follower {
                 tracing::debug!(error = format!("{error:#}"), "cannot parse events of Celery");
                 self.note_gap();
             }
-            if counts.lacks_task_events && !counts.sends_task_events && !has_warned {
+            if counts.lacks_task_events() && !has_warned {
                 has_warned = true;
                 tracing::warn!("{NO_TASK_EVENTS}");
             }
@@ -123,7 +123,7 @@ impl Follower {
             State::Subscribed => {}
         }
         let mut counts = self.counts();
-        let mut read = EventsRead { workers: Some(counts.workers(Instant::now())), ..EventsRead::default() };
+        let mut read = EventsRead { workers: counts.workers(Instant::now()), ..EventsRead::default() };
         for (name, statistics) in counts.tasks() {
             match name {
                 "" => read.others = statistics,

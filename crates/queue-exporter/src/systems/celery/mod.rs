@@ -45,7 +45,7 @@ struct Celery {
     known: Mutex<KnownQueues>,
     /// With `?events=true`.
     follower: Option<Follower>,
-    /// The number of workers that are alive and lost, as of the last list.
+    /// The number of workers that are alive and lost, as of the last list; `None` if unknown.
     workers: Mutex<Option<[u64; 2]>>,
 }
 
