@@ -20,7 +20,7 @@ pub(crate) struct Credentials {
 
 enum Password {
     Fixed(String),
-    /// ReloadStatus for every read of the queues: secret files are replaced while programs run.
+    /// Reloaded for every read of the queues: secret files are replaced while programs run.
     File {
         path: PathBuf,
         last: Mutex<String>,

@@ -1,4 +1,4 @@
-//! The supported queue systems: one file each, and one line in the list.
+//! The supported queue systems: one module each, and one line in the list.
 
 pub(crate) mod beanstalkd;
 pub(crate) mod bullmq;

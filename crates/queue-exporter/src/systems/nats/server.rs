@@ -11,7 +11,8 @@ pub(super) struct Server {
     pub(super) server_id: String,
     pub(super) server_name: String,
     connections: Option<Count>,
-    max_connections: Option<Count>,
+    /// -1 is unlimited.
+    max_connections: Option<i64>,
     slow_consumers: Option<Count>,
     jetstream: Option<JetStream>,
 }
@@ -39,13 +40,13 @@ impl Server {
     /// The limits of the server: a full JetStream refuses messages.
     pub(super) fn health(&self) -> BrokerHealth {
         let value = |count: &Option<Count>| count.map(|Count(value)| value);
+        let limit = |limit: Option<i64>| limit.and_then(|limit| u64::try_from(limit).ok());
         let mut health = BrokerHealth::default();
         let connections = value(&self.connections);
         health.add_count(&CONNECTIONS, &[""], connections);
-        health.add_limit("connections", "", connections, value(&self.max_connections));
+        health.add_limit("connections", "", connections, limit(self.max_connections));
         health.add_count(&SLOW_CONSUMERS, &[""], value(&self.slow_consumers));
         if let Some(JetStream { config: Some(config), stats: Some(stats) }) = &self.jetstream {
-            let limit = |limit: Option<i64>| limit.and_then(|limit| u64::try_from(limit).ok());
             health.add_limit("memory", "", value(&stats.memory), limit(config.max_memory));
             health.add_limit("disk", "", value(&stats.storage), limit(config.max_storage));
         }

@@ -171,6 +171,9 @@ impl Postgres {
             let [Some(schema), Some(quoted), Some(at), _] = row else { continue };
             let Some(preset) = at.parse().ok().and_then(|at: usize| self.presets.get(at)) else { continue };
             let usual = schema == preset.schema;
+            if preset.is_generator && !usual {
+                continue; // its query has the schema in a string, in which a quoted identifier is not safe
+            }
             let scope = if usual { preset.name.to_owned() } else { format!("{schema}/{}", preset.name) };
             let text = preset.query.replace("{schema}", &quoted);
             queries.push(QueueQuery { text, is_generator: preset.is_generator, scope, states: preset.states });

@@ -127,7 +127,14 @@ impl QueueSystem for RabbitMq {
             overview.add_health(&mut health);
         }
         let blocked = match has_alarm {
-            Some(true) => blocked_connections(&self.client).await?,
+            Some(true) => match timeout(CONNECTIONS_TIMEOUT, blocked_connections(&self.client)).await {
+                Ok(Ok(blocked)) => blocked,
+                Ok(Err(error)) => {
+                    tracing::debug!(error = format!("{error:#}"), "cannot read blocked connections");
+                    None
+                }
+                Err(_) => None,
+            },
             Some(false) => Some(0),
             None => None,
         };
@@ -167,6 +174,9 @@ const PAGE_SIZE: &str = "500";
 
 /// How much later than the first page the broker may respond for its nodes. The queues do not wait longer.
 const NODES_DELAY: Duration = Duration::from_millis(500);
+
+/// How long connections are read during an alarm. They must not hide the alarm.
+const CONNECTIONS_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How often pages are reread in one list, which limits the load on the broker.
 const MAX_REREADS: u64 = 3;

@@ -202,7 +202,8 @@ impl Schedule {
         }
         let due_since = first_waiting.map(in_seconds);
         // without a message that waits, all are running and due
-        let due = if due_since < first_waiting { due_milliseconds } else { due_seconds };
+        let in_seconds = due_since.zip(first_waiting).is_some_and(|(since, score)| since >= score);
+        let due = if in_seconds { due_seconds } else { due_milliseconds };
         Ok(Self {
             total: count(&total)?.unwrap_or(0),
             due: count(&due)?.unwrap_or(0),

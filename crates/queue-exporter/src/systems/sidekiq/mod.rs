@@ -1,4 +1,4 @@
-//! `sidekiq`: queues and processes of Sidekiq in RedisClient, 6 to 8.
+//! `sidekiq`: queues and processes of Sidekiq in Redis, 6 to 8.
 
 mod processing_times;
 
