@@ -1,7 +1,6 @@
 //! Collector `cpufreq`: CPU frequencies and governors, from cpu*/cpufreq in sysfs, or clock rates from /proc/cpuinfo.
 
 use std::collections::BTreeSet;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -13,7 +12,7 @@ use exporter_common::{Collector, Family, Faults, Scrape, async_trait};
 use futures_util::stream::{FuturesUnordered, Stream, StreamExt};
 use tokio::sync::Semaphore;
 
-use crate::procfs::{CpuInfo, Facts, OnlineCache, Roots, excerpt, read, read_cpu_list};
+use crate::procfs::{CpuInfo, Facts, OnlineCache, Roots, excerpt, is_denied, read, read_cpu_list};
 use crate::settings::{Names, Settings};
 
 /// Frequencies and governors of the host's CPUs.
@@ -249,10 +248,6 @@ fn frequency(path: &Path) -> Result<Option<u64>> {
         Err(error) => return Err(error),
     };
     kilohertz(&text).with_context(|| format!("{}", path.display()))
-}
-
-fn is_denied(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::PermissionDenied)
 }
 
 fn kilohertz(text: &str) -> Result<Option<u64>> {

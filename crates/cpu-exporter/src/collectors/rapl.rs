@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{Context, Result};
 use exporter_common::{Collector, Family, Faults, Scrape, async_trait};
 
-use crate::procfs::{number, read};
+use crate::procfs::{is_denied, number, read};
 use crate::settings::Settings;
 
 /// Energy counters of the host.
@@ -93,10 +93,6 @@ fn name_and_index(name: &str, uses: &mut BTreeMap<String, u64>) -> (String, u64)
     let uses = uses.entry(name.to_owned()).or_default();
     *uses += 1;
     (name.to_owned(), *uses - 1)
-}
-
-fn is_denied(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::PermissionDenied)
 }
 
 /// Continues an energy counter that restarts at 0 after its range.

@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{Context, Result, bail};
 use exporter_common::{Collector, Family, Scrape, async_trait};
 
+use crate::cgroup_files::seconds;
 use crate::cpu_counters::CpuCounters;
 use crate::procfs::{excerpt, read_at_most};
 use crate::settings::Settings;
@@ -96,11 +97,6 @@ fn families(counters: &CpuCounters<3>, per_cpu: bool) -> [Family; 3] {
         push(&[], counters.sums());
     }
     families
-}
-
-#[expect(clippy::cast_precision_loss, reason = "exact below 2^53 ns, and to 2 µs within a century")]
-fn seconds(nanoseconds: u64) -> f64 {
-    nanoseconds as f64 / 1e9
 }
 
 /// Parses a file, for the fuzz targets.

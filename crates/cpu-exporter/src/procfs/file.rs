@@ -49,6 +49,11 @@ pub(crate) fn excerpt(text: &str) -> &str {
     &text[..text.floor_char_boundary(end)]
 }
 
+/// Whether an error means that only another user may read the file.
+pub(crate) fn is_denied(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::PermissionDenied)
+}
+
 /// Whether an error means that this host or CPU does not have the file.
 pub(super) fn is_absent(error: &std::io::Error) -> bool {
     // Pressure files return ENOTSUP if PSI is off. Files of a CPU return ENODEV or ENXIO after it went offline, EAGAIN

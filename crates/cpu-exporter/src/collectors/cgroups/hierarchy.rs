@@ -74,7 +74,7 @@ impl Hierarchy {
             Ok(children) => children,
             Err(error) => {
                 faults.note(error);
-                return false;
+                return true; // unknown: its usage may include children
             }
         };
         for name in &children {
