@@ -31,6 +31,11 @@ impl MonotonicCounter {
         self.last = 0;
     }
 
+    /// This reading is the baseline: what it contains was counted elsewhere.
+    pub(crate) fn skip(&mut self, now: u64) {
+        self.last = now;
+    }
+
     /// Another source of the same count takes over, whose value may be lower: only its excess over the total is
     /// added.
     pub(crate) fn change_source(&mut self) {

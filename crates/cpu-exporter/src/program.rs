@@ -186,7 +186,7 @@ fn node(flags: &Flags, settings: &Settings, startup: &Startup) -> Vec<Source> {
         };
         // A collector that is a part is enabled with the whole, unless a flag names the part.
         let part = name != &whole;
-        let whole_enabled = named(whole).unwrap_or(default && (on || part));
+        let whole_enabled = named(whole).unwrap_or(default && (on || part) || named(name) == Some(true));
         if !whole_enabled || (part && !named(name).unwrap_or(on)) {
             continue;
         }

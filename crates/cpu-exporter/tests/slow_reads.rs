@@ -93,7 +93,7 @@ fn an_idle_core_without_an_average_frequency_is_not_an_error() {
     for errno in [Errno::AGAIN, Errno::NODATA, Errno::NODEV] {
         let Some(slow) = SlowExporter::start("cpuinfo_avg_freq", 0, errno.raw_os_error()) else { return };
         let (metrics, _) = slow.scrape();
-        assert_eq!(success(&metrics, "cpufreq"), Some(1.0), "{errno}");
+        assert_eq!(success(&metrics, "cpufreq"), Some(1.0), "{errno}: {}", slow.exporter.log());
         assert!(!metrics.contains("cpu_exporter_cpu_frequency_avg_hertz"), "{errno}");
     }
 }

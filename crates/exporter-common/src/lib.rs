@@ -90,6 +90,7 @@ pub use program::{Program, Purpose, Startup, Subcommand};
 pub use prometheus;
 #[cfg(feature = "prometheus")]
 pub use registry::Registry;
+pub use scrape::blocking::blocking;
 pub use scrape::collector::{Collector, Faults, Scrape};
 pub use scrape::probe::{Probe, ProbeRequest, Prober, TargetPattern};
 pub use scrape::source::{Collection, Source};

@@ -3,13 +3,13 @@
 mod hierarchy;
 mod kubernetes;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::Result;
 use exporter_common::{Collector, Family, Scrape, async_trait};
 
-use self::hierarchy::{Cgroup, Hierarchy};
+use self::hierarchy::{Cgroup, Cgroups, Hierarchy, Identity};
 use self::kubernetes::Pod;
 use crate::busiest::Busiest;
 use crate::cgroup_files;
@@ -26,6 +26,8 @@ pub(super) struct CgroupsCollector {
 struct State {
     busiest: Busiest<COUNTERS>,
     counters: BTreeMap<String, Counters>,
+    /// The cgroups with children.
+    parents: BTreeSet<Identity>,
 }
 
 /// Usage, user time, system time and usage of unknown mode in ns; periods, throttled periods, throttled time in ns.
@@ -34,8 +36,8 @@ const PERIODS: usize = 4;
 
 /// The kernel's counters of one cgroup.
 struct Counters {
-    /// Device and inode, which differ if the cgroup was recreated under the same name.
-    identity: (u64, u64),
+    /// It differs if the cgroup was recreated under the same name.
+    identity: Identity,
     counts: [MonotonicCounter; COUNTERS],
     stalls: [MonotonicCounter; 2],
 }
@@ -46,7 +48,8 @@ const OTHER: &str = "_other";
 impl CgroupsCollector {
     pub(super) fn new(settings: &Settings) -> Self {
         let busiest = Busiest::new(settings.cgroups.max, 0);
-        Self { settings: settings.clone(), state: Mutex::new(State { busiest, counters: BTreeMap::new() }) }
+        let state = State { busiest, counters: BTreeMap::new(), parents: BTreeSet::new() };
+        Self { settings: settings.clone(), state: Mutex::new(state) }
     }
 }
 
@@ -62,8 +65,8 @@ impl Collector for CgroupsCollector {
         let (cgroups, faults) = scrape.blocking(read).await?;
         // A panic cannot leave the counters inconsistent: only assignments happen under the lock.
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.add(&cgroups);
-        for family in families(&state, &cgroups) {
+        state.add(&cgroups, faults.is_empty());
+        for family in families(&state, &cgroups.by_path) {
             scrape.add(family);
         }
         faults.result()
@@ -82,10 +85,13 @@ fn counts(cgroup: &Cgroup) -> [Option<u64>; COUNTERS] {
 }
 
 impl State {
-    fn add(&mut self, cgroups: &BTreeMap<String, Cgroup>) {
-        self.counters.retain(|name, _| cgroups.contains_key(name));
+    /// Adds a read. After an incomplete one, a missing cgroup may still exist.
+    fn add(&mut self, cgroups: &Cgroups, is_complete: bool) {
+        if is_complete {
+            self.counters.retain(|name, _| cgroups.by_path.contains_key(name));
+        }
         let mut increases = BTreeMap::new();
-        for (name, cgroup) in cgroups {
+        for (name, cgroup) in &cgroups.by_path {
             let counters = self.counters.entry(name.clone()).or_insert(Counters {
                 identity: cgroup.identity,
                 counts: [MonotonicCounter::default(); COUNTERS],
@@ -94,6 +100,12 @@ impl State {
             if counters.identity != cgroup.identity {
                 counters.identity = cgroup.identity;
                 counters.counts.iter_mut().chain(&mut counters.stalls).for_each(MonotonicCounter::restart);
+            }
+            // the usage of a cgroup that had children was counted as theirs
+            if cgroup.leaf && self.parents.contains(&cgroup.identity) {
+                for (counter, now) in counters.counts[..PERIODS].iter_mut().zip(counts(cgroup)) {
+                    now.inspect(|now| counter.skip(*now));
+                }
             }
             let mut increase = [0; COUNTERS];
             for ((counter, now), increase) in counters.counts.iter_mut().zip(counts(cgroup)).zip(&mut increase) {
@@ -105,6 +117,10 @@ impl State {
             }
             increases.insert(name.clone(), increase);
         }
+        if is_complete {
+            self.parents.clear();
+        }
+        self.parents.extend(&cgroups.parents);
         self.busiest.add(increases);
     }
 }
@@ -211,9 +227,11 @@ mod tests {
 
     /// The samples after each of some reads.
     fn samples(state: &mut State, cgroups: &[(&str, Cgroup)]) -> Vec<String> {
-        let cgroups = cgroups.iter().map(|(name, cgroup)| ((*name).to_owned(), cgroup.clone())).collect();
-        state.add(&cgroups);
-        let text = to_text(families(state, &cgroups));
+        let by_path = cgroups.iter().map(|(name, cgroup)| ((*name).to_owned(), cgroup.clone())).collect();
+        let parents = cgroups.iter().filter(|(_, cgroup)| !cgroup.leaf).map(|(_, cgroup)| cgroup.identity).collect();
+        let cgroups = Cgroups { by_path, parents };
+        state.add(&cgroups, true);
+        let text = to_text(families(state, &cgroups.by_path));
         let samples = text.lines().filter_map(|line| line.strip_prefix("cpu_exporter_cgroups_"));
         samples
             .map(|line| line.replace("container_id=\"\",", "").replace(",pod_uid=\"\"", ""))
@@ -222,7 +240,7 @@ mod tests {
     }
 
     fn state(limit: usize) -> State {
-        State { busiest: Busiest::new(limit, 0), counters: BTreeMap::new() }
+        State { busiest: Busiest::new(limit, 0), counters: BTreeMap::new(), parents: BTreeSet::new() }
     }
 
     #[test]
@@ -247,6 +265,35 @@ mod tests {
         assert!(samples(&mut state, &[]).is_empty());
         let found = samples(&mut state, &[("/a", cgroup(true, None, 1_000_000_001, 3))]);
         assert!(user(found).ends_with("} 1"));
+    }
+
+    #[test]
+    fn usage_of_children_that_are_gone_is_not_counted_again_as_their_slices() {
+        let mut state = state(9);
+        let user = |found: Vec<String>| found.into_iter().find(|line| line.contains("mode=\"user\"")).unwrap();
+        let slice = |leaf, seconds: u64| ("/a", cgroup(leaf, Some(0.5), seconds * 1_000_000_000 + 1, 1));
+        samples(&mut state, &[slice(false, 50), ("/a/b", cgroup(true, None, 50_000_000_001, 2))]);
+        assert!(user(samples(&mut state, &[slice(true, 60)])).ends_with("} 0"));
+        assert!(user(samples(&mut state, &[slice(true, 63)])).ends_with("} 3"));
+    }
+
+    #[test]
+    fn a_cgroup_that_is_missing_from_an_incomplete_read_is_not_counted_again() {
+        let mut state = state(1);
+        let read = |cgroups: &[(&str, u64)]| Cgroups {
+            by_path: cgroups
+                .iter()
+                .map(|(name, seconds)| {
+                    ((*name).to_owned(), cgroup(true, None, seconds * 1_000_000_000 + 1, *seconds % 10))
+                })
+                .collect(),
+            ..Cgroups::default()
+        };
+        state.add(&read(&[("/a", 101), ("/b", 52)]), true);
+        state.add(&read(&[("/a", 111)]), false);
+        state.add(&read(&[("/a", 121), ("/b", 62)]), true);
+        let seconds = |counts: [u64; COUNTERS]| counts[0] / 1_000_000_000;
+        assert_eq!(state.busiest.others().map(seconds), Some(62));
     }
 
     #[test]

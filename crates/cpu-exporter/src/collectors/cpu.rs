@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use exporter_common::{Collector, Family, Scrape, async_trait};
+use exporter_common::{Collector, Family, Scrape, async_trait, blocking};
 
 use self::stat_lines::{GUEST_MODES, Line, MODES, Ticks, parse};
 use self::sums::{Sums, seconds};
@@ -37,8 +37,8 @@ impl CpuCollector {
             return None;
         }
         let roots = self.settings.roots.clone();
-        let read = tokio::task::spawn_blocking(move || roots.proc("uptime"));
-        let text = tokio::time::timeout(UPTIME_TIMEOUT, read).await.ok()?.ok()?.ok()??;
+        let read = blocking(move || roots.proc("uptime"));
+        let text = tokio::time::timeout(UPTIME_TIMEOUT, read).await.ok()?.ok()??;
         let (seconds, _) = text.split_once('.')?;
         seconds.parse::<u64>().ok()?.checked_mul(100)
     }

@@ -1,14 +1,14 @@
 //! Collector `cpufreq`: CPU frequencies and governors, from cpu*/cpufreq in sysfs, or clock rates from /proc/cpuinfo.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use exporter_common::duration::human;
-use exporter_common::{Collector, Family, Faults, Scrape, async_trait};
+use exporter_common::{Collector, Family, Faults, Scrape, async_trait, blocking};
 use futures_util::stream::{FuturesUnordered, Stream, StreamExt};
 use tokio::sync::Semaphore;
 
@@ -47,7 +47,7 @@ impl Collector for CpufreqCollector {
         if !self.settings.exports_each_of(cpus.len()) {
             return faults.result();
         }
-        let stuck = self.running.cpus();
+        let stuck = self.running.hanging();
         if let Some(first) = stuck.first() {
             let count = stuck.len();
             faults.note(anyhow!("reads of {count} CPUs still hang since an earlier scrape, the first is cpu{first}"));
@@ -66,13 +66,17 @@ impl Collector for CpufreqCollector {
 /// Number of concurrent reads, including reads that hang. The other collectors need some of the 64 threads too.
 const THREADS: usize = 16;
 
+/// After this time, a read hangs. The kernel needs at most 50 ms.
+const HANGS: Duration = Duration::from_millis(200);
+
 /// Fraction of the scrape timeout to wait for reads that hang; the rest is left for reporting them.
 const WAIT_FRACTION: f64 = 0.9;
 
 /// The reads in progress. One that hangs stays here, so that later scrapes neither wait for its CPU nor start another
 /// read of it. They do not use [`Scrape::blocking`], which would delay the whole collector.
 struct RunningReads {
-    cpus: Mutex<BTreeSet<u32>>,
+    /// When the first read of each CPU began.
+    cpus: Mutex<BTreeMap<u32, Instant>>,
     permits: Arc<Semaphore>,
 }
 
@@ -83,26 +87,24 @@ impl Default for RunningReads {
 }
 
 impl RunningReads {
-    fn cpus(&self) -> BTreeSet<u32> {
-        self.cpus.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// The CPUs whose reads hang, and not only run since another scrape that is in progress.
+    fn hanging(&self) -> BTreeSet<u32> {
+        let cpus = self.cpus.lock().unwrap_or_else(PoisonError::into_inner);
+        cpus.iter().filter(|(_, began)| began.elapsed() > HANGS).map(|(cpu, _)| *cpu).collect()
     }
 
     /// Reads one CPU on another thread.
     async fn read(self: Arc<Self>, cpu: Arc<Cpu>) -> (Frequencies, Faults) {
         let number = cpu.number;
         let permit = self.permits.clone().acquire_owned().await;
-        self.cpus.lock().unwrap_or_else(PoisonError::into_inner).insert(number);
-        let read = tokio::task::spawn_blocking(move || {
+        blocking(move || {
             let _permit = permit;
+            self.cpus.lock().unwrap_or_else(PoisonError::into_inner).entry(number).or_insert_with(Instant::now);
             let result = Frequencies::read(&cpu);
             self.cpus.lock().unwrap_or_else(PoisonError::into_inner).remove(&number);
             result
-        });
-        read.await.unwrap_or_else(|error| {
-            let mut faults = Faults::default();
-            faults.note(anyhow!("the read of cpu{number} panicked: {error}"));
-            (Frequencies { cpu: number, ..Frequencies::default() }, faults)
         })
+        .await
     }
 }
 
@@ -290,7 +292,7 @@ fn clock_rates(cpus: &[Facts], settings: &Settings) -> Family {
         Names::Node => ("CPU frequency in hertz from /proc/cpuinfo.", &["package", "core", "cpu"]),
     };
     let mut family = Family::gauge(FREQUENCIES[0].1, help, labels);
-    if settings.exports_each_of(cpus.len()) && settings.clock_rates {
+    if settings.exports_each_of(cpus.len()) {
         for cpu in cpus {
             let Some(megahertz) = CpuInfo::megahertz(cpu) else { continue };
             let values: Vec<_> = labels.iter().map(|label| cpu.get(label).map_or("", String::as_str)).collect();

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, anyhow, bail};
+use exporter_common::blocking;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 
@@ -63,18 +64,17 @@ impl StatFile {
         // all collectors of the scrape have joined, since their tasks are ahead in the queue. A separate task does so
         // even if all collectors have left.
         let task = tokio::spawn(async move {
-            let content = tokio::task::spawn_blocking(move || read(&path)).await;
+            let content = blocking(move || read(&path)).await;
             done.store(true, Ordering::Release);
             content
         });
-        let content =
-            async move { task.await.flatten().context("the read panicked").flatten().map(Arc::new).map_err(Arc::new) };
+        let content = async move { task.await.context("the read panicked").flatten().map(Arc::new).map_err(Arc::new) };
         Reading { finished, content: content.boxed().shared() }
     }
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(8 << 10);
+    let mut bytes = Vec::new();
     if !read_into(&mut bytes, LIMIT, path)? {
         bail!("{} is missing: is procfs mounted?", path.display());
     }

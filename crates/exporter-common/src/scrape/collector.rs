@@ -1,12 +1,12 @@
 //! The interface between the library and an exporter: a collector, and its part in a scrape.
 
-use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::blocking::blocking;
 use crate::exposition::family::{Family, InvalidFamily};
 
 /// Reads a source, such as a kernel file, a page or a broker, and converts it to families.
@@ -120,17 +120,11 @@ impl Scrape {
     /// network. The collector's next read does not start until the work is finished.
     pub async fn blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
         let running = self.blocked.one_more();
-        let task = tokio::task::spawn_blocking(move || {
+        blocking(move || {
             let _running = running;
             work()
-        });
-        match task.await {
-            Ok(done) => done,
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => resume_unwind(panic),      // the read fails with this panic
-                Err(_) => std::future::pending().await, // the process stops
-            },
-        }
+        })
+        .await
     }
 
     /// The families added so far.

@@ -1,5 +1,6 @@
 //! One scrape: collectors, their sources, and the response that joins them; and probes of many targets.
 
+pub(crate) mod blocking;
 pub(crate) mod collector;
 pub(crate) mod failure_log;
 mod panic;

@@ -1,6 +1,6 @@
 //! Finds and reads the cgroups of a host: v1, v2, or both.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -20,6 +20,18 @@ pub(super) struct Hierarchy {
     pressure: Option<PathBuf>,
 }
 
+/// One read of all cgroups.
+#[derive(Debug, Default)]
+pub(super) struct Cgroups {
+    /// Those without children, and those with children that have a limit, by path.
+    pub(super) by_path: BTreeMap<String, Cgroup>,
+    /// All with children.
+    pub(super) parents: BTreeSet<Identity>,
+}
+
+/// Device and inode.
+pub(super) type Identity = (u64, u64);
+
 /// The values of one cgroup.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Cgroup {
@@ -30,8 +42,7 @@ pub(super) struct Cgroup {
     pub(super) counts: Counts,
     /// Time in which some and all processes waited for a CPU, in µs.
     pub(super) stalls: [Option<u64>; 2],
-    /// Device and inode.
-    pub(super) identity: (u64, u64),
+    pub(super) identity: Identity,
 }
 
 /// Number of cgroups that are read. A host with more has a leak, or runs more containers than one kernel supports.
@@ -59,26 +70,19 @@ impl Hierarchy {
         }
     }
 
-    /// The cgroups down to a depth by path: all without children, and those with children that have a limit.
-    pub(super) fn cgroups(&self, depth: usize) -> (BTreeMap<String, Cgroup>, Faults) {
-        let mut cgroups = BTreeMap::new();
+    /// The cgroups down to a depth.
+    pub(super) fn cgroups(&self, depth: usize) -> (Cgroups, Faults) {
+        let mut cgroups = Cgroups::default();
         let mut faults = Faults::default();
         self.walk(Path::new(""), depth, &mut cgroups, &mut faults);
         (cgroups, faults)
     }
 
-    /// Adds the children of a cgroup, and returns whether it has any.
-    fn walk(&self, parent: &Path, depth: usize, into: &mut BTreeMap<String, Cgroup>, faults: &mut Faults) -> bool {
-        let directory = self.cpu.join(parent);
-        let children = match children(&directory) {
-            Ok(children) => children,
-            Err(error) => {
-                faults.note(error);
-                return true; // unknown: its usage may include children
-            }
-        };
+    /// Adds the children of a cgroup, and returns whether it has any; `None` if they cannot be listed.
+    fn walk(&self, parent: &Path, depth: usize, into: &mut Cgroups, faults: &mut Faults) -> Option<bool> {
+        let children = faults.keep(children(&self.cpu.join(parent)))?;
         for name in &children {
-            if into.len() >= MAX_CGROUPS {
+            if into.by_path.len() >= MAX_CGROUPS {
                 faults.note(anyhow!(
                     "more than {MAX_CGROUPS} cgroups in {}: the others are not read",
                     self.cpu.display()
@@ -86,18 +90,23 @@ impl Hierarchy {
                 break;
             }
             let path = parent.join(name);
-            let leaf = depth <= 1 || !self.walk(&path, depth - 1, into, faults);
-            if let Some(cgroup) = self.read(&path, leaf, faults) {
-                into.insert(format!("/{}", path.display()), cgroup);
+            let has_children = if depth > 1 { self.walk(&path, depth - 1, into, faults) } else { Some(false) };
+            // it may be gone by now
+            let Ok(found) = self.cpu.join(&path).metadata() else { continue };
+            let identity = (found.dev(), found.ino());
+            if has_children == Some(true) {
+                into.parents.insert(identity);
+            }
+            if let Some(cgroup) = self.read(&path, has_children == Some(false), identity, faults) {
+                into.by_path.insert(format!("/{}", path.display()), cgroup);
             }
         }
-        !children.is_empty()
+        Some(!children.is_empty())
     }
 
     /// The values of a cgroup; `None` if it is gone, or if it has children and no limit.
-    fn read(&self, path: &Path, leaf: bool, faults: &mut Faults) -> Option<Cgroup> {
+    fn read(&self, path: &Path, leaf: bool, identity: Identity, faults: &mut Faults) -> Option<Cgroup> {
         let directory = self.cpu.join(path);
-        let found = directory.metadata().ok()?;
         let limit = match &self.cpuacct {
             None => parsed(&directory.join("cpu.max"), parse_max).map(Option::flatten),
             Some(_) => v1_limit(&directory.join("cpu.cfs_quota_us"), &directory.join("cpu.cfs_period_us")),
@@ -116,7 +125,6 @@ impl Hierarchy {
         let pressure = self.pressure.as_ref().map(|pressure| pressure.join(path).join("cpu.pressure"));
         let stalls = pressure.and_then(|file| faults.keep(parsed(&file, Stalls::parse)).flatten()).unwrap_or_default();
         let stalls = [stalls.some, stalls.full];
-        let identity = (found.dev(), found.ino());
         counts[0].map(|_| Cgroup { leaf, limit, counts, stalls, identity })
     }
 }
@@ -153,7 +161,7 @@ mod tests {
     fn cgroups(host: &tempfile::TempDir, depth: usize) -> Vec<(String, Cgroup)> {
         let (cgroups, faults) = Hierarchy::find(host.path()).unwrap().cgroups(depth);
         faults.result().unwrap();
-        cgroups.into_iter().map(|(name, cgroup)| (name, Cgroup { identity: (0, 0), ..cgroup })).collect()
+        cgroups.by_path.into_iter().map(|(name, cgroup)| (name, Cgroup { identity: (0, 0), ..cgroup })).collect()
     }
 
     const STAT: &str = "usage_usec 5\nuser_usec 3\nsystem_usec 2\nnr_periods 7\nnr_throttled 1\nthrottled_usec 9\n";
@@ -186,6 +194,7 @@ mod tests {
             ("/b.slice/y.service", cgroup(true, None)),
         ];
         assert_eq!(cgroups(&host, 4), expected.map(|(name, cgroup)| (name.to_owned(), cgroup)));
+        assert_eq!(Hierarchy::find(host.path()).unwrap().cgroups(4).0.parents.len(), 2);
         let names: Vec<_> = cgroups(&host, 1).into_iter().map(|(name, cgroup)| (name, cgroup.leaf)).collect();
         assert_eq!(names, [("/a.slice".to_owned(), true), ("/b.slice".to_owned(), true)]);
     }
@@ -216,6 +225,7 @@ mod tests {
         ]);
         let (cgroups, faults) = Hierarchy::find(host.path()).unwrap().cgroups(1);
         assert!(faults.result().unwrap_err().to_string().starts_with("3 errors"));
+        let cgroups = cgroups.by_path;
         assert_eq!((cgroups.len(), cgroups["/x"].counts, cgroups["/x"].stalls), (1, COUNTS, [None, None]));
     }
 
