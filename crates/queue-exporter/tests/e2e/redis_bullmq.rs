@@ -1,6 +1,6 @@
 //! The queue system `bullmq` against a real Redis and the real client.
 
-use exporter_common::testing::{assert_lint, real, value};
+use exporter_common::testing::{assert_lint, eventually, real, value};
 
 use crate::redis_server::{RedisServer, client, run};
 use crate::redis_support::{OUTCOME, queue_values, system_exporter};
@@ -111,6 +111,56 @@ fn lost_bullmq_events_are_reported_and_not_guessed() {
     assert_eq!(value(&metrics, SUCCESS), Some(1.0), "{}", exporter.log());
 }
 
+/// How often the server executed a command.
+fn calls(server: &RedisServer, command: &str) -> u64 {
+    let info: String = redis::cmd("INFO").arg("commandstats").query(&mut server.connection()).unwrap();
+    let line = info.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:calls=")));
+    line.map_or(0, |line| line.split(',').next().unwrap().parse().unwrap())
+}
+
+/// Waits until the exporter has looked for new queues after this call.
+fn discovered(server: &RedisServer) {
+    let before = calls(server, "scan");
+    // the first of them may have begun earlier
+    eventually("two more scans", || (calls(server, "scan") >= before + 2).then_some(()));
+}
+
+#[test]
+fn jobs_of_a_new_bullmq_queue_are_counted_before_its_first_scrape() {
+    let (Some(node), Some(server)) = (real("bullmq-node"), RedisServer::start(&[])) else { return };
+    let exporter = system_exporter(&server, "bullmq");
+    exporter.scrape();
+    let port = server.port.to_string();
+    run(client(node.clone(), &["bullmq_options.js", &port, "cap", "burst", "100"], &[]));
+    discovered(&server);
+    run(client(node, &["bullmq_options.js", &port, "steady", "burst", "300"], &[]));
+    let metrics = exporter.scrape();
+    assert_eq!(queue_values(&metrics, "burst", OUTCOME)[1], Some(300.0), "{metrics}");
+    assert_eq!(queue_values(&metrics, "burst", ["messages_enqueued_total"]), [Some(300.0)], "{metrics}");
+    assert_eq!(value(&metrics, "queue_exporter_event_gaps_total"), Some(0.0), "{metrics}");
+    assert_eq!(value(&metrics, SUCCESS), Some(1.0), "{}", exporter.log());
+}
+
+#[test]
+fn the_lost_first_events_of_a_new_bullmq_queue_are_reported() {
+    let Some(server) = RedisServer::start(&[]) else { return };
+    let add = |queue: &str| {
+        let add = "redis.call('HSET', 'bull:' .. ARGV[1] .. ':meta', 'a', 1) for n = 1, 50 do \
+                   redis.call('XADD', 'bull:' .. ARGV[1] .. ':events', 'MAXLEN', 10, '*', 'event', 'completed', 'jobId', n) end";
+        redis::cmd("EVAL").arg(&[add, "0", queue]).query::<redis::Value>(&mut server.connection()).unwrap();
+    };
+    add("old");
+    let exporter = system_exporter(&server, "bullmq");
+    discovered(&server);
+    let metrics = exporter.scrape();
+    assert_eq!(value(&metrics, SUCCESS), Some(1.0), "its events are older than the exporter: {}", exporter.log());
+    add("new"); // in one step: nothing can read the first 40 of them
+    let metrics = exporter.scrape();
+    assert_eq!(value(&metrics, SUCCESS), Some(0.0), "{metrics}");
+    assert_eq!(value(&metrics, "queue_exporter_event_gaps_total"), Some(1.0), "{metrics}");
+    assert_eq!(value(&exporter.scrape(), SUCCESS), Some(1.0), "{}", exporter.log());
+}
+
 #[test]
 fn ages_and_enqueued_jobs_of_bullmq_are_exact() {
     let (Some(node), Some(server)) = (real("bullmq-node"), RedisServer::start(&[])) else { return };
@@ -133,7 +183,8 @@ fn queues_of_bull_and_of_another_prefix_are_logged() {
     let exporter = system_exporter(&server, "bullmq");
     let metrics = exporter.scrape();
     assert_eq!(value(&metrics, "queue_exporter_queues{outcome=\"hidden\"}"), Some(1.0), "{metrics}");
-    assert!(exporter.log().contains("queues of Bull 3 or 4 found (the first: bull:old)"), "{}", exporter.log());
+    let log = exporter.log();
+    assert!(log.contains("queues of Bull 3 or 4 found (the first: bull:old)") && log.contains("?preset=bull"), "{log}");
     server.run(&["DEL bull:old:id bull:old:wait", "HSET shop:mail:meta a 1"]);
     let exporter = system_exporter(&server, "bullmq");
     exporter.scrape();

@@ -44,10 +44,10 @@ impl EventCounts {
     /// Counts events. Those up to the last counted one are skipped, so that two concurrent reads count nothing twice.
     pub(super) fn count(&mut self, events: &[Value]) -> Result<()> {
         for event in events {
-            let [id, fields] = list(event)? else {
+            let [_, fields] = list(event)? else {
                 return Err(read_error(Reason::Protocol, "expected an id and fields in an event"));
             };
-            let id = text(id)?.and_then(parse_id).unwrap_or_default();
+            let id = event_id(event);
             if id <= self.last {
                 continue;
             }
@@ -113,6 +113,12 @@ impl EventCounts {
         statistics.enqueued = Counter::single(Some(self.added));
         statistics.processing = Some(self.times.histogram());
     }
+}
+
+/// The id of an event; `0-0` if the value is not an event.
+pub(super) fn event_id(event: &Value) -> EventId {
+    let id = || parse_id(text(list(event).ok()?.first()?).ok()??);
+    id().unwrap_or_default()
 }
 
 pub(super) fn parse_id(id: &str) -> Option<EventId> {

@@ -1,7 +1,8 @@
 //! Follows BullMQ's event streams. The streams are capped, so they are read between scrapes as well.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::hash_map::Entry;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use redis::{Pipeline, Value};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::events::{EventCounts, EventId, parse_id};
+use super::followed_queue::FollowedQueue;
 use crate::queue_system::Statistics;
 use crate::read_error::{Reason, read_error};
 use crate::redis::{RedisClient, Replies, add_command, command_error, count, field, list, node_error, text};
@@ -20,33 +22,18 @@ pub(super) struct Follower {
     /// By the common prefix of a queue's keys. Boxed, because the capacity of a hash table may be twice its length.
     queues: Mutex<HashMap<String, Box<FollowedQueue>>>,
     gaps: AtomicU64,
+    /// Whether all queues were known at some time, so that an unknown one is new.
+    all_known: AtomicBool,
     /// Held during a request, so that the scrape and the follower do not read the same events.
     reading: tokio::sync::Mutex<()>,
-}
-
-#[derive(Default)]
-struct FollowedQueue {
-    counts: EventCounts,
-    /// The number of events that were ever added up to the last counted one; unknown before Redis 7.
-    added: Option<u64>,
-    /// The counted events when gaps were last looked for.
-    checked_events: u64,
-    /// Whether events were lost since the last read of the queue.
-    has_gap: bool,
-    /// When the queue was last listed.
-    listed: Option<Instant>,
-    /// When its events were last read, and the earliest next read between scrapes.
-    last_read: Option<Instant>,
-    due: Option<Instant>,
-    /// The number of events in the stream, as of the last time gaps were looked for.
-    length: Option<u64>,
 }
 
 /// The largest number of followed queues, deleted ones included.
 const MAX_QUEUES: usize = 50_000;
 
-/// The number of events in one reply, for all queues and for those with more events.
-const EVENTS: [usize; 2] = [200, 5000];
+/// The largest number of events in all replies of one request, and in one of them.
+const EVENTS_PER_REQUEST: usize = 20_000;
+const EVENTS_PER_REPLY: usize = 5000;
 
 /// The largest number of events that one scrape reads for a batch of queues. The follower reads the rest.
 const EVENTS_PER_SCRAPE: usize = 20_000;
@@ -60,15 +47,6 @@ const IDLE_INTERVAL_PER_QUEUE: Duration = Duration::from_micros(500);
 const MIN_IDLE_INTERVAL: Duration = Duration::from_millis(25);
 const MAX_IDLE_INTERVAL: Duration = Duration::from_secs(5);
 
-/// The shortest time between two reads of a busy queue.
-const MIN_BUSY_INTERVAL: Duration = Duration::from_millis(5);
-
-/// The part of a stream that new events fill between two reads of a busy queue, if they come at the present rate.
-const PART_PER_READ: u64 = 40;
-
-/// The number of events that BullMQ keeps by default.
-const DEFAULT_LENGTH: u64 = 10_000;
-
 /// The number of queues that one request of the follower reads.
 const BATCH: usize = 250;
 
@@ -79,18 +57,6 @@ const REFRESH_INTERVAL: Duration = Duration::from_secs(5);
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(super) const GAP: &str = "events were removed before they were read: counters lack some jobs";
-
-impl FollowedQueue {
-    /// Schedules the next read of a busy queue by the rate of its new events.
-    fn schedule(&mut self, new: u64, now: Instant) {
-        let last_read = self.last_read.replace(now);
-        let Some(elapsed) = last_read.map(|last| now.duration_since(last)).filter(|_| new > 0) else { return };
-        let part = (self.length.unwrap_or(DEFAULT_LENGTH) / PART_PER_READ).max(1);
-        #[expect(clippy::cast_precision_loss, reason = "a rate need not be exact")]
-        let part_in = elapsed.mul_f64(part as f64 / new as f64).max(MIN_BUSY_INTERVAL);
-        self.due = Some(self.due.map_or(now + part_in, |due| due.min(now + part_in)));
-    }
-}
 
 impl Follower {
     /// The number of times events were lost.
@@ -106,22 +72,35 @@ impl Follower {
         }
     }
 
-    /// Starts to follow queues that are new.
+    /// Starts to follow the queues of a scrape that are new.
     pub(super) async fn start(&self, redis: &RedisClient, bases: &[String]) -> Result<()> {
-        let now = Instant::now();
+        {
+            let (now, mut queues) = (Instant::now(), self.queues());
+            for base in bases {
+                if let Some(queue) = queues.get_mut(base) {
+                    queue.listed = Some(now);
+                }
+            }
+        }
+        self.follow(redis, bases).await
+    }
+
+    /// Starts to follow new queues that were found between scrapes; all others are known.
+    pub(super) async fn discovered(&self, redis: &RedisClient, bases: &[String]) -> Result<()> {
+        for bases in bases.chunks(BATCH) {
+            self.follow(redis, bases).await?;
+        }
+        self.all_known.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn follow(&self, redis: &RedisClient, bases: &[String]) -> Result<()> {
         let new: Vec<&String> = {
             let mut queues = self.queues();
             if queues.len() > MAX_QUEUES {
                 queues.clear(); // too many names: the sums of existing queues are kept in the counter memory
             }
-            let mut is_new = |base: &&String| match queues.get_mut(*base) {
-                Some(queue) => {
-                    queue.listed = Some(now);
-                    false
-                }
-                None => true,
-            };
-            bases.iter().filter(|base| is_new(base)).collect()
+            bases.iter().filter(|base| !queues.contains_key(*base)).collect()
         };
         let mut commands = Pipeline::with_capacity(new.len() * 3);
         for base in &new {
@@ -136,11 +115,17 @@ impl Follower {
                 continue; // reading the queue returns the same error
             }
             let is_counted = |reply: &Value| matches!(count(reply), Ok(Some(_)));
-            if let Some((last, added)) = start_position(&events)? {
-                let counted_by_workers = [is_counted(&success), is_counted(&failure)];
-                let counts = EventCounts::after(last, counted_by_workers);
-                let queue = FollowedQueue { counts, added, listed: Some(now), ..FollowedQueue::default() };
-                self.queues().entry(base.clone()).or_insert_with(|| Box::new(queue));
+            let Some((last, added)) = start_position(&events)? else { continue };
+            let counted_by_workers = [is_counted(&success), is_counted(&failure)];
+            let queue = FollowedQueue::new(EventCounts::after(last, counted_by_workers), added, Instant::now());
+            // a scrape and the follower may find it at the same time
+            match self.queues().entry(base.clone()) {
+                Entry::Vacant(entry) => entry.insert(Box::new(queue)),
+                Entry::Occupied(_) => continue,
+            };
+            // the first events of a new queue were removed
+            if last != BEGINNING && self.all_known.load(Ordering::Relaxed) {
+                self.note_gap(base);
             }
         }
         Ok(())
@@ -214,8 +199,8 @@ impl Follower {
         let mut errors = HashMap::new();
         let mut read = 0;
         let mut behind: Vec<&str> = bases.iter().map(String::as_str).collect();
-        let mut size = EVENTS[0];
         while !behind.is_empty() && read < limit {
+            let size = (EVENTS_PER_REQUEST / behind.len()).clamp(1, EVENTS_PER_REPLY);
             let _reading = self.reading.lock().await;
             let (bases, positions): (Vec<&str>, Vec<(EventId, bool)>) = {
                 let queues = self.queues();
@@ -237,9 +222,10 @@ impl Follower {
                 // without numbers of added events, new events after a removed one may not be all
                 let last_is_removed = check && {
                     let [reply] = replies.next();
-                    last != (0, 0) && list(&reply).is_ok_and(<[_]>::is_empty)
+                    last != BEGINNING && list(&reply).is_ok_and(<[_]>::is_empty)
                 };
-                match events(&reply).and_then(|events| self.count(base, events).map(|()| events.len())) {
+                let count = |events: &[Value]| self.count(base, events, events.len() < size).map(|()| events.len());
+                match events(&reply).and_then(count) {
                     Ok(0) => {}
                     Ok(new) => {
                         if last_is_removed {
@@ -255,41 +241,36 @@ impl Follower {
                     }
                 }
             }
-            (behind, size) = (more, EVENTS[1]);
+            behind = more;
         }
         Ok(errors)
     }
 
     /// Counts the events after a position. Another read may have counted some of them already.
-    fn count(&self, base: &str, events: &[Value]) -> Result<()> {
-        let mut queues = self.queues();
-        let Some(queue) = queues.get_mut(base) else { return Ok(()) };
-        let before = queue.counts.events;
-        queue.counts.count(events)?;
-        let new = queue.counts.events - before;
-        queue.added = queue.added.map(|added| added + new);
-        queue.schedule(new, Instant::now());
+    fn count(&self, base: &str, events: &[Value], is_end: bool) -> Result<()> {
+        let counted = self.queues().get_mut(base).map(|queue| queue.count(events, is_end, Instant::now()));
+        if counted.transpose()? == Some(true) {
+            self.note_gap(base);
+        }
         Ok(())
     }
 
     /// Compares the number of counted events with the number of added ones, for queues with new events. Returns the
     /// queues for which that fails.
     async fn look_for_gaps(&self, redis: &RedisClient, bases: &[String]) -> Result<HashMap<String, Error>> {
+        // no event may be counted in between: all counted events must be among the added ones
+        let reading = self.reading.lock().await;
         let mut errors = HashMap::new();
         let active: Vec<&String> = {
             let queues = self.queues();
-            let is_active = |base: &&String| {
-                queues
-                    .get(*base)
-                    .is_some_and(|queue| queue.added.is_some() && queue.counts.events != queue.checked_events)
-            };
-            bases.iter().filter(is_active).collect()
+            bases.iter().filter(|base| queues.get(*base).is_some_and(|queue| queue.is_unchecked())).collect()
         };
         let mut commands = Pipeline::with_capacity(active.len());
         for base in &active {
             add_command(&mut commands, &["XINFO", "STREAM", &events_key(base)]);
         }
         let mut replies = Replies::new(redis.query(&commands).await?);
+        let mut behind = Vec::new();
         for base in active {
             let [reply] = replies.next();
             if let Some(error) = node_error(&reply) {
@@ -298,22 +279,20 @@ impl Follower {
             }
             let Ok(info) = list(&reply) else { continue };
             let id = field(info, "last-generated-id").and_then(|id| parse_id(text(id).ok()??));
-            let added = field(info, "entries-added").and_then(|added| count(added).ok()?);
-            let (Some(id), Some(added)) = (id, added) else { continue };
-            let mut queues = self.queues();
-            let Some(queue) = queues.get_mut(base) else { continue };
-            queue.length = field(info, "length").and_then(|length| count(length).ok()?);
-            // a busy queue already has newer events: then this is not known before a later scrape
-            if queue.counts.last == id {
-                queue.checked_events = queue.counts.events;
-                let is_missing_some = queue.added.is_some_and(|counted| counted < added);
-                queue.added = Some(added);
-                drop(queues);
-                if is_missing_some {
-                    self.note_gap(base);
-                }
+            let number = |name| field(info, name).and_then(|number| count(number).ok()?);
+            let (Some(id), Some(added)) = (id, number("entries-added")) else { continue };
+            let is_behind = self.queues().get_mut(base).is_some_and(|queue| {
+                queue.length = number("length");
+                queue.expect(id, added)
+            });
+            if is_behind {
+                behind.push(base.clone());
+            } else {
+                self.count(base, &[], true)?;
             }
         }
+        drop(reading);
+        errors.extend(self.read_events(redis, &behind, EVENTS_PER_SCRAPE).await?);
         Ok(errors)
     }
 
@@ -333,23 +312,26 @@ fn events_key(base: &str) -> String {
     format!("{base}:events")
 }
 
+/// The position before the first event.
+const BEGINNING: EventId = (0, 0);
+
 /// The position from which to count events, and the number of events added before it: the beginning if no event was
 /// removed, otherwise the end. `None` if that is unknown now.
 fn start_position(events: &Value) -> Result<Option<(EventId, Option<u64>)>> {
-    const BEGINNING: (EventId, Option<u64>) = ((0, 0), Some(0));
+    const ALL: (EventId, Option<u64>) = (BEGINNING, Some(0));
     let events = match events {
         Value::ServerError(error) if error.details().is_some_and(|it| it.contains("no such key")) => {
-            return Ok(Some(BEGINNING));
+            return Ok(Some(ALL));
         }
         // reading the events returns the error
-        Value::ServerError(error) if error.code() == "WRONGTYPE" => return Ok(Some(BEGINNING)),
+        Value::ServerError(error) if error.code() == "WRONGTYPE" => return Ok(Some(ALL)),
         Value::ServerError(error) => return Err(command_error(error)),
         events => list(events)?,
     };
     let number = |name| field(events, name).map(count).transpose().map(Option::flatten);
     let (length, added) = (number("length")?, number("entries-added")?);
     if length.is_some() && length == added {
-        return Ok(Some(BEGINNING));
+        return Ok(Some(ALL));
     }
     let last = field(events, "last-generated-id").and_then(|id| parse_id(text(id).ok()??));
     Ok(last.map(|last| (last, added)))
@@ -391,21 +373,5 @@ mod tests {
         assert_eq!(start_position(&info(5, Value::Int(5))).unwrap(), Some(((0, 0), Some(0))));
         assert_eq!(start_position(&info(5, Value::Int(9))).unwrap(), Some(((5, 1), Some(9))));
         assert_eq!(start_position(&info(5, Value::Nil)).unwrap(), Some(((5, 1), None)), "before Redis 7");
-    }
-
-    #[test]
-    fn a_queue_is_read_before_new_events_fill_its_stream() {
-        let start = Instant::now();
-        let after = |milliseconds| start + Duration::from_millis(milliseconds);
-        let next_read = |length, new| {
-            let idle = Some(after(300));
-            let mut queue = FollowedQueue { last_read: Some(start), due: idle, length, ..FollowedQueue::default() };
-            queue.schedule(new, after(100));
-            queue.due.unwrap().duration_since(after(100)).as_millis()
-        };
-        assert_eq!(next_read(None, 0), 200, "idle");
-        assert_eq!(next_read(None, 10), 200, "slower than the idle interval");
-        assert_eq!(next_read(None, 500), 50, "500 events in 100 ms: the next 250 of 10,000 in 50 ms");
-        assert_eq!(next_read(Some(1000), 500), 5, "25 of 1,000");
     }
 }

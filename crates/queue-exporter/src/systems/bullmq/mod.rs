@@ -1,7 +1,9 @@
 //! `bullmq`: queues of BullMQ in Redis. Finished jobs are counted from its events.
 
 mod ages;
+mod discovery;
 mod events;
+mod followed_queue;
 mod follower;
 mod predecessor;
 
@@ -13,6 +15,7 @@ use futures_util::stream::BoxStream;
 use redis::{Pipeline, Value};
 
 use self::ages::{EndOfList, read_ages};
+use self::discovery::Discovery;
 use self::follower::Follower;
 use self::predecessor::Predecessor;
 use super::listing::list_keys;
@@ -34,6 +37,7 @@ pub(super) const KIND: SystemKind = SystemKind {
         let pattern = if let [prefix] = &prefixes[..] { escape_glob(prefix) } else { "*".to_owned() };
         Ok(Box::new(BullMq {
             between_scrapes: redis.second_connection(),
+            discovery: Discovery::new(redis.second_connection(), &pattern),
             redis,
             keys: KeyScanner::new(format!("{pattern}:*:meta"), "hash"),
             predecessor: Predecessor::new(&pattern),
@@ -48,6 +52,7 @@ struct BullMq {
     redis: RedisClient,
     /// The connections of the follower.
     between_scrapes: RedisClient,
+    discovery: Discovery,
     /// If there are several, the prefix of a queue is its scope.
     prefixes: Vec<String>,
     keys: KeyScanner,
@@ -93,7 +98,8 @@ impl QueueSystem for BullMq {
     }
 
     async fn run(&self) {
-        self.follower.run(&self.between_scrapes).await;
+        let base = |key: &str| self.queue(key, ":meta").map(|queue| self.base(&queue));
+        tokio::join!(self.follower.run(&self.between_scrapes), self.discovery.run(&self.follower, base));
     }
 
     async fn broker(&self) -> Result<BrokerHealth> {
@@ -101,6 +107,7 @@ impl QueueSystem for BullMq {
     }
 
     fn list(&self) -> BoxStream<'_, Result<ListedQueue>> {
+        self.predecessor.reset();
         list_keys(&self.keys, &self.redis, |key| self.queue(key, ":meta"))
     }
 
