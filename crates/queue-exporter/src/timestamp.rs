@@ -17,6 +17,12 @@ pub(crate) fn seconds_since(then: f64, now: f64) -> Option<f64> {
     (then >= EARLIEST && then <= now + MAX_CLOCK_DIFFERENCE).then(|| (now - then).max(0.0))
 }
 
+/// A time in seconds or milliseconds since the epoch, in seconds.
+pub(crate) fn in_seconds(time: f64) -> f64 {
+    const LATEST: f64 = 1e11; // in the year 5138, or in milliseconds, 1973
+    if time > LATEST { time / 1000.0 } else { time }
+}
+
 /// Parses a UTC time as Python writes it: `2026-05-01T12:00:00.250000Z`. Returns seconds since the Unix epoch.
 pub(crate) fn parse_utc(text: &str) -> Option<f64> {
     Timestamp::parse(text).map(|timestamp| timestamp.seconds).filter(|seconds| *seconds >= 0.0)

@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::credentials::Credentials;
 use super::settings::ConnectionSettings;
+use super::tls::TlsFlags;
 use crate::json::{is_object, object};
 use crate::read_error::{Reason, read_error};
 
@@ -47,18 +48,7 @@ impl HttpClient {
     pub(crate) fn new(settings: ConnectionSettings) -> Result<Self> {
         let ConnectionSettings { mut url, username, password_file, tls, .. } = settings;
         let credentials = Credentials::new(&mut url, username, password_file)?;
-        let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls.config(url.scheme() == "https")?)
-            // the credentials are for this server only
-            .redirect(reqwest::redirect::Policy::none())
-            // a proxy from the environment would receive the credentials
-            .no_proxy()
-            .pool_max_idle_per_host(16) // the number of concurrent requests
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .user_agent(concat!("queue-exporter/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .context("cannot set up HTTP")?;
-        Ok(Self { http, base: url, credentials })
+        Ok(Self { http: http_connections(&tls, &url)?, base: url, credentials })
     }
 
     /// The URL below the base with these names as path segments, which are escaped.
@@ -93,24 +83,43 @@ impl HttpClient {
             let (username, password) = credentials.current();
             request = request.basic_auth(username, Some(password));
         }
-        let mut response = request.send().await.map_err(failed)?;
-        let too_large = || {
-            let text = format!("cannot read {source}: the response exceeds {} MB", MAX_BODY >> 20);
-            read_error(Reason::Protocol, text)
-        };
-        let announced = response.content_length().unwrap_or(0);
-        ensure!(announced <= MAX_BODY as u64, too_large());
-        let mut body = Vec::with_capacity(usize::try_from(announced).unwrap_or(0));
-        while let Some(chunk) = response.chunk().await.map_err(failed)? {
-            ensure!(body.len() + chunk.len() <= MAX_BODY, too_large());
-            body.extend_from_slice(&chunk);
-        }
-        Ok(HttpResponse { status: response.status(), body, source })
+        let response = request.send().await.map_err(failed)?;
+        let status = response.status();
+        let body = limited_body(response).await.with_context(|| format!("cannot read {source}"))?;
+        Ok(HttpResponse { status, body, source })
     }
 }
 
+/// Connections for requests to the server of a URL.
+pub(crate) fn http_connections(tls: &TlsFlags, url: &Url) -> Result<reqwest::Client> {
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(tls.config(url.scheme() == "https")?)
+        // the credentials are for this server only
+        .redirect(reqwest::redirect::Policy::none())
+        // a proxy from the environment would receive the credentials
+        .no_proxy()
+        .pool_max_idle_per_host(16) // the number of concurrent requests
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .user_agent(concat!("queue-exporter/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .context("cannot set up HTTP")
+}
+
+/// The whole body of a response, unless it is too large.
+pub(crate) async fn limited_body(mut response: reqwest::Response) -> Result<Vec<u8>> {
+    let too_large = || read_error(Reason::Protocol, format!("the response exceeds {} MB", MAX_BODY >> 20));
+    let announced = response.content_length().unwrap_or(0);
+    ensure!(announced <= MAX_BODY as u64, too_large());
+    let mut body = Vec::with_capacity(usize::try_from(announced).unwrap_or(0));
+    while let Some(chunk) = response.chunk().await.map_err(request_error)? {
+        ensure!(body.len() + chunk.len() <= MAX_BODY, too_large());
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
 /// The reason and the text of a failed request.
-fn request_error(error: reqwest::Error) -> anyhow::Error {
+pub(crate) fn request_error(error: reqwest::Error) -> anyhow::Error {
     let error = error.without_url();
     let inner = innermost(&error);
     // for a failed connection, only the source of reqwest's error gives the cause

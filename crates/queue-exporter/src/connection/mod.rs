@@ -2,10 +2,12 @@
 
 mod credentials;
 mod http;
+mod parameters;
 mod settings;
 mod tls;
 
 pub(crate) use credentials::Credentials;
-pub(crate) use http::{HttpClient, HttpResponse, tls_error};
+pub(crate) use http::{HttpClient, HttpResponse, http_connections, limited_body, request_error, tls_error};
+pub(crate) use parameters::take_parameters;
 pub(crate) use settings::{ConnectionSettings, url_host};
 pub(crate) use tls::TlsFlags;

@@ -1,6 +1,7 @@
 //! The client: sends pipelines to the one server, or through the cluster.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::{Error, Result};
@@ -16,6 +17,9 @@ use super::url::{Target, parse};
 use crate::connection::{ConnectionSettings, Credentials};
 use crate::read_error::{Reason, read_error};
 
+/// The largest number of commands in one request.
+const MAX_COMMANDS: usize = 5000;
+
 pub(crate) struct RedisClient {
     /// The server in use is the first one; in a cluster, any nodes of it.
     servers: Vec<Arc<Server>>,
@@ -26,6 +30,8 @@ pub(crate) struct RedisClient {
     cluster: Option<Cluster>,
     /// How long one of several nodes may take.
     node_timeout: Duration,
+    /// Whether the user was reported to lack the permission for `INFO`.
+    pub(super) info_refused: AtomicBool,
 }
 
 impl RedisClient {
@@ -43,7 +49,14 @@ impl RedisClient {
         let node_timeout = settings.timeout / 4;
         let Target { servers, session, prefixes } = parse(settings, clusters)?;
         let cluster = clusters.then(|| Cluster::new(node_timeout));
-        Ok(Self { servers, session: Arc::new(session), prefixes, cluster, node_timeout })
+        Ok(Self {
+            servers,
+            session: Arc::new(session),
+            prefixes,
+            cluster,
+            node_timeout,
+            info_refused: AtomicBool::new(false),
+        })
     }
 
     /// Another client for the same servers with separate connections, for use at the same time.
@@ -54,6 +67,7 @@ impl RedisClient {
             prefixes: self.prefixes.clone(),
             cluster: self.cluster.as_ref().map(|_| Cluster::new(self.node_timeout)),
             node_timeout: self.node_timeout,
+            info_refused: AtomicBool::new(false),
         }
     }
 
@@ -126,8 +140,25 @@ impl RedisClient {
         self.cluster.as_ref()?.uncovered_slots()
     }
 
-    /// The replies to a pipeline; a reply may be the error of one command.
+    /// The replies to a pipeline; a reply may be the error of one command. A long pipeline is sent in parts, between which
+    /// the server can serve its other clients.
     pub(crate) async fn query(&self, commands: &Pipeline) -> Result<Vec<Value>> {
+        if commands.len() <= MAX_COMMANDS {
+            return self.query_part(commands).await;
+        }
+        let mut replies = Vec::with_capacity(commands.len());
+        let mut rest = commands.cmd_iter().peekable();
+        while rest.peek().is_some() {
+            let mut part = Pipeline::with_capacity(MAX_COMMANDS);
+            for command in rest.by_ref().take(MAX_COMMANDS) {
+                part.add_command(command.clone());
+            }
+            replies.extend(self.query_part(&part).await?);
+        }
+        Ok(replies)
+    }
+
+    async fn query_part(&self, commands: &Pipeline) -> Result<Vec<Value>> {
         if commands.is_empty() {
             return Ok(Vec::new());
         }

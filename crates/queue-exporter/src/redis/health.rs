@@ -1,5 +1,7 @@
 //! The health of Redis servers, from `INFO`.
 
+use std::sync::atomic::Ordering;
+
 use anyhow::Result;
 
 use super::client::RedisClient;
@@ -12,21 +14,32 @@ pub(crate) const HEALTH: [&str; 5] =
     [ALARM.name, LIMIT_USED.name, CONNECTIONS.name, EVICTED_KEYS.name, SLOW_CONSUMERS.name];
 
 impl RedisClient {
-    /// The health of the server or of the primaries of the cluster. It is unknown without permission for `INFO`. A node
-    /// that does not respond is missing; the list of keys reports its error.
+    /// The health of the server or of the primaries of the cluster. Without permission for `INFO`, which is optional, it is
+    /// unknown, and the log reports that once. A node that does not respond is missing; the list of keys reports its error.
     pub(crate) async fn health(&self) -> Result<BrokerHealth> {
         let mut health = BrokerHealth::default();
+        let mut refused = false;
         for server in self.known_servers() {
             let (host, port) = server.address();
             let node = if self.is_cluster() { format!("{host}:{port}") } else { String::new() };
             match self.query_server(&server, &["INFO"]).await {
-                Ok(reply) => add_info(text(&reply)?.unwrap_or_default(), &node, &mut health),
-                Err(error) if self.is_cluster() || reason(&error) == Reason::Auth => {
+                Ok(reply) => {
+                    add_info(text(&reply)?.unwrap_or_default(), &node, &mut health);
+                }
+                Err(error) if reason(&error) == Reason::Auth => refused = true,
+                Err(error) if self.is_cluster() => {
                     tracing::debug!(error = format!("{error:#}"), "cannot read the server's health");
                 }
                 Err(error) => return Err(error),
             }
         }
+        if refused && !self.info_refused.load(Ordering::Relaxed) {
+            tracing::warn!(
+                "the Redis user has no permission for INFO: queue_broker_alarm and the other metrics of the server's health \
+                 are missing: add +info to the user"
+            );
+        }
+        self.info_refused.store(refused, Ordering::Relaxed);
         Ok(health)
     }
 }

@@ -198,7 +198,9 @@ impl Rq {
 
     async fn read_workers(&self) -> Result<()> {
         let mut workers = self.workers.find(&self.redis).await?;
-        workers.extend(names(&self.redis.query_one(&["SMEMBERS", &self.key("workers")]).await?)?);
+        let registered = names(&self.redis.query_one(&["SMEMBERS", &self.key("workers")]).await?)?;
+        let registered: HashSet<String> = registered.into_iter().collect();
+        workers.extend(registered.iter().cloned());
         let mut commands = Pipeline::with_capacity(workers.len() + 1);
         add_command(&mut commands, &["EXISTS", &self.key("suspended")]);
         for worker in &workers {
@@ -216,8 +218,8 @@ impl Rq {
             let [reply] = replies.next();
             let fields = list(&reply)?;
             if fields.iter().all(|field| *field == Value::Nil) {
-                self.workers.forget(&name); // expired: a killed worker stays in the sets
-                counts.lost += 1;
+                self.workers.forget(&name); // expired; a killed worker remains registered
+                counts.lost += u64::from(registered.contains(&name));
                 continue;
             }
             let [birth, queues] = [0, 1].map(|at| fields.get(at).and_then(|field| text(field).ok().flatten()));

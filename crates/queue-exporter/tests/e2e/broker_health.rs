@@ -78,6 +78,8 @@ fn a_full_redis_and_its_limits_are_reported_with_permission() {
     server.run(&["CONFIG SET maxmemory 0", "ACL SETUSER watcher -info"]);
     let metrics = exporter.scrape();
     assert_eq!((alarm(&metrics), value(&metrics, SUCCESS)), (None, Some(1.0)), "{}", exporter.log());
+    exporter.scrape();
+    assert_eq!(exporter.log().matches("add +info to the user").count(), 1, "{}", exporter.log());
 }
 
 #[test]

@@ -230,6 +230,35 @@ fn a_query_of_your_own_is_read_in_a_read_only_transaction() {
 }
 
 #[test]
+fn a_query_that_hangs_leaves_time_for_the_others() {
+    let Some(server) = Postgres::start(&[]) else { return };
+    server.create("several");
+    let mut command = server.psql("several");
+    command.args(["-f", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/postgres/documented.sql")]);
+    run(command);
+    let exporter = exporter(&server.url("several"), []);
+    let before = exporter.scrape();
+    assert_eq!(before.matches("queue_depth{").count(), 6, "{before}");
+    server.sql("several", "TRUNCATE good_jobs");
+    let mut command = server.psql("several");
+    command.args(["-c", "BEGIN; LOCK TABLE river_job, pgmq.meta; SELECT pg_sleep(600)"]);
+    let _locks = Ended(command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap());
+    eventually("the tables are locked", || {
+        let mut command = server.psql("several");
+        command.args(["-Atc", "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted"]);
+        let output = command.output().unwrap();
+        String::from_utf8_lossy(&output.stdout).trim().parse::<u64>().is_ok_and(|locks| locks >= 2).then_some(())
+    });
+    let metrics = exporter.scrape();
+    assert_eq!(value(&metrics, SUCCESS), Some(0.0), "{metrics}");
+    assert!(value(&metrics, "queue_exporter_source_errors_total{reason=\"timeout\"}") >= Some(2.0), "{metrics}");
+    let depth = |queue, scope| number(&metrics, "queue_depth", queue, scope, "");
+    let read = [depth("default", "oban"), depth("mail", "solid-queue"), depth("mail", "good-job")];
+    assert_eq!(read, [2.0, 2.0, 0.0].map(Some), "an empty queue is remembered: {metrics}");
+    assert_eq!([depth("default", "river"), depth("empty", "pgmq")], [None; 2], "{metrics}");
+}
+
+#[test]
 fn the_server_ends_a_query_that_takes_too_long() {
     let Some(server) = Postgres::start(&[]) else { return };
     server.create("slow");

@@ -183,6 +183,25 @@ fn hidden_queues_of_a_broker_are_an_error() {
 }
 
 #[test]
+fn the_overview_of_an_earlier_read_is_not_exported_after_an_incomplete_list() {
+    let fails = Arc::<Mutex<bool>>::default();
+    let broken = fails.clone();
+    let items = queues(1).lock().unwrap().clone();
+    let fake = Fake::start(move |request| match request.target.as_str() {
+        "/api/overview" => Reply::json(r#"{"object_totals":{"queues":2,"connections":7}}"#),
+        target if target.starts_with("/api/nodes?") => Reply::json("[]"),
+        _ if *broken.lock().unwrap() && parameter(request, "page") > 1 => Reply::Answer(500, String::new()),
+        _ => Reply::json(json!({"items": items, "filtered_count": 2, "page_count": 2}).to_string()),
+    });
+    let exporter = exporter(&fake.url, [RABBITMQ]);
+    let connections = |metrics: &str| value(metrics, "queue_broker_connections");
+    assert_eq!(connections(&exporter.scrape()), Some(7.0));
+    *fails.lock().unwrap() = true;
+    let metrics = exporter.scrape();
+    assert_eq!((depths(&metrics), connections(&metrics)), (1, None), "{metrics} {}", exporter.log());
+}
+
+#[test]
 fn queues_without_statistics_are_an_error_that_names_the_cause() {
     let statistics_off = Arc::new(Mutex::new(false));
     let off = statistics_off.clone();

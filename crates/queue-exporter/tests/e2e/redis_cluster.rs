@@ -126,6 +126,27 @@ fn errors(metrics: &str, reason: &str) -> Option<f64> {
 }
 
 #[test]
+fn lists_with_known_names_are_read_on_every_node() {
+    let Some(cluster) = Cluster::start(0, &[]) else { return };
+    let nodes: Vec<_> = (0..6).map(|n| cluster.run(&format!("LPUSH list{n} a b"))).collect();
+    assert!((0..3).all(|node| nodes.contains(&node)), "every node has lists: {nodes:?}");
+    let names: Vec<_> = (0..6).map(|n| format!("ready=list{n}")).collect();
+    let lists = exporter(&format!("{}?{}", cluster.nodes[0].url(), names.join("&")), ["--queue.system=redis-lists"]);
+    let metrics = lists.scrape();
+    assert_eq!(value(&metrics, SUCCESS), Some(1.0), "{}", lists.log());
+    let depths: Vec<_> = (0..6).map(|n| value(&metrics, &format!("queue_depth{{queue_name=\"list{n}\"}}"))).collect();
+    assert_eq!(depths, [Some(2.0); 6], "{metrics}");
+    for n in 0..6 {
+        cluster.run(&format!("RPUSH resque:queue:q{n} a"));
+        cluster.run(&format!("SADD resque:queues q{n}"));
+    }
+    let resque = exporter(&format!("{}?preset=resque", cluster.nodes[0].url()), ["--queue.system=redis-lists"]);
+    let metrics = resque.scrape();
+    assert_eq!(value(&metrics, SUCCESS), Some(1.0), "{}", resque.log());
+    assert_eq!(metrics.matches("queue_depth{queue_name=\"q").count(), 6, "{metrics}");
+}
+
+#[test]
 fn a_cluster_node_that_is_down_hides_only_its_queues() {
     let Some(mut cluster) = Cluster::start(0, &["--appendonly", "yes", "--appendfsync", "always"]) else { return };
     let nodes = fill(&cluster);

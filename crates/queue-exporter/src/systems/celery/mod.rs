@@ -15,7 +15,7 @@ use serde::de::IgnoredAny;
 
 use self::follower::{EventsRead, Follower};
 use crate::broker::{BrokerHealth, WORKERS};
-use crate::connection::Credentials;
+use crate::connection::{Credentials, take_parameters};
 use crate::queue_system::{Batch, ListedQueue, Origin, QueueId, QueueSystem, Statistics, SystemKind};
 use crate::read_error::{Reason, read_error};
 use crate::redis::{
@@ -51,19 +51,10 @@ struct Celery {
 
 /// Removes `events=true` from the query of the URL, and returns whether it was there.
 fn take_events(url: &mut Url) -> Result<bool> {
-    let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
-    let (events, others): (Vec<_>, Vec<_>) = pairs.into_iter().partition(|(key, _)| key == "events");
-    if events.is_empty() {
-        return Ok(false);
-    }
-    url.set_query(None);
-    if !others.is_empty() {
-        url.query_pairs_mut().extend_pairs(others);
-    }
-    match events[0].1.as_str() {
-        "true" => Ok(true),
-        "false" => Ok(false),
-        _ => bail!(UsageError::new("--queue.url: events=… is not true or false")),
+    match take_parameters(url, |name| name == "events").first().map(|(_, value)| value.as_str()) {
+        Some("true") => Ok(true),
+        Some("false") | None => Ok(false),
+        Some(_) => bail!(UsageError::new("--queue.url: events=… is not true or false")),
     }
 }
 

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Error, Result, bail};
-use exporter_common::UsageError;
+use exporter_common::{UsageError, duration};
 use futures_util::StreamExt;
 use percent_encoding::percent_decode_str;
 use rustls::pki_types::ServerName;
 use tokio::sync::Mutex;
+use tokio::time::timeout;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage};
@@ -34,7 +35,7 @@ const MAX_ROWS: usize = 100_000;
 impl Connection {
     /// From `postgres://user:password@host:port/database?sslmode=…`, without other parameters.
     pub(super) fn new(settings: ConnectionSettings) -> Result<Self> {
-        let ConnectionSettings { mut url, username, password_file, tls, timeout, .. } = settings;
+        let ConnectionSettings { mut url, username, password_file, tls, timeout: settings_timeout, .. } = settings;
         let mut host = url_host(&url)?;
         let (mut encrypted, mut socket) = (false, None);
         for (key, value) in url.query_pairs() {
@@ -63,7 +64,7 @@ impl Connection {
         }
         let credentials = Credentials::optional_name(&mut url, username, password_file)?;
         let mut config = Config::new();
-        config.host(&host).port(port).application_name("queue-exporter").connect_timeout(timeout);
+        config.host(&host).port(port).application_name("queue-exporter").connect_timeout(settings_timeout);
         config.ssl_mode(if encrypted { SslMode::Require } else { SslMode::Disable });
         if !database.is_empty() {
             config.dbname(&database);
@@ -77,8 +78,16 @@ impl Connection {
         self.credentials.as_ref()
     }
 
-    /// The rows of a query with four columns, which the server ends after a time limit.
+    /// The rows of a query with four columns. The server ends it shortly before the time limit.
     pub(super) async fn query(&self, query: &str, limit: Duration) -> Result<Vec<Row>> {
+        let late = |_| {
+            let text = format!("{}: no response within {}", self.server, duration::human(limit));
+            read_error(Reason::Timeout, text)
+        };
+        timeout(limit, self.query_within(query, limit * 9 / 10)).await.map_err(late)?
+    }
+
+    async fn query_within(&self, query: &str, limit: Duration) -> Result<Vec<Row>> {
         let mut slot = self.client.lock().await;
         let client = match slot.take().filter(|client| !client.is_closed()) {
             Some(client) => client,

@@ -14,13 +14,14 @@ use exporter_common::config::small_file;
 use exporter_common::{UsageError, async_trait};
 use futures_util::stream::BoxStream;
 use reqwest::Url;
+use tokio::time::Instant;
 
 use self::connection::Connection;
 use self::presets::{PRESETS, Preset};
 use self::rows::{Row, queues};
 use super::listing::list_from;
 use super::remembered::RememberedQueues;
-use crate::connection::Credentials;
+use crate::connection::{Credentials, take_parameters};
 use crate::queue_system::{ListedQueue, Origin, QueueId, QueueSystem, Statistics, SystemKind};
 use crate::read_error::{Reason, read_error};
 
@@ -30,9 +31,9 @@ pub(super) const KIND: SystemKind = SystemKind {
     connect: |mut settings| {
         let query = settings.query_file.as_deref().map(read_query).transpose()?;
         let presets = take_presets(&mut settings.url, query.is_some())?;
-        let time_limit = Mutex::new(settings.timeout);
+        let ends = Mutex::new(Instant::now());
         let connection = Connection::new(settings)?;
-        Ok(Box::new(Postgres { connection, presets, query, time_limit, remembered: RememberedQueues::default() }))
+        Ok(Box::new(Postgres { connection, presets, query, ends, remembered: RememberedQueues::default() }))
     },
 };
 
@@ -42,18 +43,14 @@ struct Postgres {
     presets: Vec<&'static Preset>,
     /// The query of the file.
     query: Option<String>,
-    time_limit: Mutex<Duration>,
+    /// When the current list must end.
+    ends: Mutex<Instant>,
     remembered: RememberedQueues,
 }
 
 /// The presets that a URL names; without a name all, or none next to a query file. Removes them from the URL.
 fn take_presets(url: &mut Url, has_query: bool) -> Result<Vec<&'static Preset>> {
-    let pairs: Vec<(String, String)> = url.query_pairs().map(|(key, value)| (key.into(), value.into())).collect();
-    let (presets, others): (Vec<_>, Vec<_>) = pairs.into_iter().partition(|(key, _)| key == "preset");
-    url.set_query(None);
-    if !others.is_empty() {
-        url.query_pairs_mut().extend_pairs(others);
-    }
+    let presets = take_parameters(url, |name| name == "preset");
     for (_, name) in &presets {
         if !PRESETS.iter().any(|preset| preset.name == name) {
             let mut names: Vec<_> = PRESETS.iter().map(|preset| preset.name).collect();
@@ -97,7 +94,8 @@ impl QueueSystem for Postgres {
     }
 
     fn limit(&self, time: Duration) {
-        *self.time_limit.lock().unwrap_or_else(PoisonError::into_inner) = time;
+        // the rows must be complete before the collector gives up
+        *self.ends.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now() + time * 19 / 20;
     }
 
     fn list(&self) -> BoxStream<'_, Result<ListedQueue>> {
@@ -126,13 +124,16 @@ impl Postgres {
             states: &[],
         }));
         let mut listed = Vec::new();
-        let mut found = Vec::new();
-        for QueueQuery { text, is_generator, scope, states } in queries {
-            let rows = match self.rows(text, is_generator).await {
+        let (mut found, mut failed) = (Vec::new(), Vec::new());
+        let mut queries = queries.into_iter();
+        while let Some(QueueQuery { text, is_generator, scope, states }) = queries.next() {
+            // a slow query leaves the others their parts of the time
+            let rows = match self.rows(text, is_generator, self.part(1 + queries.len())).await {
                 Ok(rows) => rows,
                 Err(error) => {
                     let source = if scope.is_empty() { "--queue.query-file" } else { &scope };
                     listed.push(Err(error.context(format!("the query of {source}"))));
+                    failed.push(scope);
                     continue;
                 }
             };
@@ -143,8 +144,8 @@ impl Postgres {
             }
         }
         // in most of these systems, a queue without jobs has no rows
-        if listed.iter().all(Result::is_ok) {
-            for queue in self.remembered.missing(&found) {
+        for queue in self.remembered.missing(&found) {
+            if !failed.contains(&queue.scope) {
                 let statistics = Statistics { ready: Some(0), ..Statistics::default() };
                 listed.push(Ok(ListedQueue { queue, statistics: Some(Ok(statistics)) }));
             }
@@ -152,12 +153,13 @@ impl Postgres {
         Ok(listed)
     }
 
-    async fn rows(&self, mut text: String, is_generator: bool) -> Result<Vec<Row>> {
+    async fn rows(&self, mut text: String, is_generator: bool, mut limit: Duration) -> Result<Vec<Row>> {
         if is_generator {
-            let rows = self.connection.query(&text, self.time_limit()).await?;
+            limit /= 2;
+            let rows = self.connection.query(&text, limit).await?;
             text = rows.into_iter().next().and_then(|[text, ..]| text).context("no query was generated")?;
         }
-        self.connection.query(&with_columns(&text), self.time_limit()).await
+        self.connection.query(&with_columns(&text), limit).await
     }
 
     /// The queries of the presets whose tables exist.
@@ -165,7 +167,7 @@ impl Postgres {
         if self.presets.is_empty() {
             return Ok(Vec::new());
         }
-        let tables = self.connection.query(&tables(&self.presets), self.time_limit()).await?;
+        let tables = self.connection.query(&tables(&self.presets), self.part(2)).await?;
         let mut queries = Vec::new();
         for row in tables {
             let [Some(schema), Some(quoted), Some(at), _] = row else { continue };
@@ -188,8 +190,10 @@ impl Postgres {
         Ok(queries)
     }
 
-    fn time_limit(&self) -> Duration {
-        *self.time_limit.lock().unwrap_or_else(PoisonError::into_inner)
+    /// An equal part of the time that the current list has left.
+    fn part(&self, parts: usize) -> Duration {
+        let ends = *self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        ends.saturating_duration_since(Instant::now()) / u32::try_from(parts).unwrap_or(u32::MAX)
     }
 }
 

@@ -185,7 +185,12 @@ impl RabbitMq {
     /// Reads the page at the cursor, and returns its items and the next cursor.
     async fn page(&self, cursor: Cursor) -> Result<Option<(Items, Cursor)>> {
         let (number, queues, rereads, generation, mut reported) = match cursor {
-            Cursor::Start => (1, 0, 0, None, ReportedQueues::default()),
+            Cursor::Start => {
+                // if the list remains incomplete, values of an earlier read must not be exported
+                self.hidden.store(0, Ordering::Relaxed);
+                self.set_overview(None);
+                (1, 0, 0, None, ReportedQueues::default())
+            }
             Cursor::Page { number, queues, rereads, generation, reported } => {
                 (number, queues, rereads, Some(generation), reported)
             }
@@ -273,6 +278,10 @@ impl RabbitMq {
         Ok(serde_json::from_slice(response.success_body()?)?)
     }
 
+    fn set_overview(&self, overview: Option<Overview>) {
+        *self.overview.lock().unwrap_or_else(PoisonError::into_inner) = overview;
+    }
+
     async fn overview(&self) -> Option<Overview> {
         let response = self.client.get(self.client.url(&["api", "overview"]).ok()?).await.ok()?;
         response.json_object().ok()
@@ -309,11 +318,10 @@ impl RabbitMq {
     /// Compares the number of listed queues with the number of existing ones, which the API reports to users with the tag
     /// `monitoring`. It lists only queues in virtual hosts on which the user has permissions.
     async fn check_hidden(&self, listed: u64) -> Option<Error> {
-        self.hidden.store(0, Ordering::Relaxed);
         let overview = self.overview().await;
         let existing = overview.as_ref().and_then(Overview::queues);
         let disable_stats = overview.as_ref().and_then(|overview| overview.disable_stats);
-        *self.overview.lock().unwrap_or_else(PoisonError::into_inner) = overview;
+        self.set_overview(overview);
         if disable_stats == Some(false) {
             self.totals_only.store(false, Ordering::Relaxed); // the broker was restarted with statistics
         }

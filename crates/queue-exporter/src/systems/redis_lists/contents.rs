@@ -6,10 +6,9 @@ use anyhow::{Result, bail};
 use redis::Pipeline;
 
 use super::key::Part;
-use super::oldest::in_seconds;
 use crate::queue_system::{Counter, Statistics};
 use crate::redis::{Replies, add_command, count, list, text};
-use crate::timestamp::seconds_since;
+use crate::timestamp::{in_seconds, seconds_since};
 
 /// How the content of a key is counted, which depends on its type.
 enum Content {

@@ -7,6 +7,7 @@ use reqwest::Url;
 use super::key::{KeyPattern, Part};
 use super::oldest::Oldest;
 use super::presets::{PRESETS, Preset};
+use crate::connection::take_parameters;
 use crate::queue_system::Origin;
 use crate::redis::escape_glob;
 
@@ -25,8 +26,8 @@ const PARAMETERS: &[(&str, Part)] = &[
     ("failure", Part::Failure),
 ];
 
-/// The parameters of every Redis.
-const COMMON: &[&str] = &["prefix", "master", "sentinel", "node"];
+/// The parameters of every Redis, except for the prefix.
+const COMMON: &[&str] = &["master", "sentinel", "node"];
 
 /// The keys of one queue system.
 #[derive(Debug)]
@@ -49,9 +50,10 @@ pub(super) struct Layout {
 impl Layout {
     /// The layout that a URL describes. Removes its parameters from the URL.
     pub(super) fn from_url(url: &mut Url) -> Result<Self> {
-        let pairs: Vec<(String, String)> = url.query_pairs().map(|(key, value)| (key.into(), value.into())).collect();
+        // the prefix is part of the patterns
+        let parameters = take_parameters(url, |name| !COMMON.contains(&name));
         let (mut preset, mut prefix, mut keys) = (None, None, Vec::new());
-        for (name, value) in &pairs {
+        for (name, value) in &parameters {
             if let Some((_, part)) = PARAMETERS.iter().find(|(known, _)| known == name) {
                 let error = || UsageError::new(format!("--queue.url: {name}: expected a key with at most one *"));
                 let pattern = KeyPattern::new("", value);
@@ -67,17 +69,11 @@ impl Layout {
                 bail!(UsageError::new("--queue.url: this queue system accepts one prefix only"));
             } else if name == "prefix" {
                 prefix = Some(value);
-            } else if !COMMON.contains(&name.as_str()) {
+            } else {
                 let known = PARAMETERS.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
                 let error = format!("--queue.url: unknown parameter: valid parameters: preset, prefix, {known}");
                 bail!(UsageError::new(error));
             }
-        }
-        let common = pairs.iter().filter(|(name, _)| COMMON.contains(&name.as_str()) && name != "prefix");
-        let common: Vec<_> = common.cloned().collect();
-        url.set_query(None);
-        if !common.is_empty() {
-            url.query_pairs_mut().extend_pairs(common);
         }
         match preset {
             Some(_) if !keys.is_empty() => bail!(UsageError::new("--queue.url: preset and keys exclude each other")),
@@ -135,8 +131,11 @@ impl Layout {
         })
     }
 
-    /// The queue that a key belongs to.
+    /// The queue that a key belongs to. A key of all queues together is not a queue, even if a pattern matches it.
     pub(super) fn queue<'a>(&self, key: &'a str) -> Option<&'a str> {
+        if self.keys.iter().any(|(_, common)| !common.is_of_one_queue() && common.key("") == key) {
+            return None;
+        }
         let matching =
             self.keys.iter().filter_map(|(_, pattern)| Some((pattern.literal_length(), pattern.queue(key)?)));
         matching.max_by_key(|(length, _)| *length).map(|(_, queue)| queue)
@@ -215,10 +214,18 @@ mod tests {
 
     #[test]
     fn patterns_are_searched_for() {
-        let (layout, _) = layout("?ready=jobs[*]&dead=failed").unwrap();
-        assert_eq!(layout.scans, [("jobs\\[*\\]".to_owned(), "")]);
-        assert_eq!(layout.queue("jobs[a]"), Some("a"));
-        assert_eq!(layout.keys_of(false).count(), 1);
+        let (jobs, _) = layout("?ready=jobs[*]&dead=failed").unwrap();
+        assert_eq!(jobs.scans, [("jobs\\[*\\]".to_owned(), "")]);
+        assert_eq!(jobs.queue("jobs[a]"), Some("a"));
+        assert_eq!(jobs.keys_of(false).count(), 1);
+    }
+
+    #[test]
+    fn a_key_of_all_queues_is_not_a_queue() {
+        let (jobs, _) = layout("?ready=jobs:*&dead=jobs:failed&prefix=shop:").unwrap();
+        assert_eq!((jobs.queue("shop:jobs:failed"), jobs.queue("shop:jobs:mail")), (None, Some("mail")));
+        let (arq, _) = layout("?preset=arq").unwrap();
+        assert_eq!((arq.queue("arq:abort"), arq.queue("arq:queue")), (None, Some("arq:queue")));
     }
 
     #[test]

@@ -101,6 +101,9 @@ impl QueueSystem for RedisLists {
 impl RedisLists {
     /// The queues that have keys, and the errors of servers that may have more.
     async fn find(&self) -> Result<(Vec<QueueId>, Vec<Error>)> {
+        if self.scanners.is_empty() {
+            self.redis.refresh().await?; // a scan also detects a cluster
+        }
         let mut queues: BTreeSet<String> = self.layout.fixed.iter().cloned().collect();
         if let Some(key) = &self.layout.names {
             queues.extend(names(&self.redis.query_one(&["SMEMBERS", key]).await?)?);

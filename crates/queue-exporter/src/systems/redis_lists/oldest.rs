@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 
 use super::key::KeyPattern;
 use crate::redis::{RedisClient, Replies, add_command, list, text};
-use crate::timestamp::seconds_since;
+use crate::timestamp::{in_seconds, seconds_since};
 
 /// Where the oldest message of a list is, and where its time is.
 #[derive(Debug)]
@@ -76,12 +76,6 @@ fn hash_age(fields: &Value, now: f64) -> Option<f64> {
     let number = |at| text(list(fields).ok()?.get(at)?).ok()??.parse::<f64>().ok();
     let delay = number(1).filter(|delay| *delay > 0.0).unwrap_or(0.0);
     seconds_since((number(0)? + delay) / 1000.0, now)
-}
-
-/// A time in seconds or milliseconds since the epoch, in seconds.
-pub(super) fn in_seconds(time: f64) -> f64 {
-    const LATEST: f64 = 1e11; // in the year 5138, or in milliseconds, 1973
-    if time > LATEST { time / 1000.0 } else { time }
 }
 
 /// Reads the time of a message.

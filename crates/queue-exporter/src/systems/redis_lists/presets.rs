@@ -23,12 +23,24 @@ pub(super) struct Preset {
     pub(super) running: Option<&'static str>,
 }
 
+/// The defaults of a preset. Every preset sets its name, prefix and keys.
+const NO_EXTRAS: Preset = Preset {
+    name: "",
+    prefix: "",
+    names: None,
+    scans: &[],
+    keys: &[],
+    whole_keys: false,
+    forgetful: false,
+    oldest: None,
+    running: None,
+};
+
 /// Every preset.
 pub(super) const PRESETS: &[Preset] = &[
     Preset {
         name: "laravel",
         prefix: "laravel_database_",
-        names: None,
         scans: &[("queues:*", "")],
         keys: &[
             (Part::Ready, "queues:*"),
@@ -36,17 +48,15 @@ pub(super) const PRESETS: &[Preset] = &[
             (Part::InFlight, "queues:*:reserved"),
             (Part::Other, "queues:*:notify"),
         ],
-        whole_keys: false,
         forgetful: true,
         // Horizon adds pushedAt, Laravel 12 createdAt
         oldest: Some(Oldest { ends: &["0"], key: None, message: Message::Json(&["pushedAt", "createdAt"]) }),
-        running: None,
+        ..NO_EXTRAS
     },
     Preset {
         name: "resque",
         prefix: "resque:",
         names: Some("queues"),
-        scans: &[],
         keys: &[
             (Part::Ready, "queue:*"),
             (Part::Dead, "failed"),
@@ -54,17 +64,13 @@ pub(super) const PRESETS: &[Preset] = &[
             (Part::Failure, "stat:failed"),
             (Part::Workers, "workers"),
         ],
-        whole_keys: false,
-        forgetful: false,
-        oldest: None,
-        running: None,
+        ..NO_EXTRAS
     },
     Preset {
         name: "node-resque",
         prefix: "resque:",
         // unlike Resque, it does not count failed jobs as processed
         names: Some("queues"),
-        scans: &[],
         keys: &[
             (Part::Ready, "queue:*"),
             (Part::Dead, "failed"),
@@ -72,15 +78,11 @@ pub(super) const PRESETS: &[Preset] = &[
             (Part::Failure, "stat:failed"),
             (Part::Workers, "workers"),
         ],
-        whole_keys: false,
-        forgetful: false,
-        oldest: None,
-        running: None,
+        ..NO_EXTRAS
     },
     Preset {
         name: "bull",
         prefix: "bull:",
-        names: None,
         scans: &[("*:id", "string")],
         keys: &[
             (Part::Other, "*:id"),
@@ -94,38 +96,31 @@ pub(super) const PRESETS: &[Preset] = &[
             (Part::Failure, "*:metrics:failed"),
             (Part::Pause, "*:meta-paused"),
         ],
-        whole_keys: false,
-        forgetful: false,
         // jobs are added at the left, those with the option lifo at the right
         oldest: Some(Oldest { ends: &["-1", "0"], key: Some("*:"), message: Message::Hash }),
-        running: None,
+        ..NO_EXTRAS
     },
     Preset {
         name: "arq",
         prefix: "arq:",
-        names: None,
         scans: &[("*", "zset")],
-        keys: &[(Part::Scheduled, "*")],
+        keys: &[(Part::Scheduled, "*"), (Part::Other, "arq:abort")],
         whole_keys: true,
         forgetful: true,
-        oldest: None,
         running: Some("arq:in-progress:*"),
+        ..NO_EXTRAS
     },
     Preset {
         name: "huey",
         prefix: "huey.",
-        names: None,
         scans: &[("redis.*", ""), ("schedule.*", "zset")],
         keys: &[(Part::Ready, "redis.*"), (Part::Delayed, "schedule.*")],
-        whole_keys: false,
         forgetful: true,
-        oldest: None,
-        running: None,
+        ..NO_EXTRAS
     },
     Preset {
         name: "dramatiq",
         prefix: "dramatiq:",
-        names: None,
         scans: &[("*.msgs", "hash")],
         keys: &[
             (Part::Ready, "*"),
@@ -133,9 +128,8 @@ pub(super) const PRESETS: &[Preset] = &[
             (Part::Delayed, "*.DQ.msgs"),
             (Part::Dead, "*.XQ.msgs"),
         ],
-        whole_keys: false,
         forgetful: true,
         oldest: Some(Oldest { ends: &["0"], key: Some("*.msgs"), message: Message::Field(&["message_timestamp"]) }),
-        running: None,
+        ..NO_EXTRAS
     },
 ];

@@ -17,7 +17,7 @@ use crate::broker::{BrokerHealth, WORKERS};
 use crate::connection::Credentials;
 use crate::queue_system::{Batch, Counter, ListedQueue, Origin, QueueId, QueueSystem, Statistics, SystemKind};
 use crate::redis::{HEALTH, RedisClient, Replies, SCHEMES, add_command, count, list, names, text};
-use crate::timestamp::{now, seconds_since};
+use crate::timestamp::{in_seconds, now, seconds_since};
 
 pub(super) const KIND: SystemKind = SystemKind {
     name: "sidekiq",
@@ -186,12 +186,7 @@ struct Job {
 /// The time at which a job was enqueued, in seconds since the Unix epoch.
 fn enqueued(job: &str) -> Option<f64> {
     let job: Job = serde_json::from_str(job).ok()?;
-    job.enqueued_at.or(job.created_at).map(seconds)
-}
-
-/// Converts a time to seconds: since version 8, Sidekiq writes milliseconds.
-fn seconds(time: f64) -> f64 {
-    if time > 1e11 { time / 1000.0 } else { time }
+    job.enqueued_at.or(job.created_at).map(in_seconds)
 }
 
 /// A process's own description.
@@ -277,7 +272,7 @@ fn add_process(services: &mut Services, process: &Value, work: &[Value]) -> Resu
         let work: Work = serde_json::from_str(text(work)?.unwrap_or_default())?;
         let service = services.entry(work.queue).or_default();
         service.jobs += 1;
-        let started = work.run_at.map(seconds);
+        let started = work.run_at.map(in_seconds);
         service.started = [service.started, started].into_iter().flatten().reduce(f64::min);
     }
     Ok(())

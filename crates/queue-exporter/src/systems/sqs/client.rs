@@ -1,14 +1,15 @@
 //! Signed requests to SQS, with the credentials of the environment, the shared files, or a web identity.
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use bytes::Bytes;
+use exporter_common::config::small_file;
 use reqsign_aws_v4::{Credential, DefaultCredentialProvider, RequestSigner};
 use reqsign_core::{Context, FileRead, HttpSend, OsEnv, Signer};
 use reqwest::Url;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::connection::ConnectionSettings;
+use crate::connection::{ConnectionSettings, http_connections, limited_body, request_error};
 use crate::read_error::{Reason, read_error};
 
 pub(super) struct SqsClient {
@@ -17,9 +18,6 @@ pub(super) struct SqsClient {
     signer: Signer<Credential>,
 }
 
-/// The largest response: the list of 1,000 queues takes 0.1 MB.
-const MAX_BODY: usize = 16 << 20;
-
 /// The type of a request whose body is JSON.
 const JSON: &str = "application/x-amz-json-1.0";
 
@@ -27,13 +25,7 @@ impl SqsClient {
     pub(super) fn new(settings: ConnectionSettings, region: &str) -> Result<Self> {
         let ConnectionSettings { mut url, tls, .. } = settings;
         url.set_query(None);
-        let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls.config(url.scheme() == "https")?)
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .user_agent(concat!("queue-exporter/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .context("cannot set up HTTP")?;
+        let http = http_connections(&tls, &url)?;
         // an exporter starts no programs, and signs in to no website
         let provider = DefaultCredentialProvider::builder().no_sso().no_process().build();
         let context = Context::new().with_env(OsEnv).with_file_read(Files).with_http_send(Http(http.clone()));
@@ -57,18 +49,10 @@ impl SqsClient {
             read_error(Reason::Auth, text)
         };
         self.signer.sign(&mut head, None).await.map_err(no_credentials)?;
-        let failed = |error: reqwest::Error| {
-            let reason = if error.is_timeout() { Reason::Timeout } else { Reason::Connect };
-            read_error(reason, format!("{action}: {}", innermost(&error.without_url())))
-        };
         let request = self.http.post(self.endpoint.clone()).headers(head.headers).body(body);
-        let mut response = request.send().await.map_err(failed)?;
+        let response = request.send().await.map_err(request_error).with_context(|| action.to_owned())?;
         let status = response.status();
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(failed)? {
-            ensure!(body.len() + chunk.len() <= MAX_BODY, "{action}: the response exceeds 16 MB");
-            body.extend_from_slice(&chunk);
-        }
+        let body = limited_body(response).await.with_context(|| action.to_owned())?;
         if !status.is_success() {
             let error: ApiError = serde_json::from_slice(&body).unwrap_or_default();
             let reason = if matches!(status.as_u16(), 401 | 403) { Reason::Auth } else { Reason::Protocol };
@@ -95,20 +79,14 @@ impl ApiError {
     }
 }
 
-fn innermost<'a>(mut error: &'a (dyn std::error::Error + 'static)) -> &'a (dyn std::error::Error + 'static) {
-    while let Some(source) = error.source() {
-        error = source;
-    }
-    error
-}
-
 /// Reads the shared files and the token of a web identity.
 #[derive(Debug)]
 struct Files;
 
 impl FileRead for Files {
     async fn file_read(&self, path: &str) -> reqsign_core::Result<Vec<u8>> {
-        let read = |path: String| std::fs::read(&path).map_err(|error| format!("cannot read {path}: {error}"));
+        let read =
+            |path: String| small_file::read(path.as_ref()).map_err(|error| format!("cannot read {path}: {error}"));
         let path = path.to_owned();
         let read = tokio::task::spawn_blocking(move || read(path)).await;
         read.map_err(|error| error.to_string()).and_then(|read| read).map_err(reqsign_core::Error::unexpected)
@@ -121,15 +99,14 @@ struct Http(reqwest::Client);
 
 impl HttpSend for Http {
     async fn http_send(&self, request: http::Request<Bytes>) -> reqsign_core::Result<http::Response<Bytes>> {
-        let failed =
-            |error: reqwest::Error| reqsign_core::Error::unexpected(innermost(&error.without_url()).to_string());
-        let request = reqwest::Request::try_from(request).map_err(failed)?;
-        let response = self.0.execute(request).await.map_err(failed)?;
+        let failed = |error: anyhow::Error| reqsign_core::Error::unexpected(format!("{error:#}"));
+        let request = reqwest::Request::try_from(request).map_err(|error| failed(request_error(error)))?;
+        let response = self.0.execute(request).await.map_err(|error| failed(request_error(error)))?;
         let mut answer = http::Response::builder().status(response.status());
         if let Some(headers) = answer.headers_mut() {
             headers.clone_from(response.headers());
         }
-        let body = response.bytes().await.map_err(failed)?;
-        answer.body(body).map_err(|error| reqsign_core::Error::unexpected(error.to_string()))
+        let body = limited_body(response).await.map_err(failed)?;
+        answer.body(body.into()).map_err(|error| reqsign_core::Error::unexpected(error.to_string()))
     }
 }
