@@ -1,5 +1,6 @@
 //! Logs to stderr, one line per event, in logfmt or JSON, with the keys of Go's slog: time, level, msg.
 
+use std::any::Any;
 use std::fmt::{Debug, Write as _};
 use std::io::Write as _;
 use std::time::SystemTime;
@@ -52,10 +53,15 @@ pub fn init(level: LogLevel, format: LogFormat) {
     }
     std::panic::set_hook(Box::new(|panic| {
         let location = panic.location().map(ToString::to_string).unwrap_or_default();
-        let payload = panic.payload();
-        let message = payload.downcast_ref::<&str>().copied().or(payload.downcast_ref::<String>().map(String::as_str));
-        tracing::error!(location, panic = message.unwrap_or("no message"), "panicked; this is a bug, please report it");
+        let message = panic_message(panic.payload());
+        tracing::error!(location, panic = message, "panicked; this is a bug, please report it");
     }));
+}
+
+/// The message of a panic.
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("no message")
 }
 
 struct Stderr {

@@ -2,8 +2,10 @@
 
 use crate::exposition::family::Family;
 
-/// The revision of a program that sets none.
-pub(crate) const UNKNOWN_REVISION: &str = "unknown";
+/// The revision of a program, or `unknown`.
+pub(crate) fn revision(revision: Option<&'static str>) -> &'static str {
+    revision.filter(|revision| !revision.is_empty()).unwrap_or("unknown")
+}
 
 /// `<program>_build_info`.
 pub(crate) fn build_info(program: &str, version: &str, revision: &str) -> Family {

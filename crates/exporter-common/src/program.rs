@@ -26,7 +26,7 @@ use crate::{log, process};
 pub struct Program {
     name: &'static str,
     version: &'static str,
-    revision: Option<&'static str>,
+    revision: &'static str,
     about: &'static str,
     port: u16,
     toggles: Vec<(&'static str, bool)>,
@@ -36,10 +36,22 @@ pub struct Program {
     files: Entries,
     subcommands: Vec<(Command, Subcommand)>,
     ignored: Vec<String>,
-    probes: bool,
+    reports: bool,
 }
 
 /// Runs a subcommand with its flags, which include the program's global flags.
+///
+/// ```
+/// use std::process::ExitCode;
+///
+/// use scrapewright::Program;
+/// use scrapewright::clap::Command;
+///
+/// let program = Program::new("my-exporter", "1.0.0", "Exports my source.", 9999)
+///     .subcommand(Command::new("explain").about("Show how a line is parsed"), |_flags| Ok(ExitCode::SUCCESS))
+///     .flag_help("once", "Read the whole log, print the metrics, and exit")
+///     .ignored(["path.rootfs".to_owned()]);
+/// ```
 pub type Subcommand = fn(&ArgMatches) -> Result<ExitCode>;
 
 /// The purpose of this run, and the enabled collectors.
@@ -89,7 +101,7 @@ impl Program {
         Self {
             name,
             version,
-            revision: None,
+            revision: process::revision(None),
             about,
             port,
             toggles: Vec::new(),
@@ -99,7 +111,7 @@ impl Program {
             files: &[],
             subcommands: Vec::new(),
             ignored: Vec::new(),
-            probes: false,
+            reports: false,
         }
     }
 
@@ -119,7 +131,7 @@ impl Program {
     /// Then build with `EXPORTER_REVISION=$(git rev-parse --short=12 HEAD) cargo build --release`.
     #[must_use]
     pub fn revision(mut self, revision: Option<&'static str>) -> Self {
-        self.revision = revision.filter(|revision| !revision.is_empty());
+        self.revision = process::revision(revision);
         self
     }
 
@@ -166,10 +178,11 @@ impl Program {
         self
     }
 
-    /// Adds the flag `--probe`, for sources with a report ([`Source::reported`](crate::Source::reported)).
+    /// Adds the flag `--probe`, for sources with a report ([`Source::reported`](crate::Source::reported)). It has nothing to
+    /// do with a [`Probe`](crate::Probe), which is served at `/probe`.
     #[must_use]
-    pub fn probe(mut self) -> Self {
-        self.probes = true;
+    pub fn reports(mut self) -> Self {
+        self.reports = true;
         self
     }
 
@@ -238,7 +251,7 @@ impl Program {
             return run(matches);
         }
         let purpose = match &common {
-            _ if self.probes && matches.get_flag("probe") => Purpose::Probe,
+            _ if self.reports && matches.get_flag("probe") => Purpose::Probe,
             CommonFlags { once: true, .. } => Purpose::Once,
             CommonFlags { check: true, .. } => Purpose::Check,
             _ => Purpose::Serve,
@@ -269,7 +282,7 @@ impl Program {
         drop(entered);
         let service = Service::builder(self.name, self.version, sources)
             .about(self.about)
-            .revision(self.revision)
+            .revision(Some(self.revision))
             .metrics_path(&*common.telemetry_path)
             .scrape_timeout(common.scrape_timeout)
             .timeout_offset(common.timeout_offset)
@@ -293,8 +306,7 @@ impl Program {
 
     /// The command line with all flags, variables and subcommands; also for generating man pages and completions.
     pub fn command<F: Args>(&self) -> Command {
-        let revision = self.revision.unwrap_or(process::UNKNOWN_REVISION);
-        let version = format!("{} (revision {revision}, rustc {})", self.version, process::rustc());
+        let version = format!("{} (revision {}, rustc {})", self.version, self.revision, process::rustc());
         // The common flags are first, so that the sections of the help have the same order in every program.
         let command = CommonFlags::augment_args(Command::new(self.name));
         let mut command = F::augment_args(command)
@@ -308,7 +320,7 @@ impl Program {
         for (flag, text) in &self.helps {
             command = command.mut_arg(flag, |arg| arg.help(*text));
         }
-        if self.probes {
+        if self.reports {
             command = flags::with_probe(command);
         }
         let command = help::with_sections(command, self.examples, self.files);

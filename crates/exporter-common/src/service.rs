@@ -15,8 +15,8 @@ use http_body_util::BodyExt;
 
 use crate::config::duration::LONGEST;
 use crate::flags;
+use crate::http::exporter_info::ExporterInfo;
 use crate::http::handler_metrics::HandlerMetrics;
-use crate::http::landing::ExporterInfo;
 use crate::http::listen::Listener;
 use crate::http::router::{self, Router};
 use crate::http::serve;
@@ -123,9 +123,27 @@ pub struct Service {
 }
 
 /// The settings of a [`Service`].
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use scrapewright::{Service, Source, anyhow};
+///
+/// fn service(source: Source) -> anyhow::Result<Service> {
+///     Service::builder("shop", env!("CARGO_PKG_VERSION"), vec![source])
+///         .about("Exports the shop.")
+///         .web_config("/etc/shop/web.yml")
+///         .scrape_timeout(Duration::from_secs(5))
+///         .timeout_offset(Duration::from_millis(100))
+///         .max_requests(10)
+///         .process_metrics(false)
+///         .openmetrics_created(true)
+///         .build()
+/// }
+/// ```
 pub struct ServiceBuilder {
     info: ExporterInfo,
-    revision: Cow<'static, str>,
+    revision: &'static str,
     sources: Sources,
     metrics_path: String,
     scrape_timeout: Duration,
@@ -153,9 +171,7 @@ impl ServiceBuilder {
     /// Sets the revision of the program's source, see [`Program::revision`](crate::Program::revision).
     #[must_use]
     pub fn revision(mut self, revision: Option<&'static str>) -> Self {
-        if let Some(revision) = revision.filter(|revision| !revision.is_empty()) {
-            self.revision = revision.into();
-        }
+        self.revision = process::revision(revision);
         self
     }
 
@@ -234,7 +250,7 @@ impl ServiceBuilder {
         let (own, reload) = (handler_metrics.clone(), web.clone());
         let exporter = Exporter {
             sources: self.sources.sources.into_iter().map(Arc::new).collect(),
-            build_info: Arc::new(process::build_info(&self.info.name, &self.info.version, &self.revision)),
+            build_info: Arc::new(process::build_info(&self.info.name, &self.info.version, self.revision)),
             own_metrics: self.process_metrics.then(|| Box::new(move || own.families()) as _),
             web_reload: Box::new(move || reload.reload_status()),
             timeout: self.scrape_timeout,
@@ -265,7 +281,7 @@ impl Service {
     ) -> ServiceBuilder {
         ServiceBuilder {
             info: ExporterInfo { name: name.into(), version: version.into(), about: Cow::Borrowed("") },
-            revision: Cow::Borrowed(process::UNKNOWN_REVISION),
+            revision: process::revision(None),
             sources: sources.into(),
             metrics_path: "/metrics".to_owned(),
             scrape_timeout: Duration::from_secs(10),

@@ -1,4 +1,22 @@
 //! Test support: starts a built exporter on a free port, scrapes it, compares golden files, runs linters.
+//!
+//! ```
+//! use scrapewright::testing::{Running, assert_golden, assert_lint, assert_openmetrics, value};
+//!
+//! # fn test() {
+//! // a test of an exporter's crate: Running::start(env!("CARGO_BIN_EXE_my-exporter"), …)
+//! let mut exporter = Running::start("target/debug/my-exporter", ["--queue.url=http://localhost:8082"]);
+//! let metrics = exporter.scrape_until("the queue exists", |metrics| metrics.contains("queue_depth"));
+//! assert_eq!(value(&metrics, "queue_depth{queue=\"orders\"}"), Some(3.0));
+//! assert_golden(&metrics, "tests/golden/orders.prom");
+//! assert_lint(&metrics);
+//! let response = exporter.get("/metrics", &[("Accept", "application/openmetrics-text;version=1.0.0")]);
+//! assert_eq!(response.status, 200);
+//! assert_openmetrics(&response.body);
+//! exporter.signal("TERM");
+//! assert_eq!(exporter.wait(), Some(0));
+//! # }
+//! ```
 #![expect(clippy::disallowed_types, reason = "tests start programs; exporters do not")]
 #![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a test fails by panicking")]
 

@@ -9,7 +9,8 @@ use scrapewright::testing::{HttpResponse, get, value};
 use scrapewright::{
     Collector, Family, Listener, Probe, ProbeRequest, Prober, Scrape, Service, Source, Sources, anyhow, async_trait,
 };
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 
 /// A collector with this number of series.
 struct Jobs(u32);
@@ -125,6 +126,41 @@ async fn a_service_is_mounted_in_hyper_and_a_large_response_is_complete() {
     });
     let metrics = request(address, "/metrics").await.body;
     assert_eq!(metrics.lines().filter(|line| line.starts_with("shop_jobs{")).count() as u32, SERIES);
+}
+
+/// Requests the metrics, and reads the response up to the end of its headers.
+async fn headers(address: SocketAddr) -> (TcpStream, String) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+    let mut headers = Vec::new();
+    while !headers.ends_with(b"\r\n\r\n") {
+        headers.push(stream.read_u8().await.unwrap());
+    }
+    (stream, String::from_utf8(headers).unwrap().to_ascii_lowercase())
+}
+
+#[tokio::test]
+async fn a_scrape_beyond_the_memory_limit_is_refused_and_counted() {
+    const REFUSED: &str = "exporter_scrapes_refused_total{reason=\"memory\"}";
+    // more than half of the limit of 32 MiB; axum does not disconnect a client that does not read
+    const SERIES: u32 = 800_000;
+    let service = service(SERIES);
+    let respond =
+        axum::routing::any(move |request: axum::extract::Request| async move { service.respond(request).await });
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let app = axum::Router::new().route("/metrics", respond);
+    tokio::spawn(async { axum::serve(listener, app).await });
+    let (mut first, answer) = headers(address).await;
+    assert!(answer.starts_with("http/1.1 200 "), "{answer}");
+    let (_, answer) = headers(address).await;
+    assert!(answer.starts_with("http/1.1 503 ") && answer.contains("\r\nretry-after: 1\r\n"), "{answer}");
+    // the first response was not affected, and its end makes room
+    let mut rest = String::new();
+    first.read_to_string(&mut rest).await.unwrap();
+    assert_eq!(rest.matches("\nshop_jobs{").count() as u32, SERIES);
+    assert_eq!(value(&rest, REFUSED), Some(0.0));
+    assert_eq!(value(&request(address, "/metrics").await.body, REFUSED), Some(1.0));
 }
 
 #[tokio::test]

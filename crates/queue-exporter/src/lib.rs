@@ -32,7 +32,7 @@ pub fn command() -> clap::Command {
 fn program() -> Program {
     Program::new("queue-exporter", env!("CARGO_PKG_VERSION"), "Exports the queues of a queue system.", 9100)
         .revision(option_env!("EXPORTER_REVISION"))
-        .probe()
+        .reports()
         .default_value("poll.interval", "0".to_owned())
         .examples(&[
             ("queue-exporter --queue.url redis://localhost:6379", "Export the Redis streams of this host"),

@@ -1,4 +1,19 @@
 //! Durations as flags and configuration files write them: `500ms`, `5s`, `1m`, `1h30m`, `0`.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use scrapewright::duration::{human, parse, parse_go, parse_positive, split_number, sum};
+//!
+//! assert_eq!(parse("1h30m"), Ok(Duration::from_secs(5400)));
+//! assert_eq!(parse_positive("0"), Err("must be longer than 0".to_owned()));
+//! assert_eq!(parse_go("1.5s"), Some(Duration::from_millis(1500)));
+//! assert_eq!(human(Duration::from_millis(250)), "250ms");
+//! // the uptime of an application that has its own units
+//! let seconds = |unit: &str| Some(if unit == "days" { 86_400.0 } else { 3600.0 });
+//! assert_eq!(sum("2 days, 4 hours", seconds), Some(187_200.0));
+//! assert_eq!(split_number("12.5MB"), Some(("12.5", "MB")));
+//! ```
 
 use std::time::Duration;
 

@@ -1,4 +1,18 @@
 //! Reloading of configuration files: detects changes, and exports the status of the last load.
+//!
+//! ```
+//! use std::path::PathBuf;
+//! use std::time::SystemTime;
+//!
+//! use scrapewright::reload::{Files, ReloadStatus};
+//!
+//! let files = Files::snapshot([PathBuf::from("/etc/my-exporter.yml")]);
+//! // read them; later, before a scrape:
+//! if files.changed() {
+//!     // read them again
+//! }
+//! let status = ReloadStatus::new(true, SystemTime::now()); // for Source::reload_status
+//! ```
 
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};

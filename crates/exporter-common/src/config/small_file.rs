@@ -2,6 +2,19 @@
 //!
 //! A FIFO would block on opening and a device may never end, so files are opened with `O_NONBLOCK`, must be
 //! regular, and have a size limit.
+//!
+//! ```
+//! use scrapewright::config::small_file;
+//!
+//! # let folder = tempfile::tempdir()?;
+//! # let path = folder.path().join("password");
+//! std::fs::write(&path, "secret\n")?;
+//! assert_eq!(small_file::read_secret(&path)?, "secret");
+//! let mut content = Vec::new();
+//! assert_eq!(small_file::read_into(&mut content, 1024, &path)?, 7);
+//! assert!(small_file::read(folder.path()).is_err(), "not a file");
+//! # Ok::<(), std::io::Error>(())
+//! ```
 
 use std::fs::File;
 use std::io::{Error, ErrorKind, Read, Result};

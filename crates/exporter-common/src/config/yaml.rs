@@ -1,4 +1,20 @@
 //! Parses YAML into a tree whose scalars stay text, since the type of a scalar depends on its key.
+//!
+//! ```
+//! use scrapewright::config::fields::Fields;
+//! use scrapewright::yaml;
+//!
+//! let file = "queues: [orders, mails]\nlabels: {team: shop}\nmode: fast\nx-note: any\n";
+//! let mut fields = Fields::of(yaml::parse(file)?, "the file")?;
+//! assert_eq!(fields.texts("queues")?, ["orders", "mails"]);
+//! assert_eq!(fields.entries("labels")?.len(), 1);
+//! assert_eq!(fields.choice("mode", &[("fast", 1), ("slow", 10)])?, Some(1));
+//! assert!(fields.list("hosts")?.is_empty());
+//! assert_eq!(fields.required("url").unwrap_err().to_string(), "line 1: missing key url in the file");
+//! fields.ignore(|key| key.starts_with("x-"));
+//! fields.end()?;
+//! # Ok::<(), yaml::YamlError>(())
+//! ```
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -71,6 +71,20 @@ impl fmt::Display for InvalidFamily {
 impl std::error::Error for InvalidFamily {}
 
 /// The type of a family as in OpenMetrics. Older formats export info metrics and state sets as gauges.
+///
+/// ```
+/// use scrapewright::{Family, Kind};
+///
+/// let version = Family::info("broker_info", "Version of the broker; the value is 1.", &["version"]);
+/// assert_eq!(version.kind(), Kind::Info);
+/// let state = Family::state_set("broker_state", "State of the broker.", &["running", "blocked"], "running");
+/// assert_eq!((state.kind(), state.len()), (Kind::StateSet, 2));
+/// // a name from a configuration file, a timestamp from the source
+/// let mut family = Family::new(Kind::Unknown, "app_value".to_owned(), "", vec!["host".to_owned()])?;
+/// family.push_at(&["a"], 7.0, 1_795_166_780_000);
+/// assert_eq!(family.replace_prefix("app_", "shop_").name(), "shop_value");
+/// # Ok::<(), scrapewright::InvalidFamily>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Kind {
@@ -239,11 +253,28 @@ impl Family {
     /// Sets the time since when the last added series counts: the start of the process, or of the source's counter.
     /// Without it, Prometheus can't distinguish a new series from one that it did not scrape before.
     pub fn set_created(&mut self, created: SystemTime) {
-        let milliseconds = created.duration_since(UNIX_EPOCH).ok().and_then(|since| since.as_millis().try_into().ok());
-        if let (Some(last), Some(milliseconds)) = (self.len().checked_sub(1), milliseconds.and_then(NonZeroU64::new)) {
+        if let (Some(last), Some(milliseconds)) = (self.len().checked_sub(1), milliseconds(created)) {
             self.created.resize(last + 1, None);
             self.created[last] = Some(milliseconds);
         }
+    }
+
+    /// Sets this time for all series that have none yet, and returns the family: for counters that started together.
+    ///
+    /// ```
+    /// use std::time::SystemTime;
+    ///
+    /// use scrapewright::Family;
+    ///
+    /// let jobs = Family::counter("jobs_total", "Total number of jobs.", &["result"]).with(&["success"], 7.0);
+    /// let jobs = jobs.created_at(SystemTime::now());
+    /// ```
+    #[must_use]
+    pub fn created_at(mut self, created: SystemTime) -> Self {
+        let milliseconds = milliseconds(created);
+        self.created.resize(self.len(), None);
+        self.created.iter_mut().for_each(|series| *series = series.or(milliseconds));
+        self
     }
 
     /// Sets an exemplar of the last added series, which is a counter. Histograms have their own, see
@@ -411,4 +442,10 @@ impl Family {
         let start = if at == 0 { 0 } else { self.ends[at - 1] };
         &self.text[start..self.ends[at]]
     }
+}
+
+/// A time in milliseconds since 1970.
+fn milliseconds(time: SystemTime) -> Option<NonZeroU64> {
+    let since = time.duration_since(UNIX_EPOCH).ok()?;
+    since.as_millis().try_into().ok().and_then(NonZeroU64::new)
 }

@@ -82,6 +82,17 @@ impl NativeHistogram {
     }
 
     /// Adds saved or foreign observations to the zero bucket.
+    ///
+    /// ```
+    /// use scrapewright::NativeHistogram;
+    ///
+    /// let mut seconds = NativeHistogram::new();
+    /// [0.0, 0.3, 4.0].into_iter().for_each(|observation| seconds.observe(observation));
+    /// let mut restored = NativeHistogram::new();
+    /// restored.add_zero(seconds.zero_count());
+    /// seconds.positive().for_each(|(index, count)| restored.add_bucket(seconds.schema(), index, count));
+    /// assert_eq!(restored, seconds);
+    /// ```
     pub fn add_zero(&mut self, count: u64) {
         self.zero += count;
     }
@@ -111,6 +122,38 @@ impl NativeHistogram {
         }
     }
 
+    /// The observations since an earlier state of this histogram; `None` if a bucket has fewer than it had, so that it was
+    /// reset in between.
+    ///
+    /// ```
+    /// use scrapewright::NativeHistogram;
+    ///
+    /// let mut seconds = NativeHistogram::new();
+    /// seconds.observe(0.3);
+    /// let before = seconds.clone();
+    /// seconds.observe(4.0);
+    /// assert_eq!(seconds.since(&before).map(|increase| increase.count()), Some(1));
+    /// assert_eq!(NativeHistogram::new().since(&before), None);
+    /// ```
+    pub fn since(&self, earlier: &Self) -> Option<Self> {
+        let mut before = earlier.clone();
+        while before.schema > self.schema {
+            before.merge_neighbors();
+        }
+        let mut increase = self.clone();
+        while increase.schema > before.schema {
+            increase.merge_neighbors();
+        }
+        increase.zero = increase.zero.checked_sub(before.zero)?;
+        for (now, before) in [(&mut increase.positive, &before.positive), (&mut increase.negative, &before.negative)] {
+            for (index, count) in before.iter().filter(|(_, count)| *count > 0) {
+                let bucket = now.get_mut(index)?;
+                *bucket = bucket.checked_sub(count)?;
+            }
+        }
+        Some(increase)
+    }
+
     /// The number of all observations.
     pub fn count(&self) -> u64 {
         self.zero + self.positive.counts.iter().sum::<u64>() + self.negative.counts.iter().sum::<u64>()
@@ -132,7 +175,7 @@ impl NativeHistogram {
     }
 
     /// The buckets of negative observations that are not empty: the index by absolute value, and the count.
-    pub fn negative(&self) -> impl Iterator<Item = (i32, u64)> {
+    pub(crate) fn negative(&self) -> impl Iterator<Item = (i32, u64)> {
         self.negative.iter().filter(|(_, count)| *count > 0)
     }
 
@@ -145,8 +188,7 @@ impl NativeHistogram {
     fn add(&mut self, is_negative: bool, finest: i32, count: u64) {
         let index = coarser(finest, FINEST - self.schema);
         let buckets = if is_negative { &mut self.negative } else { &mut self.positive };
-        let position = usize::try_from(i64::from(index) - i64::from(buckets.first));
-        match position.ok().and_then(|position| buckets.counts.get_mut(position)) {
+        match buckets.get_mut(index) {
             Some(bucket) => *bucket += count,
             None => self.add_to_new_bucket(is_negative, finest, count),
         }
@@ -185,6 +227,12 @@ impl Buckets {
         (self.first..).zip(self.counts.iter().copied())
     }
 
+    #[inline]
+    fn get_mut(&mut self, index: i32) -> Option<&mut u64> {
+        let position = usize::try_from(i64::from(index) - i64::from(self.first)).ok()?;
+        self.counts.get_mut(position)
+    }
+
     /// The number of buckets from the first to the last, including this one.
     fn width_with(&self, index: i32) -> usize {
         if self.counts.is_empty() {
@@ -209,8 +257,7 @@ impl Buckets {
         } else {
             self.counts.resize(width, 0);
         }
-        let position = i64::from(index) - i64::from(self.first);
-        if let Some(bucket) = usize::try_from(position).ok().and_then(|position| self.counts.get_mut(position)) {
+        if let Some(bucket) = self.get_mut(index) {
             *bucket += count;
         }
     }
@@ -364,6 +411,28 @@ mod tests {
         let mut expected = NativeHistogram::new();
         [0.0, 0.1, 0.7, 100.0, 5000.0].into_iter().for_each(|value| expected.observe(value));
         assert_eq!(restored, expected);
+    }
+
+    #[test]
+    fn an_increase_and_the_state_before_it_give_the_state_after_it() {
+        let mut now = NativeHistogram::with_schema(8);
+        for value in [0.0, 1.0, 1.1, -2.0] {
+            now.observe(value);
+        }
+        let before = now.clone();
+        assert_eq!(now.since(&before).map(|increase| increase.count()), Some(0));
+        for value in [0.0, 1.1, 1e-9, 1e9] {
+            now.observe(value); // becomes coarser
+        }
+        let increase = now.since(&before).unwrap();
+        assert_eq!((increase.count(), increase.zero_count(), increase.schema()), (4, 1, now.schema()));
+        let mut sum = before.clone();
+        sum.merge(&increase);
+        assert_eq!(sum, now);
+        assert_eq!(before.since(&now), None);
+        let mut restarted = NativeHistogram::with_schema(8);
+        restarted.observe(7.0);
+        assert_eq!(restarted.since(&before), None);
     }
 
     #[test]

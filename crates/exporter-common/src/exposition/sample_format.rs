@@ -178,7 +178,11 @@ fn end(dialect: Dialect, time: Option<i64>, exemplar: Option<&Exemplar>, out: &m
     out.push(b'\n');
 }
 
-/// A float as the Go client formats it: `1.655371e+06`.
+/// A float as the Go client formats it.
+///
+/// ```
+/// assert_eq!(scrapewright::float_to_text(1_655_371.0), "1.655371e+06");
+/// ```
 pub fn float_to_text(value: f64) -> String {
     let mut out = Vec::new();
     go_float(value, &mut out);

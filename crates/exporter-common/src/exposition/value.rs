@@ -6,7 +6,14 @@ use std::time::SystemTime;
 use super::names;
 use super::native_histogram::NativeHistogram;
 
-/// The value of one series.
+/// The value of one series. Numbers, histograms and summaries convert to it.
+///
+/// ```
+/// use scrapewright::{Family, Value};
+///
+/// let value = |connected: bool| if connected { Value::from(1.0) } else { Value::from(0_u64) };
+/// let up = Family::gauge("broker_connected", "Whether the broker is connected (1 = yes).", &[]).value(value(true));
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Value {

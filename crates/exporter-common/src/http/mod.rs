@@ -5,6 +5,7 @@ mod admission;
 mod authentication;
 mod connection;
 mod connection_limits;
+pub(crate) mod exporter_info;
 mod gzip;
 pub(crate) mod handler_metrics;
 #[cfg(feature = "tls")]

@@ -1,15 +1,7 @@
 //! Without the feature `landing-page`: `/` is a link to the metrics.
 
-use std::borrow::Cow;
-
+use super::exporter_info::ExporterInfo;
 use crate::exposition::Exposition;
-
-/// The name, version and description of the exporter.
-pub(crate) struct ExporterInfo {
-    pub(crate) name: Cow<'static, str>,
-    pub(crate) version: Cow<'static, str>,
-    pub(crate) about: Cow<'static, str>,
-}
 
 /// The page's Content-Security-Policy.
 pub(crate) const POLICY: &str = "default-src 'none'; frame-ancestors 'none'";

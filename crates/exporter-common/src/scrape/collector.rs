@@ -180,6 +180,16 @@ impl Drop for Running {
 }
 
 /// The errors of a read that continues after an error in one of its parts.
+///
+/// ```
+/// use scrapewright::{Faults, anyhow};
+///
+/// let mut faults = Faults::default();
+/// let values: Vec<f64> = ["1", "x", "2.5"].iter().filter_map(|text| faults.keep(Ok(text.parse().ok()?))).collect();
+/// faults.note(anyhow::anyhow!("\"x\" is not a number"));
+/// assert_eq!((values, faults.is_empty()), (vec![1.0, 2.5], false));
+/// assert_eq!(faults.result().unwrap_err().to_string(), "\"x\" is not a number");
+/// ```
 #[derive(Debug, Default)]
 pub struct Faults {
     first: Option<anyhow::Error>,

@@ -52,6 +52,11 @@ impl FailureLog {
         transition
     }
 
+    /// Whether the last logged state is a failure.
+    pub(crate) fn fails(&self) -> bool {
+        self.logged.is_some()
+    }
+
     fn may_log(&mut self) -> bool {
         let refill = (self.refilled.elapsed().as_secs() / REFILL.as_secs()).min(u64::from(BURST)) as u32;
         if refill > 0 {

@@ -221,17 +221,18 @@ impl Probe {
     fn log(&self, request: &ProbeRequest, error: Option<&str>) {
         let transition = {
             let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner); // always consistent
-            if error.is_none() && !logs.contains_key(request) {
+            let known = logs.contains_key(request);
+            if error.is_none() && !known {
                 return;
             }
-            if logs.len() >= MAX_LOGGED && !logs.contains_key(request) {
+            // targets that recovered are kept while there is room, since each has a limit of log lines
+            if logs.len() >= MAX_LOGGED && !known {
+                logs.retain(|_, log| log.fails());
+            }
+            if logs.len() >= MAX_LOGGED && !known {
                 Transition::None
             } else {
-                let transition = logs.entry(request.clone()).or_default().transition(error);
-                if error.is_none() {
-                    logs.remove(request);
-                }
-                transition
+                logs.entry(request.clone()).or_default().transition(error)
             }
         };
         let (target, module, error) = (&*request.target, &*request.module, error.unwrap_or_default());
@@ -326,14 +327,21 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_failures_of_a_target_are_kept_until_it_recovers() {
+    async fn failing_targets_are_remembered_up_to_a_limit_and_replace_those_that_recovered() {
         let probe = probe();
-        for number in 0..MAX_LOGGED + 5 {
+        let log = |number: usize, error: Option<&str>| {
             let request = ProbeRequest { target: number.to_string(), module: String::new() };
-            probe.log(&request, Some("refused"));
+            probe.log(&request, error);
+            let logs = probe.logs.lock().unwrap();
+            (logs.len(), logs.contains_key(&request))
+        };
+        assert_eq!(log(0, None), (0, false));
+        for number in 0..MAX_LOGGED {
+            assert_eq!(log(number, Some("refused")), (number + 1, true));
         }
-        assert_eq!(probe.logs.lock().unwrap().len(), MAX_LOGGED);
-        probe.log(&ProbeRequest { target: "7".to_owned(), module: String::new() }, None);
-        assert_eq!(probe.logs.lock().unwrap().len(), MAX_LOGGED - 1);
+        assert_eq!(log(MAX_LOGGED, Some("refused")), (MAX_LOGGED, false));
+        assert_eq!(log(7, None), (MAX_LOGGED, true), "its limit of log lines is not reset");
+        assert_eq!(log(MAX_LOGGED, Some("refused")), (MAX_LOGGED, true));
+        assert_eq!(log(7, None), (MAX_LOGGED, false));
     }
 }

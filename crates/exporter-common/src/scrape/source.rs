@@ -138,7 +138,23 @@ impl Source {
         }
     }
 
-    /// Sets what `--probe` prints after a read.
+    /// Sets what `--probe` ([`Program::reports`](crate::Program::reports)) prints after a read.
+    ///
+    /// ```
+    /// use std::sync::{Arc, Mutex};
+    ///
+    /// use scrapewright::{Collector, Program, Purpose, Source, Startup};
+    ///
+    /// fn source(startup: &Startup, collector: impl Collector, lines: Arc<Mutex<Vec<String>>>) -> Source {
+    ///     let source = Source::new(collector);
+    ///     match startup.purpose {
+    ///         Purpose::Probe => source.reported(move || lines.lock().unwrap().clone()), // the collector adds them
+    ///         _ => source,
+    ///     }
+    /// }
+    ///
+    /// let program = Program::new("my-exporter", "1.0.0", "Exports my source.", 9999).reports();
+    /// ```
     #[must_use]
     pub fn reported(mut self, report: impl Fn() -> Vec<String> + Send + Sync + 'static) -> Self {
         self.report = Some(Box::new(report));

@@ -1,4 +1,22 @@
 //! Certificates, keys and CA certificates from PEM.
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use scrapewright::tls::rustls::{ClientConfig, crypto::ring};
+//! use scrapewright::tls::{AnyServer, TrustedServer, pem};
+//!
+//! # fn config(ca: Option<&[u8]>, certificate: &[u8], key: &[u8]) -> scrapewright::anyhow::Result<ClientConfig> {
+//! let provider = Arc::new(ring::default_provider());
+//! let builder = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
+//! let builder = match ca {
+//!     Some(ca) => builder.dangerous().with_custom_certificate_verifier(Arc::new(TrustedServer::new(ca, provider)?)),
+//!     None => builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyServer(provider))), // insecure
+//! };
+//! let config = builder.with_client_auth_cert(pem::certificates(certificate)?, pem::private_key(key)?)?;
+//! # Ok(config)
+//! # }
+//! ```
 
 use anyhow::{Context, Result, ensure};
 use rustls::RootCertStore;

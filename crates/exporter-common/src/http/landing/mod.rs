@@ -5,21 +5,14 @@
 
 mod units;
 
-use std::borrow::Cow;
 use std::fmt::Write;
 
+use super::exporter_info::ExporterInfo;
 use crate::exposition::family::{Family, Kind, Value};
 use crate::exposition::{Exposition, Group};
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
-
-/// The name, version and description of the exporter.
-pub(crate) struct ExporterInfo {
-    pub(crate) name: Cow<'static, str>,
-    pub(crate) version: Cow<'static, str>,
-    pub(crate) about: Cow<'static, str>,
-}
 
 /// The limits of displayed series, per family and in total.
 const MAX_SERIES_PER_FAMILY: usize = 200;
@@ -181,6 +174,7 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::borrow::Cow;
     use std::sync::Arc;
 
     use base64::Engine;
