@@ -26,7 +26,7 @@ _queue__exporter() {
 
     case "${cmd}" in
         queue__exporter)
-            opts="-h -V --web.telemetry-path --web.config.file --web.systemd-socket --web.max-requests --web.openmetrics-created --web.disable-exporter-metrics --scrape.timeout --scrape.timeout-offset --log.level --log.format --once --check --queue.system --queue.url --queue.username --queue.password-file --queue.tls-ca-file --queue.tls-cert-file --queue.tls-key-file --queue.query-file --queue.include --queue.exclude --queue.max-queues --queue.timeout --collect.cache-ttl --web.listen-address --poll.interval --probe --help --version healthcheck"
+            opts="-h -V --web.telemetry-path --web.config.file --web.systemd-socket --web.max-requests --web.openmetrics-created --web.disable-exporter-metrics --scrape.timeout --scrape.timeout-offset --log.level --log.format --once --check --queue.system --queue.url --queue.username --queue.password-file --queue.tls-ca-file --queue.tls-cert-file --queue.tls-key-file --queue.query-file --queue.include --queue.exclude --queue.max-queues --metrics.native-histograms --queue.timeout --collect.cache-ttl --web.listen-address --poll.interval --probe --help --version healthcheck"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -102,6 +102,10 @@ _queue__exporter() {
                     ;;
                 --queue.max-queues)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --metrics.native-histograms)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
                     ;;
                 --queue.timeout)

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_queue_exporter_global_optspecs
-    string join \n web.telemetry-path= web.config.file= web.systemd-socket web.max-requests= web.openmetrics-created web.disable-exporter-metrics scrape.timeout= scrape.timeout-offset= log.level= log.format= once check queue.system= queue.url= queue.username= queue.password-file= queue.tls-ca-file= queue.tls-cert-file= queue.tls-key-file= queue.query-file= queue.include= queue.exclude= queue.max-queues= queue.timeout= collect.cache-ttl= web.listen-address= poll.interval= probe h/help V/version
+    string join \n web.telemetry-path= web.config.file= web.systemd-socket web.max-requests= web.openmetrics-created web.disable-exporter-metrics scrape.timeout= scrape.timeout-offset= log.level= log.format= once check queue.system= queue.url= queue.username= queue.password-file= queue.tls-ca-file= queue.tls-cert-file= queue.tls-key-file= queue.query-file= queue.include= queue.exclude= queue.max-queues= metrics.native-histograms= queue.timeout= collect.cache-ttl= web.listen-address= poll.interval= probe h/help V/version
 end
 
 function __fish_queue_exporter_needs_command
@@ -54,6 +54,8 @@ complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.que
 complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.include -d 'Export only queues whose whole name matches' -r
 complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.exclude -d 'Do not export queues whose whole name matches' -r
 complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.max-queues -d 'Number of queues to export individually, deepest first; the others are summed up as _other [default: all]' -r
+complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l metrics.native-histograms -d 'Add native histograms of processing times that the exporter observes, for scrapers that request the protobuf format; disable them with =false' -r -f -a "true\t''
+false\t''"
 complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.timeout -d 'Maximum duration of one request, with its unit: 500ms, 5s; at most the rest of the scrape' -r
 complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l collect.cache-ttl -d 'How long a successful read serves later scrapes, with its unit: 500ms, 3s, 1m; 0 means no cache. Replaces --poll.interval' -r
 complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l web.listen-address -d 'Address to listen on: host:port, :port, [v6]:port or unix:/path. Repeatable.' -r

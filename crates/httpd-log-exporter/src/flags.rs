@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::{Result, bail};
+use clap::builder::BoolishValueParser;
 use regex::bytes::Regex;
 
 use crate::format::Format;
@@ -45,6 +46,12 @@ pub(crate) struct Flags {
     /// Upper bounds of the duration histogram buckets in seconds, separated by commas
     #[arg(long = "metrics.buckets", value_name = "LIST", default_value = DEFAULT_BUCKETS)]
     pub(crate) buckets: Buckets,
+
+    /// Add native histograms to the classic ones, for scrapers that request the protobuf format; disable them with =false
+    #[arg(long = "metrics.native-histograms", value_name = "BOOL", default_value = "true")]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true)]
+    #[arg(value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
+    pub(crate) native_histograms: bool,
 
     /// Maximum number of series in all families; additional virtual hosts are counted as other
     #[arg(long = "metrics.max-series", value_name = "COUNT", default_value = "10000")]

@@ -43,7 +43,9 @@ pub fn main() -> ExitCode {
         let start = flags.start;
         let format = flags.format();
         let counts = RequestCounts::new(&format, &flags.buckets.0, flags.routes, flags.max_series);
-        let registry = SharedRegistry::new(Registry::new(format, counts, flags.access_logs.iter().cloned()));
+        let mut registry = Registry::new(format, counts, flags.access_logs.iter().cloned());
+        registry.native_histograms = flags.native_histograms;
+        let registry = SharedRegistry::new(registry);
         let inputs = inputs(&flags.access_logs)?;
         if startup.purpose == Purpose::Once {
             read_once(&inputs, &registry)?;

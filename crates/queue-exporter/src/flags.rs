@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
+use clap::builder::BoolishValueParser;
 use exporter_common::{CollectFlags, Purpose, Source, UsageError, duration};
 use regex::Regex;
 use reqwest::Url;
@@ -61,6 +62,12 @@ pub(crate) struct Flags {
     #[arg(value_parser = |text: &str| text.parse::<NonZeroUsize>().map_err(|_| "expected a whole number above 0"))]
     max_queues: Option<NonZeroUsize>,
 
+    /// Add native histograms of processing times that the exporter observes, for scrapers that request the protobuf format; disable them with =false
+    #[arg(long = "metrics.native-histograms", value_name = "BOOL", default_value = "true")]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true)]
+    #[arg(value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
+    native_histograms: bool,
+
     /// Maximum duration of one request, with its unit: 500ms, 5s; at most the rest of the scrape
     #[arg(long = "queue.timeout", value_name = "DURATION", default_value = "5s")]
     #[arg(value_parser = duration::parse_positive)]
@@ -73,7 +80,8 @@ pub(crate) struct Flags {
 /// The collector that the flags configure.
 pub(crate) fn source(flags: Flags, purpose: Purpose) -> Result<Source> {
     let (kind, url) = system_and_url(flags.system.as_deref(), flags.url.as_deref()).map_err(UsageError::new)?;
-    let Flags { username, password_file, tls, query_file, include, exclude, max_queues, timeout, .. } = flags;
+    let Flags { username, password_file, tls, query_file, include, exclude, max_queues, .. } = flags;
+    let (timeout, native_histograms) = (flags.timeout, flags.native_histograms);
     if query_file.is_some() && kind.name != "postgres" {
         return Err(UsageError::new(format!("--queue.query-file is for postgres: {} has no queries", kind.name)).into());
     }
@@ -81,7 +89,7 @@ pub(crate) fn source(flags: Flags, purpose: Purpose) -> Result<Source> {
     let system = (kind.connect)(settings)?;
     let filter = QueueFilter { include, exclude };
     let max_queues = max_queues.map(NonZeroUsize::get);
-    let mut collector = QueueCollector::new(system, kind.name, filter, timeout, max_queues);
+    let mut collector = QueueCollector::new(system, kind.name, filter, timeout, max_queues, native_histograms);
     let report = (purpose == Purpose::Probe).then(|| collector.probe());
     let collector = Arc::new(collector);
     let source = Source::new(collector.clone())

@@ -14,6 +14,10 @@ pub(crate) struct Prometheus {
 
 impl Prometheus {
     pub(crate) fn start(program: &Path, config: &str, folder: &Path) -> Self {
+        Self::start_with(program, &[], config, folder)
+    }
+
+    pub(crate) fn start_with(program: &Path, flags: &[&str], config: &str, folder: &Path) -> Self {
         let file = folder.join("prometheus.yml");
         std::fs::write(&file, config).unwrap();
         let port = free_port();
@@ -21,6 +25,7 @@ impl Prometheus {
             .arg(format!("--config.file={}", file.display()))
             .arg(format!("--storage.tsdb.path={}", folder.join("data").display()))
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .args(flags)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use exporter_common::{Family, Histogram};
+use exporter_common::{Family, Histogram, Kind};
 
 use crate::format::request::{CacheStatus, Protocol, StatusCode, Upstream};
 use crate::metrics::counts::{RequestCounts, Series};
@@ -19,13 +19,24 @@ pub(crate) fn families(registry: &Registry) -> Vec<Family> {
 fn families_at(registry: &Registry, now: f64) -> Vec<Family> {
     let counts = &registry.counts;
     let mut families = requests(counts);
-    families.extend(durations(counts));
     families.extend(protocols(counts));
     families.extend(caches(counts));
     families.extend(overflowed(counts));
     families.extend(health(&registry.logs, now));
+    let mut families = created(families, registry.since);
+    families.extend(created(durations(counts, registry.native_histograms), registry.durations_since));
     families.extend(state(registry));
     families
+}
+
+/// Adds the time since when they count to counters and histograms.
+fn created(families: impl IntoIterator<Item = Family>, since: Option<SystemTime>) -> Vec<Family> {
+    let counts = |family: &Family| matches!(family.kind(), Kind::Counter | Kind::Histogram);
+    let family = |family: Family| match since.filter(|_| counts(&family)) {
+        Some(since) => family.created_at(since),
+        None => family,
+    };
+    families.into_iter().map(family).collect()
 }
 
 /// The optional labels of requests, which depend on the format and the flags.
@@ -78,7 +89,7 @@ fn requests(counts: &RequestCounts) -> Vec<Family> {
     vec![requests, sent, received]
 }
 
-fn durations(counts: &RequestCounts) -> [Family; 4] {
+fn durations(counts: &RequestCounts, with_native: bool) -> [Family; 4] {
     let names = label_names(counts, &[]);
     let family = |name: &'static str, help: &'static str| Family::histogram(name, help, &names);
     let mut families = [
@@ -105,7 +116,11 @@ fn durations(counts: &RequestCounts) -> [Family; 4] {
             .map(|(durations, exported)| durations.as_ref().filter(|_| exported));
         for (family, durations) in families.iter_mut().zip(exported) {
             if let Some(durations) = durations {
-                family.push(&labels(counts, vhost, route), histogram(durations));
+                let (labels, histogram) = (labels(counts, vhost, route), histogram(durations));
+                match with_native {
+                    true => family.push(&labels, histogram.with_native(durations.native.clone())),
+                    false => family.push(&labels, histogram),
+                }
             }
         }
     }

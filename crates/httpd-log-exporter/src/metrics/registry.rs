@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::format::timestamp::epoch_seconds;
 use crate::format::{Format, LineParser};
@@ -28,6 +28,12 @@ pub(crate) struct Registry {
     pub(crate) caught_up: bool,
     /// Failed writes of the state file; `None` without a state file.
     pub(crate) state_errors: Option<u64>,
+    /// Since when all counters count, in this process and in earlier ones; `None` if unknown.
+    pub(crate) since: Option<SystemTime>,
+    /// The same of the histograms, which other buckets reset.
+    pub(crate) durations_since: Option<SystemTime>,
+    /// Whether native histograms are exported next to the classic ones.
+    pub(crate) native_histograms: bool,
 }
 
 /// The registry, shared by readers and scrapes. Readers lock it once for many lines.
@@ -37,6 +43,9 @@ pub(crate) struct SharedRegistry(Arc<Mutex<Registry>>);
 impl Registry {
     /// Creates a registry with all counters at 0.
     pub(crate) fn new(format: Format, counts: RequestCounts, sources: impl IntoIterator<Item = String>) -> Self {
+        // whole seconds, so that the state file restores the same time
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).ok();
+        let now = now.map(|since| UNIX_EPOCH + Duration::from_secs(since.as_secs()));
         let logs = sources.into_iter().map(|source| LogHealth { source, ..LogHealth::default() }).collect();
         Self {
             format,
@@ -46,6 +55,9 @@ impl Registry {
             last_pass: None,
             caught_up: false,
             state_errors: None,
+            since: now,
+            durations_since: now,
+            native_histograms: true,
         }
     }
 

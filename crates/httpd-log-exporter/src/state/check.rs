@@ -65,7 +65,14 @@ impl SavedDurations {
         ensure!(self.kind < LabelGroup::HISTOGRAMS, "unknown kind {}", self.kind);
         let (counts, bounds) = (self.counts.len(), self.bounds.len());
         ensure!(counts == bounds + 1, "{counts} counts do not match {bounds} bounds");
-        countable(self.counts.iter().copied())
+        countable(self.counts.iter().copied())?;
+        if let Some(native) = &self.native {
+            let observations = || native.buckets.iter().map(|(_, count)| *count).chain([native.zero]);
+            countable(observations())?;
+            let (native, classic) = (observations().sum::<u64>(), self.counts.iter().sum::<u64>());
+            ensure!(native == classic, "{native} observations in native buckets, but {classic} in the others");
+        }
+        Ok(())
     }
 }
 

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
+use exporter_common::NativeHistogram;
 use serde::{Deserialize, Serialize};
 
 use crate::format::request::{CacheStatus, Method, Protocol, StatusCode};
@@ -40,6 +41,11 @@ pub(crate) struct SavedState {
     /// Files that were read to their ends and closed.
     #[serde(default)]
     closed: Vec<SavedClosed>,
+    /// Since when all counters count, and since when the histograms do; unknown in the files of earlier versions.
+    #[serde(default)]
+    since: Option<Moment>,
+    #[serde(default)]
+    durations_since: Option<Moment>,
 }
 
 /// State of one `--access-log`.
@@ -92,6 +98,17 @@ struct SavedDurations {
     counts: Vec<u64>,
     #[serde(with = "text")]
     nanoseconds: u128,
+    /// The same observations in exponential buckets; missing in the files of earlier versions.
+    #[serde(default)]
+    native: Option<SavedNative>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct SavedNative {
+    schema: i8,
+    zero: u64,
+    /// Index and count.
+    buckets: Vec<(i32, u64)>,
 }
 
 const VERSION: u32 = 1;
@@ -146,12 +163,15 @@ impl SavedState {
                     bounds: durations.bounds.clone(),
                     counts: durations.counts.clone(),
                     nanoseconds: durations.sum,
+                    native: Some(SavedNative::of(&durations.native)),
                 })
                 .collect(),
             protocols: named(&Protocol::NAMES, &counts.protocols),
             caches: named(&CacheStatus::NAMES, &counts.caches),
             overflowed: counts.overflowed,
             closed: registry.ownership.closed().map(SavedClosed::of).collect(),
+            since: registry.since.map(Moment),
+            durations_since: registry.durations_since.map(Moment),
         }
     }
 
@@ -167,11 +187,14 @@ impl SavedState {
             let cell = RequestTotals { requests: saved.requests, sent: saved.sent, received: saved.received };
             counts.restore(saved.vhost.as_deref(), saved.route.as_deref(), saved.method, saved.status, cell);
         }
-        let mut fits = true;
-        for saved in &self.durations {
-            fits &= saved.restore(counts);
-        }
-        if !fits {
+        registry.since = self.since.map(|Moment(since)| since);
+        // the count of a histogram is the number of observations in its classic and in its native buckets, so it is
+        // restored with both or not at all
+        if self.durations.iter().any(|saved| saved.native.is_none()) {
+            tracing::warn!("the state file is of a version without native histograms; the histograms start at 0");
+        } else if self.durations.iter().fold(true, |fit, saved| saved.restore(counts) & fit) {
+            registry.durations_since = self.durations_since.map(|Moment(since)| since);
+        } else {
             tracing::warn!("the state file has durations with other buckets; the histograms start at 0");
         }
         for (name, count) in &self.protocols {
@@ -277,9 +300,25 @@ impl SavedDurations {
     fn restore(&self, counts: &mut RequestCounts) -> bool {
         let group = counts.restored_group(self.vhost.as_deref(), self.route.as_deref());
         match counts.durations(group).get_mut(self.kind) {
-            Some(Some(durations)) => durations.restore(&self.bounds, &self.counts, self.nanoseconds),
+            Some(Some(durations)) => {
+                let native = self.native.as_ref().map(SavedNative::histogram).unwrap_or_default();
+                durations.restore(&self.bounds, &self.counts, self.nanoseconds, &native)
+            }
             _ => true, // the format no longer has this time
         }
+    }
+}
+
+impl SavedNative {
+    fn of(native: &NativeHistogram) -> Self {
+        Self { schema: native.schema(), zero: native.zero_count(), buckets: native.positive().collect() }
+    }
+
+    fn histogram(&self) -> NativeHistogram {
+        let mut native = NativeHistogram::new();
+        native.add_zero(self.zero);
+        self.buckets.iter().for_each(|(index, count)| native.add_bucket(self.schema, *index, *count));
+        native
     }
 }
 
@@ -335,6 +374,7 @@ mod tests {
             before.count_line(0, Line::Whole(line.as_bytes()));
         }
         before.logs[0].last_time = Some(7.5);
+        (before.since, before.durations_since) = (Some(UNIX_EPOCH), Some(UNIX_EPOCH));
         let state = SavedState::of(&[], &before);
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state");
@@ -348,6 +388,19 @@ mod tests {
         let mut other = registry(FORMAT, &[0.2]);
         loaded.restore(&mut other);
         assert_eq!(SavedState::of(&[], &other).series, state.series);
+        assert!(other.since == before.since && other.durations_since > before.durations_since);
+    }
+
+    #[test]
+    fn a_state_of_a_version_without_native_histograms_is_restored_but_for_its_histograms() {
+        const OLD: &str = include_str!("../../tests/state/without-native-histograms.json");
+        let state = SavedState::parse(OLD.as_bytes()).unwrap();
+        let mut registry = registry(FORMAT, &[0.1]);
+        state.restore(&mut registry);
+        let restored = SavedState::of(&[], &registry);
+        assert_eq!((restored.series, restored.sources[0].lines), (state.series, [3, 1, 0, 0]));
+        assert!(restored.durations.iter().all(|durations| durations.counts == [0, 0]));
+        assert!(restored.since.is_none() && restored.durations_since.is_some());
     }
 
     #[test]
@@ -406,6 +459,8 @@ mod tests {
             ("\"requests\":1", "\"requests\":0", "series[0]: 17 bytes sent and 0 received, but no request"),
             ("\"kind\":0", "\"kind\":4", "durations[0]: unknown kind 4"),
             ("\"bounds\":[0.1]", "\"bounds\":[]", "durations[0]: 2 counts do not match 0 bounds"),
+            ("\"zero\":0", "\"zero\":1", "durations[0]: 2 observations in native buckets, but 1 in the others"),
+            ("\"zero\":0", "\"zero\":18446744073709551615", "durations[0]: 18446744073709551616 is more than"),
             ("\"HTTP/1.1\"", "\"HTTP/1.2\"", "protocols: unknown name \"HTTP/1.2\""),
             ("\"HIT\"", "\"HAT\"", "caches: unknown name \"HAT\""),
         ] {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use exporter_common::Histogram;
+use exporter_common::{Histogram, NativeHistogram};
 
 use crate::queue_system::{Counter, PARTS, QueueId, Statistics};
 
@@ -214,6 +214,9 @@ impl MonotonicHistogram {
             self.total.count = self.total.count.saturating_add(now.count - self.last.count);
             let increase = now.sum.zip(self.last.sum).map(|(now, last)| now - last);
             self.total.sum = self.total.sum.zip(increase).map(|(total, increase)| total + increase);
+            if let (Some(total), Some(increase)) = (&mut self.total.native, native_increase(&self.last, now)) {
+                total.merge(&increase);
+            }
         }
         self.last = now.clone();
         &self.total
@@ -224,9 +227,16 @@ impl MonotonicHistogram {
     }
 }
 
-fn empty(like: &Histogram) -> Histogram {
+/// No observations, in the same buckets.
+pub(super) fn empty(like: &Histogram) -> Histogram {
     let buckets: Vec<_> = like.buckets.iter().map(|(bound, _)| (*bound, 0)).collect();
-    Histogram::new(buckets, like.sum.map(|_| 0.0), 0)
+    let empty = Histogram::new(buckets, like.sum.map(|_| 0.0), 0);
+    if like.native.is_some() { empty.with_native(NativeHistogram::new()) } else { empty }
+}
+
+/// The increase of the native buckets; `None` without them.
+pub(super) fn native_increase(before: &Histogram, after: &Histogram) -> Option<NativeHistogram> {
+    after.native.as_ref()?.since(before.native.as_ref()?)
 }
 
 fn same_bounds(a: &Histogram, b: &Histogram) -> bool {
@@ -236,6 +246,7 @@ fn same_bounds(a: &Histogram, b: &Histogram) -> bool {
 fn has_grown(last: &Histogram, now: &Histogram) -> bool {
     last.count <= now.count
         && last.sum.zip(now.sum).is_none_or(|(last, now)| last <= now)
+        && (now.native.is_none() || native_increase(last, now).is_some())
         && last.buckets.iter().zip(&now.buckets).all(|((_, last), (_, now))| last <= now)
 }
 
@@ -394,6 +405,27 @@ mod tests {
         assert_eq!(exported_histograms(&values)[1], histogram(&[(1.0, 5)], 2.5, 7));
         let other_bounds = [values[0].clone(), (1, histogram(&[(2.0, 1)], 0.5, 2))];
         assert_eq!(exported_histograms(&other_bounds)[1], histogram(&[(2.0, 1)], 2.5, 7));
+    }
+
+    #[test]
+    fn native_buckets_always_have_as_many_observations_as_the_count() {
+        let observed = |seconds: &[f64]| {
+            let mut native = NativeHistogram::new();
+            seconds.iter().for_each(|seconds| native.observe(*seconds));
+            let (count, sum) = (seconds.len() as u64, seconds.iter().sum());
+            histogram(&[(1000.0, count)], sum, count).with_native(native)
+        };
+        let values = [
+            (0, observed(&[1.0, 2.0])),
+            (0, observed(&[1.0, 2.0, 3.0])),
+            (1, observed(&[5.0])),
+            (1, observed(&[6.0, 7.0])), // not an increase: a bucket decreases
+            (1, observed(&[6.0, 7.0, 8.0])),
+        ];
+        let exported = exported_histograms(&values);
+        let counts: Vec<_> = exported.iter().map(|histogram| histogram.count).collect();
+        assert_eq!(counts, [2, 3, 4, 4, 5]);
+        assert!(exported.iter().all(|histogram| histogram.native.as_ref().unwrap().count() == histogram.count));
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub(crate) struct QueueCollector {
     system_name: &'static str,
     filter: QueueFilter,
     request_timeout: Duration,
+    /// Whether histograms keep their native buckets.
+    native_histograms: bool,
     state: Mutex<State>,
     /// With `--probe`.
     report: Option<Arc<Mutex<Report>>>,
@@ -96,9 +98,10 @@ impl QueueCollector {
         filter: QueueFilter,
         request_timeout: Duration,
         max_queues: Option<usize>,
+        native_histograms: bool,
     ) -> Self {
-        let state = State { limit: QueueLimit::new(max_queues), ..State::default() };
-        Self { system, system_name, filter, request_timeout, state: Mutex::new(state), report: None }
+        let state = Mutex::new(State { limit: QueueLimit::new(max_queues), ..State::default() });
+        Self { system, system_name, filter, request_timeout, native_histograms, state, report: None }
     }
 
     /// Reports reads for `--probe`: then a read that finds no queue fails. Returns the lines of the last report.
@@ -185,6 +188,9 @@ impl QueueCollector {
                 }
                 if let Some(mut report) = self.probed() {
                     report.add_queue(&queue, &statistics);
+                }
+                if let (Some(processing), false) = (&mut statistics.processing, self.native_histograms) {
+                    processing.native = None;
                 }
                 let State { memory, limit, .. } = &mut *self.state();
                 let increase = memory.update(&queue, &mut statistics);

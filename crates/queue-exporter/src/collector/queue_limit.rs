@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use exporter_common::Histogram;
 
-use super::counter_memory::{CounterMemory, Increase};
+use super::counter_memory::{CounterMemory, Increase, empty, native_increase};
 use crate::queue_system::{Counter, QueueId, Statistics};
 
 /// The name of the sum of the other queues.
@@ -154,8 +154,7 @@ impl HistogramSum {
     fn add(&mut self, before: &Histogram, after: &Histogram) {
         let bounds = |histogram: &Histogram| histogram.buckets.iter().map(|(bound, _)| *bound).collect::<Vec<_>>();
         if let Self::Empty = self {
-            let buckets: Vec<_> = after.buckets.iter().map(|(bound, _)| (*bound, 0)).collect();
-            *self = Self::Sum(Histogram::new(buckets, after.sum.map(|_| 0.0), 0));
+            *self = Self::Sum(empty(after));
         }
         let Self::Sum(total) = self else { return };
         if bounds(total) != bounds(after) || bounds(before) != bounds(after) {
@@ -168,6 +167,9 @@ impl HistogramSum {
         total.count = total.count.saturating_add(after.count.saturating_sub(before.count));
         let increase = after.sum.zip(before.sum).map(|(after, before)| after - before);
         total.sum = total.sum.zip(increase).map(|(total, increase)| total + increase);
+        if let (Some(total), Some(increase)) = (&mut total.native, native_increase(before, after)) {
+            total.merge(&increase);
+        }
     }
 }
 

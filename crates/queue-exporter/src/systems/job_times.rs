@@ -1,6 +1,6 @@
 //! Processing times of jobs that the exporter observes itself.
 
-use exporter_common::Histogram;
+use exporter_common::{Histogram, NativeHistogram};
 
 /// A histogram of times in milliseconds.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -8,6 +8,8 @@ pub(super) struct JobTimes {
     buckets: [u64; BUCKETS.len()],
     milliseconds: f64,
     count: u64,
+    /// The same times in seconds.
+    native: NativeHistogram,
 }
 
 /// Upper bounds in seconds, and in milliseconds.
@@ -30,11 +32,12 @@ impl JobTimes {
         }
         self.milliseconds += milliseconds;
         self.count += 1;
+        self.native.observe(milliseconds / 1000.0);
     }
 
     /// The times in seconds.
     pub(super) fn histogram(&self) -> Histogram {
         let buckets: Vec<_> = BUCKETS.iter().zip(self.buckets).map(|((bound, _), count)| (*bound, count)).collect();
-        Histogram::new(buckets, Some(self.milliseconds / 1000.0), self.count)
+        Histogram::new(buckets, Some(self.milliseconds / 1000.0), self.count).with_native(self.native.clone())
     }
 }
