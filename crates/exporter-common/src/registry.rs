@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use prometheus::proto::{LabelPair, Metric, MetricFamily, MetricType};
+use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
 
 use crate::exposition::family::{Family, Histogram, Kind, Summary, Value};
 use crate::scrape::collector::{Collector, Scrape};
@@ -60,6 +60,36 @@ fn convert(from: &MetricFamily) -> Vec<Family> {
         Some(family)
     };
     from.get_metric().chunk_by(same_labels).filter_map(convert_chunk).collect()
+}
+
+/// The value of a counter or gauge. With the feature `protobuf` of the crate `prometheus`, which another dependency may
+/// enable, it is `value()`, and without it `get_value()`. A method of the type precedes one of this trait, so each of
+/// these calls the one that exists.
+trait GetValue {
+    fn value(&self) -> f64;
+    fn get_value(&self) -> f64;
+}
+
+const _: [fn(&Counter) -> f64; 2] = [GetValue::value, GetValue::get_value]; // one of them has no other use
+
+impl GetValue for Counter {
+    fn value(&self) -> f64 {
+        self.get_value()
+    }
+
+    fn get_value(&self) -> f64 {
+        self.value()
+    }
+}
+
+impl GetValue for Gauge {
+    fn value(&self) -> f64 {
+        self.get_value()
+    }
+
+    fn get_value(&self) -> f64 {
+        self.value()
+    }
 }
 
 fn value(kind: Kind, metric: &Metric) -> Value {
