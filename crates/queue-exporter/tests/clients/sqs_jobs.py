@@ -31,5 +31,7 @@ actions = ["sqs:ListQueues", "sqs:GetQueueAttributes"]
 statement = [{"Effect": "Allow", "Action": actions, "Resource": "*"}]
 document = json.dumps({"Version": "2012-10-17", "Statement": statement})
 iam.put_user_policy(UserName="reader", PolicyName="read", PolicyDocument=document)
+iam.create_role(RoleName="exporter", AssumeRolePolicyDocument="{}")
+iam.put_role_policy(RoleName="exporter", PolicyName="read", PolicyDocument=document)
 key = iam.create_access_key(UserName="reader")["AccessKey"]
 print(key["AccessKeyId"], key["SecretAccessKey"], end="")

@@ -9,15 +9,16 @@ use crate::broker::Ended;
 use crate::redis_server::client;
 use crate::{SUCCESS, assert_vocabulary};
 
-/// The number of requests that the client sends before the server verifies them.
-const SETUP_REQUESTS: &str = "16";
+/// The number of requests of the client, which the server does not verify.
+const SETUP_REQUESTS: u32 = 18;
 
-/// A server with queues, its URL, and the key of a user that may read them.
-fn moto() -> Option<(Ended, String, [String; 2])> {
+/// A server with queues, its URL, and the key of a user that may read them. It does not verify some more requests.
+fn moto(unverified: u32) -> Option<(Ended, String, [String; 2])> {
     let (server, python) = (real("moto_server")?, real("systems-python")?);
     let port = free_port();
     let mut command = Command::new(server);
-    command.args(["-H", "127.0.0.1", "-p", &port.to_string()]).env("INITIAL_NO_AUTH_ACTION_COUNT", SETUP_REQUESTS);
+    command.args(["-H", "127.0.0.1", "-p", &port.to_string()]);
+    command.env("INITIAL_NO_AUTH_ACTION_COUNT", (SETUP_REQUESTS + unverified).to_string());
     let server = Ended(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
     eventually("moto accepts connections", || std::net::TcpStream::connect(("127.0.0.1", port)).ok());
     let url = format!("http://127.0.0.1:{port}");
@@ -39,7 +40,7 @@ fn sqs(url: &str, environment: &[(&str, &str)]) -> Running {
 
 #[test]
 fn queues_are_read_with_verified_signatures() {
-    let Some((_server, url, [id, secret])) = moto() else { return };
+    let Some((_server, url, [id, secret])) = moto(0) else { return };
     let keys = [("AWS_ACCESS_KEY_ID", id.as_str()), ("AWS_SECRET_ACCESS_KEY", secret.as_str())];
     let exporter = sqs(&format!("{url}?region=eu-west-1&prefix=shop-"), &keys);
     let metrics = exporter.scrape_until("the queues are read", |metrics| metrics.contains("queue_depth{"));
@@ -51,6 +52,8 @@ fn queues_are_read_with_verified_signatures() {
     let info =
         "queue_info{backend=\"sqs\",dead_letter_queue=\"shop-dead\",max_receives=\"3\",queue_name=\"shop-orders\"}";
     assert_eq!(value(&metrics, info), Some(1.0), "{metrics}");
+    let age = "queue_exporter_metric_origin{metric=\"queue_oldest_message_age_seconds\",origin=\"unavailable\"}";
+    assert_eq!(value(&metrics, age), Some(1.0), "only CloudWatch has it: {metrics}");
     assert_eq!(value(&metrics, SUCCESS), Some(1.0), "{}", exporter.log());
     assert_vocabulary(&metrics);
     assert_lint(&metrics);
@@ -70,4 +73,22 @@ fn queues_are_read_with_verified_signatures() {
     assert_eq!(value(&metrics, SUCCESS), Some(0.0), "{metrics}");
     assert!(value(&metrics, "queue_exporter_source_errors_total{reason=\"auth\"}") >= Some(1.0), "{metrics}");
     assert!(exporter.log().contains("status 403") && !exporter.log().contains("wrong"), "{}", exporter.log());
+}
+
+#[test]
+fn a_web_identity_is_exchanged_for_credentials() {
+    // the exchange is not signed
+    let Some((_server, url, _)) = moto(1) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    std::fs::write(&token, "the token of a service account\n").unwrap();
+    let identity = [
+        ("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/exporter"),
+        ("AWS_WEB_IDENTITY_TOKEN_FILE", token.to_str().unwrap()),
+        ("AWS_ENDPOINT_URL_STS", &url),
+    ];
+    let exporter = sqs(&format!("{url}?region=eu-west-1"), &identity);
+    let metrics = exporter.scrape_until("the queues are read", |metrics| metrics.contains("queue_depth{"));
+    assert_eq!(metrics.matches("queue_depth{").count(), 3, "{metrics}");
+    assert_eq!(value(&metrics, SUCCESS), Some(1.0), "{}", exporter.log());
 }

@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
+use exporter_common::UsageError;
 use exporter_common::config::small_file;
 use reqsign_aws_v4::{Credential, DefaultCredentialProvider, RequestSigner};
 use reqsign_core::{Context, FileRead, HttpSend, OsEnv, Signer};
@@ -18,6 +19,9 @@ pub(super) struct SqsClient {
     signer: Signer<Credential>,
 }
 
+/// The environment variable with the URL of the service that exchanges a web identity for credentials.
+const STS_ENDPOINT: &str = "AWS_ENDPOINT_URL_STS";
+
 /// The type of a request whose body is JSON.
 const JSON: &str = "application/x-amz-json-1.0";
 
@@ -28,7 +32,11 @@ impl SqsClient {
         let http = http_connections(&tls, &url)?;
         // an exporter starts no programs, and signs in to no website
         let provider = DefaultCredentialProvider::builder().no_sso().no_process().build();
-        let context = Context::new().with_env(OsEnv).with_file_read(Files).with_http_send(Http(http.clone()));
+        let sts = std::env::var(STS_ENDPOINT).ok().filter(|endpoint| !endpoint.is_empty());
+        let sts = sts.map(|endpoint| Url::parse(&endpoint)).transpose();
+        let sts = sts.map_err(|error| UsageError::new(format!("{STS_ENDPOINT} is not a URL: {error}")))?;
+        let exchange = Http { connections: http.clone(), sts };
+        let context = Context::new().with_env(OsEnv).with_file_read(Files).with_http_send(exchange);
         let signer = Signer::new(context, provider, RequestSigner::new("sqs", region));
         Ok(Self { http, endpoint: url, signer })
     }
@@ -93,15 +101,27 @@ impl FileRead for Files {
     }
 }
 
+/// Whether a URL is the default one of the service that exchanges a web identity for credentials.
+fn is_sts(url: &Url) -> bool {
+    url.scheme() == "https"
+        && url.host_str().is_some_and(|host| host.starts_with("sts.") && host.contains(".amazonaws.com"))
+}
+
 /// Requests credentials for a web identity, a container or an instance.
 #[derive(Debug)]
-struct Http(reqwest::Client);
+struct Http {
+    connections: reqwest::Client,
+    sts: Option<Url>,
+}
 
 impl HttpSend for Http {
     async fn http_send(&self, request: http::Request<Bytes>) -> reqsign_core::Result<http::Response<Bytes>> {
         let failed = |error: anyhow::Error| reqsign_core::Error::unexpected(format!("{error:#}"));
-        let request = reqwest::Request::try_from(request).map_err(|error| failed(request_error(error)))?;
-        let response = self.0.execute(request).await.map_err(|error| failed(request_error(error)))?;
+        let mut request = reqwest::Request::try_from(request).map_err(|error| failed(request_error(error)))?;
+        if let Some(sts) = self.sts.as_ref().filter(|_| is_sts(request.url())) {
+            sts.clone_into(request.url_mut());
+        }
+        let response = self.connections.execute(request).await.map_err(|error| failed(request_error(error)))?;
         let mut answer = http::Response::builder().status(response.status());
         if let Some(headers) = answer.headers_mut() {
             headers.clone_from(response.headers());
