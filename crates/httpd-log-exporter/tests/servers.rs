@@ -238,10 +238,19 @@ fn rotated_under_load(
     for (options, quiet) in ROTATIONS {
         // the dates in file names have seconds and must differ
         for _ in 0..if options.contains("dateext") { 1 } else { 2 } {
-            let before = sent.load(Ordering::Relaxed);
             let log = folder.join("access.log");
             let lines = || u32::try_from(std::fs::read_to_string(&log).unwrap().lines().count()).unwrap();
-            let lines_before = if quiet { lines() } else { 0 };
+            if quiet {
+                // a graceful restart takes time: until then, lines are written to the previous log
+                let old = lines();
+                eventually("the server writes to the log", || {
+                    send(&sent, 4);
+                    (lines() > old).then_some(())
+                });
+                let wanted = f64::from(sent.load(Ordering::Relaxed));
+                exporter.scrape_until("these requests are counted", |metrics| total(metrics) >= wanted);
+            }
+            let (before, lines_before) = (sent.load(Ordering::Relaxed), if quiet { lines() } else { 0 });
             thread::scope(|scope| {
                 let sending = [scope.spawn(|| send(&sent, BURST)), scope.spawn(|| send(&sent, BURST))];
                 let begun = || (sent.load(Ordering::Relaxed) >= before + BURST / 8).then_some(());
