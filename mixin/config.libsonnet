@@ -44,6 +44,7 @@
     CpuServiceThrottled: 0.25,
     CpuStealHigh: 0.1,
     CpuThrottled: 0.25,
+    ExporterCertificateExpiring: 604800,
     ExporterCrashLooping: 2,
     ExporterFlapping: 6,
     ExporterScrapeSlow: 4,

@@ -127,6 +127,17 @@
           },
         },
         {
+          alert: 'ExporterCertificateExpiring',
+          expr: 'exporter_tls_certificate_expiry_timestamp_seconds - time() < ${ExporterCertificateExpiring}',
+          'for': '15m',
+          labels: { severity: 'warning', component: 'exporter' },
+          dashboard:: 'exporters-overview?var-job={{ $labels.job }}&var-instance={{ $labels.instance }}',
+          annotations: {
+            summary: 'The certificate of {{ $labels.instance }} expires in {{ $value | humanizeDuration }}',
+            description: 'The TLS certificate of {{ $labels.job }} on {{ $labels.instance }} expires in {{ $value | humanizeDuration }}. After that, Prometheus refuses to scrape it. A negative time means that it has expired.',
+          },
+        },
+        {
           alert: 'ExporterCrashLooping',
           expr: 'changes(process_start_time_seconds[30m]) > ${ExporterCrashLooping} and on (job, instance, pod) instance:exporter_up:known',
           labels: { severity: 'warning', component: 'exporter' },

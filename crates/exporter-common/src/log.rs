@@ -3,11 +3,16 @@
 use std::any::Any;
 use std::fmt::{Debug, Write as _};
 use std::io::Write as _;
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
+
+use crate::exposition::family::Family;
 
 /// `--log.level`: the lowest severity to log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,9 +103,43 @@ impl Subscriber for Stderr {
         let header = [("time", time.as_str()), ("level", level), ("msg", fields.message.as_str())];
         let others = fields.others.iter().map(|(key, value)| (*key, value.as_str()));
         let line = line(self.format, header.into_iter().chain(others));
-        // a closed stderr must not stop the program
-        let _ = std::io::stderr().lock().write_all(line.as_bytes());
+        write(&line);
     }
+}
+
+/// The number of log lines that were dropped because stderr was blocked.
+static DROPPED: AtomicU64 = AtomicU64::new(0);
+
+/// The size of a write that does not block on a pipe with room for anything: PIPE_BUF.
+const PIECE: usize = 4096;
+
+/// Writes a line to stderr. If that would block, because the reader of a pipe hangs or a terminal is stopped, the line
+/// is dropped: the program must not hang with it.
+pub(crate) fn write(line: &str) {
+    let mut stderr = std::io::stderr().lock();
+    for piece in line.as_bytes().chunks(PIECE) {
+        if !is_writable(&stderr) {
+            DROPPED.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        // a closed stderr must not stop the program
+        let _ = stderr.write_all(piece);
+    }
+}
+
+fn is_writable(stderr: &impl AsFd) -> bool {
+    let mut stderr = [PollFd::new(stderr, PollFlags::OUT)];
+    poll(&mut stderr, Some(&Timespec::default())).map_or(true, |ready| ready > 0)
+}
+
+/// `exporter_log_lines_dropped_total`
+pub(crate) fn families() -> Vec<Family> {
+    let dropped = Family::counter(
+        "exporter_log_lines_dropped_total",
+        "Total number of log lines dropped because stderr was blocked.",
+        &[],
+    );
+    vec![dropped.value(DROPPED.load(Ordering::Relaxed))]
 }
 
 #[derive(Default)]

@@ -12,8 +12,15 @@ pub(crate) mod server {
     use super::ServerTls;
     use crate::config::web_config::TlsConfig;
 
+    /// No server's TLS.
+    pub(crate) struct Server {
+        pub(crate) config: ServerTls,
+        pub(crate) expiry: Option<i64>,
+        pub(crate) warnings: Vec<String>,
+    }
+
     /// Refuses TLS.
-    pub(crate) fn server(_: &TlsConfig, _: bool) -> Result<(ServerTls, Vec<String>)> {
+    pub(crate) fn server(_: &TlsConfig, _: bool) -> Result<Server> {
         bail!("tls_server_config: this exporter is built without the feature tls")
     }
 

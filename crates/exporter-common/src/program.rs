@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, anyhow};
 use clap::error::ErrorKind;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use crate::exposition::encoder;
@@ -353,7 +354,7 @@ impl Program {
 
 /// Serves until SIGTERM or SIGINT, and notifies systemd.
 async fn serve(service: Service, common: &CommonFlags) -> Result<()> {
-    let signals = Signals::new()?;
+    let mut signals = Signals::new()?;
     let listeners = if common.systemd_socket {
         systemd::listeners()?
     } else {
@@ -366,14 +367,22 @@ async fn serve(service: Service, common: &CommonFlags) -> Result<()> {
     };
     let mut watchdog = JoinSet::new();
     let router = service.router.clone();
-    let stopped = async {
+    let (again, at_once) = oneshot::channel();
+    let stopped = async move {
         systemd::ready().await;
         watchdog.spawn(systemd::watchdog());
         let signal = signals.stop(&router).await;
         tracing::info!(signal, "stopping");
+        tokio::spawn(async move { again.send(signals.stop_again().await) });
         systemd::stopping().await;
     };
-    service.serve(listeners, stopped).await
+    tokio::select! {
+        served = service.serve(listeners, stopped) => served,
+        Ok(signal) = at_once => {
+            tracing::warn!(signal, "stopping at once: requests in progress get no response");
+            Ok(())
+        }
+    }
 }
 
 /// `--once`: prints the metrics to standard output.
@@ -405,5 +414,5 @@ fn print(text: &[u8], success: bool) -> ExitCode {
 }
 
 fn print_error(line: std::fmt::Arguments<'_>) {
-    let _ = std::io::stderr().write_fmt(line); // stderr may be closed
+    log::write(&line.to_string());
 }

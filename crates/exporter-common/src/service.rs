@@ -15,16 +15,17 @@ use http_body_util::BodyExt;
 
 use crate::config::duration::LONGEST;
 use crate::flags;
+use crate::http::connection_limits::Connections;
 use crate::http::exporter_info::ExporterInfo;
 use crate::http::handler_metrics::HandlerMetrics;
 use crate::http::listen::Listener;
 use crate::http::router::{self, Router};
 use crate::http::serve;
 use crate::http::web_settings::WebConfiguration;
-use crate::process;
 use crate::scrape::probe::Probe;
 use crate::scrape::scrape_response::Exporter;
 use crate::scrape::source::Source;
+use crate::{log, process};
 
 /// The sources of an exporter, and its probe if it has one.
 ///
@@ -247,11 +248,15 @@ impl ServiceBuilder {
             WebSource::Loaded(web) => web,
         };
         let handler_metrics = Arc::new(HandlerMetrics::default());
-        let (own, reload) = (handler_metrics.clone(), web.clone());
+        let connections = Connections::new();
+        let (handler, clients, web_files) = (handler_metrics.clone(), connections.clone(), web.clone());
+        let own_metrics =
+            move || [handler.families(), clients.families(), web_files.families(), log::families()].concat();
+        let reload = web.clone();
         let exporter = Exporter {
             sources: self.sources.sources.into_iter().map(Arc::new).collect(),
             build_info: Arc::new(process::build_info(&self.info.name, &self.info.version, self.revision)),
-            own_metrics: self.process_metrics.then(|| Box::new(move || own.families()) as _),
+            own_metrics: self.process_metrics.then(|| Box::new(own_metrics) as _),
             web_reload: Box::new(move || reload.reload_status()),
             timeout: self.scrape_timeout,
             duplicates: AtomicU64::new(0),
@@ -265,6 +270,7 @@ impl ServiceBuilder {
             timeout_offset: self.timeout_offset,
             max_requests: self.max_requests,
             handler_metrics,
+            connections,
             openmetrics_created: self.openmetrics_created,
         });
         Ok(Service { router: Arc::new(router) })

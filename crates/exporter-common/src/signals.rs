@@ -24,11 +24,10 @@ impl Signals {
     }
 
     /// The name of the signal that stops the program. Until then, SIGHUP reloads.
-    pub(crate) async fn stop(mut self, router: &Arc<Router>) -> &'static str {
+    pub(crate) async fn stop(&mut self, router: &Arc<Router>) -> &'static str {
         loop {
             tokio::select! {
-                _ = self.terminate.recv() => return "SIGTERM",
-                _ = self.interrupt.recv() => return "SIGINT",
+                signal = stop(&mut self.terminate, &mut self.interrupt) => return signal,
                 _ = self.hangup.recv() => {
                     if router.exporter.reload_statuses().next().is_none() {
                         tracing::info!("SIGHUP: no configuration file to reload");
@@ -41,5 +40,17 @@ impl Signals {
                 }
             }
         }
+    }
+
+    /// The name of another signal that stops the program.
+    pub(crate) async fn stop_again(&mut self) -> &'static str {
+        stop(&mut self.terminate, &mut self.interrupt).await
+    }
+}
+
+async fn stop(terminate: &mut Signal, interrupt: &mut Signal) -> &'static str {
+    tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
     }
 }

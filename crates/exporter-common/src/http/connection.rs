@@ -83,7 +83,8 @@ async fn converse(
         return Ok(until_stopped(builder.serve_connection(stream, service), slot).await?);
     }
     let mut builder = http1::Builder::new();
-    builder.header_read_timeout(None).max_buf_size(MAX_HEAD);
+    // a client may close its sending half after its request
+    builder.header_read_timeout(None).max_buf_size(MAX_HEAD).half_close(true);
     until_stopped(builder.serve_connection(stream, service), slot).await.map_err(|error| {
         let unintelligible = plain && error.is_parse();
         let error = anyhow::Error::from(error);

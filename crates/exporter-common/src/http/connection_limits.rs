@@ -10,11 +10,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use rustix::process::{Resource, getrlimit};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 
-/// The limit of open connections.
-pub(crate) const MAX_CONNECTIONS: usize = 512;
+use crate::exposition::family::Family;
+
+/// The limit of open connections, if the limit of file descriptors is high enough.
+const MAX_CONNECTIONS: usize = 512;
+/// The minimum interval between log lines about closed connections.
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
 /// The limit of unsent response bytes on all connections.
 const MAX_UNSENT: usize = 64 * 1024 * 1024;
 /// The time limit for the TLS handshake and the request headers.
@@ -33,7 +38,13 @@ const SHUTDOWN_HEADER_TIMEOUT: Duration = Duration::from_secs(1);
 /// All connections.
 pub(crate) struct Connections {
     open: Mutex<BTreeMap<u64, Arc<Connection>>>,
+    /// The limit of open connections.
+    limit: usize,
     slots: Arc<Semaphore>,
+    /// The number of connections that were closed early, by reason.
+    evicted: [AtomicU64; 2],
+    /// When such a connection was logged.
+    logged: Mutex<Option<Instant>>,
     next: AtomicU64,
     unsent: AtomicUsize,
     pub(super) stop: watch::Sender<bool>,
@@ -83,11 +94,48 @@ enum WaitingFor {
     Headers,
 }
 
+/// Why a connection is closed before its deadline.
+#[derive(Clone, Copy)]
+enum Eviction {
+    Connections,
+    Memory,
+}
+
+impl Eviction {
+    const ALL: [Self; 2] = [Self::Connections, Self::Memory];
+
+    /// The value of the label `reason`.
+    fn label(self) -> &'static str {
+        match self {
+            Self::Connections => "connections",
+            Self::Memory => "memory",
+        }
+    }
+
+    /// The reason in the log.
+    fn text(self) -> &'static str {
+        match self {
+            Self::Connections => "too many connections are open",
+            Self::Memory => "the client reads the response too slowly, and another scrape needs its memory",
+        }
+    }
+}
+
+/// Half of the file descriptors are for clients; the rest is for files, sources and listeners.
+fn connection_limit(descriptors: Option<u64>) -> usize {
+    let half = descriptors.and_then(|descriptors| usize::try_from(descriptors / 2).ok());
+    half.map_or(MAX_CONNECTIONS, |half| half.clamp(1, MAX_CONNECTIONS))
+}
+
 impl Connections {
     pub(crate) fn new() -> Arc<Self> {
+        let limit = connection_limit(getrlimit(Resource::Nofile).current);
         Arc::new(Self {
             open: Mutex::default(),
-            slots: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
+            limit,
+            slots: Arc::new(Semaphore::new(limit)),
+            evicted: Default::default(),
+            logged: Mutex::default(),
             next: AtomicU64::new(0),
             unsent: AtomicUsize::new(0),
             stop: watch::Sender::new(false),
@@ -99,11 +147,7 @@ impl Connections {
         let permit = match self.slots.clone().try_acquire_owned() {
             Ok(permit) => permit,
             Err(_) => {
-                self.evict(|state| match (state.unsent, state.requests) {
-                    (0, 0) => Some(state.since),
-                    (0, _) => None,
-                    _ => Some(state.progress),
-                });
+                self.evict_waiting();
                 self.slots.clone().acquire_owned().await.ok()?
             }
         };
@@ -113,16 +157,48 @@ impl Connections {
         Some(ConnectionSlot { connections: self.clone(), id, connection, _permit: permit })
     }
 
+    /// Closes the connection that waits for its client for the longest time.
+    pub(super) fn evict_waiting(&self) {
+        self.evict(Eviction::Connections, |state| match (state.unsent, state.requests) {
+            (0, 0) => Some(state.since),
+            (0, _) => None,
+            _ => Some(state.progress),
+        });
+    }
+
     /// Closes the connection with the earliest time of `rank`.
-    fn evict(&self, rank: impl Fn(&ConnectionState) -> Option<Instant>) {
+    fn evict(&self, why: Eviction, rank: impl Fn(&ConnectionState) -> Option<Instant>) {
         let open = lock(&self.open);
         let ranked = open.values().filter_map(|connection| {
             let state = lock(&connection.state);
             state.evicted.is_none().then(|| rank(&state)).flatten().map(|time| (time, connection))
         });
         if let Some((_, connection)) = ranked.min_by_key(|(time, _)| *time) {
-            connection.evict("connection limit reached");
+            self.close(connection, why);
         }
+    }
+
+    fn close(&self, connection: &Connection, why: Eviction) {
+        connection.evict(why.text());
+        self.evicted[why as usize].fetch_add(1, Ordering::Relaxed);
+        let mut logged = lock(&self.logged);
+        if logged.is_none_or(|logged| logged.elapsed() >= LOG_INTERVAL) {
+            *logged = Some(Instant::now());
+            tracing::warn!(reason = why.text(), limit = self.limit, "a client's connection was closed");
+        }
+    }
+
+    /// `exporter_connections_evicted_total`
+    pub(crate) fn families(&self) -> Vec<Family> {
+        let mut evicted = Family::counter(
+            "exporter_connections_evicted_total",
+            "Total number of clients' connections that were closed to make room for others, by the limit.",
+            &["reason"],
+        );
+        for reason in Eviction::ALL {
+            evicted.push(&[reason.label()], self.evicted[reason as usize].load(Ordering::Relaxed));
+        }
+        vec![evicted]
     }
 
     /// Closes all connections that hold a response and are slow, to make room for another response.
@@ -135,7 +211,7 @@ impl Connections {
                 state.unsent > 0 && (stalled || state.sending_since + SLOW_UNDER_PRESSURE <= now)
             };
             if slow {
-                connection.evict("the client reads the response too slowly, and another scrape needs its memory");
+                self.close(connection, Eviction::Memory);
             }
         }
     }
@@ -149,7 +225,7 @@ impl Connections {
             state.since = state.since.max(Instant::now());
             connection.changed.notify_one();
         }
-        tokio::time::timeout(within, self.slots.acquire_many(MAX_CONNECTIONS as u32)).await.is_ok()
+        tokio::time::timeout(within, self.slots.acquire_many(self.limit as u32)).await.is_ok()
     }
 }
 
@@ -288,7 +364,8 @@ impl RequestGuard {
         let before = self.connections.unsent.load(Ordering::Relaxed) - length;
         if before > 0 && before + length > MAX_UNSENT {
             let now = Instant::now();
-            self.connections.evict(|state| (state.unsent > 0 && state.progress < now).then_some(state.progress));
+            self.connections
+                .evict(Eviction::Memory, |state| (state.unsent > 0 && state.progress < now).then_some(state.progress));
         }
         Bytes::from_owner(UnsentBody { body, _sending: sending })
     }

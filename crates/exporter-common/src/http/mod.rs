@@ -4,7 +4,7 @@ mod admission;
 #[cfg_attr(not(feature = "basic-auth"), path = "no_authentication.rs")]
 mod authentication;
 mod connection;
-mod connection_limits;
+pub(crate) mod connection_limits;
 pub(crate) mod exporter_info;
 mod gzip;
 pub(crate) mod handler_metrics;

@@ -58,6 +58,7 @@ pub(crate) struct Settings {
     /// The limit of concurrent scrapes; 0 means no limit.
     pub(crate) max_requests: usize,
     pub(crate) handler_metrics: Arc<HandlerMetrics>,
+    pub(crate) connections: Arc<Connections>,
     /// Whether OpenMetrics responses have the times since when series count.
     pub(crate) openmetrics_created: bool,
 }
@@ -220,10 +221,10 @@ impl Router {
             timeout_offset,
             max_requests,
             handler_metrics,
+            connections,
             openmetrics_created,
         } = settings;
         let permits = if max_requests == 0 { usize::MAX } else { max_requests }.min(Semaphore::MAX_PERMITS);
-        let connections = Connections::new();
         Self {
             exporter,
             probe,

@@ -66,7 +66,9 @@ async fn accept(listener: Listener, router: Arc<Router>, connections: Arc<Connec
                 if failed.replace(Instant::now()).is_none() {
                     tracing::warn!(%error, "cannot accept connections");
                 }
-                tokio::time::sleep(Duration::from_millis(100)).await; // the limit of file descriptors may be reached: wait until some are closed
+                // the limit of file descriptors may be reached
+                connections.evict_waiting();
+                tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }
         };

@@ -13,6 +13,8 @@ use super::rate_limit::RateLimit;
 use crate::config::reload::{Files, ReloadStatus};
 use crate::config::web_config::{self, ClientAuth, PemSource, WebConfig};
 use crate::config::{password_hash, small_file};
+use crate::exposition::family::Family;
+use crate::tls::server::Server;
 use crate::tls::{ServerTls, server};
 
 /// The minimum interval between checks of the files.
@@ -33,6 +35,8 @@ pub(crate) struct WebSettings {
     pub(crate) clients_must_show_certificates: bool,
     /// The rate limit of requests, if one is set.
     pub(crate) rate_limit: Option<RateLimit>,
+    /// When the first certificate of the server's chain expires, in seconds since the epoch.
+    certificate_expiry: Option<i64>,
     http2: bool,
     warnings: Vec<String>,
 }
@@ -141,6 +145,20 @@ impl WebConfiguration {
         }
     }
 
+    /// `exporter_tls_certificate_expiry_timestamp_seconds`; none without TLS.
+    pub(crate) fn families(&self) -> Vec<Family> {
+        let expiry = self.current().certificate_expiry;
+        let family = |expiry: i64| {
+            Family::gauge(
+                "exporter_tls_certificate_expiry_timestamp_seconds",
+                "Unix time in seconds when the server's certificate expires, or a certificate of its chain if earlier.",
+                &[],
+            )
+            .value(expiry as f64)
+        };
+        expiry.map(family).into_iter().collect()
+    }
+
     /// The status of the last load, if a file is configured.
     pub(crate) fn reload_status(&self) -> Option<ReloadStatus> {
         self.path.as_ref()?;
@@ -205,12 +223,13 @@ fn read(path: &Path) -> Result<(WebSettings, Files)> {
     settings.warnings.extend(password_hash::warnings(&users));
     settings.users = users;
     if let Some(tls) = tls {
-        let (server, warnings) = server::server(&tls, http2).with_context(name)?;
+        let Server { config, expiry, warnings } = server::server(&tls, http2).with_context(name)?;
         settings.warnings.extend(warnings);
+        settings.certificate_expiry = expiry;
         settings.clients_must_show_certificates =
             matches!(tls.client_auth, ClientAuth::RequireAnyClientCert | ClientAuth::RequireAndVerifyClientCert)
                 || (tls.client_auth != ClientAuth::NoClientCert && !tls.client_allowed_sans.is_empty());
-        settings.tls = Some(Arc::new(server));
+        settings.tls = Some(Arc::new(config));
     }
     Ok((settings, seen))
 }

@@ -1,6 +1,7 @@
 //! The server's TLS configuration, from the web configuration file.
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use rustls::crypto::ring::{self, cipher_suite as suite, kx_group};
@@ -9,7 +10,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ServerConfig, SupportedCipherSuite, SupportedProtocolVersion, version};
 
-use super::{client_certificates, pem};
+use super::{client_certificates, pem, x509};
 use crate::config::small_file;
 use crate::config::web_config::{ClientAuth, PemSource, TlsConfig, TlsVersion};
 
@@ -33,11 +34,24 @@ const TLS13_SUITES: &[(&str, SupportedCipherSuite)] = &[
 const GROUPS: &[(&str, &dyn SupportedKxGroup)] =
     &[("X25519", kx_group::X25519), ("CurveP256", kx_group::SECP256R1), ("CurveP384", kx_group::SECP384R1)];
 
+/// A server's TLS.
+pub(crate) struct Server {
+    /// The configuration of rustls.
+    pub(crate) config: ServerConfig,
+    /// When the first certificate of the chain expires, in seconds since the epoch.
+    pub(crate) expiry: Option<i64>,
+    /// To log.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// The time before the expiry of a certificate from which it is logged.
+const EXPIRES_SOON: Duration = Duration::from_secs(7 * 24 * 3600);
+
 /// The configuration of rustls, and warnings to log.
 ///
 /// # Errors
 /// A file cannot be read, a key does not match its certificate, or no TLS version or cipher suite remains.
-pub(crate) fn server(tls: &TlsConfig, http2: bool) -> Result<(ServerConfig, Vec<String>)> {
+pub(crate) fn server(tls: &TlsConfig, http2: bool) -> Result<Server> {
     let mut warnings = Vec::new();
     let versions = versions(tls, &mut warnings)?;
     let cipher_suites = cipher_suites(tls, &versions, &mut warnings)?;
@@ -66,6 +80,7 @@ pub(crate) fn server(tls: &TlsConfig, http2: bool) -> Result<(ServerConfig, Vec<
     };
     let chain = pem::certificates(tls.cert.read()?.as_bytes())
         .with_context(|| format!("failed to load X509KeyPair: {:?}", tls.cert))?;
+    let expiry = expiry(&chain, &mut warnings);
     let key = pem::private_key(tls.key.read()?.as_bytes())
         .with_context(|| format!("failed to load X509KeyPair: {:?}", tls.key))?;
     let mut config = builder.with_single_cert(chain, key).context("failed to load X509KeyPair")?;
@@ -74,7 +89,25 @@ pub(crate) fn server(tls: &TlsConfig, http2: bool) -> Result<(ServerConfig, Vec<
         config.alpn_protocols.push(b"h2".to_vec());
     }
     config.alpn_protocols.push(b"http/1.1".to_vec());
-    Ok((config, warnings))
+    Ok(Server { config, expiry, warnings })
+}
+
+/// When the first certificate of a chain expires. Warns about certificates that clients refuse.
+fn expiry(chain: &[CertificateDer<'_>], warnings: &mut Vec<String>) -> Option<i64> {
+    let certificates: Vec<_> = chain.iter().filter_map(|der| x509::certificate(der)).collect();
+    if certificates.iter().any(|certificate| certificate.is_old) {
+        warnings
+            .push("the certificate has X.509 version 1, which many clients refuse: create one of version 3".to_owned());
+    }
+    let expiry = certificates.iter().map(|certificate| certificate.not_after).min()?;
+    let at = SystemTime::UNIX_EPOCH + Duration::from_secs(expiry.max(0).unsigned_abs());
+    let time = humantime::format_rfc3339_seconds(at);
+    match at.duration_since(SystemTime::now()) {
+        Err(_) => warnings.push(format!("the certificate has expired at {time}: renew it")),
+        Ok(left) if left < EXPIRES_SOON => warnings.push(format!("the certificate expires at {time}: renew it")),
+        Ok(_) => {}
+    }
+    Some(expiry)
 }
 
 fn versions(tls: &TlsConfig, warnings: &mut Vec<String>) -> Result<Vec<&'static SupportedProtocolVersion>> {

@@ -9,6 +9,8 @@ use crate::config::calendar;
 /// The parsed fields of a certificate.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Certificate {
+    /// Whether it has a version older than 3, which has no names and usages.
+    pub(crate) is_old: bool,
     /// Seconds since the epoch.
     pub(crate) not_before: i64,
     /// Seconds since the epoch.
@@ -41,7 +43,8 @@ const SERVER_AUTH: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x01];
 pub(crate) fn certificate(der: &[u8]) -> Option<Certificate> {
     let (certificate, _) = expect(der, SEQUENCE)?;
     let (mut rest, _) = expect(certificate, SEQUENCE)?;
-    if rest.first() == Some(&0xa0) {
+    let is_old = rest.first() != Some(&0xa0);
+    if !is_old {
         (_, _, rest) = element(rest)?; // version
     }
     for _ in ["serial number", "signature algorithm", "issuer"] {
@@ -54,7 +57,7 @@ pub(crate) fn certificate(der: &[u8]) -> Option<Certificate> {
         (_, _, rest) = element(rest)?;
     }
     let mut certificate =
-        Certificate { not_before, not_after, names: Vec::new(), for_clients: true, for_servers: true };
+        Certificate { is_old, not_before, not_after, names: Vec::new(), for_clients: true, for_servers: true };
     while !rest.is_empty() {
         let (tag, content, following) = element(rest)?;
         rest = following;

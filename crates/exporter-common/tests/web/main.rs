@@ -9,6 +9,7 @@ mod everywhere; // what holds for every exporter
 mod landing;
 mod limits;
 mod listen;
+mod trouble;
 mod valid;
 
 use everywhere::{client, pki};

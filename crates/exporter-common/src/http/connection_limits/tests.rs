@@ -52,14 +52,14 @@ async fn every_state_of_a_connection_has_a_deadline() {
 async fn the_longest_waiting_connection_is_closed_for_a_new_one() {
     let connections = Connections::new();
     let mut slots = Vec::new();
-    for _ in 0..MAX_CONNECTIONS {
+    for _ in 0..connections.limit {
         slots.push(connections.slot().await.unwrap());
         tokio::time::advance(Duration::from_millis(1)).await;
     }
     let busy = RequestGuard::begin(&connections, &slots[0].connection);
     assert!(connections.slot().now_or_never().is_none(), "all slots are used");
     assert!(slots[0].connection.overdue().now_or_never().is_none(), "its request is in progress");
-    assert_eq!(slots[1].connection.overdue().now_or_never(), Some("connection limit reached"));
+    assert_eq!(slots[1].connection.overdue().now_or_never(), Some(Eviction::Connections.text()));
     assert!(slots[2].connection.overdue().now_or_never().is_none());
     slots.remove(1);
     assert!(connections.slot().await.is_some());
@@ -78,7 +78,7 @@ async fn unsent_responses_are_limited() {
         tokio::time::advance(Duration::from_millis(1)).await;
     }
     let ended: Vec<_> = slots.iter().map(|slot| slot.connection.overdue().now_or_never()).collect();
-    assert_eq!(ended, [Some("connection limit reached"), None, None, None]);
+    assert_eq!(ended, [Some(Eviction::Memory.text()), None, None, None]);
 }
 
 #[tokio::test(start_paused = true)]
