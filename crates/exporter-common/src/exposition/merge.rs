@@ -77,8 +77,20 @@ impl Group {
         }
     }
 
+    /// All series in any order. The order in memory is the fastest, but has the dropped duplicates.
+    #[cfg(feature = "protobuf")]
+    pub(crate) fn for_each_series(&self, mut work: impl FnMut(&Family, usize)) {
+        if self.len() == self.families.iter().map(|family| family.len()).sum::<usize>() {
+            for family in &self.families {
+                (0..family.len()).for_each(|series| work(family, series));
+            }
+        } else {
+            (0..self.len()).map(|position| self.at(position)).for_each(|(family, series)| work(family, series));
+        }
+    }
+
     /// All series in the order of the output.
-    #[cfg(any(test, feature = "landing-page", feature = "protobuf"))]
+    #[cfg(any(test, feature = "landing-page"))]
     pub(crate) fn series(&self) -> impl Iterator<Item = (&Family, usize)> {
         (0..self.len()).map(|position| self.at(position))
     }

@@ -175,6 +175,7 @@ impl NativeHistogram {
     }
 
     /// The buckets of negative observations that are not empty: the index by absolute value, and the count.
+    #[cfg(any(test, feature = "protobuf"))]
     pub(crate) fn negative(&self) -> impl Iterator<Item = (i32, u64)> {
         self.negative.iter().filter(|(_, count)| *count > 0)
     }

@@ -39,19 +39,15 @@ impl Encode for Protobuf {
         describe(group.head(), &mut described);
         // the length of the message precedes it, so all series are measured before the first one is written
         let mut length = described.len();
-        for (family, series) in group.series() {
-            length += delimited_length(self.metric_length(family, series));
-        }
+        group.for_each_series(|family, series| length += delimited_length(self.metric_length(family, series)));
         varint(length as u64, out);
         out.extend_from_slice(&described);
     }
 
     fn series(&mut self, family: &Family, series: usize, out: &mut Vec<u8>) {
-        varint(METRIC << 3 | 2, out);
-        varint(self.metric_length(family, series) as u64, out);
+        prefix(METRIC, self.metric_length(family, series), out);
         for (name, value) in family.labels(series) {
-            varint(1 << 3 | 2, out);
-            varint(label_length(name, value) as u64, out);
+            prefix(1, label_length(name, value), out);
             bytes(1, name.as_bytes(), out);
             bytes(2, value, out);
         }
@@ -60,7 +56,7 @@ impl Encode for Protobuf {
 }
 
 /// The field of a family that holds one of its series.
-const METRIC: u64 = 4;
+const METRIC: u8 = 4;
 
 impl Protobuf {
     /// The length of a series' message.
@@ -114,17 +110,19 @@ fn sample(family: &Family, series: usize, out: &mut Vec<u8>) {
         }
     };
     match family.series_value(series) {
-        Value::Number(value) if family.kind() == Kind::Counter => nested(3, out, |out| {
+        Value::Number(value) if family.kind() != Kind::Counter => {
+            number(if family.kind() == Kind::Unknown { 5 } else { 2 }, *value, out);
+        }
+        Value::Number(value) if family.exemplar(series).is_none() && family.created(series).is_none() => {
+            number(3, *value, out);
+        }
+        Value::Number(value) => nested(3, out, |out| {
             double(1, *value, out);
             if let Some(found) = family.exemplar(series) {
                 exemplar(2, found, out);
             }
             created(3, out);
         }),
-        Value::Number(value) => {
-            let field = if family.kind() == Kind::Unknown { 5 } else { 2 };
-            nested(field, out, |out| double(1, *value, out));
-        }
         Value::Summary(summary) => nested(4, out, |out| {
             unsigned(1, summary.count, out);
             double(2, summary.sum, out);
@@ -250,10 +248,28 @@ fn nested(field: u64, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     }
 }
 
-fn bytes(field: u64, bytes: &[u8], out: &mut Vec<u8>) {
-    varint(field << 3 | 2, out);
-    varint(bytes.len() as u64, out);
+fn bytes(field: u8, bytes: &[u8], out: &mut Vec<u8>) {
+    prefix(field, bytes.len(), out);
     out.extend_from_slice(bytes);
+}
+
+/// What precedes a field of this length, if the field's number is below 16. Most lengths fit in one byte.
+fn prefix(field: u8, length: usize, out: &mut Vec<u8>) {
+    let tag = field << 3 | 2;
+    if length < 0x80 {
+        out.extend_from_slice(&[tag, length as u8]);
+    } else {
+        out.push(tag);
+        varint(length as u64, out);
+    }
+}
+
+/// A counter, gauge or untyped message with a number.
+fn number(field: u8, value: f64, out: &mut Vec<u8>) {
+    let mut message = [0; NUMBER_LENGTH];
+    message[..3].copy_from_slice(&[field << 3 | 2, 9, 1 << 3 | 1]);
+    message[3..].copy_from_slice(&value.to_le_bytes());
+    out.extend_from_slice(&message);
 }
 
 fn unsigned(field: u64, value: u64, out: &mut Vec<u8>) {
