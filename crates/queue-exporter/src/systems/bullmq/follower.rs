@@ -353,10 +353,11 @@ fn events(reply: &Value) -> Result<&[Value]> {
 #[cfg(fuzzing)]
 pub(super) fn fuzz(reply: &Value) {
     let _ = start_position(reply);
-    let mut counts = EventCounts::default();
-    let _ = events(reply).and_then(|events| counts.count(events));
+    let mut queue = FollowedQueue::new(EventCounts::default(), Some(0), Instant::now());
+    let _ = queue.expect((5, 1), 7);
+    let _ = events(reply).and_then(|events| queue.count(events, false, Instant::now()));
     let mut statistics = Statistics::default();
-    counts.complete(&mut statistics);
+    queue.counts.complete(&mut statistics);
 }
 
 #[cfg(test)]
