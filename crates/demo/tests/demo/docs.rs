@@ -72,7 +72,7 @@ fn exporter(name: &str, arguments: &[String]) -> Command {
     command
 }
 
-/// Expositions with metrics missing in the golden files: build information, all log fields, an incomplete mapping.
+/// Expositions with metrics missing in the golden files: build information, all log fields, an incomplete mapping, TLS.
 fn live() -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| {
@@ -101,7 +101,17 @@ fn live() -> Vec<String> {
     let jobs = part(&["queue", "--no-producers"]);
     let url = format!("--queue.url={}/queues", jobs.url);
     let queue = ["--once", "--queue.include=.*", &url].map(str::to_owned);
-    let cpu = ["--once", "--collector.time", "--collector.uname", "--collector.processes"].map(str::to_owned);
+    let server = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    write("server.crt", &server.cert.pem());
+    write("server.key", &server.signing_key.serialize_pem());
+    let web = write("web.yml", "tls_server_config: {cert_file: server.crt, key_file: server.key}");
+    let cpu = [
+        "--once".to_owned(),
+        "--collector.time".to_owned(),
+        "--collector.uname".to_owned(),
+        "--collector.processes".to_owned(),
+        format!("--web.config.file={web}"),
+    ];
     let once = [("cpu-exporter", &cpu[..]), ("app-status-exporter", &app), ("queue-exporter", &queue)];
     let mut texts: Vec<_> = once
         .into_iter()

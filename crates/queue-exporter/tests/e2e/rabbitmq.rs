@@ -127,7 +127,7 @@ fn unreadable_nodes_hide_no_queue() {
             true => told.clone(),
             false => Reply::json(exporter_common::testing::get(&format!("{target}{}", request.target), &[]).body),
         });
-        let (metrics, log) = once(&fake.url, [RABBITMQ, "--queue.timeout=2s"]);
+        let (metrics, log) = once(&fake.url, [RABBITMQ, "--queue.timeout=6s"]);
         assert_eq!((value(&metrics, SUCCESS), depths(&metrics)), (Some(1.0), 1), "{broken:?}: {log}");
     }
 }

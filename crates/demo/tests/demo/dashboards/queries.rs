@@ -77,6 +77,7 @@ const NOT_IN_GOLDEN_FILES: &[(&str, &str, &[&str])] = &[
     ("httpd_upstream_response_duration_seconds", "histogram", &[]),
     ("exporter_config_last_reload_successful", "gauge", &[]),
     ("exporter_config_last_reload_success_timestamp_seconds", "gauge", &[]),
+    ("exporter_tls_certificate_expiry_timestamp_seconds", "gauge", &[]),
 ];
 
 /// Exported metrics that no dashboard shows, and the reason.
