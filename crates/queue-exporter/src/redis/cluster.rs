@@ -1,5 +1,6 @@
 //! Redis Cluster: sends each command to the node that serves its key, to all nodes concurrently.
 
+use crate::connection::{Address, parse_address};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,7 +15,7 @@ use super::commands::{add_command, key};
 use super::replies::{command_error, error_text, unavailable_reply};
 use super::server::{Server, Session};
 use super::slots::{SlotMap, slot};
-use super::transport::{Address, parse_address};
+
 use crate::read_error::{Reason, read_error, reason};
 
 /// The nodes of a cluster, unknown until one node has reported them.

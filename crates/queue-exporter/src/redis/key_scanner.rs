@@ -1,5 +1,6 @@
 //! Finds the keys that match a pattern, on every server that has keys.
 
+use crate::connection::Address;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,7 +13,6 @@ use tokio::time::Instant;
 use super::client::RedisClient;
 use super::replies::{list, names, text};
 use super::server::Server;
-use super::transport::Address;
 
 /// Finds keys by a pattern, for queue systems that keep no list of their queues. A scan visits all keys of a server, so
 /// a slow one is repeated only after 19 times its duration; until then the keys of the last scan are returned.

@@ -1,5 +1,6 @@
 //! Redis Sentinel: asks the Sentinels for the current address of the primary.
 
+use crate::connection::Address;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -10,7 +11,7 @@ use tokio::time::timeout;
 
 use super::commands::add_command;
 use super::replies::{command_error, list, text};
-use super::transport::{Address, start_protocol};
+use super::transport::start_protocol;
 use crate::read_error::{Reason, read_error};
 
 #[derive(Clone)]

@@ -11,8 +11,8 @@ use tokio_rustls::TlsConnector;
 use super::commands::add_command;
 use super::replies::{CREDENTIALS_HINT, command_error, error_text, field, list, text};
 use super::sentinel::Sentinel;
-use super::transport::{Address, Connected, connect, start_protocol, subscribe, transport_error};
-use crate::connection::Credentials;
+use super::transport::{start_protocol, subscribe, transport_error};
+use crate::connection::{Address, Connected, Credentials, connect};
 use crate::read_error::{Reason, read_error};
 
 /// The settings of a session, the same for all nodes of a cluster.

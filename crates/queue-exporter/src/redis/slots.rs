@@ -1,5 +1,6 @@
 //! The slots of a Redis Cluster: the slot of a key, and which node serves which slots.
 
+use crate::connection::Address;
 use std::sync::Arc;
 
 use anyhow::{Context, Error, Result};
@@ -7,7 +8,6 @@ use redis::Value;
 
 use super::replies::{count, field, list, text};
 use super::server::Server;
-use super::transport::Address;
 use crate::read_error::{Reason, read_error};
 
 /// The number of slots of a cluster.

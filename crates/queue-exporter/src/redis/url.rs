@@ -9,8 +9,7 @@ use tokio_rustls::TlsConnector;
 
 use super::sentinel::Sentinel;
 use super::server::{Server, Session};
-use super::transport::parse_address;
-use crate::connection::{ConnectionSettings, Credentials, url_host};
+use crate::connection::{ConnectionSettings, Credentials, parse_address, url_host};
 
 /// The URL schemes of a Redis.
 pub(crate) const SCHEMES: &[&str] = &["redis", "rediss", SENTINEL];
