@@ -61,7 +61,7 @@ _queue__exporter() {
                     return 0
                     ;;
                 --queue.system)
-                    COMPREPLY=($(compgen -W "http rabbitmq redis-streams redis-lists bullmq rq celery sidekiq beanstalkd nats postgres sqs" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "http rabbitmq redis-streams redis-lists bullmq rq celery sidekiq beanstalkd nats kafka postgres sqs" -- "${cur}"))
                     return 0
                     ;;
                 --queue.url)

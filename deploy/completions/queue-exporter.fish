@@ -42,10 +42,11 @@ celery\t''
 sidekiq\t''
 beanstalkd\t''
 nats\t''
+kafka\t''
 postgres\t''
 sqs\t''"
-complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.url -d 'URL of the queue system; required: http://localhost:8082/queues, http://localhost:15672 (RabbitMQ\'s management API, with --queue.system rabbitmq), redis://localhost:6379 (or any node of a cluster), postgres://localhost/database, https://sqs.REGION.amazonaws.com (with --queue.system sqs), beanstalk://localhost:11300, nats+http://localhost:8222' -r
-complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.username -d 'User name for HTTP, Redis or PostgreSQL; overrides the one in the URL' -r
+complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.url -d 'URL of the queue system; required: http://localhost:8082/queues, http://localhost:15672 (RabbitMQ\'s management API, with --queue.system rabbitmq), redis://localhost:6379 (or any node of a cluster), kafka://localhost:9092, postgres://localhost/database, https://sqs.REGION.amazonaws.com (with --queue.system sqs), beanstalk://localhost:11300, nats+http://localhost:8222' -r
+complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.username -d 'User name for HTTP, Redis, PostgreSQL or Kafka; overrides the one in the URL' -r
 complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.password-file -d 'File with the password, reloaded for every read of the queues' -r -F
 complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.tls-ca-file -d 'PEM file with the CA certificates to trust for encrypted connections, instead of the system\'s CA certificates' -r -F
 complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l queue.tls-cert-file -d 'PEM file with the client certificate; requires --queue.tls-key-file' -r -F

@@ -1,5 +1,5 @@
-//! The cost of one scrape of 10,000 queues of `http`, RabbitMQ and BullMQ: `cargo bench -p queue-exporter`.
-//! It starts a Redis; a server in this program responds for the other two.
+//! The cost of one scrape of 10,000 queues of `http`, RabbitMQ and BullMQ, and of 2,000 partitions and 200 groups of Kafka:
+//! `cargo bench -p queue-exporter`. It starts a Redis; servers in this program respond for the others.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement, not a part of the exporter")]
 #![expect(clippy::disallowed_types, reason = "it starts a Redis; exporters start no programs")]
 
@@ -9,6 +9,10 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
+
+#[path = "../tests/e2e/fake_kafka.rs"]
+#[expect(dead_code, reason = "the benchmark's brokers do not misbehave")]
+mod fake_kafka;
 
 use exporter_common::testing::{Running, eventually, real, value};
 
@@ -36,13 +40,36 @@ fn main() {
         None => format!("{{\"queues\":[{}]}}", list((0..QUEUES).map(|n| format!("\"queue-{n}\"")))),
     }
     });
-    measure("http", &http, &[], || ());
+    measure("10,000 http queues", &http, &[], || ());
     let rabbitmq = serve(|path| match path.split_once("page=") {
         Some((_, number)) => page(number.split('&').next().unwrap().parse().unwrap()),
         None => r#"[{"name":"rabbit@a","os_pid":"1","uptime":5000}]"#.to_owned(),
     });
-    measure("rabbitmq", &rabbitmq, &["--queue.system=rabbitmq"], || ());
+    measure("10,000 rabbitmq queues", &rabbitmq, &["--queue.system=rabbitmq"], || ());
     bullmq();
+    kafka();
+}
+
+/// 2,000 partitions of 200 topics on three brokers, and 200 groups, each with a lag in every partition of 10 topics.
+fn kafka() {
+    use fake_kafka::{Behavior, Content, FakeKafka, Group, Partition};
+    let partition = |n: i32| Partition { leader: n % 3, start: 100, end: 1000, replicas: 3, in_sync: 3 };
+    let topic = |n: i32| (format!("topic-{n}"), (0..10).map(|index| partition(n + index)).collect());
+    let group = |n: i32| {
+        let topics = (0..10).map(|k| (n + k * 20) % 200);
+        let committed = topics
+            .flat_map(|topic| (0..10).map(move |index| (format!("topic-{topic}"), index, 900 + i64::from(n / 20 % 5))));
+        Group {
+            name: format!("group-{n}"),
+            coordinator: n % 3,
+            state: "Stable",
+            committed: committed.collect(),
+            members: (0..10).map(|k| vec![format!("topic-{}", (n + k * 20) % 200)]).collect(),
+        }
+    };
+    let content = Content { topics: (0..200).map(topic).collect(), groups: (0..200).map(group).collect() };
+    let cluster = FakeKafka::start(3, content, |_, _| Behavior::Respond);
+    measure("2,000 partitions and 200 groups of kafka", &cluster.url, &[], || ());
 }
 
 fn list(items: impl Iterator<Item = String>) -> String {
@@ -103,7 +130,7 @@ fn bullmq() {
         commands.exec(&mut connection).unwrap();
     }
     let mut scrape = 0;
-    measure("bullmq", &url, &["--queue.system=bullmq"], || {
+    measure("10,000 bullmq queues", &url, &["--queue.system=bullmq"], || {
         let mut commands = redis::pipe();
         for n in 0..ACTIVE {
             finish_job(&mut commands, n, scrape);
@@ -114,7 +141,7 @@ fn bullmq() {
 }
 
 /// Scrapes an exporter and prints the cost. `between` runs before each scrape.
-fn measure(system: &str, url: &str, flags: &[&str], mut between: impl FnMut()) {
+fn measure(what: &str, url: &str, flags: &[&str], mut between: impl FnMut()) {
     let flag = format!("--queue.url={url}");
     let exporter = Running::start(env!("CARGO_BIN_EXE_queue-exporter"), [flag.as_str()].iter().chain(flags));
     eventually("the first read is complete", || (exporter.get("/-/ready", &[]).status == 200).then_some(()));
@@ -138,7 +165,7 @@ fn measure(system: &str, url: &str, flags: &[&str], mut between: impl FnMut()) {
         scrapes.into_iter().map(|scrape| scrape.join().unwrap()).collect::<Vec<_>>()
     });
     println!(
-        "{QUEUES} {system} queues, {series} series: {cpu} ms of CPU a scrape, {} ms median, {} MB resident at most; {} MB with \
+        "{what}, {series} series: {cpu} ms of CPU a scrape, {} ms median, {} MB resident at most; {} MB with \
          {CONCURRENT} concurrent uncompressed scrapes, of which {} returned 200",
         took[SCRAPES / 2].as_millis(),
         alone / 1024,

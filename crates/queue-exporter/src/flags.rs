@@ -29,12 +29,12 @@ pub(crate) struct Flags {
     #[arg(
         help = "URL of the queue system; required: http://localhost:8082/queues, http://localhost:15672 (RabbitMQ's \
                   management API, with --queue.system rabbitmq), redis://localhost:6379 (or any node of a cluster), \
-                  postgres://localhost/database, https://sqs.REGION.amazonaws.com (with --queue.system sqs), \
+                  kafka://localhost:9092, postgres://localhost/database, https://sqs.REGION.amazonaws.com (with --queue.system sqs), \
                   beanstalk://localhost:11300, nats+http://localhost:8222"
     )]
     url: Option<String>, // parsed later: clap would print an invalid value with its password
 
-    /// User name for HTTP, Redis or PostgreSQL; overrides the one in the URL
+    /// User name for HTTP, Redis, PostgreSQL or Kafka; overrides the one in the URL
     #[arg(long = "queue.username", value_name = "NAME")]
     username: Option<String>,
 

@@ -8,7 +8,7 @@ use crate::collector::counter_memory::CounterMemory;
 use crate::queue_system::{ListedQueue, QueueId, Statistics};
 use crate::redis::fuzz_health;
 use crate::systems::{
-    beanstalkd, bullmq, celery, http, nats, postgres, rabbitmq, redis_lists, redis_streams, rq, sidekiq, sqs,
+    beanstalkd, bullmq, celery, http, kafka, nats, postgres, rabbitmq, redis_lists, redis_streams, rq, sidekiq, sqs,
 };
 
 /// Pages of RabbitMQ's list of queues.
@@ -59,6 +59,11 @@ pub fn beanstalkd(data: &[u8]) {
 /// Rows of a query: lines of fields separated by tabs.
 pub fn postgres(data: &[u8]) {
     replies(data, postgres::fuzz);
+}
+
+/// Responses of Kafka, batches of records, and messages of SCRAM.
+pub fn kafka(data: &[u8]) {
+    kafka::fuzz(data);
 }
 
 /// Responses of SQS.

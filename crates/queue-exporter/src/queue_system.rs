@@ -175,6 +175,10 @@ pub(crate) struct Statistics {
     pub(crate) max_length: Option<u64>,
     /// Messages of a stream, including consumed ones.
     pub(crate) stream_length: Option<u64>,
+    /// Parts of a topic with separate offsets.
+    pub(crate) partitions: Option<u64>,
+    /// Partitions that lack an in-sync replica.
+    pub(crate) partitions_under_replicated: Option<u64>,
     /// Configured copies of the queue, the leader included.
     pub(crate) replicas: Option<u64>,
     /// Copies that are online and have all messages.

@@ -34,6 +34,12 @@ const GAUGES: &[(&str, &str, Field<Option<Value>>)] = &[
     ("queue_stream_length", "Number of messages in the stream, including processed ones.", |queue| {
         queue.stream_length.map(Value::from)
     }),
+    ("queue_partitions", "Number of partitions of the topic.", |queue| queue.partitions.map(Value::from)),
+    (
+        "queue_partitions_under_replicated",
+        "Number of partitions of the topic with fewer in-sync replicas than configured.",
+        |queue| queue.partitions_under_replicated.map(Value::from),
+    ),
     ("queue_replicas", "Number of configured replicas of the queue, the leader included.", |queue| {
         queue.replicas.map(Value::from)
     }),
@@ -284,6 +290,8 @@ mod tests {
             message_bytes: some,
             max_length: some,
             stream_length: some,
+            partitions: some,
+            partitions_under_replicated: some,
             replicas: some,
             replicas_in_sync: some,
             replica_lag: some,

@@ -38,7 +38,7 @@ impl TlsFlags {
             }
         };
         if !encrypted && (self.ca_file.is_some() || identity.is_some()) {
-            let error = "--queue.tls-… needs an encrypted connection: use https:// or rediss:// in --queue.url, or ?sslmode=verify-full for postgres";
+            let error = "--queue.tls-… needs an encrypted connection: use https:// or rediss:// in --queue.url, kafka+ssl:// for kafka, or ?sslmode=verify-full for postgres";
             bail!(UsageError::new(error));
         }
         let roots = match &self.ca_file {

@@ -5,6 +5,7 @@ pub(crate) mod bullmq;
 pub(crate) mod celery;
 pub(crate) mod http;
 mod job_times;
+pub(crate) mod kafka;
 mod listing;
 pub(crate) mod nats;
 pub(crate) mod postgres;
@@ -31,6 +32,7 @@ pub(crate) const SYSTEMS: &[SystemKind] = &[
     sidekiq::KIND,
     beanstalkd::KIND,
     nats::KIND,
+    kafka::KIND,
     postgres::KIND,
     sqs::KIND,
 ];

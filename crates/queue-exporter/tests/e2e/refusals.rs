@@ -19,7 +19,7 @@ fn an_invalid_flag_is_reported_on_one_line() {
         (
             2,
             "--queue.url=amqp://me:secret@h",
-            "unknown scheme amqp://: expected one of http://, https://, redis://, rediss://, redis-sentinel://, beanstalk://, nats+http://, nats+https://, postgres://, \
+            "unknown scheme amqp://: expected one of http://, https://, redis://, rediss://, redis-sentinel://, beanstalk://, nats+http://, nats+https://, kafka://, kafka+ssl://, postgres://, \
              postgresql://: \
              for RabbitMQ, use its management API: --queue.system rabbitmq --queue.url http://host:15672; try --help",
         ),
@@ -34,7 +34,7 @@ fn an_invalid_flag_is_reported_on_one_line() {
         ),
         (2, "--queue.url=http://h --queue.max-queues=0", "--queue.max-queues"),
         (2, "--queue.url=unix:/secret", "--queue.url: unknown scheme unix://"),
-        (2, "--queue.url=http://h --queue.system=kafka", "possible values: http, rabbitmq"),
+        (2, "--queue.url=http://h --queue.system=activemq", "possible values: http, rabbitmq"),
         (2, "--queue.url=http://h --queue.include=(", "unclosed group"),
         (2, "--queue.url=http://h --queue.timeout=0", "longer than 0"),
         (2, "--queue.url=http://h --queue.timeout=5", "is not a duration: write 500ms"),

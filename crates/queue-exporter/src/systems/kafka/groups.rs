@@ -1,0 +1,278 @@
+//! Reading consumer groups: their coordinators, committed offsets and members.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use anyhow::{Context, Error, Result};
+use futures_util::future::join_all;
+
+use super::Kafka;
+use super::cluster::{Brokers, Node, Until, one};
+use super::errors::{check, is_of_the_group};
+use super::messages::{
+    CommittedOffset, CommittedOffsets, DescribeGroups, DescribedGroup, FindCoordinator, ListGroups, OffsetFetch,
+    TopicPartitions,
+};
+use crate::queue_system::QueueId;
+use crate::read_error::{Reason, reason};
+
+/// What a group has in one topic.
+#[derive(Debug, Default)]
+pub(super) struct GroupTopic {
+    /// Committed offsets: partition, offset.
+    pub(super) committed: Vec<(i32, i64)>,
+    /// Members that read the topic.
+    pub(super) consumers: Option<u64>,
+    /// The error code of a partition.
+    pub(super) error: i16,
+}
+
+/// Topics of groups, and the errors of groups that could not be read.
+#[derive(Default)]
+pub(super) struct Groups {
+    pub(super) topics: BTreeMap<QueueId, GroupTopic>,
+    pub(super) errors: Vec<Error>,
+}
+
+/// The protocol of consumers. Clients that only commit offsets have none; Kafka Connect and others have their own.
+const CONSUMER: &str = "consumer";
+
+/// Groups in one request for their members, whose subscriptions and assignments are in the response.
+const DESCRIBED: usize = 20;
+
+impl Kafka {
+    /// The groups that the filter accepts, with their topics.
+    pub(super) async fn read_groups(&self, brokers: &Brokers, topics: &Arc<[TopicPartitions]>, until: Until) -> Groups {
+        let mut groups = Groups::default();
+        let coordinators = self.coordinators(brokers, until, &mut groups.errors).await;
+        let reads = coordinators.iter().filter_map(|(id, names)| Some((brokers.get(id)?, names)));
+        let reads = reads.map(|(node, names)| async move {
+            let offsets = self.committed(node, names, topics, until).await;
+            (offsets, self.described(node, names, until).await)
+        });
+        for (offsets, described) in join_all(reads).await {
+            match offsets {
+                Ok(offsets) => offsets.into_iter().for_each(|(group, offsets)| groups.add_offsets(&group, offsets)),
+                Err(error) => groups.errors.push(error.context("committed offsets")),
+            }
+            match described {
+                Ok(described) => described.into_iter().for_each(|group| groups.add_members(group)),
+                Err(error) => groups.errors.push(error.context("members of groups")),
+            }
+        }
+        groups
+    }
+
+    /// The groups by the broker that coordinates them.
+    async fn coordinators(
+        &self,
+        brokers: &Brokers,
+        until: Until,
+        errors: &mut Vec<Error>,
+    ) -> BTreeMap<i32, Vec<String>> {
+        if !self.groups.names.is_empty() {
+            return self.named_coordinators(brokers, until, errors).await;
+        }
+        let lists = brokers.iter().map(|(id, node)| async move {
+            let listed = self.cluster.call(node, &[ListGroups], until).await.and_then(one);
+            (*id, listed.and_then(|(error, groups)| check(error).map(|()| groups)))
+        });
+        let mut coordinators = BTreeMap::<i32, Vec<String>>::new();
+        let mut seen = HashMap::new();
+        for (id, listed) in join_all(lists).await {
+            let listed = listed.context("cannot list the groups");
+            for (group, protocol) in listed.map_err(|error| errors.push(error)).unwrap_or_default() {
+                let is_consumer = protocol.is_empty() || protocol == CONSUMER;
+                if is_consumer && self.groups.accepts(&group) && seen.insert(group.clone(), ()).is_none() {
+                    coordinators.entry(id).or_default().push(group);
+                }
+            }
+        }
+        coordinators
+    }
+
+    /// The same for the groups in the URL.
+    async fn named_coordinators(
+        &self,
+        brokers: &Brokers,
+        until: Until,
+        errors: &mut Vec<Error>,
+    ) -> BTreeMap<i32, Vec<String>> {
+        let mut coordinators = BTreeMap::<i32, Vec<String>>::new();
+        let names: Vec<_> = self.groups.names.iter().filter(|group| self.groups.accepts(group)).cloned().collect();
+        let requests: Vec<_> = names.iter().cloned().map(FindCoordinator).collect();
+        let mut found = Err(anyhow::anyhow!("no broker"));
+        for node in brokers.values() {
+            found = self.cluster.call(node, &requests, until).await;
+            if found.is_ok() {
+                break;
+            }
+        }
+        let found = found.context("cannot find the coordinators of the groups").map_err(|error| errors.push(error));
+        for (group, found) in names.into_iter().zip(found.unwrap_or_default()) {
+            let coordinator = found.and_then(|(error, id)| {
+                check(error)?;
+                brokers.contains_key(&id).then_some(id).context("the coordinator is not in the metadata")
+            });
+            match coordinator {
+                Ok(id) => coordinators.entry(id).or_default().push(group),
+                Err(error) => errors.push(error.context(format!("cannot find the coordinator of group {group:?}"))),
+            }
+        }
+        coordinators
+    }
+
+    /// The committed offsets of groups. Some brokers other than Kafka return none, or an error, unless partitions are
+    /// requested: then those of all topics are.
+    async fn committed(
+        &self,
+        node: &Node,
+        groups: &[String],
+        topics: &Arc<[TopicPartitions]>,
+        until: Until,
+    ) -> Result<Vec<(String, Result<CommittedOffsets>)>> {
+        let fetch = async |topics: Option<&Arc<[TopicPartitions]>>| {
+            let requests: Vec<_> =
+                groups.iter().map(|group| OffsetFetch { group: group.clone(), topics: topics.cloned() }).collect();
+            let offsets = self.cluster.call(node, &requests, until).await;
+            offsets.map(|offsets| groups.iter().cloned().zip(offsets).collect::<Vec<_>>())
+        };
+        let must_request = &self.partitions_are_requested;
+        if must_request.load(Ordering::Relaxed) {
+            return fetch(Some(topics)).await;
+        }
+        let offsets = match fetch(None).await {
+            Ok(offsets) if offsets.iter().any(|(_, offsets)| is_answer(offsets)) => return Ok(offsets),
+            Err(error) if reason(&error) != Reason::Connect => return Err(error),
+            offsets => offsets,
+        };
+        match fetch(Some(topics)).await {
+            Ok(requested) if requested.iter().any(|(_, offsets)| is_answer(offsets)) => {
+                must_request.store(true, Ordering::Relaxed);
+                Ok(requested)
+            }
+            // no group has committed offsets
+            Ok(requested) if requested.iter().all(|(_, offsets)| offsets.is_ok()) => Ok(requested),
+            _ => offsets,
+        }
+    }
+
+    /// The members of groups, unless the broker cannot list them.
+    async fn described(&self, node: &Node, groups: &[String], until: Until) -> Result<Vec<DescribedGroup>> {
+        if !self.cluster.supports::<DescribeGroups>(node).await {
+            return Ok(Vec::new());
+        }
+        let requests: Vec<_> = groups.chunks(DESCRIBED).map(|groups| DescribeGroups(groups.to_vec())).collect();
+        let responses = self.cluster.call(node, &requests, until).await?;
+        Ok(responses.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
+    }
+}
+
+/// Whether a broker has returned committed offsets, or the state of the group does not allow it.
+fn is_answer(offsets: &Result<CommittedOffsets>) -> bool {
+    let is_committed = |(_, partitions): &(String, Vec<CommittedOffset>)| partitions.iter().any(|it| it.1 >= 0);
+    offsets.as_ref().is_ok_and(|offsets| is_of_the_group(offsets.error) || offsets.topics.iter().any(is_committed))
+}
+
+impl Groups {
+    fn add_offsets(&mut self, group: &str, offsets: Result<CommittedOffsets>) {
+        let topics = match offsets.and_then(|offsets| check(offsets.error).map(|()| offsets.topics)) {
+            Ok(topics) => topics,
+            Err(error) => {
+                self.errors.push(error.context(format!("committed offsets of group {group:?}")));
+                return;
+            }
+        };
+        for (name, partitions) in topics {
+            let committed: Vec<_> =
+                partitions.iter().filter(|it| it.1 >= 0 && it.2 == 0).map(|it| (it.0, it.1)).collect();
+            let error = partitions.iter().map(|it| it.2).find(|error| *error != 0).unwrap_or(0);
+            if error != 0 || !committed.is_empty() {
+                let topic = self.topics.entry(QueueId { name, scope: group.to_owned() }).or_default();
+                topic.committed = committed;
+                topic.error = error;
+            }
+        }
+    }
+
+    fn add_members(&mut self, group: DescribedGroup) {
+        if let Err(error) = check(group.error) {
+            self.errors.push(error.context(format!("members of group {:?}", group.name)));
+            return;
+        }
+        let Some(consumers) = consumers(&group) else { return };
+        let of_group = self.topics.iter_mut().filter(|(queue, _)| queue.scope == group.name);
+        of_group.for_each(|(_, topic)| topic.consumers = Some(0));
+        for (name, count) in consumers {
+            let queue = QueueId { name: name.to_owned(), scope: group.name.clone() };
+            self.topics.entry(queue).or_default().consumers = Some(count);
+        }
+    }
+}
+
+/// The number of members by topic. It is unknown while partitions are assigned, for clients that are not members of the
+/// group, and for members of the protocol of Kafka 4, for which brokers report the state `Dead`.
+fn consumers(group: &DescribedGroup) -> Option<BTreeMap<&str, u64>> {
+    if group.protocol_type != CONSUMER || !matches!(group.state.as_str(), "Stable" | "Empty") {
+        return None;
+    }
+    let mut consumers = BTreeMap::new();
+    for topics in &group.members {
+        let mut topics: Vec<_> = topics.as_ref()?.iter().map(String::as_str).collect();
+        topics.sort_unstable();
+        topics.dedup();
+        topics.into_iter().for_each(|topic| *consumers.entry(topic).or_default() += 1);
+    }
+    Some(consumers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn group(state: &str, protocol_type: &str, members: &[Option<&[&str]>]) -> DescribedGroup {
+        let topics = |topics: &&[&str]| topics.iter().map(|topic| (*topic).to_owned()).collect();
+        DescribedGroup {
+            error: 0,
+            name: "shop".to_owned(),
+            state: state.to_owned(),
+            protocol_type: protocol_type.to_owned(),
+            members: members.iter().map(|member| member.as_ref().map(topics)).collect(),
+        }
+    }
+
+    #[test]
+    fn members_are_counted_by_assigned_topic() {
+        let stable = group("Stable", CONSUMER, &[Some(&["a", "b", "a"]), Some(&["a"]), Some(&[])]);
+        assert_eq!(consumers(&stable), Some([("a", 2), ("b", 1)].into()));
+        assert_eq!(consumers(&group("Empty", CONSUMER, &[])), Some([].into()), "its members have left");
+    }
+
+    #[test]
+    fn the_number_of_consumers_is_unknown_rather_than_zero() {
+        for unknown in [
+            group("Empty", "", &[]),
+            group("Dead", "", &[]),
+            group("Dead", CONSUMER, &[]),
+            group("PreparingRebalance", CONSUMER, &[Some(&[])]),
+            group("Stable", "connect", &[Some(&["a"])]),
+            group("Stable", CONSUMER, &[None]),
+        ] {
+            assert_eq!(consumers(&unknown), None, "{unknown:?}");
+        }
+    }
+
+    #[test]
+    fn a_topic_that_no_member_reads_has_no_consumers() {
+        let mut groups = Groups::default();
+        let topics = [("a", 7, 0), ("b", 8, 0), ("c", -1, 0), ("d", -1, 29)];
+        let topics = topics.map(|(topic, offset, error)| (topic.to_owned(), vec![(0, offset, error)])).to_vec();
+        groups.add_offsets("shop", Ok(CommittedOffsets { error: 0, topics }));
+        groups.add_members(group("Stable", CONSUMER, &[Some(&["a", "new"])]));
+        let read: Vec<_> = groups.topics.iter().map(|(queue, it)| (&*queue.name, it.consumers, it.error)).collect();
+        assert_eq!(read, [("a", Some(1), 0), ("b", Some(0), 0), ("d", Some(0), 29), ("new", Some(1), 0)]);
+        groups.add_offsets("shop", Ok(CommittedOffsets { error: 16, topics: Vec::new() }));
+        assert_eq!(groups.errors.len(), 1);
+    }
+}
