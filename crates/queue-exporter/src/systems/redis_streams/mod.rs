@@ -169,7 +169,7 @@ impl Streams {
 pub(crate) fn fuzz(reply: &Value) {
     let Ok(stream) = Stream::parse(reply, &Value::Nil) else { return };
     let queue = QueueId::named("a");
-    let mut progress = Progress::default();
+    let mut progress = ProgressMemory::default();
     for group in stream.groups(reply).unwrap_or_default() {
         let ready = group.ready(&stream, None);
         progress.update(&queue, &stream, &group, ready);
