@@ -156,10 +156,9 @@ impl Monitoring {
 }
 
 /// Injects all faults concurrently; exactly the expected alerts must fire and resolve.
-fn drill(prometheus: &str) {
-    let (Some(prometheus), Some(alertmanager)) = (real(prometheus), real("alertmanager")) else { return };
+fn drill(prometheus: &Path, alertmanager: &Path) {
     let Some(mut services) = Services::start() else { return };
-    let monitoring = Monitoring::start(&prometheus, &alertmanager, &services.targets());
+    let monitoring = Monitoring::start(prometheus, alertmanager, &services.targets());
     services.wait_until_healthy();
     assert_eq!(monitoring.delivered("firing"), Alerts::new(), "no fault is injected yet: {}", monitoring.logs());
 
@@ -211,14 +210,16 @@ fn drill(prometheus: &str) {
     wait_for("the Watchdog alert is delivered again", || monitoring.heartbeats() > before, || monitoring.logs());
 }
 
+// One test, because both drills wait for minutes, in which other tests can run.
 #[test]
-fn faults_fire_exactly_their_alerts_in_prometheus_2() {
-    drill("prometheus");
-}
-
-#[test]
-fn faults_fire_exactly_their_alerts_in_prometheus_3() {
-    drill("prometheus-3");
+fn faults_fire_exactly_their_alerts_in_prometheus_2_and_3() {
+    let Some(alertmanager) = real("alertmanager") else { return };
+    thread::scope(|scope| {
+        for prometheus in ["prometheus", "prometheus-3"].into_iter().filter_map(real) {
+            let alertmanager = &alertmanager;
+            scope.spawn(move || drill(&prometheus, alertmanager));
+        }
+    });
 }
 
 #[test]

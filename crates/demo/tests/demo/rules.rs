@@ -12,6 +12,9 @@ use crate::dashboards::{list, read, repository, text};
 /// The rules; each is prometheus/rules/<stem>.yml, with its tests in prometheus/tests/<stem>.yml.
 const STEMS: [&str; 6] = ["app-status", "cpu", "exporters", "httpd-log", "monitoring", "queue"];
 
+/// Rules that have more tests in prometheus/tests/<stem>-days.yml.
+const STEMS_OVER_DAYS: [&str; 2] = ["httpd-log", "queue"];
+
 /// The alert that always fires, so that its absence is noticed.
 const WATCHDOG: &str = "Watchdog";
 
@@ -58,6 +61,18 @@ fn alerts() -> Vec<Rule> {
     rules().into_iter().filter(|rule| rule.alert().is_some()).collect()
 }
 
+/// The files with the tests of a rule file, without `.yml`.
+fn test_files(stem: &str) -> Vec<String> {
+    let days = STEMS_OVER_DAYS.contains(&stem).then(|| format!("{stem}-days"));
+    [stem.to_owned()].into_iter().chain(days).collect()
+}
+
+/// The tests of a rule file.
+fn tests(stem: &str) -> Vec<Value> {
+    let parsed = test_files(stem).into_iter().map(|file| parse(&format!("prometheus/tests/{file}.yml")));
+    parsed.flat_map(|file| list(&file["tests"]).to_vec()).collect()
+}
+
 /// Parses a YAML file of the repository. Scalars stay strings.
 fn parse(path: &str) -> Value {
     json(&yaml::parse(&read(path)).unwrap_or_else(|error| panic!("{path}: {error:#}")))
@@ -76,17 +91,23 @@ fn json(node: &yaml::Node) -> Value {
 
 #[test]
 fn every_rule_file_has_tests_and_is_loaded_by_the_demo() {
-    for folder in ["rules", "tests"] {
+    for (folder, expected) in
+        [("rules", STEMS.map(str::to_owned).to_vec()), ("tests", STEMS.into_iter().flat_map(test_files).collect())]
+    {
         let files = std::fs::read_dir(repository().join("prometheus").join(folder)).unwrap();
         let mut files: Vec<_> = files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
         files.sort();
-        assert_eq!(files, STEMS.map(|stem| format!("{stem}.yml")), "{folder}");
+        let mut expected: Vec<_> = expected.into_iter().map(|file| file + ".yml").collect();
+        expected.sort();
+        assert_eq!(files, expected, "{folder}");
     }
     let demo = read("crates/demo/src/stack/prometheus_config.rs");
     for stem in STEMS {
         assert!(demo.contains(&format!("prometheus/rules/{stem}.yml")), "the demo does not load {stem}.yml");
-        let tests = parse(&format!("prometheus/tests/{stem}.yml"));
-        assert_eq!(list(&tests["rule_files"]), [format!("../rules/{stem}.yml")]);
+        for file in test_files(stem) {
+            let tests = parse(&format!("prometheus/tests/{file}.yml"));
+            assert_eq!(list(&tests["rule_files"]), [format!("../rules/{stem}.yml")]);
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use exporter_common::testing::{real, run};
 use serde_json::Value;
 
-use super::{STEMS, WATCHDOG, alerts, parse, rules};
+use super::{STEMS, WATCHDOG, alerts, rules, test_files, tests};
 use crate::dashboards::{list, repository, text};
 
 /// One check of an alert in a promtool test.
@@ -30,30 +30,39 @@ fn duration(text: &str) -> Duration {
     humantime::parse_duration(spaced.trim()).unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
+/// Runs promtool with files of prometheus/.
+fn assert_success(promtool: &str, subcommand: &[&str], files: impl Iterator<Item = String>) {
+    let Some(promtool) = real(promtool) else { return };
+    let files = files.map(|file| repository().join("prometheus").join(file).display().to_string());
+    let arguments = subcommand.iter().map(|word| (*word).to_owned()).chain(files);
+    let output = run(promtool.to_str().unwrap(), arguments);
+    let message = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {message}", promtool.display());
+}
+
+fn assert_rules_and_tests_pass(promtool: &str) {
+    let rules = STEMS.iter().map(|stem| format!("rules/{stem}.yml"));
+    assert_success(promtool, &["check", "rules", "--lint=all", "--lint-fatal"], rules);
+    let tests = STEMS.into_iter().flat_map(test_files).map(|file| format!("tests/{file}.yml"));
+    assert_success(promtool, &["test", "rules"], tests);
+}
+
 #[test]
-fn rules_and_their_tests_pass_in_promtool_2_and_3() {
-    for promtool in ["promtool", "promtool-3"] {
-        let Some(promtool) = real(promtool) else { continue };
-        let promtool = promtool.to_str().unwrap();
-        for stem in STEMS {
-            for (subcommand, folder) in
-                [(&["check", "rules", "--lint=all", "--lint-fatal"][..], "rules"), (&["test", "rules"], "tests")]
-            {
-                let file = repository().join("prometheus").join(folder).join(format!("{stem}.yml"));
-                let output = run(promtool, subcommand.iter().copied().chain([file.to_str().unwrap()]));
-                let message = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-                assert!(output.status.success(), "{promtool}: {stem}: {message}");
-            }
-        }
-    }
+fn rules_and_their_tests_pass_in_promtool_2() {
+    assert_rules_and_tests_pass("promtool");
+}
+
+#[test]
+fn rules_and_their_tests_pass_in_promtool_3() {
+    assert_rules_and_tests_pass("promtool-3");
 }
 
 #[test]
 fn every_alert_is_tested_pending_firing_resolved_and_without_series() {
-    let tests = STEMS.map(|stem| (stem, parse(&format!("prometheus/tests/{stem}.yml"))));
+    let all = STEMS.map(|stem| (stem, tests(stem)));
     for rule in alerts() {
         let (alert, location) = (rule.alert().unwrap(), rule.location());
-        let tests = list(&tests.iter().find(|(stem, _)| *stem == rule.stem).unwrap().1["tests"]);
+        let (_, tests) = all.iter().find(|(stem, _)| *stem == rule.stem).unwrap();
         // Alerts of one name may differ in labels, such as the windows of an error budget.
         let same = |found: &&Value| {
             let labels = rule.json["labels"].as_object().unwrap();
@@ -87,7 +96,7 @@ fn every_alert_is_tested_pending_firing_resolved_and_without_series() {
 #[test]
 fn every_annotation_is_tested_with_its_rendered_text() {
     for stem in STEMS {
-        for test in list(&parse(&format!("prometheus/tests/{stem}.yml"))["tests"]) {
+        for test in tests(stem) {
             for check in list(&test["alert_rule_test"]) {
                 for found in list(&check["exp_alerts"]) {
                     let annotations = found["exp_annotations"].as_object().unwrap();
@@ -104,8 +113,8 @@ fn every_annotation_is_tested_with_its_rendered_text() {
 fn every_recorded_metric_has_a_test_of_its_value() {
     for rule in rules() {
         let Some(record) = rule.record() else { continue };
-        let tests = parse(&format!("prometheus/tests/{}.yml", rule.stem));
-        let mut expressions = list(&tests["tests"]).iter().flat_map(|test| list(&test["promql_expr_test"]));
+        let tests = tests(rule.stem);
+        let mut expressions = tests.iter().flat_map(|test| list(&test["promql_expr_test"]));
         let uses_record = |test: &Value| {
             let expr = text(&test["expr"]);
             let word = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
