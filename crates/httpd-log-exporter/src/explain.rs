@@ -87,6 +87,10 @@ pub(crate) fn report(format: &mut Format, lines: &[Vec<u8>]) -> (String, bool) {
     if let Some(at) = matched.iter().position(|matched| *matched) {
         let _ = writeln!(report, "\nfields of line {}:\n{}", at + 1, printable(&lines[at]));
         fields(format, &lines[at], &mut report);
+        let rest = additional_fields(format, &lines[at]);
+        if !rest.is_empty() {
+            let _ = writeln!(report, "not read by this format: {}", printable(rest));
+        }
     }
     let current = Matches::of(format, lines);
     let presets = PRESETS.iter().filter_map(|preset| {
@@ -94,10 +98,15 @@ pub(crate) fn report(format: &mut Format, lines: &[Vec<u8>]) -> (String, bool) {
         Some((Matches::of(&mut other, lines), preset))
     });
     let Some(at) = matched.iter().position(|matched| !*matched) else {
-        // another preset may read more fields of the same lines; only names count, as any number can match a number
-        let more = presets.filter(|(found, _)| found.lines >= count && found.names() > current.names());
-        if let Some((found, preset)) = best(more) {
-            let what = if found.vhosts > current.vhosts { "vhost" } else { "method" };
+        // Another preset may read more fields of the same lines. Whole numbers do not count, as any can match another.
+        let reads_more =
+            |found: &Matches| found.names() > current.names() || found.has_fraction && !current.has_fraction;
+        if let Some((found, preset)) = best(presets.filter(|(found, _)| found.lines >= count && reads_more(found))) {
+            let what = match found {
+                _ if found.vhosts > current.vhosts => "vhost",
+                _ if found.methods > current.methods => "method",
+                _ => "duration",
+            };
             let _ = writeln!(
                 report,
                 "\n--access-log.format={} would also read their {what} ({})",
@@ -131,14 +140,21 @@ struct Matches {
     numbers: usize,
     /// The offset at which the last field of the first line ends; the rest is ignored.
     end: usize,
+    /// Whether the duration of the first line is a decimal fraction, unlike sizes and counts.
+    has_fraction: bool,
 }
 
 impl Matches {
     fn of(format: &mut Format, lines: &[Vec<u8>]) -> Self {
         let mut found = Self::default();
         if let Some(line) = lines.iter().find(|line| format.read(line).is_some()) {
-            let ends = rows(format, line).into_iter().map(|(_, _, text)| text.as_ptr().addr() + text.len());
+            let rows = rows(format, line);
+            let ends = rows.iter().map(|(_, _, text)| text.as_ptr().addr() + text.len());
             found.end = ends.max().map_or(0, |end| end.saturating_sub(line.as_ptr().addr()));
+            found.has_fraction = rows.iter().any(|(_, field, text)| {
+                let number = str::from_utf8(text).is_ok_and(|text| text.parse::<f64>().is_ok());
+                matches!(field, Field::Duration(_)) && number && text.contains(&b'.')
+            });
         }
         for line in lines {
             let Some((request, details)) = format.read(line) else { continue };
@@ -208,6 +224,16 @@ fn rows<'a>(format: &mut Format, line: &'a [u8]) -> Vec<(String, Field, &'a [u8]
         }
     }
     rows
+}
+
+/// The fields at the end of a line that the format ignores.
+fn additional_fields<'a>(format: &Format, line: &'a [u8]) -> &'a [u8] {
+    match &format.parser {
+        LineParser::Clf(_, matcher) | LineParser::Template(matcher) => {
+            matcher.walk(line, &mut |_, _, _| {}).map_or(&[][..], |end| line[end..].trim_ascii())
+        }
+        LineParser::Json(_) | LineParser::Regex(_) => &[],
+    }
 }
 
 /// Appends a line with a caret below the mismatch, and the expected text.
@@ -319,6 +345,12 @@ mod tests {
         assert!(report.contains("--access-log.format=caddy would match 1"), "{report}");
         let (report, all) = explain("combined".parse(), &[&format!("www.example.com:443 {LINE}")]);
         assert!(all && report.contains("--access-log.format=vhost_combined would also read their vhost"), "{report}");
+        let (report, all) = explain("combined".parse(), &[&format!("{LINE} 0.250")]);
+        let advice = "--access-log.format=combined_time would also read their duration";
+        assert!(all && report.contains(advice) && report.contains("not read by this format: 0.250\n"), "{report}");
+        let (report, all) = explain("combined_time".parse(), &[&format!("{LINE} 0.250 \"-\" 77")]);
+        assert!(all && !report.contains("--access-log.format"), "{report}");
+        assert!(report.contains("not read by this format: \"-\" 77\n"), "{report}");
         for line in [LINE, &format!("2001:db8::1, {LINE}"), &format!("{LINE} 345 311")] {
             let (report, all) = explain("combined".parse(), &[line]);
             assert!(all && !report.contains("--access-log.format"), "{report}");

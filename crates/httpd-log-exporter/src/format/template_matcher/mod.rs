@@ -67,16 +67,18 @@ impl TemplateMatcher {
     }
 
     /// Calls `each` for every value, with its step and meaning. If a line can match in several ways, the first one in
-    /// which all values are plausible is used.
+    /// which all values are plausible is used. Returns the offset of the additional fields, which are ignored.
     pub(crate) fn walk<'a>(
         &self,
         line: &'a [u8],
         each: &mut impl FnMut(usize, Field, &'a [u8]),
-    ) -> Result<(), TemplateMismatch> {
+    ) -> Result<usize, TemplateMismatch> {
         let mut attempt =
             |plausible, exact| self.walk_from(0, line, 0, &mut Matching { retries: RETRIES, plausible, exact }, each);
-        if self.searches && (attempt(true, true).is_ok() || attempt(true, false).is_ok()) {
-            return Ok(());
+        if self.searches
+            && let Ok(end) = attempt(true, true).or_else(|_| attempt(true, false))
+        {
+            return Ok(end);
         }
         attempt(false, false)
     }
@@ -121,7 +123,7 @@ impl TemplateMatcher {
         mut at: usize,
         matching: &mut Matching,
         each: &mut impl FnMut(usize, Field, &'a [u8]),
-    ) -> Result<(), TemplateMismatch> {
+    ) -> Result<usize, TemplateMismatch> {
         for (index, step) in self.steps.iter().enumerate().skip(first) {
             let mismatch = |at| Err(TemplateMismatch { at, step: index });
             let text = &line[at..];
@@ -163,7 +165,7 @@ impl TemplateMatcher {
                 }
                 End::Line => {
                     each(index, field, text);
-                    return Ok(());
+                    return Ok(line.len());
                 }
                 End::Search(finder) => return self.search(index, field, finder, line, at, matching, each),
             };
@@ -182,9 +184,8 @@ impl TemplateMatcher {
             each(index, field, &text[..length]);
             at += length + then.len();
         }
-        // additional fields are ignored
         if line.len() == at || !matching.exact && is_field_end(&line[at..]) {
-            Ok(())
+            Ok(at)
         } else {
             Err(TemplateMismatch { at, step: self.steps.len() })
         }
@@ -201,7 +202,7 @@ impl TemplateMatcher {
         at: usize,
         matching: &mut Matching,
         each: &mut impl FnMut(usize, Field, &'a [u8]),
-    ) -> Result<(), TemplateMismatch> {
+    ) -> Result<usize, TemplateMismatch> {
         let mut from = at;
         let mut farthest = TemplateMismatch { at, step };
         loop {
@@ -209,7 +210,7 @@ impl TemplateMatcher {
                 // HAProxy truncates a line that is too long for syslog; the request is its last field
                 if field == Field::Request && step + 1 == self.steps.len() {
                     each(step, field, &line[at..]);
-                    return Ok(());
+                    return Ok(line.len());
                 }
                 return Err(farthest);
             };
@@ -219,7 +220,7 @@ impl TemplateMatcher {
             }
             each(step, field, &line[at..end]);
             match self.walk_from(step + 1, line, end + finder.needle().len(), matching, each) {
-                Ok(()) => return Ok(()),
+                Ok(end) => return Ok(end),
                 Err(mismatch) if mismatch.at > farthest.at || from == at => farthest = mismatch,
                 Err(_) => {}
             }
