@@ -8,7 +8,7 @@ check:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets --all-features -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --all-features
-    cargo test --workspace
+    .ci/test
 
 # The demo: the monitored services and the four exporters
 demo *arguments:

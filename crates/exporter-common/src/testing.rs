@@ -209,18 +209,24 @@ pub fn assert_golden(metrics: &str, golden: impl AsRef<Path>) {
     expect_test::expect_file![golden.as_ref()].assert_eq(&steady(metrics));
 }
 
-/// The path of a program that a test needs. If it is missing, the test prints a message and passes, or fails with
-/// `REQUIRE_REAL=1`.
+/// The path of a program that a test needs. If it is missing, a line starting with `not tested:` names the test, and
+/// the test passes, or fails with `REQUIRE_REAL=1`.
 pub fn real(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     // Debian keeps servers in sbin, which is on the PATH of root only
     let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
     let found = folders.map(|folder| folder.join(program)).find(|file| file.is_file());
     if found.is_none() {
-        assert_ne!(std::env::var("REQUIRE_REAL").as_deref(), Ok("1"), "{program} is not on the PATH");
-        let _ = writeln!(std::io::stderr(), "not tested: {program} is not on the PATH");
+        skip(&format!("{program} is not on the PATH"));
     }
     found
+}
+
+/// Reports that the current test is skipped, or fails it with `REQUIRE_REAL=1`.
+fn skip(reason: &str) {
+    assert_ne!(std::env::var("REQUIRE_REAL").as_deref(), Ok("1"), "{reason}");
+    let test = thread::current();
+    let _ = writeln!(std::io::stderr(), "not tested: {}: {reason}", test.name().unwrap_or("a thread of a test"));
 }
 
 /// Fails if `promtool check metrics` reports a problem.
@@ -241,9 +247,7 @@ pub fn assert_openmetrics(text: &str) {
         import.is_ok_and(|output| output.status.success())
     });
     let Some(python) = found else {
-        assert_ne!(std::env::var("REQUIRE_REAL").as_deref(), Ok("1"), "no Python with prometheus_client");
-        let _ = writeln!(std::io::stderr(), "not tested: no Python with prometheus_client");
-        return;
+        return skip("no Python has the module prometheus_client");
     };
     let output = pipe(Command::new(python).args(["-c", PARSE]), text);
     assert!(output.status.success(), "{}\n{text}", String::from_utf8_lossy(&output.stderr));
