@@ -24,6 +24,10 @@ fn the_page_shows_collectors_and_metrics_and_loads_nothing_external() {
     ] {
         assert!(page.body.contains(part), "{part}\n{}", page.body);
     }
+    let at = |name: &str| page.body.find(&format!(">{name}<small")).unwrap_or_else(|| panic!("{name}"));
+    assert!(at("drill_info") < at("exporter_scrape_success"), "metrics of the source are first");
+    assert!(at("drill_exporter_build_info") < at("exporter_scrape_success"));
+    assert!(at("drill_info") < at("process_cpu_seconds_total"));
     for outside in ["http://", "https://", "src=", "@import", "url("] {
         assert!(!page.body.contains(outside), "{outside}");
     }
@@ -77,5 +81,8 @@ fn a_browser_draws_the_metrics_live_under_the_policy() {
     assert!(moving.len() > 2 && moving[0].ends_with(",19.0") && moving.last().unwrap().ends_with(",1.0"), "{moving:?}");
     assert!(line("drill_info").iter().all(|point| point.ends_with(",10.0")));
     assert_eq!(line("process_cpu_seconds_total").len(), moving.len() - 1);
+    let rate = family(&dom, "process_cpu_seconds_total").split_once("<span class=\"rate\">").unwrap().1;
+    assert!(rate.split('<').next().unwrap().ends_with(" s/s"), "{rate}");
+    assert!(family(&dom, "drill_info").contains("<span class=\"rate\"></span>"), "a gauge has no rate");
     assert!(dom.contains("aria-pressed=\"true\""), "{dom}");
 }

@@ -46,7 +46,7 @@ if (table) {
       const name = head.firstChild.data;
       const counts = head.querySelector(".type").textContent === "counter";
       for (const row of [...body.rows].slice(1).filter((row) => row.cells.length === 3)) {
-        found.set(name + "\n" + row.cells[0].firstChild.data, { row, counts, exactly: parseFloat(row.cells[2].textContent) });
+        found.set(name + "\n" + row.cells[0].firstChild.data, { row, name, counts, exactly: parseFloat(row.cells[2].textContent) });
       }
     }
     return found;
@@ -71,6 +71,15 @@ if (table) {
     graph.exactly = now;
     draw(graph);
   };
+  // A number with the unit at the end of the metric's name; of a counter, its increase per second.
+  const brief = ({ name, counts }, number) => {
+    const unit = /_(bytes|seconds)(_total)?$/.exec(name)?.[1];
+    const units = { bytes: ["B", "KiB", "MiB", "GiB", "TiB"], seconds: ["s"] }[unit] ?? [""];
+    let at = 0;
+    for (; Math.abs(number) >= 1024 && at + 1 < units.length; at++) number /= 1024;
+    const digits = { maximumSignificantDigits: counts ? 3 : 6 };
+    return (number.toLocaleString("en", digits) + " " + units[at]).trim() + (counts ? "/s" : "");
+  };
   const draw = (graph) => {
     const known = graph.points.filter(Number.isFinite);
     if (known.length < 2) return;
@@ -85,11 +94,15 @@ if (table) {
       const made = new DOMParser().parseFromString(svg, "text/html").querySelector("svg");
       graph.title = made.querySelector("title");
       graph.line = made.querySelector("polyline");
-      graph.row.cells[0].append(made);
+      graph.rate = document.createElement("span");
+      graph.rate.className = "rate";
+      graph.row.cells[0].append(made, graph.rate);
     }
     graph.line.setAttribute("points", points.join(" "));
-    const brief = (number) => Number(number.toPrecision(6)) + (graph.counts ? " per second" : "");
-    graph.title.textContent = "now " + brief(known[known.length - 1]) + ", from " + brief(low) + " to " + brief(high);
+    const now = graph.points.at(-1);
+    if (graph.counts) graph.rate.textContent = Number.isFinite(now) ? brief(graph, now) : "";
+    const [last, from, to] = [known.at(-1), low, high].map((number) => brief(graph, number));
+    graph.title.textContent = "now " + last + ", from " + from + " to " + to;
   };
 
   // Only while somebody watches: every question is a scrape of its own.

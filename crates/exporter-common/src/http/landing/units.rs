@@ -16,7 +16,7 @@ pub(super) fn value(name: &str, value: f64) -> String {
     } else if ends("_seconds") {
         seconds(value)
     } else if ends("_bytes") {
-        scaled(value, 1024.0, &["B", "KiB", "MiB", "GiB", "TiB", "PiB"])
+        scaled(value, 1024.0, &["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"])
     } else if ends("_hertz") {
         scaled(value, 1000.0, &["Hz", "kHz", "MHz", "GHz"])
     } else if ends("_ratio") {
@@ -133,6 +133,7 @@ mod tests {
             ("a_bytes", 0.0, "0 B"),
             ("a_bytes_total", 1536.0, "1.5 KiB"),
             ("a_bytes", 3.4e9, "3.17 GiB"),
+            ("a_bytes", 18_446_744_073_709_551_615.0, "16 EiB"),
             ("a_seconds", 0.0, "0 s"),
             ("a_seconds", 0.000_012_3, "12.3 µs"),
             ("a_seconds", 0.0425, "42.5 ms"),
