@@ -29,7 +29,10 @@ complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -l
 complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -l web.max-requests -d 'Maximum number of concurrent scrapes; 0 means no limit' -r
 complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -l scrape.timeout -d 'Maximum duration of a read of a source, with its unit: 500ms, 10s, 1m' -r
 complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -l scrape.timeout-offset -d 'Safety margin subtracted from Prometheus\'s scrape timeout, with its unit: 500ms, 1s; 0 means none' -r
-complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -l log.level -d 'Lowest severity to log: error, warn, info or debug' -r
+complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -l log.level -d 'Lowest severity to log' -r -f -a "error\t'Failures that stop the process or a part of it'
+warn\t'Failures that the process survives'
+info\t'Changes of the state'
+debug\t'Details for a diagnosis'"
 complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -l log.format -d 'Format of log messages' -r -f -a "logfmt\t'`time=… level=INFO msg="…" key=value`'
 json\t'`{"time":"…","level":"INFO","msg":"…","key":"value"}`'"
 complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -l config.file -d 'Configuration of json_exporter that maps the page to metrics. Without it, the page has the four classic fields' -r -F
@@ -46,9 +49,32 @@ complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -l
 complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -s V -l version -d 'Print version'
 complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -f -a "healthcheck" -d 'Check whether the exporter at the listen address is healthy; for containers'
+complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -f -a "completions" -d 'Print a script that completes flags and their values in a shell'
+complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -f -a "man" -d 'Print the manual page of the program or of a command, for `man -l -`'
 complete -c app-status-exporter -n "__fish_app_status_exporter_using_subcommand healthcheck" -l web.config.file -d 'Web configuration file with TLS, basic auth and headers, in the format of all Prometheus exporters' -r -F
-complete -c app-status-exporter -n "__fish_app_status_exporter_using_subcommand healthcheck" -l log.level -d 'Lowest severity to log: error, warn, info or debug' -r
+complete -c app-status-exporter -n "__fish_app_status_exporter_using_subcommand healthcheck" -l log.level -d 'Lowest severity to log' -r -f -a "error\t'Failures that stop the process or a part of it'
+warn\t'Failures that the process survives'
+info\t'Changes of the state'
+debug\t'Details for a diagnosis'"
 complete -c app-status-exporter -n "__fish_app_status_exporter_using_subcommand healthcheck" -l log.format -d 'Format of log messages' -r -f -a "logfmt\t'`time=… level=INFO msg="…" key=value`'
 json\t'`{"time":"…","level":"INFO","msg":"…","key":"value"}`'"
 complete -c app-status-exporter -n "__fish_app_status_exporter_using_subcommand healthcheck" -l web.listen-address -d 'Address to listen on: host:port, :port, [v6]:port or unix:/path. Repeatable.' -r
 complete -c app-status-exporter -n "__fish_app_status_exporter_using_subcommand healthcheck" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c app-status-exporter -n "__fish_app_status_exporter_using_subcommand completions" -l web.config.file -d 'Web configuration file with TLS, basic auth and headers, in the format of all Prometheus exporters' -r -F
+complete -c app-status-exporter -n "__fish_app_status_exporter_using_subcommand completions" -l log.level -d 'Lowest severity to log' -r -f -a "error\t'Failures that stop the process or a part of it'
+warn\t'Failures that the process survives'
+info\t'Changes of the state'
+debug\t'Details for a diagnosis'"
+complete -c app-status-exporter -n "__fish_app_status_exporter_using_subcommand completions" -l log.format -d 'Format of log messages' -r -f -a "logfmt\t'`time=… level=INFO msg="…" key=value`'
+json\t'`{"time":"…","level":"INFO","msg":"…","key":"value"}`'"
+complete -c app-status-exporter -n "__fish_app_status_exporter_using_subcommand completions" -l web.listen-address -d 'Address to listen on: host:port, :port, [v6]:port or unix:/path. Repeatable.' -r
+complete -c app-status-exporter -n "__fish_app_status_exporter_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c app-status-exporter -n "__fish_app_status_exporter_using_subcommand man" -l web.config.file -d 'Web configuration file with TLS, basic auth and headers, in the format of all Prometheus exporters' -r -F
+complete -c app-status-exporter -n "__fish_app_status_exporter_using_subcommand man" -l log.level -d 'Lowest severity to log' -r -f -a "error\t'Failures that stop the process or a part of it'
+warn\t'Failures that the process survives'
+info\t'Changes of the state'
+debug\t'Details for a diagnosis'"
+complete -c app-status-exporter -n "__fish_app_status_exporter_using_subcommand man" -l log.format -d 'Format of log messages' -r -f -a "logfmt\t'`time=… level=INFO msg="…" key=value`'
+json\t'`{"time":"…","level":"INFO","msg":"…","key":"value"}`'"
+complete -c app-status-exporter -n "__fish_app_status_exporter_using_subcommand man" -l web.listen-address -d 'Address to listen on: host:port, :port, [v6]:port or unix:/path. Repeatable.' -r
+complete -c app-status-exporter -n "__fish_app_status_exporter_using_subcommand man" -s h -l help -d 'Print help (see more with \'--help\')'

@@ -16,8 +16,14 @@ _cpu__exporter() {
             ",$1")
                 cmd="cpu__exporter"
                 ;;
+            cpu__exporter,completions)
+                cmd="cpu__exporter__subcmd__completions"
+                ;;
             cpu__exporter,healthcheck)
                 cmd="cpu__exporter__subcmd__healthcheck"
+                ;;
+            cpu__exporter,man)
+                cmd="cpu__exporter__subcmd__man"
                 ;;
             *)
                 ;;
@@ -26,7 +32,7 @@ _cpu__exporter() {
 
     case "${cmd}" in
         cpu__exporter)
-            opts="-h -V --web.telemetry-path --web.config.file --web.systemd-socket --web.max-requests --web.openmetrics-created --web.disable-exporter-metrics --scrape.timeout --scrape.timeout-offset --log.level --log.format --once --check --metrics.names --path.procfs --path.sysfs --path.cgroup --collector.cgroups.depth --collector.cgroups.max --collector.processes.max --collector.cpu.per-cpu --no-collector.cpu.per-cpu --collector.cpu.guest --no-collector.cpu.guest --collector.cpu.info --no-collector.cpu.info --collector.stat.softirq --no-collector.stat.softirq --collector.rapl.enable-zone-label --no-collector.rapl.enable-zone-label --path.rootfs --path.udev.data --web.listen-address --collector.cpu --no-collector.cpu --collector.loadavg --no-collector.loadavg --collector.stat --no-collector.stat --collector.pressure --no-collector.pressure --collector.cpufreq --no-collector.cpufreq --collector.topology --no-collector.topology --collector.info --no-collector.info --collector.throttle --no-collector.throttle --collector.schedstat --no-collector.schedstat --collector.rapl --no-collector.rapl --collector.softirqs --no-collector.softirqs --collector.interrupts --no-collector.interrupts --collector.cpuidle --no-collector.cpuidle --collector.time --no-collector.time --collector.uname --no-collector.uname --collector.cgroups --no-collector.cgroups --collector.processes --no-collector.processes --collector.cgroup --no-collector.cgroup --collector.disable-defaults --help --version healthcheck"
+            opts="-h -V --web.telemetry-path --web.config.file --web.systemd-socket --web.max-requests --web.openmetrics-created --web.disable-exporter-metrics --scrape.timeout --scrape.timeout-offset --log.level --log.format --once --check --metrics.names --path.procfs --path.sysfs --path.cgroup --collector.cgroups.depth --collector.cgroups.max --collector.processes.max --collector.cpu.per-cpu --no-collector.cpu.per-cpu --collector.cpu.guest --no-collector.cpu.guest --collector.cpu.info --no-collector.cpu.info --collector.stat.softirq --no-collector.stat.softirq --collector.rapl.enable-zone-label --no-collector.rapl.enable-zone-label --path.rootfs --path.udev.data --web.listen-address --collector.cpu --no-collector.cpu --collector.loadavg --no-collector.loadavg --collector.stat --no-collector.stat --collector.pressure --no-collector.pressure --collector.cpufreq --no-collector.cpufreq --collector.topology --no-collector.topology --collector.info --no-collector.info --collector.throttle --no-collector.throttle --collector.schedstat --no-collector.schedstat --collector.rapl --no-collector.rapl --collector.softirqs --no-collector.softirqs --collector.interrupts --no-collector.interrupts --collector.cpuidle --no-collector.cpuidle --collector.time --no-collector.time --collector.uname --no-collector.uname --collector.cgroups --no-collector.cgroups --collector.processes --no-collector.processes --collector.cgroup --no-collector.cgroup --collector.disable-defaults --help --version healthcheck completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -53,7 +59,7 @@ _cpu__exporter() {
                     return 0
                     ;;
                 --log.level)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "error warn info debug" -- "${cur}"))
                     return 0
                     ;;
                 --log.format)
@@ -199,7 +205,37 @@ _cpu__exporter() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        cpu__subcmd__exporter__subcmd__healthcheck)
+        cpu__exporter__subcmd__completions)
+            opts="-h --web.config.file --log.level --log.format --web.listen-address --help bash fish zsh"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --web.config.file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log.level)
+                    COMPREPLY=($(compgen -W "error warn info debug" -- "${cur}"))
+                    return 0
+                    ;;
+                --log.format)
+                    COMPREPLY=($(compgen -W "logfmt json" -- "${cur}"))
+                    return 0
+                    ;;
+                --web.listen-address)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cpu__exporter__subcmd__healthcheck)
             opts="-h --web.config.file --log.level --log.format --web.listen-address --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -211,7 +247,37 @@ _cpu__exporter() {
                     return 0
                     ;;
                 --log.level)
+                    COMPREPLY=($(compgen -W "error warn info debug" -- "${cur}"))
+                    return 0
+                    ;;
+                --log.format)
+                    COMPREPLY=($(compgen -W "logfmt json" -- "${cur}"))
+                    return 0
+                    ;;
+                --web.listen-address)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cpu__exporter__subcmd__man)
+            opts="-h --web.config.file --log.level --log.format --web.listen-address --help healthcheck completions man"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --web.config.file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log.level)
+                    COMPREPLY=($(compgen -W "error warn info debug" -- "${cur}"))
                     return 0
                     ;;
                 --log.format)

@@ -16,11 +16,17 @@ _httpd__log__exporter() {
             ",$1")
                 cmd="httpd__log__exporter"
                 ;;
+            httpd__log__exporter,completions)
+                cmd="httpd__log__exporter__subcmd__completions"
+                ;;
             httpd__log__exporter,explain)
                 cmd="httpd__log__exporter__subcmd__explain"
                 ;;
             httpd__log__exporter,healthcheck)
                 cmd="httpd__log__exporter__subcmd__healthcheck"
+                ;;
+            httpd__log__exporter,man)
+                cmd="httpd__log__exporter__subcmd__man"
                 ;;
             *)
                 ;;
@@ -29,7 +35,7 @@ _httpd__log__exporter() {
 
     case "${cmd}" in
         httpd__log__exporter)
-            opts="-h -V --web.telemetry-path --web.config.file --web.systemd-socket --web.max-requests --web.openmetrics-created --web.disable-exporter-metrics --scrape.timeout --scrape.timeout-offset --log.level --log.format --check --access-log --access-log.format --access-log.regex --access-log.start --state.file --metrics.buckets --metrics.native-histograms --metrics.max-series --metrics.route --web.listen-address --once --help --version explain healthcheck"
+            opts="-h -V --web.telemetry-path --web.config.file --web.systemd-socket --web.max-requests --web.openmetrics-created --web.disable-exporter-metrics --scrape.timeout --scrape.timeout-offset --log.level --log.format --check --access-log --access-log.format --access-log.regex --access-log.start --state.file --metrics.buckets --metrics.native-histograms --metrics.max-series --metrics.route --web.listen-address --once --help --version explain healthcheck completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -56,7 +62,7 @@ _httpd__log__exporter() {
                     return 0
                     ;;
                 --log.level)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "error warn info debug" -- "${cur}"))
                     return 0
                     ;;
                 --log.format)
@@ -68,7 +74,7 @@ _httpd__log__exporter() {
                     return 0
                     ;;
                 --access-log.format)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "combined common combined_time combined_us combinedio vhost_combined vhost_common lighttpd ingress_nginx traefik traefik_json caddy haproxy envoy istio istio_json json" -- "${cur}"))
                     return 0
                     ;;
                 --access-log.regex)
@@ -110,8 +116,8 @@ _httpd__log__exporter() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        httpd__subcmd__log__subcmd__exporter__subcmd__explain)
-            opts="-h --web.config.file --log.level --log.format --access-log.format --access-log.regex --web.listen-address --help"
+        httpd__log__exporter__subcmd__completions)
+            opts="-h --web.config.file --log.level --log.format --access-log.format --access-log.regex --web.listen-address --help bash fish zsh"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -122,7 +128,7 @@ _httpd__log__exporter() {
                     return 0
                     ;;
                 --log.level)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "error warn info debug" -- "${cur}"))
                     return 0
                     ;;
                 --log.format)
@@ -130,7 +136,7 @@ _httpd__log__exporter() {
                     return 0
                     ;;
                 --access-log.format)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "combined common combined_time combined_us combinedio vhost_combined vhost_common lighttpd ingress_nginx traefik traefik_json caddy haproxy envoy istio istio_json json" -- "${cur}"))
                     return 0
                     ;;
                 --access-log.regex)
@@ -148,7 +154,7 @@ _httpd__log__exporter() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        httpd__subcmd__log__subcmd__exporter__subcmd__healthcheck)
+        httpd__log__exporter__subcmd__explain)
             opts="-h --web.config.file --log.level --log.format --access-log.format --access-log.regex --web.listen-address --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -160,7 +166,7 @@ _httpd__log__exporter() {
                     return 0
                     ;;
                 --log.level)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "error warn info debug" -- "${cur}"))
                     return 0
                     ;;
                 --log.format)
@@ -168,7 +174,83 @@ _httpd__log__exporter() {
                     return 0
                     ;;
                 --access-log.format)
+                    COMPREPLY=($(compgen -W "combined common combined_time combined_us combinedio vhost_combined vhost_common lighttpd ingress_nginx traefik traefik_json caddy haproxy envoy istio istio_json json" -- "${cur}"))
+                    return 0
+                    ;;
+                --access-log.regex)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --web.listen-address)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        httpd__log__exporter__subcmd__healthcheck)
+            opts="-h --web.config.file --log.level --log.format --access-log.format --access-log.regex --web.listen-address --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --web.config.file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log.level)
+                    COMPREPLY=($(compgen -W "error warn info debug" -- "${cur}"))
+                    return 0
+                    ;;
+                --log.format)
+                    COMPREPLY=($(compgen -W "logfmt json" -- "${cur}"))
+                    return 0
+                    ;;
+                --access-log.format)
+                    COMPREPLY=($(compgen -W "combined common combined_time combined_us combinedio vhost_combined vhost_common lighttpd ingress_nginx traefik traefik_json caddy haproxy envoy istio istio_json json" -- "${cur}"))
+                    return 0
+                    ;;
+                --access-log.regex)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --web.listen-address)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        httpd__log__exporter__subcmd__man)
+            opts="-h --web.config.file --log.level --log.format --access-log.format --access-log.regex --web.listen-address --help explain healthcheck completions man"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --web.config.file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log.level)
+                    COMPREPLY=($(compgen -W "error warn info debug" -- "${cur}"))
+                    return 0
+                    ;;
+                --log.format)
+                    COMPREPLY=($(compgen -W "logfmt json" -- "${cur}"))
+                    return 0
+                    ;;
+                --access-log.format)
+                    COMPREPLY=($(compgen -W "combined common combined_time combined_us combinedio vhost_combined vhost_common lighttpd ingress_nginx traefik traefik_json caddy haproxy envoy istio istio_json json" -- "${cur}"))
                     return 0
                     ;;
                 --access-log.regex)

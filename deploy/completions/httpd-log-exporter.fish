@@ -29,11 +29,30 @@ complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l w
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l web.max-requests -d 'Maximum number of concurrent scrapes; 0 means no limit' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l scrape.timeout -d 'Maximum duration of a read of a source, with its unit: 500ms, 10s, 1m' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l scrape.timeout-offset -d 'Safety margin subtracted from Prometheus\'s scrape timeout, with its unit: 500ms, 1s; 0 means none' -r
-complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l log.level -d 'Lowest severity to log: error, warn, info or debug' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l log.level -d 'Lowest severity to log' -r -f -a "error\t'Failures that stop the process or a part of it'
+warn\t'Failures that the process survives'
+info\t'Changes of the state'
+debug\t'Details for a diagnosis'"
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l log.format -d 'Format of log messages' -r -f -a "logfmt\t'`time=… level=INFO msg="…" key=value`'
 json\t'`{"time":"…","level":"INFO","msg":"…","key":"value"}`'"
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l access-log -d 'Access log to follow: a path, a glob, a FIFO, - for standard input, syslog+udp://HOST:PORT, syslog+tcp://HOST:PORT or syslog+unix:/PATH. Repeatable for several logs of the same server' -r
-complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l access-log.format -d 'Format of the logs: a preset (combined, common, combined_time, combined_us, vhost_combined, ingress_nginx, traefik, traefik_json, caddy, haproxy, envoy, json, …), or nginx\'s log_format or Apache\'s LogFormat, copied from the server\'s configuration' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l access-log.format -d 'Format of the logs: a preset (combined, common, combined_time, combined_us, vhost_combined, ingress_nginx, traefik, traefik_json, caddy, haproxy, envoy, json, …), or nginx\'s log_format or Apache\'s LogFormat, copied from the server\'s configuration' -r -f -a "combined\t'the default of nginx and Apache; also matches common, and additional fields at the end'
+common\t'the common log format of NCSA and Apache'
+combined_time\t'combined, then nginx\'s $request_time'
+combined_us\t'combined, then Apache\'s %D'
+combinedio\t'combined, then Apache\'s %I and %O'
+vhost_combined\t'Apache on Debian: virtual host and port, then combined'
+vhost_common\t'virtual host, then common'
+lighttpd\t'lighttpd\'s default'
+ingress_nginx\t'the default of Kubernetes\' ingress-nginx'
+traefik\t'Traefik\'s default'
+traefik_json\t'Traefik with format: json'
+caddy\t'Caddy\'s JSON'
+haproxy\t'HAProxy with option httplog'
+envoy\t'Envoy\'s default'
+istio\t'Istio\'s default'
+istio_json\t'Istio\'s and Envoy\'s JSON'
+json\t'JSON objects whose keys are nginx variables or other common names'"
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l access-log.regex -d 'Regular expression for logs that no format matches, with groups named status, request, bytes, request_time, …' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l access-log.start -d 'Where to start reading a log that exists at startup; a log that appears later is read from its beginning' -r -f -a "end\t'Start at the end of the file'
 beginning\t'Start at the beginning of the file'"
@@ -53,19 +72,113 @@ complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -s h
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -s V -l version -d 'Print version'
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -a "explain" -d 'Show the fields of a log\'s first lines, or the first mismatch and the preset that matches'
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -a "healthcheck" -d 'Check whether the exporter at the listen address is healthy; for containers'
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -a "completions" -d 'Print a script that completes flags and their values in a shell'
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -a "man" -d 'Print the manual page of the program or of a command, for `man -l -`'
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand explain" -l web.config.file -d 'Web configuration file with TLS, basic auth and headers, in the format of all Prometheus exporters' -r -F
-complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand explain" -l log.level -d 'Lowest severity to log: error, warn, info or debug' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand explain" -l log.level -d 'Lowest severity to log' -r -f -a "error\t'Failures that stop the process or a part of it'
+warn\t'Failures that the process survives'
+info\t'Changes of the state'
+debug\t'Details for a diagnosis'"
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand explain" -l log.format -d 'Format of log messages' -r -f -a "logfmt\t'`time=… level=INFO msg="…" key=value`'
 json\t'`{"time":"…","level":"INFO","msg":"…","key":"value"}`'"
-complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand explain" -l access-log.format -d 'Format of the logs: a preset (combined, common, combined_time, combined_us, vhost_combined, ingress_nginx, traefik, traefik_json, caddy, haproxy, envoy, json, …), or nginx\'s log_format or Apache\'s LogFormat, copied from the server\'s configuration' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand explain" -l access-log.format -d 'Format of the logs: a preset (combined, common, combined_time, combined_us, vhost_combined, ingress_nginx, traefik, traefik_json, caddy, haproxy, envoy, json, …), or nginx\'s log_format or Apache\'s LogFormat, copied from the server\'s configuration' -r -f -a "combined\t'the default of nginx and Apache; also matches common, and additional fields at the end'
+common\t'the common log format of NCSA and Apache'
+combined_time\t'combined, then nginx\'s $request_time'
+combined_us\t'combined, then Apache\'s %D'
+combinedio\t'combined, then Apache\'s %I and %O'
+vhost_combined\t'Apache on Debian: virtual host and port, then combined'
+vhost_common\t'virtual host, then common'
+lighttpd\t'lighttpd\'s default'
+ingress_nginx\t'the default of Kubernetes\' ingress-nginx'
+traefik\t'Traefik\'s default'
+traefik_json\t'Traefik with format: json'
+caddy\t'Caddy\'s JSON'
+haproxy\t'HAProxy with option httplog'
+envoy\t'Envoy\'s default'
+istio\t'Istio\'s default'
+istio_json\t'Istio\'s and Envoy\'s JSON'
+json\t'JSON objects whose keys are nginx variables or other common names'"
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand explain" -l access-log.regex -d 'Regular expression for logs that no format matches, with groups named status, request, bytes, request_time, …' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand explain" -l web.listen-address -d 'Address to listen on: host:port, :port, [v6]:port or unix:/path. Repeatable.' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand explain" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand healthcheck" -l web.config.file -d 'Web configuration file with TLS, basic auth and headers, in the format of all Prometheus exporters' -r -F
-complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand healthcheck" -l log.level -d 'Lowest severity to log: error, warn, info or debug' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand healthcheck" -l log.level -d 'Lowest severity to log' -r -f -a "error\t'Failures that stop the process or a part of it'
+warn\t'Failures that the process survives'
+info\t'Changes of the state'
+debug\t'Details for a diagnosis'"
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand healthcheck" -l log.format -d 'Format of log messages' -r -f -a "logfmt\t'`time=… level=INFO msg="…" key=value`'
 json\t'`{"time":"…","level":"INFO","msg":"…","key":"value"}`'"
-complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand healthcheck" -l access-log.format -d 'Format of the logs: a preset (combined, common, combined_time, combined_us, vhost_combined, ingress_nginx, traefik, traefik_json, caddy, haproxy, envoy, json, …), or nginx\'s log_format or Apache\'s LogFormat, copied from the server\'s configuration' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand healthcheck" -l access-log.format -d 'Format of the logs: a preset (combined, common, combined_time, combined_us, vhost_combined, ingress_nginx, traefik, traefik_json, caddy, haproxy, envoy, json, …), or nginx\'s log_format or Apache\'s LogFormat, copied from the server\'s configuration' -r -f -a "combined\t'the default of nginx and Apache; also matches common, and additional fields at the end'
+common\t'the common log format of NCSA and Apache'
+combined_time\t'combined, then nginx\'s $request_time'
+combined_us\t'combined, then Apache\'s %D'
+combinedio\t'combined, then Apache\'s %I and %O'
+vhost_combined\t'Apache on Debian: virtual host and port, then combined'
+vhost_common\t'virtual host, then common'
+lighttpd\t'lighttpd\'s default'
+ingress_nginx\t'the default of Kubernetes\' ingress-nginx'
+traefik\t'Traefik\'s default'
+traefik_json\t'Traefik with format: json'
+caddy\t'Caddy\'s JSON'
+haproxy\t'HAProxy with option httplog'
+envoy\t'Envoy\'s default'
+istio\t'Istio\'s default'
+istio_json\t'Istio\'s and Envoy\'s JSON'
+json\t'JSON objects whose keys are nginx variables or other common names'"
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand healthcheck" -l access-log.regex -d 'Regular expression for logs that no format matches, with groups named status, request, bytes, request_time, …' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand healthcheck" -l web.listen-address -d 'Address to listen on: host:port, :port, [v6]:port or unix:/path. Repeatable.' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand healthcheck" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand completions" -l web.config.file -d 'Web configuration file with TLS, basic auth and headers, in the format of all Prometheus exporters' -r -F
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand completions" -l log.level -d 'Lowest severity to log' -r -f -a "error\t'Failures that stop the process or a part of it'
+warn\t'Failures that the process survives'
+info\t'Changes of the state'
+debug\t'Details for a diagnosis'"
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand completions" -l log.format -d 'Format of log messages' -r -f -a "logfmt\t'`time=… level=INFO msg="…" key=value`'
+json\t'`{"time":"…","level":"INFO","msg":"…","key":"value"}`'"
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand completions" -l access-log.format -d 'Format of the logs: a preset (combined, common, combined_time, combined_us, vhost_combined, ingress_nginx, traefik, traefik_json, caddy, haproxy, envoy, json, …), or nginx\'s log_format or Apache\'s LogFormat, copied from the server\'s configuration' -r -f -a "combined\t'the default of nginx and Apache; also matches common, and additional fields at the end'
+common\t'the common log format of NCSA and Apache'
+combined_time\t'combined, then nginx\'s $request_time'
+combined_us\t'combined, then Apache\'s %D'
+combinedio\t'combined, then Apache\'s %I and %O'
+vhost_combined\t'Apache on Debian: virtual host and port, then combined'
+vhost_common\t'virtual host, then common'
+lighttpd\t'lighttpd\'s default'
+ingress_nginx\t'the default of Kubernetes\' ingress-nginx'
+traefik\t'Traefik\'s default'
+traefik_json\t'Traefik with format: json'
+caddy\t'Caddy\'s JSON'
+haproxy\t'HAProxy with option httplog'
+envoy\t'Envoy\'s default'
+istio\t'Istio\'s default'
+istio_json\t'Istio\'s and Envoy\'s JSON'
+json\t'JSON objects whose keys are nginx variables or other common names'"
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand completions" -l access-log.regex -d 'Regular expression for logs that no format matches, with groups named status, request, bytes, request_time, …' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand completions" -l web.listen-address -d 'Address to listen on: host:port, :port, [v6]:port or unix:/path. Repeatable.' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand man" -l web.config.file -d 'Web configuration file with TLS, basic auth and headers, in the format of all Prometheus exporters' -r -F
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand man" -l log.level -d 'Lowest severity to log' -r -f -a "error\t'Failures that stop the process or a part of it'
+warn\t'Failures that the process survives'
+info\t'Changes of the state'
+debug\t'Details for a diagnosis'"
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand man" -l log.format -d 'Format of log messages' -r -f -a "logfmt\t'`time=… level=INFO msg="…" key=value`'
+json\t'`{"time":"…","level":"INFO","msg":"…","key":"value"}`'"
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand man" -l access-log.format -d 'Format of the logs: a preset (combined, common, combined_time, combined_us, vhost_combined, ingress_nginx, traefik, traefik_json, caddy, haproxy, envoy, json, …), or nginx\'s log_format or Apache\'s LogFormat, copied from the server\'s configuration' -r -f -a "combined\t'the default of nginx and Apache; also matches common, and additional fields at the end'
+common\t'the common log format of NCSA and Apache'
+combined_time\t'combined, then nginx\'s $request_time'
+combined_us\t'combined, then Apache\'s %D'
+combinedio\t'combined, then Apache\'s %I and %O'
+vhost_combined\t'Apache on Debian: virtual host and port, then combined'
+vhost_common\t'virtual host, then common'
+lighttpd\t'lighttpd\'s default'
+ingress_nginx\t'the default of Kubernetes\' ingress-nginx'
+traefik\t'Traefik\'s default'
+traefik_json\t'Traefik with format: json'
+caddy\t'Caddy\'s JSON'
+haproxy\t'HAProxy with option httplog'
+envoy\t'Envoy\'s default'
+istio\t'Istio\'s default'
+istio_json\t'Istio\'s and Envoy\'s JSON'
+json\t'JSON objects whose keys are nginx variables or other common names'"
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand man" -l access-log.regex -d 'Regular expression for logs that no format matches, with groups named status, request, bytes, request_time, …' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand man" -l web.listen-address -d 'Address to listen on: host:port, :port, [v6]:port or unix:/path. Repeatable.' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand man" -s h -l help -d 'Print help (see more with \'--help\')'

@@ -16,8 +16,14 @@ _queue__exporter() {
             ",$1")
                 cmd="queue__exporter"
                 ;;
+            queue__exporter,completions)
+                cmd="queue__exporter__subcmd__completions"
+                ;;
             queue__exporter,healthcheck)
                 cmd="queue__exporter__subcmd__healthcheck"
+                ;;
+            queue__exporter,man)
+                cmd="queue__exporter__subcmd__man"
                 ;;
             *)
                 ;;
@@ -26,7 +32,7 @@ _queue__exporter() {
 
     case "${cmd}" in
         queue__exporter)
-            opts="-h -V --web.telemetry-path --web.config.file --web.systemd-socket --web.max-requests --web.openmetrics-created --web.disable-exporter-metrics --scrape.timeout --scrape.timeout-offset --log.level --log.format --once --check --queue.system --queue.url --queue.username --queue.password-file --queue.tls-ca-file --queue.tls-cert-file --queue.tls-key-file --queue.query-file --queue.include --queue.exclude --queue.max-queues --metrics.native-histograms --queue.timeout --collect.cache-ttl --web.listen-address --poll.interval --probe --help --version healthcheck"
+            opts="-h -V --web.telemetry-path --web.config.file --web.systemd-socket --web.max-requests --web.openmetrics-created --web.disable-exporter-metrics --scrape.timeout --scrape.timeout-offset --log.level --log.format --once --check --queue.system --queue.url --queue.username --queue.password-file --queue.tls-ca-file --queue.tls-cert-file --queue.tls-key-file --queue.query-file --queue.include --queue.exclude --queue.max-queues --metrics.native-histograms --queue.timeout --collect.cache-ttl --web.listen-address --poll.interval --probe --help --version healthcheck completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -53,7 +59,7 @@ _queue__exporter() {
                     return 0
                     ;;
                 --log.level)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "error warn info debug" -- "${cur}"))
                     return 0
                     ;;
                 --log.format)
@@ -131,7 +137,37 @@ _queue__exporter() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        queue__subcmd__exporter__subcmd__healthcheck)
+        queue__exporter__subcmd__completions)
+            opts="-h --web.config.file --log.level --log.format --web.listen-address --help bash fish zsh"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --web.config.file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log.level)
+                    COMPREPLY=($(compgen -W "error warn info debug" -- "${cur}"))
+                    return 0
+                    ;;
+                --log.format)
+                    COMPREPLY=($(compgen -W "logfmt json" -- "${cur}"))
+                    return 0
+                    ;;
+                --web.listen-address)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        queue__exporter__subcmd__healthcheck)
             opts="-h --web.config.file --log.level --log.format --web.listen-address --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -143,7 +179,37 @@ _queue__exporter() {
                     return 0
                     ;;
                 --log.level)
+                    COMPREPLY=($(compgen -W "error warn info debug" -- "${cur}"))
+                    return 0
+                    ;;
+                --log.format)
+                    COMPREPLY=($(compgen -W "logfmt json" -- "${cur}"))
+                    return 0
+                    ;;
+                --web.listen-address)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        queue__exporter__subcmd__man)
+            opts="-h --web.config.file --log.level --log.format --web.listen-address --help healthcheck completions man"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --web.config.file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log.level)
+                    COMPREPLY=($(compgen -W "error warn info debug" -- "${cur}"))
                     return 0
                     ;;
                 --log.format)

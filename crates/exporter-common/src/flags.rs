@@ -61,8 +61,8 @@ pub(crate) struct CommonFlags {
     #[arg(value_parser = duration::parse, help_heading = SCRAPE)]
     pub(crate) timeout_offset: Duration,
 
-    /// Lowest severity to log: error, warn, info or debug
-    #[arg(long = "log.level", value_name = "LEVEL", default_value = "info", value_parser = level)]
+    /// Lowest severity to log
+    #[arg(long = "log.level", value_name = "LEVEL", default_value = "info", value_enum, ignore_case = true)]
     #[arg(global = true, help_heading = LOG)]
     pub(crate) log_level: LogLevel,
 
@@ -189,16 +189,6 @@ pub(crate) fn telemetry_path(text: &str) -> Result<String, String> {
     }
 }
 
-fn level(text: &str) -> Result<LogLevel, String> {
-    match text.to_ascii_lowercase().as_str() {
-        "error" => Ok(LogLevel::Error),
-        "warn" => Ok(LogLevel::Warn),
-        "info" => Ok(LogLevel::Info),
-        "debug" => Ok(LogLevel::Debug),
-        _ => Err("expected error, warn, info or debug".to_owned()),
-    }
-}
-
 /// Adds `--[no-]collector.<name>` for every collector and `--collector.disable-defaults`.
 pub(crate) fn with_toggles(mut command: Command, toggles: &[(&'static str, bool)]) -> Command {
     if toggles.is_empty() {
@@ -308,7 +298,11 @@ pub(crate) fn one_line(error: &clap::Error, program: &str, toggles: &[(&str, boo
     let tip = tip.map(|tip| format!("; {}", tip.lines().next().unwrap_or_default()));
     let tip = unknown_collector(error, toggles).or(tip);
     let source = match error.get(ContextKind::InvalidArg) {
-        Some(ContextValue::String(arg)) if error.kind() == ErrorKind::ValueValidation => from_variable(arg, program),
+        Some(ContextValue::String(arg))
+            if matches!(error.kind(), ErrorKind::ValueValidation | ErrorKind::InvalidValue) =>
+        {
+            from_variable(arg, program)
+        }
         _ if error.kind() == ErrorKind::InvalidUtf8 => not_utf8(program),
         _ => None,
     };
@@ -345,7 +339,7 @@ fn not_utf8(program: &str) -> Option<String> {
 
 /// The variable, if the invalid value comes from the environment.
 fn from_variable(arg: &str, program: &str) -> Option<String> {
-    let flag = arg.split([' ', '=']).next()?;
+    let flag = arg.split([' ', '=', '[']).next()?;
     let typed = std::env::args_os().any(|typed| typed.to_string_lossy().split('=').next() == Some(flag));
     let variable = variable(program, flag.strip_prefix("--")?);
     (!typed && std::env::var_os(&variable).is_some()).then(|| format!(" (from {variable})"))

@@ -6,8 +6,8 @@
 #![doc = include_str!("../examples/hello-exporter.rs")]
 //! ```
 //!
-//! It has the flags of every Prometheus exporter and their environment variables, `--once`, `--check`
-//! and `healthcheck`. It serves `/metrics`, `/`, `/-/healthy` and `/-/ready`, respects Prometheus's
+//! It has the flags of every Prometheus exporter and their environment variables, `--once`, `--check`,
+//! `healthcheck`, `completions` and `man`. It serves `/metrics`, `/`, `/-/healthy` and `/-/ready`, respects Prometheus's
 //! scrape timeout, and exports the success and the duration of every collector.
 //!
 //! - A [`Collector`] reads a source and adds each [`Family`] to a [`Scrape`]. A [`Source`] is a collector with the schedule
@@ -35,7 +35,8 @@
 //!
 //! # Features
 //!
-//! All that an exporter should have is on by default: `basic-auth`, `http2`, `landing-page`, `protobuf`, `systemd`, `tls`.
+//! All that an exporter should have is on by default: `basic-auth`, `http2`, `landing-page`, `manual`,
+//! `protobuf`, `systemd`, `tls`.
 //! `prometheus` and `testing` are off.
 //!
 //! # Systems
@@ -53,6 +54,8 @@ pub mod fuzzing;
 mod help;
 mod http;
 pub mod log;
+#[cfg_attr(not(feature = "manual"), path = "no_manual.rs")]
+mod manual;
 mod process;
 mod program;
 #[cfg(feature = "prometheus")]

@@ -15,7 +15,7 @@ use tracing::{Event, Level, Metadata, Subscriber};
 use crate::exposition::family::Family;
 
 /// `--log.level`: the lowest severity to log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 #[non_exhaustive]
 pub enum LogLevel {
     /// Failures that stop the process or a part of it.

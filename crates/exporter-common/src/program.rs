@@ -21,7 +21,7 @@ use crate::http::{healthcheck, systemd};
 use crate::scrape::scrape_response::{Exporter, ScrapeFilter};
 use crate::service::{Service, Sources};
 use crate::signals::Signals;
-use crate::{log, process};
+use crate::{log, manual, process};
 
 /// An exporter: its name, description, default port, collectors and subcommands.
 pub struct Program {
@@ -54,6 +54,12 @@ pub struct Program {
 ///     .ignored(["path.rootfs".to_owned()]);
 /// ```
 pub type Subcommand = fn(&ArgMatches) -> Result<ExitCode>;
+
+/// Creates the sources from the program's own flags.
+type Open<'a> = Box<dyn FnOnce(&Startup) -> Result<Sources> + 'a>;
+
+/// Parses the program's own flags.
+type Parse<'a> = Box<dyn FnOnce(&ArgMatches) -> Result<Open<'a>, clap::Error> + 'a>;
 
 /// The purpose of this run, and the enabled collectors.
 #[derive(Debug)]
@@ -199,21 +205,40 @@ impl Program {
     ///
     /// The exit status is 0; 1 if a collector failed with `--once` or `--probe`, `--check` found an error, or the start failed;
     /// 2 for invalid flags.
-    pub fn main<F: Args, S: Into<Sources>>(self, sources: impl FnOnce(F, &Startup) -> Result<S>) -> ExitCode {
+    pub fn main<'a, F: Args + 'a, S: Into<Sources>>(
+        self,
+        sources: impl FnOnce(F, &Startup) -> Result<S> + 'a,
+    ) -> ExitCode {
+        // Generic code is compiled for each program, and optimized for speed as the program is. So there is little of it.
+        let parse: Parse<'a> = Box::new(|matches| {
+            let own = F::from_arg_matches(matches)?;
+            Ok(Box::new(move |startup| sources(own, startup).map(Into::into)))
+        });
+        self.start(F::augment_args, parse)
+    }
+
+    fn start(self, augment: fn(Command) -> Command, parse: Parse<'_>) -> ExitCode {
         let arguments = std::env::args_os().filter(|argument| !self.ignored.iter().any(|flag| argument == &**flag));
-        let matches = match self.command::<F>().try_get_matches_from(arguments) {
+        let matches = match self.command_with(augment).try_get_matches_from(arguments) {
             Ok(matches) => matches,
             Err(error) => return self.usage(&error),
         };
-        let parsed =
-            CommonFlags::from_arg_matches(&matches).and_then(|common| Ok((common, F::from_arg_matches(&matches)?)));
-        let (common, own) = match parsed {
+        match manual::output(|| self.command_with(augment), self.version, &matches) {
+            Ok(None) => {}
+            Ok(Some(output)) => return print(&output, true),
+            Err(error) => {
+                print_error(format_args!("{}: {error}\n", self.name));
+                return ExitCode::FAILURE;
+            }
+        }
+        let parsed = CommonFlags::from_arg_matches(&matches).and_then(|common| Ok((common, parse(&matches)?)));
+        let (common, open) = match parsed {
             Ok(parsed) => parsed,
             Err(error) => return self.usage(&error),
         };
         log::init(common.log_level, common.log_format);
         let check = common.check;
-        match self.run(common, own, &matches, sources) {
+        match self.run(common, &matches, open) {
             Ok(code) => code,
             Err(error) if error.is::<UsageError>() => {
                 print_error(format_args!("{}: error: {error:#}; try --help\n", self.name));
@@ -230,13 +255,7 @@ impl Program {
         }
     }
 
-    fn run<F, S: Into<Sources>>(
-        &self,
-        common: CommonFlags,
-        own: F,
-        matches: &ArgMatches,
-        sources: impl FnOnce(F, &Startup) -> Result<S>,
-    ) -> Result<ExitCode> {
+    fn run(&self, common: CommonFlags, matches: &ArgMatches, open: Open<'_>) -> Result<ExitCode> {
         if matches.subcommand_name() == Some("healthcheck") {
             return Ok(match healthcheck::check(&common.listen_addresses, common.web_config.as_deref()) {
                 Ok(()) => ExitCode::SUCCESS,
@@ -271,7 +290,7 @@ impl Program {
             enabled: flags::enabled(matches, &self.toggles),
             named: flags::all_named(matches, &self.toggles),
         };
-        let sources = sources(own, &startup);
+        let sources = open(&startup);
         let web = WebConfiguration::load(common.web_config.as_deref()).context("--web.config.file");
         if purpose == Purpose::Check
             && sources.is_err()
@@ -279,7 +298,7 @@ impl Program {
         {
             print_error(format_args!("{}: {error:#}\n", self.name)); // the error of the sources follows
         }
-        let (sources, web) = (sources?.into(), Arc::new(web?));
+        let (sources, web) = (sources?, Arc::new(web?));
         drop(entered);
         let service = Service::builder(self.name, self.version, sources)
             .about(self.about)
@@ -307,13 +326,18 @@ impl Program {
 
     /// The command line with all flags, variables and subcommands; also for generating man pages and completions.
     pub fn command<F: Args>(&self) -> Command {
+        self.command_with(F::augment_args)
+    }
+
+    fn command_with(&self, augment: fn(Command) -> Command) -> Command {
         let version = format!("{} (revision {}, rustc {})", self.version, self.revision, process::rustc());
         // The common flags are first, so that the sections of the help have the same order in every program.
         let command = CommonFlags::augment_args(Command::new(self.name));
-        let mut command = F::augment_args(command)
+        let mut command = augment(command)
             .about(self.about)
             .version(version)
             .max_term_width(120)
+            .subcommand_negates_reqs(true)
             .mut_arg("web.listen-address", |arg| arg.default_value(format!(":{}", self.port)));
         for (flag, value) in &self.defaults {
             command = command.mut_arg(flag, |arg| arg.default_value(value.clone()));
@@ -327,11 +351,12 @@ impl Program {
         let command = help::with_sections(command, self.examples, self.files);
         let command = flags::with_variables(flags::with_toggles(command, &self.toggles), self.name);
         let command = command.subcommands(self.subcommands.iter().map(|(command, _)| command.clone()));
-        command.subcommand(
+        let command = command.subcommand(
             Command::new("healthcheck")
                 .about("Check whether the exporter at the listen address is healthy; for containers")
                 .after_help("Exit status:\n  0\n      Healthy\n  1\n      Not healthy, or no response"),
-        )
+        );
+        manual::with_subcommands(command)
     }
 
     fn usage(&self, error: &clap::Error) -> ExitCode {

@@ -204,7 +204,7 @@ fn an_invalid_flag_is_a_one_line_error() {
         (&["--web.max-requests=-1"], "'--web.max-requests <N>': expected a whole number; try"),
         (&["--collector.fine=maybe"], "expected true or false; try"),
         (&["--web.telemetry-path=metrics"], "a path must start with /"),
-        (&["--log.level=loud"], "expected error, warn, info or debug"),
+        (&["--log.level=loud"], "[possible values: error, warn, info, debug]"),
         (&["--web.listen-address=unix:relative"], "'unix:relative' is not unix:/path"),
         (&["surplus"], "unrecognized subcommand 'surplus'"),
         (&["--no-collector.nope"], "; unknown collector \"nope\": the collectors are fine, sleep, block, linger,"),
@@ -235,9 +235,12 @@ fn arguments_that_are_not_utf8_and_conflicting_flags_are_usage_errors() {
 fn an_error_names_the_variable_it_comes_from() {
     use std::os::unix::ffi::OsStrExt;
 
-    let output = testing::command(&drill()).env("DRILL_EXPORTER_SCRAPE_TIMEOUT", "soon").output().unwrap();
-    assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).contains("(from DRILL_EXPORTER_SCRAPE_TIMEOUT)"), "{}", stderr(&output));
+    for variable in ["SCRAPE_TIMEOUT", "LOG_LEVEL", "COLLECTOR_FINE"] {
+        let variable = format!("DRILL_EXPORTER_{variable}");
+        let output = testing::command(&drill()).env(&variable, "soon").output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        assert!(stderr(&output).contains(&format!("(from {variable})")), "{}", stderr(&output));
+    }
     let junk = std::ffi::OsStr::from_bytes(b"5s\xff");
     let output = testing::command(&drill()).env("DRILL_EXPORTER_SCRAPE_TIMEOUT", junk).output().unwrap();
     assert_eq!(output.status.code(), Some(2));

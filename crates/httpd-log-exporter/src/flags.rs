@@ -1,13 +1,16 @@
 //! The command-line flags and their validation.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::{Result, bail};
-use clap::builder::BoolishValueParser;
+use clap::builder::{BoolishValueParser, PossibleValue, TypedValueParser};
+use clap::{Arg, Command};
 use regex::bytes::Regex;
 
 use crate::format::Format;
+use crate::format::presets::PRESETS;
 use crate::input::Input;
 use crate::metrics::counts::Route;
 use crate::permission;
@@ -16,7 +19,6 @@ use crate::tail::log_paths::LogPaths;
 
 /// The flags that only this exporter has.
 #[derive(clap::Args)]
-#[command(subcommand_negates_reqs = true)]
 pub(crate) struct Flags {
     /// Access log to follow: a path, a glob, a FIFO, - for standard input, syslog+udp://HOST:PORT,
     /// syslog+tcp://HOST:PORT or syslog+unix:/PATH. Repeatable for several logs of the same server
@@ -28,6 +30,7 @@ pub(crate) struct Flags {
     /// traefik, traefik_json, caddy, haproxy, envoy, json, …), or nginx's log_format or Apache's LogFormat, copied
     /// from the server's configuration
     #[arg(long = "access-log.format", value_name = "FORMAT", default_value = "combined", global = true)]
+    #[arg(value_parser = FormatParser, hide_possible_values = true)]
     format: Format,
 
     /// Regular expression for logs that no format matches, with groups named status, request, bytes, request_time, …
@@ -67,6 +70,22 @@ pub(crate) struct Flags {
     #[arg(hide = true, value_name = "FILE")]
     #[arg(value_parser = |text: &str| Err::<String, _>(format!("specify a log as --access-log={text}")))]
     _without_flag: Option<String>,
+}
+
+/// Parses a format, and proposes the presets to shells.
+#[derive(Clone)]
+struct FormatParser;
+
+impl TypedValueParser for FormatParser {
+    type Value = Format;
+
+    fn parse_ref(&self, command: &Command, arg: Option<&Arg>, value: &OsStr) -> Result<Format, clap::Error> {
+        Format::from_str.parse_ref(command, arg, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(PRESETS.iter().map(|preset| PossibleValue::new(preset.name).help(preset.about))))
+    }
 }
 
 const DEFAULT_BUCKETS: &str = ".005,.01,.025,.05,.1,.25,.5,1,2.5,5,10";

@@ -1,15 +1,13 @@
 //! Manual pages, completions and Debian packages.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
-use clap_complete::Shell;
-use clap_mangen::Man;
-use clap_mangen::roff::{Roff, bold, roman};
-use exporter_common::testing::{real, run};
+use exporter_common::testing::{command, real, run};
 
-use crate::{EXPORTERS, released};
+use crate::{DEMO, EXPORTERS, released};
 
 const WORKSPACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
@@ -24,41 +22,21 @@ fn assert_folder(folder: &str, expected: &BTreeMap<String, String>) {
     assert_eq!(found.collect::<BTreeSet<_>>(), expected.keys().cloned().collect(), "{}", folder.display());
 }
 
-/// A manual page, in which the sections after the flags of the help (`Examples:`) are sections too.
-fn manual_page(command: &clap::Command) -> (String, String) {
-    let man = Man::new(command.clone());
-    let mut page = Vec::new();
-    man.render_title(&mut page).unwrap();
-    man.render_name_section(&mut page).unwrap();
-    man.render_synopsis_section(&mut page).unwrap();
-    man.render_description_section(&mut page).unwrap();
-    man.render_options_section(&mut page).unwrap();
-    if command.has_subcommands() {
-        man.render_subcommands_section(&mut page).unwrap();
-    }
-    let mut sections = Roff::new();
-    for line in command.get_after_help().unwrap().to_string().lines().filter(|line| !line.is_empty()) {
-        match (line.strip_prefix("      "), line.strip_prefix("  ")) {
-            (Some(meaning), _) => sections.text([roman(meaning)]),
-            (_, Some(entry)) => sections.control("TP", []).text([bold(entry)]),
-            _ => sections.control("SH", [line.trim_end_matches(':').to_uppercase().as_str()]),
-        };
-    }
-    sections.to_writer(&mut page).unwrap();
-    let page = String::from_utf8(page).unwrap();
-    // Every part defines the apostrophe again.
-    let definition: String = page.split_inclusive('\n').take(2).collect();
-    (man.get_filename(), definition.clone() + &page.replace(&definition, ""))
+/// The output of an exporter. The demo's program runs the exporter by whose name it is called.
+fn output(exporter: &str, arguments: &[&str]) -> String {
+    let output = command(DEMO).arg0(exporter).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{exporter} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
 }
 
 #[test]
 fn manual_pages_are_up_to_date() {
     let mut pages = BTreeMap::new();
-    for (_, line) in EXPORTERS {
-        let mut command = released(*line);
-        command.build();
-        pages.extend(command.get_subcommands().map(manual_page));
-        pages.extend([manual_page(&command)]);
+    for (name, line) in EXPORTERS {
+        pages.insert(format!("{name}.1"), output(name, &["man"]));
+        for subcommand in released(*line).get_subcommands().map(clap::Command::get_name) {
+            pages.insert(format!("{name}-{subcommand}.1"), output(name, &["man", subcommand]));
+        }
     }
     for (name, page) in &pages {
         assert!(page.contains(r#".SH "EXIT STATUS""#), "{name}");
@@ -69,15 +47,11 @@ fn manual_pages_are_up_to_date() {
 #[test]
 fn completions_are_up_to_date() {
     let mut scripts = BTreeMap::new();
-    for (name, line) in EXPORTERS {
-        for (shell, file) in [
-            (Shell::Bash, format!("{name}.bash")),
-            (Shell::Fish, format!("{name}.fish")),
-            (Shell::Zsh, format!("_{name}")),
-        ] {
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut released(*line), *name, &mut script);
-            scripts.insert(file, String::from_utf8(script).unwrap());
+    for (name, _) in EXPORTERS {
+        for (shell, file) in
+            [("bash", format!("{name}.bash")), ("fish", format!("{name}.fish")), ("zsh", format!("_{name}"))]
+        {
+            scripts.insert(file, output(name, &["completions", shell]));
         }
     }
     assert_folder("deploy/completions", &scripts);
@@ -91,7 +65,12 @@ fn bash_completes_flags_and_their_values() {
         ("cpu-exporter --collector.press", "--collector.pressure"),
         ("cpu-exporter health", "healthcheck"),
         ("cpu-exporter --log.format l", "logfmt"),
+        ("cpu-exporter --log.level w", "warn"),
+        ("cpu-exporter completions f", "fish"),
+        ("cpu-exporter man health", "healthcheck"),
         ("httpd-log-exporter expl", "explain"),
+        ("httpd-log-exporter --access-log.format combined_t", "combined_time"),
+        ("httpd-log-exporter explain --access-log.format hap", "haproxy"),
         ("app-status-exporter --poll.i", "--poll.interval"),
         ("queue-exporter --queue.system rabb", "rabbitmq"),
     ] {
@@ -117,6 +96,7 @@ const CONTENTS: &[(&str, &str)] = &[
     ("-rw-r--r--", "./etc/default/{}"),
     ("-rw-r--r--", "./usr/share/man/man1/{}.1.gz"),
     ("-rw-r--r--", "./usr/share/man/man1/{}-healthcheck.1.gz"),
+    ("-rw-r--r--", "./usr/share/man/man1/{}-man.1.gz"),
     ("-rw-r--r--", "./usr/share/bash-completion/completions/{}"),
     ("-rw-r--r--", "./usr/share/fish/vendor_completions.d/{}.fish"),
     ("-rw-r--r--", "./usr/share/zsh/vendor-completions/_{}"),

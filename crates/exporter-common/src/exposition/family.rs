@@ -178,7 +178,7 @@ impl Family {
     ) -> Self {
         let label_names: Vec<_> = label_names.into_iter().map(Into::into).collect();
         let mut label_order: Vec<_> = (0..label_names.len()).collect();
-        label_order.sort_by(|&a, &b| label_names[a].cmp(&label_names[b]));
+        label_order.sort_unstable_by(|&a, &b| label_names[a].cmp(&label_names[b]));
         let name = name.into();
         let reserved = match kind {
             Kind::Histogram => "le",

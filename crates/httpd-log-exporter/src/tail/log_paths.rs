@@ -120,7 +120,7 @@ fn matching(pattern: &Path) -> (Vec<PathBuf>, Vec<(PathBuf, io::Error)>) {
             }
         };
     }
-    found.sort();
+    found.sort_unstable();
     (found, faults)
 }
 
