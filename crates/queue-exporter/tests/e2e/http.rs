@@ -52,7 +52,7 @@ fn one_unreadable_queue_sets_success_0_and_hides_no_other() {
         (Reply::Answer(500, "no".to_owned()), "returned 500"),
         (Reply::json("<html>"), "not a JSON object"),
         (Reply::json(r#"{"depth":"three"}"#), "whole number"),
-        (Reply::Cut(r#"{"depth":3,"processed":10}"#.to_owned()), "cannot get"),
+        (Reply::Cut(r#"{"depth":3,"processed":10}"#.to_owned()), "cannot read"),
         (Reply::Close, "cannot get"),
         (Reply::Flood(100 << 20), "exceeds 16 MB"),
         (Reply::Hang, "no response within 300ms"),
