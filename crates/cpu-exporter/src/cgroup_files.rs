@@ -59,7 +59,7 @@ pub(crate) fn v1_limit(quota: &Path, period: &Path) -> Result<Option<f64>> {
     let microseconds = text.trim().parse().with_context(invalid)?;
     match number(period)? {
         Some(period) => cores(microseconds, period).with_context(invalid),
-        None if !quota.exists() => Ok(None), // removed meanwhile
+        None if !quota.exists() => Ok(None), // it is removed by now
         None => bail!("{}: cpu.cfs_period_us is missing", quota.display()),
     }
 }

@@ -31,7 +31,7 @@ impl MonotonicCounter {
         self.last = 0;
     }
 
-    /// This reading is the baseline: what it contains was counted elsewhere.
+    /// Sets the baseline to a reading that was counted elsewhere.
     pub(crate) fn skip(&mut self, now: u64) {
         self.last = now;
     }

@@ -392,7 +392,7 @@ async fn serve(service: Service, common: &CommonFlags) -> Result<()> {
     };
     let mut watchdog = JoinSet::new();
     let router = service.router.clone();
-    let (again, at_once) = oneshot::channel();
+    let (again, immediately) = oneshot::channel();
     let stopped = async move {
         systemd::ready().await;
         watchdog.spawn(systemd::watchdog());
@@ -403,8 +403,8 @@ async fn serve(service: Service, common: &CommonFlags) -> Result<()> {
     };
     tokio::select! {
         served = service.serve(listeners, stopped) => served,
-        Ok(signal) = at_once => {
-            tracing::warn!(signal, "stopping at once: requests in progress get no response");
+        Ok(signal) = immediately => {
+            tracing::warn!(signal, "stopping immediately: requests in progress get no response");
             Ok(())
         }
     }

@@ -14,7 +14,7 @@ use crate::everywhere::start_with;
 use crate::pki::{Pki, TLS};
 
 #[test]
-fn a_second_signal_stops_at_once() {
+fn a_second_signal_stops_immediately() {
     let mut exporter = Running::start(&drill(), ["--collector.sleep", "--collector.fine"]);
     let mut waiting = tcp(&exporter);
     waiting.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
@@ -26,7 +26,7 @@ fn a_second_signal_stops_at_once() {
     eventually("it is stopping", || exporter.log().contains("msg=stopping").then_some(()));
     exporter.signal("INT");
     assert_eq!(exporter.wait(), Some(0));
-    assert!(exporter.log().contains("stopping at once"), "{}", exporter.log());
+    assert!(exporter.log().contains("stopping immediately"), "{}", exporter.log());
     let mut response = String::new();
     let _ = waiting.read_to_string(&mut response); // a reset is an end too
     assert_eq!(response, "");

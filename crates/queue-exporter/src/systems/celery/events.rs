@@ -158,7 +158,7 @@ impl EventCounts {
                 let heartbeats = Duration::try_from_secs_f64(freq.unwrap_or(0.0) * 3.0).unwrap_or_default();
                 let known = self.workers.get(&hostname).map(|worker| worker.accepted);
                 if let Some([Some(first), Some(last)]) = known {
-                    // events are sent in batches: those of the last tasks may follow this heartbeat
+                    // events are sent in batches, so the last tasks may have theirs after this heartbeat
                     self.lacks_task_events |= last > first && !self.sends_task_events;
                 }
                 if known.is_some() || self.workers.len() < MAX_WORKERS {

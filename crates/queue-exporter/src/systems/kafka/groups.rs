@@ -124,7 +124,7 @@ impl Kafka {
     }
 
     /// The committed offsets of groups. Some brokers other than Kafka return none, or an error, unless partitions are
-    /// requested: then those of all topics are.
+    /// requested: then the partitions of all topics are requested.
     async fn committed(
         &self,
         node: &Node,
