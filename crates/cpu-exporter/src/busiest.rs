@@ -16,6 +16,9 @@ pub(crate) struct Busiest<const N: usize> {
     reads: u64,
 }
 
+/// How many incomplete reads a source may be absent from.
+pub(crate) const PATIENCE: u64 = 20;
+
 #[derive(Debug)]
 struct Source<const N: usize> {
     totals: [u64; N],
@@ -31,9 +34,10 @@ impl<const N: usize> Busiest<N> {
         Self { limit, absent_limit, sources: BTreeMap::new(), others: [0; N], reads: 0 }
     }
 
-    /// Adds a read: the increases of all sources since the previous read.
+    /// Adds a read: the increases of all sources since the previous read. After an incomplete read, a source that is
+    /// absent may still exist, and keeps its counters.
     #[expect(clippy::cast_precision_loss, reason = "only compared with each other")]
-    pub(crate) fn add(&mut self, increases: BTreeMap<String, [u64; N]>) {
+    pub(crate) fn add(&mut self, increases: BTreeMap<String, [u64; N]>, is_complete: bool) {
         self.reads += 1;
         let first = self.reads == 1;
         self.sources.values_mut().for_each(|source| source.recent *= 0.9);
@@ -49,7 +53,7 @@ impl<const N: usize> Busiest<N> {
             // The first read has everything since each source started, which is not recent.
             source.recent += if first { 0.0 } else { increase[0] as f64 };
         }
-        self.forget_absent();
+        self.forget_absent(if is_complete { 0 } else { PATIENCE });
         let mut order: Vec<_> = self.sources.values_mut().collect();
         order.sort_by(|a, b| b.recent.total_cmp(&a.recent).then(b.totals[0].cmp(&a.totals[0])));
         for (rank, source) in order.into_iter().enumerate() {
@@ -72,10 +76,10 @@ impl<const N: usize> Busiest<N> {
         (self.sources.len() > self.limit || self.others[0] > 0).then_some(self.others)
     }
 
-    /// Keeps the busiest of the sources that are absent from the last read.
-    fn forget_absent(&mut self) {
+    /// Keeps the busiest of the sources that are absent from the last read and this number of reads before it.
+    fn forget_absent(&mut self, patience: u64) {
         let reads = self.reads;
-        let mut absent: Vec<_> = self.sources.iter().filter(|(_, source)| source.read < reads).collect();
+        let mut absent: Vec<_> = self.sources.iter().filter(|(_, source)| source.read + patience < reads).collect();
         absent.sort_by(|(_, a), (_, b)| b.recent.total_cmp(&a.recent));
         let forgotten: Vec<_> = absent.into_iter().skip(self.absent_limit).map(|(name, _)| name.clone()).collect();
         for name in forgotten {
@@ -96,7 +100,7 @@ mod tests {
 
     /// Adds a read and returns the exported sources and the sum of the others.
     fn add(busiest: &mut Busiest<1>, increases: &[(&str, u64)]) -> (Vec<(String, u64)>, Option<u64>) {
-        busiest.add(increases.iter().map(|&(name, increase)| (name.to_owned(), [increase])).collect());
+        busiest.add(increases.iter().map(|&(name, increase)| (name.to_owned(), [increase])).collect(), true);
         let exported = busiest.exported().map(|(name, [total])| (name.to_owned(), total)).collect();
         (exported, busiest.others().map(|[total]| total))
     }

@@ -33,7 +33,7 @@ pub fn busiest(data: &[u8]) {
     let mut others = 0;
     for read in split(data) {
         let increases = read.iter().map(|byte| ((byte % 8).to_string(), [u64::from(byte / 8)]));
-        busiest.add(increases.collect());
+        busiest.add(increases.collect(), true);
         let [now] = busiest.others().unwrap_or([others]);
         assert!(now >= others && busiest.exported().count() <= 2, "{others} {now}");
         others = now;

@@ -46,7 +46,7 @@ pub(crate) struct CommonFlags {
     #[arg(value_parser = BoolishValueParser::new())]
     pub(crate) openmetrics_created: bool,
 
-    /// Exclude metrics about the exporter itself (promhttp_*, process_*)
+    /// Exclude metrics about the exporter itself (promhttp_*, process_*, refused scrapes, closed connections)
     #[arg(long = "web.disable-exporter-metrics", action = ArgAction::SetTrue, help_heading = WEB)]
     #[arg(value_parser = BoolishValueParser::new())]
     pub(crate) disable_exporter_metrics: bool,

@@ -231,14 +231,21 @@ impl Program {
                 return ExitCode::FAILURE;
             }
         }
-        let parsed = CommonFlags::from_arg_matches(&matches).and_then(|common| Ok((common, parse(&matches)?)));
-        let (common, open) = match parsed {
-            Ok(parsed) => parsed,
+        let common = match CommonFlags::from_arg_matches(&matches) {
+            Ok(common) => common,
             Err(error) => return self.usage(&error),
         };
         log::init(common.log_level, common.log_format);
         let check = common.check;
-        match self.run(common, &matches, open) {
+        // a subcommand does not need the program's required flags
+        let ended = match self.run_subcommand(&common, &matches) {
+            Some(ended) => ended,
+            None => match parse(&matches) {
+                Ok(open) => self.run(common, &matches, open),
+                Err(error) => return self.usage(&error),
+            },
+        };
+        match ended {
             Ok(code) => code,
             Err(error) if error.is::<UsageError>() => {
                 print_error(format_args!("{}: error: {error:#}; try --help\n", self.name));
@@ -255,21 +262,23 @@ impl Program {
         }
     }
 
-    fn run(&self, common: CommonFlags, matches: &ArgMatches, open: Open<'_>) -> Result<ExitCode> {
-        if matches.subcommand_name() == Some("healthcheck") {
-            return Ok(match healthcheck::check(&common.listen_addresses, common.web_config.as_deref()) {
+    /// Runs the subcommand, if there is one.
+    fn run_subcommand(&self, common: &CommonFlags, matches: &ArgMatches) -> Option<Result<ExitCode>> {
+        let (name, matches) = matches.subcommand()?;
+        if name == "healthcheck" {
+            return Some(Ok(match healthcheck::check(&common.listen_addresses, common.web_config.as_deref()) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => {
                     print_error(format_args!("{}: {error:#}\n", self.name));
                     ExitCode::FAILURE
                 }
-            });
+            }));
         }
-        if let Some((name, matches)) = matches.subcommand()
-            && let Some((_, run)) = self.subcommands.iter().find(|(command, _)| command.get_name() == name)
-        {
-            return run(matches);
-        }
+        let (_, run) = self.subcommands.iter().find(|(command, _)| command.get_name() == name)?;
+        Some(run(matches))
+    }
+
+    fn run(&self, common: CommonFlags, matches: &ArgMatches, open: Open<'_>) -> Result<ExitCode> {
         let purpose = match &common {
             _ if self.reports && matches.get_flag("probe") => Purpose::Probe,
             CommonFlags { once: true, .. } => Purpose::Once,

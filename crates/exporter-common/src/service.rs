@@ -249,15 +249,15 @@ impl ServiceBuilder {
         };
         let handler_metrics = Arc::new(HandlerMetrics::default());
         let connections = Connections::new();
-        let (handler, clients, web_files) = (handler_metrics.clone(), connections.clone(), web.clone());
-        let own_metrics =
-            move || [handler.families(), clients.families(), web_files.families(), log::families()].concat();
-        let reload = web.clone();
+        let (handler, clients) = (handler_metrics.clone(), connections.clone());
+        let own_metrics = move || [handler.families(), clients.families(), log::families()].concat();
+        let (reload, web_files) = (web.clone(), web.clone());
         let exporter = Exporter {
             sources: self.sources.sources.into_iter().map(Arc::new).collect(),
             build_info: Arc::new(process::build_info(&self.info.name, &self.info.version, self.revision)),
             own_metrics: self.process_metrics.then(|| Box::new(own_metrics) as _),
             web_reload: Box::new(move || reload.reload_status()),
+            web_metrics: Box::new(move || web_files.families()),
             timeout: self.scrape_timeout,
             duplicates: AtomicU64::new(0),
         };

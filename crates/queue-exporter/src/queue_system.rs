@@ -80,11 +80,14 @@ pub(crate) trait QueueSystem: Send + Sync + 'static {
     /// Called after a complete list with the number of its queues, to look for queues that it lacks.
     async fn listed(&self, _queues: u64) {}
 
-    /// Work between reads, for the life of the process.
-    async fn run(&self) {
+    /// Work between reads, for the life of the process, for the queues with selected names.
+    async fn run(&self, _is_selected: &Selects<'_>) {
         std::future::pending().await
     }
 }
+
+/// Whether the name of a queue is selected by the flags.
+pub(crate) type Selects<'a> = dyn for<'name> Fn(&'name str) -> bool + Send + Sync + 'a;
 
 /// How queues are read.
 #[derive(Clone, Copy, Debug)]

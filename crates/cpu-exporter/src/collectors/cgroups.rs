@@ -3,7 +3,7 @@
 mod hierarchy;
 mod kubernetes;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::Result;
@@ -11,7 +11,7 @@ use exporter_common::{Collector, Family, Scrape, async_trait};
 
 use self::hierarchy::{Cgroup, Cgroups, Hierarchy, Identity};
 use self::kubernetes::Pod;
-use crate::busiest::Busiest;
+use crate::busiest::{self, Busiest};
 use crate::cgroup_files;
 use crate::monotonic_counter::MonotonicCounter;
 use crate::procfs::stalls;
@@ -26,8 +26,9 @@ pub(super) struct CgroupsCollector {
 struct State {
     busiest: Busiest<COUNTERS>,
     counters: BTreeMap<String, Counters>,
-    /// The cgroups with children.
-    parents: BTreeSet<Identity>,
+    /// The cgroups with children, and the last read of each.
+    parents: BTreeMap<Identity, u64>,
+    reads: u64,
 }
 
 /// Usage, user time, system time and usage of unknown mode in ns; periods, throttled periods, throttled time in ns.
@@ -40,6 +41,8 @@ struct Counters {
     identity: Identity,
     counts: [MonotonicCounter; COUNTERS],
     stalls: [MonotonicCounter; 2],
+    /// The last read with this cgroup.
+    read: u64,
 }
 
 /// The name of the sum of all other cgroups.
@@ -48,7 +51,7 @@ const OTHER: &str = "_other";
 impl CgroupsCollector {
     pub(super) fn new(settings: &Settings) -> Self {
         let busiest = Busiest::new(settings.cgroups.max, 0);
-        let state = State { busiest, counters: BTreeMap::new(), parents: BTreeSet::new() };
+        let state = State { busiest, counters: BTreeMap::new(), parents: BTreeMap::new(), reads: 0 };
         Self { settings: settings.clone(), state: Mutex::new(state) }
     }
 }
@@ -87,22 +90,22 @@ fn counts(cgroup: &Cgroup) -> [Option<u64>; COUNTERS] {
 impl State {
     /// Adds a read. After an incomplete one, a missing cgroup may still exist.
     fn add(&mut self, cgroups: &Cgroups, is_complete: bool) {
-        if is_complete {
-            self.counters.retain(|name, _| cgroups.by_path.contains_key(name));
-        }
+        self.reads += 1;
         let mut increases = BTreeMap::new();
         for (name, cgroup) in &cgroups.by_path {
             let counters = self.counters.entry(name.clone()).or_insert(Counters {
                 identity: cgroup.identity,
                 counts: [MonotonicCounter::default(); COUNTERS],
                 stalls: [MonotonicCounter::default(); 2],
+                read: 0,
             });
+            counters.read = self.reads;
             if counters.identity != cgroup.identity {
                 counters.identity = cgroup.identity;
                 counters.counts.iter_mut().chain(&mut counters.stalls).for_each(MonotonicCounter::restart);
             }
             // the usage of a cgroup that had children was counted as theirs
-            if cgroup.leaf && self.parents.contains(&cgroup.identity) {
+            if cgroup.leaf && self.parents.remove(&cgroup.identity).is_some() {
                 for (counter, now) in counters.counts[..PERIODS].iter_mut().zip(counts(cgroup)) {
                     now.inspect(|now| counter.skip(*now));
                 }
@@ -117,11 +120,11 @@ impl State {
             }
             increases.insert(name.clone(), increase);
         }
-        if is_complete {
-            self.parents.clear();
-        }
-        self.parents.extend(&cgroups.parents);
-        self.busiest.add(increases);
+        self.parents.extend(cgroups.parents.iter().map(|identity| (*identity, self.reads)));
+        let oldest = self.reads.saturating_sub(if is_complete { 0 } else { busiest::PATIENCE });
+        self.counters.retain(|_, counters| counters.read >= oldest);
+        self.parents.retain(|_, read| *read >= oldest);
+        self.busiest.add(increases, is_complete);
     }
 }
 
@@ -240,7 +243,7 @@ mod tests {
     }
 
     fn state(limit: usize) -> State {
-        State { busiest: Busiest::new(limit, 0), counters: BTreeMap::new(), parents: BTreeSet::new() }
+        State { busiest: Busiest::new(limit, 0), counters: BTreeMap::new(), parents: BTreeMap::new(), reads: 0 }
     }
 
     #[test]
@@ -294,6 +297,13 @@ mod tests {
         state.add(&read(&[("/a", 121), ("/b", 62)]), true);
         let seconds = |counts: [u64; COUNTERS]| counts[0] / 1_000_000_000;
         assert_eq!(state.busiest.others().map(seconds), Some(62));
+        let mut state = self::state(2);
+        for (cgroups, is_complete) in [(&[("/a", 5), ("/b", 52)][..], true), (&[("/a", 5)], false)] {
+            state.add(&read(cgroups), is_complete);
+        }
+        state.add(&read(&[("/a", 5), ("/b", 62)]), true);
+        let exported: Vec<_> = state.busiest.exported().map(|(name, counts)| (name, seconds(counts))).collect();
+        assert_eq!(exported, [("/a", 5), ("/b", 62)]);
     }
 
     #[test]

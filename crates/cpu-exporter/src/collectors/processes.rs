@@ -104,7 +104,7 @@ impl Groups {
             increases.entry(name).or_default()[0] += increase;
         }
         self.last = last;
-        self.busiest.add(increases);
+        self.busiest.add(increases, true);
     }
 }
 

@@ -51,7 +51,7 @@ type Work = Box<dyn FnOnce() + Send>;
 /// ```
 ///
 /// # Panics
-/// With the panic of the work.
+/// With the panic of the work, or if no thread can be started for it.
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     let (done, mut result) = oneshot::channel();
     let work = move || {
@@ -72,7 +72,7 @@ pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
     match result {
         Ok(Ok(done)) => done,
         Ok(Err(panic)) => resume_unwind(panic),
-        Err(_) => unreachable!("work is never dropped"),
+        Err(_) => panic!("cannot start a thread"),
     }
 }
 
@@ -113,11 +113,17 @@ impl Threads {
         state.running.insert(thread, now);
         drop(state);
         let spawned = std::thread::Builder::new().name("blocking".to_owned()).spawn(move || self.run(thread));
-        if let Err(error) = &spawned {
-            tracing::warn!(%error, "cannot start a thread");
-            self.lock().running.remove(&thread);
+        let Err(error) = spawned else { return true };
+        tracing::warn!(%error, "cannot start a thread");
+        let mut state = self.lock();
+        state.running.remove(&thread);
+        if !state.running.values().any(|began| now.duration_since(*began) < PATIENCE) {
+            // nobody would do this work: its callers fail, and the next scrape tries again
+            let abandoned = std::mem::take(&mut state.waiting);
+            drop(state);
+            drop(abandoned);
         }
-        spawned.is_ok()
+        false
     }
 
     /// Does the waiting work, until another thread is idle.

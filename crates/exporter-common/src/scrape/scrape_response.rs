@@ -22,6 +22,7 @@ pub(crate) struct Exporter {
     pub(crate) own_metrics: Option<Box<dyn Fn() -> Vec<Family> + Send + Sync>>,
     /// The status of the web configuration, if there is one.
     pub(crate) web_reload: Box<dyn Fn() -> Option<ReloadStatus> + Send + Sync>,
+    pub(crate) web_metrics: Box<dyn Fn() -> Vec<Family> + Send + Sync>,
     /// `--scrape.timeout`.
     pub(crate) timeout: Duration,
     pub(crate) duplicates: AtomicU64,
@@ -39,6 +40,7 @@ impl Exporter {
         let responses = join_all(self.wanted(wanted).map(|source| source.scrape(deadline, self.timeout))).await;
         let mut families: Vec<_> = about(&responses).into_iter().map(Arc::new).collect();
         families.extend(reload::families(self.reload_statuses()).into_iter().map(Arc::new));
+        families.extend((self.web_metrics)().into_iter().map(Arc::new));
         families.push(self.build_info.clone());
         if let Some(own_metrics) = &self.own_metrics {
             families.extend(process::families().into_iter().map(Arc::new));

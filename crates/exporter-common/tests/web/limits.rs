@@ -159,9 +159,10 @@ fn every_limit_of_requests_is_accepted() {
 
 #[test]
 fn running_out_of_file_descriptors_is_logged_once_and_recovers() {
-    let mut command = Command::new("sh");
-    command.args(["-c", "ulimit -n 40 && exec \"$0\" --collector.fine --web.listen-address=127.0.0.1:0", &drill()]);
-    let exporter = Running::spawn(&mut command);
+    let exporter = start(&[]);
+    // lower than at the start, when the limit of connections was chosen
+    let pid = exporter.pid().to_string();
+    assert!(Command::new("prlimit").args(["--pid", &pid, "--nofile=40:40"]).status().unwrap().success());
     let flood: Vec<_> = (0..60).map(|_| tcp(&exporter)).collect();
     eventually("the limit of file descriptors is reached", || {
         exporter.log().contains("cannot accept connections").then_some(())

@@ -31,7 +31,10 @@ fn families_at(registry: &Registry, now: f64) -> Vec<Family> {
 
 /// Adds the time since when they count to counters and histograms.
 fn created(families: impl IntoIterator<Item = Family>, since: Option<SystemTime>) -> Vec<Family> {
-    let counts = |family: &Family| matches!(family.kind(), Kind::Counter | Kind::Histogram);
+    // the kernel counts dropped messages, for the present socket
+    let counts = |family: &Family| {
+        matches!(family.kind(), Kind::Counter | Kind::Histogram) && family.name() != "httpd_log_dropped_messages_total"
+    };
     let family = |family: Family| match since.filter(|_| counts(&family)) {
         Some(since) => family.created_at(since),
         None => family,

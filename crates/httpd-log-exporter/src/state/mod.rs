@@ -111,7 +111,8 @@ struct SavedNative {
     buckets: Vec<(i32, u64)>,
 }
 
-const VERSION: u32 = 1;
+/// Version 1 has no native buckets and no created timestamps.
+const VERSION: u32 = 2;
 
 impl SavedState {
     /// Reads a state file. Returns `None` if it does not exist. A file with any error is refused as a whole, since a part
@@ -128,7 +129,7 @@ impl SavedState {
     /// Parses and checks the text of a state file.
     pub(crate) fn parse(text: &[u8]) -> Result<Self> {
         let state: Self = serde_json::from_slice(text)?;
-        ensure!(state.version == VERSION, "unknown version {} (expected {VERSION})", state.version);
+        ensure!((1..=VERSION).contains(&state.version), "unknown version {} (expected {VERSION})", state.version);
         state.check()?;
         Ok(state)
     }
@@ -409,7 +410,7 @@ mod tests {
         let path = folder.path().join("state");
         assert!(SavedState::load(&path).unwrap().is_none());
         let state = serde_json::to_string(&SavedState::of(&[], &registry("common", &[]))).unwrap();
-        for text in ["", "{}", &state[..state.len() / 2], &state.replace("\"version\":1", "\"version\":9"), "\0\0\0"] {
+        for text in ["", "{}", &state[..state.len() / 2], &state.replace("\"version\":2", "\"version\":9"), "\0\0\0"] {
             std::fs::write(&path, text).unwrap();
             assert!(SavedState::load(&path).is_err(), "{text}");
         }

@@ -117,7 +117,7 @@ impl QueueCollector {
 
     /// The background work of the queue system.
     pub(crate) async fn run(self: Arc<Self>) -> Result<()> {
-        self.system.run().await;
+        self.system.run(&|name| self.filter.accepts(name, &mut PatternMatches::default())).await;
         Ok(())
     }
 

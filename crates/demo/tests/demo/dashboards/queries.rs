@@ -95,6 +95,8 @@ const NOT_SHOWN: &[(&str, &str)] = &[
     ("exporter_log_lines_dropped_total", "0 unless the reader of the log hangs"),
     ("exporter_tls_certificate_expiry_timestamp_seconds", "reported by a rule a week before"),
     ("exporter_scrapes_refused_total", "the metric up of Prometheus shows failed scrapes"),
+    ("queue_partitions", "a setting"),
+    ("queue_partitions_under_replicated", "missing replicas are shown"),
     ("httpd_log_lost_bytes_total", "anything but 0 is reported by a rule"),
     ("exporter_duplicate_series_total", "anything but 0 is a bug, reported by a rule"),
     ("process_max_fds", "a constant limit"),

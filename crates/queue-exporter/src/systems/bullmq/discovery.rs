@@ -19,6 +19,9 @@ const MIN_INTERVAL: Duration = Duration::from_millis(250);
 /// The time between two scans as a multiple of the duration of one, which visits all keys of a server.
 const PAUSE: u32 = 99;
 
+/// The longest time after an error.
+const RETRY_INTERVAL: Duration = Duration::from_secs(5);
+
 /// How long one scan may take. A scan that takes longer continues with the next one.
 const SCAN_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -31,16 +34,21 @@ impl Discovery {
     pub(super) async fn run(&self, follower: &Follower, base: impl Fn(&str) -> Option<String>) {
         loop {
             let start = Instant::now();
+            let scanned = self.scan(follower, &base).await;
+            let mut pause = (start.elapsed() * PAUSE).max(MIN_INTERVAL);
             // the scrape, which scans the same keys, reports errors
-            if let Err(error) = self.scan(follower, &base).await {
+            if let Err(error) = scanned {
                 tracing::debug!(error = format!("{error:#}"), "cannot look for new queues between scrapes");
+                pause = pause.min(RETRY_INTERVAL);
             }
-            sleep((start.elapsed() * PAUSE).max(MIN_INTERVAL)).await;
+            sleep(pause).await;
         }
     }
 
     async fn scan(&self, follower: &Follower, base: impl Fn(&str) -> Option<String>) -> Result<()> {
-        let keys = timeout(SCAN_TIMEOUT, self.keys.find(&self.redis)).await??;
+        // a scan of very many keys takes that long each time
+        let Ok(keys) = timeout(SCAN_TIMEOUT, self.keys.find(&self.redis)).await else { return Ok(()) };
+        let keys = keys?;
         let bases: Vec<String> = keys.iter().filter_map(|key| base(key)).collect();
         follower.discovered(&self.redis, &bases).await
     }

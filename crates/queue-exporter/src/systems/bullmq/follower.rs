@@ -74,34 +74,37 @@ impl Follower {
 
     /// Starts to follow the queues of a scrape that are new.
     pub(super) async fn start(&self, redis: &RedisClient, bases: &[String]) -> Result<()> {
-        {
+        self.follow(redis, bases).await.map(drop)
+    }
+
+    /// Starts to follow new queues that were found between scrapes; all others are known.
+    pub(super) async fn discovered(&self, redis: &RedisClient, bases: &[String]) -> Result<()> {
+        let mut all_followed = true;
+        for bases in bases.chunks(BATCH) {
+            all_followed &= self.follow(redis, bases).await?;
+        }
+        if all_followed {
+            self.all_known.store(true, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Returns whether all of the queues are followed now.
+    async fn follow(&self, redis: &RedisClient, bases: &[String]) -> Result<bool> {
+        let new: Vec<&String> = {
             let (now, mut queues) = (Instant::now(), self.queues());
+            if queues.len() > MAX_QUEUES {
+                queues.clear(); // too many names: the sums of existing queues are kept in the counter memory
+                self.all_known.store(false, Ordering::Relaxed);
+            }
             for base in bases {
                 if let Some(queue) = queues.get_mut(base) {
                     queue.listed = Some(now);
                 }
             }
-        }
-        self.follow(redis, bases).await
-    }
-
-    /// Starts to follow new queues that were found between scrapes; all others are known.
-    pub(super) async fn discovered(&self, redis: &RedisClient, bases: &[String]) -> Result<()> {
-        for bases in bases.chunks(BATCH) {
-            self.follow(redis, bases).await?;
-        }
-        self.all_known.store(true, Ordering::Relaxed);
-        Ok(())
-    }
-
-    async fn follow(&self, redis: &RedisClient, bases: &[String]) -> Result<()> {
-        let new: Vec<&String> = {
-            let mut queues = self.queues();
-            if queues.len() > MAX_QUEUES {
-                queues.clear(); // too many names: the sums of existing queues are kept in the counter memory
-            }
             bases.iter().filter(|base| !queues.contains_key(*base)).collect()
         };
+        let mut all_followed = true;
         let mut commands = Pipeline::with_capacity(new.len() * 3);
         for base in &new {
             add_command(&mut commands, &["XINFO", "STREAM", &events_key(base)]);
@@ -112,6 +115,7 @@ impl Follower {
         for base in new {
             let [events, success, failure] = replies.next();
             if node_error(&events).or_else(|| node_error(&success)).or_else(|| node_error(&failure)).is_some() {
+                all_followed = false;
                 continue; // reading the queue returns the same error
             }
             let is_counted = |reply: &Value| matches!(count(reply), Ok(Some(_)));
@@ -128,7 +132,7 @@ impl Follower {
                 self.note_gap(base);
             }
         }
-        Ok(())
+        Ok(all_followed)
     }
 
     /// Reads the new events of queues in a scrape. Returns the queues whose events could not be read.

@@ -22,7 +22,7 @@ use super::listing::list_keys;
 use super::prefix_hint::PrefixHint;
 use crate::broker::BrokerHealth;
 use crate::connection::Credentials;
-use crate::queue_system::{Batch, Counter, ListedQueue, Origin, QueueId, QueueSystem, Statistics, SystemKind};
+use crate::queue_system::{Batch, Counter, ListedQueue, Origin, QueueId, QueueSystem, Selects, Statistics, SystemKind};
 use crate::redis::{HEALTH, KeyScanner, RedisClient, Replies, SCHEMES, count, escape_glob, field, list, text};
 
 pub(super) const KIND: SystemKind = SystemKind {
@@ -97,8 +97,10 @@ impl QueueSystem for BullMq {
         self.predecessor.queues()
     }
 
-    async fn run(&self) {
-        let base = |key: &str| self.queue(key, ":meta").map(|queue| self.base(&queue));
+    async fn run(&self, is_selected: &Selects<'_>) {
+        let base = |key: &str| {
+            self.queue(key, ":meta").filter(|queue| is_selected(&queue.name)).map(|queue| self.base(&queue))
+        };
         tokio::join!(self.follower.run(&self.between_scrapes), self.discovery.run(&self.follower, base));
     }
 

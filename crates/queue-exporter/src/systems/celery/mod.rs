@@ -16,7 +16,7 @@ use serde::de::IgnoredAny;
 use self::follower::{EventsRead, Follower};
 use crate::broker::{BrokerHealth, WORKERS};
 use crate::connection::{Credentials, take_parameters};
-use crate::queue_system::{Batch, ListedQueue, Origin, QueueId, QueueSystem, Statistics, SystemKind};
+use crate::queue_system::{Batch, ListedQueue, Origin, QueueId, QueueSystem, Selects, Statistics, SystemKind};
 use crate::read_error::{Reason, read_error};
 use crate::redis::{
     HEALTH, KeyScanner, RedisClient, Replies, SCHEMES, add_command, count, escape_glob, list, names, text,
@@ -125,7 +125,7 @@ impl QueueSystem for Celery {
         self.follower.as_ref().map(Follower::gaps)
     }
 
-    async fn run(&self) {
+    async fn run(&self, _is_selected: &Selects<'_>) {
         match &self.follower {
             Some(follower) => follower.run(&self.redis).await,
             None => std::future::pending().await,
