@@ -17,7 +17,9 @@ type Ranges = HashMap<i32, Result<Range, Failure>>;
 /// The statistics of a topic without regard to groups.
 pub(super) fn of_topic(partitions: &[Partition], ranges: &Ranges) -> Statistics {
     let known: Option<Vec<Range>> = partitions.iter().map(|it| ranges.get(&it.index)?.as_ref().ok().copied()).collect();
-    let sum = |value: fn(&Range) -> i64| known.as_ref().map(|ranges| ranges.iter().map(|it| unsigned(value(it))).sum());
+    let sum = |value: fn(&Range) -> i64| {
+        known.as_ref().map(|ranges| ranges.iter().map(|it| unsigned(value(it))).fold(0, u64::saturating_add))
+    };
     let missing = |partition: &&Partition| partition.replicas.saturating_sub(partition.in_sync);
     let worst = partitions.iter().max_by_key(missing);
     Statistics {
@@ -121,6 +123,8 @@ mod tests {
         assert_eq!((topic.stream_length, topic.enqueued.value(), topic.ready), (Some(12), Some(17), None));
         assert_eq!((topic.partitions, topic.partitions_under_replicated), (Some(3), Some(2)));
         assert_eq!((topic.replicas, topic.replicas_in_sync, topic.gap), (Some(3), Some(1), None));
+        let huge = of_topic(&partitions, &ranges(&[(0, i64::MAX); 3]));
+        assert_eq!((huge.stream_length, huge.enqueued.value()), (Some(u64::MAX), Some(u64::MAX)));
         let mut known = ranges(&[(0, 10), (5, 7), (0, 0)]);
         known.insert(1, Err(failed()));
         let topic = of_topic(&partitions, &known);

@@ -89,7 +89,7 @@ impl Request for OffsetFetch {
 /// The members of groups.
 pub(in crate::systems::kafka) struct DescribeGroups(pub(in crate::systems::kafka) Vec<String>);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::systems::kafka) struct DescribedGroup {
     pub(in crate::systems::kafka) error: i16,
     pub(in crate::systems::kafka) name: String,
@@ -121,8 +121,11 @@ impl Request for DescribeGroups {
     }
 }
 
-/// The topics in the assignment of a consumer; without partitions it has an empty list, and is not empty.
+/// The topics in the assignment of a consumer. Without partitions it has an empty list, or is empty itself.
 fn assigned_topics(assignment: &[u8]) -> Result<Vec<String>> {
+    if assignment.is_empty() {
+        return Ok(Vec::new());
+    }
     let mut from = Reader(assignment);
     let _version = from.i16()?;
     from.array(|from| {
@@ -130,4 +133,17 @@ fn assigned_topics(assignment: &[u8]) -> Result<Vec<String>> {
         let _partitions = from.array(Reader::i32)?;
         Ok(topic)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_consumer_without_partitions_has_an_empty_assignment() {
+        assert_eq!(assigned_topics(&[]).unwrap(), Vec::<String>::new());
+        assert_eq!(assigned_topics(&[0, 0, 0, 0, 0, 0]).unwrap(), Vec::<String>::new());
+        assert_eq!(assigned_topics(&[0, 0, 0, 0, 0, 1, 0, 1, b'a', 0, 0, 0, 0]).unwrap(), ["a"]);
+        assert!(assigned_topics(&[0]).is_err());
+    }
 }
