@@ -36,6 +36,8 @@ pub(crate) struct Partition {
     pub(crate) end: i64,
     pub(crate) replicas: i32,
     pub(crate) in_sync: i32,
+    /// The size of each record's value.
+    pub(crate) value_size: usize,
 }
 
 #[derive(Clone, Default)]
@@ -258,16 +260,26 @@ fn offsets(content: &Content, id: usize, request: &ListOffsetsRequest) -> ListOf
     ListOffsetsResponse::default().with_topics(topics.collect())
 }
 
+/// As Kafka does, sends the first batch of the response whatever its size, and no others that are incomplete.
 fn records(content: &Content, id: usize, request: &FetchRequest) -> FetchResponse {
+    let mut is_first = true;
     let topics = request.topics.iter().map(|topic| {
         let partitions = topic.partitions.iter().map(|it| {
             let partition = led(content, id, topic.topic.as_str(), it.partition);
             let is_inside = |partition: &Partition| (partition.start..partition.end).contains(&it.fetch_offset);
             let error = partition.map(|partition| if is_inside(partition) { 0 } else { 1 });
+            let mut records = Bytes::new();
+            if let Some(partition) = partition.ok().filter(|_| error == Ok(0)) {
+                let batch = batch(it.fetch_offset, partition.value_size);
+                if std::mem::take(&mut is_first) || batch.len() <= usize::try_from(it.partition_max_bytes).unwrap() {
+                    records = batch;
+                }
+            }
             PartitionData::default()
                 .with_partition_index(it.partition)
                 .with_error_code(error.unwrap_or_else(|error| error))
-                .with_records(Some(if error == Ok(0) { batch(it.fetch_offset) } else { Bytes::new() }))
+                .with_high_watermark(partition.map_or(-1, |partition| partition.end))
+                .with_records(Some(records))
         });
         FetchableTopicResponse::default().with_topic(topic.topic.clone()).with_partitions(partitions.collect())
     });
@@ -275,7 +287,7 @@ fn records(content: &Content, id: usize, request: &FetchRequest) -> FetchRespons
 }
 
 /// A batch of two records, the second of which is at the offset.
-fn batch(offset: i64) -> Bytes {
+fn batch(offset: i64, value_size: usize) -> Bytes {
     let record = |offset| Record {
         transactional: false,
         control: false,
@@ -288,7 +300,7 @@ fn batch(offset: i64) -> Bytes {
         sequence: i32::try_from(offset).unwrap(),
         timestamp: time_of(offset),
         key: None,
-        value: Some(Bytes::from_static(b"message")),
+        value: Some(vec![0; value_size].into()),
         headers: Default::default(),
     };
     let records = [record(offset - 1), record(offset)];

@@ -11,7 +11,7 @@ use crate::fake_kafka::{Behavior, Content, FakeKafka, Group, Partition, time_of}
 use crate::{SUCCESS, assert_vocabulary, exporter, once};
 
 fn partition(leader: i32, start: i64, end: i64) -> Partition {
-    Partition { leader, start, end, replicas: 3, in_sync: 3 }
+    Partition { leader, start, end, replicas: 3, in_sync: 3, value_size: 7 }
 }
 
 /// Two topics on three brokers, and a group on each of the last two.
@@ -152,6 +152,59 @@ fn a_hostile_broker_costs_ages_but_not_depths() {
         let orders = value(&metrics, &queue("queue_oldest_message_age_seconds", "orders", "shop"));
         assert!(orders.is_some(), "{metrics}");
     }
+}
+
+/// A topic with this many partitions on one broker, whose batches exceed the size that is requested of each, and a group.
+fn large_batches(partitions: i32) -> Content {
+    let partition = Partition { value_size: 5000, ..partition(0, 0, 100) };
+    let shop = Group {
+        name: "shop".to_owned(),
+        state: "Dead",
+        committed: (0..partitions).map(|index| ("orders".to_owned(), index, 90 - i64::from(index) % 51)).collect(),
+        ..Group::default()
+    };
+    let topics = vec![("orders".to_owned(), (0..partitions).map(|_| partition).collect())];
+    Content { topics, groups: vec![shop] }
+}
+
+#[test]
+fn batches_that_a_broker_does_not_send_with_others_are_requested_alone() {
+    let fetches = Arc::new(AtomicUsize::new(0));
+    let counted = fetches.clone();
+    let fake = FakeKafka::start(1, large_batches(51), move |_, api| {
+        counted.fetch_add(usize::from(api == ApiKey::Fetch), Ordering::Relaxed);
+        Behavior::Respond
+    });
+    let (metrics, log) = once(&fake.url, []);
+    assert_eq!(value(&metrics, SUCCESS), Some(1.0), "{log}");
+    let age = value(&metrics, &queue("queue_oldest_message_age_seconds", "orders", "shop")).unwrap();
+    assert_eq!(oldest(age), time_of(40), "{metrics}");
+    // one request for all partitions returns the first; each of the others needs its own
+    assert_eq!(fetches.load(Ordering::Relaxed), 1 + 50);
+}
+
+#[test]
+fn the_number_of_batches_that_are_requested_alone_is_limited() {
+    let fake = FakeKafka::start(1, large_batches(2100), |_, _| Behavior::Respond);
+    let (metrics, log) = once(&fake.url, []);
+    assert_eq!(value(&metrics, SUCCESS), Some(0.0), "{metrics}");
+    assert!(log.contains("more than 2,000 batches exceed 1 KiB"), "{log}");
+    assert!(value(&metrics, &queue("queue_depth", "orders", "shop")).is_some(), "{metrics}");
+    assert_eq!(value(&metrics, &queue("queue_oldest_message_age_seconds", "orders", "shop")), None, "{metrics}");
+}
+
+#[test]
+fn the_size_of_all_responses_is_limited() {
+    let group = |index| Group { name: format!("group{index}"), state: "Dead", ..Group::default() };
+    let content = Content { groups: (0..20).map(group).collect(), ..large_batches(1) };
+    let fake = FakeKafka::start(1, content, |_, api| match api {
+        ApiKey::OffsetFetch => Behavior::Send(vec![0; 7 << 20]),
+        _ => Behavior::Respond,
+    });
+    let (metrics, log) = once(&fake.url, []);
+    assert!(log.contains("the responses of all brokers exceed 64 MB"), "{log}");
+    assert_eq!(value(&metrics, SUCCESS), Some(0.0), "{metrics}");
+    assert_eq!(value(&metrics, &queue("messages_enqueued_total", "orders", "")), Some(100.0), "{metrics}");
 }
 
 #[test]

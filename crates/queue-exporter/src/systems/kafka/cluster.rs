@@ -7,7 +7,7 @@ use anyhow::{Context, Error, Result, bail};
 use exporter_common::duration;
 use tokio::time::{Instant, timeout_at};
 
-use super::connection::{Connection, Session};
+use super::connection::{Budget, Connection, Session};
 use super::messages::{Metadata, MetadataRequest, Request};
 use crate::connection::{Address, Credentials};
 use crate::read_error::{Reason, read_error, reason};
@@ -32,15 +32,18 @@ pub(super) struct Node {
 /// The largest number of brokers, each with a connection.
 const MAX_BROKERS: usize = 1000;
 
-/// Until when something must be read.
+/// Until when something must be read, and how large it may be.
 #[derive(Clone, Copy)]
-pub(super) struct Until(pub(super) Instant);
+pub(super) struct Limits<'a> {
+    pub(super) until: Instant,
+    pub(super) budget: &'a Budget,
+}
 
-impl Until {
+impl Limits<'_> {
     /// The end of the next step: half of the rest, so that the steps behind one that hangs have time.
-    fn next_step(self) -> Instant {
+    pub(super) fn next_step(self) -> Instant {
         let now = Instant::now();
-        now + self.0.saturating_duration_since(now) / 2
+        now + self.until.saturating_duration_since(now) / 2
     }
 }
 
@@ -55,11 +58,11 @@ impl Cluster {
     }
 
     /// The topics, from the first broker that responds, and all brokers.
-    pub(super) async fn metadata(&self, until: Until) -> Result<(Metadata, Brokers)> {
+    pub(super) async fn metadata(&self, limits: Limits<'_>) -> Result<(Metadata, Brokers)> {
         let known: Vec<_> = self.known().values().cloned().collect();
         let mut first_error = None;
         for node in self.bootstrap.iter().chain(&known) {
-            match self.call(node, &[MetadataRequest], until).await.and_then(one) {
+            match self.call(node, &[MetadataRequest], limits).await.and_then(one) {
                 Ok(metadata) => {
                     let brokers = self.update(&metadata)?;
                     return Ok((metadata, brokers));
@@ -100,13 +103,13 @@ impl Cluster {
         &self,
         node: &Node,
         requests: &[R],
-        until: Until,
+        limits: Limits<'_>,
     ) -> Result<Vec<Result<R::Response>>> {
-        let (start, end) = (Instant::now(), until.next_step());
+        let (start, end) = (Instant::now(), limits.next_step());
         let call = async {
             let mut slot = node.connection.lock().await;
             if let Some(mut connection) = slot.take() {
-                match connection.call(requests).await {
+                match connection.call(requests, limits.budget).await {
                     Ok(responses) => {
                         *slot = Some(connection);
                         return Ok(responses);
@@ -118,7 +121,7 @@ impl Cluster {
             }
             let (host, port) = &node.address;
             let mut connection = Connection::open(host, *port, &self.session).await?;
-            let responses = connection.call(requests).await?;
+            let responses = connection.call(requests, limits.budget).await?;
             *slot = Some(connection);
             Ok(responses)
         };

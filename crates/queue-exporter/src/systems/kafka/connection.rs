@@ -1,5 +1,7 @@
 //! One connection to a broker: the start of a session, and requests with their responses.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use anyhow::{Context, Error, Result};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsConnector;
@@ -27,6 +29,24 @@ pub(super) struct Connection {
 
 /// The largest response. The partitions of a cluster with 100,000 of them take 6 MB.
 const MAX_RESPONSE: usize = 8 << 20;
+
+/// The size that the responses to several requests may have together. Parsed responses are larger by a small factor.
+pub(super) struct Budget {
+    total: usize,
+    left: AtomicUsize,
+}
+
+impl Budget {
+    pub(super) fn new(total: usize) -> Self {
+        Self { total, left: AtomicUsize::new(total) }
+    }
+
+    fn take(&self, bytes: usize) -> Result<()> {
+        let taken = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes));
+        let text = || format!("the responses of all brokers exceed {} MB", self.total >> 20);
+        taken.map(drop).map_err(|_| read_error(Reason::Partial, text()))
+    }
+}
 
 const CLIENT_ID: &str = "queue-exporter";
 
@@ -98,12 +118,16 @@ impl Connection {
     }
 
     async fn request<R: Request>(&mut self, request: R) -> Result<R::Response> {
-        let mut responses = self.call(&[request]).await?;
+        let mut responses = self.call(&[request], &Budget::new(MAX_RESPONSE)).await?;
         responses.pop().context("no response")?
     }
 
     /// Sends requests of one kind without waiting in between, and returns their responses in this order.
-    pub(super) async fn call<R: Request>(&mut self, requests: &[R]) -> Result<Vec<Result<R::Response>>> {
+    pub(super) async fn call<R: Request>(
+        &mut self,
+        requests: &[R],
+        budget: &Budget,
+    ) -> Result<Vec<Result<R::Response>>> {
         let version = self.version(&R::API)?;
         let first_id = self.last_id.wrapping_add(1);
         let mut frames = Vec::new();
@@ -119,7 +143,7 @@ impl Connection {
         let receive = async {
             let mut responses = Vec::with_capacity(requests.len());
             for (at, request) in requests.iter().enumerate() {
-                let response = read_frame(&mut from).await?;
+                let response = read_frame(&mut from, budget).await?;
                 let mut reader = Reader(&response);
                 let expected = first_id.wrapping_add(i32::try_from(at)?);
                 if reader.i32().ok() != Some(expected) {
@@ -148,7 +172,7 @@ fn write_frame<R: Request>(request: &R, version: i16, id: i32, frames: &mut Vec<
 }
 
 /// A response without its length. Memory is allocated as data arrives.
-async fn read_frame(from: &mut (impl AsyncReadExt + Unpin)) -> Result<Vec<u8>> {
+async fn read_frame(from: &mut (impl AsyncReadExt + Unpin), budget: &Budget) -> Result<Vec<u8>> {
     let length = from.read_i32().await.map_err(|error| broken(&error))?;
     let Some(length) = usize::try_from(length).ok().filter(|length| *length <= MAX_RESPONSE) else {
         let text = format!(
@@ -158,6 +182,7 @@ async fn read_frame(from: &mut (impl AsyncReadExt + Unpin)) -> Result<Vec<u8>> {
         );
         return Err(read_error(Reason::Protocol, text));
     };
+    budget.take(length)?;
     let mut response = Vec::with_capacity(length.min(1 << 16));
     let read = from.take(length as u64).read_to_end(&mut response).await.map_err(|error| broken(&error))?;
     if read < length {

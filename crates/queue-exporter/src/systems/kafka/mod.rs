@@ -14,8 +14,7 @@ mod statistics;
 mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -24,7 +23,8 @@ use exporter_common::async_trait;
 use futures_util::stream::BoxStream;
 use tokio::time::Instant;
 
-use self::cluster::{Brokers, Cluster, Until};
+use self::cluster::{Brokers, Cluster, Limits};
+use self::connection::Budget;
 use self::errors::check;
 use self::groups::GroupTopic;
 use self::messages::TopicPartitions;
@@ -46,7 +46,7 @@ pub(super) const KIND: SystemKind = SystemKind {
             cluster: Cluster::new(bootstrap, session),
             groups,
             with_age,
-            partitions_are_requested: AtomicBool::new(false),
+            lists_offsets: AtomicBool::new(false),
             time,
             snapshot: Mutex::default(),
             hidden: AtomicU64::new(0),
@@ -55,13 +55,19 @@ pub(super) const KIND: SystemKind = SystemKind {
     },
 };
 
+/// The size of the responses from which one list of topics and groups, or one list of offsets, is read.
+const MAX_METADATA: usize = 64 << 20;
+
+/// The size of the responses with records in one read. Only times are kept.
+const MAX_RECORD_BYTES: usize = 256 << 20;
+
 /// A topic is a queue without a scope, and one for each group that has committed offsets in it.
 struct Kafka {
     cluster: Cluster,
     groups: GroupFilter,
     with_age: bool,
-    /// Whether brokers return committed offsets only of partitions that are requested.
-    partitions_are_requested: AtomicBool,
+    /// Whether a broker has returned committed offsets of partitions that were not requested, as Kafka does.
+    lists_offsets: AtomicBool,
     /// The start of the last list, and the time for it.
     time: Mutex<(Instant, Duration)>,
     snapshot: Mutex<Arc<Snapshot>>,
@@ -112,13 +118,15 @@ impl QueueSystem for Kafka {
         let snapshot = self.snapshot.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let (start, time) = self.time();
         // the collector waits for half of the time that is left
-        let until = Until(Instant::now() + time.saturating_sub(start.elapsed()) * 2 / 5);
+        let until = Instant::now() + time.saturating_sub(start.elapsed()) * 2 / 5;
+        let limits = Limits { until, budget: &Budget::new(MAX_METADATA) };
         let names: BTreeSet<&str> = queues.iter().map(|queue| queue.name.as_str()).collect();
-        let offsets = self.offsets(&snapshot.brokers, &snapshot.topics, &names, until).await;
+        let offsets = self.offsets(&snapshot.brokers, &snapshot.topics, &names, limits).await;
         let times = match self.with_age {
             true => {
                 let positions = positions(&snapshot, queues, &offsets);
-                Some(self.record_times(&snapshot.brokers, &snapshot.topics, &positions, until).await)
+                let limits = Limits { budget: &Budget::new(MAX_RECORD_BYTES), ..limits };
+                Some(self.record_times(&snapshot.brokers, &snapshot.topics, &positions, limits).await)
             }
             false => None,
         };
@@ -155,8 +163,8 @@ impl Kafka {
     /// The topics, and the groups with committed offsets or members in them.
     async fn read_list(&self) -> Result<Vec<Result<ListedQueue>>> {
         let (start, time) = self.time();
-        let until = Until(start + time / 2);
-        let (metadata, brokers) = self.cluster.metadata(until).await?;
+        let limits = Limits { until: start + time / 2, budget: &Budget::new(MAX_METADATA) };
+        let (metadata, brokers) = self.cluster.metadata(limits).await?;
         let mut listed = Vec::new();
         let (mut topics, mut failed, mut internal) = (Topics::new(), BTreeMap::new(), BTreeSet::new());
         for topic in metadata.topics {
@@ -170,20 +178,21 @@ impl Kafka {
         }
         let partitions = |partitions: &[messages::Partition]| partitions.iter().map(|it| it.index).collect();
         let all: Arc<[TopicPartitions]> = topics.iter().map(|(name, it)| (name.clone(), partitions(it))).collect();
-        let mut groups = self.read_groups(&brokers, &all, until).await;
-        groups.topics.retain(|queue, _| !internal.contains(&queue.name));
-        let hidden = groups.topics.keys().filter(|it| !topics.contains_key(&it.name) && !failed.contains_key(&it.name));
+        let mut groups = self.read_groups(&brokers, &all, limits).await;
+        listed.extend(groups.errors.drain(..).map(Err));
+        let mut groups = groups.into_queues();
+        groups.retain(|queue, _| !internal.contains(&queue.name));
+        let hidden = groups.keys().filter(|it| !topics.contains_key(&it.name) && !failed.contains_key(&it.name));
         self.hidden.store(hidden.count() as u64, Ordering::Relaxed);
-        listed.extend(groups.errors.into_iter().map(Err));
         let of_topics = topics.keys().chain(failed.keys()).map(QueueId::named);
-        for queue in of_topics.chain(groups.topics.keys().cloned()) {
+        for queue in of_topics.chain(groups.keys().cloned()) {
             if let Some(code) = failed.get(&queue.name) {
                 listed.push(Ok(ListedQueue { queue, statistics: check(*code).err().map(Err) }));
             } else if topics.contains_key(&queue.name) {
                 listed.push(Ok(ListedQueue { queue, statistics: None }));
             }
         }
-        let snapshot = Snapshot { brokers, topics, groups: groups.topics };
+        let snapshot = Snapshot { brokers, topics, groups };
         *self.snapshot.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(snapshot);
         Ok(listed)
     }
@@ -210,5 +219,5 @@ fn positions<'a>(
 pub(crate) fn fuzz(data: &[u8]) {
     messages::fuzz(data);
     sasl::fuzz(data);
-    let _ = records::record_time(data, 5);
+    let _ = records::find_record(data, 5);
 }

@@ -6,9 +6,10 @@ use anyhow::Error;
 use futures_util::future::join_all;
 
 use super::Kafka;
-use super::cluster::{Brokers, Until};
+use super::cluster::{Brokers, Limits, Node};
 use super::errors::{OFFSET_OUT_OF_RANGE, TOPIC_AUTHORIZATION_FAILED, check};
 use super::messages::{Fetch, Fetched, ListOffsets, Partition, Position, TopicFetch, TopicPartitions};
+use super::records::Found;
 use crate::read_error::{Reason, read_error, reason};
 
 /// The partitions of topics.
@@ -60,14 +61,30 @@ pub(super) enum RecordTime {
 const LISTED: usize = 5000;
 const FETCHED: usize = 200;
 
+/// The size of records in a response, for each of several partitions and for a single one. Producers send batches of at
+/// most the latter by default.
+const SHARED_BYTES: i32 = 1 << 10;
+const SINGLE_BYTES: i32 = 16 << 10;
+
+/// Requests for a single partition that are sent without waiting in between. If one fails, the others are lost.
+const PIPELINED: usize = 8;
+
 /// The largest number of records that one read fetches.
-pub(super) const MAX_RECORDS: usize = 10_000;
+const MAX_RECORDS: usize = 10_000;
+
+/// The largest number of requests for a single partition in one read.
+const MAX_SINGLE: usize = 2000;
 
 const LEADER_FAILED: &str =
     "the time of the oldest message could not be read: the leader of its partition failed or moved";
 const NO_PERMISSION: &str =
     "the time of the oldest message could not be read: grant the user READ on the topic, or set ?age=false";
 const TOO_MANY: &str = "the times of the oldest messages of more than 10,000 partitions were not read: set ?age=false";
+const TOO_LARGE: &str = "the time of the oldest message was not read: more than 2,000 batches exceed 1 KiB, or there was \
+                         no time for them: set ?age=false";
+/// A response in which the batch of the record is not complete.
+const UNSENT: RecordTime =
+    RecordTime::Unread("the time of the oldest message could not be read: the broker did not send the record");
 
 impl Kafka {
     /// The offsets of all partitions of these topics, from their leaders.
@@ -76,7 +93,7 @@ impl Kafka {
         brokers: &Brokers,
         topics: &Topics,
         names: &BTreeSet<&str>,
-        until: Until,
+        limits: Limits<'_>,
     ) -> Offsets {
         let mut offsets = Offsets::new();
         let mut by_leader = BTreeMap::<i32, Vec<(&str, i32)>>::new();
@@ -98,7 +115,7 @@ impl Kafka {
                     [Position::Start, Position::End].map(|position| ListOffsets { position, topics: topics.clone() })
                 });
                 let requests: Vec<_> = requests.collect();
-                (partitions, self.cluster.call(node, &requests, until).await)
+                (partitions, self.cluster.call(node, &requests, limits).await)
             })
         });
         for (partitions, responses) in join_all(reads).await {
@@ -130,43 +147,71 @@ impl Kafka {
         brokers: &Brokers,
         topics: &Topics,
         positions: &BTreeSet<RecordPosition<'a>>,
-        until: Until,
+        limits: Limits<'_>,
     ) -> HashMap<RecordPosition<'a>, RecordTime> {
+        let names: BTreeSet<_> = positions.iter().map(|it| it.0).collect();
+        let partitions =
+            names.into_iter().flat_map(|name| topics.get(name).into_iter().flatten().map(move |it| (name, it)));
+        let leaders: HashMap<_, _> = partitions.map(|(name, it)| ((name, it.index), it.leader)).collect();
         let mut times = HashMap::with_capacity(positions.len());
         let mut by_leader = BTreeMap::<i32, Vec<RecordPosition<'a>>>::new();
         for position in positions {
-            let leader = topics.get(position.0).into_iter().flatten().find(|it| it.index == position.1);
+            let leader = leaders.get(&(position.0, position.1));
             let is_read = times.len() < MAX_RECORDS;
             times.insert(*position, RecordTime::Unread(if is_read { LEADER_FAILED } else { TOO_MANY }));
             if let Some(leader) = leader.filter(|_| is_read) {
-                by_leader.entry(leader.leader).or_default().push(*position);
+                by_leader.entry(*leader).or_default().push(*position);
             }
         }
-        // a broker sends the first batch of a response even if nothing else fits then
-        for _ in 0..ROUNDS {
-            let reads = by_leader.iter().filter_map(|(leader, positions)| {
-                let node = brokers.get(leader)?;
-                let (chunks, requests): (Vec<_>, Vec<_>) = fetches(positions).into_iter().unzip();
-                Some(async move { (self.cluster.call(node, &requests, until).await, chunks) })
-            });
-            for (responses, chunks) in join_all(reads).await {
-                for (chunk, response) in chunks.iter().zip(responses.unwrap_or_default()) {
-                    add_times(&mut times, chunk, response.unwrap_or_default());
-                }
+        let reads = by_leader.iter().filter_map(|(leader, positions)| {
+            let node = brokers.get(leader)?;
+            let (chunks, requests): (Vec<_>, Vec<_>) = fetches(positions).into_iter().unzip();
+            Some(async move { (self.cluster.call(node, &requests, limits).await, chunks) })
+        });
+        for (responses, chunks) in join_all(reads).await {
+            for (chunk, response) in chunks.iter().zip(responses.unwrap_or_default()) {
+                add_times(&mut times, chunk, response.unwrap_or_default());
             }
-            by_leader.values_mut().for_each(|positions| positions.retain(|it| times.get(it) == Some(&EMPTY)));
-            by_leader.retain(|_, positions| !positions.is_empty());
+        }
+        let mut left = MAX_SINGLE;
+        for positions in by_leader.values_mut() {
+            positions.retain(|it| times.get(it) == Some(&UNSENT));
+            let unread = positions.split_off(left.min(positions.len()));
+            times.extend(unread.into_iter().map(|it| (it, RecordTime::Unread(TOO_LARGE))));
+            left -= positions.len();
+        }
+        let reads = by_leader
+            .iter()
+            .filter_map(|(leader, positions)| Some(self.single_record_times(brokers.get(leader)?, positions, limits)));
+        join_all(reads).await.into_iter().for_each(|read| times.extend(read));
+        times
+    }
+
+    /// The same for one leader with a request for each position, to which a broker sends the batch whatever its size.
+    async fn single_record_times<'a>(
+        &self,
+        node: &Node,
+        positions: &[RecordPosition<'a>],
+        limits: Limits<'_>,
+    ) -> HashMap<RecordPosition<'a>, RecordTime> {
+        let mut times: HashMap<_, _> = positions.iter().map(|it| (*it, RecordTime::Unread(TOO_LARGE))).collect();
+        for chunk in positions.chunks(PIPELINED) {
+            let requests: Vec<_> = chunk.iter().map(|it| fetch(std::slice::from_ref(it), SINGLE_BYTES)).collect();
+            match self.cluster.call(node, &requests, limits).await {
+                Ok(responses) => {
+                    for (position, response) in chunk.iter().zip(responses) {
+                        times.insert(*position, RecordTime::Unread(LEADER_FAILED));
+                        add_times(&mut times, std::slice::from_ref(position), response.unwrap_or_default());
+                    }
+                }
+                // a batch is larger than a response may be
+                Err(error) if reason(&error) == Reason::Protocol => times.extend(chunk.iter().map(|it| (*it, UNSENT))),
+                Err(_) => break,
+            }
         }
         times
     }
 }
-
-/// How often partitions are requested of which a response has no records.
-const ROUNDS: usize = 3;
-
-/// A response without records of a partition.
-const EMPTY: RecordTime =
-    RecordTime::Unread("the time of the oldest message could not be read: the broker sent no records");
 
 /// Requests for positions; in each, a partition occurs once.
 fn fetches<'a>(positions: &[RecordPosition<'a>]) -> Vec<(Vec<RecordPosition<'a>>, Fetch)> {
@@ -181,17 +226,18 @@ fn fetches<'a>(positions: &[RecordPosition<'a>]) -> Vec<(Vec<RecordPosition<'a>>
         rounds[last.1].push(*position);
     }
     let chunks = rounds.iter().flat_map(|round| round.chunks(FETCHED));
-    let fetch = |chunk: &[RecordPosition<'a>]| {
-        let mut topics = Vec::<TopicFetch>::new();
-        for (topic, partition, offset) in chunk {
-            if topics.last().is_none_or(|(last, _)| last != topic) {
-                topics.push(((*topic).to_owned(), Vec::new()));
-            }
-            topics.last_mut().into_iter().for_each(|(_, partitions)| partitions.push((*partition, *offset)));
+    chunks.map(|chunk| (chunk.to_vec(), fetch(chunk, SHARED_BYTES))).collect()
+}
+
+fn fetch(positions: &[RecordPosition<'_>], partition_bytes: i32) -> Fetch {
+    let mut topics = Vec::<TopicFetch>::new();
+    for (topic, partition, offset) in positions {
+        if topics.last().is_none_or(|(last, _)| last != topic) {
+            topics.push(((*topic).to_owned(), Vec::new()));
         }
-        (chunk.to_vec(), Fetch(topics))
-    };
-    chunks.map(fetch).collect()
+        topics.last_mut().into_iter().for_each(|(_, partitions)| partitions.push((*partition, *offset)));
+    }
+    Fetch { topics, partition_bytes }
 }
 
 /// Adds the times in the response to the request for these positions.
@@ -204,11 +250,16 @@ fn add_times<'a>(
         for fetched in partitions {
             let is_requested = |it: &&RecordPosition<'a>| it.1 == fetched.index && it.0 == topic;
             let Some(position) = requested.iter().find(is_requested) else { continue };
-            let time = match (fetched.error, fetched.time) {
-                (0, Some(time)) => RecordTime::At(time),
-                (0, None) if !fetched.has_records => EMPTY,
-                // deleted in the meantime, or only markers of transactions are left
-                (0 | OFFSET_OUT_OF_RANGE, _) => RecordTime::Missing,
+            let Some(found) = fetched.found else { continue };
+            let time = match (fetched.error, found) {
+                (0, Found::Record(time @ 0..)) => RecordTime::At(time),
+                // the producer is too old to send times
+                (0, Found::Record(_)) => RecordTime::Missing,
+                // only markers of transactions are left
+                (0, Found::NoneBefore(end)) if end > position.2 && end >= fetched.end => RecordTime::Missing,
+                (0, Found::NoneBefore(_)) => UNSENT,
+                // deleted in the meantime
+                (OFFSET_OUT_OF_RANGE, _) => RecordTime::Missing,
                 (TOPIC_AUTHORIZATION_FAILED, _) => RecordTime::Unread(NO_PERMISSION),
                 _ => RecordTime::Unread(LEADER_FAILED),
             };
@@ -272,7 +323,7 @@ mod tests {
     #[test]
     fn a_partition_occurs_once_in_a_request() {
         let positions = [("a", 0, 5), ("a", 0, 9), ("a", 1, 5), ("b", 0, 1), ("b", 0, 2), ("b", 0, 3)];
-        let requests: Vec<_> = fetches(&positions).into_iter().map(|(_, Fetch(topics))| topics).collect();
+        let requests: Vec<_> = fetches(&positions).into_iter().map(|(_, it)| it.topics).collect();
         let topic = |name: &str, partitions: &[(i32, i64)]| (name.to_owned(), partitions.to_vec());
         assert_eq!(
             requests,
@@ -284,6 +335,23 @@ mod tests {
         );
         let many: Vec<_> = (0..500).map(|partition| ("a", partition, 0)).collect();
         assert_eq!(fetches(&many).len(), 3);
+    }
+
+    #[test]
+    fn a_record_that_was_not_sent_is_not_missing() {
+        let read = |error: i16, found: Found, end: i64| {
+            let mut times = HashMap::new();
+            let fetched = Fetched { index: 0, error, end, found: Some(found) };
+            add_times(&mut times, &[("a", 0, 5)], vec![("a".to_owned(), vec![fetched])]);
+            times[&("a", 0, 5)]
+        };
+        assert_eq!(read(0, Found::Record(1000), 9), RecordTime::At(1000));
+        assert_eq!(read(0, Found::Record(-1), 9), RecordTime::Missing, "the producer sent no time");
+        assert_eq!(read(0, Found::NoneBefore(9), 9), RecordTime::Missing, "only markers");
+        assert_eq!(read(0, Found::NoneBefore(8), 9), UNSENT);
+        assert_eq!(read(0, Found::NoneBefore(5), 9), UNSENT);
+        assert_eq!(read(OFFSET_OUT_OF_RANGE, Found::NoneBefore(5), -1), RecordTime::Missing);
+        assert_eq!(read(6, Found::NoneBefore(5), -1), RecordTime::Unread(LEADER_FAILED));
     }
 
     #[test]

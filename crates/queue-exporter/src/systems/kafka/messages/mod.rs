@@ -48,6 +48,7 @@ pub(super) fn fuzz(data: &[u8]) {
     let _ = OffsetFetch { group: String::new(), topics: None }.read(2, &mut Reader(data));
     let _ = ListOffsets { position: Position::End, topics: Vec::new() }.read(1, &mut Reader(data));
     for version in Fetch::API.min..=Fetch::API.max {
-        let _ = Fetch(vec![("a".to_owned(), vec![(0, 5)])]).read(version, &mut Reader(data));
+        let topics = vec![("a".to_owned(), vec![(0, 5)])];
+        let _ = Fetch { topics, partition_bytes: 0 }.read(version, &mut Reader(data));
     }
 }

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::{Api, Request, TopicPartitions};
 use crate::systems::kafka::errors::check;
-use crate::systems::kafka::records::record_time;
+use crate::systems::kafka::records::{Found, find_record};
 use crate::systems::kafka::wire::{Reader, Writer};
 
 /// A position in the log of partitions.
@@ -57,22 +57,24 @@ impl Request for ListOffsets {
 pub(in crate::systems::kafka) type TopicFetch = (String, Vec<(i32, i64)>);
 
 /// The times of the first records at offsets of partitions that one broker leads. Each partition occurs once.
-pub(in crate::systems::kafka) struct Fetch(pub(in crate::systems::kafka) Vec<TopicFetch>);
+pub(in crate::systems::kafka) struct Fetch {
+    pub(in crate::systems::kafka) topics: Vec<TopicFetch>,
+    /// The size of records of each partition. A broker sends complete batches only: of the first partition that has
+    /// records, at least one batch whatever its size; of the others, none if the first one does not fit.
+    pub(in crate::systems::kafka) partition_bytes: i32,
+}
 
 /// The result for one partition.
 pub(in crate::systems::kafka) struct Fetched {
     pub(in crate::systems::kafka) index: i32,
     pub(in crate::systems::kafka) error: i16,
-    /// Whether the response has records of this partition.
-    pub(in crate::systems::kafka) has_records: bool,
-    /// Milliseconds since the Unix epoch.
-    pub(in crate::systems::kafka) time: Option<i64>,
+    /// The offset after the last record that consumers may read.
+    pub(in crate::systems::kafka) end: i64,
+    /// `None` if the partition was not requested.
+    pub(in crate::systems::kafka) found: Option<Found>,
 }
 
-/// The size of records that is requested of each partition: a batch's header, and some records without compression.
-const PARTITION_BYTES: i32 = 1 << 10;
-
-/// The size of all records in one response. A broker returns the first batch of a response even if it is larger.
+/// The size of all records in one response.
 const RESPONSE_BYTES: i32 = 4 << 20;
 
 /// How long a broker may wait for records. They exist, but some brokers return none if they may not wait.
@@ -93,7 +95,7 @@ impl Request for Fetch {
             to.i32(0); // no session
             to.i32(-1);
         }
-        to.array(&self.0, |to, (topic, partitions)| {
+        to.array(&self.topics, |to, (topic, partitions)| {
             to.string(topic);
             to.array(partitions, |to, (partition, offset)| {
                 to.i32(*partition);
@@ -104,7 +106,7 @@ impl Request for Fetch {
                 if version >= 5 {
                     to.i64(-1); // the log's start, known to brokers only
                 }
-                to.i32(PARTITION_BYTES);
+                to.i32(self.partition_bytes);
             });
         });
         if version >= 7 {
@@ -122,14 +124,14 @@ impl Request for Fetch {
             let _session = from.i32()?;
         }
         let requested = |topic: &str, index: i32| {
-            let partitions = self.0.iter().find(|(name, _)| name == topic).map(|(_, partitions)| partitions)?;
+            let partitions = self.topics.iter().find(|(name, _)| name == topic).map(|(_, partitions)| partitions)?;
             partitions.iter().find(|(partition, _)| *partition == index).map(|(_, offset)| *offset)
         };
         from.array(|from| {
             let name = from.name()?;
             let partitions = from.array(|from| {
                 let (index, error) = (from.i32()?, from.i16()?);
-                let (_end, _stable) = (from.i64()?, from.i64()?);
+                let (end, _stable) = (from.i64()?, from.i64()?);
                 if version >= 5 {
                     let _start = from.i64()?;
                 }
@@ -138,8 +140,8 @@ impl Request for Fetch {
                     let _replica = from.i32()?;
                 }
                 let records = from.bytes()?;
-                let time = requested(&name, index).and_then(|offset| record_time(records, offset));
-                Ok(Fetched { index, error, has_records: !records.is_empty(), time })
+                let found = requested(&name, index).map(|offset| find_record(records, offset));
+                Ok(Fetched { index, error, end, found })
             })?;
             Ok((name, partitions))
         })
