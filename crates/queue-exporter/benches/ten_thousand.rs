@@ -53,7 +53,15 @@ fn main() {
 /// 2,000 partitions of 200 topics on three brokers, and 200 groups, each with a lag in every partition of 10 topics.
 fn kafka() {
     use fake_kafka::{Behavior, Content, FakeKafka, Group, Partition};
-    let partition = |n: i32| Partition { leader: n % 3, start: 100, end: 1000, replicas: 3, in_sync: 3, value_size: 7 };
+    let partition = |n: i32| Partition {
+        leader: n % 3,
+        start: 100,
+        end: 1000,
+        replicas: 3,
+        in_sync: 3,
+        value_size: 7,
+        marker: None,
+    };
     let topic = |n: i32| (format!("topic-{n}"), (0..10).map(|index| partition(n + index)).collect());
     let group = |n: i32| {
         let topics = (0..10).map(|k| (n + k * 20) % 200);

@@ -38,6 +38,8 @@ pub(crate) struct Partition {
     pub(crate) in_sync: i32,
     /// The size of each record's value.
     pub(crate) value_size: usize,
+    /// The offset of a marker of a transaction, after which a segment of the log ends.
+    pub(crate) marker: Option<i64>,
 }
 
 #[derive(Clone, Default)]
@@ -270,7 +272,7 @@ fn records(content: &Content, id: usize, request: &FetchRequest) -> FetchRespons
             let error = partition.map(|partition| if is_inside(partition) { 0 } else { 1 });
             let mut records = Bytes::new();
             if let Some(partition) = partition.ok().filter(|_| error == Ok(0)) {
-                let batch = batch(it.fetch_offset, partition.value_size);
+                let batch = batch(it.fetch_offset, partition);
                 if std::mem::take(&mut is_first) || batch.len() <= usize::try_from(it.partition_max_bytes).unwrap() {
                     records = batch;
                 }
@@ -286,11 +288,12 @@ fn records(content: &Content, id: usize, request: &FetchRequest) -> FetchRespons
     FetchResponse::default().with_responses(topics.collect())
 }
 
-/// A batch of two records, the second of which is at the offset.
-fn batch(offset: i64, value_size: usize) -> Bytes {
+/// A marker at the offset, or a batch of two records that ends there.
+fn batch(offset: i64, partition: &Partition) -> Bytes {
+    let is_marker = partition.marker == Some(offset);
     let record = |offset| Record {
-        transactional: false,
-        control: false,
+        transactional: is_marker,
+        control: is_marker,
         delete_horizon: false,
         partition_leader_epoch: 0,
         producer_id: -1,
@@ -300,7 +303,7 @@ fn batch(offset: i64, value_size: usize) -> Bytes {
         sequence: i32::try_from(offset).unwrap(),
         timestamp: time_of(offset),
         key: None,
-        value: Some(vec![0; value_size].into()),
+        value: Some(vec![0; if is_marker { 6 } else { partition.value_size }].into()),
         headers: Default::default(),
     };
     let records = [record(offset - 1), record(offset)];

@@ -11,7 +11,7 @@ use crate::fake_kafka::{Behavior, Content, FakeKafka, Group, Partition, time_of}
 use crate::{SUCCESS, assert_vocabulary, exporter, once};
 
 fn partition(leader: i32, start: i64, end: i64) -> Partition {
-    Partition { leader, start, end, replicas: 3, in_sync: 3, value_size: 7 }
+    Partition { leader, start, end, replicas: 3, in_sync: 3, value_size: 7, marker: None }
 }
 
 /// Two topics on three brokers, and a group on each of the last two.
@@ -77,7 +77,7 @@ fn groups_members_and_replicas_of_several_brokers_are_read() {
 /// The time in milliseconds that a message of this age has, which is a multiple of 10 minutes apart from others here.
 fn oldest(age: f64) -> i64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
-    let candidates = [40, 90, 39].map(time_of);
+    let candidates = [40, 90, 39, 41].map(time_of);
     #[expect(clippy::cast_precision_loss, reason = "exact below 2^53")]
     let apart = |time: &i64| (now - age - *time as f64 / 1000.0).abs();
     candidates.into_iter().min_by(|one, other| apart(one).total_cmp(&apart(other))).unwrap()
@@ -181,6 +181,17 @@ fn batches_that_a_broker_does_not_send_with_others_are_requested_alone() {
     assert_eq!(oldest(age), time_of(40), "{metrics}");
     // one request for all partitions returns the first; each of the others needs its own
     assert_eq!(fetches.load(Ordering::Relaxed), 1 + 50);
+}
+
+#[test]
+fn a_record_after_the_marker_at_the_end_of_a_segment_is_found() {
+    let mut content = large_batches(51);
+    content.topics[0].1[50].marker = Some(40);
+    let fake = FakeKafka::start(1, content, |_, _| Behavior::Respond);
+    let (metrics, log) = once(&fake.url, []);
+    assert_eq!(value(&metrics, SUCCESS), Some(1.0), "{log}");
+    let age = value(&metrics, &queue("queue_oldest_message_age_seconds", "orders", "shop")).unwrap();
+    assert_eq!(oldest(age), time_of(41), "{metrics}");
 }
 
 #[test]

@@ -54,6 +54,8 @@ pub(super) enum RecordTime {
     At(i64),
     /// There is no record with a time at or after the offset.
     Missing,
+    /// There is none before this offset, and the broker did not send the next one.
+    After(i64),
     Unread(&'static str),
 }
 
@@ -82,9 +84,6 @@ const NO_PERMISSION: &str =
 const TOO_MANY: &str = "the times of the oldest messages of more than 10,000 partitions were not read: set ?age=false";
 const TOO_LARGE: &str = "the time of the oldest message was not read: more than 2,000 batches exceed 1 KiB, or there was \
                          no time for them: set ?age=false";
-/// A response in which the batch of the record is not complete.
-const UNSENT: RecordTime =
-    RecordTime::Unread("the time of the oldest message could not be read: the broker did not send the record");
 
 impl Kafka {
     /// The offsets of all partitions of these topics, from their leaders.
@@ -173,39 +172,47 @@ impl Kafka {
                 add_times(&mut times, chunk, response.unwrap_or_default());
             }
         }
-        let mut left = MAX_SINGLE;
-        for positions in by_leader.values_mut() {
-            positions.retain(|it| times.get(it) == Some(&UNSENT));
-            let unread = positions.split_off(left.min(positions.len()));
-            times.extend(unread.into_iter().map(|it| (it, RecordTime::Unread(TOO_LARGE))));
-            left -= positions.len();
+        let (mut left, mut unsent) = (MAX_SINGLE, Vec::new());
+        for (leader, positions) in &by_leader {
+            let next = |position| match times.get(position) {
+                Some(RecordTime::After(next)) => Some((*position, *next)),
+                _ => None,
+            };
+            let mut of_leader: Vec<_> = positions.iter().filter_map(next).collect();
+            let unread = of_leader.split_off(left.min(of_leader.len()));
+            times.extend(unread.into_iter().map(|(it, _)| (it, RecordTime::Unread(TOO_LARGE))));
+            left -= of_leader.len();
+            unsent.extend(brokers.get(leader).map(|node| (node, of_leader)));
         }
-        let reads = by_leader
-            .iter()
-            .filter_map(|(leader, positions)| Some(self.single_record_times(brokers.get(leader)?, positions, limits)));
+        let reads = unsent.iter().map(|(node, positions)| self.single_record_times(node, positions, limits));
         join_all(reads).await.into_iter().for_each(|read| times.extend(read));
         times
     }
 
-    /// The same for one leader with a request for each position, to which a broker sends the batch whatever its size.
+    /// The same for one leader with a request for each position, to which a broker sends the batch whatever its size. The
+    /// positions have the offsets up to which there is no record.
     async fn single_record_times<'a>(
         &self,
         node: &Node,
-        positions: &[RecordPosition<'a>],
+        positions: &[(RecordPosition<'a>, i64)],
         limits: Limits<'_>,
     ) -> HashMap<RecordPosition<'a>, RecordTime> {
-        let mut times: HashMap<_, _> = positions.iter().map(|it| (*it, RecordTime::Unread(TOO_LARGE))).collect();
+        let mut times: HashMap<_, _> = positions.iter().map(|it| (it.0, RecordTime::Unread(TOO_LARGE))).collect();
         for chunk in positions.chunks(PIPELINED) {
-            let requests: Vec<_> = chunk.iter().map(|it| fetch(std::slice::from_ref(it), SINGLE_BYTES)).collect();
+            let request = |((topic, partition, _), next): &_| fetch(&[(*topic, *partition, *next)], SINGLE_BYTES);
+            let requests: Vec<_> = chunk.iter().map(request).collect();
             match self.cluster.call(node, &requests, limits).await {
                 Ok(responses) => {
-                    for (position, response) in chunk.iter().zip(responses) {
-                        times.insert(*position, RecordTime::Unread(LEADER_FAILED));
-                        add_times(&mut times, std::slice::from_ref(position), response.unwrap_or_default());
+                    for ((position, next), response) in chunk.iter().zip(responses) {
+                        let partitions = response.unwrap_or_default().into_iter().flat_map(|topic| topic.1);
+                        let time = partitions.filter_map(|fetched| record_time(&fetched, *next)).next();
+                        times.insert(*position, time.unwrap_or(RecordTime::Unread(LEADER_FAILED)));
                     }
                 }
                 // a batch is larger than a response may be
-                Err(error) if reason(&error) == Reason::Protocol => times.extend(chunk.iter().map(|it| (*it, UNSENT))),
+                Err(error) if reason(&error) == Reason::Protocol => {
+                    times.extend(chunk.iter().map(|(it, next)| (*it, RecordTime::After(*next))));
+                }
                 Err(_) => break,
             }
         }
@@ -250,22 +257,25 @@ fn add_times<'a>(
         for fetched in partitions {
             let is_requested = |it: &&RecordPosition<'a>| it.1 == fetched.index && it.0 == topic;
             let Some(position) = requested.iter().find(is_requested) else { continue };
-            let Some(found) = fetched.found else { continue };
-            let time = match (fetched.error, found) {
-                (0, Found::Record(time @ 0..)) => RecordTime::At(time),
-                // the producer is too old to send times
-                (0, Found::Record(_)) => RecordTime::Missing,
-                // only markers of transactions are left
-                (0, Found::NoneBefore(end)) if end > position.2 && end >= fetched.end => RecordTime::Missing,
-                (0, Found::NoneBefore(_)) => UNSENT,
-                // deleted in the meantime
-                (OFFSET_OUT_OF_RANGE, _) => RecordTime::Missing,
-                (TOPIC_AUTHORIZATION_FAILED, _) => RecordTime::Unread(NO_PERMISSION),
-                _ => RecordTime::Unread(LEADER_FAILED),
-            };
-            times.insert(*position, time);
+            times.extend(record_time(&fetched, position.2).map(|time| (*position, time)));
         }
     }
+}
+
+/// The time of the first record at or after an offset of a requested partition.
+fn record_time(fetched: &Fetched, offset: i64) -> Option<RecordTime> {
+    Some(match (fetched.error, fetched.found?) {
+        (0, Found::Record(time @ 0..)) => RecordTime::At(time),
+        // the producer is too old to send times
+        (0, Found::Record(_)) => RecordTime::Missing,
+        // only markers of transactions are left
+        (0, Found::NoneBefore(end)) if end > offset && end >= fetched.end => RecordTime::Missing,
+        (0, Found::NoneBefore(end)) => RecordTime::After(end),
+        // deleted in the meantime
+        (OFFSET_OUT_OF_RANGE, _) => RecordTime::Missing,
+        (TOPIC_AUTHORIZATION_FAILED, _) => RecordTime::Unread(NO_PERMISSION),
+        _ => RecordTime::Unread(LEADER_FAILED),
+    })
 }
 
 /// The partitions, which are sorted, by topic.
@@ -340,16 +350,13 @@ mod tests {
     #[test]
     fn a_record_that_was_not_sent_is_not_missing() {
         let read = |error: i16, found: Found, end: i64| {
-            let mut times = HashMap::new();
-            let fetched = Fetched { index: 0, error, end, found: Some(found) };
-            add_times(&mut times, &[("a", 0, 5)], vec![("a".to_owned(), vec![fetched])]);
-            times[&("a", 0, 5)]
+            record_time(&Fetched { index: 0, error, end, found: Some(found) }, 5).unwrap()
         };
         assert_eq!(read(0, Found::Record(1000), 9), RecordTime::At(1000));
         assert_eq!(read(0, Found::Record(-1), 9), RecordTime::Missing, "the producer sent no time");
         assert_eq!(read(0, Found::NoneBefore(9), 9), RecordTime::Missing, "only markers");
-        assert_eq!(read(0, Found::NoneBefore(8), 9), UNSENT);
-        assert_eq!(read(0, Found::NoneBefore(5), 9), UNSENT);
+        assert_eq!(read(0, Found::NoneBefore(8), 9), RecordTime::After(8));
+        assert_eq!(read(0, Found::NoneBefore(5), 9), RecordTime::After(5));
         assert_eq!(read(OFFSET_OUT_OF_RANGE, Found::NoneBefore(5), -1), RecordTime::Missing);
         assert_eq!(read(6, Found::NoneBefore(5), -1), RecordTime::Unread(LEADER_FAILED));
     }

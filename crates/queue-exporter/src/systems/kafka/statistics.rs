@@ -14,6 +14,8 @@ use crate::timestamp::seconds_since;
 /// The ranges of a topic's partitions.
 type Ranges = HashMap<i32, Result<Range, Failure>>;
 
+const UNSENT: &str = "the time of the oldest message could not be read: the broker did not send the record";
+
 /// The statistics of a topic without regard to groups.
 pub(super) fn of_topic(partitions: &[Partition], ranges: &Ranges) -> Statistics {
     let known: Option<Vec<Range>> = partitions.iter().map(|it| ranges.get(&it.index)?.as_ref().ok().copied()).collect();
@@ -81,6 +83,7 @@ pub(super) fn of_group(
         match times.and_then(|times| times.get(&(topic, *partition, *next))) {
             Some(RecordTime::At(time)) => oldest = Some(oldest.map_or(*time, |oldest: i64| oldest.min(*time))),
             Some(RecordTime::Unread(text)) => gap = Some(*text),
+            Some(RecordTime::After(_)) => gap = Some(UNSENT),
             Some(RecordTime::Missing) | None => {}
         }
     }
@@ -158,6 +161,9 @@ mod tests {
         let times = [(0, 7, RecordTime::At(1_699_999_990_000)), (1, 7, RecordTime::Unread("x"))];
         let statistics = read(&group(&[7, 7]), &known, &times).unwrap();
         assert_eq!((statistics.ready, statistics.oldest_age, statistics.gap), (Some(6), None, Some("x")));
+        let unsent = [(0, 7, RecordTime::At(1_699_999_990_000)), (1, 7, RecordTime::After(8))];
+        let statistics = read(&group(&[7, 7]), &known, &unsent).unwrap();
+        assert_eq!((statistics.oldest_age, statistics.gap), (None, Some(UNSENT)));
         let markers = [(0, 7, RecordTime::At(1_699_999_990_000)), (1, 7, RecordTime::Missing)];
         assert_eq!(read(&group(&[7, 7]), &known, &markers).unwrap().oldest_age, Some(10.0));
     }
