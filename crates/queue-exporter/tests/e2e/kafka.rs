@@ -205,6 +205,34 @@ fn the_number_of_batches_that_are_requested_alone_is_limited() {
 }
 
 #[test]
+fn a_broker_that_hangs_when_batches_are_requested_alone_costs_ages_but_not_depths() {
+    let fetches = AtomicUsize::new(0);
+    let fake = FakeKafka::start(1, large_batches(51), move |_, api| {
+        let is_later = api == ApiKey::Fetch && fetches.fetch_add(1, Ordering::Relaxed) > 20;
+        if is_later { Behavior::Hang } else { Behavior::Respond }
+    });
+    let (metrics, log) = once(&fake.url, ["--queue.timeout=4s"]);
+    assert_eq!(value(&metrics, SUCCESS), Some(0.0), "{metrics}");
+    assert!(log.contains("there was no time for them"), "{log}");
+    assert!(value(&metrics, &queue("queue_depth", "orders", "shop")).is_some(), "{metrics}");
+    assert_eq!(value(&metrics, &queue("queue_oldest_message_age_seconds", "orders", "shop")), None, "{metrics}");
+}
+
+#[test]
+fn the_number_of_groups_is_limited() {
+    let group = |index| Group { name: format!("group{index}"), state: "Dead", ..Group::default() };
+    let content = Content { groups: (0..=50_000).map(group).collect(), ..large_batches(1) };
+    let fake = FakeKafka::start(1, content, |_, api| match api {
+        ApiKey::OffsetFetch => Behavior::Close,
+        _ => Behavior::Respond,
+    });
+    let (metrics, log) = once(&fake.url, []);
+    assert!(log.contains("more than 50000 groups"), "{log}");
+    assert_eq!(value(&metrics, SUCCESS), Some(0.0), "{metrics}");
+    assert_eq!(value(&metrics, &queue("messages_enqueued_total", "orders", "")), Some(100.0), "{metrics}");
+}
+
+#[test]
 fn the_size_of_all_responses_is_limited() {
     let group = |index| Group { name: format!("group{index}"), state: "Dead", ..Group::default() };
     let content = Content { groups: (0..20).map(group).collect(), ..large_batches(1) };
