@@ -94,7 +94,7 @@ complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l collector.cgr
 false\t''"
 complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l web.systemd-socket -d 'Use systemd socket activation instead of --web.listen-address'
 complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l web.openmetrics-created -d 'Add to OpenMetrics responses the time since when each series counts, as additional series (*_created)'
-complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l web.disable-exporter-metrics -d 'Exclude metrics about the exporter itself (promhttp_*, process_*)'
+complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l web.disable-exporter-metrics -d 'Exclude metrics about the exporter itself (promhttp_*, process_*, refused scrapes, closed connections)'
 complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l once -d 'Read all sources once, print the metrics to standard output, and exit'
 complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l check -d 'Validate the flags and the files they name without opening a connection, and exit'
 complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l no-collector.cpu.per-cpu

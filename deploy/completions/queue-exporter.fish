@@ -66,7 +66,7 @@ complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l web.liste
 complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l poll.interval -d 'Interval of reads in the background, with its unit: 500ms, 5s, 1m; 0 means one read per scrape' -r
 complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l web.systemd-socket -d 'Use systemd socket activation instead of --web.listen-address'
 complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l web.openmetrics-created -d 'Add to OpenMetrics responses the time since when each series counts, as additional series (*_created)'
-complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l web.disable-exporter-metrics -d 'Exclude metrics about the exporter itself (promhttp_*, process_*)'
+complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l web.disable-exporter-metrics -d 'Exclude metrics about the exporter itself (promhttp_*, process_*, refused scrapes, closed connections)'
 complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l once -d 'Read all sources once, print the metrics to standard output, and exit'
 complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l check -d 'Validate the flags and the files they name without opening a connection, and exit'
 complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l probe -d 'Connect once, print the findings and errors, and exit; alone or with --check'
