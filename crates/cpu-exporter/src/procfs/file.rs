@@ -17,6 +17,7 @@ pub(crate) fn read_at_most(limit: u64, path: &Path) -> Result<Option<String>> {
     if !read_into(&mut bytes, limit, path)? {
         return Ok(None);
     }
+    bytes.shrink_to_fit(); // facts about each CPU are kept
     String::from_utf8(bytes).map(Some).with_context(|| format!("{} is not UTF-8", path.display()))
 }
 

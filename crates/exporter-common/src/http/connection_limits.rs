@@ -179,7 +179,9 @@ impl Connections {
     }
 
     fn close(&self, connection: &Connection, why: Eviction) {
-        connection.evict(why.text());
+        if !connection.evict(why.text()) {
+            return;
+        }
         self.evicted[why as usize].fetch_add(1, Ordering::Relaxed);
         let mut logged = lock(&self.logged);
         if logged.is_none_or(|logged| logged.elapsed() >= LOG_INTERVAL) {
@@ -297,10 +299,14 @@ impl Connection {
         }
     }
 
-    /// Closes the connection before its deadline.
-    fn evict(&self, why: &'static str) {
-        lock(&self.state).evicted.get_or_insert(why);
+    /// Closes the connection before its deadline. Returns whether it was not closed before.
+    fn evict(&self, why: &'static str) -> bool {
+        let mut state = lock(&self.state);
+        let is_new = state.evicted.is_none();
+        state.evicted.get_or_insert(why);
+        drop(state);
         self.changed.notify_one();
+        is_new
     }
 
     /// The end of the connection will be a reset.

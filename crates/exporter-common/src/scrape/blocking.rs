@@ -118,7 +118,7 @@ impl Threads {
         let mut state = self.lock();
         state.running.remove(&thread);
         if !state.running.values().any(|began| now.duration_since(*began) < PATIENCE) {
-            // nobody would do this work: its callers fail, and the next scrape tries again
+            // no thread would do this work: its callers fail, and the next scrape tries again
             let abandoned = std::mem::take(&mut state.waiting);
             drop(state);
             drop(abandoned);

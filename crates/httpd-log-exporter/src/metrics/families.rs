@@ -22,8 +22,10 @@ fn families_at(registry: &Registry, now: f64) -> Vec<Family> {
     families.extend(protocols(counts));
     families.extend(caches(counts));
     families.extend(overflowed(counts));
-    families.extend(health(&registry.logs, now));
+    let [counted @ .., dropped] = health(&registry.logs, now);
+    families.extend(counted);
     let mut families = created(families, registry.since);
+    families.push(dropped); // counted by the kernel, for the present socket
     families.extend(created(durations(counts, registry.native_histograms), registry.durations_since));
     families.extend(state(registry));
     families
@@ -31,10 +33,7 @@ fn families_at(registry: &Registry, now: f64) -> Vec<Family> {
 
 /// Adds the time since when they count to counters and histograms.
 fn created(families: impl IntoIterator<Item = Family>, since: Option<SystemTime>) -> Vec<Family> {
-    // the kernel counts dropped messages, for the present socket
-    let counts = |family: &Family| {
-        matches!(family.kind(), Kind::Counter | Kind::Histogram) && family.name() != "httpd_log_dropped_messages_total"
-    };
+    let counts = |family: &Family| matches!(family.kind(), Kind::Counter | Kind::Histogram);
     let family = |family: Family| match since.filter(|_| counts(&family)) {
         Some(since) => family.created_at(since),
         None => family,

@@ -160,13 +160,19 @@ fn jobs_of_real_clients_are_in_their_states() {
     }
 }
 
-#[test]
-fn documented_tables_are_read_together_or_one_by_one() {
-    let Some(server) = Postgres::start(&[]) else { return };
+/// A server with the documented tables of several queue systems in the database `several`.
+fn start_documented() -> Option<Postgres> {
+    let server = Postgres::start(&[])?;
     server.create("several");
     let mut command = server.psql("several");
     command.args(["-f", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/postgres/documented.sql")]);
     run(command);
+    Some(server)
+}
+
+#[test]
+fn documented_tables_are_read_together_or_one_by_one() {
+    let Some(server) = start_documented() else { return };
     let exporter = exporter(&server.url("several"), []);
     let metrics = exporter.scrape();
     let some = |numbers: [i32; 7]| numbers.map(|number| (number >= 0).then_some(f64::from(number)));
@@ -231,11 +237,7 @@ fn a_query_of_your_own_is_read_in_a_read_only_transaction() {
 
 #[test]
 fn a_query_that_hangs_leaves_time_for_the_others() {
-    let Some(server) = Postgres::start(&[]) else { return };
-    server.create("several");
-    let mut command = server.psql("several");
-    command.args(["-f", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/postgres/documented.sql")]);
-    run(command);
+    let Some(server) = start_documented() else { return };
     let exporter = exporter(&server.url("several"), []);
     let before = exporter.scrape();
     assert_eq!(before.matches("queue_depth{").count(), 6, "{before}");
