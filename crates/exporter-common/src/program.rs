@@ -18,6 +18,7 @@ use crate::help::{self, Entries};
 use crate::http::listen::Listener;
 use crate::http::web_settings::WebConfiguration;
 use crate::http::{healthcheck, systemd};
+use crate::scrape::blocking;
 use crate::scrape::scrape_response::{Exporter, ScrapeFilter};
 use crate::service::{Service, Sources};
 use crate::signals::Signals;
@@ -285,7 +286,7 @@ impl Program {
             CommonFlags { check: true, .. } => Purpose::Check,
             _ => Purpose::Serve,
         };
-        // One thread serves: a scrape is short, and blocking work runs on other threads.
+        // One thread serves: a scrape is short, see scrape/blocking.rs.
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .max_blocking_threads(64)
@@ -320,17 +321,18 @@ impl Program {
             .openmetrics_created(common.openmetrics_created)
             .loaded_web_config(web)
             .build()?;
-        let code = match purpose {
-            Purpose::Check => {
-                print_error(format_args!("{}: flags and files are valid\n", self.name));
-                Ok(ExitCode::SUCCESS)
+        if purpose == Purpose::Check {
+            print_error(format_args!("{}: flags and files are valid\n", self.name));
+            runtime.shutdown_background();
+            return Ok(ExitCode::SUCCESS);
+        }
+        blocking::run(runtime, async move {
+            match purpose {
+                Purpose::Once => Ok(once(&service.router.exporter).await),
+                Purpose::Probe => Ok(probe(&service.router.exporter).await),
+                Purpose::Serve | Purpose::Check => serve(service, &common).await.map(|()| ExitCode::SUCCESS),
             }
-            Purpose::Once => Ok(runtime.block_on(once(&service.router.exporter))),
-            Purpose::Probe => Ok(runtime.block_on(probe(&service.router.exporter))),
-            Purpose::Serve => runtime.block_on(serve(service, &common)).map(|()| ExitCode::SUCCESS),
-        };
-        runtime.shutdown_background(); // a thread that is blocked in a device must not block the exit
-        code
+        })
     }
 
     /// The command line with all flags, variables and subcommands; also for generating man pages and completions.

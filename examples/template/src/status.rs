@@ -22,7 +22,7 @@ impl Collector for Status {
 
     async fn collect(&self, scrape: &Scrape) -> Result<()> {
         let file = self.0.clone();
-        // the disk may hang, so read on another thread than the HTTP server's
+        // the disk may hang: then another thread serves the other requests
         let text = scrape.blocking(move || {
             std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))
         });

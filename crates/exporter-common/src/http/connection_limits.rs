@@ -24,6 +24,8 @@ const LOG_INTERVAL: Duration = Duration::from_secs(60);
 const MAX_UNSENT: usize = 64 * 1024 * 1024;
 /// The time limit for the TLS handshake and the request headers.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// The interval of checks of the deadlines, which is the shortest time limit.
+const CHECK_INTERVAL: Duration = HEADER_TIMEOUT;
 /// The time limit between requests.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 /// The time limits of a response without progress, and with slow progress.
@@ -61,7 +63,7 @@ pub(crate) struct ConnectionSlot {
 /// A connection and its state.
 pub(super) struct Connection {
     state: Mutex<ConnectionState>,
-    /// Notified when the deadline may have become earlier.
+    /// Notified when the connection is closed before its deadline, or the exporter stops.
     changed: Notify,
 }
 
@@ -285,17 +287,21 @@ impl Connection {
         Self { state: Mutex::new(ConnectionState::new(Instant::now())), changed: Notify::new() }
     }
 
-    /// Returns the reason when the deadline of the connection has passed.
+    /// Returns the reason when the deadline of the connection has passed. No request changes the timer: every new deadline
+    /// is at least as long away as the interval of checks.
     pub(super) async fn overdue(&self) -> &'static str {
         loop {
-            let deadline = lock(&self.state).deadline();
-            match deadline {
-                Some((at, why)) if at <= Instant::now() => return why,
-                Some((at, _)) => {
-                    let _ = tokio::time::timeout_at(at, self.changed.notified()).await; // check the deadline again in either case
-                }
-                None => self.changed.notified().await,
-            }
+            let now = Instant::now();
+            let (deadline, interval) = {
+                let state = lock(&self.state);
+                (state.deadline(), if state.stopping { SHUTDOWN_HEADER_TIMEOUT } else { CHECK_INTERVAL })
+            };
+            let next = match deadline {
+                Some((at, why)) if at <= now => return why,
+                Some((at, _)) => at.min(now + interval),
+                None => now + interval,
+            };
+            let _ = tokio::time::timeout_at(next, self.changed.notified()).await; // check in either case
         }
     }
 
@@ -330,8 +336,6 @@ impl Connection {
         let mut state = lock(&self.state);
         if state.waits == WaitingFor::Idle && state.requests == 0 && state.unsent == 0 && !state.multiplexed {
             (state.waits, state.since) = (WaitingFor::Headers, Instant::now());
-            drop(state);
-            self.changed.notify_one();
         }
     }
 
@@ -398,8 +402,6 @@ impl Drop for RequestGuard {
         let mut state = lock(&self.connection.state);
         state.requests -= 1;
         state.settle();
-        drop(state);
-        self.connection.changed.notify_one();
     }
 }
 
@@ -431,7 +433,6 @@ impl Sending {
         }
         state.unsent += 1;
         drop(state);
-        request.connection.changed.notify_one();
         request.connections.unsent.fetch_add(length, Ordering::Relaxed);
         Self { length, connections: request.connections.clone(), connection: request.connection.clone() }
     }
@@ -443,8 +444,6 @@ impl Drop for Sending {
         let mut state = lock(&self.connection.state);
         state.unsent -= 1;
         state.settle();
-        drop(state);
-        self.connection.changed.notify_one();
     }
 }
 

@@ -1,47 +1,68 @@
-//! Threads for work that may block, such as the read of a file.
+//! Work that may block, such as the read of a file.
 //!
-//! The collectors of a scrape have such work at the same time, and most of it takes microseconds, less than waking a thread.
-//! So one thread does all of it, one after the other. Work that waits longer than [`PATIENCE`] gets another thread.
+//! Most of it takes microseconds, less than waking a thread. So the thread that serves requests does it between them. If it
+//! takes longer than [`PATIENCE`], another thread serves from then on, and the blocked one exits after its work.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::task::{Context, Poll, Waker};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
+use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
-/// How long work waits for the work before it.
+/// How long work may delay requests.
 const PATIENCE: Duration = Duration::from_millis(5);
 
-const MAX_THREADS: usize = 64;
+/// The interval of attempts to start a thread.
+const RETRY: Duration = Duration::from_secs(1);
 
-/// All threads of the process.
-static THREADS: Threads = Threads {
-    state: Mutex::new(State { waiting: VecDeque::new(), running: BTreeMap::new(), idle: None, started: 0 }),
-    woken: Condvar::new(),
-};
+/// The limit of blocked threads. Beyond it, work waits until one is finished.
+const MAX_BLOCKED: usize = 64;
 
+thread_local! {
+    /// The threads of the program whose requests this thread serves.
+    static THREADS: RefCell<Option<Arc<Threads>>> = const { RefCell::new(None) };
+}
+
+/// The threads of a program: one serves, one watches it, and others are blocked.
+#[derive(Default)]
 struct Threads {
     state: Mutex<State>,
-    /// Notified when [`State::idle`] becomes `None`.
-    woken: Condvar,
+    /// Notified when the watching thread has something to do.
+    watcher: Condvar,
 }
 
+#[derive(Default)]
 struct State {
     waiting: VecDeque<Work>,
-    /// When each running thread began its present work.
-    running: BTreeMap<u64, Instant>,
-    /// The thread that has no work. Others end.
-    idle: Option<u64>,
-    /// The number of threads that were ever started.
-    started: u64,
+    /// The reports of finished work. The serving thread sends them.
+    finished: Vec<Report>,
+    /// Wakes the serving thread.
+    waker: Option<Waker>,
+    /// The number of the serving thread.
+    serving: u64,
+    /// When the serving thread began its present work.
+    working: Option<Instant>,
+    /// The number of blocked threads.
+    blocked: usize,
+    /// Whether the watching thread sleeps until it is notified.
+    unwatched: bool,
+    stopped: bool,
 }
 
-type Work = Box<dyn FnOnce() + Send>;
+type Work = Box<dyn FnOnce() -> Report + Send>;
 
-/// Runs work that may block on another thread, for work that collectors share. Other work of a collector runs with
-/// [`Scrape::blocking`](crate::Scrape::blocking), which also prevents a second read while the first one hangs. The work is
-/// finished even if the returned future is dropped.
+/// Sends the result of work.
+type Report = Box<dyn FnOnce() + Send>;
+
+/// Runs work that may block without delaying requests, for work that collectors share. Other work of a collector runs
+/// with [`Scrape::blocking`](crate::Scrape::blocking), which also prevents a second read while the first one hangs. The work
+/// is finished even if the returned future is dropped.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
@@ -51,100 +72,142 @@ type Work = Box<dyn FnOnce() + Send>;
 /// ```
 ///
 /// # Panics
-/// With the panic of the work, or if no thread can be started for it.
+/// With the panic of the work, or if the process is stopping.
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    let (done, mut result) = oneshot::channel();
+    let (done, result) = oneshot::channel();
     let work = move || {
-        let _ = done.send(catch_unwind(AssertUnwindSafe(work))); // the receiver may be gone
+        let result = catch_unwind(AssertUnwindSafe(work));
+        Box::new(move || {
+            let _ = done.send(result); // the receiver may be gone
+        }) as Report
     };
-    let has_thread = THREADS.add(Box::new(work));
-    let mut in_time = None;
-    if !has_thread {
-        in_time = tokio::time::timeout(PATIENCE, &mut result).await.ok();
-        if in_time.is_none() {
-            THREADS.help();
-        }
+    match THREADS.with_borrow(Clone::clone) {
+        Some(threads) => threads.add(Box::new(work)),
+        // another program's runtime
+        None => drop(tokio::task::spawn_blocking(|| work()())),
     }
-    let result = match in_time {
-        Some(result) => result,
-        None => result.await,
-    };
-    match result {
+    match result.await {
         Ok(Ok(done)) => done,
+        Ok(Err(panic)) => resume_unwind(panic),
+        Err(_) => panic!("the process is stopping"),
+    }
+}
+
+/// Runs the main future of a program, whose runtime has one thread. The calling thread watches the one that serves.
+pub(crate) fn run<T: Send + 'static>(runtime: Runtime, main: impl Future<Output = T> + Send + 'static) -> T {
+    let threads = Arc::new(Threads::default());
+    let (done, result) = mpsc::channel();
+    let stopping = threads.clone();
+    runtime.spawn(async move {
+        let _ = done.send(AssertUnwindSafe(main).catch_unwind().await); // the receiver waits
+        stopping.stop();
+    });
+    threads.watch(runtime);
+    match result.recv() {
+        Ok(Ok(result)) => result,
         Ok(Err(panic)) => resume_unwind(panic),
         Err(_) => panic!("cannot start a thread"),
     }
 }
 
 impl Threads {
-    /// Adds work, and returns whether a thread was woken for it. Otherwise a running one does it next, or later.
-    fn add(&'static self, work: Work) -> bool {
+    fn add(&self, work: Work) {
         let mut state = self.lock();
-        let is_first = state.waiting.is_empty();
         state.waiting.push_back(work);
-        let now = Instant::now();
-        if state.running.values().any(|began| now.duration_since(*began) < PATIENCE) {
-            return false;
-        }
-        self.wake(state, now) && is_first
+        state.wake();
     }
 
-    /// Wakes a thread if work is waiting.
-    fn help(&'static self) {
-        let state = self.lock();
-        if !state.waiting.is_empty() {
-            self.wake(state, Instant::now());
-        }
-    }
-
-    /// Wakes the idle thread, or starts one. Returns `false` if there are too many.
-    fn wake(&'static self, mut state: MutexGuard<'_, State>, now: Instant) -> bool {
-        if let Some(thread) = state.idle.take() {
-            state.running.insert(thread, now);
-            drop(state); // or the woken thread would wait for the lock
-            self.woken.notify_one();
-            return true;
-        }
-        if state.running.len() >= MAX_THREADS {
-            return false;
-        }
-        let thread = state.started;
-        state.started += 1;
-        state.running.insert(thread, now);
-        drop(state);
-        let spawned = std::thread::Builder::new().name("blocking".to_owned()).spawn(move || self.run(thread));
-        let Err(error) = spawned else { return true };
-        tracing::warn!(%error, "cannot start a thread");
+    fn stop(&self) {
         let mut state = self.lock();
-        state.running.remove(&thread);
-        if !state.running.values().any(|began| now.duration_since(*began) < PATIENCE) {
-            // no thread would do this work: its callers fail, and the next scrape tries again
-            let abandoned = std::mem::take(&mut state.waiting);
-            drop(state);
-            drop(abandoned);
-        }
-        false
+        state.stopped = true;
+        state.wake();
+        self.watcher.notify_one();
     }
 
-    /// Does the waiting work, until another thread is idle.
-    fn run(&self, thread: u64) {
+    /// Replaces the serving thread whenever it is blocked, until the program stops.
+    fn watch(self: &Arc<Self>, runtime: Runtime) {
+        let runtime = Arc::new(runtime);
         let mut state = self.lock();
-        loop {
-            if let Some(work) = state.waiting.pop_front() {
-                state.running.insert(thread, Instant::now());
-                drop(state);
-                work();
-                state = self.lock();
+        let Ok(mut serving) = self.start(&runtime, state.serving) else { return };
+        while !state.stopped {
+            let patience = match state.working {
+                None => {
+                    state.unwatched = true;
+                    state = self.watcher.wait(state).unwrap_or_else(PoisonError::into_inner);
+                    continue;
+                }
+                Some(began) => (began + PATIENCE).saturating_duration_since(Instant::now()),
+            };
+            if !patience.is_zero() {
+                state = self.watcher.wait_timeout(state, patience).unwrap_or_else(PoisonError::into_inner).0;
                 continue;
             }
-            state.running.remove(&thread);
-            if state.idle.is_some() {
-                return;
+            match self.start(&runtime, state.serving + 1) {
+                Ok(thread) => {
+                    serving = thread;
+                    state.serving += 1;
+                    state.blocked += 1;
+                    state.working = None;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot start a thread");
+                    state.working = Some(Instant::now() + RETRY);
+                }
             }
-            state.idle = Some(thread);
-            let woken = self.woken.wait_while(state, |state| state.idle == Some(thread));
-            state = woken.unwrap_or_else(PoisonError::into_inner);
         }
+        drop(state);
+        let _ = serving.join(); // it does not panic
+        if let Some(runtime) = Arc::into_inner(runtime) {
+            runtime.shutdown_background(); // a thread that is blocked in a device must not block the exit
+        }
+    }
+
+    fn start(self: &Arc<Self>, runtime: &Arc<Runtime>, number: u64) -> std::io::Result<JoinHandle<()>> {
+        let (threads, runtime) = (self.clone(), runtime.clone());
+        std::thread::Builder::new().name("serve".to_owned()).spawn(move || {
+            THREADS.set(Some(threads.clone()));
+            while runtime.block_on(std::future::poll_fn(|cx| threads.poll(cx))) && threads.work(number) {}
+        })
+    }
+
+    /// Sends reports. Is ready with true when work is waiting, and with false when the program stops.
+    fn poll(&self, cx: &Context<'_>) -> Poll<bool> {
+        let mut state = self.lock();
+        if !state.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            state.waker = Some(cx.waker().clone());
+        }
+        let finished = std::mem::take(&mut state.finished);
+        let ready = match state.stopped {
+            true => Poll::Ready(false),
+            false if state.waiting.is_empty() || state.blocked >= MAX_BLOCKED => Poll::Pending,
+            false => Poll::Ready(true),
+        };
+        drop(state);
+        finished.into_iter().for_each(|report| report());
+        ready
+    }
+
+    /// Does the waiting work. Returns false if another thread serves now.
+    fn work(&self, number: u64) -> bool {
+        let mut state = self.lock();
+        while let Some(work) = state.waiting.pop_front() {
+            state.working = Some(Instant::now());
+            let unwatched = std::mem::take(&mut state.unwatched);
+            drop(state);
+            if unwatched {
+                self.watcher.notify_one();
+            }
+            let report = work();
+            state = self.lock();
+            state.finished.push(report);
+            if state.serving != number {
+                state.blocked -= 1;
+                state.wake();
+                return false;
+            }
+            state.working = None;
+        }
+        true
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -152,45 +215,101 @@ impl Threads {
     }
 }
 
+impl State {
+    fn wake(&self) {
+        if let Some(waker) = &self.waker {
+            waker.wake_by_ref();
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
-
-    use futures_util::FutureExt;
-
     use super::*;
 
-    #[tokio::test]
-    async fn work_that_hangs_delays_no_other_work() {
-        let (release, hung) = mpsc::channel::<()>();
-        let hung = tokio::spawn(blocking(move || hung.recv()));
-        let others: Vec<_> = (0..100).map(|number| tokio::spawn(blocking(move || number))).collect();
-        for (number, other) in others.into_iter().enumerate() {
-            assert_eq!(other.await.unwrap(), number);
-        }
-        assert!(!hung.is_finished());
-        release.send(()).unwrap();
-        hung.await.unwrap().unwrap();
+    fn run_one<T: Send + 'static>(main: impl Future<Output = T> + Send + 'static) -> T {
+        run(tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap(), main)
     }
 
-    #[tokio::test]
-    async fn work_that_hangs_in_many_threads_ends() {
-        let (release, hung) = mpsc::channel::<()>();
-        let hung = std::sync::Arc::new(Mutex::new(hung));
-        let work = |hung: std::sync::Arc<Mutex<mpsc::Receiver<()>>>| move || hung.lock().unwrap().recv();
-        let all: Vec<_> = (0..2 * MAX_THREADS).map(|_| tokio::spawn(blocking(work(hung.clone())))).collect();
-        for _ in &all {
+    #[test]
+    fn work_that_hangs_delays_no_other_work() {
+        run_one(async {
+            let (release, hung) = mpsc::channel::<()>();
+            let hung = tokio::spawn(blocking(move || hung.recv()));
+            let others: Vec<_> = (0..100).map(|number| tokio::spawn(blocking(move || number))).collect();
+            for (number, other) in others.into_iter().enumerate() {
+                assert_eq!(other.await.unwrap(), number);
+            }
+            assert!(!hung.is_finished());
             release.send(()).unwrap();
-        }
-        for one in all {
-            one.await.unwrap().unwrap();
-        }
+            hung.await.unwrap().unwrap();
+            assert_eq!(blocking(|| 7).await, 7, "the new thread continues");
+        });
+    }
+
+    #[test]
+    fn results_before_work_that_hangs_are_sent() {
+        run_one(async {
+            let (release, hung) = mpsc::channel::<()>();
+            let first = tokio::spawn(blocking(|| 1));
+            let hung = tokio::spawn(blocking(move || hung.recv()));
+            assert_eq!(first.await.unwrap(), 1);
+            release.send(()).unwrap();
+            hung.await.unwrap().unwrap();
+        });
+    }
+
+    #[test]
+    fn work_that_hangs_in_many_threads_ends() {
+        run_one(async {
+            let (release, hung) = mpsc::channel::<()>();
+            let hung = Arc::new(Mutex::new(hung));
+            let work = |hung: Arc<Mutex<mpsc::Receiver<()>>>| move || hung.lock().unwrap().recv();
+            let all: Vec<_> = (0..2 * MAX_BLOCKED).map(|_| tokio::spawn(blocking(work(hung.clone())))).collect();
+            for _ in &all {
+                release.send(()).unwrap();
+            }
+            for one in all {
+                one.await.unwrap().unwrap();
+            }
+        });
+    }
+
+    #[test]
+    fn the_program_stops_while_work_hangs() {
+        let (release, hung) = mpsc::channel::<()>();
+        let (began, begun) = oneshot::channel();
+        let stopped = run_one(async {
+            tokio::spawn(blocking(move || {
+                began.send(()).unwrap();
+                hung.recv()
+            }));
+            begun.await
+        });
+        assert!(stopped.is_ok());
+        drop(release);
+    }
+
+    #[test]
+    fn a_panic_of_the_work_is_the_callers() {
+        run_one(async {
+            let panicking = blocking(|| -> u8 { panic!("as intended") });
+            let panic = AssertUnwindSafe(panicking).catch_unwind().await.unwrap_err();
+            assert_eq!(panic.downcast_ref::<&str>(), Some(&"as intended"));
+            assert_eq!(blocking(|| 7).await, 7, "the thread continues");
+        });
+    }
+
+    #[test]
+    #[should_panic(expected = "as intended")]
+    fn a_panic_of_the_program_is_the_callers() {
+        run_one(async { panic!("as intended") });
     }
 
     #[tokio::test]
-    async fn a_panic_of_the_work_is_the_callers() {
+    async fn work_in_another_programs_runtime_is_done() {
+        assert_eq!(blocking(|| 7).await, 7);
         let panic = AssertUnwindSafe(blocking(|| -> u8 { panic!("as intended") })).catch_unwind().await.unwrap_err();
         assert_eq!(panic.downcast_ref::<&str>(), Some(&"as intended"));
-        assert_eq!(blocking(|| 7).await, 7, "the thread continues");
     }
 }

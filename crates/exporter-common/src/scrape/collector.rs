@@ -116,8 +116,8 @@ impl Scrape {
         *self.deadline.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs work that may block on another thread, such as reading a sysfs file that queries hardware, or a file on a
-    /// network. The collector's next read does not start until the work is finished.
+    /// Runs work that may block without delaying requests, such as reading a sysfs file that queries hardware, or a file on
+    /// a network. The collector's next read does not start until the work is finished.
     pub async fn blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
         let running = self.blocked.one_more();
         blocking(move || {

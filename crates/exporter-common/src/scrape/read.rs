@@ -15,6 +15,8 @@ use super::collector::Scrape;
 pub(super) struct Read {
     pub(super) scrape: Arc<Scrape>,
     pub(super) outcome: OnceLock<ReadOutcome>,
+    /// When it times out, even if another waiter has a later deadline.
+    pub(super) limit: Instant,
     pub(super) done: watch::Receiver<bool>,
     pub(super) task: OnceLock<AbortHandle>,
     /// The number of waiters.

@@ -7,7 +7,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
-use super::source::{CollectorResponse, Source};
+use super::source::{CollectorResponse, Deadline, Source};
 use crate::config::reload::{self, ReloadStatus};
 use crate::exposition::Exposition;
 use crate::exposition::escaping::Escaping;
@@ -36,8 +36,8 @@ impl Exporter {
         budget: Duration,
         escaping: Escaping,
     ) -> (Exposition, bool) {
-        let deadline = Instant::now() + budget.min(self.timeout);
-        let responses = join_all(self.wanted(wanted).map(|source| source.scrape(deadline, self.timeout))).await;
+        let deadline = Deadline::at(Instant::now() + budget.min(self.timeout));
+        let responses = join_all(self.wanted(wanted).map(|source| source.scrape(&deadline, self.timeout))).await;
         let mut families: Vec<_> = about(&responses).into_iter().map(Arc::new).collect();
         families.extend(reload::families(self.reload_statuses()).into_iter().map(Arc::new));
         families.extend((self.web_metrics)().into_iter().map(Arc::new));

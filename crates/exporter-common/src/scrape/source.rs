@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, Shared};
 use tokio::sync::watch;
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::{Instant, MissedTickBehavior, Sleep};
 
 use super::collector::{Blocked, Collector, Scrape};
 use super::failure_log::{FailureLog, Transition};
@@ -112,6 +112,18 @@ struct SourceState {
     last: Option<Arc<Read>>,
     last_success: Option<SystemTime>,
     failure_log: FailureLog,
+}
+
+/// The deadline of a scrape, with one timer for all collectors.
+pub(crate) struct Deadline {
+    at: Instant,
+    passed: Shared<Sleep>,
+}
+
+impl Deadline {
+    pub(crate) fn at(at: Instant) -> Self {
+        Self { at, passed: tokio::time::sleep_until(at).shared() }
+    }
 }
 
 /// The response of one collector to one scrape.
@@ -246,29 +258,36 @@ impl Source {
     }
 
     /// The collector's response to a scrape with this deadline. `timeout` limits a read.
-    pub(crate) async fn scrape(self: &Arc<Self>, deadline: Instant, timeout: Duration) -> CollectorResponse {
+    pub(crate) async fn scrape(self: &Arc<Self>, deadline: &Deadline, timeout: Duration) -> CollectorResponse {
         let started = Instant::now();
-        let read = match tokio::time::timeout_at(deadline, self.read(deadline, timeout)).await {
-            Ok(Ok(waiter)) => waiter,
-            Ok(Err(why)) => return self.response_without_read(Vec::new(), &why, started),
-            Err(_) => {
-                return self.response_without_read(
-                    Vec::new(),
-                    "an earlier read is still waiting for the source",
-                    started,
-                );
-            }
+        let read = tokio::select! {
+            biased;
+            read = self.read(deadline.at, timeout) => read,
+            () = deadline.passed.clone() => Err("an earlier read is still waiting for the source".to_owned()),
+        };
+        let read = match read {
+            Ok(waiter) => waiter,
+            Err(why) => return self.response_without_read(Vec::new(), &why, started),
         };
         let mut done = read.done.clone();
-        let waited = tokio::time::timeout_at(deadline, done.wait_for(|done| *done)).await;
+        let joined = self.collection == Collection::OnScrape && read.limit < deadline.at;
+        let waited = tokio::select! {
+            biased;
+            _ = done.wait_for(|done| *done) => true,
+            () = deadline.passed.clone() => false,
+            () = tokio::time::sleep_until(read.limit), if joined => {
+                self.finish(&read.0, Some(no_response(timeout)), read.limit - timeout);
+                true
+            }
+        };
         let outcome = read.outcome.get(); // before the families, so that a success has all of them
         let families = read.scrape.families();
         if let Some(outcome) = outcome {
             return self.response(families, outcome.error.is_none(), outcome.duration);
         }
         let why = match waited {
-            Ok(_) => "the exporter is stopping".to_owned(),
-            Err(_) => format!("no response within the scrape's {}", human(deadline - started)),
+            true => "the exporter is stopping".to_owned(),
+            false => format!("no response within the scrape's {}", human(deadline.at - started)),
         };
         self.response_without_read(families, &why, started)
     }
@@ -279,7 +298,7 @@ impl Source {
         if self.ended.get().is_some() {
             return;
         }
-        let first = self.start(Instant::now() + timeout, timeout).await;
+        let first = self.start(Instant::now() + timeout, timeout, true).await;
         let mut done = first.done.clone();
         self.lock().shared = Some(first.0.clone()); // keeps the read alive without being a waiter
         drop(first);
@@ -313,7 +332,7 @@ impl Source {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            let read = self.start(Instant::now() + timeout, timeout).await;
+            let read = self.start(Instant::now() + timeout, timeout, true).await;
             let _ = read.done.clone().wait_for(|done| *done).await; // the sender outlives the read
         }
     }
@@ -337,21 +356,22 @@ impl Source {
                 Collection::Cached(_) | Collection::OnScrape => {}
             }
         }
-        Ok(self.start(deadline, timeout).await)
+        Ok(self.start(deadline, timeout, self.collection != Collection::OnScrape).await)
     }
 
     /// Starts a read for a waiter with this deadline, or joins the read in progress. While blocking work of an earlier
-    /// read is still running, no new read starts.
-    async fn start(self: &Arc<Self>, deadline: Instant, timeout: Duration) -> Waiter {
+    /// read is still running, no new read starts. The waiters of a read end it, unless it is `limited` itself: a timer for
+    /// each read would take longer than most reads.
+    async fn start(self: &Arc<Self>, deadline: Instant, timeout: Duration, limited: bool) -> Waiter {
         loop {
-            if let Some(waiter) = self.try_start(deadline, timeout) {
+            if let Some(waiter) = self.try_start(deadline, timeout, limited) {
                 return waiter;
             }
             self.blocked.fewer_than(1).await;
         }
     }
 
-    fn try_start(self: &Arc<Self>, deadline: Instant, timeout: Duration) -> Option<Waiter> {
+    fn try_start(self: &Arc<Self>, deadline: Instant, timeout: Duration, limited: bool) -> Option<Waiter> {
         let mut state = self.lock();
         if let Some(reading) = state.reading.upgrade() {
             // A collector plans its work by its deadline. The first read, which has no waiter, may have planned for
@@ -377,6 +397,7 @@ impl Source {
         let read = Arc::new(Read {
             scrape: scrape.clone(),
             outcome: OnceLock::new(),
+            limit: started + timeout,
             done,
             task: OnceLock::new(),
             waiting: AtomicUsize::new(0),
@@ -390,11 +411,14 @@ impl Source {
         let (source, weak) = (self.clone(), Arc::downgrade(&read));
         let task = tokio::spawn(async move {
             let collect = AssertUnwindSafe(source.collector.collect(&scrape)).catch_unwind();
-            let error = match tokio::time::timeout(timeout, collect).await {
-                Ok(Ok(Ok(()))) => scrape.invalid().map(ToString::to_string),
-                Ok(Ok(Err(error))) => Some(format!("{error:#}")),
-                Ok(Err(panic)) => Some(panicked(&*panic)),
-                Err(_) => Some(format!("no response within {}", human(timeout))),
+            let error = tokio::select! {
+                biased;
+                collected = collect => match collected {
+                    Ok(Ok(())) => scrape.invalid().map(ToString::to_string),
+                    Ok(Err(error)) => Some(format!("{error:#}")),
+                    Err(panic) => Some(panicked(&*panic)),
+                },
+                () = tokio::time::sleep(timeout), if limited => Some(no_response(timeout)),
             };
             if let Some(read) = weak.upgrade() {
                 source.finish(&read, error, started);
@@ -405,11 +429,13 @@ impl Source {
         Some(waiter)
     }
 
-    /// Stores the result of a finished read.
+    /// Stores the result of a read that finished or timed out, once.
     fn finish(&self, read: &Arc<Read>, error: Option<String>, started: Instant) {
         let failed = error.is_some();
         let ended = Instant::now();
-        let outcome = read.outcome.get_or_init(|| ReadOutcome { error, duration: ended - started, ended });
+        if read.outcome.set(ReadOutcome { error: error.clone(), duration: ended - started, ended }).is_err() {
+            return;
+        }
         let mut state = self.lock();
         state.reading = Weak::new();
         state.shared = None;
@@ -422,7 +448,7 @@ impl Source {
             state.last_success = Some(SystemTime::now());
         }
         drop(state);
-        self.log_transition(outcome.error.as_deref());
+        self.log_transition(error.as_deref());
     }
 
     /// A response without a finished read.
@@ -460,6 +486,10 @@ impl Source {
     fn lock(&self) -> MutexGuard<'_, SourceState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner) // only plain assignments happen while it is locked
     }
+}
+
+fn no_response(timeout: Duration) -> String {
+    format!("no response within {}", human(timeout))
 }
 
 #[cfg(test)]

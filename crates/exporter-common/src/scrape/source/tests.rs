@@ -59,7 +59,7 @@ fn names(response: &CollectorResponse) -> Vec<&str> {
 }
 
 async fn scrape_within(source: &Arc<Source>, budget: Duration) -> CollectorResponse {
-    source.scrape(Instant::now() + budget, 10 * SECOND).await
+    source.scrape(&Deadline::at(Instant::now() + budget), 10 * SECOND).await
 }
 
 #[tokio::test(start_paused = true)]
@@ -102,6 +102,21 @@ async fn concurrent_scrapes_share_one_read() {
     assert_eq!(reads.load(Ordering::Relaxed), 1);
     scrape_within(&source, 2 * SECOND).await;
     assert_eq!(reads.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_times_out_even_if_a_later_waiter_has_more_time() {
+    let source = Arc::new(Source::new(Slow { takes: 100 * SECOND, ..Slow::default() }));
+    let first = tokio::spawn({
+        let source = source.clone();
+        async move { scrape_within(&source, 10 * SECOND).await.success }
+    });
+    tokio::time::sleep(4 * SECOND).await;
+    let started = Instant::now();
+    let response = scrape_within(&source, 10 * SECOND).await;
+    assert_eq!((started.elapsed(), response.duration, response.success), (6 * SECOND, 10 * SECOND, false));
+    assert!(!first.await.unwrap());
+    assert!(source.lock().reading.upgrade().is_none(), "cancelled");
 }
 
 #[tokio::test(start_paused = true)]
@@ -170,9 +185,9 @@ async fn scrapes_use_a_background_read_until_it_is_too_old() {
 async fn the_deadline_of_a_read_is_the_latest_of_its_waiters() {
     let slow = Slow { takes: 2 * SECOND, ..Slow::default() };
     let source = Arc::new(Source::new(slow));
-    let read = source.start(Instant::now() + SECOND, 10 * SECOND).await;
+    let read = source.start(Instant::now() + SECOND, 10 * SECOND, false).await;
     assert_eq!(read.scrape.time_left(), SECOND);
-    let joined = source.start(Instant::now() + 3 * SECOND, 10 * SECOND).await;
+    let joined = source.start(Instant::now() + 3 * SECOND, 10 * SECOND, false).await;
     assert_eq!((read.scrape.time_left(), joined.scrape.time_left()), (3 * SECOND, 3 * SECOND));
 }
 
