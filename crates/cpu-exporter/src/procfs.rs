@@ -6,14 +6,14 @@ mod cpuinfo;
 mod file;
 mod online;
 mod roots;
+mod shared_file;
 pub(crate) mod stalls;
-mod stat_file;
 
-pub(crate) use cpu_list::{read_cpu_list, read_nonempty_cpu_list};
+pub(crate) use cpu_list::{nonempty_cpu_list, read_cpu_list, read_nonempty_cpu_list};
 pub(crate) use cpu_table::{CpuTable, Row};
 pub(crate) use cpuinfo::{CpuInfo, Facts};
 pub(crate) use file::{excerpt, is_denied, number, read, read_at_most};
-pub(crate) use online::OnlineCache;
+pub(crate) use online::{Online, OnlineCache};
 pub(crate) use roots::{PROCFS, Roots, SYSFS};
 
 /// The parsers, for the fuzz targets.

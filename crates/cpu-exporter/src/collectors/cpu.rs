@@ -52,7 +52,7 @@ impl Collector for CpuCollector {
 
     async fn collect(&self, scrape: &Scrape) -> Result<()> {
         let stat = &self.settings.roots.stat;
-        let bytes = stat.read().await?;
+        let bytes = stat.require().await?;
         let uptime = self.uptime().await;
         // A panic cannot leave the sums inconsistent: they change only in Sums::add, which does not fail.
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);

@@ -24,8 +24,7 @@ pub(super) struct CpufreqCollector {
 
 impl CpufreqCollector {
     pub(super) fn new(settings: &Settings) -> Self {
-        let cpus = Arc::new(OnlineCache::new(&settings.roots.sys_cpu()));
-        Self { settings: settings.clone(), cpus, running: Arc::default() }
+        Self { settings: settings.clone(), cpus: Arc::default(), running: Arc::default() }
     }
 }
 
@@ -36,11 +35,11 @@ impl Collector for CpufreqCollector {
     }
 
     async fn collect(&self, scrape: &Scrape) -> Result<()> {
-        let (roots, cache) = (self.settings.roots.clone(), self.cpus.clone());
-        let (cpus, mut faults) = scrape.blocking(move || cache.get(|faults| cpus(&roots, faults))).await;
+        let roots = self.settings.roots.clone();
+        let online = roots.online().await;
+        let (cpus, mut faults) = self.cpus.get(scrape, &online, move |faults| cpus(&roots, faults)).await;
         if cpus.is_empty() && faults.is_empty() && self.settings.clock_rates {
-            let file = self.settings.roots.cpuinfo.clone();
-            let (info, faults) = scrape.blocking(move || file.clock_rates()).await;
+            let (info, faults) = self.settings.roots.cpuinfo.clock_rates(scrape, &online).await;
             scrape.add(self.settings.names.apply(clock_rates(&info.cpus, &self.settings)));
             return faults.result();
         }

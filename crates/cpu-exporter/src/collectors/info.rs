@@ -24,8 +24,8 @@ impl Collector for InfoCollector {
     }
 
     async fn collect(&self, scrape: &Scrape) -> Result<()> {
-        let file = self.0.roots.cpuinfo.clone();
-        let (info, faults) = scrape.blocking(move || file.facts()).await;
+        let online = self.0.roots.online().await;
+        let (info, faults) = self.0.roots.cpuinfo.facts(scrape, &online).await;
         scrape.add(self.0.names.apply(family(&info.cpus, self.0.exports_each_of(info.cpus.len()))));
         faults.result()
     }

@@ -28,7 +28,7 @@ impl Collector for StatCollector {
     }
 
     async fn collect(&self, scrape: &Scrape) -> Result<()> {
-        let bytes = self.settings.roots.stat.read().await?;
+        let bytes = self.settings.roots.stat.require().await?;
         let path = || format!("{}", self.settings.roots.stat.path().display());
         let text = std::str::from_utf8(&bytes).with_context(path)?;
         let (mut values, faults) = StatValues::parse(text);

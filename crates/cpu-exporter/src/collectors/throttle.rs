@@ -20,8 +20,7 @@ pub(super) struct ThrottleCollector {
 
 impl ThrottleCollector {
     pub(super) fn new(settings: &Settings) -> Self {
-        let places = Arc::new(OnlineCache::new(&settings.roots.sys_cpu()));
-        Self { settings: settings.clone(), places, counters: Mutex::default() }
+        Self { settings: settings.clone(), places: Arc::default(), counters: Mutex::default() }
     }
 }
 
@@ -32,12 +31,13 @@ impl Collector for ThrottleCollector {
     }
 
     async fn collect(&self, scrape: &Scrape) -> Result<()> {
-        let (roots, places) = (self.settings.roots.clone(), self.places.clone());
-        let read = move || {
-            let (places, faults) = places.get(|faults| Place::all(&roots, faults));
-            Throttles::read(&places, faults)
+        let roots = self.settings.roots.clone();
+        let online = roots.online().await;
+        let (places, faults) = self.places.get(scrape, &online, move |faults| Place::all(&roots, faults)).await;
+        let (throttles, faults) = match places.is_empty() {
+            true => (Throttles::default(), faults),
+            false => scrape.blocking(move || Throttles::read(&places, faults)).await,
         };
-        let (throttles, faults) = scrape.blocking(read).await;
         // A panic cannot leave the counters inconsistent: only assignments happen under the lock.
         let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
         let each = self.settings.exports_each_of(throttles.cores.len());

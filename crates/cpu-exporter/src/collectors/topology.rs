@@ -1,11 +1,12 @@
 //! Collector `topology`: present, online and isolated CPUs, from the masks in /sys/devices/system/cpu.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use anyhow::Result;
 use exporter_common::{Collector, Family, Faults, Scrape, async_trait};
 
-use crate::procfs::{Roots, read_cpu_list, read_nonempty_cpu_list};
+use crate::procfs::{Online, Roots, nonempty_cpu_list, read_cpu_list, read_nonempty_cpu_list};
 use crate::settings::{Names, Settings};
 
 /// Online and isolated CPUs.
@@ -25,7 +26,8 @@ impl Collector for TopologyCollector {
 
     async fn collect(&self, scrape: &Scrape) -> Result<()> {
         let roots = self.0.roots.clone();
-        let (masks, faults) = scrape.blocking(move || Masks::read(&roots)).await;
+        let online = roots.online.read().await;
+        let (masks, faults) = scrape.blocking(move || Masks::read(&roots, online)).await;
         for family in families(&masks, &self.0) {
             scrape.add(self.0.names.apply(family));
         }
@@ -43,15 +45,19 @@ struct Masks {
 }
 
 impl Masks {
-    fn read(roots: &Roots) -> (Self, Faults) {
+    fn read(roots: &Roots, online: Result<Online>) -> (Self, Faults) {
         let mut faults = Faults::default();
         let directory = roots.sys_cpu();
-        let masks = Self {
+        let parse = |list: Arc<Vec<u8>>| nonempty_cpu_list(roots.online.path(), &list);
+        let mut masks = Self {
             present: faults.keep(read_nonempty_cpu_list(&directory.join("present"))).flatten(),
-            online: faults.keep(read_nonempty_cpu_list(&directory.join("online"))).flatten(),
-            offline: faults.keep(read_cpu_list(&directory.join("offline"))).flatten(),
+            online: faults.keep(online.and_then(|list| list.map(parse).transpose())).flatten(),
+            offline: None,
             isolated: faults.keep(read_cpu_list(&directory.join("isolated"))).flatten(),
         };
+        if masks.present.is_none() {
+            masks.offline = faults.keep(read_cpu_list(&directory.join("offline"))).flatten();
+        }
         (masks, faults)
     }
 }
@@ -156,8 +162,8 @@ mod tests {
         assert_eq!(samples(&masks), ["online{cpu=\"0\"} 1", "online{cpu=\"1\"} 0", "online 1"]);
     }
 
-    #[test]
-    fn an_empty_present_or_online_mask_is_an_error() {
+    #[tokio::test]
+    async fn an_empty_present_or_online_mask_is_an_error() {
         let root = tempfile::tempdir().unwrap();
         let roots = Roots::new("/nowhere", root.path(), None);
         std::fs::create_dir_all(roots.sys_cpu()).unwrap();
@@ -165,7 +171,7 @@ mod tests {
         for (name, whole) in [("present", "0-1\n"), ("online", "0\n"), ("offline", "\n"), ("isolated", "\n")] {
             write(name, whole);
         }
-        let (masks, faults) = Masks::read(&roots);
+        let (masks, faults) = Masks::read(&roots, roots.online.read().await);
         assert!(faults.result().is_ok());
         let expected = ["online{cpu=\"0\"} 1", "online{cpu=\"1\"} 0", "isolated 0", "online 1", "present 2"];
         assert_eq!(samples(&masks), expected);
@@ -173,7 +179,7 @@ mod tests {
         for (name, whole, left) in [("present", "0-1\n", 3), ("online", "0\n", 2)] {
             for empty in ["", "\n"] {
                 write(name, empty);
-                let (masks, faults) = Masks::read(&roots);
+                let (masks, faults) = Masks::read(&roots, roots.online.read().await);
                 assert!(
                     faults.result().unwrap_err().to_string().contains(&format!("{name}: the list of CPUs is empty"))
                 );

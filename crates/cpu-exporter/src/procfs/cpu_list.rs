@@ -15,8 +15,15 @@ pub(crate) fn read_cpu_list(path: &Path) -> Result<Option<BTreeSet<u32>>> {
 
 /// [`read_cpu_list`] for a file that contains at least one CPU on every host.
 pub(crate) fn read_nonempty_cpu_list(path: &Path) -> Result<Option<BTreeSet<u32>>> {
-    let cpus = read_cpu_list(path)?;
-    if cpus.as_ref().is_some_and(BTreeSet::is_empty) {
+    let Some(text) = read(path)? else { return Ok(None) };
+    nonempty_cpu_list(path, text.as_bytes()).map(Some)
+}
+
+/// The CPUs in the content of a file, at least one.
+pub(crate) fn nonempty_cpu_list(path: &Path, content: &[u8]) -> Result<BTreeSet<u32>> {
+    let cpus = std::str::from_utf8(content).map_err(anyhow::Error::from).and_then(parse);
+    let cpus = cpus.with_context(|| format!("{}", path.display()))?;
+    if cpus.is_empty() {
         bail!("{}: the list of CPUs is empty", path.display());
     }
     Ok(cpus)

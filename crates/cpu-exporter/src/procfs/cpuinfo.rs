@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, Result, bail};
-use exporter_common::Faults;
+use exporter_common::{Faults, Scrape};
 
 use super::file::read_at_most;
-use super::online::OnlineCache;
+use super::online::{Online, OnlineCache};
 
 /// The file. It is read again only if its content may have changed.
 #[derive(Debug)]
@@ -16,7 +16,7 @@ pub(crate) struct CpuInfoFile {
     path: PathBuf,
     /// Whether the file describes the machine on which this process runs.
     this_machine: bool,
-    cache: OnlineCache<CpuInfo>,
+    cache: Arc<OnlineCache<CpuInfo>>,
     /// Names by CPU for which the file has only numbers; read once, when a CPU lacks them.
     names: OnceLock<BTreeMap<String, CpuNames>>,
 }
@@ -40,24 +40,26 @@ struct CpuNames {
 }
 
 impl CpuInfoFile {
-    pub(super) fn new(procfs: &Path, sys_cpu: &Path, this_machine: bool) -> Self {
-        let (path, cache) = (procfs.join("cpuinfo"), OnlineCache::new(sys_cpu));
-        Self { path, this_machine, cache, names: OnceLock::new() }
+    pub(super) fn new(procfs: &Path, this_machine: bool) -> Self {
+        Self { path: procfs.join("cpuinfo"), this_machine, cache: Arc::default(), names: OnceLock::new() }
     }
 
-    /// The CPUs; none if this host does not have the file. It blocks.
-    pub(crate) fn facts(&self) -> (Arc<CpuInfo>, Faults) {
-        self.cache.get(|faults| faults.keep(self.read()).unwrap_or_default())
+    /// The CPUs; none if this host does not have the file.
+    pub(crate) async fn facts(self: &Arc<Self>, scrape: &Scrape, online: &Online) -> (Arc<CpuInfo>, Faults) {
+        let file = self.clone();
+        self.cache.get(scrape, online, move |faults| faults.keep(file.read()).unwrap_or_default()).await
     }
 
     /// [`CpuInfoFile::facts`] with current clock rates. Kernels that measure them need up to 20 ms for it.
-    pub(crate) fn clock_rates(&self) -> (Arc<CpuInfo>, Faults) {
-        let (info, faults) = self.facts();
+    pub(crate) async fn clock_rates(self: &Arc<Self>, scrape: &Scrape, online: &Online) -> (Arc<CpuInfo>, Faults) {
+        let (info, faults) = self.facts(scrape, online).await;
         if !info.measured {
             return (info, faults);
         }
+        let file = self.clone();
         let mut faults = Faults::default();
-        (Arc::new(faults.keep(self.read()).unwrap_or_default()), faults)
+        let info = faults.keep(scrape.blocking(move || file.read()).await);
+        (Arc::new(info.unwrap_or_default()), faults)
     }
 
     fn read(&self) -> Result<CpuInfo> {

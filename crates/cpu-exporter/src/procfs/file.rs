@@ -72,7 +72,7 @@ pub(super) fn is_absent(error: &std::io::Error) -> bool {
 const FIRST_READ: usize = 4 << 10;
 
 /// Size limit of most files, which the kernel limits to a page. A wrong file must not exhaust the memory.
-const LIMIT: u64 = 64 << 10;
+pub(super) const LIMIT: u64 = 64 << 10;
 
 #[cfg(test)]
 mod tests {

@@ -1,24 +1,20 @@
 //! Keeps static facts about CPUs between scrapes, until a CPU goes offline or online.
 
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use exporter_common::Faults;
+use exporter_common::{Faults, Scrape};
 
-use super::file::read;
+/// The list of online CPUs; `None` if it is not readable.
+pub(crate) type Online = Option<Arc<Vec<u8>>>;
 
 /// Facts that are read again only after the list of online CPUs changed, or after [`MAX_AGE`].
 #[derive(Debug)]
-pub(crate) struct OnlineCache<T> {
-    /// `/sys/devices/system/cpu/online`.
-    list: PathBuf,
-    cached: Mutex<Option<Cached<T>>>,
-}
+pub(crate) struct OnlineCache<T>(Mutex<Option<Cached<T>>>);
 
 #[derive(Debug)]
 struct Cached<T> {
-    online: String,
+    online: Arc<Vec<u8>>,
     read: Instant,
     facts: Arc<T>,
 }
@@ -26,28 +22,40 @@ struct Cached<T> {
 /// Age at which facts are read again even if no CPU went offline or online: a driver or the microcode may have changed.
 const MAX_AGE: Duration = Duration::from_secs(600);
 
-impl<T> OnlineCache<T> {
-    /// An empty cache; `sys_cpu` is the directory of all CPUs in sysfs.
-    pub(crate) fn new(sys_cpu: &std::path::Path) -> Self {
-        Self { list: sys_cpu.join("online"), cached: Mutex::new(None) }
+impl<T> Default for OnlineCache<T> {
+    fn default() -> Self {
+        Self(Mutex::new(None))
+    }
+}
+
+impl<T: Send + Sync + 'static> OnlineCache<T> {
+    /// The cached facts, or the result of `read`.
+    pub(crate) async fn get(
+        self: &Arc<Self>,
+        scrape: &Scrape,
+        online: &Online,
+        read: impl FnOnce(&mut Faults) -> T + Send + 'static,
+    ) -> (Arc<T>, Faults) {
+        if let Some(facts) = self.valid(online) {
+            return (facts, Faults::default());
+        }
+        let (cache, online) = (self.clone(), online.clone());
+        scrape.blocking(move || cache.fill(online, read)).await
     }
 
-    /// The cached facts, or the result of `read`, which is cached if it has no faults. It blocks.
-    pub(crate) fn get(&self, read_facts: impl FnOnce(&mut Faults) -> T) -> (Arc<T>, Faults) {
-        // Without a readable list nothing is cached. The collector `topology` reports the error.
-        let online = read(&self.list).ok().flatten();
-        let mut cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
-        let valid = |cached: &&Cached<T>| Some(&cached.online) == online.as_ref() && cached.read.elapsed() < MAX_AGE;
-        if let Some(cached) = cached.as_ref().filter(valid) {
-            return (cached.facts.clone(), Faults::default());
-        }
+    fn valid(&self, online: &Online) -> Option<Arc<T>> {
+        let cached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let cached = cached.as_ref().filter(|cached| Some(&cached.online) == online.as_ref());
+        cached.filter(|cached| cached.read.elapsed() < MAX_AGE).map(|cached| cached.facts.clone())
+    }
+
+    /// The result of `read`, which is cached if it has no faults and there is a list.
+    fn fill(&self, online: Online, read: impl FnOnce(&mut Faults) -> T) -> (Arc<T>, Faults) {
         let mut faults = Faults::default();
-        let facts = Arc::new(read_facts(&mut faults));
-        *cached = online.filter(|_| faults.is_empty()).map(|online| Cached {
-            online,
-            read: Instant::now(),
-            facts: facts.clone(),
-        });
+        let facts = Arc::new(read(&mut faults));
+        let cached = online.filter(|_| faults.is_empty());
+        let cached = cached.map(|online| Cached { online, read: Instant::now(), facts: facts.clone() });
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = cached;
         (facts, faults)
     }
 }
@@ -56,33 +64,29 @@ impl<T> OnlineCache<T> {
 mod tests {
     use super::*;
 
-    /// A cache, and the directory with its list.
-    fn cache() -> (tempfile::TempDir, OnlineCache<u32>) {
-        let directory = tempfile::tempdir().unwrap();
-        std::fs::write(directory.path().join("online"), "0-1\n").unwrap();
-        let cache = OnlineCache::new(directory.path());
-        (directory, cache)
+    fn list(text: &str) -> Online {
+        Some(Arc::new(text.as_bytes().to_vec()))
     }
 
     #[test]
     fn facts_are_kept_until_a_cpu_goes_offline() {
-        let (directory, cache) = cache();
-        assert_eq!([*cache.get(|_| 1).0, *cache.get(|_| 2).0], [1, 1]);
-        std::fs::write(directory.path().join("online"), "0\n").unwrap();
-        assert_eq!([*cache.get(|_| 3).0, *cache.get(|_| 4).0], [3, 3]);
-        std::fs::remove_file(directory.path().join("online")).unwrap();
-        assert_eq!([*cache.get(|_| 5).0, *cache.get(|_| 6).0], [5, 6]);
+        let cache = OnlineCache::default();
+        assert_eq!(cache.valid(&list("0-1\n")), None);
+        assert_eq!(*cache.fill(list("0-1\n"), |_| 1).0, 1);
+        assert_eq!(cache.valid(&list("0-1\n")).as_deref(), Some(&1));
+        assert_eq!(cache.valid(&list("0\n")), None);
     }
 
     #[test]
-    fn incomplete_facts_are_not_kept() {
-        let (_directory, cache) = cache();
-        let (facts, faults) = cache.get(|faults| {
+    fn incomplete_facts_and_facts_without_a_list_are_not_kept() {
+        let cache = OnlineCache::default();
+        let (facts, faults) = cache.fill(list("0\n"), |faults| {
             faults.note(anyhow::anyhow!("unreadable"));
             1
         });
         assert!(*facts == 1 && !faults.is_empty());
-        let (facts, faults) = cache.get(|_| 2);
-        assert!(*facts == 2 && faults.is_empty());
+        assert_eq!(cache.valid(&list("0\n")), None);
+        cache.fill(None, |_| 2);
+        assert_eq!(cache.valid(&None), None);
     }
 }

@@ -6,8 +6,12 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 
 use super::cpuinfo::CpuInfoFile;
-use super::file::{is_absent, read};
-use super::stat_file::StatFile;
+use super::file::{LIMIT, is_absent, read};
+use super::online::Online;
+use super::shared_file::SharedFile;
+
+/// Size limit of /proc/stat: about 100 bytes for each of at most 8,192 CPUs, plus a number for each interrupt.
+const STAT_LIMIT: u64 = 2 << 20;
 
 /// Default mount points.
 pub(crate) const PROCFS: &str = "/proc";
@@ -20,18 +24,26 @@ pub(crate) struct Roots {
     pub(crate) sysfs: PathBuf,
     /// The cgroup to report, if one is configured.
     pub(crate) cgroup: Option<PathBuf>,
-    pub(crate) stat: Arc<StatFile>,
+    pub(crate) stat: Arc<SharedFile>,
+    /// The list of online CPUs.
+    pub(crate) online: Arc<SharedFile>,
     pub(crate) cpuinfo: Arc<CpuInfoFile>,
 }
 
 impl Roots {
     pub(crate) fn new(procfs: impl AsRef<Path>, sysfs: impl AsRef<Path>, cgroup: Option<PathBuf>) -> Self {
         let (procfs, sysfs) = (procfs.as_ref().to_owned(), sysfs.as_ref().to_owned());
-        let stat = Arc::new(StatFile::new(&procfs));
+        let stat = Arc::new(SharedFile::new(procfs.join("stat"), STAT_LIMIT));
+        let online = Arc::new(SharedFile::new(sys_cpu(&sysfs).join("online"), LIMIT));
         // sysinfo always describes this machine, whatever the roots are.
         let this_machine = procfs == Path::new(PROCFS) && sysfs == Path::new(SYSFS);
-        let cpuinfo = Arc::new(CpuInfoFile::new(&procfs, &sys_cpu(&sysfs), this_machine));
-        Self { procfs, sysfs, cgroup, stat, cpuinfo }
+        let cpuinfo = Arc::new(CpuInfoFile::new(&procfs, this_machine));
+        Self { procfs, sysfs, cgroup, stat, online, cpuinfo }
+    }
+
+    /// The list of online CPUs, for [`OnlineCache`](super::OnlineCache). The collector `topology` reports its errors.
+    pub(crate) async fn online(&self) -> Online {
+        self.online.read().await.ok().flatten()
     }
 
     /// The text of a file below procfs; `None` if this host does not have it.
