@@ -43,7 +43,7 @@
           dashboard:: 'exporters-overview?var-job={{ $labels.job }}&var-instance={{ $labels.instance }}',
           annotations: {
             summary: '{{ $labels.job }} on {{ $labels.instance }} is down',
-            description: 'Prometheus cannot scrape {{ $labels.instance }} (up is {{ $value }}), so its targets are not monitored.',
+            description: 'Prometheus cannot scrape {{ $labels.instance }} (up is {{ $value }}), so the alerts of this exporter cannot fire.',
           },
         },
         {

@@ -68,7 +68,7 @@ function(config) {
           labels: { severity: 'critical', component: 'httpd-log', instance: 'all' },
           dashboard:: 'exporters-httpd-log?var-job={{ $labels.job }}',
           annotations: {
-            summary: '{{ $value | humanizePercentage }} of the few requests of ${theService}{{ with $labels.namespace }} in namespace {{ . }}{{ end }}{{ with $labels.service }} of service {{ . }}{{ end }}{{ with $labels.vhost }} for {{ . }}{{ end }} fail',
+            summary: '{{ $value | humanizePercentage }} of the few requests of ${theService} fail',
             description: 'Over the last 30m, {{ $value | humanizePercentage }} of the requests of ${theService} failed with a server error, more than ten of them. Traffic is low: less than one request in ten seconds.',
           },
         },
@@ -145,7 +145,7 @@ function(config) {
           dashboard:: 'exporters-httpd-log?var-job={{ $labels.job }}&var-instance={{ $labels.instance }}',
           annotations: {
             summary: '{{ $value | humanizePercentage }} of the lines of {{ $labels.source }} cannot be parsed',
-            description: '{{ $value | humanizePercentage }} of the lines that {{ $labels.instance }} reads from {{ $labels.source }} do not match the configured format. They are missing from every graph.',
+            description: '{{ $value | humanizePercentage }} of the lines that {{ $labels.instance }} reads from {{ $labels.source }} do not match the configured format, are too long or contain invalid values. Their requests or values are missing from every graph.',
           },
         },
         {

@@ -288,7 +288,7 @@
           dashboard:: 'exporters-queue?var-job={{ $labels.job }}{{ if match ":" $labels.instance }}&var-instance={{ $labels.instance }}{{ end }}',
           annotations: {
             summary: '{{ $labels.instance }} misses events of its queues',
-            description: 'Events were lost {{ $value | printf "%.0f" }} times in the last 15 minutes before they could be read from ${itsSystem}. The counted messages are too few.',
+            description: 'Events were lost {{ $value | printf "%.0f" }} times in the last 15 minutes before they could be read from ${itsSystem}. Counters of processed messages are too low.',
           },
         },
         {
@@ -360,7 +360,7 @@
           dashboard:: 'exporters-queue?var-job={{ $labels.job }}{{ if match ":" $labels.instance }}&var-instance={{ $labels.instance }}{{ end }}{{ with $labels.queue_name }}&var-queue={{ . }}{{ end }}',
           annotations: {
             summary: 'A copy of ${theQueue} is {{ $value | humanize }} messages behind',
-            description: 'A replica or mirror of ${theQueue} (${itsSystem}) lacks {{ $value | humanize }} messages of its origin, for 15 minutes. If the origin fails, they are lost or late.',
+            description: 'A replica or mirror of ${theQueue} (${itsSystem}) has been behind its origin for 15 minutes (now by {{ $value | humanize }} messages). If the origin fails, these messages are lost or late.',
           },
         },
         {
@@ -374,7 +374,7 @@
           dashboard:: 'exporters-queue?var-job={{ $labels.job }}{{ if match ":" $labels.instance }}&var-instance={{ $labels.instance }}{{ end }}',
           annotations: {
             summary: '{{ $labels.instance }} disconnected slow consumers',
-            description: 'About {{ $value | printf "%.0f" }} clients of ${itsSystem} read too slowly and were disconnected in the last 15 minutes. Messages without acknowledgement are lost to them.',
+            description: 'About {{ $value | printf "%.0f" }} clients of ${itsSystem} read too slowly and were disconnected in the last 15 minutes. They lose messages that are not acknowledged.',
           },
         },
         {
