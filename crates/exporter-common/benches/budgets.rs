@@ -9,8 +9,7 @@
 use std::fs;
 use std::hint::black_box;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -18,8 +17,11 @@ use std::time::{Duration, Instant};
 use prometheus::{Encoder, GaugeVec, Opts, Registry, TextEncoder};
 use scrapewright::{Family, testing, to_text};
 
+use common::{Pages, binary, build};
+
 const PROGRAMS: [&str; 4] = ["cpu-exporter", "httpd-log-exporter", "app-status-exporter", "queue-exporter"];
 
+mod common;
 mod cpu;
 mod secure;
 
@@ -73,19 +75,6 @@ fn programs() {
 
 fn row(what: &str, measured: &str, budget: &str, compared: &str) {
     println!("| {what} | {measured} | {budget} | {compared} |");
-}
-
-/// Builds programs with the release profile.
-fn build(programs: &[&str]) {
-    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    let packages = programs.iter().flat_map(|program| ["--package", program]);
-    let built = Command::new(cargo).args(["build", "--release", "--quiet"]).args(packages).status().unwrap();
-    assert!(built.success());
-}
-
-fn binary(program: &str) -> PathBuf {
-    let deps = std::env::current_exe().unwrap().parent().unwrap().to_owned();
-    deps.parent().unwrap().join(program)
 }
 
 /// A program that listens on a loopback port, and is killed on drop.
@@ -284,44 +273,6 @@ fn encoding() {
         "ratio ≤ 0.5",
         &format!("TextEncoder {:.1} ms; ratio {:.2}", theirs[10], ours[10] / theirs[10]),
     );
-}
-
-/// A web server on loopback that returns a JSON page for every path.
-struct Pages {
-    url: String,
-}
-
-impl Pages {
-    fn serve(page: fn(&str) -> String) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        thread::spawn(move || {
-            for connection in listener.incoming().map_while(Result::ok) {
-                thread::spawn(move || answer(connection, page));
-            }
-        });
-        Self { url }
-    }
-}
-
-/// Serves requests on one connection until it is closed.
-fn answer(connection: TcpStream, page: fn(&str) -> String) -> std::io::Result<()> {
-    let mut reader = BufReader::new(connection);
-    loop {
-        let mut request = String::new();
-        if reader.read_line(&mut request)? == 0 {
-            return Ok(());
-        }
-        let mut header = String::new();
-        while header != "\r\n" {
-            header.clear();
-            reader.read_line(&mut header)?;
-        }
-        let body = page(request.split(' ').nth(1).unwrap_or_default());
-        let head =
-            format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", body.len());
-        reader.get_mut().write_all((head + &body).as_bytes())?;
-    }
 }
 
 /// Three queues in the format of the `http` queue system.
