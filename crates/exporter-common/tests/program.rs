@@ -82,7 +82,7 @@ fn a_disconnecting_client_does_not_fail_the_scrape_of_another() {
 }
 
 #[test]
-fn scrapes_above_the_limit_are_refused() {
+fn scrapes_above_the_limit_wait_and_are_refused_after_their_timeout() {
     let exporter = Running::start(&drill(), ["--collector.sleep", "--web.max-requests=1"]);
     let mut first = TcpStream::connect(exporter.url.strip_prefix("http://").unwrap()).unwrap();
     first.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
@@ -92,6 +92,7 @@ fn scrapes_above_the_limit_are_refused() {
     });
     assert_eq!(refused, "Limit of concurrent requests reached (1), try again later.\n");
     assert_eq!(exporter.get("/-/healthy", &[]).status, 200);
+    assert_eq!(exporter.get("/metrics", &[]).status, 200, "it waited for the first one");
     let mut answer = String::new();
     first.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");

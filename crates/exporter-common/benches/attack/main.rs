@@ -50,14 +50,7 @@ struct Attack {
 
 /// An attack with the default configuration of the programs.
 const fn plain(name: &'static str, run: fn(&Stage)) -> Attack {
-    Attack {
-        name,
-        run,
-        web: Web::Plain,
-        start: |_| Some(Start::default()),
-        programs: EXPORTERS,
-        from_elsewhere: false,
-    }
+    Attack { name, run, web: Web::Plain, start: |_| Some(Start::default()), programs: EXPORTERS, from_elsewhere: false }
 }
 
 const ATTACKS: &[Attack] = &[
@@ -77,11 +70,7 @@ const ATTACKS: &[Attack] = &[
     Attack { start: trouble::descriptors, ..plain("64 file descriptors, idle connections", http1::keep_alive) },
     Attack { start: trouble::memory, ..plain("64 MB of memory, pipelined requests, unread", http1::pipelining) },
     Attack { start: trouble::blocked_stderr, ..plain("blocked stderr, garbage", http1::garbage) },
-    Attack {
-        start: trouble::full_disk,
-        programs: &["httpd-log-exporter"],
-        ..plain("full disk", trouble::log_lines)
-    },
+    Attack { start: trouble::full_disk, programs: &["httpd-log-exporter"], ..plain("full disk", trouble::log_lines) },
     Attack {
         start: trouble::faked_clock,
         programs: &["cpu-exporter", "app-status-exporter"], // Go reads the clock without libc
@@ -101,7 +90,7 @@ struct Size {
 const FULL: Size =
     Size { duration: Duration::from_secs(6), interval: Duration::from_millis(100), reduced: 1, bcrypt_cost: 10 };
 const REDUCED: Size =
-    Size { duration: Duration::from_millis(1200), interval: Duration::from_millis(100), reduced: 8, bcrypt_cost: 6 };
+    Size { duration: Duration::from_millis(1200), interval: Duration::from_millis(100), reduced: 8, bcrypt_cost: 4 };
 
 struct Outcome {
     scrapes: Scrapes,
@@ -176,7 +165,9 @@ fn test(attacks: &[&Attack]) -> ExitCode {
         page: "/metrics?collect[]=fine",
     };
     let mut failed = 0;
-    for attack in attacks.iter().filter(|attack| attack.programs == EXPORTERS || attack.programs.contains(&"cpu-exporter")) {
+    for attack in
+        attacks.iter().filter(|attack| attack.programs == EXPORTERS || attack.programs.contains(&"cpu-exporter"))
+    {
         for from in addresses(attack) {
             let Some(outcome) = run(attack, &drill, from, &REDUCED) else { continue };
             let faults = faults(&outcome);
@@ -238,7 +229,7 @@ fn run(attack: &Attack, program: &Program, from: Ipv4Addr, size: &Size) -> Optio
         let attackers = scope.spawn(|| (attack.run)(&stage));
         let kernel = scope.spawn(|| peak_kernel_memory(before, &stop));
         // the attack is running when the rightful client comes
-        thread::sleep(size.duration / 10);
+        thread::sleep(size.duration / 5);
         let scrapes = scope.spawn(|| scraper.scrape_until(size.interval, &stop));
         attackers.join().unwrap();
         stop.store(true, Ordering::Relaxed);

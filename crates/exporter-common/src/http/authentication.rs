@@ -1,10 +1,11 @@
 //! Basic authentication with bcrypt, with limits against denial of service.
 //!
-//! bcrypt is slow on purpose. Its checks run on few threads. The queue of checks is bounded, in total and per address.
+//! bcrypt is slow on purpose. Its checks run on few threads. The queue of checks is bounded and fair.
 //! Concurrent requests with the same credentials share one check. The results are cached under a keyed hash, from which
 //! no password can be guessed outside this process.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -14,13 +15,14 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared, WeakShared};
 use http::header::{AUTHORIZATION, HeaderMap};
 use ring::hmac;
-use tokio::sync::Semaphore;
 
+use super::fair_queue::{FairQueue, QueueClient};
 use crate::config::password_hash::cost;
 
-/// The limits of queued checks, in total and per address.
+/// The limit of queued checks.
 const MAX_WAITING: usize = 64;
-const MAX_WAITING_PER_ADDRESS: usize = 16;
+/// The limit of known addresses.
+const MAX_ADDRESSES: usize = 1024;
 /// The limits of cached results. Denied credentials, which any client can send, never evict granted ones.
 const MAX_GRANTED: usize = 128;
 const MAX_DENIED: usize = 1024;
@@ -40,40 +42,53 @@ pub(crate) struct Authenticator {
     /// Created for the first credentials, since most exporters receive none.
     key: OnceLock<hmac::Key>,
     state: Arc<Mutex<AuthState>>,
-    workers: Arc<Semaphore>,
+    checks: Arc<FairQueue>,
 }
+
+/// A connection in the queue of checks.
+pub(super) type AuthClient = Arc<QueueClient>;
 
 /// The keyed hash of credentials.
 type Tag = [u8; 32];
-type Check = BoxFuture<'static, bool>;
+type Check = BoxFuture<'static, AuthResult>;
 
 #[derive(Default)]
 struct AuthState {
-    granted: ResultCache,
-    denied: ResultCache,
+    granted: BoundedSet<Tag>,
+    denied: BoundedSet<Tag>,
+    /// The addresses at which a password was valid.
+    addresses: BoundedSet<Option<IpAddr>>,
     in_progress: HashMap<Tag, WeakShared<Check>>,
-    waiting: HashMap<Option<IpAddr>, usize>,
 }
 
-/// A set of credentials, which evicts the oldest first.
-#[derive(Default)]
-struct ResultCache {
-    known: HashSet<Tag>,
-    order: VecDeque<Tag>,
+/// A set that evicts the oldest first.
+struct BoundedSet<T> {
+    known: HashSet<T>,
+    order: VecDeque<T>,
+}
+
+impl<T> Default for BoundedSet<T> {
+    fn default() -> Self {
+        Self { known: HashSet::new(), order: VecDeque::new() }
+    }
 }
 
 impl Authenticator {
     pub(crate) fn new() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { key: OnceLock::new(), state: Arc::default(), workers: Arc::new(Semaphore::new((cores / 2).max(1))) }
+        Self { key: OnceLock::new(), state: Arc::default(), checks: FairQueue::new((cores / 2).max(1), MAX_WAITING) }
+    }
+
+    pub(super) fn client(&self, address: Option<IpAddr>) -> AuthClient {
+        self.checks.client(address)
     }
 
     /// Checks the credentials of a request against the users and their hashes.
-    pub(crate) async fn check(
+    pub(super) async fn check(
         &self,
         users: &BTreeMap<String, String>,
         headers: &HeaderMap,
-        peer: Option<IpAddr>,
+        client: &AuthClient,
     ) -> AuthResult {
         let Some((user, password)) = credentials(headers) else { return AuthResult::Denied };
         // an unknown user takes as long as a known one
@@ -81,61 +96,51 @@ impl Authenticator {
         let is_known = known.is_some();
         let hash = known.unwrap_or_else(|| unknown_user_hash(users));
         let Some(tag) = self.tag(&user, &hash, &password) else { return AuthResult::Busy };
-        let Some(check) = self.start(tag, is_known, hash, password, peer) else { return AuthResult::Busy };
-        match check {
-            CheckStatus::Known(login) => login,
-            CheckStatus::InProgress(check) => match check.await {
-                true => AuthResult::Granted,
-                false => AuthResult::Denied,
-            },
+        let result = match self.start(tag, is_known, hash, password, client) {
+            CheckStatus::Known(result) => result,
+            CheckStatus::InProgress(check) => check.await,
+        };
+        if result != AuthResult::Granted {
+            client.deny();
         }
+        result
     }
 
-    fn start(
-        &self,
-        tag: Tag,
-        is_known: bool,
-        hash: String,
-        password: Vec<u8>,
-        peer: Option<IpAddr>,
-    ) -> Option<CheckStatus> {
+    fn start(&self, tag: Tag, is_known: bool, hash: String, password: Vec<u8>, client: &AuthClient) -> CheckStatus {
         let mut state = lock(&self.state);
-        if state.granted.known.contains(&tag) {
-            return Some(CheckStatus::Known(AuthResult::Granted));
+        if state.granted.contains(&tag) {
+            return CheckStatus::Known(AuthResult::Granted);
         }
-        if state.denied.known.contains(&tag) {
-            return Some(CheckStatus::Known(AuthResult::Denied));
+        if state.denied.contains(&tag) {
+            return CheckStatus::Known(AuthResult::Denied);
         }
         if let Some(check) = state.in_progress.get(&tag).and_then(WeakShared::upgrade) {
-            return Some(CheckStatus::InProgress(check));
+            return CheckStatus::InProgress(check);
         }
-        let of_peer = state.waiting.get(&peer).copied().unwrap_or_default();
-        if of_peer >= MAX_WAITING_PER_ADDRESS || state.waiting.values().sum::<usize>() >= MAX_WAITING {
-            return None;
-        }
-        *state.waiting.entry(peer).or_default() += 1;
-        // leaves the queue when its last waiting client gives up
-        let slot = QueueSlot { state: self.state.clone(), tag, peer };
-        let workers = self.workers.clone();
+        let preferred = state.addresses.contains(&client.address());
+        // removed when its last waiting client gives up
+        let entry = CheckInProgress { state: self.state.clone(), tag };
+        let (checks, client) = (self.checks.clone(), client.clone());
         let check = async move {
-            let Ok(worker) = workers.acquire_owned().await else { return false };
+            let Some(slot) = checks.slot(&client, preferred).await else { return AuthResult::Busy };
             let right = tokio::task::spawn_blocking(move || {
-                let _worker = worker; // also if the client has disconnected
+                let _slot = slot; // also if the client has disconnected
                 is_known & bcrypt::verify(password, &hash).unwrap_or(false)
             });
             let right = right.await.unwrap_or(false);
-            let mut state = lock(&slot.state);
+            let mut state = lock(&entry.state);
             if right {
-                state.granted.insert(tag, MAX_GRANTED)
+                state.granted.insert(tag, MAX_GRANTED);
+                state.addresses.insert(client.address(), MAX_ADDRESSES);
+                AuthResult::Granted
             } else {
-                state.denied.insert(tag, MAX_DENIED)
+                state.denied.insert(tag, MAX_DENIED);
+                AuthResult::Denied
             }
-            drop(state);
-            right
         };
         let check = check.boxed().shared();
         state.in_progress.extend(check.downgrade().map(|weak| (tag, weak)));
-        Some(CheckStatus::InProgress(check))
+        CheckStatus::InProgress(check)
     }
 
     /// The lengths separate user, hash and password (CVE-2022-46146).
@@ -159,32 +164,28 @@ enum CheckStatus {
     InProgress(Shared<Check>),
 }
 
-/// A slot in the queue of checks.
-struct QueueSlot {
+/// The entry of a check in progress.
+struct CheckInProgress {
     state: Arc<Mutex<AuthState>>,
     tag: Tag,
-    peer: Option<IpAddr>,
 }
 
-impl Drop for QueueSlot {
+impl Drop for CheckInProgress {
     fn drop(&mut self) {
-        let mut state = lock(&self.state);
-        state.in_progress.remove(&self.tag);
-        if let Some(waiting) = state.waiting.get_mut(&self.peer) {
-            *waiting -= 1;
-            if *waiting == 0 {
-                state.waiting.remove(&self.peer);
-            }
-        }
+        lock(&self.state).in_progress.remove(&self.tag);
     }
 }
 
-impl ResultCache {
-    fn insert(&mut self, tag: Tag, limit: usize) {
-        if !self.known.insert(tag) {
+impl<T: Copy + Eq + Hash> BoundedSet<T> {
+    fn contains(&self, item: &T) -> bool {
+        self.known.contains(item)
+    }
+
+    fn insert(&mut self, item: T, limit: usize) {
+        if !self.known.insert(item) {
             return;
         }
-        self.order.push_back(tag);
+        self.order.push_back(item);
         if self.order.len() > limit
             && let Some(oldest) = self.order.pop_front()
         {
@@ -231,6 +232,7 @@ mod tests {
     #[tokio::test]
     async fn right_wrong_unknown_and_missing_credentials_are_distinguished_with_and_without_cache() {
         let authenticator = Authenticator::new();
+        let client = authenticator.client(None);
         for _ in 0..2 {
             for (headers, expected) in [
                 (headers("alice", "secret"), AuthResult::Granted),
@@ -241,60 +243,55 @@ mod tests {
                 (HeaderMap::from_iter([(AUTHORIZATION, "Bearer x".parse().unwrap())]), AuthResult::Denied),
                 (HeaderMap::from_iter([(AUTHORIZATION, "Basic !".parse().unwrap())]), AuthResult::Denied),
             ] {
-                assert_eq!(authenticator.check(&users(), &headers, None).await, expected, "{headers:?}");
+                assert_eq!(authenticator.check(&users(), &headers, &client).await, expected, "{headers:?}");
             }
         }
         let state = lock(&authenticator.state);
         assert_eq!((state.granted.known.len(), state.denied.known.len()), (1, 3));
-        assert!(state.in_progress.is_empty() && state.waiting.is_empty());
+        assert!(state.in_progress.is_empty() && authenticator.checks.waiting() == 0);
     }
 
     #[tokio::test]
     async fn a_cached_password_is_denied_after_a_change() {
         let authenticator = Authenticator::new();
-        assert_eq!(authenticator.check(&users(), &headers("alice", "secret"), None).await, AuthResult::Granted);
+        let client = authenticator.client(None);
+        assert_eq!(authenticator.check(&users(), &headers("alice", "secret"), &client).await, AuthResult::Granted);
         let changed =
             BTreeMap::from([("alice".to_owned(), bcrypt::hash_with_salt("new", 4, [7; 16]).unwrap().to_string())]);
-        assert_eq!(authenticator.check(&changed, &headers("alice", "secret"), None).await, AuthResult::Denied);
-        assert_eq!(authenticator.check(&changed, &headers("alice", "new"), None).await, AuthResult::Granted);
+        assert_eq!(authenticator.check(&changed, &headers("alice", "secret"), &client).await, AuthResult::Denied);
+        assert_eq!(authenticator.check(&changed, &headers("alice", "new"), &client).await, AuthResult::Granted);
     }
 
     #[tokio::test]
-    async fn one_address_cannot_fill_the_queue_and_the_same_credentials_are_queued_once() {
-        let authenticator = Authenticator::new();
-        let workers =
-            authenticator.workers.acquire_many(authenticator.workers.available_permits() as u32).await.unwrap();
+    async fn a_flood_of_wrong_passwords_refuses_no_other_client_and_the_same_credentials_are_queued_once() {
+        let authenticator = Authenticator { checks: FairQueue::new(1, MAX_WAITING), ..Authenticator::new() };
         let users = users();
-        let (bad, good) = (Some("192.0.2.1".parse().unwrap()), Some("192.0.2.2".parse().unwrap()));
-        let flood: Vec<_> = (0..40).map(|number| headers("alice", &number.to_string())).collect();
+        let [bad, good] = [1, 2].map(|host| authenticator.client(Some(IpAddr::from([192, 0, 2, host]))));
+        let worker = authenticator.checks.slot(&bad, false).await;
+        let flood: Vec<_> = (0..100).map(|number| headers("alice", &number.to_string())).collect();
         let mut flood: Vec<_> =
-            flood.iter().map(|headers| Box::pin(authenticator.check(&users, headers, bad))).collect();
-        let polled: Vec<_> = flood.iter_mut().map(|check| check.now_or_never()).collect();
-        assert_eq!(
-            polled.iter().filter(|login| **login == Some(AuthResult::Busy)).count(),
-            40 - MAX_WAITING_PER_ADDRESS
-        );
+            flood.iter().map(|headers| Box::pin(authenticator.check(&users, headers, &bad))).collect();
+        let refused = flood.iter_mut().filter_map(|check| check.now_or_never()).collect::<Vec<_>>();
+        assert_eq!(refused, [AuthResult::Busy; 100 - MAX_WAITING]);
         let headers = headers("alice", "secret");
-        let mut same: Vec<_> = (0..100).map(|_| Box::pin(authenticator.check(&users, &headers, good))).collect();
+        let mut same: Vec<_> = (0..100).map(|_| Box::pin(authenticator.check(&users, &headers, &good))).collect();
         assert!(same.iter_mut().all(|check| check.now_or_never().is_none()), "they are queued");
-        assert_eq!(lock(&authenticator.state).waiting[&good], 1);
+        assert_eq!(authenticator.checks.waiting(), MAX_WAITING, "as one check, for which another one was refused");
         drop(flood);
-        assert!(
-            !lock(&authenticator.state).waiting.contains_key(&bad),
-            "checks of disconnected clients leave the queue"
-        );
-        drop(workers);
+        assert_eq!(authenticator.checks.waiting(), 1, "checks of disconnected clients leave the queue");
+        drop(worker);
         for check in same {
             assert_eq!(check.await, AuthResult::Granted);
         }
+        assert!(lock(&authenticator.state).addresses.contains(&good.address()));
     }
 
     #[test]
     fn the_oldest_result_is_evicted_first() {
-        let mut cache = ResultCache::default();
+        let mut cache = BoundedSet::default();
         for byte in [1, 2, 1, 3] {
             cache.insert([byte; 32], 2);
         }
-        assert!(!cache.known.contains(&[1; 32]) && cache.known.contains(&[2; 32]) && cache.known.contains(&[3; 32]));
+        assert!(!cache.contains(&[1_u8; 32]) && cache.contains(&[2; 32]) && cache.contains(&[3; 32]));
     }
 }

@@ -9,12 +9,15 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+#[cfg(target_os = "linux")]
+use std::time::Duration;
 
 #[cfg(feature = "systemd")]
 use anyhow::ensure;
 use anyhow::{Context, Result, anyhow};
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener, lookup_host};
+use tokio::net::{TcpListener, TcpStream, UnixListener, lookup_host};
 
 /// An address to listen on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +75,12 @@ impl<S: ClientStream + AsFd> ClientSocket for S {}
 /// several megabytes for every client that does not read.
 #[cfg(target_os = "linux")]
 const MAX_UNSENT_IN_KERNEL: u32 = 64 * 1024;
+/// The kernel's buffers for one client, of which it doubles the sizes. Without limits they grow to several megabytes.
+const RECEIVE_BUFFER: usize = 32 * 1024;
+const SEND_BUFFER: usize = 128 * 1024;
+/// The time limit for a client to acknowledge sent bytes, also after the connection is closed here.
+#[cfg(target_os = "linux")]
+const ACKNOWLEDGE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A socket that clients connect to, for [`Service::serve`](crate::Service::serve).
 ///
@@ -176,14 +185,25 @@ impl Listener {
         match &self.0 {
             Socket::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
-                let _ = stream.set_nodelay(true); // without it responses are only slower
-                #[cfg(target_os = "linux")]
-                let _ = socket2::SockRef::from(&stream).set_tcp_notsent_lowat(MAX_UNSENT_IN_KERNEL); // only a limit
+                let _ = limit(&stream); // a connection without limits is better than none
                 Ok((Box::new(stream), Some(peer.ip().to_canonical())))
             }
             Socket::Unix { listener, .. } => Ok((Box::new(listener.accept().await?.0), None)),
         }
     }
+}
+
+/// Limits what the kernel holds for a client.
+fn limit(stream: &TcpStream) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(stream);
+    socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
+    socket.set_send_buffer_size(SEND_BUFFER)?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(ACKNOWLEDGE_TIMEOUT))?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_notsent_lowat(MAX_UNSENT_IN_KERNEL)?;
+    Ok(())
 }
 
 /// Without a host, listens on all IPv6 and IPv4 addresses, or on IPv4 if IPv6 is unavailable.

@@ -6,6 +6,7 @@ mod authentication;
 mod connection;
 pub(crate) mod connection_limits;
 pub(crate) mod exporter_info;
+mod fair_queue;
 mod gzip;
 pub(crate) mod handler_metrics;
 #[cfg(feature = "tls")]

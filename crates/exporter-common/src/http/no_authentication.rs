@@ -16,12 +16,17 @@ pub(crate) enum AuthResult {
 /// Checks no credentials.
 pub(crate) struct Authenticator;
 
+/// A connection.
+pub(super) type AuthClient = ();
+
 impl Authenticator {
     pub(crate) fn new() -> Self {
         Self
     }
 
-    pub(super) async fn check(&self, _: &BTreeMap<String, String>, _: &HeaderMap, _: Option<IpAddr>) -> AuthResult {
+    pub(super) fn client(&self, _: Option<IpAddr>) -> AuthClient {}
+
+    pub(super) async fn check(&self, _: &BTreeMap<String, String>, _: &HeaderMap, (): &AuthClient) -> AuthResult {
         AuthResult::Denied
     }
 }

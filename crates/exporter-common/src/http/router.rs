@@ -20,15 +20,15 @@ use http::{Method, Response, StatusCode};
 use http_body_util::Empty;
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
-use tokio::sync::Semaphore;
 use warp::filters::BoxedFilter;
 use warp::path::FullPath;
 use warp::{Filter, Rejection, Reply};
 
 use super::admission::Admission;
-use super::authentication::{AuthResult, Authenticator};
+use super::authentication::{AuthClient, AuthResult, Authenticator};
 use super::connection_limits::{Connections, RequestGuard};
 use super::exporter_info::ExporterInfo;
+use super::fair_queue::{FairQueue, QueueClient, Slot};
 use super::gzip::Gzip;
 use super::handler_metrics::{HandlerMetrics, Refusal};
 use super::landing;
@@ -43,6 +43,9 @@ use crate::scrape::scrape_response::{Exporter, ScrapeFilter};
 
 /// The response while a collector is not ready.
 const CATCHING_UP: &str = "Catching up after the start, try again later.\n";
+
+/// The limit of scrapes that wait.
+const MAX_WAITING: usize = 1024;
 
 /// The path of probes.
 pub(crate) const PROBE: &str = "/probe";
@@ -73,7 +76,7 @@ pub(crate) struct Router {
     telemetry_path: String,
     timeout_offset: Duration,
     max_requests: usize,
-    scrapes: Semaphore,
+    scrapes: Arc<FairQueue>,
     handler_metrics: Arc<HandlerMetrics>,
     openmetrics_created: bool,
     gzip: Gzip,
@@ -111,9 +114,16 @@ pub(crate) fn routes(
     start: impl Fn() -> RequestGuard + Clone + Send + Sync + 'static,
 ) -> impl Filter<Extract = (warp::reply::Response,), Error = Infallible> + Clone {
     let health = healthy().or(ready(router.clone())).unify();
-    let pages = metrics(router.clone()).or(probe(router.clone())).unify().or(landing_page(router.clone())).unify();
-    let response =
-        health.or(refused(router.clone(), peer)).unify().or(pages).unify().or(warp::any().map(not_found)).unify();
+    let client = router.scrapes.client(peer);
+    let scrapes = metrics(router.clone(), client.clone()).or(probe(router.clone(), client.clone())).unify();
+    let pages = scrapes.or(landing_page(router.clone(), client)).unify();
+    let response = health
+        .or(refused(router.clone(), router.authenticator.client(peer)))
+        .unify()
+        .or(pages)
+        .unify()
+        .or(warp::any().map(not_found))
+        .unify();
     warp::any().map(start).and(response).then(move |request: RequestGuard, mut response: Response<ResponseBody>| {
         let router = router.clone();
         async move {
@@ -139,14 +149,14 @@ fn ready(router: Arc<Router>) -> Page {
 }
 
 /// The metrics, by default at `/metrics`.
-fn metrics(router: Arc<Router>) -> Page {
+fn metrics(router: Arc<Router>, client: Arc<QueueClient>) -> Page {
     let path = router.telemetry_path.clone();
     let query = warp::query::raw().or(warp::any().map(String::new)).unify();
     let respond = query.and(warp::header::headers_cloned()).then(move |query: String, headers: HeaderMap| {
-        let router = router.clone();
+        let (router, client) = (router.clone(), client.clone());
         async move {
             let in_flight = router.handler_metrics.start();
-            let response = router.metrics(&query, &headers).await;
+            let response = router.metrics(&query, &headers, &client).await;
             in_flight.finish(response.status());
             response
         }
@@ -155,13 +165,13 @@ fn metrics(router: Arc<Router>) -> Page {
 }
 
 /// `/probe`: the metrics of one of many targets.
-fn probe(router: Arc<Router>) -> Page {
+fn probe(router: Arc<Router>, client: Arc<QueueClient>) -> Page {
     let query = warp::query::raw().or(warp::any().map(String::new)).unify();
     let respond = query.and(warp::header::headers_cloned()).then(move |query: String, headers: HeaderMap| {
-        let router = router.clone();
+        let (router, client) = (router.clone(), client.clone());
         async move {
             match &router.probe {
-                Some(probe) => router.probe(probe, &query, &headers).await,
+                Some(probe) => router.probe(probe, &query, &headers, &client).await,
                 None => not_found(),
             }
         }
@@ -170,19 +180,19 @@ fn probe(router: Arc<Router>) -> Page {
 }
 
 /// `/`: the landing page.
-fn landing_page(router: Arc<Router>) -> Page {
+fn landing_page(router: Arc<Router>, client: Arc<QueueClient>) -> Page {
     let respond = warp::any().then(move || {
-        let router = router.clone();
-        async move { router.landing_page().await }
+        let (router, client) = (router.clone(), client.clone());
+        async move { router.landing_page(&client).await }
     });
     page("/".to_owned(), respond.boxed())
 }
 
 /// Responds to requests that fail authentication or exceed the rate limit, and rejects all others.
-fn refused(router: Arc<Router>, peer: Option<IpAddr>) -> Page {
+fn refused(router: Arc<Router>, client: AuthClient) -> Page {
     let refusal = move |headers: HeaderMap| {
-        let router = router.clone();
-        async move { router.refusal(&headers, peer).await.ok_or_else(warp::reject::not_found) }
+        let (router, client) = (router.clone(), client.clone());
+        async move { router.refusal(&headers, &client).await.ok_or_else(warp::reject::not_found) }
     };
     warp::header::headers_cloned().and_then(refusal).boxed()
 }
@@ -224,7 +234,7 @@ impl Router {
             connections,
             openmetrics_created,
         } = settings;
-        let permits = if max_requests == 0 { usize::MAX } else { max_requests }.min(Semaphore::MAX_PERMITS);
+        let slots = if max_requests == 0 { usize::MAX } else { max_requests };
         Self {
             exporter,
             probe,
@@ -234,7 +244,7 @@ impl Router {
             telemetry_path,
             timeout_offset,
             max_requests,
-            scrapes: Semaphore::new(permits),
+            scrapes: FairQueue::new(slots, MAX_WAITING),
             handler_metrics,
             openmetrics_created,
             gzip: Gzip::default(),
@@ -252,7 +262,7 @@ impl Router {
     }
 
     /// The response to a request that is denied access, or `None` if access is granted.
-    async fn refusal(&self, headers: &HeaderMap, peer: Option<IpAddr>) -> Option<Response<ResponseBody>> {
+    async fn refusal(&self, headers: &HeaderMap, client: &AuthClient) -> Option<Response<ResponseBody>> {
         let settings = self.web.settings().await;
         if settings.rate_limit.as_ref().is_some_and(|limit| !limit.allows()) {
             return Some(too_many_requests("Too Many Requests\n"));
@@ -260,7 +270,7 @@ impl Router {
         if settings.users.is_empty() {
             return None;
         }
-        match self.authenticator.check(&settings.users, headers, peer).await {
+        match self.authenticator.check(&settings.users, headers, client).await {
             AuthResult::Granted => None,
             AuthResult::Denied => Some(unauthorized()),
             AuthResult::Busy => Some(too_many_requests("Too many passwords are being checked, try again later.\n")),
@@ -277,8 +287,10 @@ impl Router {
         }
     }
 
-    async fn metrics(&self, query: &str, headers: &HeaderMap) -> Response<ResponseBody> {
-        let Ok(_permit) = self.scrapes.try_acquire() else { return self.refuse(Refusal::MaxRequests) };
+    async fn metrics(&self, query: &str, headers: &HeaderMap, client: &Arc<QueueClient>) -> Response<ResponseBody> {
+        let limit = time_limit(headers, self.timeout_offset);
+        let begun = Instant::now();
+        let Some(_slot) = self.slot(client, limit).await else { return self.refuse(Refusal::MaxRequests) };
         if !self.collectors_are_ready() {
             return plain(StatusCode::SERVICE_UNAVAILABLE, CATCHING_UP);
         }
@@ -288,9 +300,7 @@ impl Router {
             Err(error) => return plain(StatusCode::BAD_REQUEST, &format!("{error}\n")),
         };
         let (format, escaping) = negotiation::format(&joined(headers, ACCEPT));
-        let limit = time_limit(headers, self.timeout_offset);
-        let begun = Instant::now();
-        if !self.admission.room(limit).await {
+        if !self.admission.room(limit.saturating_sub(begun.elapsed())).await {
             return self.refuse(Refusal::Memory);
         }
         let limit = limit.saturating_sub(begun.elapsed());
@@ -298,16 +308,30 @@ impl Router {
         self.exposition(exposition, format, escaping, headers)
     }
 
+    /// A slot for a scrape, if there is one in time.
+    async fn slot(&self, client: &Arc<QueueClient>, time_limit: Duration) -> Option<Slot> {
+        let slot = self.scrapes.slot(client, false);
+        tokio::time::timeout(time_limit.min(self.exporter.timeout), slot).await.ok().flatten()
+    }
+
     /// The metrics of a probe.
-    async fn probe(&self, probe: &Probe, query: &str, headers: &HeaderMap) -> Response<ResponseBody> {
-        let Ok(_permit) = self.scrapes.try_acquire() else { return self.refuse(Refusal::MaxRequests) };
+    async fn probe(
+        &self,
+        probe: &Probe,
+        query: &str,
+        headers: &HeaderMap,
+        client: &Arc<QueueClient>,
+    ) -> Response<ResponseBody> {
+        let limit = time_limit(headers, self.timeout_offset);
+        let begun = Instant::now();
+        let Some(_slot) = self.slot(client, limit).await else { return self.refuse(Refusal::MaxRequests) };
         let request = match probe.parse(query) {
             Ok(request) => request,
             Err(ProbeError::Invalid(error)) => return plain(StatusCode::BAD_REQUEST, &format!("{error}\n")),
             Err(ProbeError::Forbidden(error)) => return plain(StatusCode::FORBIDDEN, &format!("{error}\n")),
         };
         let (format, escaping) = negotiation::format(&joined(headers, ACCEPT));
-        let mut families = probe.run(&request, time_limit(headers, self.timeout_offset)).await;
+        let mut families = probe.run(&request, limit.saturating_sub(begun.elapsed())).await;
         escaping.apply(&mut families);
         let exposition = Exposition::merge(families);
         self.exporter.duplicates.fetch_add(exposition.duplicates, Ordering::Relaxed);
@@ -371,11 +395,11 @@ impl Router {
     }
 
     /// The landing page, with the metrics of a scrape.
-    async fn landing_page(&self) -> Response<ResponseBody> {
-        let scraped = match self.scrapes.try_acquire() {
-            Err(_) => Err("The limit of concurrent scrapes is reached: reload the page to see the metrics."),
-            Ok(_) if !self.collectors_are_ready() => Err(CATCHING_UP),
-            Ok(_permit) => {
+    async fn landing_page(&self, client: &Arc<QueueClient>) -> Response<ResponseBody> {
+        let scraped = match self.slot(client, self.exporter.timeout).await {
+            None => Err("The limit of concurrent scrapes is reached: reload the page to see the metrics."),
+            Some(_) if !self.collectors_are_ready() => Err(CATCHING_UP),
+            Some(_slot) => {
                 let everything = ScrapeFilter::default();
                 Ok(self.exporter.scrape(&everything, self.exporter.timeout, Escaping::AllowUtf8).await.0)
             }
