@@ -26,7 +26,7 @@ pub(crate) fn keep_alive(stage: &Stage) {
     stage.crowd(700, || greeted(stage, &request), discard);
 }
 
-/// 300 requests on each connection, whose responses nobody reads.
+/// 300 requests on each connection, whose responses the client does not read.
 pub(crate) fn pipelining(stage: &Stage) {
     let requests = stage.request("").repeat(300);
     stage.crowd(
@@ -52,7 +52,7 @@ pub(crate) fn endless_pipelining(stage: &Stage) {
     );
 }
 
-/// Large responses that nobody reads.
+/// Large responses that the client does not read.
 pub(crate) fn unread(stage: &Stage) {
     let request = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
     stage.crowd(200, || greeted(stage, request), |client| still_open(client));

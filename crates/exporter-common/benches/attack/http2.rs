@@ -1,4 +1,4 @@
-//! Attacks over TLS and HTTP/2, with frames written by hand (RFC 9113).
+//! Attacks over TLS and HTTP/2, with handwritten frames (RFC 9113).
 
 use std::io::{Result, Write};
 use std::net::TcpStream;

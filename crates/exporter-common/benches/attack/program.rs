@@ -26,7 +26,7 @@ pub(crate) struct Start {
     /// Commands of the shell that then executes the program.
     pub(crate) shell: String,
     pub(crate) arguments: Vec<String>,
-    /// Standard error, and the end that nobody reads.
+    /// Standard error, and its other end, which is never read.
     pub(crate) stderr: Option<(Stdio, PipeReader)>,
     /// A folder of the kernel that is removed when the program has exited.
     pub(crate) cgroup: Option<PathBuf>,

@@ -10,7 +10,7 @@ use socket2::{Domain, Socket, Type};
 use crate::program::Running;
 use crate::site::Site;
 
-/// The receive buffer of attackers, so that the exporter's side holds what they do not read.
+/// The receive buffer of attackers, so that unread responses are on the exporter's side.
 const RECEIVE_BUFFER: usize = 4096;
 /// The pause between the rounds of a crowd.
 const ROUND: Duration = Duration::from_millis(50);

@@ -166,7 +166,7 @@ impl QueueClient {
         self.address
     }
 
-    /// A request was denied or refused: later ones of this connection come after those of others.
+    /// A request was denied or refused: the other requests of this connection come after those of other connections.
     pub(super) fn deny(&self) {
         self.denied.fetch_add(1, Ordering::Relaxed);
     }

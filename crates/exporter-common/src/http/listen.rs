@@ -75,7 +75,7 @@ impl<S: ClientStream + AsFd> ClientSocket for S {}
 /// several megabytes for every client that does not read.
 #[cfg(target_os = "linux")]
 const MAX_UNSENT_IN_KERNEL: u32 = 64 * 1024;
-/// The kernel's buffers for one client, of which it doubles the sizes. Without limits they grow to several megabytes.
+/// The sizes of the kernel's buffers for one client, which it doubles. Without limits they grow to several megabytes.
 const RECEIVE_BUFFER: usize = 32 * 1024;
 const SEND_BUFFER: usize = 128 * 1024;
 /// The time limit for a client to acknowledge sent bytes, also after the connection is closed here.
