@@ -247,7 +247,7 @@ impl ServiceBuilder {
             WebSource::File(file) => Arc::new(WebConfiguration::load(file.as_deref())?),
             WebSource::Loaded(web) => web,
         };
-        let handler_metrics = Arc::new(HandlerMetrics::default());
+        let handler_metrics = Arc::new(HandlerMetrics::new()?);
         let connections = Connections::new();
         let (handler, clients) = (handler_metrics.clone(), connections.clone());
         let own_metrics = move || [handler.families(), clients.families(), log::families()].concat();

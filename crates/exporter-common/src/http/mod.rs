@@ -8,6 +8,7 @@ pub(crate) mod connection_limits;
 pub(crate) mod exporter_info;
 mod fair_queue;
 mod gzip;
+#[cfg_attr(not(feature = "prometheus"), path = "no_handler_metrics.rs")]
 pub(crate) mod handler_metrics;
 #[cfg(feature = "tls")]
 mod handshake;
@@ -19,6 +20,7 @@ pub(crate) mod listen;
 mod local_tls;
 mod monitored_stream;
 mod rate_limit;
+mod refusal;
 mod response_body;
 pub(crate) mod router;
 pub(crate) mod serve;
