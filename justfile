@@ -18,6 +18,10 @@ demo *arguments:
 bench:
     cargo bench -p scrapewright --bench budgets
 
+# Every fuzz target for some seconds (needs a C++ compiler)
+fuzz seconds="10":
+    .ci/fuzz {{seconds}}
+
 # Rules, dashboards and Kubernetes objects from mixin/ (needs jsonnet)
 mixin:
     mixin/render

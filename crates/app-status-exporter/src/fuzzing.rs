@@ -1,4 +1,4 @@
-//! Entry points of the fuzz targets, for the parsers of pages and configurations. Built by `cargo fuzz` only.
+//! Entry points of the fuzz targets, for the parsers of pages and configurations. Built only by `.ci/fuzz`.
 
 use crate::config;
 use crate::json::document::Document;

@@ -75,8 +75,15 @@ pub(crate) const INFO: &str = "info";
 /// The parsers of the collectors, for the fuzz targets.
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing {
-    pub(crate) use super::cgroups::fuzz as path;
-    pub(crate) use super::cpu::fuzz as stat;
+    /// The path of a cgroup.
+    pub(crate) fn path(text: &str) {
+        super::cgroups::fuzz(text);
+    }
+
+    /// Contents of /proc/stat in turn.
+    pub(crate) fn stat(reads: &[&[u8]]) {
+        super::cpu::fuzz(reads);
+    }
 
     /// Text of /proc/schedstat, /proc/loadavg or /proc/stat.
     pub(crate) fn parse(text: &str) {

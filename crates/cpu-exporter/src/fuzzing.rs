@@ -1,4 +1,4 @@
-//! Entry points of the fuzz targets: the parsers of kernel files and the counters. Built only by `cargo fuzz`.
+//! Entry points of the fuzz targets: the parsers of kernel files and the counters. Built only by `.ci/fuzz`.
 
 use crate::busiest::Busiest;
 use crate::cgroup_files;

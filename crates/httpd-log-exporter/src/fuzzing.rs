@@ -1,4 +1,4 @@
-//! Entry points of the fuzz targets: one function for each parser of untrusted input. Built only by `cargo fuzz`.
+//! Entry points of the fuzz targets: one function for each parser of untrusted input. Built only by `.ci/fuzz`.
 #![expect(clippy::missing_panics_doc, reason = "not part of the library")]
 
 use std::path::Path;

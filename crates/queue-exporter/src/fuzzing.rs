@@ -1,4 +1,4 @@
-//! Entry points of the fuzz targets: the parsers of replies and the counters. Built only by `cargo fuzz`.
+//! Entry points of the fuzz targets: the parsers of replies and the counters. Built only by `.ci/fuzz`.
 
 use std::collections::HashMap;
 
