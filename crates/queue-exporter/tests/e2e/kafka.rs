@@ -205,6 +205,45 @@ fn the_number_of_batches_that_are_requested_alone_is_limited() {
 }
 
 #[test]
+fn the_number_of_batches_that_are_requested_alone_is_limited_for_all_queues_together() {
+    let topic = |index: i32| format!("topic{index}");
+    let partition = large_batches(1).topics[0].1[0];
+    let shop = Group {
+        name: "shop".to_owned(),
+        state: "Dead",
+        committed: (0..5100).map(|index| (topic(index), 0, 90)).collect(),
+        ..Group::default()
+    };
+    // with 5,100 topics, more queues than one batch
+    let topics = (0..5100).map(|index| (topic(index), vec![partition])).collect();
+    let fetches = Arc::new(AtomicUsize::new(0));
+    let counted = fetches.clone();
+    let fake = FakeKafka::start(1, Content { topics, groups: vec![shop] }, move |_, api| {
+        counted.fetch_add(usize::from(api == ApiKey::Fetch), Ordering::Relaxed);
+        Behavior::Respond
+    });
+    let (metrics, log) = once(&fake.url, ["--queue.timeout=60s", "--scrape.timeout=60s"]);
+    assert_eq!(value(&metrics, SUCCESS), Some(0.0), "{metrics}");
+    assert!(log.contains("more than 2,000 batches exceed 1 KiB"), "{log}");
+    // 4,900 and 200 queues of the group, with 200 partitions in one request
+    assert_eq!(fetches.load(Ordering::Relaxed), 25 + 1 + 2000);
+}
+
+#[test]
+fn the_beginning_of_a_batch_that_exceeds_a_response_is_read() {
+    // 10 MB with the record in the first 8 MB, and 18 MB without it: then the time is the batch's
+    for (value_size, offset) in [(5_000_000, 40), (9_000_000, 39)] {
+        let mut content = large_batches(51);
+        content.topics[0].1[50].value_size = value_size;
+        let fake = FakeKafka::start(1, content, |_, _| Behavior::Respond);
+        let (metrics, log) = once(&fake.url, ["--queue.timeout=60s", "--scrape.timeout=60s"]);
+        assert_eq!(value(&metrics, SUCCESS), Some(1.0), "{log}");
+        let age = value(&metrics, &queue("queue_oldest_message_age_seconds", "orders", "shop")).unwrap();
+        assert_eq!(oldest(age), time_of(offset), "{metrics}");
+    }
+}
+
+#[test]
 fn a_broker_that_hangs_when_batches_are_requested_alone_costs_ages_but_not_depths() {
     let fetches = AtomicUsize::new(0);
     let fake = FakeKafka::start(1, large_batches(51), move |_, api| {
@@ -240,7 +279,7 @@ fn the_size_of_all_responses_is_limited() {
         ApiKey::OffsetFetch => Behavior::Send(vec![0; 7 << 20]),
         _ => Behavior::Respond,
     });
-    let (metrics, log) = once(&fake.url, []);
+    let (metrics, log) = once(&fake.url, ["--queue.timeout=60s", "--scrape.timeout=60s"]);
     assert!(log.contains("the responses of all brokers exceed 64 MB"), "{log}");
     assert_eq!(value(&metrics, SUCCESS), Some(0.0), "{metrics}");
     assert_eq!(value(&metrics, &queue("messages_enqueued_total", "orders", "")), Some(100.0), "{metrics}");

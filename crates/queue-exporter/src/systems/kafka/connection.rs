@@ -27,10 +27,10 @@ pub(super) struct Connection {
     last_id: i32,
 }
 
-/// The largest response. The partitions of a cluster with 100,000 of them take 6 MB.
+/// The largest response that is kept. The partitions of a cluster with 100,000 of them take 6 MB.
 const MAX_RESPONSE: usize = 8 << 20;
 
-/// The size that the responses to several requests may have together. Parsed responses are larger by a small factor.
+/// What one read of all queues may use: bytes of responses, or requests. Parsed responses are larger by a small factor.
 pub(super) struct Budget {
     total: usize,
     left: AtomicUsize,
@@ -39,6 +39,12 @@ pub(super) struct Budget {
 impl Budget {
     pub(super) fn new(total: usize) -> Self {
         Self { total, left: AtomicUsize::new(total) }
+    }
+
+    /// As many as are left, at most `wanted`.
+    pub(super) fn grant(&self, wanted: usize) -> usize {
+        let take = |left: usize| Some(left.saturating_sub(wanted));
+        self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).map_or(0, |left| left.min(wanted))
     }
 
     fn take(&self, bytes: usize) -> Result<()> {
@@ -143,7 +149,7 @@ impl Connection {
         let receive = async {
             let mut responses = Vec::with_capacity(requests.len());
             for (at, request) in requests.iter().enumerate() {
-                let response = read_frame(&mut from, budget).await?;
+                let response = read_frame(&mut from, budget, R::READS_BEGINNING).await?;
                 let mut reader = Reader(&response);
                 let expected = first_id.wrapping_add(i32::try_from(at)?);
                 if reader.i32().ok() != Some(expected) {
@@ -171,10 +177,11 @@ fn write_frame<R: Request>(request: &R, version: i16, id: i32, frames: &mut Vec<
     *frames = frame.0;
 }
 
-/// A response without its length. Memory is allocated as data arrives.
-async fn read_frame(from: &mut (impl AsyncReadExt + Unpin), budget: &Budget) -> Result<Vec<u8>> {
+/// A response without its length, or the beginning of one that is too large. Memory is allocated as data arrives.
+async fn read_frame(from: &mut (impl AsyncReadExt + Unpin), budget: &Budget, reads_beginning: bool) -> Result<Vec<u8>> {
     let length = from.read_i32().await.map_err(|error| broken(&error))?;
-    let Some(length) = usize::try_from(length).ok().filter(|length| *length <= MAX_RESPONSE) else {
+    let is_accepted = |length: &usize| *length <= MAX_RESPONSE || reads_beginning;
+    let Some(length) = usize::try_from(length).ok().filter(is_accepted) else {
         let text = format!(
             "a response of {length} bytes: this is not a broker of Kafka, its port needs kafka+ssl://, or the response \
              exceeds {} MB",
@@ -183,9 +190,12 @@ async fn read_frame(from: &mut (impl AsyncReadExt + Unpin), budget: &Budget) -> 
         return Err(read_error(Reason::Protocol, text));
     };
     budget.take(length)?;
+    let kept = length.min(MAX_RESPONSE);
     let mut response = Vec::with_capacity(length.min(1 << 16));
-    let read = from.take(length as u64).read_to_end(&mut response).await.map_err(|error| broken(&error))?;
-    if read < length {
+    let mut frame = from.take(length as u64);
+    (&mut frame).take(kept as u64).read_to_end(&mut response).await.map_err(|error| broken(&error))?;
+    tokio::io::copy(&mut frame, &mut tokio::io::sink()).await.map_err(|error| broken(&error))?;
+    if frame.limit() > 0 {
         return Err(broken(&std::io::ErrorKind::UnexpectedEof.into()));
     }
     Ok(response)

@@ -58,8 +58,12 @@ pub(super) const KIND: SystemKind = SystemKind {
 /// The size of the responses from which one list of topics and groups, or one list of offsets, is read.
 const MAX_METADATA: usize = 64 << 20;
 
-/// The size of the responses with records in one read. Only times are kept.
+/// The size of the responses with records in one scrape. Only times are kept.
 const MAX_RECORD_BYTES: usize = 256 << 20;
+
+/// The largest number of records that one scrape fetches, and of requests for a single one.
+const MAX_RECORDS: usize = 10_000;
+const MAX_SINGLE: usize = 2000;
 
 /// A topic is a queue without a scope, and one for each group that has committed offsets in it.
 struct Kafka {
@@ -82,6 +86,26 @@ struct Snapshot {
     brokers: Brokers,
     topics: Topics,
     groups: BTreeMap<QueueId, GroupTopic>,
+    budgets: Budgets,
+}
+
+/// What the reads of all queues in a list may use together.
+struct Budgets {
+    offsets: Budget,
+    record_bytes: Budget,
+    records: Budget,
+    single_records: Budget,
+}
+
+impl Default for Budgets {
+    fn default() -> Self {
+        Self {
+            offsets: Budget::new(MAX_METADATA),
+            record_bytes: Budget::new(MAX_RECORD_BYTES),
+            records: Budget::new(MAX_RECORDS),
+            single_records: Budget::new(MAX_SINGLE),
+        }
+    }
 }
 
 #[async_trait]
@@ -119,14 +143,13 @@ impl QueueSystem for Kafka {
         let (start, time) = self.time();
         // the collector waits for half of the time that is left
         let until = Instant::now() + time.saturating_sub(start.elapsed()) * 2 / 5;
-        let limits = Limits { until, budget: &Budget::new(MAX_METADATA) };
+        let limits = Limits { until, budget: &snapshot.budgets.offsets };
         let names: BTreeSet<&str> = queues.iter().map(|queue| queue.name.as_str()).collect();
         let offsets = self.offsets(&snapshot.brokers, &snapshot.topics, &names, limits).await;
         let times = match self.with_age {
             true => {
                 let positions = positions(&snapshot, queues, &offsets);
-                let limits = Limits { budget: &Budget::new(MAX_RECORD_BYTES), ..limits };
-                Some(self.record_times(&snapshot.brokers, &snapshot.topics, &positions, limits).await)
+                Some(self.record_times(&snapshot, &positions, until).await)
             }
             false => None,
         };
@@ -192,7 +215,7 @@ impl Kafka {
                 listed.push(Ok(ListedQueue { queue, statistics: None }));
             }
         }
-        let snapshot = Snapshot { brokers, topics, groups };
+        let snapshot = Snapshot { brokers, topics, groups, budgets: Budgets::default() };
         *self.snapshot.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(snapshot);
         Ok(listed)
     }

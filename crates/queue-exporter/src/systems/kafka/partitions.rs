@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use anyhow::Error;
 use futures_util::future::join_all;
+use tokio::time::Instant;
 
-use super::Kafka;
 use super::cluster::{Brokers, Limits, Node};
 use super::errors::{OFFSET_OUT_OF_RANGE, TOPIC_AUTHORIZATION_FAILED, check};
 use super::messages::{Fetch, Fetched, ListOffsets, Partition, Position, TopicFetch, TopicPartitions};
 use super::records::Found;
+use super::{Kafka, Snapshot};
 use crate::read_error::{Reason, read_error, reason};
 
 /// The partitions of topics.
@@ -71,19 +72,13 @@ const SINGLE_BYTES: i32 = 16 << 10;
 /// Requests for a single partition that are sent without waiting in between. If one fails, the others are lost.
 const PIPELINED: usize = 8;
 
-/// The largest number of records that one read fetches.
-const MAX_RECORDS: usize = 10_000;
-
-/// The largest number of requests for a single partition in one read.
-const MAX_SINGLE: usize = 2000;
-
 const LEADER_FAILED: &str =
     "the time of the oldest message could not be read: the leader of its partition failed or moved";
 const NO_PERMISSION: &str =
     "the time of the oldest message could not be read: grant the user READ on the topic, or set ?age=false";
 const TOO_MANY: &str = "the times of the oldest messages of more than 10,000 partitions were not read: set ?age=false";
-const TOO_LARGE: &str = "the time of the oldest message was not read: more than 2,000 batches exceed 1 KiB, or there was \
-                         no time for them: set ?age=false";
+const TOO_LARGE: &str = "the time of the oldest message was not read: more than 2,000 batches exceed 1 KiB, they exceed \
+                         256 MB, or there was no time for them: set ?age=false";
 
 impl Kafka {
     /// The offsets of all partitions of these topics, from their leaders.
@@ -143,20 +138,22 @@ impl Kafka {
     /// The times of the first records at positions, from the leaders of the partitions.
     pub(super) async fn record_times<'a>(
         &self,
-        brokers: &Brokers,
-        topics: &Topics,
+        snapshot: &Snapshot,
         positions: &BTreeSet<RecordPosition<'a>>,
-        limits: Limits<'_>,
+        until: Instant,
     ) -> HashMap<RecordPosition<'a>, RecordTime> {
+        let Snapshot { brokers, topics, budgets, .. } = snapshot;
+        let limits = Limits { until, budget: &budgets.record_bytes };
         let names: BTreeSet<_> = positions.iter().map(|it| it.0).collect();
         let partitions =
             names.into_iter().flat_map(|name| topics.get(name).into_iter().flatten().map(move |it| (name, it)));
         let leaders: HashMap<_, _> = partitions.map(|(name, it)| ((name, it.index), it.leader)).collect();
         let mut times = HashMap::with_capacity(positions.len());
         let mut by_leader = BTreeMap::<i32, Vec<RecordPosition<'a>>>::new();
+        let granted = budgets.records.grant(positions.len());
         for position in positions {
             let leader = leaders.get(&(position.0, position.1));
-            let is_read = times.len() < MAX_RECORDS;
+            let is_read = times.len() < granted;
             times.insert(*position, RecordTime::Unread(if is_read { LEADER_FAILED } else { TOO_MANY }));
             if let Some(leader) = leader.filter(|_| is_read) {
                 by_leader.entry(*leader).or_default().push(*position);
@@ -169,22 +166,16 @@ impl Kafka {
         });
         for (responses, chunks) in join_all(reads).await {
             for (chunk, response) in chunks.iter().zip(responses.unwrap_or_default()) {
-                add_times(&mut times, chunk, response.unwrap_or_default());
+                let Ok(response) = response else { continue };
+                // a response that is too large ends before the last partitions
+                times.extend(chunk.iter().map(|position| (*position, RecordTime::After(position.2))));
+                add_times(&mut times, chunk, response);
             }
         }
-        let (mut left, mut unsent) = (MAX_SINGLE, Vec::new());
-        for (leader, positions) in &by_leader {
-            let next = |position| match times.get(position) {
-                Some(RecordTime::After(next)) => Some((*position, *next)),
-                _ => None,
-            };
-            let mut of_leader: Vec<_> = positions.iter().filter_map(next).collect();
-            let unread = of_leader.split_off(left.min(of_leader.len()));
-            times.extend(unread.into_iter().map(|(it, _)| (it, RecordTime::Unread(TOO_LARGE))));
-            left -= of_leader.len();
-            unsent.extend(brokers.get(leader).map(|node| (node, of_leader)));
-        }
-        let reads = unsent.iter().map(|(node, positions)| self.single_record_times(node, positions, limits));
+        let unsent = unsent(&by_leader, &mut times, |wanted| budgets.single_records.grant(wanted));
+        let reads = unsent
+            .iter()
+            .filter_map(|(leader, positions)| Some(self.single_record_times(brokers.get(leader)?, positions, limits)));
         join_all(reads).await.into_iter().for_each(|read| times.extend(read));
         times
     }
@@ -209,15 +200,36 @@ impl Kafka {
                         times.insert(*position, time.unwrap_or(RecordTime::Unread(LEADER_FAILED)));
                     }
                 }
-                // a batch is larger than a response may be
-                Err(error) if reason(&error) == Reason::Protocol => {
-                    times.extend(chunk.iter().map(|(it, next)| (*it, RecordTime::After(*next))));
-                }
                 Err(_) => break,
             }
         }
         times
     }
+}
+
+/// The positions by leader whose records were not sent, with the offsets up to which there is no record. If fewer are
+/// granted, every leader gets an equal share.
+fn unsent<'a>(
+    by_leader: &BTreeMap<i32, Vec<RecordPosition<'a>>>,
+    times: &mut HashMap<RecordPosition<'a>, RecordTime>,
+    grant: impl FnOnce(usize) -> usize,
+) -> BTreeMap<i32, Vec<(RecordPosition<'a>, i64)>> {
+    let next = |position: &RecordPosition<'a>| match times.get(position) {
+        Some(RecordTime::After(next)) => Some((*position, *next)),
+        _ => None,
+    };
+    let ranked = by_leader.iter().flat_map(|(leader, positions)| {
+        positions.iter().filter_map(next).enumerate().map(|(rank, unsent)| (rank, *leader, unsent))
+    });
+    let mut ranked: Vec<_> = ranked.collect();
+    ranked.sort_by_key(|(rank, ..)| *rank);
+    let refused = ranked.split_off(grant(ranked.len()));
+    times.extend(refused.into_iter().map(|(.., (position, _))| (position, RecordTime::Unread(TOO_LARGE))));
+    let mut unsent = BTreeMap::<_, Vec<_>>::new();
+    for (_, leader, position) in ranked {
+        unsent.entry(leader).or_default().push(position);
+    }
+    unsent
 }
 
 /// Requests for positions; in each, a partition occurs once.
@@ -345,6 +357,23 @@ mod tests {
         );
         let many: Vec<_> = (0..500).map(|partition| ("a", partition, 0)).collect();
         assert_eq!(fetches(&many).len(), 3);
+    }
+
+    #[test]
+    fn requests_for_single_records_are_shared_equally_by_the_leaders() {
+        let of_leader = |leader: i32, count| (leader, (0..count).map(|index| ("a", leader * 10 + index, 5)).collect());
+        let by_leader: BTreeMap<i32, Vec<RecordPosition<'_>>> =
+            BTreeMap::from([of_leader(1, 5), of_leader(2, 1), of_leader(3, 5)]);
+        let all = || by_leader.values().flatten().map(|position| (*position, RecordTime::After(7)));
+        let mut times: HashMap<_, _> = all().collect();
+        times.insert(("a", 10, 5), RecordTime::At(1));
+        let granted = unsent(&by_leader, &mut times, |wanted| wanted.min(7));
+        let partitions = granted.iter().map(|(leader, it)| (*leader, it.iter().map(|it| it.0.1).collect::<Vec<_>>()));
+        assert_eq!(partitions.collect::<Vec<_>>(), [(1, vec![11, 12, 13]), (2, vec![20]), (3, vec![30, 31, 32])]);
+        let refused = times.iter().filter(|(_, time)| **time == RecordTime::Unread(TOO_LARGE));
+        let refused: BTreeSet<_> = refused.map(|(position, _)| position.1).collect();
+        assert_eq!(refused, BTreeSet::from([14, 33, 34]));
+        assert_eq!(unsent(&by_leader, &mut all().collect(), |wanted| wanted)[&3].len(), 5);
     }
 
     #[test]

@@ -68,6 +68,18 @@ impl<'a> Reader<'a> {
         self.take(usize::try_from(length).unwrap_or(0))
     }
 
+    /// The same, or as many of them as the data has.
+    pub(super) fn available_bytes(&mut self) -> Result<&'a [u8]> {
+        let length = usize::try_from(self.i32()?).unwrap_or(0);
+        self.take(length.min(self.0.len()))
+    }
+
+    /// The elements of an array that the data has completely.
+    pub(super) fn available<T>(&mut self, mut element: impl FnMut(&mut Self) -> Result<T>) -> Result<Vec<T>> {
+        let count = usize::try_from(self.i32()?).unwrap_or(0);
+        Ok((0..count).map_while(|_| element(self).ok()).collect())
+    }
+
     /// An array; no elements for null.
     pub(super) fn array<T>(&mut self, mut element: impl FnMut(&mut Self) -> Result<T>) -> Result<Vec<T>> {
         let count = usize::try_from(self.i32()?).unwrap_or(0);

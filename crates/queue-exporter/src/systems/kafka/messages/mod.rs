@@ -28,6 +28,8 @@ pub(super) struct Api {
 /// A request with its response.
 pub(super) trait Request: Sync {
     const API: Api;
+    /// Whether the beginning of a response that is too large can be read.
+    const READS_BEGINNING: bool = false;
     type Response: Send;
 
     fn write(&self, version: i16, to: &mut Writer);

@@ -83,6 +83,7 @@ const MAX_WAIT_MS: i32 = 100;
 impl Request for Fetch {
     /// Before version 10, brokers refuse topics that are compressed with Zstandard.
     const API: Api = Api { key: 1, name: "Fetch", min: 4, max: 11 };
+    const READS_BEGINNING: bool = true;
     type Response = Vec<(String, Vec<Fetched>)>;
 
     fn write(&self, version: i16, to: &mut Writer) {
@@ -127,9 +128,9 @@ impl Request for Fetch {
             let partitions = self.topics.iter().find(|(name, _)| name == topic).map(|(_, partitions)| partitions)?;
             partitions.iter().find(|(partition, _)| *partition == index).map(|(_, offset)| *offset)
         };
-        from.array(|from| {
+        from.available(|from| {
             let name = from.name()?;
-            let partitions = from.array(|from| {
+            let partitions = from.available(|from| {
                 let (index, error) = (from.i32()?, from.i16()?);
                 let (end, _stable) = (from.i64()?, from.i64()?);
                 if version >= 5 {
@@ -139,7 +140,7 @@ impl Request for Fetch {
                 if version >= 11 {
                     let _replica = from.i32()?;
                 }
-                let records = from.bytes()?;
+                let records = from.available_bytes()?;
                 let found = requested(&name, index).map(|offset| find_record(records, offset));
                 Ok(Fetched { index, error, end, found })
             })?;
