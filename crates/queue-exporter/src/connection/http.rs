@@ -26,8 +26,7 @@ pub(crate) struct HttpClient {
 pub(crate) struct HttpResponse {
     pub(crate) status: StatusCode,
     body: Vec<u8>,
-    /// The URL without its query.
-    source: String,
+    url: Url,
 }
 
 /// The largest body: a page of 500 RabbitMQ queues takes 1 MB, a list of 10,000 names 0.5 MB.
@@ -76,17 +75,16 @@ impl HttpClient {
 
     /// Sends a GET request and returns the response, whatever its status.
     pub(crate) async fn get(&self, url: Url) -> Result<HttpResponse> {
-        let source = format!("{}{}", url.origin().ascii_serialization(), url.path()); // a query may contain a secret
-        let failed = |error| request_error(error).context(format!("cannot get {source}"));
-        let mut request = self.http.get(url);
+        let mut request = self.http.get(url.clone());
         if let Some(credentials) = &self.credentials {
             let (username, password) = credentials.current();
             request = request.basic_auth(username, Some(password));
         }
+        let failed = |error| request_error(error).context(format!("cannot get {}", source(&url)));
         let response = request.send().await.map_err(failed)?;
         let status = response.status();
-        let body = limited_body(response).await.with_context(|| format!("cannot read {source}"))?;
-        Ok(HttpResponse { status, body, source })
+        let body = limited_body(response).await.with_context(|| format!("cannot read {}", source(&url)))?;
+        Ok(HttpResponse { status, body, url })
     }
 }
 
@@ -138,9 +136,12 @@ pub(crate) fn request_error(error: reqwest::Error) -> anyhow::Error {
 impl HttpResponse {
     /// The body of a successful response.
     pub(crate) fn success_body(&self) -> Result<&[u8]> {
-        let Self { status, body, source } = self;
+        let Self { status, body, url } = self;
+        if status.is_success() {
+            return Ok(body);
+        }
+        let source = source(url);
         match *status {
-            status if status.is_success() => Ok(body),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
                 let text = format!("{source} returned {status}: check --queue.username and --queue.password-file");
                 Err(read_error(Reason::Auth, text))
@@ -156,14 +157,23 @@ impl HttpResponse {
 
     /// The JSON object in the body of a successful response. If the body is not an object, the error contains the hint.
     pub(crate) fn json_object_or<'a, T: Deserialize<'a>>(&'a self, hint: &str) -> Result<T> {
-        ensure!(is_object(self.success_body()?), "unexpected response from {}: not a JSON object: {hint}", self.source);
+        ensure!(
+            is_object(self.success_body()?),
+            "unexpected response from {}: not a JSON object: {hint}",
+            source(&self.url)
+        );
         self.json_object()
     }
 
     /// The JSON object in the body of a successful response.
     pub(crate) fn json_object<'a, T: Deserialize<'a>>(&'a self) -> Result<T> {
-        object(self.success_body()?).with_context(|| format!("unexpected response from {}", self.source))
+        object(self.success_body()?).with_context(|| format!("unexpected response from {}", source(&self.url)))
     }
+}
+
+/// The URL without its query, which may contain a secret.
+fn source(url: &Url) -> String {
+    format!("{}{}", url.origin().ascii_serialization(), url.path())
 }
 
 /// The TLS error inside an I/O error, if that is the cause.

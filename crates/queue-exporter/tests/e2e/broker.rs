@@ -73,10 +73,13 @@ impl RabbitMq {
     pub(crate) fn cluster(count: usize) -> Option<Vec<Self>> {
         let mut nodes = Self::nodes(count)?;
         let names: Vec<_> = nodes.iter().map(Self::name).collect();
-        let mut formation = "cluster_formation.peer_discovery_backend = classic_config\n\
-                             cluster_formation.randomized_startup_delay_range.min = 0\n\
-                             cluster_formation.randomized_startup_delay_range.max = 1\n"
-            .to_owned();
+        let mut formation = "cluster_formation.peer_discovery_backend = classic_config\n".to_owned();
+        let version = nodes[0].control().arg("version").output().unwrap().stdout;
+        if version.starts_with(b"3.") {
+            // version 4 has no such delay
+            formation += "cluster_formation.randomized_startup_delay_range.min = 0\n\
+                          cluster_formation.randomized_startup_delay_range.max = 1\n";
+        }
         for (at, name) in names.iter().enumerate() {
             formation += &format!("cluster_formation.classic_config.nodes.{at} = {name}\n");
         }
@@ -132,6 +135,7 @@ impl RabbitMq {
         let folder = self.folder.path();
         let log = std::fs::File::create(folder.join("start.log")).unwrap();
         let child = Command::new(&self.program)
+            .current_dir(folder)
             .env("HOME", folder)
             .env("ERL_EPMD_PORT", self.ports.epmd.to_string())
             .env("ERL_EPMD_ADDRESS", "127.0.0.1")
@@ -188,14 +192,18 @@ impl RabbitMq {
         ureq::get(&url).header("authorization", GUEST).call().ok()?.body_mut().read_to_string().ok()
     }
 
+    fn control(&self) -> Command {
+        let mut command = Command::new(self.program.with_file_name("rabbitmqctl"));
+        command.env("HOME", self.folder.path()).env("ERL_EPMD_PORT", self.ports.epmd.to_string());
+        command.env("RABBITMQ_CONF_ENV_FILE", self.folder.path().join("none.env")).stdin(Stdio::null());
+        command
+    }
+
     /// Evaluates an Erlang expression in the node.
     pub(crate) fn evaluate(&self, expression: &str) {
-        let control = self.program.with_file_name("rabbitmqctl");
-        let mut command = Command::new(control);
-        command.env("HOME", self.folder.path()).env("ERL_EPMD_PORT", self.ports.epmd.to_string());
-        command.env("RABBITMQ_CONF_ENV_FILE", self.folder.path().join("none.env"));
+        let mut command = self.control();
         command.args(["--node", &self.name(), "--erlang-cookie", "test", "eval", expression]);
-        let output = command.stdin(Stdio::null()).output().unwrap();
+        let output = command.output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 

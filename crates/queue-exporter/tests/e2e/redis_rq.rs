@@ -30,25 +30,41 @@ fn rq_jobs_of_stopped_workers_are_counted_exactly() {
 }
 
 #[test]
-fn a_killed_rq_worker_is_a_consumer_until_it_expires() {
+fn a_killed_rq_worker_is_a_consumer_until_it_expires_and_then_lost() {
     let (Some(rq), Some(server)) = (real("rq"), RedisServer::start(&[])) else { return };
     let exporter = system_exporter(&server, "rq");
     let python = rq.with_file_name("python");
     run(client(python, &["rq_jobs.py", &server.port.to_string(), "0", "0", "4"], &[]));
     server.run(&["RENAME rq:queue:mail rq:queue:other", "SADD rq:queues rq:queue:other"]);
     let url = format!("redis://127.0.0.1:{}", server.port);
-    let worker = crate::chaos::started(client(rq, &["worker", "--url", &url, "--name", "one", "mail", "slow"], &[]));
+    let start = |name| {
+        crate::chaos::started(client(rq.clone(), &["worker", "--url", &url, "--name", name, "mail", "slow"], &[]))
+    };
+    let worker = start("one");
+    let workers =
+        |metrics: &str| ["alive", "lost"].map(|state| value(metrics, &format!("queue_workers{{state=\"{state}\"}}")));
     let consumers = |metrics: &str| ["mail", "other"].map(|queue| queue_values(metrics, queue, ["queue_consumers"])[0]);
     let there = |metrics: &str| consumers(metrics) == [Some(1.0), Some(0.0)];
-    exporter.scrape_until("its worker is there", there);
+    let metrics = exporter.scrape_until("its worker is there", there);
+    assert_eq!(workers(&metrics), [1.0, 0.0].map(Some), "{metrics}");
     worker.end("KILL");
-    assert!(there(&exporter.scrape()), "it may still come back");
+    let metrics = exporter.scrape();
+    assert!(there(&metrics) && workers(&metrics) == [1.0, 0.0].map(Some), "it may still come back: {metrics}");
     // what Redis does after the eight minutes in which a worker is to say that it lives
     server.run(&["DEL rq:worker:one"]);
     let zombies: Vec<String> = redis::cmd("SMEMBERS").arg("rq:workers:mail").query(&mut server.connection()).unwrap();
     assert_eq!(zombies, ["rq:worker:one"], "RQ lists it until another worker is started");
     let metrics = exporter.scrape();
     assert_eq!((consumers(&metrics), value(&metrics, SUCCESS)), ([Some(0.0); 2], Some(1.0)), "{metrics}");
+    assert_eq!(workers(&metrics), [0.0, 1.0].map(Some), "{metrics}");
+    let second = start("two");
+    let metrics = exporter.scrape_until("another worker is there, which removes lost ones", |metrics| {
+        there(metrics) && workers(metrics) == [1.0, 0.0].map(Some)
+    });
+    second.end("TERM");
+    let stopped = [0.0, 0.0].map(Some);
+    exporter.scrape_until("it unregistered", |metrics| workers(metrics) == stopped);
+    assert_vocabulary(&metrics);
 }
 
 #[test]

@@ -122,6 +122,32 @@ fn entries_trimmed_unread_are_neither_waiting_nor_processed() {
 }
 
 #[test]
+fn unread_entries_trimmed_before_the_first_read_are_neither_waiting_nor_processed() {
+    let Some(server) = RedisServer::start(&[]) else { return };
+    let add = |stream: &str, ids: std::ops::RangeInclusive<u64>| {
+        ids.for_each(|id| server.run(&[&format!("XADD {stream} MAXLEN 10 {id}-0 k v")]));
+    };
+    // of 51 entries, 41 were trimmed unread, 2 read and acknowledged, and 8 are waiting
+    add("unread", 1..=1);
+    server.run(&["XGROUP CREATE unread g 0"]);
+    add("unread", 2..=51);
+    read_group(&server, "unread", 2, true);
+    // read to the end, in which Redis 7.0 has a lag of 97
+    add("finished", 1..=10);
+    server.run(&["XGROUP CREATE finished g 0"]);
+    read_group(&server, "finished", 3, false);
+    add("finished", 11..=110);
+    read_group(&server, "finished", 100, false);
+    // deliveries of a trimmed stream are counted from the first read on
+    let (metrics, _) = crate::once(&server.url(), []);
+    assert_eq!(group_values(&metrics, "unread"), [Some(8.0), None, None], "{metrics}");
+    assert_eq!(group_values(&metrics, "finished"), [Some(0.0), None, None], "{metrics}");
+    let metrics = system_exporter(&server, "redis-streams").scrape();
+    assert_eq!(group_values(&metrics, "unread"), [8.0, 0.0, 0.0].map(Some), "{metrics}");
+    assert_eq!(value(&metrics, SUCCESS), Some(1.0));
+}
+
+#[test]
 fn a_group_created_at_the_end_of_its_stream_has_depth_and_age() {
     let Some(server) = RedisServer::start(&[]) else { return };
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();

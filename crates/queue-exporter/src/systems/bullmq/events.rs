@@ -22,7 +22,7 @@ pub(super) struct EventCounts {
     pub(super) events: u64,
     /// Whether workers counted successes and failures themselves at the start. The source of a counter must not change:
     /// some jobs would be counted twice.
-    counted_by_workers: [bool; 2],
+    pub(super) counted_by_workers: [bool; 2],
     added: u64,
     active: u64,
     success: u64,

@@ -12,8 +12,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::events::{EventCounts, EventId, parse_id};
 use super::followed_queue::FollowedQueue;
+use super::streams::{BEGINNING, Position, StreamEvents, events_key, read_streams};
 use crate::queue_system::Statistics;
-use crate::read_error::{Reason, read_error};
 use crate::redis::{RedisClient, Replies, add_command, command_error, count, field, list, node_error, text};
 
 /// The events of all queues.
@@ -206,30 +206,16 @@ impl Follower {
         while !behind.is_empty() && read < limit {
             let size = (EVENTS_PER_REQUEST / behind.len()).clamp(1, EVENTS_PER_REPLY);
             let _reading = self.reading.lock().await;
-            let (bases, positions): (Vec<&str>, Vec<(EventId, bool)>) = {
+            let (bases, positions): (Vec<&str>, Vec<Position>) = {
                 let queues = self.queues();
                 let position = |base| queues.get(base).map(|queue| (queue.counts.last, queue.added.is_none()));
                 behind.iter().filter_map(|base| Some((*base, position(*base)?))).unzip()
             };
-            let mut commands = Pipeline::with_capacity(bases.len() * 2);
-            for (base, ((time, sequence), check)) in bases.iter().zip(&positions) {
-                let (key, last, size) = (events_key(base), format!("{time}-{sequence}"), size.to_string());
-                add_command(&mut commands, &["XREAD", "COUNT", &size, "STREAMS", &key, &last]);
-                if *check {
-                    add_command(&mut commands, &["XRANGE", &key, &last, &last, "COUNT", "1"]);
-                }
-            }
-            let mut replies = Replies::new(redis.query(&commands).await?);
+            let streams = read_streams(redis, &bases, &positions, size).await?;
             let mut more = Vec::new();
-            for (base, (last, check)) in bases.into_iter().zip(positions) {
-                let [reply] = replies.next();
-                // without numbers of added events, new events after a removed one may not be all
-                let last_is_removed = check && {
-                    let [reply] = replies.next();
-                    last != BEGINNING && list(&reply).is_ok_and(<[_]>::is_empty)
-                };
-                let count = |events: &[Value]| self.count(base, events, events.len() < size).map(|()| events.len());
-                match events(&reply).and_then(count) {
+            for (base, StreamEvents { events, last_is_removed }) in bases.into_iter().zip(streams) {
+                let count = |events: Vec<Value>| self.count(base, &events, events.len() < size).map(|()| events.len());
+                match events.and_then(count) {
                     Ok(0) => {}
                     Ok(new) => {
                         if last_is_removed {
@@ -300,6 +286,11 @@ impl Follower {
         Ok(errors)
     }
 
+    /// Whether the workers of a queue count successes and failures themselves; both if that is unknown.
+    pub(super) fn counted_by_workers(&self, base: &str) -> [bool; 2] {
+        self.queues().get(base).map_or([true; 2], |queue| queue.counts.counted_by_workers)
+    }
+
     fn note_gap(&self, base: &str) {
         self.gaps.fetch_add(1, Ordering::Relaxed);
         if let Some(queue) = self.queues().get_mut(base) {
@@ -311,13 +302,6 @@ impl Follower {
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-fn events_key(base: &str) -> String {
-    format!("{base}:events")
-}
-
-/// The position before the first event.
-const BEGINNING: EventId = (0, 0);
 
 /// The position from which to count events, and the number of events added before it: the beginning if no event was
 /// removed, otherwise the end. `None` if that is unknown now.
@@ -341,25 +325,14 @@ fn start_position(events: &Value) -> Result<Option<(EventId, Option<u64>)>> {
     Ok(last.map(|last| (last, added)))
 }
 
-/// The events in the reply to `XREAD` for one stream.
-fn events(reply: &Value) -> Result<&[Value]> {
-    match list(reply)? {
-        [] => Ok(&[]),
-        [stream] => match list(stream)? {
-            [_, events] => list(events),
-            _ => Err(read_error(Reason::Protocol, "expected a name and events in a stream")),
-        },
-        _ => Err(read_error(Reason::Protocol, "expected one stream in the reply")),
-    }
-}
-
 /// Parses one reply about events.
 #[cfg(fuzzing)]
 pub(super) fn fuzz(reply: &Value) {
     let _ = start_position(reply);
     let mut queue = FollowedQueue::new(EventCounts::default(), Some(0), Instant::now());
     let _ = queue.expect((5, 1), 7);
-    let _ = events(reply).and_then(|events| queue.count(events, false, Instant::now()));
+    super::streams::fuzz(reply);
+    let _ = list(reply).and_then(|events| queue.count(events, false, Instant::now()));
     let mut statistics = Statistics::default();
     queue.counts.complete(&mut statistics);
 }

@@ -6,6 +6,7 @@ mod events;
 mod followed_queue;
 mod follower;
 mod predecessor;
+mod streams;
 
 use std::collections::HashMap;
 
@@ -122,21 +123,25 @@ impl QueueSystem for BullMq {
     async fn read(&self, queues: &[QueueId]) -> Result<Vec<ListedQueue>> {
         let bases: Vec<String> = queues.iter().map(|queue| self.base(queue)).collect();
         self.follower.start(&self.redis, &bases).await?;
-        let mut replies = Replies::new(self.redis.query(&commands(&bases)).await?);
+        let counted_by_workers: Vec<_> = bases.iter().map(|base| self.follower.counted_by_workers(base)).collect();
+        let mut replies = Replies::new(self.redis.query(&commands(&bases, &counted_by_workers)).await?);
         let mut listed = Vec::with_capacity(queues.len());
         let mut ends = Vec::new();
-        for (queue, base) in queues.iter().zip(&bases) {
-            let replies: [Value; COMMANDS.len()] = replies.next();
-            let meta = &replies[0];
-            if list(meta).is_ok_and(<[_]>::is_empty) {
+        for ((queue, base), counted_by_workers) in queues.iter().zip(&bases).zip(counted_by_workers) {
+            let state: [Value; COMMANDS.len()] = replies.next();
+            let counts = counted_by_workers.map(|is_counted| {
+                let [reply] = if is_counted { replies.next() } else { [Value::Nil] };
+                reply
+            });
+            if list(&state[0]).is_ok_and(<[_]>::is_empty) {
                 self.keys.forget(&format!("{base}:meta"));
                 listed.push(ListedQueue { queue: queue.clone(), statistics: None });
                 continue;
             }
-            for (next, last) in [(&replies[9], &replies[11]), (&replies[10], &replies[12])] {
+            for (next, last) in [(&state[9], &state[11]), (&state[10], &state[12])] {
                 ends.extend(EndOfList::new(listed.len(), base, next, last));
             }
-            listed.push(ListedQueue { queue: queue.clone(), statistics: Some(statistics(&replies)) });
+            listed.push(ListedQueue { queue: queue.clone(), statistics: Some(statistics(&state, counts)) });
         }
         read_ages(&self.redis, &mut listed, ends).await?;
         let mut errors: HashMap<_, _> = self.follower.catch_up(&self.redis, &bases).await?;
@@ -153,7 +158,7 @@ impl QueueSystem for BullMq {
 }
 
 /// The commands for each queue: the command, a part of the queue's keys, and more words.
-const COMMANDS: &[(&str, &str, &[&str]); 15] = &[
+const COMMANDS: &[(&str, &str, &[&str]); 13] = &[
     ("HGETALL", "meta", &[]),
     ("LLEN", "wait", &[]),
     ("ZCARD", "prioritized", &[]),
@@ -167,15 +172,18 @@ const COMMANDS: &[(&str, &str, &[&str]); 15] = &[
     ("LINDEX", "paused", &["-1"]),
     ("LINDEX", "wait", &["0"]),
     ("LINDEX", "paused", &["0"]),
-    ("HGET", "metrics:completed", &["count"]),
-    ("HGET", "metrics:failed", &["count"]),
 ];
 
-fn commands(bases: &[String]) -> Pipeline {
+/// The commands for successes and failures that the workers counted.
+const WORKER_COUNTS: [(&str, &str, &[&str]); 2] =
+    [("HGET", "metrics:completed", &["count"]), ("HGET", "metrics:failed", &["count"])];
+
+fn commands(bases: &[String], counted_by_workers: &[[bool; 2]]) -> Pipeline {
     let mut commands = Pipeline::with_capacity(bases.len() * COMMANDS.len());
     let mut key = String::new();
-    for base in bases {
-        for (before, part, after) in COMMANDS {
+    for (base, counted_by_workers) in bases.iter().zip(counted_by_workers) {
+        let counts = WORKER_COUNTS.iter().zip(counted_by_workers).filter(|(_, is_counted)| **is_counted);
+        for (before, part, after) in COMMANDS.iter().chain(counts.map(|(command, _)| command)) {
             key.clear();
             key.extend([base, ":", part]);
             let mut command = redis::Cmd::with_capacity(4, key.len() + 32);
@@ -189,9 +197,8 @@ fn commands(bases: &[String]) -> Pipeline {
     commands
 }
 
-fn statistics(replies: &[Value; COMMANDS.len()]) -> Result<Statistics> {
-    let [meta, wait, prioritized, paused, active, delayed, failed, blocked, completed, next, next_paused, ..] = replies;
-    let [.., success, failure] = replies;
+fn statistics(state: &[Value; COMMANDS.len()], [success, failure]: [Value; 2]) -> Result<Statistics> {
+    let [meta, wait, prioritized, paused, active, delayed, failed, blocked, completed, next, next_paused, ..] = state;
     let [wait, paused] = [(wait, next), (paused, next_paused)]
         .map(|(length, next)| Ok(count(length)?.map(|length| length.saturating_sub(u64::from(is_marker(next))))));
     let ready = [wait, paused, count(prioritized)].into_iter().collect::<Result<Vec<_>>>()?;
@@ -204,8 +211,8 @@ fn statistics(replies: &[Value; COMMANDS.len()]) -> Result<Statistics> {
         completed: count(completed)?,
         paused: Some(field(list(meta)?, "paused").is_some_and(|paused| text(paused).ok().flatten() == Some("1"))),
         // workers with the option `metrics` count themselves
-        success: Counter::single(count(success)?),
-        failure: Counter::single(count(failure)?),
+        success: Counter::single(count(&success)?),
+        failure: Counter::single(count(&failure)?),
         ..Statistics::default()
     })
 }
@@ -236,5 +243,5 @@ impl BullMq {
 pub(crate) fn fuzz(reply: &Value) {
     follower::fuzz(reply);
     ages::fuzz(reply);
-    let _ = statistics(&std::array::from_fn(|_| reply.clone()));
+    let _ = statistics(&std::array::from_fn(|_| reply.clone()), std::array::from_fn(|_| reply.clone()));
 }
