@@ -1,5 +1,4 @@
-//! Compares `--metrics.names=node` with the real node_exporter: the same flags on the same /proc and /sys, and queries of
-//! the public node-mixin in a real Prometheus.
+//! Compares `--metrics.names=node` with the real node_exporter: the same flags on the same /proc and /sys.
 //!
 //! Intended differences:
 //! - `node_cpu_online` does not need cpu0/online; node_exporter's metric does.

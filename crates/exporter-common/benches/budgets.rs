@@ -2,7 +2,7 @@
 //!
 //! `cargo bench -p scrapewright` builds the release programs, starts each on loopback, and prints a
 //! table. It names the programs for comparison that are not on the PATH. Words after `--bench budgets --`
-//! select parts: cpu, tls, programs, queues, encoding.
+//! select parts: cpu, collectors, tls, programs, queues, encoding.
 #![expect(clippy::disallowed_types, reason = "a benchmark starts the programs it measures")]
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints, and fails by panicking")]
 
@@ -21,6 +21,7 @@ use common::{Pages, binary, build};
 
 const PROGRAMS: [&str; 4] = ["cpu-exporter", "httpd-log-exporter", "app-status-exporter", "queue-exporter"];
 
+mod collectors;
 mod common;
 mod cpu;
 mod secure;
@@ -35,6 +36,9 @@ fn main() {
         cpu::scrapes(node_exporter.as_ref());
         cpu::many_cpus();
         cpu::mixed();
+    }
+    if wanted("collectors") {
+        collectors::costs();
     }
     if wanted("tls") {
         secure::scrapes(node_exporter.as_ref());

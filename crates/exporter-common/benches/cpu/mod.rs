@@ -154,12 +154,14 @@ pub(crate) fn many_cpus() {
     }
 }
 
+/// Writes a file and its directory.
+pub(crate) fn write(path: PathBuf, text: &str) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+}
+
 /// Writes the files of a host: 64 CPUs in each package, two in each core.
-fn write_host(procfs: &Path, sysfs: &Path, cpus: usize) {
-    let write = |path: PathBuf, text: &str| {
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    };
+pub(crate) fn write_host(procfs: &Path, sysfs: &Path, cpus: usize) {
     let mut stat = "cpu  1 2 3 4 5 6 7 8 9 10\n".to_owned();
     let (mut cpuinfo, mut schedstat) = (String::new(), "version 15\ntimestamp 1\n".to_owned());
     for cpu in 0..cpus {

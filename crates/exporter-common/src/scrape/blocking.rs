@@ -3,10 +3,12 @@
 //! Most of it takes microseconds, less than waking a thread. So the thread that serves requests does it between them. If it
 //! takes longer than [`PATIENCE`], another thread serves from then on, and the blocked one exits after its work.
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -74,15 +76,25 @@ type Report = Box<dyn FnOnce() + Send>;
 /// # Panics
 /// With the panic of the work, or if the process is stopping.
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let Ok(result) = blocking_any(Box::new(|| Box::new(work()))).await.downcast() else {
+        unreachable!("its type is T")
+    };
+    *result
+}
+
+/// A result of any type, so that there is little code for each.
+type AnyResult = Box<dyn Any + Send>;
+
+async fn blocking_any(work: Box<dyn FnOnce() -> AnyResult + Send>) -> AnyResult {
     let (done, result) = oneshot::channel();
-    let work = move || {
+    let work: Work = Box::new(move || {
         let result = catch_unwind(AssertUnwindSafe(work));
         Box::new(move || {
             let _ = done.send(result); // the receiver may be gone
-        }) as Report
-    };
+        })
+    });
     match THREADS.with_borrow(Clone::clone) {
-        Some(threads) => threads.add(Box::new(work)),
+        Some(threads) => threads.add(work),
         // another program's runtime
         None => drop(tokio::task::spawn_blocking(|| work()())),
     }
@@ -96,14 +108,15 @@ pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
 /// Runs the main future of a program, whose runtime has one thread. The calling thread watches the one that serves.
 pub(crate) fn run<T: Send + 'static>(runtime: Runtime, main: impl Future<Output = T> + Send + 'static) -> T {
     let threads = Arc::new(Threads::default());
-    let (done, result) = mpsc::channel();
+    let (done, mut result) = oneshot::channel();
     let stopping = threads.clone();
-    runtime.spawn(async move {
+    let main = async move {
         let _ = done.send(AssertUnwindSafe(main).catch_unwind().await); // the receiver waits
         stopping.stop();
-    });
+    };
+    runtime.spawn(main.boxed());
     threads.watch(runtime);
-    match result.recv() {
+    match result.try_recv() {
         Ok(Ok(result)) => result,
         Ok(Err(panic)) => resume_unwind(panic),
         Err(_) => panic!("cannot start a thread"),
@@ -166,12 +179,18 @@ impl Threads {
         let (threads, runtime) = (self.clone(), runtime.clone());
         std::thread::Builder::new().name("serve".to_owned()).spawn(move || {
             THREADS.set(Some(threads.clone()));
-            while runtime.block_on(std::future::poll_fn(|cx| threads.poll(cx))) && threads.work(number) {}
+            loop {
+                let mut requests_first = true;
+                let next = poll_fn(|cx| threads.poll(cx, std::mem::take(&mut requests_first)));
+                if !(runtime.block_on(next) && threads.work(number)) {
+                    return;
+                }
+            }
         })
     }
 
     /// Sends reports. Is ready with true when work is waiting, and with false when the program stops.
-    fn poll(&self, cx: &Context<'_>) -> Poll<bool> {
+    fn poll(&self, cx: &Context<'_>, requests_first: bool) -> Poll<bool> {
         let mut state = self.lock();
         if !state.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             state.waker = Some(cx.waker().clone());
@@ -180,6 +199,10 @@ impl Threads {
         let ready = match state.stopped {
             true => Poll::Ready(false),
             false if state.waiting.is_empty() || state.blocked >= MAX_BLOCKED => Poll::Pending,
+            false if requests_first => {
+                state.wake(); // after the tasks that are ready
+                Poll::Pending
+            }
             false => Poll::Ready(true),
         };
         drop(state);
@@ -187,10 +210,13 @@ impl Threads {
         ready
     }
 
-    /// Does the waiting work. Returns false if another thread serves now.
+    /// Does waiting work for a while. Returns false if another thread serves now.
     fn work(&self, number: u64) -> bool {
+        let began = Instant::now();
         let mut state = self.lock();
-        while let Some(work) = state.waiting.pop_front() {
+        while began.elapsed() < PATIENCE
+            && let Some(work) = state.waiting.pop_front()
+        {
             state.working = Some(Instant::now());
             let unwatched = std::mem::take(&mut state.unwatched);
             drop(state);
@@ -225,6 +251,11 @@ impl State {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc;
+
+    use futures_util::future::join_all;
+
     use super::*;
 
     fn run_one<T: Send + 'static>(main: impl Future<Output = T> + Send + 'static) -> T {
@@ -244,6 +275,33 @@ mod tests {
             release.send(()).unwrap();
             hung.await.unwrap().unwrap();
             assert_eq!(blocking(|| 7).await, 7, "the new thread continues");
+        });
+    }
+
+    #[test]
+    fn requests_are_served_between_slow_work() {
+        run_one(async {
+            let served = Arc::new(AtomicUsize::new(0));
+            let work = |served: Arc<AtomicUsize>| {
+                move || {
+                    let before = served.load(Ordering::Relaxed);
+                    std::thread::sleep(2 * PATIENCE);
+                    before
+                }
+            };
+            let slow: Vec<_> = (0..3).map(|_| tokio::spawn(blocking(work(served.clone())))).collect();
+            let requests = async {
+                loop {
+                    tokio::task::yield_now().await;
+                    served.fetch_add(1, Ordering::Relaxed);
+                }
+            };
+            let counts = tokio::select! {
+                counts = join_all(slow) => counts,
+                () = requests => unreachable!(),
+            };
+            let counts: Vec<_> = counts.into_iter().map(Result::unwrap).collect();
+            assert!(counts.is_sorted_by(|one, next| one < next), "{counts:?}");
         });
     }
 
