@@ -306,6 +306,9 @@ fn invalid_flags_and_files_are_reported_in_one_line() {
     folder.append("broken", "{}");
     let broken = folder.path("broken");
     let broken = broken.to_str().unwrap();
+    let fifo = folder.path("fifo");
+    assert!(run("mkfifo", [&fifo]).status.success());
+    let fifo = fifo.to_str().unwrap();
     let cases: &[(&[&str], i32, &str)] = &[
         (&[], 2, "--access-log"),
         (&[&log, "--access-log.format=nonsense"], 2, "combined_time"),
@@ -323,6 +326,7 @@ fn invalid_flags_and_files_are_reported_in_one_line() {
         (&["--access-log=syslog+sctp://:514"], 2, "syslog+udp://HOST:PORT"),
         (&["--once", "--access-log=syslog+udp://127.0.0.1:0"], 1, "cannot read syslog"),
         (&["--check", "--state.file", broken, &log], 1, "state"),
+        (&["--check", "--state.file", fifo, &log], 1, "cannot read the state file"),
         (&[&directory], 1, "is a directory"),
         (&[&device], 1, "is not a file or a FIFO"),
         (&[&log, &log], 1, "duplicate --access-log"),

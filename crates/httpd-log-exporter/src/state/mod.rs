@@ -14,6 +14,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
 use exporter_common::NativeHistogram;
+use exporter_common::config::small_file;
 use serde::{Deserialize, Serialize};
 
 use crate::format::request::{CacheStatus, Method, Protocol, StatusCode};
@@ -41,7 +42,7 @@ pub(crate) struct SavedState {
     /// Files that were read to their ends and closed.
     #[serde(default)]
     closed: Vec<SavedClosed>,
-    /// Since when all counters count, and since when the histograms do; unknown in the files of earlier versions.
+    /// The created timestamps of the counters and of the histograms; unknown in the files of earlier versions.
     #[serde(default)]
     since: Option<Moment>,
     #[serde(default)]
@@ -114,15 +115,20 @@ struct SavedNative {
 /// Version 1 has no native buckets and no created timestamps.
 const VERSION: u32 = 2;
 
+/// The size limit of a state file; thousands of logs need a few megabytes.
+const MAX_SIZE: u64 = 1 << 30;
+
 impl SavedState {
     /// Reads a state file. Returns `None` if it does not exist. A file with any error is refused as a whole, since a part
     /// of it would give wrong counters.
     pub(crate) fn load(path: &Path) -> Result<Option<Self>> {
         let what = || format!("cannot read the state file {}", path.display());
-        let text = match std::fs::read(path) {
+        let mut text = Vec::new();
+        let size = match small_file::read_into(&mut text, MAX_SIZE, path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             read => read.with_context(what)?,
         };
+        ensure!(size as u64 <= MAX_SIZE, "{}: larger than {} MiB", what(), MAX_SIZE >> 20);
         Self::parse(&text).with_context(what).map(Some)
     }
 
