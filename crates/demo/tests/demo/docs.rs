@@ -86,13 +86,16 @@ fn live() -> Vec<String> {
         &[
             "--web.listen-address=127.0.0.1:0".to_owned(),
             format!("--access-log={}", write("access.log", &format!("{line}\n"))),
+            "--access-log=syslog+udp://127.0.0.1:0".to_owned(),
             format!("--access-log.format={LOG_FORMAT}"),
             format!("--state.file={}", folder.path().join("state").display()),
             "--access-log.start=beginning".to_owned(),
             "--metrics.route=root=^/$".to_owned(),
         ],
     ));
-    let mapping = "modules: {default: {metrics: [{name: example, path: '{.missing}'}]}}";
+    write("other.json", "{}");
+    let mapping = "modules: {default: {metrics: [{name: example, path: '{.missing}'}, \
+                   {name: example_other, path: '{.missing}', url: other.json}]}}";
     let app = [
         "--once".to_owned(),
         format!("--app.url=file:{}", write("status.json", "{}")),
@@ -132,10 +135,12 @@ fn the_reference_of_metrics_is_up_to_date() {
         add_exposition(&text, &mut all);
     }
     all.remove("example");
+    all.remove("example_other");
     let mut page = "# Metrics\n\n\
         Every metric of every exporter, generated from their output (`UPDATE_EXPECT=1 cargo test -p demo --test demo docs`).\n\
         The exporters' own pages explain them, and [stability.md](stability.md) promises which names, types and labels stay. Types\n\
-        are named as in the text format, in which an info and a state set are gauges. A label exists if its source provides it.\n"
+        are named as in the text format, in which an info and a state set are gauges. A label exists if its source provides it.\n\
+        `process_virtual_memory_max_bytes` exists if the memory of the process is limited.\n"
         .to_owned();
     for (exporter, pattern) in EXPORTERS {
         let own = Regex::new(pattern).unwrap();

@@ -1,6 +1,6 @@
 //! Limits of connections: deadlines for slow and idle clients, and bounds on their number and memory.
 //!
-//! A connection either waits for a request, is being answered, or sends a response. Each of these has a deadline.
+//! A connection either waits for a request, is being processed, or sends a response. Each of these has a deadline.
 //! If too many connections are open, the longest-waiting one is closed. If unsent responses fill the memory, the one
 //! without progress for the longest time is closed. If a scrape waits for room, slow clients are disconnected earlier.
 
@@ -196,7 +196,7 @@ impl Connections {
     pub(crate) fn families(&self) -> Vec<Family> {
         let mut evicted = Family::counter(
             "exporter_connections_evicted_total",
-            "Total number of clients' connections that were closed to make room for others, by the limit.",
+            "Total number of client connections closed to make room for others, by the limit that was reached.",
             &["reason"],
         );
         for reason in Eviction::ALL {

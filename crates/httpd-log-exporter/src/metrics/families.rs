@@ -25,13 +25,13 @@ fn families_at(registry: &Registry, now: f64) -> Vec<Family> {
     let [counted @ .., dropped] = health(&registry.logs, now);
     families.extend(counted);
     let mut families = created(families, registry.since);
-    families.push(dropped); // counted by the kernel, for the present socket
+    families.push(dropped); // counted by the kernel, for the current socket
     families.extend(created(durations(counts, registry.native_histograms), registry.durations_since));
     families.extend(state(registry));
     families
 }
 
-/// Adds the time since when they count to counters and histograms.
+/// Adds the created timestamp to counters and histograms.
 fn created(families: impl IntoIterator<Item = Family>, since: Option<SystemTime>) -> Vec<Family> {
     let counts = |family: &Family| matches!(family.kind(), Kind::Counter | Kind::Histogram);
     let family = |family: Family| match since.filter(|_| counts(&family)) {
@@ -218,7 +218,7 @@ fn health(logs: &[LogHealth], now: f64) -> [Family; 12] {
         Family::counter("httpd_log_read_errors_total", "Total number of failed reads of the log.", SOURCE);
     let mut lost = Family::counter(
         "httpd_log_lost_bytes_total",
-        "Total number of bytes that were in a log when it was last looked at, and were deleted or overwritten before they were read.",
+        "Total number of bytes seen in the log that were deleted or overwritten before they were read.",
         SOURCE,
     );
     let mut dropped = Family::counter(

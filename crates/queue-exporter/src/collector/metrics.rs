@@ -84,7 +84,7 @@ const COUNTERS: &[(&str, &str, Option<&str>, Field<Counter>)] = &[
     ("messages_redelivered_total", "Total number of redeliveries to consumers.", None, |queue| queue.redelivered),
     (
         "messages_dead_lettered_total",
-        "Total number of messages removed from the queue as failed for good.",
+        "Total number of messages that failed permanently and were removed from the queue.",
         None,
         |queue| queue.dead_lettered,
     ),
@@ -224,8 +224,8 @@ impl Outcomes {
     }
 
     pub(super) fn family(self) -> Family {
-        let help = "Number of queues in the last read by outcome: exported, filtered by --queue.include or --queue.exclude, \
-                    over_limit of --queue.max-queues and summed up as _other, error, or hidden from the user.";
+        let help = "Number of queues in the last read, by outcome: exported, filtered, over_limit, error, or hidden from \
+                    the user.";
         Family::gauge("queue_exporter_queues", help, &["outcome"])
             .with(&["exported"], self.exported)
             .with(&["filtered"], self.filtered)
