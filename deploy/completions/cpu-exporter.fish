@@ -45,7 +45,7 @@ complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l collector.cgr
 complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l collector.processes.max -d 'Number of process names that the collector processes exports; the others are summed as _other' -r
 complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l collector.cpu.per-cpu -d 'Export CPU time of each CPU, and details of each CPU even if there are more than 64' -r -f -a "true\t''
 false\t''"
-complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l collector.cpu.guest -d 'Export the CPU time spent in guests, or not with --no-collector.cpu.guest' -r -f -a "true\t''
+complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l collector.cpu.guest -d 'Export the CPU time spent in guests, or disable it with --no-collector.cpu.guest [default: enabled]' -r -f -a "true\t''
 false\t''"
 complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l collector.cpu.info -d 'Same as --collector.info; by default off with --metrics.names=node' -r -f -a "true\t''
 false\t''"
@@ -93,7 +93,7 @@ false\t''"
 complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l collector.cgroup -d 'Enable the collector cgroup, or disable it with --no-collector.cgroup [default: disabled]' -r -f -a "true\t''
 false\t''"
 complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l web.systemd-socket -d 'Use systemd socket activation instead of --web.listen-address'
-complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l web.openmetrics-created -d 'Add to OpenMetrics responses the time since when each series counts, as additional series (*_created)'
+complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l web.openmetrics-created -d 'Add the created timestamps of counters and histograms to OpenMetrics responses, as additional series (*_created)'
 complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l web.disable-exporter-metrics -d 'Exclude metrics about the exporter itself (promhttp_*, process_*, refused scrapes, closed connections)'
 complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l once -d 'Read all sources once, print the metrics to standard output, and exit'
 complete -c cpu-exporter -n "__fish_cpu_exporter_needs_command" -l check -d 'Validate the flags and the files they name without opening a connection, and exit'

@@ -64,7 +64,7 @@ complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l m
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l metrics.route -d 'Name for requests whose path matches a regular expression, for example api=^/api/. Repeatable; the first match is the label route, or other if none matches' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l web.listen-address -d 'Address to listen on: host:port, :port, [v6]:port or unix:/path. Repeatable.' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l web.systemd-socket -d 'Use systemd socket activation instead of --web.listen-address'
-complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l web.openmetrics-created -d 'Add to OpenMetrics responses the time since when each series counts, as additional series (*_created)'
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l web.openmetrics-created -d 'Add the created timestamps of counters and histograms to OpenMetrics responses, as additional series (*_created)'
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l web.disable-exporter-metrics -d 'Exclude metrics about the exporter itself (promhttp_*, process_*, refused scrapes, closed connections)'
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l check -d 'Validate the flags and the files they name without opening a connection, and exit'
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l once -d 'Read every log from its beginning to its end, print the metrics to standard output, and exit'

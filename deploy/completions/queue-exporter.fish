@@ -65,7 +65,7 @@ complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l collect.c
 complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l web.listen-address -d 'Address to listen on: host:port, :port, [v6]:port or unix:/path. Repeatable.' -r
 complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l poll.interval -d 'Interval of reads in the background, with its unit: 500ms, 5s, 1m; 0 means one read per scrape' -r
 complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l web.systemd-socket -d 'Use systemd socket activation instead of --web.listen-address'
-complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l web.openmetrics-created -d 'Add to OpenMetrics responses the time since when each series counts, as additional series (*_created)'
+complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l web.openmetrics-created -d 'Add the created timestamps of counters and histograms to OpenMetrics responses, as additional series (*_created)'
 complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l web.disable-exporter-metrics -d 'Exclude metrics about the exporter itself (promhttp_*, process_*, refused scrapes, closed connections)'
 complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l once -d 'Read all sources once, print the metrics to standard output, and exit'
 complete -c queue-exporter -n "__fish_queue_exporter_needs_command" -l check -d 'Validate the flags and the files they name without opening a connection, and exit'

@@ -30,7 +30,7 @@ use crate::target::{ConfigFlags, TargetLoader};
       --web.listen-address :EXPORTER_PORT, under the same condition")]
 struct Flags {
     /// URL of the status page: http://, https://, unix:/run/app.sock:/path or file:page.json
-    #[arg(id = "app.url", long = "app.url", value_name = "URL", value_parser = url::Parser, hide_env_values = true)]
+    #[arg(id = "app.url", long = "app.url", value_name = "URL", value_parser = url::AppUrlParser, hide_env_values = true)]
     #[arg(required = false)] // the default is set later, because the environment may change it
     url: AppUrl,
 

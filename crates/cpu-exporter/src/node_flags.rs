@@ -22,7 +22,7 @@ const RAPL_ZONE_LABEL: &str = "collector.rapl.enable-zone-label";
 /// Switches and their help.
 const SWITCHES: [(&str, &str); 5] = [
     (PER_CPU, "Export CPU time of each CPU, and details of each CPU even if there are more than 64"),
-    (GUEST, "Export the CPU time spent in guests, or not with --no-collector.cpu.guest"),
+    (GUEST, "Export the CPU time spent in guests, or disable it with --no-collector.cpu.guest [default: enabled]"),
     (INFO, "Same as --collector.info; by default off with --metrics.names=node"),
     (SOFTIRQ, "Export softirqs by vector; by default off with --metrics.names=node"),
     (RAPL_ZONE_LABEL, "With --metrics.names=node, export the zone of an energy counter as a label"),

@@ -108,9 +108,9 @@ fn time<I, O>(input: I, work: impl FnOnce(I) -> O) -> f64 {
         let time = clock_gettime(ClockId::ProcessCPUTime);
         time.tv_sec as f64 * 1e3 + time.tv_nsec as f64 / 1e6
     };
-    let begun = now();
+    let started = now();
     let result = work(input);
-    let milliseconds = now() - begun;
+    let milliseconds = now() - started;
     black_box(result);
     milliseconds
 }

@@ -72,8 +72,8 @@ fn source(name: &'static str, drill: Drill) -> Source {
     let source = Source::new(Collected(name, drill));
     match drill {
         Drill::Late => {
-            let asked = AtomicU32::new(0);
-            source.ready(move || asked.fetch_add(1, Ordering::Relaxed) >= 2)
+            let polls = AtomicU32::new(0);
+            source.ready(move || polls.fetch_add(1, Ordering::Relaxed) >= 2)
         }
         _ => source,
     }

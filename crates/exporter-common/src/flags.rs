@@ -41,7 +41,7 @@ pub(crate) struct CommonFlags {
     #[arg(value_parser = |text: &str| text.parse::<usize>().map_err(|_| "expected a whole number"))]
     pub(crate) max_requests: usize,
 
-    /// Add to OpenMetrics responses the time since when each series counts, as additional series (*_created)
+    /// Add the created timestamps of counters and histograms to OpenMetrics responses, as additional series (*_created)
     #[arg(long = "web.openmetrics-created", action = ArgAction::SetTrue, help_heading = WEB)]
     #[arg(value_parser = BoolishValueParser::new())]
     pub(crate) openmetrics_created: bool,

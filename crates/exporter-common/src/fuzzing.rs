@@ -1,4 +1,4 @@
-//! The parsers that strangers reach, for the fuzz targets. Built only by `.ci/fuzz`.
+//! Entry points of the fuzz targets: the parsers of untrusted input. Built only by `.ci/fuzz`.
 #![expect(missing_docs, reason = "not part of the library")]
 
 use crate::exposition::negotiation;

@@ -429,7 +429,7 @@ async fn once(exporter: &Exporter) -> ExitCode {
     print(&body, success)
 }
 
-/// `--probe`: prints what the collectors report.
+/// `--probe`: prints the collectors' reports.
 async fn probe(exporter: &Exporter) -> ExitCode {
     let (_, success) = exporter.scrape(&ScrapeFilter::default(), exporter.timeout, Escaping::AllowUtf8).await;
     let lines = exporter.sources.iter().flat_map(|source| source.report());

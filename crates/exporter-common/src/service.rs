@@ -211,7 +211,7 @@ impl ServiceBuilder {
         self
     }
 
-    /// Sets whether OpenMetrics responses have the times since when series count, as additional series; by default not.
+    /// Sets whether OpenMetrics responses have created timestamps, as additional series; by default not.
     #[must_use]
     pub fn openmetrics_created(mut self, added: bool) -> Self {
         self.openmetrics_created = added;

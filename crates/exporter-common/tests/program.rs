@@ -41,21 +41,24 @@ fn a_failing_collector_affects_only_its_own_metrics() {
     }
     assert_eq!(value(&exporter.scrape(), "exporter_duplicate_series_total"), Some(4.0));
     let log = exporter.log();
-    let told = |what: &str| log.lines().filter(|line| line.contains(what)).count();
-    assert_eq!(told(r#"level=WARN msg="collector failed" collector=fail error="the cheese is \"gone\"\nfor good""#), 1);
-    assert_eq!(told(r#"msg="collector failed" collector=panic error="panicked: out of cheese""#), 1);
+    let logged = |what: &str| log.lines().filter(|line| line.contains(what)).count();
+    assert_eq!(
+        logged(r#"level=WARN msg="collector failed" collector=fail error="the cheese is \"gone\"\nfor good""#),
+        1
+    );
+    assert_eq!(logged(r#"msg="collector failed" collector=panic error="panicked: out of cheese""#), 1);
 }
 
 #[test]
 fn a_scrape_respects_the_scrape_timeout_of_prometheus() {
     let exporter = start(&["fine", "sleep", "block"]);
-    let asked = Instant::now();
-    let answer = exporter.get("/metrics", &[("X-Prometheus-Scrape-Timeout-Seconds", "1")]);
-    assert!(asked.elapsed() < Duration::from_secs(3), "it waits for none that takes 3 s: {:?}", asked.elapsed());
-    assert_eq!(answer.status, 200);
+    let started = Instant::now();
+    let response = exporter.get("/metrics", &[("X-Prometheus-Scrape-Timeout-Seconds", "1")]);
+    assert!(started.elapsed() < Duration::from_secs(3), "it waits for none that takes 3 s: {:?}", started.elapsed());
+    assert_eq!(response.status, 200);
     for (collector, expected) in [("fine", 1.0), ("sleep", 0.0), ("block", 0.0)] {
-        assert_eq!(success(&answer.body, collector), Some(expected), "{collector}");
-        assert_eq!(value(&answer.body, &format!("drill_info{{drill=\"{collector}\"}}")), Some(1.0));
+        assert_eq!(success(&response.body, collector), Some(expected), "{collector}");
+        assert_eq!(value(&response.body, &format!("drill_info{{drill=\"{collector}\"}}")), Some(1.0));
     }
 }
 
@@ -86,16 +89,16 @@ fn scrapes_above_the_limit_wait_and_are_refused_after_their_timeout() {
     let exporter = Running::start(&drill(), ["--collector.sleep", "--web.max-requests=1"]);
     let mut first = TcpStream::connect(exporter.url.strip_prefix("http://").unwrap()).unwrap();
     first.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
-    let refused = testing::eventually("the first scrape is under way", || {
-        let answer = exporter.get("/metrics", &[("X-Prometheus-Scrape-Timeout-Seconds", "0.02")]);
-        (answer.status == 503).then_some(answer.body)
+    let refused = testing::eventually("the first scrape is in progress", || {
+        let response = exporter.get("/metrics", &[("X-Prometheus-Scrape-Timeout-Seconds", "0.02")]);
+        (response.status == 503).then_some(response.body)
     });
     assert_eq!(refused, "Limit of concurrent requests reached (1), try again later.\n");
     assert_eq!(exporter.get("/-/healthy", &[]).status, 200);
     assert_eq!(exporter.get("/metrics", &[]).status, 200, "it waited for the first one");
-    let mut answer = String::new();
-    first.read_to_string(&mut answer).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let mut response = String::new();
+    first.read_to_string(&mut response).unwrap();
+    assert!(response.starts_with("HTTP/1.1 200"), "{response}");
 }
 
 #[test]
@@ -121,9 +124,9 @@ fn shutdown_waits_for_the_scrape_in_progress() {
     // the response on another connection shows that the first connection was accepted
     assert_eq!(exporter.get("/-/ready", &[]).status, 503);
     exporter.signal("TERM");
-    let mut answer = String::new();
-    scrape.read_to_string(&mut answer).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("drill_info{drill=\"sleep\"} 1"), "{answer}");
+    let mut response = String::new();
+    scrape.read_to_string(&mut response).unwrap();
+    assert!(response.starts_with("HTTP/1.1 200") && response.contains("drill_info{drill=\"sleep\"} 1"), "{response}");
     assert_eq!(exporter.wait(), Some(0));
 }
 
@@ -139,8 +142,9 @@ fn the_exporter_is_ready_after_its_first_read_and_has_a_landing_page() {
 fn responses_are_text_and_compressed_if_accepted() {
     let exporter = start(&["large"]);
     let plain = exporter.get("/metrics", &[("Accept-Encoding", "identity")]);
-    let header =
-        |answer: &testing::HttpResponse, name| answer.headers.get(name).map(|value| value.to_str().unwrap().to_owned());
+    let header = |response: &testing::HttpResponse, name| {
+        response.headers.get(name).map(|value| value.to_str().unwrap().to_owned())
+    };
     let content_type = "text/plain; version=0.0.4; charset=utf-8; escaping=underscores";
     assert_eq!(header(&plain, "content-type").as_deref(), Some(content_type));
     assert_eq!(header(&plain, "content-encoding"), None);
@@ -212,10 +216,10 @@ fn an_invalid_flag_is_a_one_line_error() {
         (&["--collector.nope=1"], "; unknown collector \"nope\": the collectors are fine,"),
     ] {
         let output = testing::run(&drill(), arguments);
-        let said = stderr(&output);
-        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
-        assert!(said.starts_with("drill-exporter: error: ") && said.contains(what), "{arguments:?}: {said}");
-        assert_eq!(said.lines().count(), 1, "{said}");
+        let error = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {error}");
+        assert!(error.starts_with("drill-exporter: error: ") && error.contains(what), "{arguments:?}: {error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
     }
 }
 
@@ -226,9 +230,9 @@ fn arguments_that_are_not_utf8_and_conflicting_flags_are_usage_errors() {
     let junk = std::ffi::OsStr::from_bytes(b"--scrape.timeout=\xff");
     for arguments in [vec![junk], vec!["--usage-error".as_ref()]] {
         let output = testing::run(&drill(), &arguments);
-        let said = stderr(&output);
-        assert_eq!(output.status.code(), Some(2), "{said}");
-        assert!(said.starts_with("drill-exporter: error: ") && said.lines().count() == 1, "{said}");
+        let error = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        assert!(error.starts_with("drill-exporter: error: ") && error.lines().count() == 1, "{error}");
     }
 }
 
@@ -258,10 +262,10 @@ fn a_port_in_use_is_a_one_line_error() {
     let address = exporter.url.strip_prefix("http://").unwrap();
     let output = testing::run(&drill(), [format!("--web.listen-address={address}")]);
     assert_eq!(output.status.code(), Some(1));
-    let said = stderr(&output);
-    assert!(said.contains(&format!("cannot listen on {address}: Address already in use")), "{said}");
-    assert!(said.contains("--web.listen-address"), "{said}");
-    assert_eq!(said.lines().count(), 1, "{said}");
+    let error = stderr(&output);
+    assert!(error.contains(&format!("cannot listen on {address}: Address already in use")), "{error}");
+    assert!(error.contains("--web.listen-address"), "{error}");
+    assert_eq!(error.lines().count(), 1, "{error}");
 }
 
 #[test]
@@ -306,15 +310,15 @@ fn logs_can_be_json() {
 fn the_reference_parser_accepts_openmetrics() {
     let exporter = start(&["fine", "panic"]);
     let accept = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,text/plain;version=0.0.4;q=0.3";
-    let answer = exporter.get("/metrics", &[("Accept", accept)]);
-    let content_type = answer.headers.get("content-type").unwrap().to_str().unwrap();
+    let response = exporter.get("/metrics", &[("Accept", accept)]);
+    let content_type = response.headers.get("content-type").unwrap().to_str().unwrap();
     assert_eq!(content_type, "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=allow-utf-8");
     assert!(
-        answer.body.contains("# TYPE drill_exporter_build info\n") && answer.body.ends_with("# EOF\n"),
+        response.body.contains("# TYPE drill_exporter_build info\n") && response.body.ends_with("# EOF\n"),
         "{}",
-        answer.body
+        response.body
     );
-    testing::assert_openmetrics(&answer.body);
+    testing::assert_openmetrics(&response.body);
 }
 
 #[test]

@@ -151,10 +151,10 @@ async fn a_scrape_beyond_the_memory_limit_is_refused_and_counted() {
     let address = listener.local_addr().unwrap();
     let app = axum::Router::new().route("/metrics", respond);
     tokio::spawn(async { axum::serve(listener, app).await });
-    let (mut first, answer) = headers(address).await;
-    assert!(answer.starts_with("http/1.1 200 "), "{answer}");
-    let (_, answer) = headers(address).await;
-    assert!(answer.starts_with("http/1.1 503 ") && answer.contains("\r\nretry-after: 1\r\n"), "{answer}");
+    let (mut first, response) = headers(address).await;
+    assert!(response.starts_with("http/1.1 200 "), "{response}");
+    let (_, response) = headers(address).await;
+    assert!(response.starts_with("http/1.1 503 ") && response.contains("\r\nretry-after: 1\r\n"), "{response}");
     // the first response was not affected, and its end makes room
     let mut rest = String::new();
     first.read_to_string(&mut rest).await.unwrap();

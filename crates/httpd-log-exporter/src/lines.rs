@@ -12,7 +12,7 @@ pub(crate) struct LineSplitter {
     /// Whether the bytes up to the next LF are skipped.
     skipping: bool,
     /// Whether the first line, which may start with a byte order mark, is complete.
-    begun: bool,
+    first_line_complete: bool,
 }
 
 /// One line of a stream. Empty lines are dropped.
@@ -33,7 +33,7 @@ pub(crate) fn last(chunk: &[u8]) -> &[u8] {
 impl LineSplitter {
     /// Starts in the middle of a line, whose rest is skipped.
     pub(crate) fn inside_a_line() -> Self {
-        Self { skipping: true, begun: true, ..Self::default() }
+        Self { skipping: true, first_line_complete: true, ..Self::default() }
     }
 
     /// The length of the incomplete line.
@@ -94,7 +94,7 @@ impl LineSplitter {
         if line.len() > MAX_LINE {
             return each(Line::TooLong);
         }
-        if !std::mem::replace(&mut self.begun, true) {
+        if !std::mem::replace(&mut self.first_line_complete, true) {
             line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
         }
         line = line.strip_suffix(b"\r").unwrap_or(line);

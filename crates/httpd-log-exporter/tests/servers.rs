@@ -195,9 +195,9 @@ fn request(address: SocketAddr) -> Option<()> {
     connection
         .write_all(b"GET /there HTTP/1.1\r\nHost: x\r\nUser-Agent: \" 500 7 \"\r\nConnection: close\r\n\r\n")
         .ok()?;
-    let mut answer = String::new();
-    connection.read_to_string(&mut answer).ok()?;
-    answer.starts_with("HTTP/1.1 200").then_some(())
+    let mut response = String::new();
+    connection.read_to_string(&mut response).ok()?;
+    response.starts_with("HTTP/1.1 200").then_some(())
 }
 
 /// Rotates the log in a directory with logrotate.
@@ -253,8 +253,8 @@ fn rotated_under_load(
             let (before, lines_before) = (sent.load(Ordering::Relaxed), if quiet { lines() } else { 0 });
             thread::scope(|scope| {
                 let sending = [scope.spawn(|| send(&sent, BURST)), scope.spawn(|| send(&sent, BURST))];
-                let begun = || (sent.load(Ordering::Relaxed) >= before + BURST / 8).then_some(());
-                eventually("requests were sent", begun);
+                let started = || (sent.load(Ordering::Relaxed) >= before + BURST / 8).then_some(());
+                eventually("requests were sent", started);
                 if quiet {
                     sending.into_iter().for_each(|sending| sending.join().unwrap());
                     // A server writes the line after its response. copytruncate loses lines that are written during the copy.

@@ -36,9 +36,9 @@ fn start(folder: &Path) -> Running {
 /// The first metrics after a restart, once the exporter is ready.
 fn caught_up(exporter: &Running) -> String {
     eventually("the exporter is ready", || {
-        let answer = exporter.get("/metrics", &[]);
-        assert!([200, 503].contains(&answer.status));
-        (answer.status == 200).then_some(answer.body)
+        let response = exporter.get("/metrics", &[]);
+        assert!([200, 503].contains(&response.status));
+        (response.status == 200).then_some(response.body)
     })
 }
 

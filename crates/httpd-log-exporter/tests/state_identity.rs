@@ -28,8 +28,8 @@ fn flags(folder: &Path, log: &str) -> [String; 2] {
 /// Requests and bytes, once the exporter is ready.
 fn counted(exporter: &Running) -> (f64, f64) {
     let metrics = eventually("the exporter is ready", || {
-        let answer = exporter.get("/metrics", &[]);
-        (answer.status == 200).then_some(answer.body)
+        let response = exporter.get("/metrics", &[]);
+        (response.status == 200).then_some(response.body)
     });
     let sum = |name: &str| {
         let series = metrics.lines().filter(|line| line.starts_with(name));

@@ -97,18 +97,18 @@ fn page(number: usize) -> String {
 const PAGE: usize = 500;
 
 /// A server on a free port that responds to GET with JSON.
-fn serve(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> String {
+fn serve(respond: impl Fn(&str) -> String + Send + Sync + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let answer = Arc::new(answer);
+    let respond = Arc::new(respond);
     thread::spawn(move || {
         for mut stream in listener.incoming().map_while(Result::ok) {
-            let answer = answer.clone();
+            let respond = respond.clone();
             thread::spawn(move || {
                 let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
                 while let Some(first) = lines.next() {
                     while lines.next().is_some_and(|line| !line.is_empty()) {}
-                    let body = answer(first.split(' ').nth(1).unwrap_or_default());
+                    let body = respond(first.split(' ').nth(1).unwrap_or_default());
                     let reply = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
                     if stream.write_all(reply.as_bytes()).is_err() {
                         return;
@@ -129,7 +129,7 @@ fn bullmq() {
     let _server = Redis(server.stdout(Stdio::null()).spawn().unwrap());
     let url = format!("redis://127.0.0.1:{port}");
     let client = redis::Client::open(url.as_str()).unwrap();
-    let mut connection = eventually("Redis answers", || client.get_connection().ok());
+    let mut connection = eventually("Redis responds", || client.get_connection().ok());
     for chunk in (0..QUEUES).collect::<Vec<_>>().chunks(500) {
         let mut commands = redis::pipe();
         for n in chunk {
@@ -158,9 +158,9 @@ fn measure(what: &str, url: &str, flags: &[&str], mut between: impl FnMut()) {
     let before = cpu(exporter.pid());
     for _ in 0..SCRAPES {
         between();
-        let began = Instant::now();
+        let started = Instant::now();
         let metrics = exporter.scrape();
-        took.push(began.elapsed());
+        took.push(started.elapsed());
         assert_eq!(value(&metrics, "queue_exporter_scrape_success"), Some(1.0), "{}", exporter.log());
         series = metrics.lines().filter(|line| !line.starts_with('#')).count();
     }

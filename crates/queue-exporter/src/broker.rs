@@ -1,4 +1,4 @@
-//! The vocabulary of a broker's health next to its queues: alarms, limits, lost messages, workers.
+//! The metrics of a broker's health: alarms, limits, lost messages, workers.
 
 /// A metric of the broker.
 #[derive(Debug)]

@@ -159,7 +159,7 @@ pub(crate) struct Statistics {
     pub(crate) delayed: Option<u64>,
     /// Failed, to be retried later.
     pub(crate) retry: Option<u64>,
-    /// Failed for good, and kept.
+    /// Failed permanently, and kept.
     pub(crate) dead: Option<u64>,
     /// Waiting for other messages to be processed.
     pub(crate) blocked: Option<u64>,

@@ -95,9 +95,9 @@ pub(crate) fn redacted(url: &Url) -> String {
 
 /// Parses the flag. The error message of clap's own parsers would show the whole value.
 #[derive(Clone)]
-pub(crate) struct Parser;
+pub(crate) struct AppUrlParser;
 
-impl TypedValueParser for Parser {
+impl TypedValueParser for AppUrlParser {
     type Value = AppUrl;
 
     fn parse_ref(&self, _: &clap::Command, arg: Option<&clap::Arg>, value: &OsStr) -> Result<Self::Value, clap::Error> {

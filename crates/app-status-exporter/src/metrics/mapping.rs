@@ -100,7 +100,7 @@ pub(crate) async fn map(
 struct Budget {
     deadline: Instant,
     last_yield: Instant,
-    /// The size that further series may have.
+    /// The size that additional series may have.
     bytes_left: usize,
 }
 

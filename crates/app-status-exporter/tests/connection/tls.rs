@@ -20,7 +20,7 @@ pub(super) struct Received {
 }
 
 /// Serves one connection over TLS.
-pub(super) fn serve_tls(config: rustls::ServerConfig, answer: String) -> (u16, thread::JoinHandle<Option<Received>>) {
+pub(super) fn serve_tls(config: rustls::ServerConfig, response: String) -> (u16, thread::JoinHandle<Option<Received>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let serving = thread::spawn(move || {
@@ -30,7 +30,7 @@ pub(super) fn serve_tls(config: rustls::ServerConfig, answer: String) -> (u16, t
         let mut request = vec![0; 4096];
         let len = stream.read(&mut request).ok()?;
         assert!(len > 0);
-        stream.write_all(answer.as_bytes()).ok()?;
+        stream.write_all(response.as_bytes()).ok()?;
         let _ = stream.flush();
         let certificates = tls.peer_certificates().map_or(0, <[_]>::len);
         let request = String::from_utf8_lossy(&request[..len]).to_lowercase();

@@ -47,13 +47,13 @@ impl Collector for CgroupCollector {
 struct Usage {
     /// In CPUs; `None` if the cgroup has no limit.
     limit: Option<f64>,
-    counts: Counts,
+    counts: CgroupCounts,
     /// Device and inode of the directory, which differ if the cgroup was recreated under the same name.
     identity: (u64, u64),
 }
 
 /// Usage in ns, periods, throttled periods, throttled time in ns.
-type Counts = [Option<u64>; 4];
+type CgroupCounts = [Option<u64>; 4];
 
 impl Usage {
     fn read(directory: &Path) -> Result<(Self, Faults)> {
@@ -115,7 +115,7 @@ struct CgroupCounters {
 
 impl CgroupCounters {
     /// Adds one read and returns the totals. A count that was not read is absent; its total is kept.
-    fn add(&mut self, usage: &Usage) -> Counts {
+    fn add(&mut self, usage: &Usage) -> CgroupCounts {
         if usage.identity != self.identity {
             self.identity = usage.identity;
             self.counters.iter_mut().for_each(MonotonicCounter::restart);
@@ -128,7 +128,7 @@ impl CgroupCounters {
     }
 }
 
-fn families(limit: Option<f64>, &[usage, periods, throttled_periods, throttled]: &Counts) -> Vec<Family> {
+fn families(limit: Option<f64>, &[usage, periods, throttled_periods, throttled]: &CgroupCounts) -> Vec<Family> {
     let limit = limit.map(|limit| {
         Family::gauge(
             "cpu_exporter_cgroup_cpu_limit_cores",
@@ -186,14 +186,14 @@ mod tests {
         directory
     }
 
-    fn usage(files: &[(&str, &str)]) -> Result<(Option<f64>, Counts)> {
+    fn usage(files: &[(&str, &str)]) -> Result<(Option<f64>, CgroupCounts)> {
         let directory = cgroup(files);
         let (usage, faults) = Usage::read(directory.path())?;
         faults.result().map(|()| (usage.limit, usage.counts))
     }
 
     const V1_STAT: &str = "nr_periods 40\nnr_throttled 3\nthrottled_time 1500000000\nnr_bursts 0\nburst_time 0\n";
-    const V1_COUNTS: Counts = [Some(312_489_444_376), Some(40), Some(3), Some(1_500_000_000)];
+    const V1_COUNTS: CgroupCounts = [Some(312_489_444_376), Some(40), Some(3), Some(1_500_000_000)];
 
     #[test]
     fn v2_counts_in_microseconds() {
@@ -264,7 +264,7 @@ mod tests {
         for stat in ["", "usage_usec\n", "usage_usec x\n", "usage_usec 18446744073709551615\n"] {
             let directory = cgroup(&[("cpu.max", "200000 100000\n"), ("cpu.stat", stat)]);
             let (usage, faults) = Usage::read(directory.path()).unwrap();
-            assert_eq!((usage.limit, usage.counts), (Some(2.0), Counts::default()), "{stat:?}");
+            assert_eq!((usage.limit, usage.counts), (Some(2.0), CgroupCounts::default()), "{stat:?}");
             assert!(faults.result().is_err(), "{stat:?}");
         }
     }

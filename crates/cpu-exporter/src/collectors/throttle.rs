@@ -14,13 +14,13 @@ use crate::settings::Settings;
 /// Thermal throttling of the host's CPUs.
 pub(super) struct ThrottleCollector {
     settings: Settings,
-    places: Arc<OnlineCache<Vec<Place>>>,
+    throttle_files: Arc<OnlineCache<Vec<ThrottleFiles>>>,
     counters: Mutex<ThrottleCounters>,
 }
 
 impl ThrottleCollector {
     pub(super) fn new(settings: &Settings) -> Self {
-        Self { settings: settings.clone(), places: Arc::default(), counters: Mutex::default() }
+        Self { settings: settings.clone(), throttle_files: Arc::default(), counters: Mutex::default() }
     }
 }
 
@@ -33,10 +33,11 @@ impl Collector for ThrottleCollector {
     async fn collect(&self, scrape: &Scrape) -> Result<()> {
         let roots = self.settings.roots.clone();
         let online = roots.online().await;
-        let (places, faults) = self.places.get(scrape, &online, move |faults| Place::all(&roots, faults)).await;
-        let (throttles, faults) = match places.is_empty() {
+        let (throttle_files, faults) =
+            self.throttle_files.get(scrape, &online, move |faults| ThrottleFiles::all(&roots, faults)).await;
+        let (throttles, faults) = match throttle_files.is_empty() {
             true => (Throttles::default(), faults),
-            false => scrape.blocking(move || Throttles::read(&places, faults)).await,
+            false => scrape.blocking(move || Throttles::read(&throttle_files, faults)).await,
         };
         // A panic cannot leave the counters inconsistent: only assignments happen under the lock.
         let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
@@ -51,9 +52,9 @@ impl Collector for ThrottleCollector {
     }
 }
 
-/// The files of one CPU that are read.
+/// The throttle counts of one CPU that are read.
 #[derive(Debug)]
-struct Place {
+struct ThrottleFiles {
     cpu: u32,
     directory: PathBuf,
     package: u64,
@@ -64,11 +65,11 @@ struct Place {
     of_package: bool,
 }
 
-impl Place {
+impl ThrottleFiles {
     /// The first CPU of each core and package.
     fn all(roots: &Roots, faults: &mut Faults) -> Vec<Self> {
         let (mut cores, mut packages) = (BTreeSet::new(), BTreeSet::new());
-        let mut places = Vec::new();
+        let mut throttle_files = Vec::new();
         for (cpu, path) in faults.keep(roots.sys_cpus()).unwrap_or_default() {
             // Most virtual machines lack this directory, so their topology is not read.
             let directory = path.join("thermal_throttle");
@@ -87,10 +88,10 @@ impl Place {
             let of_core = has_core && cores.insert((package, core));
             let of_package = has_package && packages.insert(package);
             if of_core || of_package {
-                places.push(Self { cpu, directory, package, core, of_core, of_package });
+                throttle_files.push(Self { cpu, directory, package, core, of_core, of_package });
             }
         }
-        places
+        throttle_files
     }
 }
 
@@ -114,9 +115,9 @@ struct Reading {
 }
 
 impl Throttles {
-    fn read(places: &[Place], mut faults: Faults) -> (Self, Faults) {
+    fn read(throttle_files: &[ThrottleFiles], mut faults: Faults) -> (Self, Faults) {
         let mut throttles = Self::default();
-        for Place { cpu, directory, package, core, of_core, of_package } in places {
+        for ThrottleFiles { cpu, directory, package, core, of_core, of_package } in throttle_files {
             let mut count = |wanted: &bool, file| {
                 let count = wanted.then(|| faults.keep(number(&directory.join(file))).flatten()).flatten();
                 count.map(|count| Reading { cpu: *cpu, count })
@@ -237,8 +238,8 @@ mod tests {
 
     fn read(roots: &Roots) -> (Throttles, Faults) {
         let mut faults = Faults::default();
-        let places = Place::all(roots, &mut faults);
-        Throttles::read(&places, faults)
+        let throttle_files = ThrottleFiles::all(roots, &mut faults);
+        Throttles::read(&throttle_files, faults)
     }
 
     #[test]

@@ -13,7 +13,7 @@ pub(crate) trait Encode: Send + Sync {
     /// Writes one series.
     fn series(&mut self, family: &Family, series: usize, out: &mut Vec<u8>);
 
-    /// Writes what follows the last group.
+    /// Writes the end of the exposition, after the last group.
     fn end(&mut self, _out: &mut Vec<u8>) {}
 }
 

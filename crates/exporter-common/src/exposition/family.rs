@@ -50,7 +50,7 @@ pub struct Family {
     values: Vec<Value>,
     /// Timestamps in milliseconds, up to the last series that has one.
     times: Vec<Option<i64>>,
-    /// The time since when each series counts, in milliseconds since 1970, up to the last series that has one.
+    /// The created timestamp of each series in milliseconds since 1970, up to the last series that has one.
     created: Vec<Option<NonZeroU64>>,
     /// Series and their exemplars, ordered by series. Histograms have their own.
     exemplars: Vec<(usize, Exemplar)>,
@@ -250,7 +250,7 @@ impl Family {
         }
     }
 
-    /// Sets the time since when the last added series counts: the start of the process, or of the source's counter.
+    /// Sets the created timestamp of the last added series: the start of the process, or of the source's counter.
     /// Without it, Prometheus can't distinguish a new series from one that it did not scrape before.
     pub fn set_created(&mut self, created: SystemTime) {
         if let (Some(last), Some(milliseconds)) = (self.len().checked_sub(1), milliseconds(created)) {
@@ -259,7 +259,8 @@ impl Family {
         }
     }
 
-    /// Sets this time for all series that have none yet, and returns the family: for counters that started together.
+    /// Sets the created timestamp of all series that have none yet, and returns the family: for counters that started
+    /// together.
     ///
     /// ```
     /// use std::time::SystemTime;
@@ -366,7 +367,7 @@ impl Family {
         self.times.get(series).copied().flatten()
     }
 
-    /// The time since when a series counts, in milliseconds since 1970.
+    /// The created timestamp of a series in milliseconds since 1970.
     pub(crate) fn created(&self, series: usize) -> Option<u64> {
         self.created.get(series).copied().flatten().map(NonZeroU64::get)
     }

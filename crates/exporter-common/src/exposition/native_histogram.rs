@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn zeros_negatives_infinities_and_nan_have_their_places() {
+    fn zeros_negatives_infinities_and_nan_are_counted_in_the_right_buckets() {
         let mut histogram = NativeHistogram::with_schema(0);
         for value in [0.0, -0.0, 1e-300, f64::MIN_POSITIVE, NativeHistogram::ZERO_THRESHOLD, f64::NAN] {
             histogram.observe(value);

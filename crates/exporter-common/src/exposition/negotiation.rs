@@ -49,7 +49,7 @@ impl ExpositionFormat {
         format!("{format}; escaping={}", escaping.name())
     }
 
-    /// The encoding of an exposition. `with_created` adds the times since when series count to OpenMetrics.
+    /// The encoding of an exposition. `with_created` adds created timestamps to OpenMetrics.
     pub(crate) fn encoder(self, exposition: &Exposition, with_created: bool) -> Box<dyn Encode> {
         match self {
             Self::Text => Box::new(Text),
@@ -140,7 +140,7 @@ mod tests {
         "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited";
     const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-    fn answered(accept: &str) -> String {
+    fn negotiated(accept: &str) -> String {
         let (format, escaping) = format(accept);
         format.content_type(escaping)
     }
@@ -186,7 +186,7 @@ mod tests {
             ("text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3", TEXT, "allow-utf-8"),
             (";;,=,q=,;q=x,text/plain;q=nan,,,", TEXT, "underscores"),
         ] {
-            assert_eq!(answered(accept), format!("{format}; escaping={escaping}"), "{accept}");
+            assert_eq!(negotiated(accept), format!("{format}; escaping={escaping}"), "{accept}");
         }
     }
 

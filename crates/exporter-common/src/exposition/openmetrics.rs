@@ -13,9 +13,9 @@ use super::sample_format::{Dialect, comment, created, escape, sample};
 pub(crate) struct OpenMetrics {
     /// For each group, the length of its name without the suffix, and its type.
     headers: Vec<(usize, &'static str)>,
-    /// Whether to write the time since when series count.
+    /// Whether to write created timestamps.
     with_created: bool,
-    /// The length of the name of the present group, if its series may have that time.
+    /// The length of the name of the current group, if its series may have created timestamps.
     countable: Option<usize>,
 }
 

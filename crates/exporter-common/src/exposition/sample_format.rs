@@ -62,7 +62,7 @@ pub(crate) fn sample(dialect: Dialect, family: &Family, series: usize, out: &mut
     }
 }
 
-/// The line of OpenMetrics with the time since when a series counts. `name` is the family's name without a suffix.
+/// The line of OpenMetrics with the created timestamp of a series. `name` is the family's name without a suffix.
 pub(crate) fn created(family: &Family, name: &str, series: usize, milliseconds: u64, out: &mut Vec<u8>) {
     start(Dialect::OpenMetrics, family, series, (name, "_created"), None, out);
     seconds(milliseconds as f64, out);

@@ -164,11 +164,11 @@ mod tests {
     async fn a_scrape_waits_for_room_but_not_longer_than_its_time_limit() {
         let admission = Admission::new(Connections::new());
         let response = admission.hold(exposition(&family(MAX_HELD)), 1000).unwrap();
-        let begun = Instant::now();
+        let started = Instant::now();
         assert!(!admission.room(Duration::MAX).await);
-        assert_eq!(begun.elapsed(), PATIENCE);
+        assert_eq!(started.elapsed(), PATIENCE);
         assert!(!admission.room(Duration::from_secs(1)).await);
-        assert_eq!(begun.elapsed(), PATIENCE + Duration::from_millis(500));
+        assert_eq!(started.elapsed(), PATIENCE + Duration::from_millis(500));
         let waiting = tokio::spawn({
             let admission = admission.clone();
             async move { admission.room(Duration::MAX).await }
@@ -176,6 +176,6 @@ mod tests {
         tokio::task::yield_now().await;
         drop(response);
         assert!(waiting.await.unwrap());
-        assert_eq!(begun.elapsed(), PATIENCE + Duration::from_millis(500), "as soon as there is room");
+        assert_eq!(started.elapsed(), PATIENCE + Duration::from_millis(500), "as soon as there is room");
     }
 }

@@ -63,7 +63,7 @@ pub(crate) struct Settings {
     pub(crate) max_requests: usize,
     pub(crate) handler_metrics: Arc<HandlerMetrics>,
     pub(crate) connections: Arc<Connections>,
-    /// Whether OpenMetrics responses have the times since when series count.
+    /// Whether OpenMetrics responses have created timestamps.
     pub(crate) openmetrics_created: bool,
 }
 
@@ -290,7 +290,7 @@ impl Router {
 
     async fn metrics(&self, query: &str, headers: &HeaderMap, client: &Arc<QueueClient>) -> Response<ResponseBody> {
         let limit = time_limit(headers, self.timeout_offset);
-        let begun = Instant::now();
+        let started = Instant::now();
         let Some(_slot) = self.slot(client, limit).await else { return self.refuse(Refusal::MaxRequests) };
         if !self.collectors_are_ready() {
             return plain(StatusCode::SERVICE_UNAVAILABLE, CATCHING_UP);
@@ -301,10 +301,10 @@ impl Router {
             Err(error) => return plain(StatusCode::BAD_REQUEST, &format!("{error}\n")),
         };
         let (format, escaping) = negotiation::format(&joined(headers, ACCEPT));
-        if !self.admission.room(limit.saturating_sub(begun.elapsed())).await {
+        if !self.admission.room(limit.saturating_sub(started.elapsed())).await {
             return self.refuse(Refusal::Memory);
         }
-        let limit = limit.saturating_sub(begun.elapsed());
+        let limit = limit.saturating_sub(started.elapsed());
         let (exposition, _) = self.exporter.scrape(&filter, limit, escaping).await;
         self.exposition(exposition, format, escaping, headers)
     }
@@ -324,7 +324,7 @@ impl Router {
         client: &Arc<QueueClient>,
     ) -> Response<ResponseBody> {
         let limit = time_limit(headers, self.timeout_offset);
-        let begun = Instant::now();
+        let started = Instant::now();
         let Some(_slot) = self.slot(client, limit).await else { return self.refuse(Refusal::MaxRequests) };
         let request = match probe.parse(query) {
             Ok(request) => request,
@@ -332,7 +332,7 @@ impl Router {
             Err(ProbeError::Forbidden(error)) => return plain(StatusCode::FORBIDDEN, &format!("{error}\n")),
         };
         let (format, escaping) = negotiation::format(&joined(headers, ACCEPT));
-        let mut families = probe.run(&request, limit.saturating_sub(begun.elapsed())).await;
+        let mut families = probe.run(&request, limit.saturating_sub(started.elapsed())).await;
         escaping.apply(&mut families);
         let exposition = Exposition::merge(families);
         self.exporter.duplicates.fetch_add(exposition.duplicates, Ordering::Relaxed);

@@ -48,7 +48,7 @@ struct State {
     waker: Option<Waker>,
     /// The number of the serving thread.
     serving: u64,
-    /// When the serving thread began its present work.
+    /// When the serving thread started its current work.
     working: Option<Instant>,
     /// The number of blocked threads.
     blocked: usize,

@@ -87,8 +87,8 @@ impl Scrape {
 
     /// Extends the deadline for another waiter.
     pub(crate) fn extend(&self, deadline: Instant) {
-        let mut present = self.deadline.lock().unwrap_or_else(PoisonError::into_inner);
-        *present = deadline.max(*present);
+        let mut current = self.deadline.lock().unwrap_or_else(PoisonError::into_inner);
+        *current = deadline.max(*current);
     }
 
     /// Adds a family. A family without series is not exported. If the family is invalid, the read fails, but the
@@ -142,7 +142,7 @@ impl Scrape {
 pub(crate) struct Blocked(Arc<watch::Sender<usize>>);
 
 /// Counts blocking work while it runs.
-struct Running(Blocked);
+struct RunningWork(Blocked);
 
 impl Default for Blocked {
     fn default() -> Self {
@@ -161,9 +161,9 @@ impl Blocked {
         let _ = self.0.subscribe().wait_for(|count| *count < limit).await; // self owns the sender
     }
 
-    fn one_more(&self) -> Running {
+    fn one_more(&self) -> RunningWork {
         self.0.send_modify(|count| *count += 1);
-        Running(self.clone())
+        RunningWork(self.clone())
     }
 
     /// The number of running work.
@@ -173,7 +173,7 @@ impl Blocked {
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningWork {
     fn drop(&mut self) {
         self.0.0.send_modify(|count| *count -= 1);
     }

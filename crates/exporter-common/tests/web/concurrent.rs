@@ -103,10 +103,10 @@ fn a_client_that_reads_too_slowly_is_reset_and_another_gets_its_memory() {
         })
         .collect();
     assert!(slow.iter().all(|(started, _)| *started));
-    let begun = Instant::now();
+    let started = Instant::now();
     let rightful = outcome(request(&exporter, "X-Prometheus-Scrape-Timeout-Seconds: 10\r\n"));
     assert_eq!(rightful, Outcome::Whole, "{}", exporter.log());
-    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
     assert!(exporter.log().contains("the client reads the response too slowly"), "{}", exporter.log());
     for (_, mut stream) in slow {
         let mut rest = Vec::new();

@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use exporter_common::testing::{Running, eventually, value};
 
-use crate::client::{Client, ask, tcp};
+use crate::client::{Client, request, tcp};
 use crate::drill;
 use crate::everywhere::start_with;
 use crate::pki::{Pki, TLS};
@@ -20,9 +20,9 @@ fn start(arguments: &[&str]) -> Running {
 
 /// Reads until the end of the stream.
 fn all(stream: &mut TcpStream) -> String {
-    let mut answer = Vec::new();
-    let _ = stream.read_to_end(&mut answer); // a reset is an end too
-    String::from_utf8_lossy(&answer).into_owned()
+    let mut response = Vec::new();
+    let _ = stream.read_to_end(&mut response); // a reset is an end too
+    String::from_utf8_lossy(&response).into_owned()
 }
 
 #[test]
@@ -34,19 +34,19 @@ fn a_flood_of_bad_connections_does_not_delay_a_scrape() {
         let sent = match number % 4 {
             0 => &b""[..],                                                    // silent
             1 => b"GET /metrics HTTP/1.1\r\nHost: x\r\nX-Slow: ",             // half a head
-            2 if number < 100 => b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", // does not read the answer
+            2 if number < 100 => b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", // does not read the response
             _ => b"\x16\x03\x01 no request at all \r\n\r\n\r\n",
         };
         let _ = stream.write_all(sent); // it may have made room already
         flood.push(stream);
     }
     for _ in 0..3 {
-        let asked = Instant::now();
+        let started = Instant::now();
         let headers = "X-Prometheus-Scrape-Timeout-Seconds: 10\r\n";
-        let (status, answer) = ask(&mut tcp(&exporter), "/metrics?collect[]=fine", headers).unwrap();
-        assert_eq!((status, value(&answer, "exporter_scrape_success{collector=\"fine\"}")), (200, Some(1.0)));
-        assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
-        assert_eq!(ask(&mut tcp(&exporter), "/-/healthy", "").unwrap().0, 200);
+        let (status, response) = request(&mut tcp(&exporter), "/metrics?collect[]=fine", headers).unwrap();
+        assert_eq!((status, value(&response, "exporter_scrape_success{collector=\"fine\"}")), (200, Some(1.0)));
+        assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+        assert_eq!(request(&mut tcp(&exporter), "/-/healthy", "").unwrap().0, 200);
     }
     let memory = value(
         &exporter.get("/metrics?name[]=process_resident_memory_bytes", &[]).body,
@@ -60,9 +60,10 @@ fn a_flood_over_tls_and_of_wrong_passwords_does_not_delay_a_scrape() {
     let pki = Pki::new();
     let hash = bcrypt::hash_with_salt("alice123", 8, [5; 16]).unwrap();
     let exporter = start_with(&pki, &format!("{TLS}basic_auth_users:\n  alice: {hash}\n"), &["--collector.large"]);
-    let login = |password: &str| format!("Authorization: Basic {}\r\n", STANDARD.encode(format!("alice:{password}")));
+    let credentials =
+        |password: &str| format!("Authorization: Basic {}\r\n", STANDARD.encode(format!("alice:{password}")));
     let scrape = || {
-        let headers = format!("{}X-Prometheus-Scrape-Timeout-Seconds: 10\r\n", login("alice123"));
+        let headers = format!("{}X-Prometheus-Scrape-Timeout-Seconds: 10\r\n", credentials("alice123"));
         Client::new(&pki).get(&exporter, "/metrics?collect[]=fine", &headers)
     };
     assert_eq!(scrape().unwrap().0, 200);
@@ -85,10 +86,10 @@ fn a_flood_over_tls_and_of_wrong_passwords_does_not_delay_a_scrape() {
                 let Ok(mut stream) = Client::new(&pki).connect(&exporter) else { continue }; // it made room
                 let head = match kind {
                     4 => "GET /metrics HTTP/1.1\r\nHost: x\r\nX-Slow: ".to_owned(),
-                    5 => format!("GET /metrics HTTP/1.1\r\nHost: x\r\n{}\r\n", login(&format!("guess {number}"))),
+                    5 => format!("GET /metrics HTTP/1.1\r\nHost: x\r\n{}\r\n", credentials(&format!("guess {number}"))),
                     // a response that is not read; only a few, since each is encoded
                     _ if number > 100 => String::new(),
-                    _ => format!("GET /metrics HTTP/1.1\r\nHost: x\r\n{}\r\n", login("alice123")),
+                    _ => format!("GET /metrics HTTP/1.1\r\nHost: x\r\n{}\r\n", credentials("alice123")),
                 };
                 let _ = stream.write_all(head.as_bytes());
                 greeted.push(stream);
@@ -96,10 +97,10 @@ fn a_flood_over_tls_and_of_wrong_passwords_does_not_delay_a_scrape() {
         }
     }
     for _ in 0..3 {
-        let asked = Instant::now();
-        let (status, answer) = scrape().unwrap();
-        assert_eq!((status, value(&answer, "exporter_scrape_success{collector=\"fine\"}")), (200, Some(1.0)));
-        assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
+        let started = Instant::now();
+        let (status, response) = scrape().unwrap();
+        assert_eq!((status, value(&response, "exporter_scrape_success{collector=\"fine\"}")), (200, Some(1.0)));
+        assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
         assert_eq!(Client::new(&pki).get(&exporter, "/-/healthy", "").unwrap().0, 200);
     }
     let peak = std::fs::read_to_string(format!("/proc/{}/status", exporter.pid())).unwrap();
@@ -114,14 +115,14 @@ fn idle_and_stalled_connections_are_closed() {
     half.write_all(b"GET /metrics HTTP/1.1\r\nHost: x").unwrap();
     // more than the system's socket buffers
     stuck.write_all(&b"GET /metrics HTTP/1.1\r\nHost: x\r\nAccept-Encoding: identity\r\n\r\n".repeat(10)).unwrap();
-    assert_eq!(ask(&mut idle, "/-/healthy", "").unwrap().0, 200);
-    eventually("the one that takes nothing is closed", || {
+    assert_eq!(request(&mut idle, "/-/healthy", "").unwrap().0, 200);
+    eventually("the one that reads nothing is closed", || {
         exporter.log().contains("the client does not read the response").then_some(())
     });
     assert!(all(&mut stuck).matches("exporter_scrape_success").count() < 30, "it got a part");
     assert_eq!((all(&mut silent), all(&mut half)), (String::new(), String::new()));
     assert_eq!(exporter.log().matches("no request received").count(), 2, "{}", exporter.log());
-    assert_eq!(ask(&mut idle, "/-/healthy", "").unwrap().0, 200, "between requests there is more time");
+    assert_eq!(request(&mut idle, "/-/healthy", "").unwrap().0, 200, "between requests there is more time");
 }
 
 #[test]
@@ -129,11 +130,11 @@ fn shutdown_does_not_wait_for_idle_connections() {
     let mut exporter = start(&[]);
     let (_silent, mut half, mut idle) = (tcp(&exporter), tcp(&exporter), tcp(&exporter));
     half.write_all(b"GET /metrics HTTP/1.1\r\nHost: x").unwrap();
-    assert_eq!(ask(&mut idle, "/-/healthy", "").unwrap().0, 200);
+    assert_eq!(request(&mut idle, "/-/healthy", "").unwrap().0, 200);
     exporter.signal("TERM");
     assert_eq!(exporter.wait(), Some(0));
     let log = exporter.log();
-    assert!(!log.contains("still under way"), "{log}");
+    assert!(!log.contains("requests were still in progress"), "{log}");
 }
 
 #[test]
@@ -143,12 +144,12 @@ fn shutdown_waits_five_seconds_for_a_stuck_client() {
     let mut stuck = Client::new(&pki).connect(&exporter).unwrap();
     stuck.write_all(&b"GET /metrics HTTP/1.1\r\nHost: x\r\nAccept-Encoding: identity\r\n\r\n".repeat(10)).unwrap();
     let mut byte = [0];
-    stuck.read_exact(&mut byte).unwrap(); // the answer has begun
+    stuck.read_exact(&mut byte).unwrap(); // the response has started
     let _half_greeted = tcp(&exporter);
-    let asked = Instant::now();
+    let started = Instant::now();
     exporter.signal("TERM");
     assert_eq!(exporter.wait(), Some(0));
-    assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
 }
 
 #[test]
@@ -184,7 +185,7 @@ fn http2_streams_are_served_concurrently() {
     let pki = Pki::new();
     let exporter = start_with(&pki, TLS, &["--collector.sleep"]);
     let url = exporter.url.replace("http://", "https://");
-    let asked = Instant::now();
+    let started = Instant::now();
     let output = Command::new(curl)
         .args([
             "-sS",
@@ -207,5 +208,5 @@ fn http2_streams_are_served_concurrently() {
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    assert!(asked.elapsed() < Duration::from_secs(20), "each takes 3 s");
+    assert!(started.elapsed() < Duration::from_secs(20), "each takes 3 s");
 }

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use exporter_common::testing::{self, Running};
 
-use crate::client::{Client, ask};
+use crate::client::{Client, request};
 use crate::drill;
 use crate::pki::{Pki, TLS};
 
@@ -18,9 +18,9 @@ fn spawn(arguments: &[&str]) -> Running {
 }
 
 fn scrape(socket: &Path) -> String {
-    let (status, answer) = ask(&mut UnixStream::connect(socket).unwrap(), "/metrics", "").unwrap();
+    let (status, response) = request(&mut UnixStream::connect(socket).unwrap(), "/metrics", "").unwrap();
     assert_eq!(status, 200);
-    answer
+    response
 }
 
 #[test]
@@ -71,9 +71,9 @@ fn every_listener_uses_tls() {
     assert_eq!(Client::new(&pki).status(&exporter), Ok(200));
     let mut plain = UnixStream::connect(&socket).unwrap();
     plain.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    plain.read_to_string(&mut answer).unwrap();
-    assert!(answer.contains("HTTP request to an HTTPS server"), "{answer}");
+    let mut response = String::new();
+    plain.read_to_string(&mut response).unwrap();
+    assert!(response.contains("HTTP request to an HTTPS server"), "{response}");
     assert_eq!(testing::run(&drill(), ["healthcheck", &unix, &config]).status.code(), Some(0));
 }
 
@@ -106,7 +106,7 @@ fn sockets_from_systemd_are_served() {
 #[test]
 fn without_sockets_from_systemd_the_start_fails() {
     let output = testing::run(&drill(), ["--web.systemd-socket"]);
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("no socket activation file descriptors found"), "{said}");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("no socket activation file descriptors found"), "{error}");
 }

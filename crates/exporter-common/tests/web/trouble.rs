@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use exporter_common::testing::{self, Running, eventually, value};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::client::{ask, tcp};
+use crate::client::{request, tcp};
 use crate::drill;
 use crate::everywhere::start_with;
 use crate::pki::{Pki, TLS};
@@ -18,7 +18,7 @@ fn a_second_signal_stops_immediately() {
     let mut exporter = Running::start(&drill(), ["--collector.sleep", "--collector.fine"]);
     let mut waiting = tcp(&exporter);
     waiting.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
-    eventually("the scrape has begun", || {
+    eventually("the scrape has started", || {
         let metrics = exporter.get("/metrics?collect[]=fine", &[]).body;
         (value(&metrics, "promhttp_metric_handler_requests_in_flight") == Some(2.0)).then_some(())
     });
@@ -59,7 +59,7 @@ fn a_blocked_stderr_blocks_neither_scrapes_nor_the_stop() {
         .spawn()
         .unwrap();
     let mut client = eventually("the exporter listens", || UnixStream::connect(&socket).ok());
-    let (status, metrics) = ask(&mut client, "/metrics", "").unwrap();
+    let (status, metrics) = request(&mut client, "/metrics", "").unwrap();
     let dropped = value(&metrics, "exporter_log_lines_dropped_total");
     assert!(status == 200 && dropped >= Some(1.0), "{metrics}");
     let stop = Command::new("kill").arg(exporter.id().to_string()).status().unwrap();
@@ -77,7 +77,7 @@ fn idle_clients_do_not_use_up_the_file_descriptors() {
     let mut idle = Vec::new();
     for _ in 0..80 {
         let mut client = tcp(&exporter);
-        assert_eq!(ask(&mut client, "/-/healthy", "").unwrap().0, 200);
+        assert_eq!(request(&mut client, "/-/healthy", "").unwrap().0, 200);
         idle.push(client);
     }
     let metrics = exporter.scrape();

@@ -12,9 +12,9 @@ fn a_check_reports_errors_of_the_sources_and_of_the_web_configuration() {
     let pki = Pki::new();
     let file = format!("--web.config.file={}", pki.write("web.yml", "a: 1\n").display());
     let output = testing::run(&drill(), [&file, "--check", "--usage-error"]);
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!((output.status.code(), said.lines().count()), (Some(2), 2), "{said}");
-    assert!(said.contains("unknown key a in the file") && said.contains("exclude each other"), "{said}");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), error.lines().count()), (Some(2), 2), "{error}");
+    assert!(error.contains("unknown key a in the file") && error.contains("exclude each other"), "{error}");
 }
 
 #[test]

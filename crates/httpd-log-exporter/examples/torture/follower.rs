@@ -1,4 +1,4 @@
-//! The program that follows the log: this exporter or mtail. It is started, killed, and asked for its counts.
+//! The program that follows the log: this exporter or mtail. It is started, killed, and queried for its counts.
 #![expect(clippy::disallowed_types, reason = "mtail is started as a process")]
 
 use std::ffi::OsStr;

@@ -153,7 +153,7 @@ impl LogServer {
         }
     }
 
-    /// Gives every rotated log the next number. Compresses the one that becomes the second, if asked to.
+    /// Gives every rotated log the next number. Compresses the one that becomes the second, if requested.
     fn shift(&self, compress: bool) {
         for number in (1..20).rev() {
             for ending in ["", ".gz"] {

@@ -29,7 +29,7 @@ impl Tail {
             let found = metadata.map(|metadata| FileIdentity::of(&metadata)).and_then(|identity| {
                 match open.get(&identity) {
                     _ if listed.contains(&identity) => Ok((identity, false)), // another name of the same file
-                    Some(&row) => Ok((identity, self.place(row, &path))),
+                    Some(&row) => Ok((identity, self.record_path(row, &path))),
                     None => self.open_new(&path, identity, registry, now),
                 }
             });
@@ -69,8 +69,8 @@ impl Tail {
         (changed, fault)
     }
 
-    /// Notes that an open file is at a path. Returns whether it was elsewhere before.
-    fn place(&mut self, row: usize, path: &Path) -> bool {
+    /// Records that a path leads to an open file. Returns whether the file was elsewhere before.
+    fn record_path(&mut self, row: usize, path: &Path) -> bool {
         let row = &mut self.files[row];
         if matches!(row.status, FileStatus::Open | FileStatus::CopyOf(_)) && row.path.as_deref() == Some(path) {
             return false;
@@ -109,7 +109,7 @@ impl Tail {
         let original = if is_glob { self.original_of(path, &file)? } else { None };
         {
             let mut registry = registry.lock();
-            if let Err(owner) = registry.ownership.claim(identity, self.index) {
+            if let Err(owner) = registry.ownership.take(identity, self.index) {
                 let owner = &registry.logs[owner].source;
                 return Err(Error::other(format!("it is the same file as in --access-log {owner}, and read there")));
             }

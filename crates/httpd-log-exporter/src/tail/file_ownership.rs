@@ -49,8 +49,8 @@ impl ClosedFile {
 }
 
 impl FileOwnership {
-    /// Claims a file for a log. If another log reads the file, returns that log's index as the error.
-    pub(crate) fn claim(&mut self, file: FileIdentity, log: usize) -> Result<(), usize> {
+    /// Takes ownership of a file for a log. If another log reads the file, returns that log's index as the error.
+    pub(crate) fn take(&mut self, file: FileIdentity, log: usize) -> Result<(), usize> {
         match *self.open.entry(file).or_insert(log) {
             owner if owner == log => Ok(()),
             owner => Err(owner),

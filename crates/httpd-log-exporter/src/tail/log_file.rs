@@ -49,7 +49,7 @@ pub(crate) struct ReadProgress {
     /// The position before the file was truncated or overwritten, if it was. The file is then read from its beginning.
     pub(crate) truncated: Option<ReadPosition>,
     /// Whether the file changed while nothing of it had been read: it may have been written, copied and truncated.
-    pub(crate) begun: bool,
+    pub(crate) changed_unread: bool,
 }
 
 /// Number of bytes read of one file before the next file is read.
@@ -141,7 +141,7 @@ impl LogFile {
                 progress.truncated = Some(std::mem::take(position));
             }
             let is_other = self.checked.unwrap_or(self.opened) != version;
-            progress.begun = is_other && position.is_start() && progress.truncated.is_none();
+            progress.changed_unread = is_other && position.is_start() && progress.truncated.is_none();
             self.checked = Some(version);
         }
         // bytes beyond this length were not checked
@@ -260,7 +260,7 @@ impl LogFile {
     }
 
     /// Whether the file is empty and younger than `age`.
-    pub(crate) fn has_just_begun(&self, age: Duration) -> bool {
+    pub(crate) fn is_new_and_empty(&self, age: Duration) -> bool {
         let elapsed = self.born.and_then(|born| born.elapsed().ok());
         elapsed.is_some_and(|elapsed| elapsed < age) && self.size().is_ok_and(|size| size == 0)
     }

@@ -63,7 +63,7 @@ pub(super) struct CatchUp {
     /// Until when hidden files are waited for.
     pub(super) deadline: Option<Instant>,
     /// Versions of the hidden files' paths and directories when the files were last searched.
-    pub(super) places: Vec<Option<PlaceVersion>>,
+    pub(super) path_versions: Vec<Option<PathVersion>>,
     /// Whether the log message was written that files are waited for.
     pub(super) wait_reported: bool,
 }
@@ -77,7 +77,7 @@ pub(super) struct CompressedLogs {
 }
 
 /// Device, inode and time of the last change: they differ once anything happens to a file or in a directory.
-pub(super) type PlaceVersion = (u64, u64, i64, i64);
+pub(super) type PathVersion = (u64, u64, i64, i64);
 
 /// Where to start in a log that exists at startup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

@@ -31,7 +31,7 @@ struct FilesRead {
     /// Rows whose file was truncated, and the positions until then.
     truncated: Vec<(usize, ReadPosition)>,
     /// Rows whose file changed while nothing of it had been read.
-    begun: Vec<usize>,
+    changed_unread: Vec<usize>,
 }
 
 impl Tail {
@@ -43,13 +43,14 @@ impl Tail {
         let (changed, look_fault) = self.look(registry, now);
         let search_fault = self.search(registry, Some(&mut *buffer), now);
         self.compare_copies();
-        let FilesRead { mut result, lag, fault, truncated, mut begun } = self.read_files(registry, buffer, now);
+        let FilesRead { mut result, lag, fault, truncated, mut changed_unread } =
+            self.read_files(registry, buffer, now);
         result.active |= changed;
         for (row, position) in truncated {
             self.on_truncation(row, position, registry);
-            begun.push(row);
+            changed_unread.push(row);
         }
-        for row in begun.into_iter().map(|row| &self.files[row]) {
+        for row in changed_unread.into_iter().map(|row| &self.files[row]) {
             let Some(path) = row.origin.clone() else { continue };
             let window = SearchWindow { since: before, until: now + SEARCH, is_target: row.target.is_some() };
             self.search.windows.entry(path).or_insert(window);
@@ -87,7 +88,7 @@ impl Tail {
                         *size = position.offset + progress.left;
                     }
                     all.truncated.extend(progress.truncated.map(|position| (row, position)));
-                    all.begun.extend(progress.begun.then_some(row));
+                    all.changed_unread.extend(progress.changed_unread.then_some(row));
                 }
                 Err(error) => {
                     let path = path.as_deref().unwrap_or(Path::new("a rotated log"));

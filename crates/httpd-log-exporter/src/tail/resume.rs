@@ -11,7 +11,7 @@ use crate::state::SavedSource;
 use crate::tail::candidates::{Candidate, Candidates};
 use crate::tail::log_file::LogFile;
 use crate::tail::log_paths::{LogPaths, directory};
-use crate::tail::log_tail::{CATCHING_UP, CompressedLogs, PlaceVersion, SEARCH, Tail};
+use crate::tail::log_tail::{CATCHING_UP, CompressedLogs, PathVersion, SEARCH, Tail};
 use crate::tail::rotated::{FileErrors, Generations, SearchWindow};
 use crate::tail::tracked_file::{FileEvent, FileStatus, TrackedFile};
 
@@ -43,7 +43,7 @@ impl Tail {
             return;
         }
         let timed_out = self.is_waiting() && self.catch_up.deadline.is_some_and(|deadline| now >= deadline);
-        if !timed_out && self.places() == self.catch_up.places {
+        if !timed_out && self.path_versions() == self.catch_up.path_versions {
             return;
         }
         for row in self.files.iter_mut().filter(|row| is_away(row)) {
@@ -56,7 +56,7 @@ impl Tail {
     }
 
     /// Versions of the paths and directories at which hidden files can return.
-    fn places(&self) -> Vec<Option<PlaceVersion>> {
+    fn path_versions(&self) -> Vec<Option<PathVersion>> {
         let away = self.files.iter().filter(|row| matches!(row.status, FileStatus::Hidden | FileStatus::GivenUp));
         let files = away.flat_map(|row| row.path.iter().chain(&row.target)).cloned();
         let paths: BTreeSet<_> = files.chain(self.single_path().map(Path::to_path_buf)).collect();
@@ -163,7 +163,7 @@ impl Tail {
         }
         let copy = candidates.find(origin.as_deref(), now, |file| file.position_in_copy(position).ok()?);
         if let Some(((path, file), in_copy)) = copy {
-            let _ = registry.lock().ownership.claim(file.identity, self.index); // no other log has it yet
+            let _ = registry.lock().ownership.take(file.identity, self.index); // no other log has it yet
             self.files[row].continue_in_copy(file, in_copy, path.as_deref());
         }
     }
@@ -171,7 +171,7 @@ impl Tail {
     /// Continues a missing file in the candidate that is the same file.
     fn resume_in(&mut self, row: usize, (path, file): Candidate, registry: &SharedRegistry) {
         let row = &mut self.files[row];
-        if registry.lock().ownership.claim(file.identity, self.index).is_err() {
+        if registry.lock().ownership.take(file.identity, self.index).is_err() {
             row.apply(FileEvent::Dropped);
             return;
         }
@@ -197,7 +197,7 @@ impl Tail {
         if let Some(compressed) = &mut self.catch_up.compressed {
             compressed.paths.clear(); // listed again once the files are visible
         }
-        self.catch_up.places = self.places();
+        self.catch_up.path_versions = self.path_versions();
     }
 
     /// Whether nothing is visible where a missing file was: its directory is missing or unreadable, or has no file of the
@@ -249,7 +249,7 @@ impl Tail {
                 self.count_lost(at, registry);
             }
         }
-        self.catch_up.places = self.places();
+        self.catch_up.path_versions = self.path_versions();
     }
 }
 

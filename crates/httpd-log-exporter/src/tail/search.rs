@@ -33,15 +33,16 @@ impl Tail {
         self.find_copies(&generations, registry, now, &mut faults);
         let known = self.open_identities();
         let found = rotated::since(&self.search.windows, &generations, &known, now, &mut faults);
-        // a copy may be just begun: it is compared once there is something in it
-        let (begun, found): (Vec<_>, Vec<_>) = found.into_iter().partition(|(_, file)| file.has_just_begun(SEARCH));
-        let begun: BTreeSet<_> = begun.into_iter().map(|(path, _)| path).collect();
+        // a copy may have just been created: it is compared once it has content
+        let (new_copies, found): (Vec<_>, Vec<_>) =
+            found.into_iter().partition(|(_, file)| file.is_new_and_empty(SEARCH));
+        let new_copies: BTreeSet<_> = new_copies.into_iter().map(|(path, _)| path).collect();
         self.open_unseen(found, registry, &mut faults);
         if let Some(buffer) = buffer {
             self.search_compressed(&generations, registry, buffer, &mut faults);
         }
         let fault = self.report(&faults, registry);
-        self.end_search(&begun, registry, now);
+        self.end_search(&new_copies, registry, now);
         fault
     }
 
@@ -66,7 +67,7 @@ impl Tail {
             });
             match rest {
                 Ok((path, Some(file))) => {
-                    if registry.lock().ownership.claim(file.identity, self.index).is_err() {
+                    if registry.lock().ownership.take(file.identity, self.index).is_err() {
                         continue;
                     }
                     match registry.reopen(&file) {
@@ -111,14 +112,14 @@ impl Tail {
         }
     }
 
-    /// Ends the search next to paths whose time is over, except where a copy is just begun, where the directory is
+    /// Ends the search next to paths whose time is over, except where a copy was just created, where the directory is
     /// missing, or if a file was never checked: it may have been copied and truncated.
-    fn end_search(&mut self, begun: &BTreeSet<PathBuf>, registry: &SharedRegistry, now: Instant) {
+    fn end_search(&mut self, new_copies: &BTreeSet<PathBuf>, registry: &SharedRegistry, now: Instant) {
         let unchecked =
             |row: &TrackedFile| row.status == FileStatus::Open && row.file.as_ref().is_some_and(LogFile::is_unchecked);
         let all_checked = !self.files.iter().any(unchecked);
         self.search.windows.retain(|path, window| {
-            now < window.until || !all_checked || begun.contains(path) || !directory(path).exists()
+            now < window.until || !all_checked || new_copies.contains(path) || !directory(path).exists()
         });
         if self.search.windows.is_empty() {
             for row in self.rows(|row| matches!(row.status, FileStatus::Truncated | FileStatus::Lost)) {
@@ -175,7 +176,7 @@ impl Tail {
     ) -> Result<Option<LogFile>, Error> {
         for row in self.files.iter_mut().filter(|row| row.is_searched() && row.comes_from(base)) {
             let Some(position) = file.position_in_copy(&mut row.position)? else { continue };
-            if registry.lock().ownership.claim(file.identity, self.index).is_ok() {
+            if registry.lock().ownership.take(file.identity, self.index).is_ok() {
                 row.continue_in_copy(file, position, None);
             } else {
                 row.apply(FileEvent::Dropped);

@@ -1,4 +1,4 @@
-//! What one read found, as lines for people (`--probe`).
+//! The report of one read, for `--probe`.
 
 use exporter_common::duration;
 

@@ -1,4 +1,4 @@
-//! Redis Sentinel: asks the Sentinels for the current address of the primary.
+//! Redis Sentinel: queries the Sentinels for the current address of the primary.
 
 use crate::connection::Address;
 use std::time::Duration;

@@ -25,7 +25,7 @@ pub(super) struct Target {
 
 /// Parses `redis://user:password@host:port/database?prefix=…`, `rediss://` for TLS, or
 /// `redis-sentinel://…/database?master=…&sentinel=host:port`. A queue system that works in a cluster (`clusters`) also
-/// accepts further nodes as `node=host:port`, and several prefixes.
+/// accepts additional nodes as `node=host:port`, and several prefixes.
 pub(super) fn parse(settings: ConnectionSettings, clusters: bool) -> Result<Target> {
     let ConnectionSettings { mut url, username, password_file, tls, .. } = settings;
     let encrypted = url.scheme() == "rediss";

@@ -1,4 +1,4 @@
-// Produces and consumes with BullMQ: PORT QUEUE DONE FAILED LEFT [metrics]. DONE jobs end well and FAILED badly
+// Produces and consumes with BullMQ: PORT QUEUE DONE FAILED LEFT [metrics]. DONE jobs succeed and FAILED jobs fail
 // (the first of them only after a second attempt), then LEFT more are added and one that is delayed. With CLUSTER set
 // the port is that of a node of a cluster; PREFIX is that of the queue's keys.
 const { Queue, Worker } = require('bullmq');
@@ -20,7 +20,7 @@ async function main() {
   await new Promise((resolve) => {
     const worker = new Worker(name, async (job) => {
       await new Promise((next) => setTimeout(next, 20));
-      if (job.data.fail) throw new Error('as told');
+      if (job.data.fail) throw new Error('as requested');
     }, options);
     const end = async (final) => {
       ended += final ? 1 : 0;

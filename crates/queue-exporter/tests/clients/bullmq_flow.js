@@ -5,7 +5,7 @@ const connection = { host: '127.0.0.1', port: Number(process.argv[2]), maxRetrie
 const kept = new Queue('kept', { connection });
 const flow = new Queue('flow', { connection });
 const worker = new Worker('flow', async () => {}, { connection });
-for (const client of [kept, flow, worker]) client.on('error', () => {}); // they connect again by themselves
+for (const client of [kept, flow, worker]) client.on('error', () => {}); // they reconnect automatically
 
 async function main() {
   for (;;) {

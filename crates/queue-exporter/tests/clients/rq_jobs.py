@@ -9,7 +9,7 @@ from rq import Queue, Worker
 
 def job(fail):
     if fail:
-        raise ValueError("as told")
+        raise ValueError("as requested")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
-# Jobs for Sidekiq, whose Redis is at PORT; as a program it puts them into its queues: in "mail" seven end well, three
-# fail for good and two are to be tried again; in "slow" three do not end; four are left, and two are for later.
+# Jobs for Sidekiq, whose Redis is at PORT; as a program it puts them into its queues: in "mail" seven succeed, three
+# fail permanently and two are retried later; in "slow" three never finish; four are left, and two are delayed.
 require 'sidekiq'
 
 redis = { url: "redis://127.0.0.1:#{ENV.fetch('PORT')}" }
@@ -11,7 +11,7 @@ class Quick
   sidekiq_options queue: 'mail', retry: 0
 
   def perform(fails)
-    raise 'as told' if fails
+    raise 'as requested' if fails
   end
 end
 
@@ -21,7 +21,7 @@ class Again
   sidekiq_retry_in { 3600 }
 
   def perform
-    raise 'as told'
+    raise 'as requested'
   end
 end
 

@@ -163,7 +163,7 @@ impl RabbitMq {
         let node = self.node.insert(Ended(child));
         let url = format!("http://127.0.0.1:{}/api/overview", self.ports.management);
         patiently("RabbitMQ responds", || {
-            assert!(node.0.try_wait().unwrap().is_none(), "it exited: {}", said(folder));
+            assert!(node.0.try_wait().unwrap().is_none(), "it exited: {}", logs(folder));
             ureq::get(&url).header("authorization", GUEST).call().ok()
         });
     }
@@ -218,17 +218,17 @@ impl RabbitMq {
 const GUEST: &str = "Basic Z3Vlc3Q6Z3Vlc3Q=";
 
 /// Polls until there is a result, for steps that take ten seconds on an idle machine, and minutes on a busy one.
-pub(crate) fn patiently<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn patiently<T>(what: &str, mut poll: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + 10 * PATIENCE;
     loop {
-        if let Some(answer) = ask() {
-            return answer;
+        if let Some(result) = poll() {
+            return result;
         }
         assert!(Instant::now() < deadline, "still not: {what}");
         thread::sleep(Duration::from_millis(100));
     }
 }
 
-fn said(folder: &Path) -> String {
+fn logs(folder: &Path) -> String {
     std::fs::read_to_string(folder.join("start.log")).unwrap_or_default()
 }

@@ -179,11 +179,11 @@ pub(crate) fn survives(broker: &mut dyn Broker, exporters: &[Watched<'_>]) {
         });
         let _over = Stop(&over);
         while !over.load(Ordering::Relaxed) {
-            let began = Instant::now();
+            let started_at = Instant::now();
             for exporter in exporters {
                 exporter.scrape(&truth);
             }
-            thread::sleep(PACE.saturating_sub(began.elapsed()));
+            thread::sleep(PACE.saturating_sub(started_at.elapsed()));
         }
     });
 }

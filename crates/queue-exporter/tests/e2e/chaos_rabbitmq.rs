@@ -25,9 +25,9 @@ impl Broker for RabbitMq {
 
     fn up(&mut self) {
         RabbitMq::up(self);
-        // it answers some time before it knows more of its queues than their names
-        let told = |queues: String| queues.matches("\"consumers\":").count() == QUEUES.len();
-        patiently("RabbitMQ lists its queues", || told(self.get("queues")?).then_some(()));
+        // after a start, it responds before it knows more than the names of its queues
+        let has_details = |queues: String| queues.matches("\"consumers\":").count() == QUEUES.len();
+        patiently("RabbitMQ lists its queues", || has_details(self.get("queues")?).then_some(()));
     }
 }
 
@@ -44,25 +44,25 @@ const ACKNOWLEDGED: [&str; 2] = [
 ];
 
 /// How long a client waits for a response: a broker that starts or stops may never send it.
-async fn answered<T>(answer: impl Future<Output = lapin::Result<T>>) -> anyhow::Result<T> {
-    Ok(tokio::time::timeout(Duration::from_secs(10), answer).await??)
+async fn in_time<T>(response: impl Future<Output = lapin::Result<T>>) -> anyhow::Result<T> {
+    Ok(tokio::time::timeout(Duration::from_secs(10), response).await??)
 }
 
 /// Jobs through both queues, in which some stay.
 async fn jobs(url: &str, stop: &AtomicBool) -> anyhow::Result<()> {
-    let connection = answered(Connection::connect(url, ConnectionProperties::default())).await?;
-    let channel = answered(connection.create_channel()).await?;
-    answered(channel.confirm_select(ConfirmSelectOptions::default())).await?;
+    let connection = in_time(Connection::connect(url, ConnectionProperties::default())).await?;
+    let channel = in_time(connection.create_channel()).await?;
+    in_time(channel.confirm_select(ConfirmSelectOptions::default())).await?;
     let publish = async |queue: &str| {
         let persistent = BasicProperties::default().with_delivery_mode(2);
         let options = BasicPublishOptions::default();
-        answered(async { channel.basic_publish("".into(), queue.into(), options, b"x", persistent).await?.await }).await
+        in_time(async { channel.basic_publish("".into(), queue.into(), options, b"x", persistent).await?.await }).await
     };
     for queue in QUEUES {
         let mut arguments = FieldTable::default();
         arguments.insert("x-queue-type".into(), AMQPValue::LongString(queue.into()));
         let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
-        let declared = answered(channel.queue_declare(queue.into(), durable, arguments)).await?;
+        let declared = in_time(channel.queue_declare(queue.into(), durable, arguments)).await?;
         for _ in declared.message_count()..BACKLOG {
             publish(queue).await?;
         }
@@ -70,8 +70,8 @@ async fn jobs(url: &str, stop: &AtomicBool) -> anyhow::Result<()> {
     while !stop.load(Ordering::Relaxed) {
         for queue in QUEUES {
             publish(queue).await?;
-            if let Some(got) = answered(channel.basic_get(queue.into(), BasicGetOptions { no_ack: false })).await? {
-                answered(got.ack(BasicAckOptions::default())).await?;
+            if let Some(got) = in_time(channel.basic_get(queue.into(), BasicGetOptions { no_ack: false })).await? {
+                in_time(got.ack(BasicAckOptions::default())).await?;
             }
         }
         tokio::time::sleep(PAUSE).await;

@@ -19,11 +19,11 @@ pub(crate) struct Request {
 #[derive(Clone, Debug)]
 pub(crate) enum Reply {
     /// A status and a body.
-    Answer(u16, String),
+    Complete(u16, String),
     /// No response, until the client disconnects.
     Hang,
     /// Half of this body, then the connection is closed.
-    Cut(String),
+    Truncated(String),
     /// The connection is closed.
     Close,
     /// A redirect to another address.
@@ -34,7 +34,7 @@ pub(crate) enum Reply {
 
 impl Reply {
     pub(crate) fn json(body: impl Into<String>) -> Self {
-        Self::Answer(200, body.into())
+        Self::Complete(200, body.into())
     }
 }
 
@@ -45,16 +45,16 @@ pub(crate) struct Fake {
 
 impl Fake {
     /// Serves on a free port for as long as the test runs.
-    pub(crate) fn start(answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+    pub(crate) fn start(respond: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let requests = Arc::<Mutex<Vec<Request>>>::default();
-        let (seen, answer) = (requests.clone(), Arc::new(answer));
+        let (seen, respond) = (requests.clone(), Arc::new(respond));
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                let (seen, answer) = (seen.clone(), answer.clone());
+                let (seen, respond) = (seen.clone(), respond.clone());
                 thread::spawn(move || {
-                    let _ = serve(stream, &seen, &*answer); // a client may disconnect at any time
+                    let _ = serve(stream, &seen, &*respond); // a client may disconnect at any time
                 });
             }
         });
@@ -67,12 +67,16 @@ impl Fake {
     }
 }
 
-fn serve(mut stream: TcpStream, seen: &Mutex<Vec<Request>>, answer: &dyn Fn(&Request) -> Reply) -> std::io::Result<()> {
+fn serve(
+    mut stream: TcpStream,
+    seen: &Mutex<Vec<Request>>,
+    respond: &dyn Fn(&Request) -> Reply,
+) -> std::io::Result<()> {
     let mut lines = BufReader::new(stream.try_clone()?).lines();
-    let mut answered: Option<Instant> = None;
+    let mut responded: Option<Instant> = None;
     while let Some(Ok(first)) = lines.next() {
         let target = first.split(' ').nth(1).unwrap_or_default().to_owned();
-        let waited = answered.map(|answered| answered.elapsed());
+        let waited = responded.map(|responded| responded.elapsed());
         let mut request = Request { target, authorization: None, waited };
         for header in lines.by_ref().map_while(Result::ok).take_while(|line| !line.is_empty()) {
             if let Some((name, value)) = header.split_once(": ")
@@ -82,16 +86,16 @@ fn serve(mut stream: TcpStream, seen: &Mutex<Vec<Request>>, answer: &dyn Fn(&Req
             }
         }
         seen.lock().unwrap().push(request.clone());
-        match answer(&request) {
-            Reply::Answer(status, body) => {
+        match respond(&request) {
+            Reply::Complete(status, body) => {
                 let length = body.len();
                 // in one write: a second one would wait for the acknowledgement of the first
                 let reply = format!("HTTP/1.1 {status} X\r\ncontent-length: {length}\r\n\r\n{body}");
                 stream.write_all(reply.as_bytes())?;
-                answered = Some(Instant::now());
+                responded = Some(Instant::now());
             }
             Reply::Hang => return stream.read_to_end(&mut Vec::new()).map(drop),
-            Reply::Cut(body) => {
+            Reply::Truncated(body) => {
                 let (length, half) = (body.len(), &body[..body.len() / 2]);
                 return write!(stream, "HTTP/1.1 200 X\r\ncontent-length: {length}\r\n\r\n{half}");
             }

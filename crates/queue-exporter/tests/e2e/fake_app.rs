@@ -48,7 +48,7 @@ impl App {
         };
         assert!(!name.contains('/'), "a name is one segment: {name}");
         let name = percent_decode_str(name).decode_utf8().unwrap();
-        state.queues.get(&*name).cloned().unwrap_or(Reply::Answer(404, String::new()))
+        state.queues.get(&*name).cloned().unwrap_or(Reply::Complete(404, String::new()))
     }
 
     pub(crate) fn start(&self) -> Fake {

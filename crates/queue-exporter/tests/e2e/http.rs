@@ -49,10 +49,10 @@ fn names_with_special_characters_are_exported() {
 #[test]
 fn one_unreadable_queue_sets_success_0_and_hides_no_other() {
     for (broken, why) in [
-        (Reply::Answer(500, "no".to_owned()), "returned 500"),
+        (Reply::Complete(500, "no".to_owned()), "returned 500"),
         (Reply::json("<html>"), "not a JSON object"),
         (Reply::json(r#"{"depth":"three"}"#), "whole number"),
-        (Reply::Cut(r#"{"depth":3,"processed":10}"#.to_owned()), "cannot read"),
+        (Reply::Truncated(r#"{"depth":3,"processed":10}"#.to_owned()), "cannot read"),
         (Reply::Close, "cannot get"),
         (Reply::Flood(100 << 20), "exceeds 16 MB"),
         (Reply::Hang, "no response within 300ms"),
@@ -60,7 +60,7 @@ fn one_unreadable_queue_sets_success_0_and_hides_no_other() {
         let app = App::with([("good", r#"{"depth":3}"#)]);
         app.set("bad", broken.clone());
         let fake = app.start();
-        // only what hangs is not to be waited for: on a busy machine the others take their time
+        // only queues that hang are limited: on a busy machine the others are slow
         let timeout = if matches!(broken, Reply::Hang) { "300ms" } else { "30s" };
         let exporter = exporter(&fake.url, [&format!("--queue.timeout={timeout}"), "--scrape.timeout=60s"]);
         let metrics = exporter.scrape();
@@ -82,11 +82,11 @@ fn without_a_list_no_queue_is_exported_until_it_returns() {
     let fake = app.start();
     let exporter = exporter(&fake.url, ["--queue.timeout=300ms"]);
     for broken in [
-        Reply::Answer(503, String::new()),
+        Reply::Complete(503, String::new()),
         Reply::json("{}"),
         Reply::json("[]"),
         Reply::json(r#"{"queues":"a"}"#),
-        Reply::Cut(r#"{"queues":["a"]}"#.to_owned()),
+        Reply::Truncated(r#"{"queues":["a"]}"#.to_owned()),
         Reply::Flood(100 << 20),
         Reply::Close,
         Reply::Hang,
@@ -132,12 +132,12 @@ fn a_scrape_returns_in_time_with_the_queues_read_so_far() {
         app.set(&format!("hung {hung}"), Reply::Hang);
     }
     let fake = app.start();
-    // only the header ends these before the test's own patience does
+    // only the header limits these: the test itself waits longer
     let exporter = started(&fake.url, ["--queue.timeout=1h", "--scrape.timeout=1h"]);
-    let answer = exporter.get("/metrics", &[("X-Prometheus-Scrape-Timeout-Seconds", "1")]);
-    assert_eq!(answer.status, 200);
-    assert_eq!(value(&answer.body, &depth("good")), Some(3.0), "{}", answer.body);
-    assert_eq!(value(&answer.body, SUCCESS), Some(0.0));
+    let response = exporter.get("/metrics", &[("X-Prometheus-Scrape-Timeout-Seconds", "1")]);
+    assert_eq!(response.status, 200);
+    assert_eq!(value(&response.body, &depth("good")), Some(3.0), "{}", response.body);
+    assert_eq!(value(&response.body, SUCCESS), Some(0.0));
 }
 
 #[test]
@@ -157,9 +157,9 @@ fn many_queues_that_hang_are_counted_as_errors() {
 fn a_scrape_of_a_system_that_hangs_returns_in_time() {
     let fake = Fake::start(|_| Reply::Hang);
     let exporter = started(&fake.url, ["--queue.timeout=1h", "--scrape.timeout=1h"]);
-    let answer = exporter.get("/metrics", &[("X-Prometheus-Scrape-Timeout-Seconds", "1")]);
-    assert_eq!((answer.status, value(&answer.body, SUCCESS)), (200, Some(0.0)));
-    assert!(answer.body.contains("queue_exporter_info{"), "{}", answer.body);
+    let response = exporter.get("/metrics", &[("X-Prometheus-Scrape-Timeout-Seconds", "1")]);
+    assert_eq!((response.status, value(&response.body, SUCCESS)), (200, Some(0.0)));
+    assert!(response.body.contains("queue_exporter_info{"), "{}", response.body);
 }
 
 #[test]
@@ -214,7 +214,7 @@ fn a_queue_deleted_after_it_was_listed_is_not_an_error() {
 #[test]
 fn a_listed_queue_that_is_never_found_is_an_error() {
     let app = App::with([("a", r#"{"depth":3}"#)]);
-    app.set("nowhere", Reply::Answer(404, String::new()));
+    app.set("nowhere", Reply::Complete(404, String::new()));
     let fake = app.start();
     let (metrics, log) = once(&fake.url, []);
     assert_eq!((value(&metrics, SUCCESS), value(&metrics, &depth("a"))), (Some(0.0), Some(3.0)));

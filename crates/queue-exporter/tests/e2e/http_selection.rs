@@ -33,25 +33,25 @@ fn a_pattern_without_matches_is_logged_once() {
     assert_eq!(value(&metrics, "queue_exporter_pattern_matches{pattern=\"exclude\"}"), Some(0.0));
     assert_eq!(value(&metrics, SUCCESS), Some(1.0));
     exporter.scrape();
-    let told =
+    let logged =
         |exporter: &exporter_common::testing::Running| exporter.log().matches("--queue.exclude matches none").count();
-    assert_eq!(told(&exporter), 1, "{}", exporter.log());
+    assert_eq!(logged(&exporter), 1, "{}", exporter.log());
     app.set("tmp.1", Reply::json("{}"));
     exporter.scrape();
     app.delete("tmp.1");
     exporter.scrape();
-    assert_eq!(told(&exporter), 2, "logged again after it had matched: {}", exporter.log());
+    assert_eq!(logged(&exporter), 2, "logged again after it had matched: {}", exporter.log());
 }
 
 #[test]
 fn errors_are_counted_by_reason() {
     for (broken, reason) in [
         (Reply::Hang, "timeout"),
-        (Reply::Answer(401, String::new()), "auth"),
+        (Reply::Complete(401, String::new()), "auth"),
         (Reply::Close, "connect"),
-        (Reply::Answer(500, String::new()), "protocol"),
+        (Reply::Complete(500, String::new()), "protocol"),
         (Reply::json("<html>"), "parse"),
-        (Reply::Answer(404, String::new()), "partial"),
+        (Reply::Complete(404, String::new()), "partial"),
     ] {
         let app = App::with([("good", r#"{"depth":3}"#)]);
         app.set("bad", broken);
@@ -136,7 +136,7 @@ fn credentials_are_sent_reloaded_and_never_logged() {
     let behind = app.clone();
     let fake = Fake::start(move |request| match request.authorization.as_deref() {
         Some("Basic bWU6bmV3cGFzcw==") => behind.respond(request), // me:newpass
-        _ => Reply::Answer(401, String::new()),
+        _ => Reply::Complete(401, String::new()),
     });
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("password");
@@ -202,8 +202,8 @@ fn queues_that_hang_are_logged_in_time_and_hide_no_other() {
     }
 }
 
-/// The address of a server that says the same to everybody and then waits for them to go.
-fn says(greeting: &'static [u8]) -> SocketAddr {
+/// The address of a server that sends a greeting to every client and waits until it disconnects.
+fn greeting_server(greeting: &'static [u8]) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
@@ -220,13 +220,13 @@ fn an_error_for_a_wrong_address_names_the_right_one() {
     let page = Fake::start(|_| Reply::json("<!doctype html><title>RabbitMQ Management</title>"));
     let (_, log) = once(&page.url, []);
     assert!(log.contains("not a JSON object: for RabbitMQ, set --queue.system rabbitmq"), "{log}");
-    let plain = says(b"HTTP/1.1 400 This is not TLS\r\n\r\n");
+    let plain = greeting_server(b"HTTP/1.1 400 This is not TLS\r\n\r\n");
     for scheme in ["https", "rediss"] {
         let (metrics, log) = once(&format!("{scheme}://{plain}"), []);
         assert!(log.contains("the server does not speak TLS"), "{log}");
         assert_eq!(value(&metrics, "queue_exporter_source_errors_total{reason=\"tls\"}"), Some(1.0), "{log}");
     }
-    let amqp = says(b"AMQP\0\0\x09\x01");
+    let amqp = greeting_server(b"AMQP\0\0\x09\x01");
     let (metrics, log) = once(&format!("http://{amqp}"), ["--queue.system=rabbitmq"]);
     assert!(log.contains("the server does not speak HTTP: RabbitMQ's management API is on port 15672"), "{log}");
     assert_eq!(value(&metrics, "queue_exporter_source_errors_total{reason=\"protocol\"}"), Some(1.0), "{log}");

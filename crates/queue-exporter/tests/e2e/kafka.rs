@@ -54,7 +54,7 @@ fn groups_members_and_replicas_of_several_brokers_are_read() {
     let metrics = exporter.scrape();
     assert_eq!(value(&metrics, SUCCESS), Some(1.0), "{}", exporter.log());
     let read = |name: &str, topic: &str, group: &str| value(&metrics, &queue(name, topic, group));
-    // 20 messages of partition 1 were deleted before the group came to them
+    // 20 messages of partition 1 were deleted before the group read them
     assert_eq!(read("queue_depth", "orders", "shop"), Some(10.0 + 20.0), "{metrics}");
     assert_eq!(read("queue_depth", "mail", "shop"), Some(0.0), "{metrics}");
     assert_eq!(read("queue_depth", "orders", "billing"), Some(0.0), "{metrics}");
@@ -74,7 +74,7 @@ fn groups_members_and_replicas_of_several_brokers_are_read() {
     assert_lint(&metrics);
 }
 
-/// The time in milliseconds that a message of this age has, which is a multiple of 10 minutes apart from others here.
+/// The time in milliseconds of a message of this age; ages here differ by multiples of 10 minutes.
 fn oldest(age: f64) -> i64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
     let candidates = [40, 90, 39, 41].map(time_of);
@@ -287,7 +287,7 @@ fn the_size_of_all_responses_is_limited() {
 
 #[test]
 fn a_first_broker_that_is_not_kafka_is_reported() {
-    for (sent, told, reason) in [
+    for (sent, message, reason) in [
         (&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], "not a broker of Kafka", "protocol"),
         (b"\x15\x03\x03\x00\x02\x02\x46", "kafka+ssl://", "protocol"),
         (b"", "the broker closed the connection", "connect"),
@@ -295,7 +295,7 @@ fn a_first_broker_that_is_not_kafka_is_reported() {
         let sent = sent.to_vec();
         let fake = FakeKafka::start(1, content(), move |_, _| Behavior::Raw(sent.clone()));
         let (metrics, log) = once(&fake.url, []);
-        assert!(log.contains(told), "{log}");
+        assert!(log.contains(message), "{log}");
         let errors = format!("queue_exporter_source_errors_total{{reason=\"{reason}\"}}");
         assert_eq!(value(&metrics, &errors), Some(1.0), "{metrics}");
         assert!(!metrics.contains("queue_depth{"), "{metrics}");

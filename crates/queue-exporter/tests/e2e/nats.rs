@@ -7,14 +7,14 @@ use exporter_common::testing::value;
 use crate::fake::{Fake, Reply};
 use crate::{SUCCESS, exporter, once};
 
-/// A stream as it is while its server starts: its consumer is not there yet.
+/// A stream while its server starts: its consumer does not exist yet.
 const STARTING: &str = r#"{"server_id":"B","account_details":[{"name":"$G","stream_detail":[{"name":"S",
     "created":"2026-11-20T10:00:00Z","state":{"messages":3,"bytes":9,"last_seq":5}}]}]}"#;
 
 fn server(health: u16, server_id: &'static str) -> Fake {
     Fake::start(move |request| match request.target.split('?').next() {
         Some("/varz") => Reply::json(format!(r#"{{"server_id":"{server_id}","server_name":"a"}}"#)),
-        Some("/healthz") => Reply::Answer(health, "{}".to_owned()),
+        Some("/healthz") => Reply::Complete(health, "{}".to_owned()),
         _ => Reply::json(STARTING),
     })
 }
@@ -28,7 +28,7 @@ fn a_starting_server_is_an_error() {
         (value(&metrics, SUCCESS), enqueued, log)
     };
     assert!(matches!(seen(200, "B"), (Some(1.0), Some(5.0), _)));
-    assert!(matches!(seen(404, "B"), (Some(1.0), Some(5.0), _)), "an old server knows nothing of health");
+    assert!(matches!(seen(404, "B"), (Some(1.0), Some(5.0), _)), "an old server does not report its health");
     let (success, enqueued, log) = seen(503, "B");
     assert_eq!((success, enqueued), (Some(0.0), None));
     assert!(log.contains("is not healthy"), "{log}");

@@ -16,7 +16,7 @@ fn parameter(request: &Request, name: &str) -> usize {
 }
 
 /// A broker with these items, which pages as RabbitMQ does. `before` is called with the number of each
-/// page that is asked for, and may change the items.
+/// requested page, and may change the items.
 fn broker(items: &Arc<Mutex<Vec<Value>>>, before: impl Fn(usize, &mut Vec<Value>) + Send + Sync + 'static) -> Fake {
     let items = items.clone();
     Fake::start(move |request| {
@@ -31,7 +31,7 @@ fn broker(items: &Arc<Mutex<Vec<Value>>>, before: impl Fn(usize, &mut Vec<Value>
         let mut items = items.lock().unwrap();
         before(number, &mut items);
         match items.chunks(size).nth(number - 1) {
-            None if number > 1 => Reply::Answer(400, r#"{"error":"page_out_of_range"}"#.to_owned()),
+            None if number > 1 => Reply::Complete(400, r#"{"error":"page_out_of_range"}"#.to_owned()),
             page => Reply::json(
                 json!({"items": page.unwrap_or_default(), "filtered_count": items.len(),
                     "page_count": items.len().div_ceil(size)})
@@ -108,7 +108,7 @@ fn a_page_that_fails_keeps_the_pages_before_it() {
     let good = broker(&items, |_, _| ());
     let target = good.url.clone();
     let fake = Fake::start(move |request| match request.target.starts_with("/api/queues?page=2") {
-        true => Reply::Answer(500, String::new()),
+        true => Reply::Complete(500, String::new()),
         false => Reply::json(exporter_common::testing::get(&format!("{target}{}", request.target), &[]).body),
     });
     let exporter = exporter(&fake.url, [RABBITMQ]);
@@ -121,10 +121,10 @@ fn a_page_that_fails_keeps_the_pages_before_it() {
 fn unreadable_nodes_hide_no_queue() {
     let items = queues(1);
     let good = broker(&items, |_, _| ());
-    for broken in [Reply::Hang, Reply::Close, Reply::Answer(500, String::new())] {
-        let (target, told) = (good.url.clone(), broken.clone());
+    for broken in [Reply::Hang, Reply::Close, Reply::Complete(500, String::new())] {
+        let (target, reply) = (good.url.clone(), broken.clone());
         let fake = Fake::start(move |request| match request.target.starts_with("/api/nodes") {
-            true => told.clone(),
+            true => reply.clone(),
             false => Reply::json(exporter_common::testing::get(&format!("{target}{}", request.target), &[]).body),
         });
         let (metrics, log) = once(&fake.url, [RABBITMQ, "--queue.timeout=6s"]);
@@ -161,7 +161,7 @@ fn after_a_restart_of_the_broker_its_counters_are_added() {
         (91_000, json!({"ack": 75}), Some(105.0)), // a key that is gone is unknown, not 0
         (1_000, json!({}), None),                  // no activity since the restart
         (2_000, json!({"ack": 3}), Some(108.0)),
-        (3_000, json!({"ack": 1}), Some(108.0)), // a reset that nothing explains
+        (3_000, json!({"ack": 1}), Some(108.0)), // a reset without a known cause
         (4_000, json!({"ack": 2}), Some(109.0)),
     ] {
         *uptime.lock().unwrap() = age;
@@ -190,7 +190,7 @@ fn the_overview_of_an_earlier_read_is_not_exported_after_an_incomplete_list() {
     let fake = Fake::start(move |request| match request.target.as_str() {
         "/api/overview" => Reply::json(r#"{"object_totals":{"queues":2,"connections":7}}"#),
         target if target.starts_with("/api/nodes?") => Reply::json("[]"),
-        _ if *broken.lock().unwrap() && parameter(request, "page") > 1 => Reply::Answer(500, String::new()),
+        _ if *broken.lock().unwrap() && parameter(request, "page") > 1 => Reply::Complete(500, String::new()),
         _ => Reply::json(json!({"items": items, "filtered_count": 2, "page_count": 2}).to_string()),
     });
     let exporter = exporter(&fake.url, [RABBITMQ]);
@@ -207,7 +207,7 @@ fn queues_without_statistics_are_an_error_that_names_the_cause() {
     let off = statistics_off.clone();
     let fake = Fake::start(move |request| match request.target.as_str() {
         "/api/overview" => Reply::json(json!({"disable_stats": *off.lock().unwrap()}).to_string()),
-        // what version 3.10.8 says in the first seconds after its start, and all the time without statistics
+        // the response of version 3.10.8 in the first seconds after its start, and all the time without statistics
         _ => Reply::json(
             r#"{"items":[{"arguments":{},"auto_delete":false,"durable":true,"exclusive":false,"name":"a",
             "node":"rabbit@a","state":"live","type":"classic","vhost":"/"}],"filtered_count":1,"page_count":1}"#,

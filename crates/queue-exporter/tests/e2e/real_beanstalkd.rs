@@ -13,7 +13,7 @@ use crate::chaos::ANSWER;
 use crate::watch::Watch;
 use crate::{SUCCESS, assert_vocabulary, exporter};
 
-/// A server, with a log of its jobs where it is to keep them.
+/// A server, with a log of its jobs if they must survive a restart.
 pub(crate) struct Server {
     program: PathBuf,
     folder: Option<tempfile::TempDir>,
@@ -37,7 +37,7 @@ impl Server {
             server.arg("-b").arg(folder.path());
         }
         self.process = Some(Ended(server.spawn().unwrap()));
-        eventually("beanstalkd answers", || Client::try_connect(self.port).ok());
+        eventually("beanstalkd responds", || Client::try_connect(self.port).ok());
     }
 
     pub(crate) fn down(&mut self, signal: &str) {
@@ -49,7 +49,7 @@ impl Server {
     }
 }
 
-/// A connection that does commands.
+/// A connection that runs commands.
 pub(crate) struct Client(BufReader<TcpStream>);
 
 impl Client {
@@ -72,7 +72,7 @@ impl Client {
         Ok(line.split_whitespace().nth(1).unwrap_or_default().to_owned())
     }
 
-    /// How many jobs of a tube are ready: none of one that is not there.
+    /// Number of ready jobs of a tube; 0 if the tube does not exist.
     pub(crate) fn ready(&mut self, tube: &str) -> io::Result<u32> {
         let Ok(length) = self.try_run(&format!("stats-tube {tube}"))?.parse::<usize>() else { return Ok(0) };
         let mut stats = vec![0; length + 2];
@@ -157,7 +157,7 @@ fn jobs_put_and_deleted_are_counted_exactly_across_a_restart() {
     client.run(&format!("delete {id}"));
     drop(client);
     let empty = |metrics: &str| value(metrics, SEEN[4]).is_none() && value(metrics, SEEN[0]) == Some(0.0);
-    exporter.scrape_until("the tube is no more and shown as empty", empty);
+    exporter.scrape_until("the tube is deleted and shown as empty", empty);
 }
 
 #[test]
@@ -178,6 +178,6 @@ fn jobs_of_a_tube_recreated_between_two_scrapes_are_counted() {
         assert_eq!([SEEN[4], SEEN[5]].map(|series| value(&metrics, series)), [Some(sum); 2], "{metrics}");
         drop(client);
         let length = || Client::try_connect(port).unwrap().run("stats-tube mail");
-        eventually("the tube is no more", || length().is_empty().then_some(()));
+        eventually("the tube is deleted", || length().is_empty().then_some(()));
     }
 }

@@ -63,7 +63,7 @@ fn messages_published_and_acknowledged_are_counted_exactly_across_a_restart() {
     let exporter = exporter(&server.url(), []);
     let port = server.port.to_string();
     let watch = Watch::default();
-    // an acknowledgement has no answer: the client may be gone before it is counted
+    // an acknowledgment has no response: the client may exit before it is counted
     let seen = |expected: [Option<f64>; 4], success: f64| {
         exporter.scrape_until(&format!("{expected:?} of {SEEN:?}"), |metrics| {
             watch.see(metrics);

@@ -93,7 +93,7 @@ async fn messages_published_and_processed_are_counted_exactly_across_a_restart()
 
     client.publish(20).await;
     let metrics = exporter.scrape_until("20 messages are ready", |metrics| seen(metrics)[0] == Some(20.0));
-    assert_eq!(seen(&metrics), [Some(20.0), Some(0.0), None, None], "what nothing was done with is unknown");
+    assert_eq!(seen(&metrics), [Some(20.0), Some(0.0), None, None], "a counter without activity is unknown");
     assert_eq!(value(&metrics, SUCCESS), Some(1.0));
     assert_eq!(value(&metrics, &series("messages_enqueued_total", "")), Some(20.0));
 
@@ -102,7 +102,7 @@ async fn messages_published_and_processed_are_counted_exactly_across_a_restart()
     let held = client.get(false).await;
     client.get(false).await.reject(BasicRejectOptions { requeue: true }).await.unwrap();
     client.get(false).await.reject(BasicRejectOptions { requeue: false }).await.unwrap();
-    // 20 - 5 acknowledged - 1 taken without - 1 held - 1 thrown away; the one given back came again
+    // 20 - 5 acknowledged - 1 taken without acknowledgment - 1 held - 1 discarded; the returned one was delivered again
     let expected = [Some(12.0), Some(1.0), Some(6.0), Some(1.0)];
     let metrics = exporter.scrape_until("12 messages are left", |metrics| seen(metrics) == expected);
     assert_lint(&metrics);
@@ -121,15 +121,15 @@ async fn messages_published_and_processed_are_counted_exactly_across_a_restart()
     let metrics = exporter.scrape();
     watch.see(&metrics);
     assert_eq!(value(&metrics, SUCCESS), Some(0.0));
-    assert_eq!(seen(&metrics), [None; 4], "nothing is known of a broker that is down");
+    assert_eq!(seen(&metrics), [None; 4], "a broker that is down has no values");
     broker.up();
     let metrics = exporter.scrape_until("it is read again", |metrics| {
         watch.see(metrics);
         let [depth, ..] = seen(metrics);
-        assert!(depth.is_none() || depth == Some(12.0), "no other depth is that of any time: {metrics}");
+        assert!(depth.is_none() || depth == Some(12.0), "no other depth was ever correct: {metrics}");
         depth.is_some() && value(metrics, SUCCESS) == Some(1.0)
     });
-    assert_eq!(seen(&metrics)[2], None, "it has processed nothing in this life that it knows of");
+    assert_eq!(seen(&metrics)[2], None, "it has processed nothing since its restart");
     let client = Client::connect(&broker).await;
     client.process(2).await;
     let goes_down = |metrics: &str| seen(metrics)[2].is_some_and(|processed| processed < 7.0);
@@ -138,8 +138,8 @@ async fn messages_published_and_processed_are_counted_exactly_across_a_restart()
         assert!(!goes_down(metrics), "{metrics}");
         seen(metrics) == [Some(10.0), Some(0.0), Some(9.0), Some(1.0)]
     });
-    let said = exporter.log();
-    assert!(!said.contains("p w") && !said.contains("p%20w"), "{said}");
+    let log = exporter.log();
+    assert!(!log.contains("p w") && !log.contains("p%20w"), "{log}");
 }
 
 #[test]

@@ -57,11 +57,14 @@ fn bullmq_jobs_are_counted_exactly_with_and_without_its_own_metrics() {
     assert_eq!(
         queue_values(&metrics, "plain", ["queue_depth", "queue_paused"]),
         [Some(0.0), Some(1.0)],
-        "emptied and there"
+        "empty, but present"
     );
     let [depth, age] = queue_values(&metrics, "counted", ["queue_depth", "queue_oldest_message_age_seconds"]);
-    assert!(depth == Some(4.0) && age < Some(60.0) && age.is_some(), "where a paused queue keeps its jobs: {metrics}");
-    // what versions 3 and 4 put before jobs that are for later, into the list of a queue that is empty
+    assert!(
+        depth == Some(4.0) && age < Some(60.0) && age.is_some(),
+        "a paused queue keeps its jobs in another list: {metrics}"
+    );
+    // versions 3 and 4 put this marker of delayed jobs into the list of an empty queue
     server.run(&["LPUSH bull:plain:wait 0:1795183848517"]);
     assert_eq!(queue_values(&before.scrape(), "plain", ["queue_depth"]), [Some(0.0)], "a marker is not a job");
     server.run(&["LPUSH bull:plain:wait 77"]);
@@ -99,7 +102,7 @@ fn lost_bullmq_events_are_reported_and_not_guessed() {
     finish(1, 5);
     let exporter = system_exporter(&server, "bullmq");
     assert_eq!(queue_values(&exporter.scrape(), "mail", OUTCOME)[1], Some(5.0));
-    finish(100, 50); // in one step: nothing can read the first 40 of them
+    finish(100, 50); // atomically: the exporter cannot read the first 40 of them
     let metrics = exporter.scrape();
     assert_eq!(queue_values(&metrics, "mail", OUTCOME)[..2], [0.0, 15.0].map(Some), "{metrics}");
     assert_eq!(value(&metrics, SUCCESS), Some(0.0), "{metrics}");
@@ -121,7 +124,7 @@ fn calls(server: &RedisServer, command: &str) -> u64 {
 /// Waits until the exporter has looked for new queues after this call.
 fn discovered(server: &RedisServer) {
     let before = calls(server, "scan");
-    // the first of them may have begun earlier
+    // the first of them may have started earlier
     eventually("two more scans", || (calls(server, "scan") >= before + 2).then_some(()));
 }
 
@@ -154,7 +157,7 @@ fn the_lost_first_events_of_a_new_bullmq_queue_are_reported() {
     discovered(&server);
     let metrics = exporter.scrape();
     assert_eq!(value(&metrics, SUCCESS), Some(1.0), "its events are older than the exporter: {}", exporter.log());
-    add("new"); // in one step: nothing can read the first 40 of them
+    add("new"); // atomically: the exporter cannot read the first 40 of them
     let metrics = exporter.scrape();
     assert_eq!(value(&metrics, SUCCESS), Some(0.0), "{metrics}");
     assert_eq!(value(&metrics, "queue_exporter_event_gaps_total"), Some(1.0), "{metrics}");

@@ -30,7 +30,7 @@ fn celery_messages_of_every_priority_and_in_flight_are_exported() {
     let worker = ["-A", "celery_jobs", "worker", "-Q", "mail,slow", "--pool=threads", "--concurrency=2", "-l", "ERROR"];
     let mut worker = client(celery, &worker, &environment);
     let worker = Ended(worker.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
-    // both of its threads end up with a job that does not end
+    // both of its threads get a job that never finishes
     let taken = |metrics: &str| seen(metrics)[1][1].is_some_and(|taken| taken >= 2.0);
     let metrics = exporter.scrape_until("a worker has taken jobs", taken);
     let [_, [depth, in_flight]] = seen(&metrics);
@@ -62,8 +62,8 @@ fn other_priorities_and_separators_of_celery_are_read() {
     }
     send("--", "unknown", "0");
     let metrics = exporter.scrape();
-    let told = [queue_values(&metrics, "usual", ["queue_depth"]), queue_values(&metrics, "unknown", ["queue_depth"])];
-    assert_eq!((told, value(&metrics, SUCCESS)), ([[Some(6.0)], [None]], Some(0.0)), "{metrics}");
+    let depths = [queue_values(&metrics, "usual", ["queue_depth"]), queue_values(&metrics, "unknown", ["queue_depth"])];
+    assert_eq!((depths, value(&metrics, SUCCESS)), ([[Some(6.0)], [None]], Some(0.0)), "{metrics}");
     assert!(exporter.log().contains("unknown separator"), "{}", exporter.log());
 }
 

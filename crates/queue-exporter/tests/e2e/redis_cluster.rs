@@ -15,7 +15,7 @@ struct Cluster {
 const SLOTS: [&str; 3] = ["0 5460", "5461 10922", "10923 16383"];
 
 impl Cluster {
-    /// Readable in part when a part is down, which is not Redis's default, unless arguments say otherwise.
+    /// If a node is down, the others are readable, unless arguments change that; this is not Redis's default.
     fn start(replicas: usize, arguments: &[&str]) -> Option<Self> {
         let nodes: Option<Vec<_>> = (0..3 + replicas)
             .map(|_| {
@@ -35,7 +35,7 @@ impl Cluster {
         }
         let all_know = || {
             let know = |node: &RedisServer| {
-                let info = say(node, "CLUSTER INFO")?;
+                let info = query(node, "CLUSTER INFO")?;
                 let known = format!("cluster_known_nodes:{}\r", cluster.nodes.len());
                 Some(info.contains(&known) && info.contains("cluster_slots_assigned:16384\r"))
             };
@@ -44,24 +44,25 @@ impl Cluster {
         patiently("all nodes know each other", all_know);
         for (replica, primary) in cluster.nodes[3..].iter().zip(&cluster.nodes) {
             replica.run(&[&format!("CLUSTER REPLICATE {}", id(primary))]);
-            patiently("the replica has all", || {
-                say(replica, "INFO replication")?.contains("master_link_status:up").then_some(())
+            patiently("the replica is synchronized", || {
+                query(replica, "INFO replication")?.contains("master_link_status:up").then_some(())
             });
         }
         cluster.works();
         Some(cluster)
     }
 
-    /// Waits until every node that is up says that all slots are served.
+    /// Waits until every node that is running reports that all slots are served.
     fn works(&self) {
         patiently("the cluster works", || {
-            let states = self.nodes.iter().filter_map(|node| say(node, "CLUSTER INFO"));
-            let well = |info: String| info.contains("cluster_state:ok") && info.contains("cluster_slots_ok:16384\r");
-            states.map(well).reduce(|all, one| all && one)?.then_some(())
+            let states = self.nodes.iter().filter_map(|node| query(node, "CLUSTER INFO"));
+            let is_healthy =
+                |info: String| info.contains("cluster_state:ok") && info.contains("cluster_slots_ok:16384\r");
+            states.map(is_healthy).reduce(|all, one| all && one)?.then_some(())
         });
     }
 
-    /// Does a command at the node that holds its key, whichever it is, and says which.
+    /// Runs a command on the node that serves its key, and returns the index of that node.
     fn run(&self, command: &str) -> usize {
         let words: Vec<_> = command.split(' ').collect();
         for (at, node) in self.nodes.iter().enumerate() {
@@ -72,12 +73,12 @@ impl Cluster {
                 Err(error) => assert!(error.to_string().contains("Moved"), "{command}: {error}"),
             }
         }
-        panic!("no node does {command}");
+        panic!("no node runs {command}");
     }
 }
 
-/// What a node says, where it does.
-fn say(node: &RedisServer, command: &str) -> Option<String> {
+/// The reply of a node, if it responds.
+fn query(node: &RedisServer, command: &str) -> Option<String> {
     let client = redis::Client::open(format!("redis://127.0.0.1:{}", node.port)).unwrap();
     let mut words = command.split(' ');
     let mut command = redis::cmd(words.next()?);
@@ -85,12 +86,12 @@ fn say(node: &RedisServer, command: &str) -> Option<String> {
 }
 
 fn id(node: &RedisServer) -> String {
-    say(node, "CLUSTER MYID").unwrap()
+    query(node, "CLUSTER MYID").unwrap()
 }
 
-/// The port on which a node talks to others.
+/// The port on which a node connects to other nodes.
 fn bus(node: &RedisServer) -> String {
-    let nodes = say(node, "CLUSTER NODES").unwrap();
+    let nodes = query(node, "CLUSTER NODES").unwrap();
     let own = nodes.lines().find(|line| line.contains("myself")).unwrap();
     own.split_once('@').unwrap().1.split([' ', ',']).next().unwrap().to_owned()
 }
@@ -116,7 +117,7 @@ fn depths(metrics: &str) -> (Vec<Option<f64>>, Option<f64>) {
     ((0..STREAMS).map(depth).collect(), value(metrics, SUCCESS))
 }
 
-/// What there is when some nodes answer.
+/// The exported values while some nodes do not respond.
 fn expected(nodes: &[usize], up: impl Fn(usize) -> bool) -> Vec<Option<f64>> {
     nodes.iter().enumerate().map(|(stream, node)| up(*node).then_some(stream as f64 + 1.0)).collect()
 }
@@ -166,7 +167,7 @@ fn a_cluster_node_that_is_down_hides_only_its_queues() {
     );
     assert_vocabulary(&metrics);
     assert_lint(&metrics);
-    // also the node that was named: the others were found
+    // the named node is included: the others were discovered
     for (down, signal) in [(1, "TERM"), (0, "KILL"), (2, "KILL")] {
         cluster.nodes[down].down(signal);
         let (read, metrics) = seen();
@@ -175,14 +176,14 @@ fn a_cluster_node_that_is_down_hides_only_its_queues() {
         cluster.nodes[down].up();
         let metrics = patiently("it is read again", || {
             let (read, metrics) = seen();
-            let well = read == (all.clone(), Some(1.0));
-            assert!(well || read.1 == Some(0.0), "{}{metrics}", exporter.log());
-            well.then_some(metrics)
+            let complete = read == (all.clone(), Some(1.0));
+            assert!(complete || read.1 == Some(0.0), "{}{metrics}", exporter.log());
+            complete.then_some(metrics)
         });
         assert_vocabulary(&metrics);
     }
     let before = errors(&seen().1, "timeout");
-    cluster.nodes[2].signal("STOP"); // half dead
+    cluster.nodes[2].signal("STOP"); // keeps its connections, but does not respond
     let (read, metrics) = seen();
     assert_eq!(read, (expected(&nodes, |node| node != 2), Some(0.0)), "{}{metrics}", exporter.log());
     assert!(errors(&metrics, "timeout") > before, "{metrics}");
@@ -206,18 +207,18 @@ fn migrating_slots_are_followed() {
         assert_eq!(depths(&metrics), all, "{when}: {}{metrics}", exporter.log());
     };
     is_all("at first");
-    // one after the other each stream goes to the next node
+    // each stream moves to the next node, one after the other
     for (stream, from) in nodes.iter().enumerate() {
         let [from, to] = [&cluster.nodes[*from], &cluster.nodes[(from + 1) % 3]];
         let key = format!("s{stream}");
         let slot: u16 = redis::cmd("CLUSTER").arg(&["KEYSLOT", &key]).query(&mut from.connection()).unwrap();
         to.run(&[&format!("CLUSTER SETSLOT {slot} IMPORTING {}", id(from))]);
         from.run(&[&format!("CLUSTER SETSLOT {slot} MIGRATING {}", id(to))]);
-        is_all("on its way");
+        is_all("migrating");
         from.run(&[&format!("MIGRATE 127.0.0.1 {} {key} 0 10000", to.port)]);
-        is_all("where it is not yet at home");
+        is_all("on the next node, which does not own the slot yet");
         to.run(&[&format!("CLUSTER SETSLOT {slot} NODE {}", id(to))]);
-        is_all("at home, which others need not know");
+        is_all("on its new owner, which other nodes need not know");
         from.run(&[&format!("CLUSTER SETSLOT {slot} NODE {}", id(to))]);
         is_all("moved");
     }
@@ -229,7 +230,7 @@ fn connections_to_a_node_with_two_names_are_reused() {
     fill(&cluster);
     let exporter = exporter(&cluster.nodes[0].url().replace("127.0.0.1", "localhost"), []);
     let connected = || {
-        let stats = say(&cluster.nodes[0], "INFO stats").unwrap();
+        let stats = query(&cluster.nodes[0], "INFO stats").unwrap();
         let received = stats.lines().find_map(|line| line.strip_prefix("total_connections_received:"));
         received.unwrap().parse::<u32>().unwrap()
     };
@@ -237,7 +238,7 @@ fn connections_to_a_node_with_two_names_are_reused() {
     scraped();
     let before = connected();
     (0..3).for_each(|_| scraped());
-    assert_eq!(connected(), before + 1, "but the one that asks for this");
+    assert_eq!(connected(), before + 1, "only the connection of this query is new");
 }
 
 #[test]
@@ -254,7 +255,7 @@ fn a_deleted_or_replaced_stream_disappears() {
     cluster.run("DEL s10");
     cluster.run("DEL s2");
     cluster.run("LPUSH s2 no stream");
-    outcomes(); // who was there in the last read may be on its way to another node
+    outcomes(); // streams of the last read may be migrating
     assert_eq!(outcomes(), (Some(9.0), Some(0.0), Some(1.0)), "{}", exporter.log());
 }
 
@@ -271,7 +272,7 @@ fn counters_survive_a_failover_to_a_replica() {
     assert_eq!(depths(&metrics), (all.clone(), Some(1.0)), "{}{metrics}", exporter.log());
     let lagging = nodes.iter().position(|node| *node == 0).unwrap();
     let enqueued = format!("messages_enqueued_total{{queue_name=\"s{lagging}\"}}");
-    // what the replica has not got is lost
+    // entries that the replica lacks are lost
     cluster.nodes[3].signal("STOP");
     cluster.nodes[0].run(&["CLIENT KILL TYPE replica"]);
     cluster.run(&format!("XADD s{lagging} * lost 1"));
@@ -285,9 +286,9 @@ fn counters_survive_a_failover_to_a_replica() {
         watch.see_counters(&metrics);
         let (seen, success) = depths(&metrics);
         let part = expected(&nodes, |node| node != 0);
-        let well = seen == all && success == Some(1.0);
-        assert!(well || seen == part && success == Some(0.0), "{}{metrics}", exporter.log());
-        well.then_some(metrics)
+        let complete = seen == all && success == Some(1.0);
+        assert!(complete || seen == part && success == Some(0.0), "{}{metrics}", exporter.log());
+        complete.then_some(metrics)
     });
     assert_eq!(value(&metrics, &enqueued), Some(lagging as f64 + 2.0), "the counter continues: {metrics}");
     cluster.run(&format!("XADD s{lagging} * after 1"));
@@ -299,7 +300,7 @@ fn counters_survive_a_failover_to_a_replica() {
         watch.see_counters(&metrics);
         assert_eq!(value(&metrics, SUCCESS), Some(1.0), "{}", exporter.log());
     }
-    // by a replica as well, and by the second where the first is down
+    // a replica or the second node works if the first is down
     cluster.nodes[0].down("TERM");
     let (metrics, log) = crate::once(&format!("{}{more}", cluster.nodes[0].url()), []);
     assert_eq!(depths(&metrics).1, Some(1.0), "{log}");
@@ -311,9 +312,9 @@ fn counters_survive_a_failover_to_a_replica() {
 fn bullmq_jobs_in_a_cluster_are_counted_exactly() {
     let (Some(node), Some(cluster)) = (real("bullmq-node"), Cluster::start(0, &[])) else { return };
     let port = cluster.nodes[0].port.to_string();
-    let jobs = |queue: &str, prefix: &str, ended: &str| {
+    let jobs = |queue: &str, prefix: &str, done: &str| {
         let environment = [("CLUSTER", "1"), ("PREFIX", prefix)];
-        run(client(node.clone(), &["bullmq.js", &port, queue, ended, "3", "4"], &environment));
+        run(client(node.clone(), &["bullmq.js", &port, queue, done, "3", "4"], &environment));
     };
     let started = |more: &str| -> Running {
         let exporter = exporter(&format!("{}{more}", cluster.nodes[2].url()), ["--queue.system=bullmq"]);
@@ -321,9 +322,9 @@ fn bullmq_jobs_in_a_cluster_are_counted_exactly() {
         exporter
     };
     let (braces, prefix) = (started(""), started("?prefix={shop}"));
-    // by their names they are on three nodes
-    for (queue, ended) in [("{mail}", "7"), ("{orders}", "5"), ("{video}", "2")] {
-        jobs(queue, "bull", ended);
+    // their names put them on three nodes
+    for (queue, done) in [("{mail}", "7"), ("{orders}", "5"), ("{video}", "2")] {
+        jobs(queue, "bull", done);
     }
     jobs("mail", "{shop}", "6");
     let seen = |metrics: &str, queue: &str, scope: &str| {
@@ -338,12 +339,8 @@ fn bullmq_jobs_in_a_cluster_are_counted_exactly() {
         series.map(|series| value(metrics, &series))
     };
     let metrics = braces.scrape();
-    for (queue, ended) in [("{mail}", 7.0), ("{orders}", 5.0), ("{video}", 2.0)] {
-        assert_eq!(
-            seen(&metrics, queue, ""),
-            [4.0, ended, 3.0, ended + 3.0, ended + 8.0].map(Some),
-            "{queue}: {metrics}"
-        );
+    for (queue, done) in [("{mail}", 7.0), ("{orders}", 5.0), ("{video}", 2.0)] {
+        assert_eq!(seen(&metrics, queue, ""), [4.0, done, 3.0, done + 3.0, done + 8.0].map(Some), "{queue}: {metrics}");
     }
     assert_eq!(value(&metrics, SUCCESS), Some(1.0), "{}", braces.log());
     assert_eq!(value(&metrics, "queue_exporter_event_gaps_total"), Some(0.0));
@@ -356,8 +353,8 @@ fn bullmq_jobs_in_a_cluster_are_counted_exactly() {
     // two prefixes: the same name twice
     jobs("{mail}", "{shop}", "1");
     let metrics = started("?prefix={shop}&prefix=bull").scrape();
-    for (queue, prefix, ended) in [("{mail}", "bull", 7.0), ("{mail}", "{shop}", 1.0), ("mail", "{shop}", 6.0)] {
-        let expected = [4.0, ended, 3.0, ended + 3.0, ended + 8.0].map(Some);
+    for (queue, prefix, done) in [("{mail}", "bull", 7.0), ("{mail}", "{shop}", 1.0), ("mail", "{shop}", 6.0)] {
+        let expected = [4.0, done, 3.0, done + 3.0, done + 8.0].map(Some);
         assert_eq!(seen(&metrics, queue, &format!(",scope=\"{prefix}\"")), expected, "{prefix} {queue}: {metrics}");
     }
     assert_eq!(value(&metrics, "queue_exporter_queues{outcome=\"exported\"}"), Some(5.0));

@@ -55,7 +55,7 @@ fn errors_of_redis_are_counted_by_reason_and_recovered_from() {
         (depth, value(&metrics, SUCCESS), metrics)
     };
     assert!(matches!(seen(), (Some(1.0), Some(1.0), _)));
-    // half dead: it holds its connections and answers nothing
+    // it keeps its connections, but does not respond
     server.signal("STOP");
     let (depth, success, metrics) = seen();
     assert_eq!((depth, success, errors(&metrics, "timeout")), (None, Some(0.0), 1.0), "{metrics}");
@@ -90,7 +90,7 @@ fn the_master_is_found_through_sentinel_also_after_a_failover() {
         let processed = redis::cmd("GET").arg("stat:processed").query::<Option<u32>>(&mut replica.connection());
         processed.unwrap()
     });
-    eventually("the sentinel knows of the replica", || {
+    eventually("the sentinel knows the replica", || {
         let client = redis::Client::open(format!("redis://127.0.0.1:{port}")).unwrap();
         let mut command = redis::cmd("SENTINEL");
         let replicas =
@@ -106,13 +106,16 @@ fn the_master_is_found_through_sentinel_also_after_a_failover() {
         let [depth] = queue_values(metrics, "mail", ["queue_depth"]);
         (depth, value(metrics, "messages_processed_total{status=\"success\"}"), value(metrics, SUCCESS))
     };
-    let well = (Some(1.0), Some(5.0), Some(1.0));
-    assert_eq!(seen(&exporter.scrape()), well, "{}", exporter.log());
+    let complete = (Some(1.0), Some(5.0), Some(1.0));
+    assert_eq!(seen(&exporter.scrape()), complete, "{}", exporter.log());
     master.down("KILL");
     patiently("the replica is the master", || {
         let seen = seen(&exporter.scrape());
-        assert!(seen == well || seen == (None, None, Some(0.0)), "there is no master, or it has all: {seen:?}");
-        (seen == well).then_some(())
+        assert!(
+            seen == complete || seen == (None, None, Some(0.0)),
+            "either no master is known, or the read is complete: {seen:?}"
+        );
+        (seen == complete).then_some(())
     });
 
     let (metrics, log) = crate::once(&url("others"), ["--queue.system=sidekiq"]);

@@ -50,7 +50,7 @@ fn a_killed_rq_worker_is_a_consumer_until_it_expires_and_then_lost() {
     worker.end("KILL");
     let metrics = exporter.scrape();
     assert!(there(&metrics) && workers(&metrics) == [1.0, 0.0].map(Some), "it may still come back: {metrics}");
-    // what Redis does after the eight minutes in which a worker is to say that it lives
+    // Redis expires the worker's key after eight minutes without a heartbeat
     server.run(&["DEL rq:worker:one"]);
     let zombies: Vec<String> = redis::cmd("SMEMBERS").arg("rq:workers:mail").query(&mut server.connection()).unwrap();
     assert_eq!(zombies, ["rq:worker:one"], "RQ lists it until another worker is started");

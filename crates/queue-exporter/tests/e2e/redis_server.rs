@@ -45,9 +45,9 @@ impl RedisServer {
         let process = self.process.insert(Ended(command.spawn().unwrap()));
         let folder = self.folder.path();
         eventually("Redis accepts connections", || {
-            let said = std::fs::read_to_string(folder.join("log")).unwrap();
-            assert!(process.0.try_wait().unwrap().is_none(), "it exited: {said}");
-            said.contains("Ready to accept connections").then_some(())
+            let log = std::fs::read_to_string(folder.join("log")).unwrap();
+            assert!(process.0.try_wait().unwrap().is_none(), "it exited: {log}");
+            log.contains("Ready to accept connections").then_some(())
         });
     }
 
@@ -108,6 +108,6 @@ pub(crate) fn client(program: PathBuf, arguments: &[&str], environment: &[(&str,
 /// Runs a program, which must succeed.
 pub(crate) fn run(mut command: Command) {
     let output = command.stdin(Stdio::null()).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr) + String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{command:?}: {said}");
+    let printed = String::from_utf8_lossy(&output.stderr) + String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{command:?}: {printed}");
 }

@@ -29,7 +29,7 @@ fn sidekiq_keys_of_several_versions_are_read() {
         r#"HSET host:1:abc info {"hostname":"host","concurrency":5,"queues":["mail","orders"]} busy 2 beat 1.5 quiet false"#,
         &format!(r#"HSET host:1:abc:work t1 {{"queue":"mail","payload":"{{}}","run_at":{old}}} t2 {{"queue":"mail","run_at":{old}}}"#),
     ]);
-    // what version 8.1.7 writes of a minute in which ten jobs of a class ended, three of them badly
+    // what version 8.1.7 writes of a minute in which ten jobs of a class finished, three of them failed
     let utc = |format: &str| {
         let output = client("date".into(), &["-u", format], &[]).output().unwrap();
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
@@ -109,10 +109,10 @@ fn sidekiq_jobs_are_counted_exactly() {
     };
     // processes report every ten seconds
     let busy = |metrics: &str| queue_values(metrics, "slow", ["queue_consumers_busy"]) == [Some(2.0)];
-    let ended = [7.0, 5.0, 2.0, 2.0, 3.0].map(Some);
-    let metrics = patiently("all is done that ends", || {
+    let finished = [7.0, 5.0, 2.0, 2.0, 3.0].map(Some);
+    let metrics = patiently("all jobs that finish are finished", || {
         let metrics = exporter.scrape();
-        (all(&metrics) == ended && busy(&metrics)).then_some(metrics)
+        (all(&metrics) == finished && busy(&metrics)).then_some(metrics)
     });
     let states = ["queue_depth", "queue_messages ,state=\"in_flight\"", "queue_consumers"];
     let seen = ["mail", "slow", "left"].map(|queue| queue_values(&metrics, queue, states));

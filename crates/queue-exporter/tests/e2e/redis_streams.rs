@@ -60,7 +60,7 @@ fn each_group_of_a_stream_is_exported() {
     assert_eq!((seen(&metrics, "billing"), value(&metrics, SUCCESS)), ([None; 4], Some(1.0)));
 }
 
-/// Reads entries as the only consumer of a group, and acknowledges them if asked to.
+/// Reads entries as the only consumer of a group, and acknowledges them if requested.
 fn read_group(server: &RedisServer, stream: &str, count: u64, acknowledge: bool) {
     let mut connection = server.connection();
     let count = count.to_string();

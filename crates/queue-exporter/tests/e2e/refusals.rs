@@ -1,4 +1,4 @@
-//! Flags that cannot be meant end the program at start with one line that says what to do.
+//! Invalid flags stop the program at the start with one line that names the remedy.
 
 use exporter_common::testing::run;
 
@@ -12,7 +12,7 @@ fn an_invalid_flag_is_reported_on_one_line() {
     let fifo = folder.path().join("fifo");
     assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
     let fifo = fifo.display();
-    for (status, flags, told) in [
+    for (status, flags, message) in [
         (2, "", "queue-exporter: error: no queue system is configured: set --queue.url; try --help"),
         (2, "--queue.url=localhost", "--queue.url is not a URL"),
         (2, "--queue.url=ftp://me:secret@h/", "--queue.url: unknown scheme ftp://"),
@@ -54,18 +54,22 @@ fn an_invalid_flag_is_reported_on_one_line() {
     ] {
         let flags = flags.split(' ').filter(|flag| !flag.is_empty()).chain(["--check"]);
         let output = run(env!("CARGO_BIN_EXE_queue-exporter"), flags.clone());
-        let said = String::from_utf8(output.stderr).unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
         let flags: Vec<_> = flags.collect();
-        assert!(output.status.code() == Some(status) && said.contains(told), "{flags:?}: {} {said}", output.status);
-        assert_eq!(said.lines().count(), 1, "{said}");
-        assert!(!said.contains("secret"), "{said}");
+        assert!(
+            output.status.code() == Some(status) && error.contains(message),
+            "{flags:?}: {} {error}",
+            output.status
+        );
+        assert_eq!(error.lines().count(), 1, "{error}");
+        assert!(!error.contains("secret"), "{error}");
     }
 }
 
 #[test]
 fn a_check_opens_no_connection() {
-    let nobody_listens = "http://127.0.0.1:1/";
-    let output = run(env!("CARGO_BIN_EXE_queue-exporter"), ["--check", "--queue.url", nobody_listens]);
+    let unused_port = "http://127.0.0.1:1/";
+    let output = run(env!("CARGO_BIN_EXE_queue-exporter"), ["--check", "--queue.url", unused_port]);
     assert!(output.status.success(), "{output:?}");
 }
 

@@ -1,6 +1,6 @@
 // Searches the table and draws it live; without this script it is a plain table.
-const EVERY = 5000; // milliseconds from one answer to the next question
-const KEPT = 60; // points of a graph
+const INTERVAL = 5000; // milliseconds from one response to the next request
+const MAX_POINTS = 60; // points of a graph
 const table = document.querySelector("table");
 
 if (table) {
@@ -30,10 +30,10 @@ if (table) {
       }
       body.hidden = shown === 0;
     }
-    keep();
+    updateUrl();
   };
-  // the address says what is searched and whether it is live, so that it survives a reload
-  const keep = () => {
+  // The URL contains the search and whether the graphs are live, so that both survive a reload.
+  const updateUrl = () => {
     const hash = search.value.trim() ? "#" + encodeURIComponent(search.value) : "";
     history.replaceState(null, "", location.pathname + (timer === null ? "" : "?live") + hash);
   };
@@ -52,7 +52,7 @@ if (table) {
     return found;
   };
   const graphs = read(document);
-  let asked = performance.now();
+  let requested = performance.now();
   for (const graph of graphs.values()) graph.points = graph.counts ? [] : [graph.exactly];
 
   // A counter is drawn as its increase per second, since its value alone says little.
@@ -67,7 +67,7 @@ if (table) {
     }
     const now = other ? other.exactly : NaN;
     graph.points.push(graph.counts ? (now - graph.exactly) / seconds : now);
-    if (graph.points.length > KEPT) graph.points.shift();
+    if (graph.points.length > MAX_POINTS) graph.points.shift();
     graph.exactly = now;
     draw(graph);
   };
@@ -85,7 +85,7 @@ if (table) {
     if (known.length < 2) return;
     const low = Math.min(...known), high = Math.max(...known);
     const points = graph.points.flatMap((point, at) => {
-      const x = 100 - ((graph.points.length - 1 - at) * 100) / (KEPT - 1);
+      const x = 100 - ((graph.points.length - 1 - at) * 100) / (MAX_POINTS - 1);
       const y = high > low ? 19 - ((point - low) * 18) / (high - low) : 10;
       return Number.isFinite(point) ? [x.toFixed(1) + "," + y.toFixed(1)] : [];
     });
@@ -105,33 +105,33 @@ if (table) {
     graph.title.textContent = "now " + last + ", from " + from + " to " + to;
   };
 
-  // Only while somebody watches: every question is a scrape of its own.
+  // Only while the page is visible: each request causes a scrape.
   let timer = null;
-  const look = async () => {
+  const update = async () => {
     const turn = timer;
     if (!document.hidden) {
-      const began = performance.now();
+      const started = performance.now();
       try {
-        const answer = await fetch(location.pathname, { cache: "no-store" });
-        const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-        if (!answer.ok || !page.querySelector("table")) throw new Error(answer.statusText);
+        const response = await fetch(location.pathname, { cache: "no-store" });
+        const page = new DOMParser().parseFromString(await response.text(), "text/html");
+        if (!response.ok || !page.querySelector("table")) throw new Error(response.statusText);
         const found = read(page);
-        for (const [key, graph] of graphs) step(graph, found.get(key), (began - asked) / 1000);
-        asked = began;
+        for (const [key, graph] of graphs) step(graph, found.get(key), (started - requested) / 1000);
+        requested = started;
         const [states, fresh] = [document, page].map((page) => page.querySelector(".states"));
         if (states && fresh) states.replaceWith(fresh);
         watch.classList.remove("failed");
       } catch {
-        watch.classList.add("failed"); // it may be back at the next look
+        watch.classList.add("failed"); // the next request may succeed
       }
     }
-    if (timer === turn) timer = setTimeout(look, EVERY); // unless it was turned off meanwhile
+    if (timer === turn) timer = setTimeout(update, INTERVAL); // unless the graphs were turned off in the meantime
   };
   const toggle = () => {
     clearTimeout(timer);
-    timer = timer === null ? setTimeout(look, EVERY) : null;
+    timer = timer === null ? setTimeout(update, INTERVAL) : null;
     watch.setAttribute("aria-pressed", String(timer !== null));
-    keep();
+    updateUrl();
   };
   watch.addEventListener("click", toggle);
   search.addEventListener("input", filter);

@@ -4,7 +4,7 @@ use std::thread;
 
 use exporter_common::testing::Running;
 
-use super::client::{Client, ask, tcp};
+use super::client::{Client, request, tcp};
 use super::pki::{Pki, TLS};
 use super::start;
 
@@ -14,13 +14,13 @@ fn users(version: &str) -> String {
     format!("basic_auth_users:\n  alice: {}\n", hash.replace("$2b$", version))
 }
 
-fn login(user: &str, password: &str) -> String {
+fn credentials(user: &str, password: &str) -> String {
     use base64::Engine;
     format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}")))
 }
 
 fn status(exporter: &Running, user: &str, password: &str) -> u16 {
-    exporter.get("/metrics", &[("Authorization", &login(user, password))]).status
+    exporter.get("/metrics", &[("Authorization", &credentials(user, password))]).status
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn many_concurrent_right_and_wrong_passwords_get_the_right_responses() {
             let exporter = &exporter;
             scope.spawn(move || {
                 let (password, expected) = if number % 2 == 0 { ("alice123", 200) } else { ("wrong", 401) };
-                assert_eq!(exporter.get("/", &[("Authorization", &login("alice", password))]).status, expected);
+                assert_eq!(exporter.get("/", &[("Authorization", &credentials("alice", password))]).status, expected);
             });
         }
     });
@@ -90,7 +90,7 @@ fn basic_auth_works_over_tls() {
     let exporter = start(&pki, &format!("{TLS}{}", users("$2y$")));
     let client = Client::new(&pki);
     assert_eq!(client.status(&exporter), Ok(401));
-    let header = format!("Authorization: {}\r\n", login("alice", "alice123"));
+    let header = format!("Authorization: {}\r\n", credentials("alice", "alice123"));
     assert_eq!(client.get(&exporter, "/", &header).unwrap().0, 200);
 }
 
@@ -103,14 +103,14 @@ fn a_flood_of_wrong_passwords_does_not_delay_a_scrape() {
     let mut flood: Vec<_> = (0..200).map(|_| tcp(&exporter)).collect();
     for (number, stream) in flood.iter_mut().enumerate() {
         use std::io::Write;
-        let login = login("alice", &format!("guess {number}"));
-        write!(stream, "GET /metrics HTTP/1.1\r\nHost: x\r\nAuthorization: {login}\r\n\r\n").unwrap();
+        let credentials = credentials("alice", &format!("guess {number}"));
+        write!(stream, "GET /metrics HTTP/1.1\r\nHost: x\r\nAuthorization: {credentials}\r\n\r\n").unwrap();
     }
     // a new connection; the cached password needs no bcrypt
     let headers =
-        format!("Authorization: {}\r\nX-Prometheus-Scrape-Timeout-Seconds: 5\r\n", login("alice", "alice123"));
-    let (status, answer) = ask(&mut tcp(&exporter), "/metrics", &headers).unwrap();
-    assert!(status == 200 && answer.contains("\nexporter_scrape_success{collector=\""), "{answer}");
+        format!("Authorization: {}\r\nX-Prometheus-Scrape-Timeout-Seconds: 5\r\n", credentials("alice", "alice123"));
+    let (status, response) = request(&mut tcp(&exporter), "/metrics", &headers).unwrap();
+    assert!(status == 200 && response.contains("\nexporter_scrape_success{collector=\""), "{response}");
     let refused = flood.iter_mut().map(|stream| {
         use std::io::Read;
         let mut head = [0; 12];

@@ -64,7 +64,7 @@ impl<'a> Client<'a> {
     /// Sends a GET request: the status and the body, or the alert.
     pub(crate) fn get(&self, exporter: &Running, path: &str, headers: &str) -> Result<(u16, String), String> {
         let mut stream = self.connect(exporter)?;
-        ask(&mut stream, path, headers).map_err(|error| error.to_string())
+        request(&mut stream, path, headers).map_err(|error| error.to_string())
     }
 
     /// The status of the landing page, or the alert.
@@ -81,18 +81,21 @@ pub(crate) fn tcp(exporter: &Running) -> TcpStream {
 }
 
 /// Sends a GET request: the status and the complete response. The connection stays open.
-pub(crate) fn ask(stream: &mut (impl Read + Write), path: &str, headers: &str) -> std::io::Result<(u16, String)> {
+pub(crate) fn request(stream: &mut (impl Read + Write), path: &str, headers: &str) -> std::io::Result<(u16, String)> {
     write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n")?;
     stream.flush()?;
-    let mut answer = Vec::new();
+    let mut response = Vec::new();
     let mut buffer = [0; 16 * 1024];
     loop {
         let read = stream.read(&mut buffer)?;
         if read == 0 {
-            return Err(std::io::Error::other(format!("it ended early: {}", String::from_utf8_lossy(&answer))));
+            return Err(std::io::Error::other(format!(
+                "the response is incomplete: {}",
+                String::from_utf8_lossy(&response)
+            )));
         }
-        answer.extend_from_slice(&buffer[..read]);
-        let text = String::from_utf8_lossy(&answer);
+        response.extend_from_slice(&buffer[..read]);
+        let text = String::from_utf8_lossy(&response);
         let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
         let length =
             head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());

@@ -30,7 +30,7 @@ fn shown(pki: &Pki, flags: [&str; 2], certificate: Option<&str>) -> Vec<PathBuf>
 }
 
 /// Whether curl gets 200.
-fn curl_is_answered(curl: &Path, pki: &Pki, exporter: &Running, certificate: Option<&str>) -> bool {
+fn curl_is_served(curl: &Path, pki: &Pki, exporter: &Running, certificate: Option<&str>) -> bool {
     let output = Command::new(curl)
         .args(["-sS", "-o", "/dev/null", "-w", "%{http_code}", "--cacert"])
         .arg(pki.path("ca.crt"))
@@ -42,7 +42,7 @@ fn curl_is_answered(curl: &Path, pki: &Pki, exporter: &Running, certificate: Opt
 }
 
 /// Whether OpenSSL's client gets 200.
-fn openssl_is_answered(openssl: &Path, pki: &Pki, exporter: &Running, certificate: Option<&str>) -> bool {
+fn openssl_is_served(openssl: &Path, pki: &Pki, exporter: &Running, certificate: Option<&str>) -> bool {
     let mut client = Command::new(openssl)
         .args(["s_client", "-quiet", "-verify_return_error", "-CAfile"])
         .arg(pki.path("ca.crt"))
@@ -71,12 +71,12 @@ fn each_client_auth_type_accepts_and_rejects_certificates() {
     ] {
         let exporter = start(&pki, &format!("{TLS}  client_auth_type: {mode}\n{authorities}"));
         for (certificate, expected) in [None, Some("leaf"), Some("other")].into_iter().zip(expected) {
-            let answered = openssl_is_answered(&openssl, &pki, &exporter, certificate);
-            assert_eq!(answered, expected, "OpenSSL, {mode}, {certificate:?}");
+            let served = openssl_is_served(&openssl, &pki, &exporter, certificate);
+            assert_eq!(served, expected, "OpenSSL, {mode}, {certificate:?}");
             // OpenSSL sends any certificate; curl may not send one that the server's hints do not name
             if mode != "VerifyClientCertIfGiven" || certificate != Some("other") {
-                let answered = curl_is_answered(&curl, &pki, &exporter, certificate);
-                assert_eq!(answered, expected, "curl, {mode}, {certificate:?}");
+                let served = curl_is_served(&curl, &pki, &exporter, certificate);
+                assert_eq!(served, expected, "curl, {mode}, {certificate:?}");
             }
         }
     }
@@ -99,9 +99,9 @@ fn a_client_is_allowed_by_any_type_of_name() {
     ] {
         let more = format!("  client_auth_type: RequireAnyClientCert\n  client_allowed_sans: [{name}]\n");
         let exporter = start(&pki, &format!("{TLS}{more}"));
-        assert_eq!(curl_is_answered(&curl, &pki, &exporter, Some("names")), allowed, "{name}");
-        assert!(!curl_is_answered(&curl, &pki, &exporter, Some("leaf")), "{name}");
-        assert!(!curl_is_answered(&curl, &pki, &exporter, None), "{name}");
+        assert_eq!(curl_is_served(&curl, &pki, &exporter, Some("names")), allowed, "{name}");
+        assert!(!curl_is_served(&curl, &pki, &exporter, Some("leaf")), "{name}");
+        assert!(!curl_is_served(&curl, &pki, &exporter, None), "{name}");
     }
 }
 
@@ -120,8 +120,8 @@ fn openssl_connects_with_the_configured_versions() {
         let mut command = Command::new(&openssl);
         command.args(["s_client", "-connect", address, "-verify_return_error", "-CAfile"]).arg(pki.path("ca.crt"));
         let output = command.args(arguments).stdin(std::process::Stdio::null()).output().unwrap();
-        let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.success(), served, "{arguments:?}: {said}");
+        let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.success(), served, "{arguments:?}: {text}");
     }
 }
 
@@ -140,11 +140,11 @@ fn curl_scrapes_by_http2_and_with_an_rsa_certificate() {
         let mut command = Command::new(&curl);
         command.args(["-sS", "--compressed", "-w", "HTTP/%{http_version}", "--cacert"]).arg(pki.path("rsa.crt"));
         let output = command.args(arguments).arg(&url).output().unwrap();
-        let said = String::from_utf8_lossy(&output.stdout);
+        let text = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         assert!(
-            said.contains("_exporter_build_info{") && said.ends_with(&format!("HTTP/{version}")),
-            "{arguments:?}: {said}"
+            text.contains("_exporter_build_info{") && text.ends_with(&format!("HTTP/{version}")),
+            "{arguments:?}: {text}"
         );
     }
 }

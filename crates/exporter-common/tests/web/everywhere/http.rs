@@ -16,12 +16,12 @@ fn start() -> Running {
 }
 
 /// The complete response to a raw request.
-fn answer(exporter: &Running, request: &str) -> String {
+fn response_to(exporter: &Running, request: &str) -> String {
     let mut stream = tcp(exporter);
     let _ = stream.write_all(request.as_bytes()); // it may be refused before it was sent
-    let mut answer = Vec::new();
-    let _ = stream.read_to_end(&mut answer); // a reset is an end too
-    String::from_utf8_lossy(&answer).into_owned()
+    let mut response = Vec::new();
+    let _ = stream.read_to_end(&mut response); // a reset is an end too
+    String::from_utf8_lossy(&response).into_owned()
 }
 
 #[test]
@@ -61,12 +61,12 @@ fn formats_are_negotiated_as_in_client_golang() {
         (earlier, &new, "underscores"),
     ] {
         let request = format!("GET /metrics HTTP/1.1\r\nHost: x\r\nAccept: {accept}\r\nConnection: close\r\n\r\n");
-        let said = answer(&exporter, &request);
+        let response = response_to(&exporter, &request);
         let expected = format!("\r\ncontent-type: {format}; escaping={escaping}\r\n");
-        assert!(said.starts_with("HTTP/1.1 200 ") && said.contains(&expected), "{accept}: {said}");
-        assert_eq!(said.ends_with("# EOF\n"), format.contains("openmetrics"), "{accept}");
+        assert!(response.starts_with("HTTP/1.1 200 ") && response.contains(&expected), "{accept}: {response}");
+        assert_eq!(response.ends_with("# EOF\n"), format.contains("openmetrics"), "{accept}");
     }
-    let absent = answer(&exporter, "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    let absent = response_to(&exporter, "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     assert!(absent.contains(&format!("\r\ncontent-type: {TEXT}; escaping=underscores\r\n")), "{absent}");
 }
 
@@ -92,10 +92,10 @@ fn a_response_is_compressed_if_the_client_prefers_it() {
     ] {
         let request =
             format!("GET /metrics HTTP/1.1\r\nHost: x\r\nAccept-Encoding: {header}\r\nConnection: close\r\n\r\n");
-        let said = answer(&exporter, &request);
-        let vary = said.contains("\r\nvary: Accept, Accept-Encoding\r\n");
-        assert!(said.starts_with("HTTP/1.1 200 ") && vary, "{header}: {said}");
-        assert_eq!(said.contains("\r\ncontent-encoding: gzip\r\n"), compressed, "{header}");
+        let response = response_to(&exporter, &request);
+        let vary = response.contains("\r\nvary: Accept, Accept-Encoding\r\n");
+        assert!(response.starts_with("HTTP/1.1 200 ") && vary, "{header}: {response}");
+        assert_eq!(response.contains("\r\ncontent-encoding: gzip\r\n"), compressed, "{header}");
     }
 }
 
@@ -134,15 +134,16 @@ fn unknown_paths_and_other_methods_are_refused() {
     {
         assert_eq!(exporter.get(path, &[]).status, status, "{path}");
     }
-    let head = answer(&exporter, "HEAD /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    let head = response_to(&exporter, "HEAD /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     assert!(head.starts_with("HTTP/1.1 200 ") && head.ends_with("\r\n\r\n"), "{head}");
     for method in ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH", "CONNECT"] {
         let path = if method == "CONNECT" { "a:80" } else { "/metrics" };
-        let said = answer(&exporter, &format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
-        assert!(said.starts_with("HTTP/1.1 405 ") && said.contains("allow: GET, HEAD"), "{method}: {said}");
+        let response =
+            response_to(&exporter, &format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
+        assert!(response.starts_with("HTTP/1.1 405 ") && response.contains("allow: GET, HEAD"), "{method}: {response}");
     }
-    let said = answer(&exporter, "OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-    assert!(said.starts_with("HTTP/1.1 404 "), "{said}");
+    let response = response_to(&exporter, "OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    assert!(response.starts_with("HTTP/1.1 404 "), "{response}");
     assert!(!exporter.log().contains("panicked"), "{}", exporter.log());
 }
 
@@ -150,13 +151,13 @@ fn unknown_paths_and_other_methods_are_refused() {
 fn request_headers_are_limited_and_bodies_are_ignored() {
     let exporter = start();
     let long = format!("GET / HTTP/1.1\r\nHost: x\r\nX-Long: {}\r\n\r\n", "x".repeat(100_000));
-    assert!(answer(&exporter, &long).starts_with("HTTP/1.1 431 "));
+    assert!(response_to(&exporter, &long).starts_with("HTTP/1.1 431 "));
     let many = "X-Many: x\r\n".repeat(200);
-    assert!(answer(&exporter, &format!("GET / HTTP/1.1\r\nHost: x\r\n{many}\r\n")).starts_with("HTTP/1.1 431 "));
+    assert!(response_to(&exporter, &format!("GET / HTTP/1.1\r\nHost: x\r\n{many}\r\n")).starts_with("HTTP/1.1 431 "));
     let head = "GET /-/healthy HTTP/1.1\r\nHost: x\r\n";
-    let said =
-        answer(&exporter, &format!("{head}Content-Length: 1000\r\nConnection: close\r\n\r\n{}", "x".repeat(1000)));
-    assert!(said.starts_with("HTTP/1.1 200 "), "{said}");
-    let said = answer(&exporter, &format!("{head}Content-Length: 1000000000000\r\n\r\n"));
-    assert!(said.starts_with("HTTP/1.1 200 "), "the exporter does not wait for the rest of the body: {said}");
+    let response =
+        response_to(&exporter, &format!("{head}Content-Length: 1000\r\nConnection: close\r\n\r\n{}", "x".repeat(1000)));
+    assert!(response.starts_with("HTTP/1.1 200 "), "{response}");
+    let response = response_to(&exporter, &format!("{head}Content-Length: 1000000000000\r\n\r\n"));
+    assert!(response.starts_with("HTTP/1.1 200 "), "the exporter does not wait for the rest of the body: {response}");
 }

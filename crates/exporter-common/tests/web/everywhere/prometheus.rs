@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use exporter_common::testing::{self, eventually, free_port};
 
-use super::client::ask;
+use super::client::request;
 use super::pki::{Pki, TLS};
 use super::start;
 
@@ -41,10 +41,10 @@ fn prometheus_scrapes_with_a_certificate_and_basic_auth() {
             .spawn()
             .unwrap();
         let found = eventually("it has scraped", || {
-            assert!(server.try_wait().unwrap().is_none(), "{program} ended");
-            let (_, answer) =
-                ask(&mut TcpStream::connect(free).ok()?, "/api/v1/query?query=exporter_scrape_success", "").ok()?;
-            answer.contains("\"collector\":\"").then_some(answer)
+            assert!(server.try_wait().unwrap().is_none(), "{program} exited");
+            let (_, response) =
+                request(&mut TcpStream::connect(free).ok()?, "/api/v1/query?query=exporter_scrape_success", "").ok()?;
+            response.contains("\"collector\":\"").then_some(response)
         });
         server.kill().unwrap();
         server.wait().unwrap();

@@ -2,7 +2,7 @@
 
 use exporter_common::testing::{eventually, value};
 
-use super::client::{Client, ask, tcp};
+use super::client::{Client, request, tcp};
 use super::pki::{Pki, TLS};
 use super::start;
 
@@ -11,11 +11,11 @@ fn client_certificates_are_no_longer_requested_after_a_reload() {
     let pki = Pki::new();
     let exporter = start(&pki, &format!("{TLS}  client_auth_type: RequireAnyClientCert\n"));
     let mut kept = Client::with(&pki, "self").connect(&exporter).unwrap();
-    assert_eq!(ask(&mut kept, "/", "").unwrap().0, 200);
+    assert_eq!(request(&mut kept, "/", "").unwrap().0, 200);
     assert!(Client::new(&pki).status(&exporter).is_err());
     pki.write("web.yml", TLS);
-    eventually("it asks no longer", || (Client::new(&pki).status(&exporter) == Ok(200)).then_some(()));
-    assert_eq!(ask(&mut kept, "/", "").unwrap().0, 200, "the connection goes on");
+    eventually("client certificates are optional", || (Client::new(&pki).status(&exporter) == Ok(200)).then_some(()));
+    assert_eq!(request(&mut kept, "/", "").unwrap().0, 200, "the connection stays open");
 }
 
 #[test]
@@ -27,15 +27,17 @@ fn a_renewed_certificate_is_served_to_new_connections() {
         Some(stream.conn.peer_certificates().unwrap()[0].to_vec())
     };
     let mut kept = Client::new(&pki).connect(&exporter).unwrap();
-    assert_eq!(ask(&mut kept, "/", "").unwrap().0, 200);
+    assert_eq!(request(&mut kept, "/", "").unwrap().0, 200);
     let first = served().unwrap();
     // certificate and key do not match for a moment
     pki.write("server.crt", &pki.text("second.crt"));
-    eventually("it sees that", || exporter.log().contains("cannot load the web configuration").then_some(served()));
+    eventually("the mismatch is logged", || {
+        exporter.log().contains("cannot load the web configuration").then_some(served())
+    });
     assert_eq!(served().unwrap(), first, "the last good pair stays");
     pki.write("server.key", &pki.text("second.key"));
     eventually("it serves the new one", || served().filter(|certificate| *certificate != first));
-    assert_eq!(ask(&mut kept, "/", "").unwrap().0, 200, "the connection goes on");
+    assert_eq!(request(&mut kept, "/", "").unwrap().0, 200, "the connection stays open");
 }
 
 #[test]
@@ -52,8 +54,8 @@ fn an_invalid_configuration_keeps_the_last_valid_one_and_is_logged_once() {
     assert_eq!(value(&bad, at), value(&good, at));
     exporter.signal("HUP");
     eventually("SIGHUP is logged", || exporter.log().contains("SIGHUP: reloading").then_some(()));
-    let answer = exporter.get("/", &[]);
-    assert_eq!((answer.status, answer.headers["x-frame-options"].as_bytes()), (200, &b"deny"[..]));
+    let response = exporter.get("/", &[]);
+    assert_eq!((response.status, response.headers["x-frame-options"].as_bytes()), (200, &b"deny"[..]));
     pki.write("web.yml", &header("sameorigin"));
     exporter.scrape_until("it loads again", |metrics| value(metrics, state) == Some(1.0));
     assert_eq!(exporter.get("/", &[]).headers["x-frame-options"], "sameorigin");
@@ -67,11 +69,11 @@ fn users_change_immediately_on_sighup_also_on_open_connections() {
     let pki = Pki::new();
     let exporter = start(&pki, "");
     let mut open = tcp(&exporter);
-    assert_eq!(ask(&mut open, "/", "").unwrap().0, 200);
+    assert_eq!(request(&mut open, "/", "").unwrap().0, 200);
     let hash = bcrypt::hash_with_salt("secret", 4, [3; 16]).unwrap();
     pki.write("web.yml", &format!("basic_auth_users: {{alice: {hash}}}\n"));
     exporter.signal("HUP");
-    eventually("it asks for a login", || (ask(&mut open, "/", "").unwrap().0 == 401).then_some(()));
+    eventually("credentials are required", || (request(&mut open, "/", "").unwrap().0 == 401).then_some(()));
 }
 
 #[test]

@@ -16,10 +16,10 @@ fn tls_works_with_files_and_inline_certificates() {
         format!("tls_server_config:\n  cert: |\n{}  key: |\n{}", pki.inline("server.crt"), pki.inline("server.key"));
     for config in [TLS, &inline] {
         let exporter = start(&pki, config);
-        let (status, answer) = Client::new(&pki).get(&exporter, "/metrics", "").unwrap();
+        let (status, response) = Client::new(&pki).get(&exporter, "/metrics", "").unwrap();
         assert_eq!(status, 200);
-        assert!(answer.contains("_exporter_build_info{"), "{answer}");
-        assert!(answer.contains("\nexporter_config_last_reload_successful 1\n"), "{answer}");
+        assert!(response.contains("_exporter_build_info{"), "{response}");
+        assert!(response.contains("\nexporter_config_last_reload_successful 1\n"), "{response}");
     }
 }
 
@@ -29,10 +29,10 @@ fn plain_http_to_a_tls_port_gets_an_explanation() {
     let exporter = start(&pki, TLS);
     let mut plain = tcp(&exporter);
     plain.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    plain.read_to_string(&mut answer).unwrap();
-    assert!(answer.starts_with("HTTP/1.0 400 Bad Request\r\n"), "{answer}");
-    assert!(answer.ends_with("\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"), "{answer}");
+    let mut response = String::new();
+    plain.read_to_string(&mut response).unwrap();
+    assert!(response.starts_with("HTTP/1.0 400 Bad Request\r\n"), "{response}");
+    assert!(response.ends_with("\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"), "{response}");
     assert_eq!(Client::new(&pki).status(&exporter), Ok(200));
 }
 
@@ -181,7 +181,7 @@ fn the_healthcheck_uses_tls() {
             "{plain:?}"
         );
         pki.write("web.yml", "broken");
-        assert_eq!(check(&[&config]), (Some(0), String::new()), "it serves by the last good one: {more}");
+        assert_eq!(check(&[&config]), (Some(0), String::new()), "the last valid configuration is in effect: {more}");
     }
 }
 
@@ -191,6 +191,6 @@ fn the_healthcheck_reports_that_the_exporter_uses_plain_http() {
     let exporter = start(&pki, "");
     let config = format!("--web.config.file={}", pki.write("tls.yml", TLS).display());
     let output = run(&["healthcheck", &config, &exporter.url.replace("http://", "--web.listen-address=")]);
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.code() == Some(1) && said.contains("the exporter uses plain HTTP"), "{said}");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && error.contains("the exporter uses plain HTTP"), "{error}");
 }

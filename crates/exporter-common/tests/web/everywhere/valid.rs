@@ -10,27 +10,27 @@ fn refused(pki: &Pki, config: &str, what: &str) {
     let file = format!("--web.config.file={}", pki.write("web.yml", config).display());
     for arguments in [&[&*file, "--check"][..], &[&*file, "--web.listen-address=127.0.0.1:0"]] {
         let output = run(arguments);
-        let said = String::from_utf8_lossy(&output.stderr).replace("\\\"", "\""); // the log quotes what --check does not
-        assert_eq!(output.status.code(), Some(1), "{config}\n{said}");
-        let faults: Vec<_> = said.lines().filter(|line| !line.contains("level=WARN")).collect();
-        assert!(faults.len() == 1 && faults[0].contains(what) && faults[0].contains("web.yml"), "{config}\n{said}");
+        let log = String::from_utf8_lossy(&output.stderr).replace("\\\"", "\""); // the log quotes what --check does not
+        assert_eq!(output.status.code(), Some(1), "{config}\n{log}");
+        let faults: Vec<_> = log.lines().filter(|line| !line.contains("level=WARN")).collect();
+        assert!(faults.len() == 1 && faults[0].contains(what) && faults[0].contains("web.yml"), "{config}\n{log}");
     }
 }
 
 fn accepted(pki: &Pki, config: &str) -> String {
     let file = format!("--web.config.file={}", pki.write("web.yml", config).display());
     let output = run(&[&file, "--check"]);
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(0), "{config}\n{said}");
-    said
+    let log = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{config}\n{log}");
+    log
 }
 
 #[test]
 fn a_missing_file_is_reported() {
     let output = run(&["--web.config.file=/nonexistent/web.yml", "--check"]);
-    let said = String::from_utf8_lossy(&output.stderr);
+    let log = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1));
-    assert!(said.contains("/nonexistent/web.yml: no such file"), "{said}");
+    assert!(log.contains("/nonexistent/web.yml: no such file"), "{log}");
     let folder = run(&["--web.config.file=/", "--check"]);
     assert!(String::from_utf8_lossy(&folder.stderr).contains("/: is a directory"));
 }
@@ -165,12 +165,12 @@ fn unsupported_settings_are_warnings_if_others_remain() {
             "all client certificates will be refused",
         ),
     ] {
-        let said = accepted(&pki, &format!("{TLS}  {more}\n"));
-        assert!(said.contains("level=WARN") && said.contains(warning), "{more}: {said}");
+        let log = accepted(&pki, &format!("{TLS}  {more}\n"));
+        assert!(log.contains("level=WARN") && log.contains(warning), "{more}: {log}");
     }
-    let said =
+    let log =
         accepted(&pki, "basic_auth_users:\n  slow: $2b$16$aaaaaaaaaaaaaaaaaaaaaeaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n");
-    assert!(said.contains("level=WARN") && said.contains("bcrypt cost 16"), "{said}");
+    assert!(log.contains("level=WARN") && log.contains("bcrypt cost 16"), "{log}");
 }
 
 #[test]
@@ -219,8 +219,8 @@ fn every_configurable_header_is_sent_also_with_refused_requests() {
         ),
     );
     for (headers, status) in [(&[("Authorization", "Basic YWxpY2U6c2VjcmV0")][..], 200), (&[], 401)] {
-        let answer = exporter.get("/", headers);
-        assert_eq!(answer.status, status);
+        let response = exporter.get("/", headers);
+        assert_eq!(response.status, status);
         for (name, value) in [
             ("Strict-Transport-Security", "max-age=31536000; includeSubDomains"),
             ("X-Content-Type-Options", "nosniff"),
@@ -228,7 +228,7 @@ fn every_configurable_header_is_sent_also_with_refused_requests() {
             ("X-XSS-Protection", "1"),
             ("Content-Security-Policy", "default-src 'self'"),
         ] {
-            let values: Vec<_> = answer.headers.get_all(name).iter().collect();
+            let values: Vec<_> = response.headers.get_all(name).iter().collect();
             assert_eq!(values, [value], "{name} of {status}");
         }
     }

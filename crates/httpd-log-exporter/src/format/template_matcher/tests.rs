@@ -31,7 +31,7 @@ fn combined_in_the_syntax_of_nginx_and_apache_matches_like_the_preset() {
 }
 
 #[test]
-fn a_virtual_host_stands_before_and_its_port_is_not_part_of_it() {
+fn a_virtual_host_precedes_the_client_and_has_no_port() {
     let matcher = compile(r#"%v:%p %h %l %u %t "%r" %>s %O "%{Referer}i" "%{User-Agent}i""#);
     let line = br#"www.example.com:443 ::1 - x [20/Nov/2026:09:00:00 +0000] "GET / HTTP/1.1" 200 5 "-" "-""#;
     assert_eq!(matcher.read(line).unwrap().1.vhost, Some(&b"www.example.com"[..]));
@@ -40,7 +40,7 @@ fn a_virtual_host_stands_before_and_its_port_is_not_part_of_it() {
 }
 
 #[test]
-fn lists_of_servers_that_were_asked_are_one_field_each() {
+fn a_list_of_upstream_servers_is_one_field() {
     let matcher = compile(
         "$remote_addr [$upstream_addr] $upstream_response_length $upstream_response_time $upstream_status $request_method $status",
     );

@@ -17,8 +17,8 @@ fn reading_starts_at_the_end_of_the_log_by_default() {
 
 #[test]
 fn a_line_that_is_unfinished_at_startup_is_counted_when_it_is_complete() {
-    let (begun, rest) = (&line(1)[..20], &line(1)[20..]);
-    let mut drill = Drill::new(StartAt::End, |drill| drop(drill.append("access.log", &(line(0) + begun))));
+    let (start, rest) = (&line(1)[..20], &line(1)[20..]);
+    let mut drill = Drill::new(StartAt::End, |drill| drop(drill.append("access.log", &(line(0) + start))));
     drill.counted(&[]);
     drill.append("access.log", rest);
     drill.counted(&[1]);

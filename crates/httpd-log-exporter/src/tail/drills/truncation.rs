@@ -62,8 +62,8 @@ fn lines_written_between_the_last_pass_and_a_truncation_are_read_from_the_copy()
     let mut drill = Drill::new(StartAt::End, |drill| drop(drill.append("access.log", "")));
     let log = drill.append("access.log", &(line(0) + &line(1)));
     drill.counted(&[0, 1]);
-    let (begun, rest) = (&line(3)[..20], &line(3)[20..]);
-    drill.append("access.log", &(line(2) + begun));
+    let (start, rest) = (&line(3)[..20], &line(3)[20..]);
+    drill.append("access.log", &(line(2) + start));
     drill.look();
     drill.append("access.log", &(rest.to_owned() + &line(4)));
     fs::copy(drill.path("access.log"), drill.path("access.log-20261120")).unwrap();
@@ -98,7 +98,7 @@ fn a_copy_made_right_after_a_rotation_is_not_read_twice() {
 #[test]
 fn a_copy_of_an_unread_log_is_not_read_twice() {
     for glob in ["access.log", "access.log*"] {
-        for begun in [false, true] {
+        for has_content in [false, true] {
             let mut drill = Drill::of(glob, StartAt::End, |drill| drop(drill.append("access.log", &line(0))));
             drill.look();
             std::thread::sleep(2 * rotated::COARSE); // the next files are younger by the file system's clock
@@ -107,7 +107,7 @@ fn a_copy_of_an_unread_log_is_not_read_twice() {
             drill.counted(&[]);
             drill.append("access.log", &(line(1) + &line(2)));
             let copy = fs::read(drill.path("access.log")).unwrap();
-            fs::write(drill.path("access.log.1"), if begun { &copy[..90] } else { &[] }).unwrap();
+            fs::write(drill.path("access.log.1"), if has_content { &copy[..90] } else { &[] }).unwrap();
             drill.counted(&[1, 2]);
             fs::write(drill.path("access.log.1"), &copy).unwrap();
             drill.counted(&[1, 2]);
@@ -193,7 +193,7 @@ fn a_copy_of_the_lines_after_a_truncation_is_not_read_twice() {
 }
 
 #[test]
-fn a_copy_that_is_just_begun_when_the_search_ends_is_not_read_twice() {
+fn a_copy_that_is_empty_when_the_search_ends_is_not_read_twice() {
     for glob in ["access.log", "access.log*"] {
         let mut drill = Drill::of(glob, StartAt::Beginning, |drill| drop(drill.append("access.log", &line(0))));
         drill.counted(&[0]);

@@ -107,7 +107,7 @@ impl EventCounts {
         if !failure {
             statistics.failure = Counter::single(Some(self.failure));
         }
-        // a job that fails for good is moved to the failed jobs
+        // a job that failed permanently is moved to the failed jobs
         statistics.dead_lettered = statistics.failure;
         statistics.delivered = Counter::single(Some(self.active));
         statistics.enqueued = Counter::single(Some(self.added));

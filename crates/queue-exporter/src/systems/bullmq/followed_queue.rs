@@ -31,14 +31,14 @@ pub(super) struct FollowedQueue {
 /// The shortest time between two reads of a busy queue.
 const MIN_BUSY_INTERVAL: Duration = Duration::from_millis(5);
 
-/// The part of a stream that new events fill between two reads of a busy queue, if they come at the present rate.
+/// The part of a stream that new events fill between two reads of a busy queue, if they come at the current rate.
 const PART_PER_READ: u64 = 40;
 
 /// The number of events that BullMQ keeps by default.
 const DEFAULT_LENGTH: u64 = 10_000;
 
 impl FollowedQueue {
-    /// A queue whose further events are counted, after the given number of added ones.
+    /// A queue whose later events are counted, after the given number of added ones.
     pub(super) fn new(counts: EventCounts, added: Option<u64>, listed: Instant) -> Self {
         Self { counts, added, listed: Some(listed), ..Self::default() }
     }

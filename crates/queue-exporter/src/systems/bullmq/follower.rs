@@ -174,7 +174,7 @@ impl Follower {
         Ok(())
     }
 
-    /// The queues to read now, or the time until the next one is due.
+    /// The queues to read now, or the time until the next read.
     #[expect(clippy::iter_over_hash_type, reason = "the due queues are sorted")]
     fn due_queues(&self) -> (Vec<String>, Duration) {
         let now = Instant::now();

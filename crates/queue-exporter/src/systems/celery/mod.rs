@@ -49,7 +49,7 @@ struct Celery {
     workers: Mutex<Option<[u64; 2]>>,
 }
 
-/// Removes `events=true` from the query of the URL, and returns whether it was there.
+/// Removes `events=true` from the query of the URL, and returns whether it was present.
 fn take_events(url: &mut Url) -> Result<bool> {
     match take_parameters(url, |name| name == "events").first().map(|(_, value)| value.as_str()) {
         Some("true") => Ok(true),

@@ -14,7 +14,7 @@ use crate::read_error::{Reason, read_error, reason};
 
 pub(super) struct Cluster {
     session: Session,
-    /// Brokers to ask for the others.
+    /// Brokers to query for the addresses of all others.
     bootstrap: Vec<Arc<Node>>,
     /// The brokers of the last metadata, by id.
     brokers: Mutex<Brokers>,

@@ -18,7 +18,7 @@ const ENCRYPTED: &str = "kafka+ssl";
 
 /// What the URL and the flags configure.
 pub(super) struct Options {
-    /// Brokers to ask for the others.
+    /// Brokers to query for the addresses of all others.
     pub(super) bootstrap: Vec<Address>,
     pub(super) session: Session,
     pub(super) groups: GroupFilter,
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn an_invalid_url_is_refused() {
-        for (wrong, told) in [
+        for (wrong, message) in [
             ("kafka://h/topic", "has a path"),
             ("kafka://h?node=b", "node=…"),
             ("kafka://h?topic=a", "unknown parameter"),
@@ -136,7 +136,7 @@ mod tests {
             ("kafka://h?mechanism=PLAIN", "requires a user name"),
         ] {
             let error = options(wrong).err().map(|error| error.to_string()).unwrap_or_default();
-            assert!(error.contains(told), "{wrong}: {error}");
+            assert!(error.contains(message), "{wrong}: {error}");
         }
     }
 }

@@ -14,11 +14,11 @@ pub(super) enum Found {
 }
 
 /// A batch, or in the old format one message.
-struct Batch<'a> {
+struct RecordBatch<'a> {
     last_offset: i64,
     /// Whether it contains more than the marker of a transaction, or the header that compaction leaves of a batch.
     has_records: bool,
-    /// A time for records whose own is not read.
+    /// The time of records whose own time is not read.
     time: i64,
     records: Option<Records<'a>>,
 }
@@ -28,7 +28,7 @@ struct Records<'a> {
     data: &'a [u8],
     is_complete: bool,
     first_offset: i64,
-    /// From which times count, unless all records have the time of the batch.
+    /// The time to which record times are relative; none if all records have the time of the batch.
     first_time: Option<i64>,
 }
 
@@ -36,7 +36,7 @@ struct Records<'a> {
 const HEADER: usize = 49;
 const MESSAGE: usize = 14;
 
-/// Searches the first record at or after an offset. In a compressed batch it has the time of the batch's first record,
+/// Finds the first record at or after an offset. In a compressed batch it has the time of the batch's first record,
 /// which is earlier by the time in which the producer collected the batch. Markers of transactions are not records.
 pub(super) fn find_record(mut data: &[u8], offset: i64) -> Found {
     let mut end = offset;
@@ -50,7 +50,7 @@ pub(super) fn find_record(mut data: &[u8], offset: i64) -> Found {
     Found::NoneBefore(end)
 }
 
-impl Batch<'_> {
+impl RecordBatch<'_> {
     /// The time of the first record at or after an offset.
     fn time(&self, offset: i64) -> Option<i64> {
         if !self.has_records || self.last_offset < offset {
@@ -65,7 +65,7 @@ impl Batch<'_> {
 }
 
 /// The header of a batch with as much of its records as the data contains, and the data after the batch.
-fn read_batch(data: &[u8]) -> Result<(Batch<'_>, &[u8])> {
+fn read_batch(data: &[u8]) -> Result<(RecordBatch<'_>, &[u8])> {
     let mut from = Reader(data);
     let (offset, length) = (from.i64()?, usize::try_from(from.i32()?)?);
     ensure!(length >= MESSAGE, "a batch without a header");
@@ -77,13 +77,13 @@ fn read_batch(data: &[u8]) -> Result<(Batch<'_>, &[u8])> {
 
 /// A message in the format before Kafka 0.11. A compressed one contains others, and has the offset and the time of the
 /// last of them.
-fn read_message<'a>(from: &mut Reader<'_>, offset: i64, format: i8) -> Result<Batch<'a>> {
+fn read_message<'a>(from: &mut Reader<'_>, offset: i64, format: i8) -> Result<RecordBatch<'a>> {
     let _attributes = from.i8()?;
     let time = if format == 0 { -1 } else { from.i64()? };
-    Ok(Batch { last_offset: offset, has_records: true, time, records: None })
+    Ok(RecordBatch { last_offset: offset, has_records: true, time, records: None })
 }
 
-fn read_v2<'a>(from: &mut Reader<'a>, first_offset: i64, length: usize) -> Result<Batch<'a>> {
+fn read_v2<'a>(from: &mut Reader<'a>, first_offset: i64, length: usize) -> Result<RecordBatch<'a>> {
     let (_checksum, attributes) = (from.i32()?, from.i16()?);
     let last_offset = first_offset.saturating_add(from.i32()?.into());
     let (first_time, last_time) = (from.i64()?, from.i64()?);
@@ -97,7 +97,7 @@ fn read_v2<'a>(from: &mut Reader<'a>, first_offset: i64, length: usize) -> Resul
     let data = from.0.get(..length).unwrap_or(from.0);
     let first = (!has_append_time).then_some(first_time);
     let records = Records { data, is_complete: data.len() == length, first_offset, first_time: first };
-    Ok(Batch {
+    Ok(RecordBatch {
         last_offset,
         has_records: !is_control && count > 0,
         time: if has_append_time || is_other_time { last_time } else { first_time },
