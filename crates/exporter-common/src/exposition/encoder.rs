@@ -90,7 +90,8 @@ mod tests {
         let families = [many.clone(), times, many, Family::info("x_info", "", &["v"]).with(&["1"], 1.0)];
         let exposition = Exposition::merge(families.into_iter().map(Arc::new).collect());
         let protobuf = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited";
-        for accept in ["text/plain", "application/openmetrics-text", protobuf] {
+        let compact = protobuf.replace("delimited", "compact-text");
+        for accept in ["text/plain", "application/openmetrics-text", protobuf, &compact] {
             let format = negotiation::format(accept).0;
             let mut whole = Vec::new();
             encode(&exposition, format.encoder(&exposition, true), &mut whole);

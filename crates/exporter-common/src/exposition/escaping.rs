@@ -77,6 +77,29 @@ impl Escaping {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exposition::encoder::encode;
+    use crate::exposition::merge::Exposition;
+    use crate::exposition::text::Text;
+
+    #[test]
+    fn metrics_that_get_the_same_name_are_merged_and_labels_are_joined() {
+        let gauge = |name: &'static str, value: f64| {
+            Family::gauge(name, "", &["x_y", "a", "x.y"]).with(&["1", "2", "3"], value).with(&["4", "5", "6"], value)
+        };
+        let other = Family::gauge("a:b", "", &["l.m"]).with(&["x"], 1.0);
+        let counter = Family::counter("a.b", "", &[]).value(1.0);
+        let mut families = [gauge("a.b", 1.0), gauge("a_b", 2.0), other, counter].map(Arc::new).to_vec();
+        Escaping::Underscores.apply(&mut families);
+        let exposition = Exposition::merge(families);
+        let mut text = Vec::new();
+        encode(&exposition, Box::new(Text), &mut text);
+        let expected = "# TYPE a:b gauge\na:b{l_m=\"x\"} 1\n# TYPE a_b gauge\n\
+             a_b{a=\"2\",x_y=\"3;1\"} 1\na_b{a=\"5\",x_y=\"6;4\"} 1\n";
+        let text = String::from_utf8(text).unwrap();
+        let text: String =
+            text.lines().filter(|line| !line.starts_with("# HELP")).map(|line| format!("{line}\n")).collect();
+        assert_eq!((&*text, exposition.duplicates), (expected, 3));
+    }
 
     #[test]
     fn names_are_escaped_as_prometheus_common_escapes_them() {

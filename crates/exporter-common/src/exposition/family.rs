@@ -342,11 +342,29 @@ impl Family {
         self.plain
     }
 
-    /// The same series with renamed metric and labels.
+    /// The same series with renamed metric and labels. If labels get the same name, their values are joined by `;` in the
+    /// order of the names before, as OpenTelemetry does.
     pub(crate) fn renamed(&self, rename: impl Fn(&str) -> String) -> Self {
-        let labels: Vec<_> = self.label_names.iter().map(|label| rename(label)).collect();
+        let mut labels: Vec<(String, Vec<usize>)> = Vec::with_capacity(self.label_names.len());
+        for &label in &self.label_order {
+            let name = rename(&self.label_names[label]);
+            match labels.iter_mut().find(|(other, _)| *other == name) {
+                Some((_, same)) => same.push(label),
+                None => labels.push((name, vec![label])),
+            }
+        }
+        let (mut text, mut ends) = (Vec::with_capacity(self.text.len()), Vec::with_capacity(self.ends.len()));
+        for series in 0..self.len() {
+            for (_, same) in &labels {
+                for (at, &label) in same.iter().enumerate() {
+                    text.extend_from_slice(if at > 0 { b";" } else { b"" });
+                    text.extend_from_slice(self.label_value(series, label));
+                }
+                ends.push(text.len());
+            }
+        }
+        let labels = labels.into_iter().map(|(name, _)| name);
         let empty = Self::of(self.kind, rename(&self.name), self.help.clone(), labels);
-        let (text, ends) = (self.text.clone(), self.ends.clone());
         let (values, times) = (self.values.clone(), self.times.clone());
         let (created, exemplars) = (self.created.clone(), self.exemplars.clone());
         Self { text, ends, values, times, created, exemplars, ..empty }

@@ -10,6 +10,8 @@ pub(crate) mod negotiation;
 mod openmetrics;
 #[cfg(feature = "protobuf")]
 pub(crate) mod protobuf;
+#[cfg(feature = "protobuf")]
+mod protobuf_text;
 pub(crate) mod sample_format;
 pub(crate) mod text;
 pub(crate) mod value;

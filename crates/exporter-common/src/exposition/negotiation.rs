@@ -8,6 +8,8 @@ use super::merge::Exposition;
 use super::openmetrics::OpenMetrics;
 #[cfg(feature = "protobuf")]
 use super::protobuf::Protobuf;
+#[cfg(feature = "protobuf")]
+use super::protobuf_text::ProtobufText;
 use super::text::Text;
 
 /// The formats of an exposition.
@@ -18,9 +20,18 @@ pub(crate) enum ExpositionFormat {
     Text,
     /// OpenMetrics as text.
     OpenMetrics(OpenMetricsVersion),
-    /// Delimited protobuf messages.
+    /// Protobuf messages.
     #[cfg(feature = "protobuf")]
-    Protobuf,
+    Protobuf(ProtobufEncoding),
+}
+
+/// The encodings of protobuf messages.
+#[cfg(feature = "protobuf")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ProtobufEncoding {
+    Delimited,
+    Text,
+    CompactText,
 }
 
 /// The versions of OpenMetrics, which differ here only in their name.
@@ -42,8 +53,16 @@ impl ExpositionFormat {
                 "application/openmetrics-text; version=1.0.0; charset=utf-8"
             }
             #[cfg(feature = "protobuf")]
-            Self::Protobuf => {
+            Self::Protobuf(ProtobufEncoding::Delimited) => {
                 "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
+            }
+            #[cfg(feature = "protobuf")]
+            Self::Protobuf(ProtobufEncoding::Text) => {
+                "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=text"
+            }
+            #[cfg(feature = "protobuf")]
+            Self::Protobuf(ProtobufEncoding::CompactText) => {
+                "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=compact-text"
             }
         };
         format!("{format}; escaping={}", escaping.name())
@@ -55,7 +74,9 @@ impl ExpositionFormat {
             Self::Text => Box::new(Text),
             Self::OpenMetrics(_) => Box::new(OpenMetrics::new(exposition, with_created)),
             #[cfg(feature = "protobuf")]
-            Self::Protobuf => Box::new(Protobuf::default()),
+            Self::Protobuf(ProtobufEncoding::Delimited) => Box::new(Protobuf::default()),
+            #[cfg(feature = "protobuf")]
+            Self::Protobuf(encoding) => Box::new(ProtobufText::new(encoding == ProtobufEncoding::CompactText)),
         }
     }
 }
@@ -79,10 +100,14 @@ pub(crate) fn format(accept: &str) -> (ExpositionFormat, Escaping) {
             }
             #[cfg(feature = "protobuf")]
             ("application/vnd.google.protobuf", _)
-                if clause.parameter("proto") == Some("io.prometheus.client.MetricFamily")
-                    && clause.parameter("encoding") == Some("delimited") =>
+                if clause.parameter("proto") == Some("io.prometheus.client.MetricFamily") =>
             {
-                ExpositionFormat::Protobuf
+                ExpositionFormat::Protobuf(match clause.parameter("encoding") {
+                    Some("delimited") => ProtobufEncoding::Delimited,
+                    Some("text") => ProtobufEncoding::Text,
+                    Some("compact-text") => ProtobufEncoding::CompactText,
+                    _ => continue,
+                })
             }
             _ => continue,
         };
@@ -158,6 +183,21 @@ mod tests {
                 "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited; escaping=allow-utf-8;",
                 PROTOBUF,
                 "allow-utf-8",
+            ),
+            (
+                "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=text",
+                &PROTOBUF.replace("delimited", "text"),
+                "underscores",
+            ),
+            (
+                "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=compact-text;escaping=dots",
+                &PROTOBUF.replace("delimited", "compact-text"),
+                "dots",
+            ),
+            (
+                "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=other",
+                TEXT,
+                "underscores",
             ),
             ("text/plain;version=0.0.4", TEXT, "underscores"),
             ("text/plain;version=0.0.4; escaping=values;", TEXT, "values"),

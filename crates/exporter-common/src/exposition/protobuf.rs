@@ -46,13 +46,18 @@ impl Encode for Protobuf {
 
     fn series(&mut self, family: &Family, series: usize, out: &mut Vec<u8>) {
         prefix(METRIC, self.metric_length(family, series), out);
-        for (name, value) in family.labels(series) {
-            prefix(1, label_length(name, value), out);
-            bytes(1, name.as_bytes(), out);
-            bytes(2, value, out);
-        }
-        sample(family, series, out);
+        metric(family, series, out);
     }
+}
+
+/// The labels, the value and the time of a series.
+pub(super) fn metric(family: &Family, series: usize, out: &mut Vec<u8>) {
+    for (name, value) in family.labels(series) {
+        prefix(1, label_length(name, value), out);
+        bytes(1, name.as_bytes(), out);
+        bytes(2, value, out);
+    }
+    sample(family, series, out);
 }
 
 /// The field of a family that holds one of its series.
@@ -87,7 +92,7 @@ fn delimited_length(length: usize) -> usize {
 }
 
 /// The name, help and type of a family.
-fn describe(head: &Family, out: &mut Vec<u8>) {
+pub(super) fn describe(head: &Family, out: &mut Vec<u8>) {
     bytes(1, head.name().as_bytes(), out);
     if !head.help().is_empty() {
         bytes(2, head.help().as_bytes(), out);
@@ -233,7 +238,7 @@ fn timestamp(field: u64, since_1970: Duration, out: &mut Vec<u8>) {
 }
 
 /// A nested message. Its length precedes it, but is known only after it is written.
-fn nested(field: u64, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+pub(super) fn nested(field: u64, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     varint(field << 3 | 2, out);
     let at = out.len();
     out.push(0); // the length of most messages fits in one byte

@@ -124,7 +124,7 @@ pub(crate) fn escape(text: &str, quotes: bool, out: &mut Vec<u8>) {
     escape_bytes(text.as_bytes(), quotes, out);
 }
 
-fn escape_bytes(text: &[u8], quotes: bool, out: &mut Vec<u8>) {
+pub(super) fn escape_bytes(text: &[u8], quotes: bool, out: &mut Vec<u8>) {
     let special = |byte: &u8| *byte == b'\\' || *byte == b'\n' || (quotes && *byte == b'"');
     if !text.iter().any(special) {
         out.extend_from_slice(text);
@@ -200,7 +200,7 @@ fn float(dialect: Dialect, value: f64, out: &mut Vec<u8>) {
 
 /// Go's `strconv.FormatFloat(value, 'g', -1, 64)`: the shortest digits that parse to the same
 /// double, in exponent form if the decimal exponent is below −4 or at least 6.
-fn go_float(value: f64, out: &mut Vec<u8>) {
+pub(super) fn go_float(value: f64, out: &mut Vec<u8>) {
     if value == 0.0 {
         out.push(b'0'); // −0 too: the Go client special-cases it
         return;

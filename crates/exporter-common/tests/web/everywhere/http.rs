@@ -41,9 +41,9 @@ fn formats_are_negotiated_as_in_client_golang() {
     for (accept, format, escaping) in [
         (protobuf, PROTOBUF, "underscores"),
         (&format!("{protobuf}; escaping=allow-utf-8;"), PROTOBUF, "allow-utf-8"),
-        // only delimited messages are served
-        (&protobuf.replace("delimited", "text"), TEXT, "underscores"),
-        (&protobuf.replace("delimited", "compact-text"), TEXT, "underscores"),
+        (&protobuf.replace("delimited", "text"), &PROTOBUF.replace("delimited", "text"), "underscores"),
+        (&protobuf.replace("delimited", "compact-text"), &PROTOBUF.replace("delimited", "compact-text"), "underscores"),
+        (&protobuf.replace("delimited", "other"), TEXT, "underscores"),
         ("text/plain;version=0.0.4", TEXT, "underscores"),
         ("text/plain;version=0.0.4; escaping=values;", TEXT, "values"),
         ("application/openmetrics-text", &old, "underscores"),
