@@ -83,7 +83,15 @@ pub(crate) fn server(tls: &TlsConfig, http2: bool) -> Result<Server> {
     let expiry = expiry(&chain, &mut warnings);
     let key = pem::private_key(tls.key.read()?.as_bytes())
         .with_context(|| format!("failed to load X509KeyPair: {:?}", tls.key))?;
-    let mut config = builder.with_single_cert(chain, key).context("failed to load X509KeyPair")?;
+    let is_old = chain.first().and_then(|der| x509::certificate(der)).is_some_and(|certificate| certificate.is_old);
+    let mut config = builder.with_single_cert(chain, key).map_err(|error| {
+        let hint = match error {
+            rustls::Error::General(_) => ": RSA keys need at least 2048 bits",
+            rustls::Error::InvalidCertificate(_) if is_old => ": it has X.509 version 1: create one with version 3",
+            _ => "",
+        };
+        anyhow!("failed to load X509KeyPair: {error}{hint}")
+    })?;
     config.ignore_client_order = true;
     if http2 && cfg!(feature = "http2") {
         config.alpn_protocols.push(b"h2".to_vec());

@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use exporter_common::testing::{self, Running, eventually, value};
@@ -107,4 +108,40 @@ fn the_expiry_of_the_certificate_is_exported_and_logged_if_it_is_near() {
     let (status, metrics) = crate::client::Client::new(&pki).get(&exporter, "/metrics", "").unwrap();
     let expiry = value(&metrics, "exporter_tls_certificate_expiry_timestamp_seconds");
     assert!(status == 200 && expiry > Some(1.8e9), "{metrics}");
+}
+
+/// Creates `server.crt` and `server.key` by openssl.
+fn openssl(pki: &Pki, openssl: &Path, arguments: &str) {
+    let mut command = Command::new(openssl);
+    command.current_dir(pki.folder()).args(arguments.split(' '));
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
+#[test]
+fn the_check_and_the_log_report_every_unusable_certificate() {
+    let Some(path) = testing::real("openssl") else { return };
+    let pki = Pki::new();
+    let self_signed = "req -x509 -subj /CN=localhost -nodes -keyout server.key -out server.crt -newkey";
+    let config = format!("--web.config.file={}", pki.write("web.yml", TLS).display());
+    let check = |expected: &str, status: i32| {
+        let check = testing::run(&drill(), ["--collector.fine", "--check", &config]);
+        let log = String::from_utf8_lossy(&check.stderr).into_owned();
+        assert!(check.status.code() == Some(status) && log.contains(expected), "{expected}: {log}");
+    };
+    openssl(&pki, &path, &format!("{self_signed} rsa:1024"));
+    check("RSA keys need at least 2048 bits", 1);
+    openssl(&pki, &path, "req -new -newkey rsa:2048 -nodes -subj /CN=localhost -keyout server.key -out request");
+    openssl(&pki, &path, "x509 -req -in request -signkey server.key -out server.crt");
+    check("it has X.509 version 1: create one with version 3", 1);
+    openssl(&pki, &path, &format!("{self_signed} rsa:2048 -days 3"));
+    check("the certificate expires at", 0);
+    let exporter = start_with(&pki, TLS, &[]);
+    openssl(&pki, &path, "genrsa -out server.key 2048");
+    check("keys may not be consistent", 1);
+    pki.write("server.crt", "garbage");
+    check("no certificate found", 1);
+    exporter.signal("HUP");
+    eventually("the failed reload is logged", || exporter.log().contains("no certificate found").then_some(()));
+    assert!(exporter.log().contains("the certificate expires at"), "{}", exporter.log());
 }
