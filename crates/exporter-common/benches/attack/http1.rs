@@ -55,7 +55,7 @@ pub(crate) fn endless_pipelining(stage: &Stage) {
 /// Large responses that the client does not read.
 pub(crate) fn unread(stage: &Stage) {
     let request = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
-    stage.crowd(200, || greeted(stage, request), |client| still_open(client));
+    stage.crowd(100, || greeted(stage, request), |client| still_open(client));
 }
 
 /// Endless request headers.

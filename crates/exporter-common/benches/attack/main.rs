@@ -1,7 +1,8 @@
 //! Attacks on exporters: a scrape must always get through.
 //!
 //! `cargo bench -p scrapewright --bench attack` builds the release programs, attacks each on loopback while a rightful
-//! client scrapes it as Prometheus does, and prints a table. Words after `--bench attack --` select attacks.
+//! client scrapes it as Prometheus does, and prints a table. Words after `--bench attack --` select attacks;
+//! `soak 3600` attacks cpu-exporter for an hour instead, and prints its memory for each minute.
 //! `cargo test` runs the same attacks at a reduced size against the example `drill-exporter`, and fails if a scrape
 //! does not get through.
 #![expect(clippy::disallowed_types, reason = "a benchmark starts the programs it measures")]
@@ -28,6 +29,7 @@ mod http2;
 mod program;
 mod scraper;
 mod site;
+mod soak;
 mod stage;
 mod trouble;
 
@@ -92,6 +94,14 @@ const FULL: Size =
 const REDUCED: Size =
     Size { duration: Duration::from_millis(1200), interval: Duration::from_millis(100), reduced: 8, bcrypt_cost: 4 };
 
+enum Run {
+    Done(Outcome),
+    /// The program does not listen.
+    NotStarted,
+    /// A program that the attack needs is missing.
+    Untested,
+}
+
 struct Outcome {
     scrapes: Scrapes,
     resident: Option<f64>,
@@ -108,7 +118,10 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     if flags.iter().any(|flag| flag == "--bench") {
-        table(&attacks);
+        match &words[..] {
+            [word, seconds] if word == "soak" => soak(seconds),
+            _ => table(&attacks),
+        }
         return ExitCode::SUCCESS;
     }
     test(&attacks)
@@ -123,22 +136,31 @@ fn table(attacks: &[&Attack]) {
     for attack in attacks {
         for program in programs.iter().filter(|program| attack.programs.contains(&program.name)) {
             for from in addresses(attack) {
-                let Some(outcome) = run(attack, program, from, &FULL) else { continue };
-                let scrapes = &outcome.scrapes;
-                let p99 = scrapes.p99().map_or("failed".to_owned(), |p99| format!("{:.0} ms", p99.as_secs_f64() * 1e3));
-                let resident = outcome.resident.map_or("exited".to_owned(), |resident| format!("{resident:.1} MB"));
-                println!(
-                    "| {} | {} | {} | {} of {} | {p99} | {resident} | {:.1} MB |",
-                    attack.name,
-                    if from == Ipv4Addr::LOCALHOST { "the same address" } else { "another address" },
-                    program.name,
-                    scrapes.taken.len(),
-                    scrapes.all(),
-                    outcome.kernel,
-                );
+                let from_text = if from == Ipv4Addr::LOCALHOST { "the same address" } else { "another address" };
+                let row = match run(attack, program, from, &FULL) {
+                    Run::Untested => continue,
+                    Run::NotStarted => "does not start | | | |".to_owned(),
+                    Run::Done(outcome) => row(&outcome),
+                };
+                println!("| {} | {from_text} | {} | {row}", attack.name, program.name);
             }
         }
     }
+}
+
+fn row(outcome: &Outcome) -> String {
+    let scrapes = &outcome.scrapes;
+    let p99 = scrapes.p99().map_or("failed".to_owned(), |p99| format!("{:.0} ms", p99.as_secs_f64() * 1e3));
+    let resident = outcome.resident.map_or("exited".to_owned(), |resident| format!("{resident:.1} MB"));
+    format!("{} of {} | {p99} | {resident} | {:.1} MB |", scrapes.taken.len(), scrapes.all(), outcome.kernel)
+}
+
+/// The rows of docs/performance.md.
+fn soak(seconds: &str) {
+    let duration = Duration::from_secs(seconds.parse().unwrap());
+    build(&["cpu-exporter"]);
+    let path = binary("cpu-exporter");
+    soak::soak(&Program { name: "cpu-exporter", path, arguments: Vec::new(), page: "/metrics" }, duration);
 }
 
 /// The exporters, built with the release profile, and node_exporter if it is installed.
@@ -169,7 +191,11 @@ fn test(attacks: &[&Attack]) -> ExitCode {
         attacks.iter().filter(|attack| attack.programs == EXPORTERS || attack.programs.contains(&"cpu-exporter"))
     {
         for from in addresses(attack) {
-            let Some(outcome) = run(attack, &drill, from, &REDUCED) else { continue };
+            let outcome = match run(attack, &drill, from, &REDUCED) {
+                Run::Untested => continue,
+                Run::NotStarted => panic!("{}: the example does not start", attack.name),
+                Run::Done(outcome) => outcome,
+            };
             let faults = faults(&outcome);
             let verdict = if faults.is_empty() { "ok" } else { "FAILED" };
             println!("test {} from {from} ... {verdict} ({})", attack.name, summary(&outcome));
@@ -209,10 +235,11 @@ fn addresses(attack: &Attack) -> impl Iterator<Item = Ipv4Addr> {
     std::iter::once(Ipv4Addr::LOCALHOST).chain(elsewhere)
 }
 
-/// Attacks a program while the rightful client scrapes it. `None` if the attack needs a missing program.
-fn run(attack: &Attack, program: &Program, from: Ipv4Addr, size: &Size) -> Option<Outcome> {
+/// Attacks a program while the rightful client scrapes it.
+fn run(attack: &Attack, program: &Program, from: Ipv4Addr, size: &Size) -> Run {
     let site = Site::new(size.bcrypt_cost);
-    let running = program.start(&site, attack.web, (attack.start)(&site)?);
+    let Some(start) = (attack.start)(&site) else { return Run::Untested };
+    let Some(running) = program.start(&site, attack.web, start) else { return Run::NotStarted };
     let before = kernel_memory();
     let tls = (attack.web == Web::Tls).then(|| site.tls("http/1.1"));
     let scraper = Scraper::new(running.address, program.page, tls);
@@ -235,7 +262,7 @@ fn run(attack: &Attack, program: &Program, from: Ipv4Addr, size: &Size) -> Optio
         stop.store(true, Ordering::Relaxed);
         (scrapes.join().unwrap(), kernel.join().unwrap())
     });
-    Some(Outcome { scrapes, resident: running.memory("VmHWM:"), kernel })
+    Run::Done(Outcome { scrapes, resident: running.memory("VmHWM:"), kernel })
 }
 
 fn peak_kernel_memory(before: f64, stop: &AtomicBool) -> f64 {

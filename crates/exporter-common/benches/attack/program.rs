@@ -5,11 +5,14 @@ use std::io::PipeReader;
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use scrapewright::testing::{self, eventually};
+use scrapewright::testing;
 
 use crate::site::{Site, Web};
+
+const START_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A program, and how it is started and scraped.
 pub(crate) struct Program {
@@ -41,7 +44,8 @@ pub(crate) struct Running {
 }
 
 impl Program {
-    pub(crate) fn start(&self, site: &Site, web: Web, start: Start) -> Running {
+    /// Starts the program; `None` if it does not listen.
+    pub(crate) fn start(&self, site: &Site, web: Web, start: Start) -> Option<Running> {
         // node_exporter does not log a port chosen by the system
         let address = SocketAddr::from(([127, 0, 0, 1], testing::free_port()));
         let mut command = Command::new("sh");
@@ -53,11 +57,14 @@ impl Program {
         let (stderr, unread) = start.stderr.map_or((Stdio::null(), None), |(stderr, unread)| (stderr, Some(unread)));
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr).spawn().unwrap();
         let mut running = Running { child, address, cgroup: start.cgroup, _unread: unread };
-        eventually("the program listens", || {
-            assert!(running.child.try_wait().unwrap().is_none(), "{} does not start", self.name);
-            TcpStream::connect_timeout(&address, Duration::from_secs(1)).ok()
-        });
-        running
+        let deadline = Instant::now() + START_TIMEOUT;
+        while running.child.try_wait().unwrap().is_none() && Instant::now() < deadline {
+            if TcpStream::connect_timeout(&address, START_TIMEOUT).is_ok() {
+                return Some(running);
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        None
     }
 }
 
@@ -66,11 +73,26 @@ impl Running {
         self.child.id()
     }
 
-    /// A value of /proc/PID/status in MB (10^6 bytes); none if the process has exited.
-    pub(crate) fn memory(&self, key: &str) -> Option<f64> {
+    /// A number of /proc/PID/status; none if the process has exited.
+    pub(crate) fn status(&self, key: &str) -> Option<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).ok()?;
         let line = status.lines().find(|line| line.starts_with(key))?;
-        Some(line.split_whitespace().nth(1)?.parse::<f64>().ok()? * 1024.0 / 1e6)
+        line.split_whitespace().nth(1)?.parse().ok()
+    }
+
+    /// A size of /proc/PID/status in MB (10^6 bytes).
+    pub(crate) fn memory(&self, key: &str) -> Option<f64> {
+        self.status(key).map(|kibibytes| kibibytes as f64 * 1024.0 / 1e6)
+    }
+
+    /// The number of open file descriptors.
+    pub(crate) fn descriptors(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.pid())).map_or(0, Iterator::count)
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("kill").arg(format!("-{name}")).arg(self.pid().to_string()).status().unwrap();
+        assert!(sent.success());
     }
 }
 

@@ -19,8 +19,9 @@ use ring::hmac;
 use super::fair_queue::{FairQueue, QueueClient};
 use crate::config::password_hash::cost;
 
-/// The limit of queued checks.
+/// The limits of queued checks, in total and per address.
 const MAX_WAITING: usize = 64;
+const MAX_WAITING_PER_ADDRESS: usize = 16;
 /// The limit of known addresses.
 const MAX_ADDRESSES: usize = 1024;
 /// The limits of cached results. Denied credentials, which any client can send, never evict granted ones.
@@ -76,7 +77,8 @@ impl<T> Default for BoundedSet<T> {
 impl Authenticator {
     pub(crate) fn new() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { key: OnceLock::new(), state: Arc::default(), checks: FairQueue::new((cores / 2).max(1), MAX_WAITING) }
+        let checks = FairQueue::new((cores / 2).max(1), MAX_WAITING, MAX_WAITING_PER_ADDRESS);
+        Self { key: OnceLock::new(), state: Arc::default(), checks }
     }
 
     pub(super) fn client(&self, address: Option<IpAddr>) -> AuthClient {
@@ -264,7 +266,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_flood_of_wrong_passwords_refuses_no_other_client_and_the_same_credentials_are_queued_once() {
-        let authenticator = Authenticator { checks: FairQueue::new(1, MAX_WAITING), ..Authenticator::new() };
+        let authenticator =
+            Authenticator { checks: FairQueue::new(1, MAX_WAITING, MAX_WAITING_PER_ADDRESS), ..Authenticator::new() };
         let users = users();
         let [bad, good] = [1, 2].map(|host| authenticator.client(Some(IpAddr::from([192, 0, 2, host]))));
         let worker = authenticator.checks.slot(&bad, false).await;
@@ -272,11 +275,11 @@ mod tests {
         let mut flood: Vec<_> =
             flood.iter().map(|headers| Box::pin(authenticator.check(&users, headers, &bad))).collect();
         let refused = flood.iter_mut().filter_map(|check| check.now_or_never()).collect::<Vec<_>>();
-        assert_eq!(refused, [AuthResult::Busy; 100 - MAX_WAITING]);
+        assert_eq!(refused, [AuthResult::Busy; 100 - MAX_WAITING_PER_ADDRESS]);
         let headers = headers("alice", "secret");
         let mut same: Vec<_> = (0..100).map(|_| Box::pin(authenticator.check(&users, &headers, &good))).collect();
         assert!(same.iter_mut().all(|check| check.now_or_never().is_none()), "they are queued");
-        assert_eq!(authenticator.checks.waiting(), MAX_WAITING, "as one check, for which another one was refused");
+        assert_eq!(authenticator.checks.waiting(), MAX_WAITING_PER_ADDRESS + 1, "as one check");
         drop(flood);
         assert_eq!(authenticator.checks.waiting(), 1, "checks of disconnected clients leave the queue");
         drop(worker);

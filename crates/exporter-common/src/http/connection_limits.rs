@@ -5,7 +5,7 @@
 //! without progress for the longest time is closed. If a scrape waits for room, slow clients are disconnected earlier.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ const MAX_CONNECTIONS: usize = 512;
 /// The minimum interval between log lines about closed connections.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
 /// The limit of unsent response bytes on all connections.
-const MAX_UNSENT: usize = 64 * 1024 * 1024;
+const MAX_UNSENT: usize = 16 * 1024 * 1024;
 /// The time limit for the TLS handshake and the request headers.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// The interval of checks of the deadlines, which is the shortest time limit.
@@ -65,6 +65,8 @@ pub(super) struct Connection {
     state: Mutex<ConnectionState>,
     /// Notified when the connection is closed before its deadline, or the exporter stops.
     changed: Notify,
+    /// Whether it had a response since it last waited for its client.
+    answered: AtomicBool,
 }
 
 struct ConnectionState {
@@ -284,7 +286,8 @@ impl ConnectionState {
 
 impl Connection {
     fn new() -> Self {
-        Self { state: Mutex::new(ConnectionState::new(Instant::now())), changed: Notify::new() }
+        let state = Mutex::new(ConnectionState::new(Instant::now()));
+        Self { state, changed: Notify::new(), answered: AtomicBool::new(false) }
     }
 
     /// Returns the reason when the deadline of the connection has passed. No request changes the timer: every new deadline
@@ -339,6 +342,11 @@ impl Connection {
         }
     }
 
+    /// The client has sent nothing more.
+    pub(super) fn waits(&self) {
+        self.answered.store(false, Ordering::Relaxed);
+    }
+
     pub(super) fn written(&self) {
         let mut state = lock(&self.state);
         if state.unsent > 0 {
@@ -357,6 +365,15 @@ impl RequestGuard {
     pub(super) fn begin(connections: &Arc<Connections>, connection: &Arc<Connection>) -> Self {
         lock(&connection.state).requests += 1;
         Self { connections: connections.clone(), connection: connection.clone() }
+    }
+
+    /// Lets other connections go first if the client has pipelined this request. Otherwise hyper responds to up to 16
+    /// requests of one connection in a row.
+    pub(super) async fn turn(self) -> Self {
+        if self.connection.answered.load(Ordering::Relaxed) {
+            tokio::task::yield_now().await;
+        }
+        self
     }
 
     /// A request of another HTTP server, whose connections have no deadlines here.
@@ -399,6 +416,7 @@ impl RequestGuard {
 
 impl Drop for RequestGuard {
     fn drop(&mut self) {
+        self.connection.answered.store(true, Ordering::Relaxed);
         let mut state = lock(&self.connection.state);
         state.requests -= 1;
         state.settle();

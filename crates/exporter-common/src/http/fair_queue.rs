@@ -12,7 +12,9 @@ use tokio::sync::oneshot;
 
 /// The slots, and the requests that wait for one.
 pub(super) struct FairQueue {
+    /// The limits of waiting requests, in total and per address.
     max_waiting: usize,
+    max_per_address: usize,
     state: Mutex<QueueState>,
 }
 
@@ -55,8 +57,12 @@ struct Place<'a> {
 }
 
 impl FairQueue {
-    pub(super) fn new(slots: usize, max_waiting: usize) -> Arc<Self> {
-        Arc::new(Self { max_waiting, state: Mutex::new(QueueState { free: slots, ..QueueState::default() }) })
+    pub(super) fn new(slots: usize, max_waiting: usize, max_per_address: usize) -> Arc<Self> {
+        Arc::new(Self {
+            max_waiting,
+            max_per_address,
+            state: Mutex::new(QueueState { free: slots, ..QueueState::default() }),
+        })
     }
 
     pub(super) fn client(&self, address: Option<IpAddr>) -> Arc<QueueClient> {
@@ -79,7 +85,8 @@ impl FairQueue {
             let (grant, granted) = oneshot::channel();
             state.enter(client.clone(), preferred, grant);
             let place = Place { queue: self, arrival: state.arrivals };
-            if state.waiting.len() > self.max_waiting {
+            let of_address = state.waiting_of(client).count();
+            if state.waiting.len() > self.max_waiting || of_address > self.max_per_address {
                 state.displace();
             }
             (place, granted)
@@ -209,7 +216,7 @@ mod tests {
 
     #[test]
     fn slots_go_to_addresses_and_their_connections_in_turn() {
-        let queue = FairQueue::new(1, 100);
+        let queue = FairQueue::new(1, 100, 100);
         let (flood, other) = ([1, 1].map(|host| client(&queue, host)), client(&queue, 2));
         let mut slot = queue.slot(&flood[0], false).now_or_never().flatten();
         let clients = [&flood[0], &flood[0], &flood[0], &flood[1], &other, &other];
@@ -233,7 +240,7 @@ mod tests {
 
     #[test]
     fn the_address_with_the_most_requests_loses_one_when_the_queue_is_full() {
-        let queue = FairQueue::new(1, 3);
+        let queue = FairQueue::new(1, 3, 3);
         let (flood, other) = (client(&queue, 1), client(&queue, 2));
         let slot = queue.slot(&flood, false).now_or_never().flatten();
         let mut flooding: Vec<_> = (0..3).map(|_| wait(&queue, &flood)).collect();
@@ -246,7 +253,7 @@ mod tests {
 
     #[test]
     fn a_request_that_gives_up_leaves_the_queue_and_its_slot() {
-        let queue = FairQueue::new(1, 3);
+        let queue = FairQueue::new(1, 3, 3);
         let client = client(&queue, 1);
         let slot = queue.slot(&client, false).now_or_never().flatten();
         drop(wait(&queue, &client));
@@ -259,7 +266,7 @@ mod tests {
 
     #[test]
     fn all_addresses_of_a_network_of_ipv6_are_one() {
-        let queue = FairQueue::new(1, 1);
+        let queue = FairQueue::new(1, 1, 1);
         let addresses = ["2001:db8::1", "2001:db8::ffff:2", "2001:db8:0:1::1"];
         let [first, second, other] =
             addresses.map(|address| queue.client(Some(address.parse().unwrap())).address().unwrap());

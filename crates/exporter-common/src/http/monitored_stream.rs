@@ -43,7 +43,10 @@ impl AsyncRead for MonitoredStream {
             return Poll::Ready(Ok(()));
         }
         let before = buf.filled().len();
-        let read = ready!(Pin::new(&mut self.stream).poll_read(cx, buf));
+        let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(cx, buf) else {
+            self.monitored.waits();
+            return Poll::Pending;
+        };
         if buf.filled().len() > before {
             self.monitored.read();
         }

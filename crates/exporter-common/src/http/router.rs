@@ -125,18 +125,20 @@ pub(crate) fn routes(
         .unify()
         .or(warp::any().map(not_found))
         .unify();
-    warp::any().map(start).and(response).then(move |request: RequestGuard, mut response: Response<ResponseBody>| {
-        let router = router.clone();
-        async move {
-            response.headers_mut().extend(router.web.settings().await.headers.clone());
-            response.map(|body| match body {
-                ResponseBody::Complete(body) => request.complete(body).into(),
-                ResponseBody::Pieces(pieces) => {
-                    warp::reply::stream(stream::iter(request.pieces(pieces))).into_response().into_body()
-                }
-            })
-        }
-    })
+    warp::any().map(start).then(RequestGuard::turn).and(response).then(
+        move |request: RequestGuard, mut response: Response<ResponseBody>| {
+            let router = router.clone();
+            async move {
+                response.headers_mut().extend(router.web.settings().await.headers.clone());
+                response.map(|body| match body {
+                    ResponseBody::Complete(body) => request.complete(body).into(),
+                    ResponseBody::Pieces(pieces) => {
+                        warp::reply::stream(stream::iter(request.pieces(pieces))).into_response().into_body()
+                    }
+                })
+            }
+        },
+    )
 }
 
 /// `/-/healthy`: the process serves requests.
@@ -245,7 +247,7 @@ impl Router {
             telemetry_path,
             timeout_offset,
             max_requests,
-            scrapes: FairQueue::new(slots, MAX_WAITING),
+            scrapes: FairQueue::new(slots, MAX_WAITING, MAX_WAITING),
             handler_metrics,
             openmetrics_created,
             gzip: Gzip::default(),
