@@ -41,6 +41,8 @@ pub struct Family {
     label_names: Vec<Cow<'static, str>>,
     /// Positions in `label_names`, ordered by label name: the order in which labels are written.
     label_order: Vec<usize>,
+    /// The length of all label names.
+    label_names_length: usize,
     /// Whether no name needs quotes in any format.
     plain: bool,
     /// The concatenated label values of all series.
@@ -191,6 +193,7 @@ impl Family {
             name,
             help: help.into(),
             kind,
+            label_names_length: label_names.iter().map(|label| label.len()).sum(),
             label_names,
             label_order,
             plain,
@@ -375,6 +378,14 @@ impl Family {
         self.label_order.iter().map(move |&label| (&*self.label_names[label], self.label_value(series, label)))
     }
 
+    /// The number of a series' labels, and the length of their names and values.
+    #[cfg(feature = "protobuf")]
+    pub(crate) fn labels_text(&self, series: usize) -> (usize, usize) {
+        let labels = self.label_names.len();
+        let end = |label: usize| label.checked_sub(1).map_or(0, |last| self.ends[last]);
+        (labels, self.label_names_length + end((series + 1) * labels) - end(series * labels))
+    }
+
     /// The value of a series.
     pub(crate) fn series_value(&self, series: usize) -> &Value {
         &self.values[series]
@@ -446,14 +457,14 @@ impl Family {
 
     /// A prefix of the order of [`Family::compare`]: the number of labels and the first bytes of the first label.
     /// Sorting by it avoids reading most labels.
-    pub(crate) fn sort_key(&self, series: usize) -> (usize, u64) {
-        let mut first = [0; 8];
+    pub(crate) fn sort_key(&self, series: usize) -> u64 {
+        let mut key = [0; 8];
+        let Ok(labels @ ..0xff) = u8::try_from(self.label_names.len()) else { return u64::MAX };
+        key[0] = labels;
         if let Some(&label) = self.label_order.first() {
-            let value = self.label_value(series, label);
-            let len = value.len().min(first.len());
-            first[..len].copy_from_slice(&value[..len]);
+            key[1..].iter_mut().zip(self.label_value(series, label)).for_each(|(to, from)| *to = *from);
         }
-        (self.label_names.len(), u64::from_be_bytes(first))
+        u64::from_be_bytes(key)
     }
 
     fn label_value(&self, series: usize, label: usize) -> &[u8] {

@@ -103,11 +103,11 @@ impl Group {
             return (Self { families, order: None }, 0);
         }
         let series = families.iter().zip(0_u32..).flat_map(|(family, at)| {
-            (0_u32..).take(family.len()).map(move |series| (family.sort_key(series as usize), (at, series)))
+            (0_u32..).take(family.len()).map(move |series| (family.sort_key(series as usize), at, series))
         });
         let mut keyed: Vec<_> = series.collect();
-        let compare = |(key, (family, series)): &((usize, u64), (u32, u32)), other: &((usize, u64), (u32, u32))| {
-            let (other_key, (other_family, other_series)) = other;
+        let compare = |(key, family, series): &(u64, u32, u32), other: &(u64, u32, u32)| {
+            let (other_key, other_family, other_series) = other;
             key.cmp(other_key).then_with(|| {
                 let other = &families[*other_family as usize];
                 families[*family as usize].compare(*series as usize, other, *other_series as usize)
@@ -117,7 +117,7 @@ impl Group {
         let before = keyed.len();
         keyed.dedup_by(|later, first| compare(first, later).is_eq());
         let duplicates = before - keyed.len();
-        let order = keyed.into_iter().map(|(_, position)| position).collect();
+        let order = keyed.into_iter().map(|(_, family, series)| (family, series)).collect();
         (Self { families, order: Some(order) }, duplicates)
     }
 }

@@ -45,8 +45,7 @@ impl Encode for Protobuf {
     }
 
     fn series(&mut self, family: &Family, series: usize, out: &mut Vec<u8>) {
-        prefix(METRIC, self.metric_length(family, series), out);
-        metric(family, series, out);
+        nested(METRIC, out, |out| metric(family, series, out));
     }
 }
 
@@ -61,21 +60,37 @@ pub(super) fn metric(family: &Family, series: usize, out: &mut Vec<u8>) {
 }
 
 /// The field of a family that holds one of its series.
-const METRIC: u8 = 4;
+const METRIC: u64 = 4;
 
 impl Protobuf {
     /// The length of a series' message.
     fn metric_length(&mut self, family: &Family, series: usize) -> usize {
-        let labels: usize =
-            family.labels(series).map(|(name, value)| delimited_length(label_length(name, value))).sum();
-        let plain = matches!(family.series_value(series), Value::Number(_)) && family.exemplar(series).is_none();
-        if plain && family.time(series).is_none() && family.created(series).is_none() {
-            return labels + NUMBER_LENGTH;
-        }
-        self.scratch.clear();
-        sample(family, series, &mut self.scratch);
-        labels + self.scratch.len()
+        labels_length(family, series)
+            + if is_plain(family, series) {
+                NUMBER_LENGTH
+            } else {
+                self.scratch.clear();
+                sample(family, series, &mut self.scratch);
+                self.scratch.len()
+            }
     }
+}
+
+/// Whether a series is only a number.
+fn is_plain(family: &Family, series: usize) -> bool {
+    matches!(family.series_value(series), Value::Number(_))
+        && family.exemplar(series).is_none()
+        && family.time(series).is_none()
+        && family.created(series).is_none()
+}
+
+/// The length of the label pairs of a series.
+fn labels_length(family: &Family, series: usize) -> usize {
+    let (labels, text) = family.labels_text(series);
+    if text + 4 < 0x80 {
+        return text + labels * 6; // all lengths fit in one byte
+    }
+    family.labels(series).map(|(name, value)| delimited_length(label_length(name, value))).sum()
 }
 
 /// The length of a counter, gauge or untyped message with a number, as a field.
