@@ -3,15 +3,15 @@
 
 use crate::exposition::negotiation;
 use crate::http::listen::ListenAddress;
-use crate::http::web_settings;
+use crate::http::web_settings::web_file;
 use crate::scrape::scrape_response::ScrapeFilter;
 
 pub fn config(text: &str) {
-    web_settings::fuzz_config(text);
+    web_file::fuzz_config(text);
 }
 
 pub fn certificate(der: &[u8]) {
-    web_settings::fuzz_certificate(der);
+    web_file::fuzz_certificate(der);
 }
 
 pub fn negotiation(header: &str) {

@@ -35,13 +35,13 @@
 //!
 //! # Features
 //!
-//! All that an exporter should have is on by default: `basic-auth`, `http2`, `landing-page`, `manual`,
-//! `protobuf`, `systemd`, `tls`.
+//! All that an exporter should have is on by default: `basic-auth`, `gzip`, `http2`, `landing-page`, `manual`,
+//! `protobuf`, `systemd`, `tls`, `yaml`.
 //! `prometheus` and `testing` are off.
 //!
 //! # Systems
 //!
-//! The library is made for Unix, and tested on Linux.
+//! The library is made for Unix, and tested on Linux. It compiles for macOS.
 
 #[cfg(not(unix))]
 compile_error!("this library needs Unix: it uses Unix signals, sockets and file types");
@@ -79,7 +79,9 @@ struct Guide;
 pub use anyhow;
 pub use async_trait::async_trait;
 pub use clap;
-pub use config::{duration, reload, yaml};
+#[cfg(feature = "yaml")]
+pub use config::yaml;
+pub use config::{duration, reload};
 pub use exposition::family::{Exemplar, Family, Histogram, InvalidFamily, Kind, Summary, Value};
 pub use exposition::native_histogram::NativeHistogram;
 #[cfg(feature = "protobuf")]

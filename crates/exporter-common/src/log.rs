@@ -170,7 +170,7 @@ impl EventFields {
 fn line<'a>(format: LogFormat, fields: impl Iterator<Item = (&'a str, &'a str)>) -> String {
     let mut line = String::new();
     for (key, value) in fields {
-        let quoted = serde_json::Value::from(value); // logfmt uses the escapes of JSON
+        let quoted = quoted(value); // logfmt uses the escapes of JSON
         let _ = match format {
             LogFormat::Json => write!(line, "{}\"{key}\":{quoted}", if line.is_empty() { '{' } else { ',' }),
             LogFormat::Logfmt => {
@@ -185,9 +185,32 @@ fn line<'a>(format: LogFormat, fields: impl Iterator<Item = (&'a str, &'a str)>)
     line
 }
 
+/// A JSON string.
+fn quoted(value: &str) -> String {
+    let mut quoted = String::from('"');
+    for character in value.chars() {
+        match character {
+            '\n' => quoted.push_str("\\n"),
+            '\t' => quoted.push_str("\\t"),
+            '\r' => quoted.push_str("\\r"),
+            '"' | '\\' => quoted.extend(['\\', character]),
+            '\0'..' ' => drop(write!(quoted, "\\u{:04x}", u32::from(character))),
+            _ => quoted.push(character),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_quoted_text_is_the_same_in_json() {
+        let text: String = ('\0'..='\u{ff}').chain("\u{2028}😀\\\"".chars()).collect();
+        assert_eq!(serde_json::from_str::<String>(&quoted(&text)).unwrap(), text);
+    }
 
     const FIELDS: [(&str, &str); 3] = [("level", "INFO"), ("msg", "two\nlines \"quoted\""), ("path", "/proc/stat")];
 

@@ -7,12 +7,10 @@ pub(crate) enum ServerTls {}
 pub(crate) mod server {
     //! The server's TLS configuration, which is refused.
 
-    use anyhow::{Result, bail};
-
     use super::ServerTls;
-    use crate::config::web_config::TlsConfig;
 
     /// No server's TLS.
+    #[cfg(feature = "yaml")]
     pub(crate) struct Server {
         pub(crate) config: ServerTls,
         pub(crate) expiry: Option<i64>,
@@ -20,8 +18,9 @@ pub(crate) mod server {
     }
 
     /// Refuses TLS.
-    pub(crate) fn server(_: &TlsConfig, _: bool) -> Result<Server> {
-        bail!("tls_server_config: this exporter is built without the feature tls")
+    #[cfg(feature = "yaml")]
+    pub(crate) fn server(_: &crate::config::web_config::TlsConfig, _: bool) -> anyhow::Result<Server> {
+        anyhow::bail!("tls_server_config: this exporter is built without the feature tls")
     }
 
     /// Without TLS, there are no protocols.

@@ -45,6 +45,7 @@ pub fn read_to_string(path: &Path) -> Result<String> {
 }
 
 /// The reason why a file cannot be read, with Go's wording for a missing file.
+#[cfg(feature = "yaml")]
 pub(crate) fn reason(error: &Error) -> String {
     match error.kind() {
         ErrorKind::NotFound => "no such file or directory".to_owned(),

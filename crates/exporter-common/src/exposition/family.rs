@@ -41,8 +41,6 @@ pub struct Family {
     label_names: Vec<Cow<'static, str>>,
     /// Positions in `label_names`, ordered by label name: the order in which labels are written.
     label_order: Vec<usize>,
-    /// The length of all label names.
-    label_names_length: usize,
     /// Whether no name needs quotes in any format.
     plain: bool,
     /// The concatenated label values of all series.
@@ -193,7 +191,6 @@ impl Family {
             name,
             help: help.into(),
             kind,
-            label_names_length: label_names.iter().map(|label| label.len()).sum(),
             label_names,
             label_order,
             plain,
@@ -382,8 +379,9 @@ impl Family {
     #[cfg(feature = "protobuf")]
     pub(crate) fn labels_text(&self, series: usize) -> (usize, usize) {
         let labels = self.label_names.len();
+        let names = self.label_names.iter().map(|label| label.len()).sum::<usize>();
         let end = |label: usize| label.checked_sub(1).map_or(0, |last| self.ends[last]);
-        (labels, self.label_names_length + end((series + 1) * labels) - end(series * labels))
+        (labels, names + end((series + 1) * labels) - end(series * labels))
     }
 
     /// The value of a series.
@@ -459,8 +457,10 @@ impl Family {
     /// Sorting by it avoids reading most labels.
     pub(crate) fn sort_key(&self, series: usize) -> u64 {
         let mut key = [0; 8];
-        let Ok(labels @ ..0xff) = u8::try_from(self.label_names.len()) else { return u64::MAX };
-        key[0] = labels;
+        key[0] = u8::try_from(self.label_names.len()).unwrap_or(u8::MAX);
+        if key[0] == u8::MAX {
+            return u64::MAX; // the same for any number of labels that a byte cannot hold
+        }
         if let Some(&label) = self.label_order.first() {
             key[1..].iter_mut().zip(self.label_value(series, label)).for_each(|(to, from)| *to = *from);
         }

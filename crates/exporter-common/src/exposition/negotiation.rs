@@ -117,6 +117,7 @@ pub(crate) fn format(accept: &str) -> (ExpositionFormat, Escaping) {
 }
 
 /// Whether gzip is accepted, and not less preferred than no encoding.
+#[cfg(feature = "gzip")]
 pub(crate) fn gzip(accept_encoding: &str) -> bool {
     let clauses = clauses(accept_encoding);
     let quality = |name| clauses.iter().find(|clause| clause.name == name).map(|clause| clause.quality);
@@ -230,6 +231,7 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "gzip")]
     #[test]
     fn gzip_is_used_if_it_is_preferred() {
         for (header, expected) in [

@@ -2,7 +2,10 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use flate2::{Compress, CompressError, Compression, FlushCompress, Status};
+pub(crate) use flate2::CompressError;
+use flate2::{Compress, Compression, FlushCompress, Status};
+
+use crate::exposition::negotiation;
 
 /// Compressors that are reused, because their tables are far larger than most responses.
 #[derive(Clone, Default)]
@@ -18,8 +21,12 @@ pub(super) struct Compressor {
 }
 
 impl Gzip {
-    /// A compressor for a new response.
-    pub(super) fn compressor(&self) -> Compressor {
+    /// A compressor for a new response, if the client accepts gzip.
+    pub(super) fn negotiate(&self, accept_encoding: &str) -> Option<Compressor> {
+        negotiation::gzip(accept_encoding).then(|| self.compressor())
+    }
+
+    fn compressor(&self) -> Compressor {
         const WINDOW: u8 = 15; // bits: the largest
         let idle = self.idle().pop();
         let compress = idle.unwrap_or_else(|| Compress::new_gzip(Compression::fast(), WINDOW));

@@ -7,6 +7,7 @@ mod connection;
 pub(crate) mod connection_limits;
 pub(crate) mod exporter_info;
 mod fair_queue;
+#[cfg_attr(not(feature = "gzip"), path = "no_gzip.rs")]
 mod gzip;
 #[cfg_attr(not(feature = "prometheus"), path = "no_handler_metrics.rs")]
 pub(crate) mod handler_metrics;

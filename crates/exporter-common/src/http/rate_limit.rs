@@ -21,6 +21,7 @@ struct Bucket {
 
 impl RateLimit {
     /// A full bucket. A bucket of size 0 allows no requests.
+    #[cfg_attr(not(feature = "yaml"), expect(dead_code, reason = "set by the web configuration file"))]
     pub(super) fn new(interval: Duration, burst: u32) -> Self {
         let bucket = Bucket { tokens: f64::from(burst), filled: Instant::now() };
         Self { interval, burst, bucket: Mutex::new(bucket) }

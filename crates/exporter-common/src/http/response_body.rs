@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use flate2::CompressError;
-
 use super::admission::{Admission, HeldExposition};
-use super::gzip::{Compressor, Gzip};
+use super::gzip::{CompressError, Compressor};
 use crate::exposition::Exposition;
 use crate::exposition::encoder::Encoder;
 use crate::exposition::negotiation::ExpositionFormat;
@@ -47,19 +45,18 @@ pub(super) enum Unsendable {
 }
 
 impl ResponseBody {
-    /// An exposition in a format, compressed if `gzip` is given.
+    /// An exposition in a format, compressed if there is a compressor.
     pub(super) fn of(
         exposition: Exposition,
         format: ExpositionFormat,
         with_created: bool,
-        gzip: Option<&Gzip>,
+        mut compressor: Option<Compressor>,
         admission: &Arc<Admission>,
     ) -> Result<Self, Unsendable> {
         let mut encoded = Vec::with_capacity(16 * 1024);
         let format = format.encoder(&exposition, with_created);
         let mut encoder = Encoder::new(exposition, format);
         let finished = encoder.fill(&mut encoded, PIECE);
-        let mut compressor = gzip.map(Gzip::compressor);
         if !finished {
             let buffers = 2 * PIECE + compressor.as_ref().map_or(0, |_| Compressor::MEMORY);
             let encoder = encoder.try_map(|exposition| admission.hold(exposition, buffers));

@@ -349,8 +349,9 @@ impl Router {
         escaping: Escaping,
         headers: &HeaderMap,
     ) -> Response<ResponseBody> {
-        let gzip = negotiation::gzip(&joined(headers, ACCEPT_ENCODING)).then_some(&self.gzip);
-        let body = match ResponseBody::of(exposition, format, self.openmetrics_created, gzip, &self.admission) {
+        let compressor = self.gzip.negotiate(&joined(headers, ACCEPT_ENCODING));
+        let compressed = compressor.is_some();
+        let body = match ResponseBody::of(exposition, format, self.openmetrics_created, compressor, &self.admission) {
             Ok(body) => body,
             Err(Unsendable::NoRoom) => return self.refuse(Refusal::Memory),
             Err(Unsendable::Gzip(error)) => {
@@ -362,7 +363,7 @@ impl Router {
         let content_type = HeaderValue::try_from(format.content_type(escaping));
         response.headers_mut().extend(content_type.map(|value| (CONTENT_TYPE, value)));
         response.headers_mut().insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
-        if gzip.is_some() {
+        if compressed {
             response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
         response

@@ -1,20 +1,21 @@
 //! The settings of `--web.config.file`, which are reloaded when the file or a file it names has changed.
 
+#[cfg_attr(not(feature = "yaml"), path = "no_web_file.rs")]
+pub(crate) mod web_file;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::Result;
 use http::HeaderMap;
 use tokio::time::Instant;
 
+use self::web_file::read;
 use super::rate_limit::RateLimit;
 use crate::config::reload::{Files, ReloadStatus};
-use crate::config::web_config::{self, ClientAuth, PemSource, WebConfig};
-use crate::config::{password_hash, small_file};
 use crate::exposition::family::Family;
-use crate::tls::server::Server;
 use crate::tls::{ServerTls, server};
 
 /// The minimum interval between checks of the files.
@@ -32,6 +33,7 @@ pub(crate) struct WebSettings {
     /// Users and their password hashes; authentication is off if empty.
     pub(crate) users: BTreeMap<String, String>,
     /// Whether clients must present a certificate.
+    #[cfg_attr(not(feature = "yaml"), expect(dead_code, reason = "read with the feature tls"))]
     pub(crate) clients_must_show_certificates: bool,
     /// The rate limit of requests, if one is set.
     pub(crate) rate_limit: Option<RateLimit>,
@@ -201,50 +203,4 @@ impl WebSettings {
             _ => {}
         }
     }
-}
-
-/// Loads the settings, and returns the files they were loaded from.
-fn read(path: &Path) -> Result<(WebSettings, Files)> {
-    let mut seen = Files::snapshot([path.to_owned()]);
-    let name = || path.display().to_string();
-    let text = small_file::read_to_string(path)
-        .map_err(|error| anyhow!("{}", small_file::reason(&error)))
-        .with_context(name)?;
-    let folder = path.parent().unwrap_or(Path::new(""));
-    let WebConfig { tls, http2, headers, users, rate_limit } = web_config::parse(&text, folder).with_context(name)?;
-    let files = tls.iter().flat_map(|tls| [Some(&tls.cert), Some(&tls.key), tls.client_ca.as_ref()]).flatten();
-    for pem in files {
-        if let PemSource::File { path, .. } = pem {
-            seen.add(path);
-        }
-    }
-    let rate_limit = rate_limit.map(|limit| RateLimit::new(limit.interval, limit.burst));
-    let mut settings = WebSettings { http2, headers, rate_limit, ..WebSettings::default() };
-    settings.warnings.extend(password_hash::warnings(&users));
-    settings.users = users;
-    if let Some(tls) = tls {
-        let Server { config, expiry, warnings } = server::server(&tls, http2).with_context(name)?;
-        settings.warnings.extend(warnings);
-        settings.certificate_expiry = expiry;
-        settings.clients_must_show_certificates =
-            matches!(tls.client_auth, ClientAuth::RequireAnyClientCert | ClientAuth::RequireAndVerifyClientCert)
-                || (tls.client_auth != ClientAuth::NoClientCert && !tls.client_allowed_sans.is_empty());
-        settings.tls = Some(Arc::new(config));
-    }
-    Ok((settings, seen))
-}
-
-#[cfg(fuzzing)]
-pub(crate) fn fuzz_config(text: &str) {
-    // no file is read: the base folder does not exist
-    if let Ok(WebConfig { tls: Some(tls), http2, .. }) = web_config::parse(text, Path::new("/nonexistent"))
-        && [&tls.cert, &tls.key].iter().all(|pem| matches!(pem, PemSource::Inline(_)))
-    {
-        let _ = server::server(&tls, http2);
-    }
-}
-
-#[cfg(fuzzing)]
-pub(crate) fn fuzz_certificate(der: &[u8]) {
-    let _ = crate::tls::x509::certificate(der);
 }
