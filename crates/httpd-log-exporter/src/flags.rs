@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use clap::builder::{BoolishValueParser, PossibleValue, TypedValueParser};
 use clap::{Arg, Command};
 use regex::bytes::Regex;
@@ -56,6 +56,11 @@ pub(crate) struct Flags {
     #[arg(value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
     pub(crate) native_histograms: bool,
 
+    /// Field of the log with the trace ID of a request, or its header traceparent: an nginx variable, an Apache directive,
+    /// a JSON key or a group of the regular expression, for the exemplars of duration histograms
+    #[arg(long = "metrics.exemplar", value_name = "FIELD")]
+    exemplar: Option<String>,
+
     /// Maximum number of series in all families; additional virtual hosts are counted as other
     #[arg(long = "metrics.max-series", value_name = "COUNT", default_value = "10000")]
     #[arg(value_parser = |text: &str| text.parse::<usize>().map_err(|_| "expected a whole number"))]
@@ -92,8 +97,17 @@ const DEFAULT_BUCKETS: &str = ".005,.01,.025,.05,.1,.25,.5,1,2.5,5,10";
 
 impl Flags {
     /// The format that the flags select.
-    pub(crate) fn format(&self) -> Format {
-        self.regex.as_ref().unwrap_or(&self.format).clone()
+    pub(crate) fn format(&self) -> Result<Format> {
+        let format = self.regex.as_ref().unwrap_or(&self.format).clone();
+        match &self.exemplar {
+            None => Ok(format),
+            Some(_) if !format.has_time() => {
+                bail!(
+                    "--metrics.exemplar requires a format with a duration: add $request_time in nginx or %D in Apache"
+                )
+            }
+            Some(field) => format.with_trace(field).map_err(|error| anyhow!("--metrics.exemplar {field}: {error}")),
+        }
     }
 
     /// Whether the buckets differ from the default.
@@ -192,7 +206,7 @@ fn file_fault(source: &str, path: &Path, require_readable: bool) -> Option<Strin
 
 /// Validates that the format has the fields that other flags need.
 pub(crate) fn check_format(flags: &Flags) -> Result<()> {
-    let format = flags.format();
+    let format = flags.format()?;
     if flags.has_custom_buckets() && !format.has_time() {
         tracing::warn!(
             format = format.name,

@@ -41,7 +41,7 @@ pub fn main() -> ExitCode {
             return Ok(Vec::new());
         }
         let start = flags.start;
-        let format = flags.format();
+        let format = flags.format()?;
         let counts = RequestCounts::new(&format, &flags.buckets.0, flags.routes, flags.max_series);
         let mut registry = Registry::new(format, counts, flags.access_logs.iter().cloned());
         registry.native_histograms = flags.native_histograms;

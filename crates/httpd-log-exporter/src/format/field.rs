@@ -21,6 +21,8 @@ pub(crate) enum Field {
     Vhost,
     /// The time of the request.
     Time,
+    /// The trace of the request, for an exemplar.
+    Trace,
     /// A field that is not counted.
     Skip,
 }
@@ -32,7 +34,7 @@ impl Field {
     }
 
     /// The number of kinds.
-    pub(crate) const KINDS: usize = 15;
+    pub(crate) const KINDS: usize = 16;
 
     /// Its kind, the same for fields with the same meaning.
     pub(crate) fn kind(self) -> usize {
@@ -49,7 +51,8 @@ impl Field {
             Self::Cache => 11,
             Self::Vhost => 12,
             Self::Time => 13,
-            Self::Skip => 14,
+            Self::Trace => 14,
+            Self::Skip => 15,
         }
     }
 
@@ -75,6 +78,7 @@ impl Field {
             Self::Cache => "cache status",
             Self::Vhost => "vhost",
             Self::Time => "time",
+            Self::Trace => "trace ID",
             Self::Skip => "",
         }
     }
@@ -108,7 +112,9 @@ impl<'a> RequestBuilder<'a> {
     #[inline]
     pub(crate) fn set(&mut self, field: Field, text: &'a [u8]) {
         match field {
-            Field::Skip | Field::Time => {}
+            Field::Skip => {}
+            Field::Time => self.details.time = Some(text),
+            Field::Trace => self.details.trace = trace_id(text),
             Field::Request => {
                 self.request.line = text;
                 if !self.has_method {
@@ -141,6 +147,21 @@ impl<'a> RequestBuilder<'a> {
     pub(crate) fn finish(self) -> Option<(Request<'a>, Details<'a>)> {
         Some((Request { status: self.status?, ..self.request }, self.details))
     }
+}
+
+/// The trace ID in a field, which may be a whole header `traceparent` of W3C. `None` for a request without a trace, and
+/// for a value that is longer than OpenMetrics permits.
+fn trace_id(text: &[u8]) -> Option<&str> {
+    /// The limit for labels, 128 characters, minus the name `trace_id`.
+    const MAX_LENGTH: usize = 120;
+    // version, trace ID, span ID, flags
+    let id = match text.split_at_checked(35) {
+        Some(([_, _, b'-', id @ ..], rest)) if rest.len() == 20 && rest[0] == b'-' && rest[17] == b'-' => id,
+        _ => text,
+    };
+    let id = std::str::from_utf8(id).ok()?;
+    let valid = !matches!(id, "" | "-") && id.len() <= MAX_LENGTH;
+    valid.then_some(id)
 }
 
 /// The meaning of nginx's variables, and of common names in JSON and regular expressions. If a line has several names
@@ -242,6 +263,17 @@ mod tests {
             }
             assert_eq!(builder.finish().unwrap().0.method, Method::from_request_line(b"PUT"));
         }
+    }
+
+    #[test]
+    fn a_trace_id_is_the_field_or_in_the_header_traceparent() {
+        let id = "4bf92f3577b34da6a3ce929d0e0e4736";
+        let header = format!("00-{id}-00f067aa0ba902b7-01");
+        for (text, expected) in [(id, Some(id)), (&header, Some(id)), ("x", Some("x")), ("", None), ("-", None)] {
+            assert_eq!(trace_id(text.as_bytes()), expected, "{text}");
+        }
+        assert_eq!(trace_id(b"\xff"), None);
+        assert!(trace_id(&[b'x'; 120]).is_some() && trace_id(&[b'x'; 121]).is_none());
     }
 
     #[test]

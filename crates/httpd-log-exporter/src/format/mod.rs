@@ -46,26 +46,32 @@ pub(crate) enum LineParser {
 impl Format {
     /// Creates a format from a regular expression.
     pub(crate) fn from_regex(text: &str) -> Result<Self, String> {
-        let pattern = RegexFormat::compile(text)?;
-        let fields = pattern.fields();
-        let parser = LineParser::Regex(Box::new(pattern));
+        let (parser, fields) = regex_parser(text, None)?;
         Ok(Self { name: text.to_owned(), parser, fields, has_optional_fields: false })
     }
 
     /// Creates a format from its definition.
     pub(crate) fn from_preset(name: &str, definition: PresetDefinition) -> Result<Self, String> {
-        let (parser, fields) = match definition {
-            PresetDefinition::Clf(parse, text) => {
-                let matcher = TemplateMatcher::compile(&template::parse(text)?)?;
-                let fields = matcher.fields();
-                (LineParser::Clf(parse, matcher), fields)
-            }
-            PresetDefinition::Template(text) => template_parser(text)?,
-            PresetDefinition::Json(paths) => json_parser(JsonFormat::new(paths.iter().copied())?),
-            PresetDefinition::JsonNames => json_parser(JsonFormat::new(NAMES.iter().copied())?),
-        };
+        let (parser, fields) = preset_parser(definition, None)?;
         let has_optional_fields = matches!(definition, PresetDefinition::JsonNames);
         Ok(Self { name: name.to_owned(), parser, fields, has_optional_fields })
+    }
+
+    /// The same format, which also reads the trace of a request from a field that it skips.
+    pub(crate) fn with_trace(self, field: &str) -> Result<Self, String> {
+        let (parser, fields) = match (&self.parser, preset(&self.name)) {
+            (LineParser::Regex(_), _) => regex_parser(&self.name, Some(field))?,
+            (_, Some(preset)) => preset_parser(preset.definition, Some(field))?,
+            (_, None) => template_parser(&self.name, Some(field))?,
+        };
+        let counted = |fields: &[Field]| {
+            fields.iter().filter(|field| !matches!(field, Field::Skip | Field::Time | Field::Trace)).count()
+        };
+        match () {
+            () if counted(&fields) != counted(&self.fields) => Err(format!("{field} has another meaning")),
+            () if !fields.contains(&Field::Trace) => Err(format!("the format has no other field {field}")),
+            () => Ok(Self { parser, fields, ..self }),
+        }
     }
 
     /// Whether the format has a field that fulfills a condition.
@@ -172,7 +178,7 @@ impl FromStr for Format {
                 similar(text)
             ));
         }
-        let (parser, fields) = template_parser(text)?;
+        let (parser, fields) = template_parser(text, None)?;
         Ok(Self { name: text.to_owned(), parser, fields, has_optional_fields: false })
     }
 }
@@ -192,8 +198,35 @@ fn similar(name: &str) -> String {
     }
 }
 
-fn template_parser(text: &str) -> Result<(LineParser, Vec<Field>), String> {
-    let template = template::parse(text)?;
+/// A parser and its fields. `trace` names the field with the trace of a request.
+type Parser = Result<(LineParser, Vec<Field>), String>;
+
+fn regex_parser(text: &str, trace: Option<&str>) -> Parser {
+    let pattern = RegexFormat::compile(text, trace)?;
+    let fields = pattern.fields();
+    Ok((LineParser::Regex(Box::new(pattern)), fields))
+}
+
+fn preset_parser(definition: PresetDefinition, trace: Option<&str>) -> Parser {
+    let paths = match definition {
+        PresetDefinition::Clf(parse, text) if trace.is_none() => {
+            let matcher = TemplateMatcher::compile(&template::parse(text)?)?;
+            let fields = matcher.fields();
+            return Ok((LineParser::Clf(parse, matcher), fields));
+        }
+        PresetDefinition::Clf(_, text) | PresetDefinition::Template(text) => return template_parser(text, trace),
+        PresetDefinition::Json(paths) => paths,
+        PresetDefinition::JsonNames => NAMES,
+    };
+    let trace = trace.map(|path| (path, Field::Trace));
+    Ok(json_parser(JsonFormat::new(paths.iter().copied().chain(trace))?))
+}
+
+fn template_parser(text: &str, trace: Option<&str>) -> Parser {
+    let mut template = template::parse(text)?;
+    if let Some(name) = trace {
+        template.read_trace(name);
+    }
     match JsonFormat::from_template(&template) {
         Some(json) => Ok(json_parser(json)),
         None => {
@@ -221,6 +254,31 @@ mod tests {
                 assert_eq!(name.parse::<Format>().unwrap().name, preset.name);
                 assert_eq!(name.to_uppercase().replace('_', "-").parse::<Format>().unwrap().name, preset.name);
             }
+        }
+    }
+
+    #[test]
+    fn a_trace_is_read_from_a_skipped_field_of_any_kind_of_format() {
+        let regex = Format::from_regex(r#""(?P<request>[^"]*)" (?P<status>\d{3}) (?P<span>\S+)"#).unwrap();
+        let json = r#"log_format j escape=json '{"r":"$request","s":$status,"id":"$http_traceparent"}'"#;
+        for (format, field, line) in [
+            ("$request_method $status $otel_trace_id".parse().unwrap(), "$otel_trace_id", "GET 200 ab12"),
+            ("$request_method $status $otel_trace_id".parse().unwrap(), "otel_trace_id", "GET 200 ab12"),
+            (r#"%m %>s "%{X-Trace}i""#.parse().unwrap(), "%{X-Trace}i", r#"GET 200 "ab12""#),
+            (json.parse().unwrap(), "http_traceparent", r#"{"r":"GET /","s":200,"id":"ab12"}"#),
+            ("json".parse().unwrap(), "trace.id", r#"{"method":"GET","status":200,"trace":{"id":"ab12"}}"#),
+            ("common".parse().unwrap(), "%u", r#"::1 - ab12 [20/Nov/2026:09:26:10 +0000] "GET / HTTP/1.1" 200 5"#),
+            (regex, "span", r#""GET / HTTP/1.1" 200 ab12"#),
+        ] {
+            let mut traced = Format::with_trace(format, field).unwrap();
+            let (request, details) = traced.read(line.as_bytes()).unwrap();
+            assert_eq!((request.status.index(), details.trace), (200, Some("ab12")), "{line}");
+        }
+        for (format, field, error) in [
+            ("json", "status", "status has another meaning"),
+            ("combined", "$status", "the format has no other field $status"),
+        ] {
+            assert_eq!(format.parse::<Format>().unwrap().with_trace(field).unwrap_err(), error);
         }
     }
 

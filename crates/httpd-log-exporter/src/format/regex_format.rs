@@ -16,11 +16,13 @@ pub(crate) struct RegexFormat {
 }
 
 impl RegexFormat {
-    /// Compiles a regular expression. It must have the groups that the counters need.
-    pub(crate) fn compile(text: &str) -> Result<Self, String> {
+    /// Compiles a regular expression. It must have the groups that the counters need. `trace` is the group with the trace
+    /// of a request.
+    pub(crate) fn compile(text: &str, trace: Option<&str>) -> Result<Self, String> {
         // matching bytes is faster; only some expressions need Unicode
         let regex = build(text, false).or_else(|_| build(text, true)).map_err(|error| error.to_string())?;
-        let named = regex.capture_names().enumerate().filter_map(|(number, name)| Some((number, named(name?))));
+        let meaning = |name| if Some(name) == trace { (Field::Trace, 0) } else { named(name) };
+        let named = regex.capture_names().enumerate().filter_map(|(number, name)| Some((number, meaning(name?))));
         let mut groups: Vec<_> = named.filter(|(_, (field, _))| *field != Field::Skip).collect();
         groups.sort_by_key(|(_, (_, rank))| *rank);
         groups.dedup_by(|(_, (a, _)), (_, (b, _))| a.same(*b));
@@ -78,6 +80,7 @@ mod tests {
     fn named_groups_are_fields() {
         let mut pattern = RegexFormat::compile(
             r#"^(?P<addr>\S+) .*"(?P<request>[^"]*)" (?P<status>\d{3}) (?P<bytes>\S+)(?: (?P<duration_ms>\d+)ms)?$"#,
+            None,
         )
         .unwrap();
         let (request, _) = pattern.read(b"::1 x \"PUT / HTTP/1.1\" 204 7 250ms").unwrap();
@@ -94,8 +97,8 @@ mod tests {
             (r"(\d+) (?P<method>\w+)", "no status"),
             (r"(?P<status>\d+)", "no request"),
         ] {
-            assert!(RegexFormat::compile(text).unwrap_err().contains(reason), "{text}");
+            assert!(RegexFormat::compile(text, None).unwrap_err().contains(reason), "{text}");
         }
-        assert!(RegexFormat::compile(r"(?P<status>\d+) (?P<method>\w+) ä").is_ok());
+        assert!(RegexFormat::compile(r"(?P<status>\d+) (?P<method>\w+) ä", None).is_ok());
     }
 }

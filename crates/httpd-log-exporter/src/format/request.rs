@@ -26,6 +26,10 @@ pub(crate) struct Details<'a> {
     pub(crate) upstream: [Number; 3],
     pub(crate) cache: Option<CacheStatus>,
     pub(crate) vhost: Option<&'a [u8]>,
+    /// The timestamp.
+    pub(crate) time: Option<&'a [u8]>,
+    /// The ID of its trace, with `--metrics.exemplar`.
+    pub(crate) trace: Option<&'a str>,
 }
 
 impl Details<'_> {
@@ -37,6 +41,8 @@ impl Details<'_> {
         upstream: [Number::Absent; 3],
         cache: None,
         vhost: None,
+        time: None,
+        trace: None,
     };
 }
 

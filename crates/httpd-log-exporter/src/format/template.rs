@@ -18,6 +18,21 @@ pub(crate) enum Token {
     Variable(Variable),
 }
 
+impl Template {
+    /// Reads a skipped variable as the trace of a request. The `$` of nginx's variables may be omitted.
+    pub(crate) fn read_trace(&mut self, name: &str) {
+        let same = |variable: &Variable| variable.name == name || variable.name.strip_prefix('$') == Some(name);
+        for token in &mut self.tokens {
+            if let Token::Variable(variable) = token
+                && variable.field == Field::Skip
+                && same(variable)
+            {
+                (variable.field, variable.rank) = (Field::Trace, 0);
+            }
+        }
+    }
+}
+
 impl Token {
     /// The text of a literal.
     pub(crate) fn literal(&self) -> Option<&[u8]> {

@@ -1,9 +1,12 @@
 //! Counters of requests by virtual host, route, method and status.
 
+use std::time::{Duration, UNIX_EPOCH};
+
 use regex::bytes::Regex;
 
 use crate::format::Format;
 use crate::format::request::{CacheStatus, Details, Method, Number, Protocol, Request, StatusCode, Upstream, path};
+use crate::format::timestamp::epoch_seconds;
 use crate::metrics::combinations::Combinations;
 use crate::metrics::histogram::DurationHistogram;
 use crate::metrics::vhosts::Vhosts;
@@ -157,7 +160,22 @@ impl RequestCounts {
         for (durations, time) in self.groups[group].durations[1..].iter_mut().zip(details.upstream) {
             valid &= observe(durations.as_mut(), time);
         }
+        if let Some(trace) = details.trace {
+            self.keep_trace(group, request, details, trace);
+        }
         self.add_to(group, request, details.received) & valid
+    }
+
+    /// Keeps the trace of a request for the exemplars of its durations.
+    fn keep_trace(&mut self, group: usize, request: &Request<'_>, details: &Details<'_>, trace: &str) {
+        let time = details.time.and_then(epoch_seconds).and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        let time = time.and_then(|since| UNIX_EPOCH.checked_add(since));
+        let times = std::iter::once(request.duration).chain(details.upstream);
+        for (durations, duration) in self.groups[group].durations.iter_mut().zip(times) {
+            if let (Some(durations), Number::Value(nanoseconds)) = (durations, duration) {
+                durations.keep_trace(nanoseconds, trace, time);
+            }
+        }
     }
 
     /// Exports the fields that a line has from now on.

@@ -137,7 +137,7 @@ fn histogram(durations: &DurationHistogram) -> Histogram {
     });
     let buckets: Vec<_> = durations.bounds.iter().copied().zip(cumulative.by_ref()).collect();
     let count = cumulative.last().unwrap_or_default();
-    Histogram::new(buckets, Some(durations.sum()), count)
+    Histogram::new(buckets, Some(durations.sum()), count).with_exemplars(durations.exemplars())
 }
 
 fn protocols(counts: &RequestCounts) -> Option<Family> {

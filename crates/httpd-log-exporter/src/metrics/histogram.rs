@@ -1,6 +1,8 @@
 //! Histogram of durations in integer nanoseconds, so that the sum has no rounding error.
 
-use exporter_common::NativeHistogram;
+use std::time::SystemTime;
+
+use exporter_common::{Exemplar, NativeHistogram};
 
 /// A histogram of durations.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,6 +18,16 @@ pub(crate) struct DurationHistogram {
     /// The same observations in seconds. They are counted even if they are not exported, so that a restart with another
     /// flag resets nothing.
     pub(crate) native: NativeHistogram,
+    /// The last observation of each bucket that has a trace; empty without `--metrics.exemplar`.
+    traced: Vec<Option<Traced>>,
+}
+
+/// An observation with a trace.
+#[derive(Clone, Debug, PartialEq)]
+struct Traced {
+    id: String,
+    nanoseconds: u64,
+    time: Option<SystemTime>,
 }
 
 impl DurationHistogram {
@@ -29,6 +41,7 @@ impl DurationHistogram {
             counts: vec![0; bounds.len() + 1],
             sum: 0,
             native: NativeHistogram::new(),
+            traced: Vec::new(),
         }
     }
 
@@ -36,11 +49,35 @@ impl DurationHistogram {
     #[inline]
     #[expect(clippy::cast_precision_loss, reason = "a bucket is wider than the error")]
     pub(crate) fn observe(&mut self, nanoseconds: u64) {
-        // counting all bounds below is faster than a search, whose end is mispredicted
-        let bucket = self.nanoseconds.iter().map(|&bound| usize::from(bound < nanoseconds)).sum::<usize>();
+        let bucket = self.bucket(nanoseconds);
         self.counts[bucket] += 1;
         self.sum += u128::from(nanoseconds);
         self.native.observe(nanoseconds as f64 / 1e9);
+    }
+
+    #[inline]
+    fn bucket(&self, nanoseconds: u64) -> usize {
+        // counting all bounds below is faster than a search, whose end is mispredicted
+        self.nanoseconds.iter().map(|&bound| usize::from(bound < nanoseconds)).sum()
+    }
+
+    /// Keeps the trace and the time of an observation for the exemplar of its bucket.
+    pub(crate) fn keep_trace(&mut self, nanoseconds: u64, id: &str, time: Option<SystemTime>) {
+        let bucket = self.bucket(nanoseconds);
+        self.traced.resize(self.counts.len(), None);
+        let kept = self.traced[bucket].get_or_insert_with(|| Traced { id: String::new(), nanoseconds, time });
+        kept.id.clear(); // its memory is used again
+        kept.id.push_str(id);
+        (kept.nanoseconds, kept.time) = (nanoseconds, time);
+    }
+
+    /// The exemplars of all buckets that have one.
+    #[expect(clippy::cast_precision_loss, reason = "as for observations")]
+    pub(crate) fn exemplars(&self) -> impl Iterator<Item = Exemplar> {
+        self.traced.iter().flatten().map(|Traced { id, nanoseconds, time }| {
+            let exemplar = Exemplar::new([("trace_id", id.as_str())], *nanoseconds as f64 / 1e9);
+            time.iter().fold(exemplar, |exemplar, time| exemplar.at(*time))
+        })
     }
 
     /// Adds saved observations; false if their bounds differ.
@@ -73,6 +110,17 @@ mod tests {
         }
         assert_eq!(durations.counts, [2, 2, 1, 0]);
         assert_eq!((durations.native.count(), durations.native.zero_count()), (5, 1));
+    }
+
+    #[test]
+    fn every_bucket_keeps_its_last_trace() {
+        let mut durations = DurationHistogram::new(&[0.005, 1.0]);
+        assert_eq!(durations.exemplars().count(), 0);
+        for (nanoseconds, id) in [(5_000_000, "a"), (4_000_000, "b"), (2_000_000_000, "c")] {
+            durations.keep_trace(nanoseconds, id, None);
+        }
+        let exemplar = |id: &str, value| Exemplar::new([("trace_id", id)], value);
+        assert_eq!(durations.exemplars().collect::<Vec<_>>(), [exemplar("b", 0.004), exemplar("c", 2.0)]);
     }
 
     #[test]
