@@ -10,8 +10,8 @@ const ROUNDS: usize = 5;
 const SCRAPES: usize = 500;
 const CPUS: usize = 64;
 
-/// The additional CPU time and series of each collector: on a host with 64 CPUs, and of those that need a real kernel, on this
-/// host.
+/// The additional CPU time of each collector: on the files of a host with 64 CPUs, or on this host, whose kernel creates the
+/// files.
 pub(crate) fn costs() {
     let host = tempfile::tempdir().unwrap();
     let (procfs, sysfs) = (host.path().join("proc"), host.path().join("sys"));
