@@ -147,3 +147,42 @@ fn syslog_messages_are_read_over_udp_and_unix_sockets() {
     assert_eq!(exporter.wait(), Some(0));
     assert!(!path.exists(), "the socket file is deleted at shutdown");
 }
+
+#[test]
+fn floods_of_syslog_need_bounded_memory_and_what_is_lost_is_counted() {
+    const MESSAGES: u32 = 5000;
+    let exporter =
+        Running::start(PROGRAM, ["--access-log=syslog+tcp://127.0.0.1:0", "--access-log=syslog+udp://127.0.0.1:0"]);
+    // the largest incomplete message on each of many connections
+    let tcp = address(&exporter, "TCP");
+    let flood: Vec<_> = (0..200)
+        .map(|_| {
+            let mut connection = TcpStream::connect(&tcp).unwrap();
+            let _ = connection.write_all(&[b'x'; 64 * 1024]); // it may be closed already
+            connection
+        })
+        .collect();
+    let evicted = r#"httpd_log_evicted_connections_total{source="syslog+tcp://127.0.0.1:0"}"#;
+    exporter.scrape_until("connections make room", |metrics| value(metrics, evicted) >= Some(136.0));
+    assert_eq!(exporter.log().matches("syslog connection limit (64) reached").count(), 1, "{}", exporter.log());
+    // more messages than the kernel holds for a process that does not read
+    let udp = address(&exporter, "UDP");
+    let message = format!("<190>Nov 20 09:00:00 web1 nginx: {LINE}");
+    let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+    exporter.signal("STOP");
+    for _ in 0..MESSAGES {
+        sender.send_to(message.as_bytes(), &udp).unwrap();
+    }
+    exporter.signal("CONT");
+    let dropped = r#"httpd_log_dropped_messages_total{source="syslog+udp://127.0.0.1:0"}"#;
+    if cfg!(target_os = "linux") {
+        let metrics = exporter.scrape_until("each message is read or counted as lost", |metrics| {
+            found(metrics) + value(metrics, dropped).unwrap() >= f64::from(MESSAGES)
+        });
+        assert!(value(&metrics, dropped) > Some(0.0) && success(&metrics) == 1.0, "{metrics}");
+        let status = std::fs::read_to_string(format!("/proc/{}/status", exporter.pid())).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")).unwrap();
+        assert!(peak.parse::<f64>().unwrap() < 64e3, "{peak} kB");
+    }
+    drop(flood);
+}

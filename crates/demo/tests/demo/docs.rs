@@ -87,6 +87,7 @@ fn live() -> Vec<String> {
             "--web.listen-address=127.0.0.1:0".to_owned(),
             format!("--access-log={}", write("access.log", &format!("{line}\n"))),
             "--access-log=syslog+udp://127.0.0.1:0".to_owned(),
+            "--access-log=syslog+tcp://127.0.0.1:0".to_owned(),
             format!("--access-log.format={LOG_FORMAT}"),
             format!("--state.file={}", folder.path().join("state").display()),
             "--access-log.start=beginning".to_owned(),

@@ -138,9 +138,12 @@ type Connections = Arc<Mutex<Vec<Connection>>>;
 /// Accepts connections until the process exits, and starts a thread for each. It waits for `retry` after an error.
 pub(crate) fn serve(listener: &TcpListener, index: usize, registry: &SharedRegistry, retry: Duration) {
     let connections = Connections::default();
+    registry.lock().logs[index].evicted_connections = Some(0);
     for (number, accepted) in (0..).zip(listener.incoming()) {
         let served = accepted.and_then(|stream| {
-            close_idle(&connections);
+            if close_idle(&connections) {
+                count_evicted(registry, index);
+            }
             let connection = Connection { number, stream: stream.try_clone()?, last_received: Instant::now() };
             lock(&connections).push(connection);
             let (connections, registry) = (connections.clone(), registry.clone());
@@ -161,16 +164,28 @@ pub(crate) fn serve(listener: &TcpListener, index: usize, registry: &SharedRegis
     }
 }
 
-/// Closes the longest-idle connection if the limit is reached: its host may have crashed.
-fn close_idle(connections: &Connections) {
+/// Closes the longest-idle connection if the limit is reached: its host may have crashed. Returns whether it did.
+fn close_idle(connections: &Connections) -> bool {
     let mut connections = lock(connections);
     if connections.len() < MAX_CONNECTIONS {
-        return;
+        return false;
     }
-    if let Some(at) = (0..connections.len()).min_by_key(|&at| connections[at].last_received) {
-        let connection = connections.swap_remove(at);
-        tracing::warn!("syslog connection limit ({MAX_CONNECTIONS}) reached; closing the longest-idle connection");
-        let _ = connection.stream.shutdown(Shutdown::Both); // its thread then exits
+    let idle = (0..connections.len()).min_by_key(|&at| connections[at].last_received);
+    let idle = idle.map(|at| connections.swap_remove(at));
+    drop(connections);
+    idle.is_some_and(|idle| idle.stream.shutdown(Shutdown::Both).is_ok()) // its thread then exits
+}
+
+fn count_evicted(registry: &SharedRegistry, index: usize) {
+    let count = {
+        let evicted = &mut registry.lock().logs[index].evicted_connections;
+        *evicted = Some(evicted.unwrap_or_default() + 1);
+        *evicted
+    };
+    if count == Some(1) {
+        tracing::warn!(
+            "syslog connection limit ({MAX_CONNECTIONS}) reached; closing the longest-idle connection; later ones are only counted"
+        );
     }
 }
 

@@ -179,7 +179,7 @@ fn state(registry: &Registry) -> Option<Family> {
     registry.state_errors.map(|errors| family.value(errors))
 }
 
-fn health(logs: &[LogHealth], now: f64) -> [Family; 12] {
+fn health(logs: &[LogHealth], now: f64) -> [Family; 13] {
     const SOURCE: &[&str] = &["source"];
     let mut up = Family::gauge("httpd_log_source_up", "Whether the log is open and readable (1 = yes).", SOURCE);
     let mut lag = Family::gauge("httpd_log_lag_bytes", "Number of unread bytes in the open files of the log.", SOURCE);
@@ -226,6 +226,11 @@ fn health(logs: &[LogHealth], now: f64) -> [Family; 12] {
         "Total number of syslog messages that the kernel dropped because the UDP receive buffer was full, from /proc/net/udp.",
         SOURCE,
     );
+    let mut evicted = Family::counter(
+        "httpd_log_evicted_connections_total",
+        "Total number of syslog connections over TCP that were closed to make room for others.",
+        SOURCE,
+    );
     for log in logs {
         let source = [log.source.as_str()];
         up.push(&source, f64::from(u8::from(log.fault.is_none())));
@@ -251,11 +256,28 @@ fn health(logs: &[LogHealth], now: f64) -> [Family; 12] {
         if log.is_file {
             lost.push(&source, log.lost_bytes);
         }
+        if let Some(count) = log.evicted_connections {
+            evicted.push(&source, count);
+        }
         if let Some(count) = log.dropped {
             dropped.push(&source, count);
         }
     }
-    [up, lag, lag_seconds, last_line, lines, read, rotations, truncations, open_errors, read_errors, lost, dropped]
+    [
+        up,
+        lag,
+        lag_seconds,
+        last_line,
+        lines,
+        read,
+        rotations,
+        truncations,
+        open_errors,
+        read_errors,
+        lost,
+        evicted,
+        dropped,
+    ]
 }
 
 #[cfg(test)]

@@ -20,6 +20,8 @@ pub(crate) struct LogHealth {
     pub(crate) udp_inode: Option<u64>,
     /// Messages that the kernel dropped because the socket's buffer was full.
     pub(crate) dropped: Option<u64>,
+    /// Syslog connections that were closed to make room for others; `None` without syslog over TCP.
+    pub(crate) evicted_connections: Option<u64>,
     /// Unread bytes in its files.
     pub(crate) lag: u64,
     /// The timestamp of the last line read, in seconds since the epoch.
