@@ -37,6 +37,11 @@ mod trouble;
 const MAX_RESIDENT: f64 = 128.0;
 const MAX_KERNEL: f64 = 64.0;
 
+/// The address of the rightful client, and another one.
+const SAME: &[Ipv4Addr] = &[Ipv4Addr::LOCALHOST];
+const OTHER: &[Ipv4Addr] = &[Ipv4Addr::new(127, 0, 0, 2)];
+const BOTH: &[Ipv4Addr] = &[Ipv4Addr::LOCALHOST, Ipv4Addr::new(127, 0, 0, 2)];
+
 const EXPORTERS: &[&str] = &["cpu-exporter", "app-status-exporter", "node_exporter"];
 
 /// An attack, or a fault of the host during an attack.
@@ -46,25 +51,37 @@ struct Attack {
     web: Web,
     start: fn(&Site) -> Option<Start>,
     programs: &'static [&'static str],
-    /// Whether the attackers also come from another address than the rightful client.
-    from_elsewhere: bool,
+    /// The addresses of the attackers, in turn.
+    from: &'static [Ipv4Addr],
+    /// Whether the rightful client has logged in before the attack.
+    known: bool,
 }
 
 /// An attack with the default configuration of the programs.
 const fn plain(name: &'static str, run: fn(&Stage)) -> Attack {
-    Attack { name, run, web: Web::Plain, start: |_| Some(Start::default()), programs: EXPORTERS, from_elsewhere: false }
+    Attack {
+        name,
+        run,
+        web: Web::Plain,
+        start: |_| Some(Start::default()),
+        programs: EXPORTERS,
+        from: SAME,
+        known: false,
+    }
 }
 
 const ATTACKS: &[Attack] = &[
     plain("slowloris", http1::slowloris),
     plain("idle connections", http1::idle),
     plain("idle connections after a response", http1::keep_alive),
-    Attack { from_elsewhere: true, ..plain("300 pipelined requests, unread", http1::pipelining) },
-    Attack { from_elsewhere: true, ..plain("endless pipelined requests", http1::endless_pipelining) },
-    Attack { from_elsewhere: true, ..plain("unread responses", http1::unread) },
+    Attack { from: BOTH, ..plain("300 pipelined requests, unread", http1::pipelining) },
+    Attack { from: BOTH, ..plain("endless pipelined requests", http1::endless_pipelining) },
+    Attack { from: BOTH, ..plain("unread responses", http1::unread) },
     plain("huge request headers", http1::huge_heads),
     plain("garbage", http1::garbage),
-    Attack { web: Web::Users, from_elsewhere: true, ..plain("wrong passwords", http1::wrong_passwords) },
+    // from the same address, a first login looks like the flood
+    Attack { web: Web::Users, from: OTHER, ..plain("wrong passwords", http1::wrong_passwords) },
+    Attack { web: Web::Users, known: true, ..plain("wrong passwords, after a login", http1::wrong_passwords) },
     Attack { web: Web::Tls, ..plain("half TLS handshakes", http2::half_handshakes) },
     Attack { web: Web::Tls, ..plain("HTTP/2 rapid reset", http2::rapid_reset) },
     Attack { web: Web::Tls, ..plain("HTTP/2 continuation", http2::continuation) },
@@ -135,7 +152,7 @@ fn table(attacks: &[&Attack]) {
     println!("|---|---|---|---|---|---|---|");
     for attack in attacks {
         for program in programs.iter().filter(|program| attack.programs.contains(&program.name)) {
-            for from in addresses(attack) {
+            for &from in attack.from {
                 let from_text = if from == Ipv4Addr::LOCALHOST { "the same address" } else { "another address" };
                 let row = match run(attack, program, from, &FULL) {
                     Run::Untested => continue,
@@ -190,7 +207,7 @@ fn test(attacks: &[&Attack]) -> ExitCode {
     for attack in
         attacks.iter().filter(|attack| attack.programs == EXPORTERS || attack.programs.contains(&"cpu-exporter"))
     {
-        for from in addresses(attack) {
+        for &from in attack.from {
             let outcome = match run(attack, &drill, from, &REDUCED) {
                 Run::Untested => continue,
                 Run::NotStarted => panic!("{}: the example does not start", attack.name),
@@ -230,11 +247,6 @@ fn summary(outcome: &Outcome) -> String {
     )
 }
 
-fn addresses(attack: &Attack) -> impl Iterator<Item = Ipv4Addr> {
-    let elsewhere = attack.from_elsewhere.then_some(Ipv4Addr::new(127, 0, 0, 2));
-    std::iter::once(Ipv4Addr::LOCALHOST).chain(elsewhere)
-}
-
 /// Attacks a program while the rightful client scrapes it.
 fn run(attack: &Attack, program: &Program, from: Ipv4Addr, size: &Size) -> Run {
     let site = Site::new(size.bcrypt_cost);
@@ -242,7 +254,10 @@ fn run(attack: &Attack, program: &Program, from: Ipv4Addr, size: &Size) -> Run {
     let Some(running) = program.start(&site, attack.web, start) else { return Run::NotStarted };
     let before = kernel_memory();
     let tls = (attack.web == Web::Tls).then(|| site.tls("http/1.1"));
-    let scraper = Scraper::new(running.address, program.page, tls);
+    let mut scraper = Scraper::new(running.address, program.page, tls);
+    if attack.known {
+        scraper.scrape().unwrap();
+    }
     let stage = Stage {
         program: &running,
         site: &site,

@@ -78,7 +78,7 @@ impl Scraper {
     }
 
     /// One scrape. As Go's client does, it is repeated if the server had closed the persistent connection.
-    fn scrape(&mut self) -> Result<()> {
+    pub(crate) fn scrape(&mut self) -> Result<()> {
         let deadline = Instant::now() + TIMEOUT;
         if let Some(mut connection) = self.connection.take() {
             connection.get_mut().socket().deadline = deadline;

@@ -25,6 +25,10 @@ use super::router::{self, Router};
 /// The limit of the request headers in bytes; larger ones get 431.
 const MAX_HEAD: usize = 32 * 1024;
 
+/// The limit of concurrent requests of an HTTP/2 connection.
+#[cfg(feature = "http2")]
+const MAX_STREAMS: u32 = 8;
+
 /// Serves a connection until it is closed.
 pub(crate) async fn serve(
     stream: Box<dyn ClientSocket>,
@@ -79,7 +83,7 @@ async fn converse(
     #[cfg(feature = "http2")]
     if http2 {
         let mut builder = http2::Builder::new(TokioExecutor::new());
-        builder.max_concurrent_streams(32).max_header_list_size(MAX_HEAD as u32);
+        builder.max_concurrent_streams(MAX_STREAMS).max_header_list_size(MAX_HEAD as u32);
         return Ok(until_stopped(builder.serve_connection(stream, service), slot).await?);
     }
     let mut builder = http1::Builder::new();

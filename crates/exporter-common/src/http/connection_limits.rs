@@ -1,10 +1,13 @@
 //! Limits of connections: deadlines for slow and idle clients, and bounds on their number and memory.
 //!
 //! A connection either waits for a request, is being processed, or sends a response. Each of these has a deadline.
-//! If too many connections are open, the longest-waiting one is closed. If unsent responses fill the memory, the one
-//! without progress for the longest time is closed. If a scrape waits for room, slow clients are disconnected earlier.
+//! If too many connections are open, the longest-waiting one of the address with the most is closed. If unsent responses
+//! fill the memory, the one without progress for the longest time is closed. If a scrape waits for room, slow clients
+//! are disconnected earlier.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -62,6 +65,8 @@ pub(crate) struct ConnectionSlot {
 
 /// A connection and its state.
 pub(super) struct Connection {
+    /// The client's address.
+    address: Option<IpAddr>,
     state: Mutex<ConnectionState>,
     /// Notified when the connection is closed before its deadline, or the exporter stops.
     changed: Notify,
@@ -71,6 +76,8 @@ pub(super) struct Connection {
 
 struct ConnectionState {
     waits: WaitingFor,
+    /// When the client sent its first bytes.
+    first_read: Option<Instant>,
     /// The start of waiting for a request.
     since: Instant,
     /// The number of requests in progress.
@@ -147,7 +154,7 @@ impl Connections {
     }
 
     /// A slot for a new connection, for which another one may be closed.
-    pub(crate) async fn slot(self: &Arc<Self>) -> Option<ConnectionSlot> {
+    pub(crate) async fn slot(self: &Arc<Self>, address: Option<IpAddr>) -> Option<ConnectionSlot> {
         let permit = match self.slots.clone().try_acquire_owned() {
             Ok(permit) => permit,
             Err(_) => {
@@ -155,29 +162,38 @@ impl Connections {
                 self.slots.clone().acquire_owned().await.ok()?
             }
         };
-        let connection = Arc::new(Connection::new());
+        let connection = Arc::new(Connection::new(address));
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         lock(&self.open).insert(id, connection.clone());
         Some(ConnectionSlot { connections: self.clone(), id, connection, _permit: permit })
     }
 
-    /// Closes the connection that waits for its client for the longest time.
+    /// Closes a connection of the address with the most: the one that waits for its client for the longest time.
     pub(super) fn evict_waiting(&self) {
-        self.evict(Eviction::Connections, |state| match (state.unsent, state.requests) {
-            (0, 0) => Some(state.since),
-            (0, _) => None,
-            _ => Some(state.progress),
+        let mut of_address = HashMap::<_, usize>::new();
+        for connection in lock(&self.open).values() {
+            *of_address.entry(connection.address).or_default() += 1;
+        }
+        self.evict(Eviction::Connections, |connection, state| {
+            let since = match (state.unsent, state.requests) {
+                (0, 0) => state.since.max(state.first_read.unwrap_or(state.since)),
+                (0, _) => return None,
+                _ => state.progress,
+            };
+            let fellows = of_address.get(&connection.address).copied();
+            Some((Reverse(fellows), since))
         });
     }
 
-    /// Closes the connection with the earliest time of `rank`.
-    fn evict(&self, why: Eviction, rank: impl Fn(&ConnectionState) -> Option<Instant>) {
+    /// Closes the connection with the lowest rank.
+    fn evict<R: Ord>(&self, why: Eviction, rank: impl Fn(&Connection, &ConnectionState) -> Option<R>) {
         let open = lock(&self.open);
         let ranked = open.values().filter_map(|connection| {
             let state = lock(&connection.state);
-            state.evicted.is_none().then(|| rank(&state)).flatten().map(|time| (time, connection))
+            let rank = state.evicted.is_none().then(|| rank(connection, &state)).flatten()?;
+            Some((rank, connection))
         });
-        if let Some((_, connection)) = ranked.min_by_key(|(time, _)| *time) {
+        if let Some((_, connection)) = ranked.min_by(|(rank, _), (other, _)| rank.cmp(other)) {
             self.close(connection, why);
         }
     }
@@ -245,6 +261,7 @@ impl ConnectionState {
     fn new(now: Instant) -> Self {
         Self {
             waits: WaitingFor::First,
+            first_read: None,
             since: now,
             requests: 0,
             unsent: 0,
@@ -285,9 +302,9 @@ impl ConnectionState {
 }
 
 impl Connection {
-    fn new() -> Self {
+    fn new(address: Option<IpAddr>) -> Self {
         let state = Mutex::new(ConnectionState::new(Instant::now()));
-        Self { state, changed: Notify::new(), answered: AtomicBool::new(false) }
+        Self { address, state, changed: Notify::new(), answered: AtomicBool::new(false) }
     }
 
     /// Returns the reason when the deadline of the connection has passed. No request changes the timer: every new deadline
@@ -337,6 +354,7 @@ impl Connection {
 
     pub(super) fn read(&self) {
         let mut state = lock(&self.state);
+        state.first_read.get_or_insert_with(Instant::now);
         if state.waits == WaitingFor::Idle && state.requests == 0 && state.unsent == 0 && !state.multiplexed {
             (state.waits, state.since) = (WaitingFor::Headers, Instant::now());
         }
@@ -378,7 +396,7 @@ impl RequestGuard {
 
     /// A request of another HTTP server, whose connections have no deadlines here.
     pub(super) fn unmonitored(connections: &Arc<Connections>) -> Self {
-        Self::begin(connections, &Arc::new(Connection::new()))
+        Self::begin(connections, &Arc::new(Connection::new(None)))
     }
 
     /// A complete response body, which counts as unsent until it is dropped.
@@ -391,8 +409,9 @@ impl RequestGuard {
         let before = self.connections.unsent.load(Ordering::Relaxed) - length;
         if before > 0 && before + length > MAX_UNSENT {
             let now = Instant::now();
-            self.connections
-                .evict(Eviction::Memory, |state| (state.unsent > 0 && state.progress < now).then_some(state.progress));
+            self.connections.evict(Eviction::Memory, |_, state| {
+                (state.unsent > 0 && state.progress < now).then_some(state.progress)
+            });
         }
         Bytes::from_owner(UnsentBody { body, _sending: sending })
     }

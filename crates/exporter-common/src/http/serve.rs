@@ -77,7 +77,7 @@ async fn accept(listener: Listener, router: Arc<Router>, connections: Arc<Connec
             failed = None;
             tracing::info!("accepting connections again");
         }
-        let Some(slot) = connections.slot().await else { return };
+        let Some(slot) = connections.slot(peer).await else { return };
         tokio::spawn(connection::serve(stream, peer, slot, router.clone()));
     }
 }

@@ -13,7 +13,7 @@ async fn closed_after(connection: &Connection) -> (Duration, &'static str) {
 #[tokio::test(start_paused = true)]
 async fn every_state_of_a_connection_has_a_deadline() {
     let connections = Connections::new();
-    let slot = connections.slot().await.unwrap();
+    let slot = connections.slot(None).await.unwrap();
     let connection = &slot.connection;
     assert_eq!(closed_after(connection).await, (HEADER_TIMEOUT, "no request received"));
 
@@ -53,16 +53,16 @@ async fn the_longest_waiting_connection_is_closed_for_a_new_one() {
     let connections = Connections::new();
     let mut slots = Vec::new();
     for _ in 0..connections.limit {
-        slots.push(connections.slot().await.unwrap());
+        slots.push(connections.slot(None).await.unwrap());
         tokio::time::advance(Duration::from_millis(1)).await;
     }
     let busy = RequestGuard::begin(&connections, &slots[0].connection);
-    assert!(connections.slot().now_or_never().is_none(), "all slots are used");
+    assert!(connections.slot(None).now_or_never().is_none(), "all slots are used");
     assert!(slots[0].connection.overdue().now_or_never().is_none(), "its request is in progress");
     assert_eq!(slots[1].connection.overdue().now_or_never(), Some(Eviction::Connections.text()));
     assert!(slots[2].connection.overdue().now_or_never().is_none());
     slots.remove(1);
-    assert!(connections.slot().await.is_some());
+    assert!(connections.slot(None).await.is_some());
     drop(busy);
 }
 
@@ -72,7 +72,7 @@ async fn unsent_responses_are_limited() {
     let mut slots = Vec::new();
     let mut responses = Vec::new();
     for _ in 0..4 {
-        let slot = connections.slot().await.unwrap();
+        let slot = connections.slot(None).await.unwrap();
         responses.push(RequestGuard::begin(&connections, &slot.connection).complete(vec![0; MAX_UNSENT / 3]));
         slots.push(slot);
         tokio::time::advance(Duration::from_millis(1)).await;
@@ -84,7 +84,7 @@ async fn unsent_responses_are_limited() {
 #[tokio::test(start_paused = true)]
 async fn a_response_in_pieces_has_the_deadlines_of_one_response() {
     let connections = Connections::new();
-    let slot = connections.slot().await.unwrap();
+    let slot = connections.slot(None).await.unwrap();
     let connection = &slot.connection;
     let request = RequestGuard::begin(&connections, connection);
     let mut pieces = request.pieces((0..).map(|_| Ok::<_, ()>(vec![0; 1000])));
@@ -109,7 +109,7 @@ async fn slow_clients_make_room_for_a_scrape_and_others_do_not() {
     let connections = Connections::new();
     let mut slots = Vec::new();
     for _ in 0..4 {
-        slots.push(connections.slot().await.unwrap());
+        slots.push(connections.slot(None).await.unwrap());
     }
     let [stalled, slow, reading, idle] = [0, 1, 2, 3].map(|slot: usize| &slots[slot].connection);
     let begin = |connection| RequestGuard::begin(&connections, connection).complete(vec![0; 1000]);
@@ -127,7 +127,7 @@ async fn slow_clients_make_room_for_a_scrape_and_others_do_not() {
 #[tokio::test(start_paused = true)]
 async fn waiting_connections_are_closed_soon_during_shutdown() {
     let connections = Connections::new();
-    let slot = connections.slot().await.unwrap();
+    let slot = connections.slot(None).await.unwrap();
     let connection = slot.connection.clone();
     let served = tokio::spawn(async move {
         let why = slot.connection.overdue().await;
@@ -140,4 +140,21 @@ async fn waiting_connections_are_closed_soon_during_shutdown() {
     assert_eq!((start.elapsed(), served.await.unwrap()), (SHUTDOWN_HEADER_TIMEOUT, "the exporter is stopping"));
     let _request = RequestGuard::begin(&connections, &connection);
     assert!(connection.overdue().now_or_never().is_none(), "a request in progress is not closed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_longest_waiting_connections_of_the_address_with_the_most_are_closed_first() {
+    let connections = Connections::new();
+    let [flood, other] = [1, 2].map(|host| Some(IpAddr::from([192, 0, 2, host])));
+    let mut slots = Vec::new();
+    for address in [other, flood, flood, flood] {
+        slots.push(connections.slot(address).await.unwrap());
+        tokio::time::advance(Duration::from_millis(1)).await;
+    }
+    slots[1].connection.read();
+    let closed = || slots.iter().map(|slot| lock(&slot.connection.state).evicted.is_some()).collect::<Vec<_>>();
+    connections.evict_waiting();
+    assert_eq!(closed(), [false, false, true, false], "the first one of the flood has sent something since");
+    connections.evict_waiting();
+    assert_eq!(closed(), [false, false, true, true]);
 }
