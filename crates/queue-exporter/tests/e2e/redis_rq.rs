@@ -119,16 +119,12 @@ fn rq_jobs_of_more_than_ten_thousand_queues_are_counted() {
 
 #[test]
 fn rate_limited_and_canceled_rq_jobs_have_a_state() {
-    let Some(server) = RedisServer::start(&[]) else { return };
-    server.run(&[
-        "SADD rq:queues rq:queue:mail",
-        "ZADD rq:canceled:mail 1 a 2 b",
-        "SADD rq:rl-keys api mails",
-        "ZADD rq:rl:api:rate_limited 1 c 2 d",
-        "ZADD rq:rl:mails:rate_limited 1 e",
-    ]);
+    let (Some(rq), Some(server)) = (real("rq"), RedisServer::start(&[])) else { return };
+    run(client(rq.with_file_name("python"), &["rq_limited.py", &server.port.to_string()], &[]));
     let metrics = system_exporter(&server, "rq").scrape();
-    assert_eq!(queue_values(&metrics, "mail", ["queue_messages ,state=\"canceled\""]), [Some(2.0)], "{metrics}");
+    let canceled = "queue_messages ,state=\"canceled\"";
+    assert_eq!(queue_values(&metrics, "mail", ["queue_depth", canceled]), [1.0, 2.0].map(Some), "{metrics}");
+    assert_eq!(queue_values(&metrics, "orders", ["queue_depth", canceled]), [1.0, 0.0].map(Some), "{metrics}");
     assert_eq!(value(&metrics, "queue_messages{state=\"blocked\"}"), Some(3.0), "{metrics}");
     assert_vocabulary(&metrics);
 }

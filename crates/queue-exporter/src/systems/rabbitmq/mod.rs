@@ -202,7 +202,7 @@ impl RabbitMq {
         };
         // the broker refuses a page past the end, which is the end of a list that became shorter
         let past_the_end = response.status == StatusCode::BAD_REQUEST && number > 1;
-        let mut page = if past_the_end { Page::default() } else { Page::parse(response.json_object()?, generation)? };
+        let mut page = if past_the_end { Page::default() } else { self.parse(&response, generation)? };
         let mut more = Vec::from_iter(partition.map(Err));
         if number == 1 && page.items.iter().all(has_name_only) {
             reported.none_reported = true;
@@ -232,6 +232,10 @@ impl RabbitMq {
             }
         };
         Ok(Some((items, cursor)))
+    }
+
+    fn parse(&self, response: &HttpResponse, generation: u64) -> Result<Page> {
+        Page::parse(response.json_object()?, generation, self.totals_only.load(Ordering::Relaxed))
     }
 
     async fn get_queues(&self, page: u64, page_size: &str) -> Result<HttpResponse> {
@@ -299,7 +303,7 @@ impl RabbitMq {
                      numbers of messages are exported"
                 );
                 let response = self.get_queues(1, PAGE_SIZE).await;
-                let totals = response.and_then(|response| Page::parse(response.json_object()?, generation));
+                let totals = response.and_then(|response| self.parse(&response, generation));
                 match totals {
                     Ok(page) if !page.items.iter().all(has_name_only) => (Some(page), None),
                     Ok(_) => (None, error(NO_STATISTICS)),
@@ -328,7 +332,7 @@ impl RabbitMq {
         let existing = existing.filter(|existing| *existing > listed)?;
         // a queue may have been declared in between: listed again, it is not hidden
         let response = self.get_queues(1, "1").await.ok()?;
-        let listed = Page::parse(response.json_object().ok()?, 0).ok()?.queues.max(listed);
+        let listed = self.parse(&response, 0).ok()?.queues.max(listed);
         let hidden = existing.checked_sub(listed).filter(|hidden| *hidden > 0)?;
         self.hidden.store(hidden, Ordering::Relaxed);
         let text = format!(

@@ -78,13 +78,14 @@ struct Identity {
 }
 
 impl Page {
-    pub(super) fn parse(reply: PageReply<'_>, generation: u64) -> Result<Self> {
+    /// `totals_only` means that the broker was asked for the numbers of messages without statistics.
+    pub(super) fn parse(reply: PageReply<'_>, generation: u64, totals_only: bool) -> Result<Self> {
         let items = match serde_json::from_str::<Vec<Item>>(reply.items.get()) {
-            Ok(items) => items.into_iter().map(|item| Ok(item.listed(generation))).collect(),
+            Ok(items) => items.into_iter().map(|item| Ok(item.listed(generation, totals_only))).collect(),
             // one of them is invalid: parsed one by one, the others are read
             Err(_) => {
                 let items: Vec<&RawValue> = serde_json::from_str(reply.items.get()).context("items is not a list")?;
-                items.into_iter().map(|item| parse_item(item, generation)).collect()
+                items.into_iter().map(|item| parse_item(item, generation, totals_only)).collect()
             }
         };
         let (Count(pages), Count(queues)) = (reply.page_count, reply.filtered_count);
@@ -92,10 +93,10 @@ impl Page {
     }
 }
 
-fn parse_item(item: &RawValue, generation: u64) -> Result<ListedQueue> {
+fn parse_item(item: &RawValue, generation: u64, totals_only: bool) -> Result<ListedQueue> {
     let text = item.get().as_bytes();
     let error = match object::<Item>(text) {
-        Ok(item) => return Ok(item.listed(generation)),
+        Ok(item) => return Ok(item.listed(generation, totals_only)),
         Err(error) => error.context("its item in the list of queues"),
     };
     match object(text) {
@@ -110,7 +111,7 @@ fn parse_item(item: &RawValue, generation: u64) -> Result<ListedQueue> {
 const UNAVAILABLE: [&str; 5] = ["down", "stopped", "crashed", "terminated", "minority"];
 
 impl Item {
-    fn listed(self, generation: u64) -> ListedQueue {
+    fn listed(self, generation: u64, totals_only: bool) -> ListedQueue {
         if let (None, Some(state)) = (self.messages_ready, &self.state)
             && UNAVAILABLE.contains(&state.as_str())
         {
@@ -119,8 +120,10 @@ impl Item {
             let queue = QueueId { name: self.name, scope: self.vhost };
             return ListedQueue { queue, statistics: Some(Err(error)) };
         }
-        // until the new leader of a quorum queue reports, RabbitMQ sums up the remaining statistics: 0
-        let has_report = self.state.is_some() || self.consumers.is_some() || self.memory.is_some();
+        // until the leader of a quorum queue reports, RabbitMQ sums up the remaining statistics: 0; version 4 adds a state
+        let is_quorum = self.kind.as_deref() == Some("quorum");
+        let has_state = self.state.is_some() && (totals_only || !is_quorum);
+        let has_report = has_state || self.consumers.is_some() || self.memory.is_some();
         let value = |count: Option<Count>| count.map(|Count(value)| value);
         let counter = |count| Counter::single(value(count));
         let length = |nodes: Option<Vec<_>>| nodes.map(|nodes| nodes.len() as u64);
@@ -161,7 +164,7 @@ impl Item {
 /// Parses one page.
 #[cfg(fuzzing)]
 pub(crate) fn fuzz(data: &[u8]) -> Items {
-    object(data).and_then(|reply| Page::parse(reply, 0)).map(|page| page.items).unwrap_or_default()
+    object(data).and_then(|reply| Page::parse(reply, 0, false)).map(|page| page.items).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -173,7 +176,7 @@ mod tests {
     const RECORDED: &[u8] = include_bytes!("../../../tests/rabbitmq/queues-3.10.8.json");
 
     fn page(text: &[u8]) -> Page {
-        Page::parse(object(text).unwrap(), 0).unwrap()
+        Page::parse(object(text).unwrap(), 0, false).unwrap()
     }
 
     fn statistics(page: &Page, name: &str, vhost: &str) -> Statistics {
@@ -299,6 +302,18 @@ mod tests {
     }
 
     #[test]
+    fn a_quorum_queue_whose_leader_has_not_reported_has_no_depth() {
+        // version 4.3.6 after another node of the cluster was killed: the queue has 20 messages
+        let text =
+            br#"{"filtered_count":1,"page_count":1,"items":[{"name":"a","vhost":"/","type":"quorum","state":"running",
+            "messages_ready":0,"messages_unacknowledged":0,"message_stats":{"publish":20}}]}"#;
+        let read = statistics(&page(text), "a", "/");
+        assert_eq!((read.ready, read.in_flight, read.enqueued.value()), (None, None, Some(20)));
+        let totals = Page::parse(object(text).unwrap(), 0, true).unwrap();
+        assert_eq!(statistics(&totals, "a", "/").ready, Some(0), "the broker collects no statistics");
+    }
+
+    #[test]
     fn one_invalid_item_does_not_affect_others() {
         let text = br#"{"filtered_count":4,"page_count":1,"items":[{"name":"a","vhost":"/","messages_ready":1},
             {"name":"b","vhost":"/","messages_ready":"many"},{"vhost":"/"},[1]]}"#;
@@ -337,6 +352,6 @@ mod tests {
             assert!(object::<PageReply<'_>>(text.as_bytes()).is_err(), "{text}");
         }
         let not_a_list = object(br#"{"filtered_count":1,"page_count":1,"items":{}}"#).unwrap();
-        assert!(Page::parse(not_a_list, 0).is_err());
+        assert!(Page::parse(not_a_list, 0, false).is_err());
     }
 }
