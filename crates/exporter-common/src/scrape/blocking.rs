@@ -146,8 +146,9 @@ impl Threads {
             let patience = match state.working {
                 None => {
                     state.unwatched = true;
-                    state = self.watcher.wait(state).unwrap_or_else(PoisonError::into_inner);
-                    continue;
+                    let watched = self.watcher.wait_while(state, |state| state.unwatched && !state.stopped);
+                    state = watched.unwrap_or_else(PoisonError::into_inner);
+                    PATIENCE // most work is finished by now: look again later, or each work would wake this thread
                 }
                 Some(began) => (began + PATIENCE).saturating_duration_since(Instant::now()),
             };
