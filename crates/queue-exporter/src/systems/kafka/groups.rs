@@ -2,18 +2,18 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Error, Result};
 use futures_util::future::join_all;
 
-use super::Kafka;
-use super::cluster::{Brokers, Limits, Node, one};
+use super::cluster::{Brokers, Cluster, Limits, Node, one};
 use super::errors::{check, is_of_the_group};
 use super::messages::{
     CommittedOffset, CommittedOffsets, DescribeGroups, DescribedGroup, FindCoordinator, ListGroups, OffsetFetch,
     TopicPartitions,
 };
+use super::options::GroupFilter;
 use crate::queue_system::QueueId;
 use crate::read_error::{Reason, read_error, reason};
 
@@ -50,7 +50,15 @@ const DESCRIBED: usize = 20;
 /// Partitions in requests that are sent without waiting in between.
 const REQUESTED: usize = 1_000_000;
 
-impl Kafka {
+/// Reads the groups of a cluster.
+pub(super) struct GroupReader<'a> {
+    pub(super) cluster: &'a Cluster,
+    pub(super) filter: &'a GroupFilter,
+    /// Whether a broker has returned committed offsets of partitions that were not requested, as Kafka does.
+    pub(super) lists_offsets: &'a AtomicBool,
+}
+
+impl GroupReader<'_> {
     /// The groups that the filter accepts, with their topics.
     pub(super) async fn read_groups(
         &self,
@@ -108,7 +116,7 @@ impl Kafka {
         limits: Limits<'_>,
         errors: &mut Vec<Error>,
     ) -> BTreeMap<i32, Vec<String>> {
-        if !self.groups.names.is_empty() {
+        if !self.filter.names.is_empty() {
             return self.named_coordinators(brokers, limits, errors).await;
         }
         let lists = brokers.iter().map(|(id, node)| async move {
@@ -121,7 +129,7 @@ impl Kafka {
             let listed = listed.context("cannot list the groups");
             for (group, protocol) in listed.map_err(|error| errors.push(error)).unwrap_or_default() {
                 let is_consumer = protocol.is_empty() || protocol == CONSUMER;
-                if is_consumer && self.groups.accepts(&group) && seen.insert(group.clone()) {
+                if is_consumer && self.filter.accepts(&group) && seen.insert(group.clone()) {
                     if seen.len() > MAX_GROUPS {
                         let text = format!("more than {MAX_GROUPS} groups: set ?include-group=… or ?exclude-group=…");
                         errors.push(read_error(Reason::Partial, text));
@@ -142,7 +150,7 @@ impl Kafka {
         errors: &mut Vec<Error>,
     ) -> BTreeMap<i32, Vec<String>> {
         let mut coordinators = BTreeMap::<i32, Vec<String>>::new();
-        let names: Vec<_> = self.groups.names.iter().filter(|group| self.groups.accepts(group)).cloned().collect();
+        let names: Vec<_> = self.filter.names.iter().filter(|group| self.filter.accepts(group)).cloned().collect();
         let requests: Vec<_> = names.iter().cloned().map(FindCoordinator).collect();
         let mut found = Err(anyhow::anyhow!("no broker"));
         for node in brokers.values() {

@@ -1,5 +1,6 @@
 //! `kafka`: topics of Kafka and the lag of their consumer groups.
 
+mod budgets;
 mod cluster;
 mod connection;
 mod errors;
@@ -23,10 +24,11 @@ use exporter_common::async_trait;
 use futures_util::stream::BoxStream;
 use tokio::time::Instant;
 
+use self::budgets::{Budgets, MAX_METADATA};
 use self::cluster::{Brokers, Cluster, Limits};
 use self::connection::Budget;
 use self::errors::check;
-use self::groups::GroupTopic;
+use self::groups::{GroupReader, GroupTopic};
 use self::messages::TopicPartitions;
 use self::options::{GroupFilter, Options, SCHEMES};
 use self::partitions::{Offsets, Topics};
@@ -55,16 +57,6 @@ pub(super) const KIND: SystemKind = SystemKind {
     },
 };
 
-/// The size of the responses from which one list of topics and groups, or one list of offsets, is read.
-const MAX_METADATA: usize = 64 << 20;
-
-/// The size of the responses with records in one scrape. Only times are kept.
-const MAX_RECORD_BYTES: usize = 256 << 20;
-
-/// The largest number of records that one scrape fetches, and of requests for a single one.
-const MAX_RECORDS: usize = 10_000;
-const MAX_SINGLE: usize = 2000;
-
 /// A topic is a queue without a scope, and one for each group that has committed offsets in it.
 struct Kafka {
     cluster: Cluster,
@@ -87,25 +79,6 @@ struct Snapshot {
     topics: Topics,
     groups: BTreeMap<QueueId, GroupTopic>,
     budgets: Budgets,
-}
-
-/// What the reads of all queues in a list may use together.
-struct Budgets {
-    offsets: Budget,
-    record_bytes: Budget,
-    records: Budget,
-    single_records: Budget,
-}
-
-impl Default for Budgets {
-    fn default() -> Self {
-        Self {
-            offsets: Budget::new(MAX_METADATA),
-            record_bytes: Budget::new(MAX_RECORD_BYTES),
-            records: Budget::new(MAX_RECORDS),
-            single_records: Budget::new(MAX_SINGLE),
-        }
-    }
 }
 
 #[async_trait]
@@ -145,11 +118,12 @@ impl QueueSystem for Kafka {
         let until = Instant::now() + time.saturating_sub(start.elapsed()) * 2 / 5;
         let limits = Limits { until, budget: &snapshot.budgets.offsets };
         let names: BTreeSet<&str> = queues.iter().map(|queue| queue.name.as_str()).collect();
-        let offsets = self.offsets(&snapshot.brokers, &snapshot.topics, &names, limits).await;
+        let offsets = self.cluster.offsets(&snapshot.brokers, &snapshot.topics, &names, limits).await;
         let times = match self.with_age {
             true => {
                 let positions = positions(&snapshot, queues, &offsets);
-                Some(self.record_times(&snapshot, &positions, until).await)
+                let Snapshot { brokers, topics, budgets, .. } = &*snapshot;
+                Some(self.cluster.record_times(brokers, topics, budgets, &positions, until).await)
             }
             false => None,
         };
@@ -201,7 +175,8 @@ impl Kafka {
         }
         let partitions = |partitions: &[messages::Partition]| partitions.iter().map(|it| it.index).collect();
         let all: Arc<[TopicPartitions]> = topics.iter().map(|(name, it)| (name.clone(), partitions(it))).collect();
-        let mut groups = self.read_groups(&brokers, &all, limits).await;
+        let reader = GroupReader { cluster: &self.cluster, filter: &self.groups, lists_offsets: &self.lists_offsets };
+        let mut groups = reader.read_groups(&brokers, &all, limits).await;
         listed.extend(groups.errors.drain(..).map(Err));
         let mut groups = groups.into_queues();
         groups.retain(|queue, _| !internal.contains(&queue.name));

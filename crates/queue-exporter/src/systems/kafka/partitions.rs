@@ -6,11 +6,11 @@ use anyhow::Error;
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
-use super::cluster::{Brokers, Limits, Node};
+use super::budgets::Budgets;
+use super::cluster::{Brokers, Cluster, Limits, Node};
 use super::errors::{OFFSET_OUT_OF_RANGE, TOPIC_AUTHORIZATION_FAILED, check};
 use super::messages::{Fetch, Fetched, ListOffsets, Partition, Position, TopicFetch, TopicPartitions};
 use super::records::Found;
-use super::{Kafka, Snapshot};
 use crate::read_error::{Reason, read_error, reason};
 
 /// The partitions of topics.
@@ -80,7 +80,7 @@ const TOO_MANY: &str = "the times of the oldest messages of more than 10,000 par
 const TOO_LARGE: &str = "the time of the oldest message was not read: more than 2,000 batches exceed 1 KiB, they exceed \
                          256 MB, or there was no time for them: set ?age=false";
 
-impl Kafka {
+impl Cluster {
     /// The offsets of all partitions of these topics, from their leaders.
     pub(super) async fn offsets(
         &self,
@@ -109,7 +109,7 @@ impl Kafka {
                     [Position::Start, Position::End].map(|position| ListOffsets { position, topics: topics.clone() })
                 });
                 let requests: Vec<_> = requests.collect();
-                (partitions, self.cluster.call(node, &requests, limits).await)
+                (partitions, self.call(node, &requests, limits).await)
             })
         });
         for (partitions, responses) in join_all(reads).await {
@@ -138,11 +138,12 @@ impl Kafka {
     /// The times of the first records at positions, from the leaders of the partitions.
     pub(super) async fn record_times<'a>(
         &self,
-        snapshot: &Snapshot,
+        brokers: &Brokers,
+        topics: &Topics,
+        budgets: &Budgets,
         positions: &BTreeSet<RecordPosition<'a>>,
         until: Instant,
     ) -> HashMap<RecordPosition<'a>, RecordTime> {
-        let Snapshot { brokers, topics, budgets, .. } = snapshot;
         let limits = Limits { until, budget: &budgets.record_bytes };
         let names: BTreeSet<_> = positions.iter().map(|it| it.0).collect();
         let partitions =
@@ -162,7 +163,7 @@ impl Kafka {
         let reads = by_leader.iter().filter_map(|(leader, positions)| {
             let node = brokers.get(leader)?;
             let (chunks, requests): (Vec<_>, Vec<_>) = fetches(positions).into_iter().unzip();
-            Some(async move { (self.cluster.call(node, &requests, limits).await, chunks) })
+            Some(async move { (self.call(node, &requests, limits).await, chunks) })
         });
         for (responses, chunks) in join_all(reads).await {
             for (chunk, response) in chunks.iter().zip(responses.unwrap_or_default()) {
@@ -192,7 +193,7 @@ impl Kafka {
         for chunk in positions.chunks(PIPELINED) {
             let request = |((topic, partition, _), next): &_| fetch(&[(*topic, *partition, *next)], SINGLE_BYTES);
             let requests: Vec<_> = chunk.iter().map(request).collect();
-            match self.cluster.call(node, &requests, limits).await {
+            match self.call(node, &requests, limits).await {
                 Ok(responses) => {
                     for ((position, next), response) in chunk.iter().zip(responses) {
                         let partitions = response.unwrap_or_default().into_iter().flat_map(|topic| topic.1);
