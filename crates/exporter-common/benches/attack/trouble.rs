@@ -28,7 +28,8 @@ pub(crate) fn memory(_: &Site) -> Option<Start> {
         if fs::create_dir(&cgroup).is_err() {
             continue;
         }
-        if fs::write(cgroup.join(limit), BYTES.to_string()).is_ok() {
+        // the folder of all controllers of version 1 is not a cgroup
+        if cgroup.join(limit).exists() && fs::write(cgroup.join(limit), BYTES.to_string()).is_ok() {
             let shell = format!("echo $$ >{}/cgroup.procs;", cgroup.display());
             return Some(Start { shell, cgroup: Some(cgroup), ..Start::default() });
         }
