@@ -166,10 +166,15 @@ fn table(attacks: &[&Attack]) {
 }
 
 fn row(outcome: &Outcome) -> String {
+    format!("{} |", figures(outcome).join(" | "))
+}
+
+/// Scrapes in time of all, their p99, the resident memory and the kernel memory.
+fn figures(outcome: &Outcome) -> [String; 4] {
     let scrapes = &outcome.scrapes;
     let p99 = scrapes.p99().map_or("failed".to_owned(), |p99| format!("{:.0} ms", p99.as_secs_f64() * 1e3));
     let resident = outcome.resident.map_or("exited".to_owned(), |resident| format!("{resident:.1} MB"));
-    format!("{} of {} | {p99} | {resident} | {:.1} MB |", scrapes.taken.len(), scrapes.all(), outcome.kernel)
+    [format!("{} of {}", scrapes.taken.len(), scrapes.all()), p99, resident, format!("{:.1} MB", outcome.kernel)]
 }
 
 /// The rows of docs/performance.md.
@@ -237,14 +242,8 @@ fn faults(outcome: &Outcome) -> Vec<String> {
 }
 
 fn summary(outcome: &Outcome) -> String {
-    format!(
-        "{} of {} scrapes, p99 {:?}, resident {:?} MB, kernel {:.1} MB",
-        outcome.scrapes.taken.len(),
-        outcome.scrapes.all(),
-        outcome.scrapes.p99(),
-        outcome.resident,
-        outcome.kernel
-    )
+    let [scrapes, p99, resident, kernel] = figures(outcome);
+    format!("{scrapes} scrapes, p99 {p99}, resident {resident}, kernel {kernel}")
 }
 
 /// Attacks a program while the rightful client scrapes it.

@@ -21,6 +21,8 @@ use crate::exposition::family::Family;
 
 /// The limit of open connections, if the limit of file descriptors is high enough.
 const MAX_CONNECTIONS: usize = 512;
+/// One of so many slots is reserved: new connections do not wait for the end of closed ones until the reserve is used up.
+const RESERVED: usize = 8;
 /// The minimum interval between log lines about closed connections.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
 /// The limit of unsent response bytes on all connections.
@@ -155,13 +157,10 @@ impl Connections {
 
     /// A slot for a new connection, for which another one may be closed.
     pub(crate) async fn slot(self: &Arc<Self>, address: Option<IpAddr>) -> Option<ConnectionSlot> {
-        let permit = match self.slots.clone().try_acquire_owned() {
-            Ok(permit) => permit,
-            Err(_) => {
-                self.evict_waiting();
-                self.slots.clone().acquire_owned().await.ok()?
-            }
-        };
+        if self.slots.available_permits() <= self.limit / RESERVED {
+            self.evict_waiting();
+        }
+        let permit = self.slots.clone().acquire_owned().await.ok()?;
         let connection = Arc::new(Connection::new(address));
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         lock(&self.open).insert(id, connection.clone());

@@ -50,8 +50,8 @@ struct Waiter {
 /// A slot, which the next request gets when this is dropped.
 pub(super) struct Slot(Option<Arc<FairQueue>>);
 
-/// The place of a waiting request, which leaves the queue when this is dropped.
-struct Place<'a> {
+/// The position of a waiting request, which leaves the queue when this is dropped.
+struct QueuePosition<'a> {
     queue: &'a FairQueue,
     arrival: u64,
 }
@@ -75,7 +75,7 @@ impl FairQueue {
 
     /// Waits for a slot; `None` if the queue is full. Of requests that are equal otherwise, preferred ones are first.
     pub(super) async fn slot(self: &Arc<Self>, client: &Arc<QueueClient>, preferred: bool) -> Option<Slot> {
-        let (place, granted) = {
+        let (position, granted) = {
             let mut state = self.lock();
             if state.free > 0 {
                 state.free -= 1;
@@ -84,15 +84,15 @@ impl FairQueue {
             }
             let (grant, granted) = oneshot::channel();
             state.enter(client.clone(), preferred, grant);
-            let place = Place { queue: self, arrival: state.arrivals };
+            let position = QueuePosition { queue: self, arrival: state.arrivals };
             let of_address = state.waiting_of(client).count();
             if state.waiting.len() > self.max_waiting || of_address > self.max_per_address {
                 state.displace();
             }
-            (place, granted)
+            (position, granted)
         };
         let slot = granted.await.ok();
-        drop(place);
+        drop(position);
         slot
     }
 
@@ -168,6 +168,7 @@ impl Waiter {
     }
 }
 
+#[cfg(feature = "basic-auth")]
 impl QueueClient {
     pub(super) fn address(&self) -> Option<IpAddr> {
         self.address
@@ -179,7 +180,7 @@ impl QueueClient {
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for QueuePosition<'_> {
     fn drop(&mut self) {
         self.queue.lock().waiting.retain(|waiter| waiter.arrival != self.arrival);
     }
