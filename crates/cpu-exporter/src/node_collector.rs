@@ -4,13 +4,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use exporter_common::{Collector, Family, Faults, Scrape, Source, async_trait};
+use exporter_common::{Collector, Family, Faults, Part, Scrape, Source, async_trait};
 use futures_util::future::join_all;
 
 /// Runs its parts concurrently, and exports node_exporter's metrics about their read.
 pub(crate) struct NodeCollector {
     name: &'static str,
-    parts: Vec<Box<dyn Collector>>,
+    /// Each may hang without delaying the others.
+    parts: Vec<(Box<dyn Collector>, Part)>,
     last: Mutex<Option<LastRead>>,
 }
 
@@ -24,6 +25,7 @@ struct LastRead {
 impl NodeCollector {
     /// The source of a collector with these parts.
     pub(crate) fn source(name: &'static str, parts: Vec<Box<dyn Collector>>) -> Source {
+        let parts = parts.into_iter().map(|part| (part, Part::default())).collect();
         let collector = Arc::new(Self { name, parts, last: Mutex::new(None) });
         Source::new(collector.clone()).persistent_families(move || collector.about())
     }
@@ -64,7 +66,8 @@ impl Collector for NodeCollector {
         let started = Instant::now();
         self.set_last(started, None);
         let mut faults = Faults::default();
-        for result in join_all(self.parts.iter().map(|part| part.collect(scrape))).await {
+        let reads = self.parts.iter().map(|(collector, part)| async { collector.collect(&scrape.part(part)?).await });
+        for result in join_all(reads).await {
             faults.keep(result);
         }
         self.set_last(started, Some((started.elapsed(), faults.is_empty())));

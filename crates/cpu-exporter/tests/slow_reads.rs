@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::disallowed_types, reason = "tests start programs; exporters do not")]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -17,8 +17,12 @@ struct SlowExporter {
 
 impl SlowExporter {
     fn start(path: &str, milliseconds: u32, errno: i32) -> Option<Self> {
+        Self::start_with(&[], &tests().join("fixtures/laptop/proc"), path, milliseconds, errno)
+    }
+
+    fn start_with(flags: &[&str], procfs: &Path, path: &str, milliseconds: u32, errno: i32) -> Option<Self> {
         let compiler = real("cc")?;
-        let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+        let here = tests();
         let folder = tempfile::tempdir().unwrap();
         let library = folder.path().join("slow_read.so");
         let compile = Command::new(compiler)
@@ -30,7 +34,8 @@ impl SlowExporter {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cpu-exporter"));
         command
             .arg("--web.listen-address=127.0.0.1:0")
-            .arg(format!("--path.procfs={}", here.join("fixtures/laptop/proc").display()))
+            .args(flags)
+            .arg(format!("--path.procfs={}", procfs.display()))
             .arg(format!("--path.sysfs={}", here.join("fixtures/laptop/sys").display()))
             .env("LD_PRELOAD", &library)
             .env("SHIM_MATCH", path)
@@ -45,6 +50,10 @@ impl SlowExporter {
         let response = self.exporter.get("/metrics", &[("X-Prometheus-Scrape-Timeout-Seconds", "2")]);
         (response.body, start.elapsed())
     }
+}
+
+fn tests() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests")
 }
 
 fn success(metrics: &str, collector: &str) -> Option<f64> {
@@ -95,5 +104,38 @@ fn an_idle_core_without_an_average_frequency_is_not_an_error() {
         let (metrics, _) = slow.scrape();
         assert_eq!(success(&metrics, "cpufreq"), Some(1.0), "{errno}: {}", slow.exporter.log());
         assert!(!metrics.contains("cpu_exporter_cpu_frequency_avg_hertz"), "{errno}");
+    }
+}
+
+#[test]
+fn with_the_names_of_node_exporter_a_part_that_hangs_stops_no_other_counter() {
+    let folder = tempfile::tempdir().unwrap();
+    let procfs = folder.path().join("proc");
+    assert!(
+        Command::new("cp").arg("-r").arg(tests().join("fixtures/laptop/proc")).arg(&procfs).status().unwrap().success()
+    );
+    let names = ["--metrics.names=node"];
+    let Some(slow) = SlowExporter::start_with(&names, &procfs, "core_throttle_count", 60_000, 0) else { return };
+    let idle = |metrics: &str| value(metrics, "node_cpu_seconds_total{cpu=\"0\",mode=\"idle\"}").unwrap();
+    let (metrics, _) = slow.scrape();
+    let before = idle(&metrics);
+    let stat = std::fs::read_to_string(procfs.join("stat")).unwrap();
+    let line = stat.lines().find(|line| line.starts_with("cpu0 ")).unwrap();
+    let mut fields: Vec<_> = line.split(' ').map(str::to_owned).collect();
+    fields[4] = (fields[4].parse::<u64>().unwrap() + 700).to_string();
+    std::fs::write(procfs.join("stat"), stat.replace(line, &fields.join(" "))).unwrap();
+    let (metrics, duration) = slow.scrape();
+    assert!((idle(&metrics) - before - 7.0).abs() < 1e-6, "{before} {}", idle(&metrics));
+    assert_eq!(value(&metrics, "node_scrape_collector_success{collector=\"cpu\"}"), Some(0.0));
+    assert!(duration < Duration::from_secs(1), "{duration:?}");
+}
+
+#[test]
+fn a_list_of_online_cpus_that_hangs_is_waited_for_once_by_collectors_that_can_do_without() {
+    let Some(slow) = SlowExporter::start("system/cpu/online", 60_000, 0) else { return };
+    slow.scrape();
+    let (metrics, _) = slow.scrape();
+    for (collector, expected) in [("cpu", 1.0), ("cpufreq", 1.0), ("info", 1.0), ("throttle", 1.0), ("topology", 0.0)] {
+        assert_eq!(success(&metrics, collector), Some(expected), "{collector}");
     }
 }

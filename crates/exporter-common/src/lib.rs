@@ -96,7 +96,7 @@ pub use prometheus;
 #[cfg(feature = "prometheus")]
 pub use registry::Registry;
 pub use scrape::blocking::blocking;
-pub use scrape::collector::{Collector, Faults, Scrape};
+pub use scrape::collector::{Collector, Faults, Part, Scrape};
 pub use scrape::probe::{Probe, ProbeRequest, Prober, TargetPattern};
 pub use scrape::source::{Collection, Source};
 pub use service::{Body, Service, ServiceBuilder, Sources};

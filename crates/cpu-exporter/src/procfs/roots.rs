@@ -43,7 +43,7 @@ impl Roots {
 
     /// The list of online CPUs, for [`OnlineCache`](super::OnlineCache). The collector `topology` reports its errors.
     pub(crate) async fn online(&self) -> Online {
-        self.online.read().await.ok().flatten()
+        self.online.read_unless_it_hangs().await
     }
 
     /// The text of a file below procfs; `None` if this host does not have it.

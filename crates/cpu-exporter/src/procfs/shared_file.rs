@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use exporter_common::blocking;
@@ -10,6 +11,9 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 
 use super::file::read_into;
+
+/// A read that takes longer is not waited for by later scrapes that can do without the file.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// The file and its read in progress.
 #[derive(Debug)]
@@ -25,6 +29,7 @@ type Content = std::result::Result<Option<Arc<Vec<u8>>>, Arc<anyhow::Error>>;
 /// A read that has started.
 #[derive(Clone, Debug)]
 struct Reading {
+    started: Instant,
     finished: Arc<AtomicBool>,
     content: Shared<BoxFuture<'static, Content>>,
 }
@@ -43,6 +48,15 @@ impl SharedFile {
     pub(crate) async fn read(&self) -> Result<Option<Arc<Vec<u8>>>> {
         let content = self.join().content.await;
         content.map_err(|error| anyhow!("{error:#}"))
+    }
+
+    /// The content; `None` also if it cannot be read, or if the read of an earlier scrape hangs.
+    pub(crate) async fn read_unless_it_hangs(&self) -> Option<Arc<Vec<u8>>> {
+        let reading = self.join();
+        if reading.started.elapsed() > PATIENCE {
+            return None;
+        }
+        reading.content.await.ok().flatten()
     }
 
     /// The content of a file that every host has in procfs.
@@ -75,7 +89,7 @@ impl SharedFile {
             content
         });
         let content = async move { task.await.context("the read panicked").flatten().map_err(Arc::new) };
-        Reading { finished, content: content.boxed().shared() }
+        Reading { started: Instant::now(), finished, content: content.boxed().shared() }
     }
 }
 

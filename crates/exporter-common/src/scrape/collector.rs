@@ -72,22 +72,64 @@ impl<C: Collector + ?Sized> Collector for Box<C> {
 
 /// One read of one collector: its families and its deadline.
 pub struct Scrape {
+    result: Arc<ScrapeResult>,
+    blocked: Blocked,
+}
+
+/// What all parts of a read share.
+struct ScrapeResult {
     families: Mutex<Vec<Arc<Family>>>,
     /// The first invalid family.
     invalid: OnceLock<InvalidFamily>,
     /// The latest deadline of the waiters.
     deadline: Mutex<Instant>,
-    blocked: Blocked,
 }
+
+/// A part of a collector that may hang without delaying the others: see [`Scrape::part`].
+#[derive(Default)]
+pub struct Part(Blocked);
 
 impl Scrape {
     pub(crate) fn new(deadline: Instant, blocked: Blocked) -> Self {
-        Self { families: Mutex::default(), invalid: OnceLock::new(), deadline: Mutex::new(deadline), blocked }
+        let result =
+            ScrapeResult { families: Mutex::default(), invalid: OnceLock::new(), deadline: Mutex::new(deadline) };
+        Self { result: Arc::new(result), blocked }
+    }
+
+    /// The same read for a part of the collector. Blocking work of the part does not delay the collector's next read.
+    ///
+    /// ```
+    /// use scrapewright::{Collector, Part, Scrape, anyhow, async_trait};
+    ///
+    /// /// A collector that consists of two others.
+    /// struct Both<A, B>((A, Part), (B, Part));
+    ///
+    /// #[async_trait]
+    /// impl<A: Collector, B: Collector> Collector for Both<A, B> {
+    ///     fn name(&self) -> &str {
+    ///         "both"
+    ///     }
+    ///
+    ///     async fn collect(&self, scrape: &Scrape) -> anyhow::Result<()> {
+    ///         let Self((first, first_part), (second, second_part)) = self;
+    ///         let first = async { first.collect(&scrape.part(first_part)?).await };
+    ///         let second = async { second.collect(&scrape.part(second_part)?).await };
+    ///         let (first, second) = futures_util::join!(first, second);
+    ///         first.and(second)
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// Blocking work of the part is still running from an earlier read.
+    pub fn part(&self, part: &Part) -> anyhow::Result<Self> {
+        anyhow::ensure!(!part.0.any(), "an earlier read is still waiting for the source");
+        Ok(Self { result: self.result.clone(), blocked: part.0.clone() })
     }
 
     /// Extends the deadline for another waiter.
     pub(crate) fn extend(&self, deadline: Instant) {
-        let mut current = self.deadline.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut current = self.result.deadline.lock().unwrap_or_else(PoisonError::into_inner);
         *current = deadline.max(*current);
     }
 
@@ -95,7 +137,7 @@ impl Scrape {
     /// family's valid series are exported.
     pub fn add(&self, mut family: Family) {
         if let Err(error) = family.check() {
-            let _ = self.invalid.set(error); // the first one is reported
+            let _ = self.result.invalid.set(error); // the first one is reported
         }
         family.shrink();
         self.lock().push(Arc::new(family));
@@ -103,7 +145,7 @@ impl Scrape {
 
     /// The first invalid family.
     pub(crate) fn invalid(&self) -> Option<&InvalidFamily> {
-        self.invalid.get()
+        self.result.invalid.get()
     }
 
     /// The time until the deadline of the last waiter. A collector that returns slightly earlier can report which part
@@ -113,7 +155,7 @@ impl Scrape {
     }
 
     pub(crate) fn deadline(&self) -> Instant {
-        *self.deadline.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.result.deadline.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Runs work that may block without delaying requests, such as reading a sysfs file that queries hardware, or a file on
@@ -133,7 +175,7 @@ impl Scrape {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Arc<Family>>> {
-        self.families.lock().unwrap_or_else(PoisonError::into_inner) // a Vec is always consistent
+        self.result.families.lock().unwrap_or_else(PoisonError::into_inner) // a Vec is always consistent
     }
 }
 
