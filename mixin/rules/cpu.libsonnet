@@ -81,7 +81,7 @@
           dashboard:: 'exporters-cpu?var-job={{ $labels.job }}&var-instance={{ $labels.instance }}',
           annotations: {
             summary: 'Processes on {{ $labels.instance }} wait for a CPU {{ $value | humanizePercentage }} of the time',
-            description: 'In the last 5 minutes, at least one process on {{ $labels.instance }} was ready to run but had no CPU for {{ $value | humanizePercentage }} of the time, and no CPU was free. Everything on this host is slower.',
+            description: 'In the last 5 minutes, at least one process on {{ $labels.instance }} was ready to run but had no CPU for {{ $value | humanizePercentage }} of the time, while the CPUs were busy or more processes were runnable than there are CPUs. Everything on this host is slower.',
           },
         },
         {

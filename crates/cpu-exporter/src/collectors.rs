@@ -85,8 +85,11 @@ pub(crate) mod fuzzing {
         super::cpu::fuzz(reads);
     }
 
-    /// Text of /proc/schedstat, /proc/loadavg or /proc/stat.
+    /// Text of a file of /proc or sysfs.
     pub(crate) fn parse(text: &str) {
+        super::cpufreq::fuzz(text);
+        super::interrupts::fuzz(text);
+        super::rapl::fuzz(text);
         super::schedstat::fuzz(text);
         super::stat::fuzz(text);
         super::loadavg::fuzz(text);

@@ -10,7 +10,7 @@ pub fn stat(data: &[u8]) {
     collectors::stat(&split(data));
 }
 
-/// Text of /proc/cpuinfo, /proc/interrupts, /proc/schedstat, /proc/pressure or a list of CPUs.
+/// Text of a file of /proc, of a list of CPUs, or of the frequency, the governors or the power zones in sysfs.
 pub fn procfs(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     procfs::parse(text);

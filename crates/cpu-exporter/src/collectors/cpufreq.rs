@@ -232,11 +232,15 @@ impl HardwareLimits {
 /// The governors listed in a file; `None` if this CPU does not have the file.
 fn governors(path: &Path) -> Result<Option<Vec<String>>> {
     let Some(text) = read(path)? else { return Ok(None) };
+    governor_names(&text).map(Some).with_context(|| path.display().to_string())
+}
+
+fn governor_names(text: &str) -> Result<Vec<String>> {
     // They become label values, so other characters are refused.
     if !text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_- \n".contains(&byte)) {
-        bail!("{}: not a list of governors: {:?}", path.display(), excerpt(&text));
+        bail!("not a list of governors: {:?}", excerpt(text));
     }
-    Ok(Some(text.split_ascii_whitespace().map(str::to_owned).collect()))
+    Ok(text.split_ascii_whitespace().map(str::to_owned).collect())
 }
 
 /// The frequency in a file in kHz; `None` if this CPU does not have the file or its driver does not know the value.
@@ -299,6 +303,12 @@ fn clock_rates(cpus: &[Facts], settings: &Settings) -> Family {
         }
     }
     family
+}
+
+#[cfg(fuzzing)]
+pub(super) fn fuzz(text: &str) {
+    let _ = kilohertz(text);
+    let _ = governor_names(text);
 }
 
 #[cfg(test)]

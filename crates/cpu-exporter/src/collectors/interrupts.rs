@@ -71,6 +71,13 @@ fn labels_of(row: &Row<'_>) -> [String; 3] {
     }
 }
 
+#[cfg(fuzzing)]
+pub(super) fn fuzz(text: &str) {
+    if let Ok(table) = CpuTable::parse(text) {
+        table.rows.iter().for_each(|row| drop(labels_of(row)));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -130,6 +130,14 @@ fn family(zone: &Zone, microjoules: u64, zone_label: bool) -> Family {
         .with(&[&index, &*path], joules)
 }
 
+#[cfg(fuzzing)]
+pub(super) fn fuzz(names: &str) {
+    let mut uses = BTreeMap::new();
+    for name in names.lines() {
+        let _ = name_and_index(name, &mut uses);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
