@@ -333,6 +333,7 @@ impl Program {
                 Purpose::Serve | Purpose::Check => serve(service, &common).await.map(|()| ExitCode::SUCCESS),
             }
         })
+        .context("cannot start a thread")?
     }
 
     /// The command line with all flags, variables and subcommands; also for generating man pages and completions.

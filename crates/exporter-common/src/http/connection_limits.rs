@@ -17,12 +17,15 @@ use rustix::process::{Resource, getrlimit};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 
+use super::fair_queue::network;
 use crate::exposition::family::Family;
 
 /// The limit of open connections, if the limit of file descriptors is high enough.
 const MAX_CONNECTIONS: usize = 512;
 /// One of so many slots is reserved: new connections do not wait for the end of closed ones until the reserve is used up.
 const RESERVED: usize = 8;
+/// The interval of attempts to close another connection while a new one waits for a slot.
+const EVICT_INTERVAL: Duration = Duration::from_millis(100);
 /// The minimum interval between log lines about closed connections.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
 /// The limit of unsent response bytes on all connections.
@@ -157,10 +160,15 @@ impl Connections {
 
     /// A slot for a new connection, for which another one may be closed.
     pub(crate) async fn slot(self: &Arc<Self>, address: Option<IpAddr>) -> Option<ConnectionSlot> {
-        if self.slots.available_permits() <= self.limit / RESERVED {
-            self.evict_waiting();
-        }
-        let permit = self.slots.clone().acquire_owned().await.ok()?;
+        let permit = loop {
+            if self.slots.available_permits() <= self.limit / RESERVED {
+                self.evict_waiting();
+            }
+            // all may have been busy, so that none was closed
+            if let Ok(permit) = tokio::time::timeout(EVICT_INTERVAL, self.slots.clone().acquire_owned()).await {
+                break permit.ok()?;
+            }
+        };
         let connection = Arc::new(Connection::new(address));
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         lock(&self.open).insert(id, connection.clone());
@@ -303,7 +311,7 @@ impl ConnectionState {
 impl Connection {
     fn new(address: Option<IpAddr>) -> Self {
         let state = Mutex::new(ConnectionState::new(Instant::now()));
-        Self { address, state, changed: Notify::new(), answered: AtomicBool::new(false) }
+        Self { address: address.map(network), state, changed: Notify::new(), answered: AtomicBool::new(false) }
     }
 
     /// Returns the reason when the deadline of the connection has passed. No request changes the timer: every new deadline

@@ -20,7 +20,7 @@ pub(super) struct FairQueue {
 
 /// A connection in a queue.
 pub(super) struct QueueClient {
-    /// The address; of IPv6 the network of 64 bits, since a host may use all of it.
+    /// The [`network`] of its address.
     address: Option<IpAddr>,
     /// The turn of its last slot.
     last: AtomicU64,
@@ -56,6 +56,14 @@ struct QueuePosition<'a> {
     arrival: u64,
 }
 
+/// The network of an address: of IPv6 64 bits, since a host may use all of them.
+pub(super) fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
+    }
+}
+
 impl FairQueue {
     pub(super) fn new(slots: usize, max_waiting: usize, max_per_address: usize) -> Arc<Self> {
         Arc::new(Self {
@@ -66,10 +74,7 @@ impl FairQueue {
     }
 
     pub(super) fn client(&self, address: Option<IpAddr>) -> Arc<QueueClient> {
-        let address = address.map(|address| match address {
-            IpAddr::V4(_) => address,
-            IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
-        });
+        let address = address.map(network);
         Arc::new(QueueClient { address, last: AtomicU64::new(self.lock().turn), denied: AtomicU32::new(0) })
     }
 

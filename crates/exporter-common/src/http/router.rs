@@ -314,7 +314,8 @@ impl Router {
     /// A slot for a scrape, if there is one in time.
     async fn slot(&self, client: &Arc<QueueClient>, time_limit: Duration) -> Option<Slot> {
         let slot = self.scrapes.slot(client, false);
-        tokio::time::timeout(time_limit.min(self.exporter.timeout), slot).await.ok().flatten()
+        // the other half is for the scrape: otherwise its collectors would seem to have failed
+        tokio::time::timeout((time_limit / 2).min(self.exporter.timeout), slot).await.ok().flatten()
     }
 
     /// The metrics of a probe.

@@ -106,7 +106,13 @@ async fn blocking_any(work: Box<dyn FnOnce() -> AnyResult + Send>) -> AnyResult 
 }
 
 /// Runs the main future of a program, whose runtime has one thread. The calling thread watches the one that serves.
-pub(crate) fn run<T: Send + 'static>(runtime: Runtime, main: impl Future<Output = T> + Send + 'static) -> T {
+///
+/// # Errors
+/// The first thread cannot be started.
+pub(crate) fn run<T: Send + 'static>(
+    runtime: Runtime,
+    main: impl Future<Output = T> + Send + 'static,
+) -> std::io::Result<T> {
     let threads = Arc::new(Threads::default());
     let (done, mut result) = oneshot::channel();
     let stopping = threads.clone();
@@ -115,11 +121,11 @@ pub(crate) fn run<T: Send + 'static>(runtime: Runtime, main: impl Future<Output 
         stopping.stop();
     };
     runtime.spawn(main.boxed());
-    threads.watch(runtime);
+    threads.watch(runtime)?;
     match result.try_recv() {
-        Ok(Ok(result)) => result,
+        Ok(Ok(result)) => Ok(result),
         Ok(Err(panic)) => resume_unwind(panic),
-        Err(_) => panic!("cannot start a thread"),
+        Err(_) => unreachable!("the result is sent before the program stops"),
     }
 }
 
@@ -138,10 +144,10 @@ impl Threads {
     }
 
     /// Replaces the serving thread whenever it is blocked, until the program stops.
-    fn watch(self: &Arc<Self>, runtime: Runtime) {
+    fn watch(self: &Arc<Self>, runtime: Runtime) -> std::io::Result<()> {
         let runtime = Arc::new(runtime);
         let mut state = self.lock();
-        let Ok(mut serving) = self.start(&runtime, state.serving) else { return };
+        let mut serving = self.start(&runtime, state.serving)?;
         while !state.stopped {
             let patience = match state.working {
                 None => {
@@ -174,6 +180,7 @@ impl Threads {
         if let Some(runtime) = Arc::into_inner(runtime) {
             runtime.shutdown_background(); // a thread that is blocked in a device must not block the exit
         }
+        Ok(())
     }
 
     fn start(self: &Arc<Self>, runtime: &Arc<Runtime>, number: u64) -> std::io::Result<JoinHandle<()>> {
@@ -260,7 +267,7 @@ mod tests {
     use super::*;
 
     fn run_one<T: Send + 'static>(main: impl Future<Output = T> + Send + 'static) -> T {
-        run(tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap(), main)
+        run(tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap(), main).unwrap()
     }
 
     #[test]

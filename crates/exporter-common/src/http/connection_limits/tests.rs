@@ -71,6 +71,28 @@ async fn the_longest_waiting_connection_is_closed_for_a_new_one() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_connection_that_waits_for_a_slot_looks_again_for_one_that_can_be_closed() {
+    let connections = Connections::new();
+    let mut slots = vec![connections.slot(None).await.unwrap()];
+    let busy = RequestGuard::begin(&connections, &slots[0].connection);
+    for _ in 1..connections.limit {
+        let slot = connections.slot(None).await.unwrap();
+        lock(&slot.connection.state).evicted = Some("before"); // but it does not end
+        slots.push(slot);
+    }
+    let new = tokio::spawn({
+        let connections = connections.clone();
+        async move { connections.slot(None).await.is_some() }
+    });
+    tokio::time::sleep(EVICT_INTERVAL * 3).await;
+    assert!(slots[0].connection.overdue().now_or_never().is_none(), "its request is in progress");
+    drop(busy);
+    assert_eq!(slots[0].connection.overdue().await, Eviction::Connections.text());
+    slots.remove(0);
+    assert!(new.await.unwrap());
+}
+
+#[tokio::test(start_paused = true)]
 async fn unsent_responses_are_limited() {
     let connections = Connections::new();
     let mut slots = Vec::new();
