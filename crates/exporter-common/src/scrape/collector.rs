@@ -114,7 +114,7 @@ impl Scrape {
     ///         let Self((first, first_part), (second, second_part)) = self;
     ///         let first = async { first.collect(&scrape.part(first_part)?).await };
     ///         let second = async { second.collect(&scrape.part(second_part)?).await };
-    ///         let (first, second) = futures_util::join!(first, second);
+    ///         let (first, second) = futures_util::future::join(first, second).await;
     ///         first.and(second)
     ///     }
     /// }
