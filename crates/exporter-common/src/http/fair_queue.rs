@@ -179,7 +179,7 @@ impl QueueClient {
         self.address
     }
 
-    /// A request was denied or refused: the other requests of this connection come after those of other connections.
+    /// Records a denied or refused request. Later requests of this connection are served after other connections.
     pub(super) fn deny(&self) {
         self.denied.fetch_add(1, Ordering::Relaxed);
     }
