@@ -187,8 +187,8 @@ impl Connections {
                 (0, _) => return None,
                 _ => state.progress,
             };
-            let fellows = of_address.get(&connection.address).copied();
-            Some((Reverse(fellows), since))
+            let connections = of_address.get(&connection.address).copied();
+            Some((Reverse(connections), since))
         });
     }
 

@@ -9,13 +9,13 @@ use super::events::EventId;
 use crate::read_error::{Reason, read_error};
 use crate::redis::{RedisClient, Replies, add_command, list, text};
 
-/// The last counted event of a queue, and whether to look whether it still exists.
+/// The last counted event of a queue, and whether to check that it still exists.
 pub(super) type Position = (EventId, bool);
 
 /// The new events of a queue.
 pub(super) struct StreamEvents {
     pub(super) events: Result<Vec<Value>>,
-    /// Whether the last counted event was removed, if that was looked for. Then the new events may not be all.
+    /// Whether the last counted event was removed, if that was checked. If so, later events may be missing.
     pub(super) last_is_removed: bool,
 }
 

@@ -78,7 +78,7 @@ struct Identity {
 }
 
 impl Page {
-    /// `totals_only` means that the broker was asked for the numbers of messages without statistics.
+    /// `totals_only`: the page was requested with the numbers of messages only, without statistics.
     pub(super) fn parse(reply: PageReply<'_>, generation: u64, totals_only: bool) -> Result<Self> {
         let items = match serde_json::from_str::<Vec<Item>>(reply.items.get()) {
             Ok(items) => items.into_iter().map(|item| Ok(item.listed(generation, totals_only))).collect(),
