@@ -80,7 +80,7 @@ fn after_kills_under_load_every_line_is_counted_once_and_no_counter_decreases() 
     let (mut requests_seen, mut last) = (0.0, 0.0);
     thread::scope(|scope| {
         let mut exporter = start(folder.path());
-        scope.spawn(|| write(folder.path().to_owned(), &stop, &written));
+        let writer = scope.spawn(|| write(folder.path().to_owned(), &stop, &written));
         for kill in 1..=6 {
             let wanted = f64::from(kill) * 3000.0;
             let seen = exporter.scrape_until("more lines", |metrics| requests(metrics) >= wanted);
@@ -96,11 +96,9 @@ fn after_kills_under_load_every_line_is_counted_once_and_no_counter_decreases() 
             assert!(requests(&first) >= last, "a counter decreased from {last}: {first}");
         }
         stop.store(true, Ordering::Relaxed);
-        let number = eventually("the writer stops", || {
-            let number = written.load(Ordering::Relaxed);
-            (requests(&exporter.scrape()) >= number as f64).then_some(number)
-        });
-        let metrics = exporter.scrape();
+        writer.join().unwrap(); // only now does `written` contain its last lines
+        let number = written.load(Ordering::Relaxed);
+        let metrics = exporter.scrape_until("every line", |metrics| requests(metrics) >= number as f64);
         requests_seen = requests(&metrics);
         assert_eq!(bytes(&metrics), (number * (number + 1) / 2) as f64, "{}", exporter.log());
     });
