@@ -29,13 +29,9 @@ pub(crate) fn families() -> Vec<Family> {
     use rustix::process::{Resource, getrlimit};
 
     let gauge = |name, help, value: Option<f64>| value.map(|value| Family::gauge(name, help, &[]).value(value));
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let limit = |resource| getrlimit(resource).current.map(whole);
-    let open_fds = std::fs::read_dir("/proc/self/fd").ok();
-    // reading the directory opens it, too
-    let open_fds = open_fds.map(|files| whole((files.count() as u64).saturating_sub(1)));
     let ticks = clock_ticks_per_second() as f64;
-    let stat = Stat::parse(&stat);
+    let stat = Stat::read();
     let stat = stat.as_ref();
     [
         stat.map(|stat| {
@@ -46,7 +42,7 @@ pub(crate) fn families() -> Vec<Family> {
             )
             .value(stat.cpu_ticks as f64 / ticks)
         }),
-        gauge("process_open_fds", "Number of open file descriptors, from /proc/self/fd.", open_fds),
+        gauge("process_open_fds", "Number of open file descriptors, from /proc/self/fd.", open_fds().map(whole)),
         gauge("process_max_fds", "Maximum number of open file descriptors, from getrlimit.", limit(Resource::Nofile)),
         gauge(
             "process_virtual_memory_bytes",
@@ -80,6 +76,18 @@ pub(crate) fn families() -> Vec<Family> {
     Vec::new()
 }
 
+/// The number of open file descriptors of this process.
+#[cfg(target_os = "linux")]
+fn open_fds() -> Option<u64> {
+    let path = "/proc/self/fd";
+    // since Linux 6.2, the size of the directory is the number of its entries; before, it is 0
+    match std::fs::metadata(path).ok()?.len() {
+        // reading the directory opens it, too
+        0 => Some((std::fs::read_dir(path).ok()?.count() as u64).saturating_sub(1)),
+        size => Some(size),
+    }
+}
+
 /// The fields of /proc/self/stat that are exported; proc_pid_stat(5).
 #[cfg(target_os = "linux")]
 #[derive(Debug, PartialEq)]
@@ -92,6 +100,15 @@ struct Stat {
 
 #[cfg(target_os = "linux")]
 impl Stat {
+    fn read() -> Option<Self> {
+        use std::io::Read;
+
+        // the file has 52 numbers and a command of up to 64 bytes
+        let mut text = Vec::with_capacity(2048);
+        std::fs::File::open("/proc/self/stat").ok()?.take(4096).read_to_end(&mut text).ok()?;
+        Self::parse(str::from_utf8(&text).ok()?)
+    }
+
     fn parse(text: &str) -> Option<Self> {
         // the command may contain spaces and parentheses; field 3 follows the last parenthesis
         let fields: Vec<&str> = text.get(text.rfind(')')? + 1..)?.split_ascii_whitespace().collect();
