@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use exporter_common::testing::{Running, eventually, run, value};
+use exporter_common::testing::{Running, command, eventually, run, value};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_httpd-log-exporter");
 
@@ -184,6 +184,38 @@ fn a_failed_write_of_the_state_file_is_warned_about_and_counting_continues() {
     assert_eq!(exporter.log().matches("cannot write the state file").count(), 1, "{}", exporter.log());
     fs::create_dir(folder.path().join("missing")).unwrap();
     eventually("the state is written as soon as possible", || state.exists().then_some(()));
+}
+
+#[test]
+fn on_a_full_disk_counting_continues_and_a_restart_neither_loses_nor_repeats_a_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let (log, state) = (folder.path().join("access.log"), folder.path().join("state"));
+    fs::write(&log, "").unwrap();
+    let append = |number| File::options().append(true).open(&log).unwrap().write_all(line(number).as_bytes()).unwrap();
+    let mut exporter = start(folder.path());
+    append(5);
+    eventually("the state contains the line", || {
+        fs::read_to_string(&state).ok().filter(|saved| saved.contains("\"requests\":1"))
+    });
+    exporter.signal("KILL");
+    exporter.wait();
+    // no file can grow beyond 512 bytes, as on a full disk; the log of the exporter is shorter, the state is longer
+    let full = format!(
+        "trap '' XFSZ; ulimit -f 1; exec {PROGRAM} --web.listen-address=127.0.0.1:0 --access-log={} --state.file={}",
+        log.display(),
+        state.display()
+    );
+    let mut exporter = Running::spawn(command("sh").args(["-c", &full]));
+    caught_up(&exporter);
+    append(7);
+    exporter.scrape_until("the line and the error are counted", |metrics| {
+        bytes(metrics) == 12.0 && value(metrics, "httpd_log_state_errors_total") >= Some(1.0)
+    });
+    exporter.signal("TERM");
+    exporter.wait();
+    let exporter = start(folder.path());
+    let metrics = caught_up(&exporter);
+    assert_eq!((requests(&metrics), bytes(&metrics)), (2.0, 12.0));
 }
 
 #[test]
