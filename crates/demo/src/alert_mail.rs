@@ -1,20 +1,28 @@
 //! A mail server for `demo alerts` that accepts every message and logs its subject and links.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 
 /// Size limit of one connection's input; a mail with a thousand alerts is smaller.
 const MAX_INPUT: u64 = 4 << 20;
+/// The limit of open connections; clients beyond it wait.
+const MAX_CONNECTIONS: usize = 16;
+/// The time limit of a connection.
+const TIMEOUT: Duration = Duration::from_secs(30);
 /// Pause after a failed accept, for example without free file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
 /// Accepts mail until the process is stopped.
 pub(crate) async fn run(listener: TcpListener) {
+    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
+        let Ok(slot) = slots.clone().acquire_owned().await else { return };
         let connection = match listener.accept().await {
             Ok((connection, _)) => connection,
             Err(error) => {
@@ -24,9 +32,12 @@ pub(crate) async fn run(listener: TcpListener) {
             }
         };
         tokio::spawn(async move {
-            if let Err(error) = receive(connection).await {
-                tracing::warn!(%error, "mail connection failed");
+            match tokio::time::timeout(TIMEOUT, receive(connection)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(%error, "mail connection failed"),
+                Err(_) => tracing::warn!("mail connection took longer than {TIMEOUT:?}"),
             }
+            drop(slot);
         });
     }
 }

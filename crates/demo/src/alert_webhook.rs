@@ -7,6 +7,7 @@ use warp::http::StatusCode;
 use warp::{Filter, Reply};
 
 use crate::alert_mail;
+use crate::notification::{self, notification};
 use crate::server::{listen, serve};
 
 /// The flags of `demo alerts`.
@@ -21,9 +22,6 @@ pub(crate) struct Args {
     mail_listen: Option<String>,
 }
 
-/// Size limit of a notification; one with a thousand alerts is smaller.
-const MAX_BODY: u64 = 4 << 20;
-
 /// Receives notifications until the process is stopped.
 pub(crate) async fn run(args: Args) -> Result<()> {
     if let Some(address) = &args.mail_listen {
@@ -33,22 +31,29 @@ pub(crate) async fn run(args: Args) -> Result<()> {
 }
 
 fn routes() -> BoxedFilter<(impl Reply,)> {
-    let healthy = warp::path!("healthy").and(warp::get().or(warp::head()).unify()).map(|| StatusCode::OK);
+    let healthy =
+        warp::path!("healthy").and(warp::get().or(warp::head()).unify()).map(|| StatusCode::OK.into_response());
+    let metrics = warp::path!("metrics").and(warp::get()).map(|| notification::metrics().into_response());
     let paths = warp::path::end().or(warp::path!("heartbeat")).unify();
-    let notified = paths.and(warp::post()).and(warp::body::content_length_limit(MAX_BODY)).and(warp::body::json()).map(
-        |notification: Value| {
-            let alerts = notification["alerts"].as_array().map(Vec::as_slice).unwrap_or_default();
-            alerts.iter().for_each(log_alert);
-            StatusCode::OK
-        },
-    );
+    let notified =
+        paths.and(warp::post()).and(notification()).map(|received: Result<Value, StatusCode>| match received {
+            Ok(notification) => {
+                let alerts = notification["alerts"].as_array().map(Vec::as_slice).unwrap_or_default();
+                alerts.iter().for_each(log_alert);
+                StatusCode::OK.into_response()
+            }
+            Err(status) => status.into_response(),
+        });
     // events in the format of PagerDuty, version 2
-    let page = warp::path!("page").and(warp::post()).and(warp::body::content_length_limit(MAX_BODY));
-    let paged = page.and(warp::body::json()).map(|event: Value| {
-        log_page(&event);
-        warp::reply::with_status(r#"{"status": "success"}"#, StatusCode::ACCEPTED)
+    let page = warp::path!("page").and(warp::post()).and(notification());
+    let paged = page.map(|received: Result<Value, StatusCode>| match received {
+        Ok(event) => {
+            log_page(&event);
+            warp::reply::with_status(r#"{"status": "success"}"#, StatusCode::ACCEPTED).into_response()
+        }
+        Err(status) => status.into_response(),
     });
-    healthy.or(notified).unify().or(paged).boxed()
+    healthy.or(metrics).unify().or(notified).unify().or(paged).unify().boxed()
 }
 
 /// Logs a page with its links.

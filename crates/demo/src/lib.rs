@@ -9,6 +9,7 @@ mod hang;
 mod http_client;
 mod jobs;
 mod load;
+mod notification;
 mod queue;
 mod server;
 mod stack;

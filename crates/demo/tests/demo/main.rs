@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_types, reason = "tests start programs; exporters do not")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod alerts; // `demo alerts`
 mod amqp; // `demo producer`, `demo consumer`
 mod app; // `demo app`
 #[expect(dead_code, reason = "the exporter's tests use the rest")]
