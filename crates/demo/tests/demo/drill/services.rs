@@ -133,7 +133,7 @@ fn nginx(program: &Path, folder: &Path, listen: &str) -> Ended {
 }
 
 fn web_server(url: &str, log: &Path, format: &str) -> WebServer {
-    WebServer { url: format!("{url}/"), log: log.to_owned(), exporter: Some(log_exporter("127.0.0.1:0", log, format)) }
+    WebServer { url: format!("{url}/"), log: log.to_owned(), exporter: Some(log_exporter(&free(), log, format)) }
 }
 
 fn log_exporter(listen: &str, log: &Path, format: &str) -> Running {
@@ -180,10 +180,10 @@ impl Services {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
 
-        let killed = host("127.0.0.1:0", &[]);
+        let killed = host(&free(), &[]);
         let web_config = at("web.yml");
         std::fs::write(&web_config, "{}\n").unwrap();
-        let misconfigured = host("127.0.0.1:0", &[&format!("--web.config.file={}", web_config.display())]);
+        let misconfigured = host(&free(), &[&format!("--web.config.file={}", web_config.display())]);
 
         let listen = free();
         let _nginx = nginx(&program, folder.path(), &listen);
@@ -194,7 +194,7 @@ impl Services {
         let silent = web_server(&silent_server.url, &at("silent.log"), "combined");
 
         let application = part(&["app", "--metrics-listen=127.0.0.1:0", "--success-rate=100"]);
-        let application_exporter = page_exporter("127.0.0.1:0", &application);
+        let application_exporter = page_exporter(&free(), &application);
 
         let url = broker.management("guest").replace("guest@", "guest:guest@");
         let flags = ["--queue.system=rabbitmq", &format!("--queue.url={url}")];
