@@ -8,7 +8,7 @@ use anyhow::Result;
 use exporter_common::{Collection, Collector, Family, Faults, Scrape, Source, async_trait};
 use futures_util::future::join_all;
 
-use crate::json::document::{Document, DocumentError};
+use crate::json::document::DocumentError;
 use crate::metrics::classic::{self, ClassicStatus};
 use crate::metrics::failures::{FailureCounters, FailureReason, ReadError};
 use crate::metrics::mapping::{self, MappedPage, SeriesIndex};
@@ -110,7 +110,7 @@ async fn read(target: &Target, page: usize, limit: Duration, hasher: &RandomStat
     let deadline = Instant::now() + limit;
     let fetched = target.client.fetch(page, limit).await?;
     let text = String::from_utf8_lossy(&fetched.body);
-    let document = Document::parse(&text).map_err(|error| {
+    let document = target.format.parse(&text).map_err(|error| {
         let error = ReadError::from(error);
         match fetched.error_status {
             None => error,
@@ -144,6 +144,7 @@ impl From<DocumentError> for ReadError {
     fn from(error: DocumentError) -> Self {
         let reason = match error {
             DocumentError::NotJson(_) => FailureReason::NotJson,
+            DocumentError::WrongFormat(_) => FailureReason::WrongFormat,
             DocumentError::TooDeep => FailureReason::TooDeep,
             DocumentError::TooManyValues(_) => FailureReason::TooLarge,
         };

@@ -1,8 +1,9 @@
 //! Entry points of the fuzz targets, for the parsers of pages and configurations. Built only by `.ci/fuzz`.
 
 use crate::config;
+use crate::formats::PageFormat;
 use crate::json::document::Document;
-use crate::json::jsonpath::{Match, Template};
+use crate::json::jsonpath::{Match, Template, print};
 use crate::metrics::conversion::{Conversion, Format};
 
 /// Evaluates the template on the first line on the document after it.
@@ -19,6 +20,15 @@ pub fn template(text: &str) {
     }
 }
 
+/// Parses a page in every format, and prints the documents.
+pub fn page(text: &str) {
+    for (_, format) in PageFormat::names() {
+        if let Ok(document) = format.parse(text) {
+            let _ = print(&document, Match::Node(document.root()));
+        }
+    }
+}
+
 /// Converts a text to a number in every format.
 pub fn number(text: &str) {
     for (_, format) in Format::NAMES {
@@ -29,5 +39,5 @@ pub fn number(text: &str) {
 
 /// Parses a configuration that names no files.
 pub fn configuration(text: &str) {
-    let _ = config::check(text);
+    let _ = config::parse(text);
 }

@@ -2,6 +2,7 @@
 
 mod collector;
 mod config;
+mod formats;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod http;

@@ -8,6 +8,7 @@ use anyhow::Result;
 use exporter_common::reload::{Files, ReloadStatus};
 
 use crate::config;
+use crate::formats::PageFormat;
 use crate::http::file::FileReads;
 use crate::http::page::PageClient;
 use crate::http::settings::RequestSettings;
@@ -17,6 +18,7 @@ use crate::metrics::metric::Metric;
 /// The pages to read, and their mapping to metrics.
 pub(crate) struct Target {
     pub(crate) client: PageClient,
+    pub(crate) format: PageFormat,
     pub(crate) mapping: Mapping,
 }
 
@@ -134,12 +136,12 @@ impl LoadedTarget {
 fn load(url: &AppUrl, config: Option<&ConfigFlags>, file_reads: &FileReads) -> Result<(Target, Files)> {
     let Some(flags) = config else {
         let client = PageClient::new(url, &[String::new()], RequestSettings::default(), file_reads.clone())?;
-        return Ok((Target { client, mapping: Mapping::Classic }, Files::default()));
+        return Ok((Target { client, format: PageFormat::JSON, mapping: Mapping::Classic }, Files::default()));
     };
     let module = config::load(&flags.file, &flags.module, flags.process_metrics)?;
     for warning in module.warnings {
         tracing::warn!(warning, "configuration");
     }
     let client = PageClient::new(url, &module.pages, module.request, file_reads.clone())?;
-    Ok((Target { client, mapping: Mapping::Configured(module.metrics) }, module.files))
+    Ok((Target { client, format: module.format, mapping: Mapping::Configured(module.metrics) }, module.files))
 }

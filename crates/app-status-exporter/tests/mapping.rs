@@ -70,14 +70,64 @@ fn well_known_pages_are_mapped_as_documented() {
     let config = std::fs::read_to_string(KNOWN).unwrap();
     let page = include_str!("../../../docs/json-mapping.md");
     let mut all = String::new();
-    for module in ["spring", "elasticsearch", "php-fpm", "nginx", "node", "pod"] {
+    for (module, document) in [
+        ("spring", "mappings/known/spring.json"),
+        ("elasticsearch", "mappings/known/elasticsearch.json"),
+        ("php-fpm", "mappings/known/php-fpm.json"),
+        ("php-fpm-text", "pages/php-fpm-full.txt"),
+        ("apache", "pages/apache.txt"),
+        ("nginx-stub", "pages/nginx.txt"),
+        ("haproxy", "pages/haproxy.csv"),
+        ("nginx", "mappings/known/nginx.json"),
+        ("node", "mappings/known/node.json"),
+        ("pod", "mappings/known/pod.json"),
+    ] {
         assert!(config.contains(&format!("  {module}:")) && page.contains(&format!("| `{module}` |")), "{module}");
-        let output = once_with(KNOWN, "known", &format!("{module}.json"), module);
+        let output = once_with(KNOWN, "..", document, module);
         assert_eq!(output.status.code(), Some(0), "{module} {}", String::from_utf8_lossy(&output.stderr));
         assert_lint(&mapped(&output));
         all += &mapped(&output);
     }
     expect_test::expect_file![format!("{MAPPINGS}/known/expected.txt")].assert_eq(&all);
+}
+
+#[test]
+fn a_page_in_another_format_is_an_error_that_names_it() {
+    for (module, document, message) in [
+        (
+            "nginx-stub",
+            "apache.txt",
+            "the page is not nginx's stub_status: it has 36 lines instead of 4; it looks like \
+                                      Apache's server-status?auto: set page_format: apache",
+        ),
+        ("apache", "classic.json", "it looks like JSON: set page_format: json"),
+        ("pod", "haproxy.csv", "the page is not JSON: expected a value at line 1 column 1; it looks like HAProxy's"),
+    ] {
+        let output = once_with(KNOWN, "../pages", document, module);
+        let metrics = String::from_utf8_lossy(&output.stdout);
+        let reason = if module == "pod" { "not_json" } else { "wrong_format" };
+        assert_eq!(
+            value(&metrics, &format!("app_status_failures_total{{reason=\"{reason}\"}}")),
+            Some(1.0),
+            "{metrics}"
+        );
+        assert_eq!((mapped(&output), output.status.code()), (String::new(), Some(1)), "{module}");
+        let log = String::from_utf8_lossy(&output.stderr);
+        assert!(log.contains(message), "{module}: {log}");
+    }
+}
+
+#[test]
+fn the_members_of_newline_delimited_json_are_elements() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("config.yml");
+    let text = "modules:\n  default:\n    page_format: ndjson\n    metrics:\n      - {name: jobs, path: '{[*]}', \
+                value: '{.jobs}', labels: {worker: '{.worker}'}}\n";
+    std::fs::write(&config, text).unwrap();
+    let output = once_with(config.to_str().unwrap(), "../pages", "workers.ndjson", "default");
+    let metrics = mapped(&output);
+    assert_eq!(value(&metrics, "jobs{worker=\"a\"}"), Some(3.0), "{metrics}");
+    assert_eq!((value(&metrics, "jobs{worker=\"b\"}"), output.status.code()), (Some(0.0), Some(0)));
 }
 
 #[test]

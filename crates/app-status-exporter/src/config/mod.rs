@@ -11,6 +11,6 @@ mod secrets;
 #[cfg(test)]
 mod tests;
 
-#[cfg(fuzzing)]
-pub(crate) use module::check;
 pub(crate) use module::load;
+#[cfg(fuzzing)]
+pub(crate) use module::parse;

@@ -14,6 +14,7 @@ use super::collisions::SampleNames;
 use super::metric::metric;
 use super::request::request;
 use super::secrets::SecretReader;
+use crate::formats::PageFormat;
 use crate::http::settings::RequestSettings;
 use crate::metrics::metric::Metric;
 
@@ -22,6 +23,8 @@ pub(crate) struct ModuleConfig {
     pub(crate) metrics: Vec<Metric>,
     /// The pages of the metrics, relative to `--app.url`; the first is that URL.
     pub(crate) pages: Vec<String>,
+    /// The format of all pages.
+    pub(crate) format: PageFormat,
     pub(crate) request: RequestSettings,
     /// The configuration file and all files that it names.
     pub(crate) files: Files,
@@ -42,17 +45,20 @@ pub(crate) fn load(path: &Path, module: &str, process_metrics: bool) -> anyhow::
     module.map_err(|error| anyhow!("{}:{}: {}", path.display(), error.line, error.message))
 }
 
-/// Parses a configuration from its text, for fuzzing.
+/// Parses the module `default` of a configuration that names no files.
+///
+/// # Errors
+/// The configuration is invalid.
 #[cfg(fuzzing)]
-pub(crate) fn check(text: &str) -> anyhow::Result<()> {
-    read(yaml::parse(text)?, "default", SecretReader::new(Path::new("/nowhere"), Files::default()), true)?;
-    Ok(())
+pub(crate) fn parse(text: &str) -> Result<ModuleConfig> {
+    read(yaml::parse(text)?, "default", SecretReader::new(Path::new("/nowhere"), Files::default()), true)
 }
 
 fn read(root: Node, name: &str, mut secrets: SecretReader<'_>, process_metrics: bool) -> Result<ModuleConfig> {
     let mut module = select(root, name)?;
     let request = request(&mut module, &mut secrets)?;
     let (mut metrics, mut pages, mut warnings) = (Vec::<Metric>::new(), vec![String::new()], Vec::new());
+    let format = module.choice("page_format", &PageFormat::names())?.unwrap_or(PageFormat::JSON);
     let mut names = SampleNames::default();
     for node in module.list("metrics")? {
         let line = node.line;
@@ -61,7 +67,7 @@ fn read(root: Node, name: &str, mut secrets: SecretReader<'_>, process_metrics: 
         metrics.push(metric);
     }
     module.end()?;
-    Ok(ModuleConfig { metrics, pages, request, files: secrets.into_files(), warnings })
+    Ok(ModuleConfig { metrics, pages, format, request, files: secrets.into_files(), warnings })
 }
 
 /// The fields of a module. Other modules are not read.

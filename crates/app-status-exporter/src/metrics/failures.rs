@@ -25,12 +25,14 @@ pub(crate) enum FailureReason {
     TooLarge,
     TooDeep,
     NotJson,
+    /// Not in the configured format, which is not JSON.
+    WrongFormat,
     /// A mapped value is missing or invalid.
     Incomplete,
 }
 
 impl FailureReason {
-    const NAMES: [(Self, &str); 10] = [
+    const NAMES: [(Self, &str); 11] = [
         (Self::Connect, "connect"),
         (Self::Timeout, "timeout"),
         (Self::Token, "token"),
@@ -40,6 +42,7 @@ impl FailureReason {
         (Self::TooLarge, "too_large"),
         (Self::TooDeep, "too_deep"),
         (Self::NotJson, "not_json"),
+        (Self::WrongFormat, "wrong_format"),
         (Self::Incomplete, "incomplete"),
     ];
 }

@@ -1,55 +1,73 @@
 //! The parser of JSON pages.
 
-use super::table::{
-    BYTES_PER_VALUE, Document, DocumentError, MAX_DEPTH, MAX_VALUES, Node, NodeId, NodeKind, ROOT, Span,
-};
+use super::build::Builder;
+use super::table::{Document, DocumentError, MAX_DEPTH, NodeId, NodeKind, ROOT, Span};
 
 impl<'a> Document<'a> {
     /// Parses a page of at most 1 GiB: positions are 32 bits wide. Invalid UTF-8 must already be replaced, as Go does
     /// it; this affects only the strings with the invalid bytes.
     pub(crate) fn parse(page: &'a str) -> Result<Self, DocumentError> {
-        // RFC 8259 lets parsers ignore a byte order mark
-        let source = page.strip_prefix('\u{feff}').unwrap_or(page);
-        match source.trim_ascii_start().bytes().next() {
-            None => return Err(DocumentError::NotJson("the page is empty".to_owned())),
-            Some(b'<') => {
-                return Err(DocumentError::NotJson("the page is not JSON: it looks like HTML or XML".to_owned()));
-            }
-            Some(_) => {}
-        }
-        // reserved in one piece: a growing table exists twice while it moves
-        let expected = source.len() / BYTES_PER_VALUE;
-        let (nodes, members) = (Vec::with_capacity(expected), Vec::with_capacity(expected));
-        let document = Self { source, unescaped: String::new(), nodes, members };
-        let value_limit = MAX_VALUES.max(expected);
-        let mut parser = Parser { bytes: source.as_bytes(), at: 0, open: Vec::new(), value_limit, document };
+        let mut parser = Parser::new(page)?;
         parser.value(ROOT, Span::default(), 0)?;
         parser.blanks();
-        if parser.at < source.len() {
+        if parser.at < parser.bytes.len() {
             return Err(parser.expected("the end of the page"));
         }
-        Ok(parser.document)
+        Ok(parser.builder.document)
+    }
+
+    /// Parses a page with one value per line, as the members of a list.
+    pub(crate) fn parse_lines(page: &'a str) -> Result<Self, DocumentError> {
+        let mut parser = Parser::new(page)?;
+        let root = parser.builder.push(ROOT, Span::default())?;
+        let mut count = 0;
+        loop {
+            let before = parser.at;
+            parser.blanks();
+            if parser.at == parser.bytes.len() {
+                break;
+            }
+            if count > 0 && !parser.bytes[before..parser.at].contains(&b'\n') {
+                return Err(parser.expected("a new line"));
+            }
+            let start = parser.at;
+            let member = parser.value(root, Span { start: count, len: 0 }, 1)?;
+            if parser.bytes[start..parser.at].contains(&b'\n') {
+                parser.at = start;
+                return Err(parser.expected("a whole value on one line"));
+            }
+            parser.builder.open.push(member);
+            count += 1;
+        }
+        let members = parser.builder.close_list(0);
+        parser.builder.set(root, NodeKind::List, members);
+        Ok(parser.builder.document)
     }
 }
 
 struct Parser<'a> {
     bytes: &'a [u8],
     at: usize,
-    /// The members of all containers that are not closed yet.
-    open: Vec<NodeId>,
-    value_limit: usize,
-    document: Document<'a>,
+    builder: Builder<'a>,
+}
+
+impl<'a> Parser<'a> {
+    fn new(page: &'a str) -> Result<Self, DocumentError> {
+        // RFC 8259 lets parsers ignore a byte order mark
+        let source = page.strip_prefix('\u{feff}').unwrap_or(page);
+        match source.trim_ascii_start().bytes().next() {
+            None => Err(DocumentError::NotJson("the page is empty".to_owned())),
+            Some(b'<') => Err(DocumentError::NotJson("the page is not JSON: it looks like HTML or XML".to_owned())),
+            Some(_) => Ok(Self { bytes: source.as_bytes(), at: 0, builder: Builder::new(source, source.len()) }),
+        }
+    }
 }
 
 impl Parser<'_> {
     /// Parses a value and its members.
     fn value(&mut self, parent: NodeId, key: Span, depth: usize) -> Result<NodeId, DocumentError> {
         self.blanks();
-        if self.document.nodes.len() == self.value_limit {
-            return Err(DocumentError::TooManyValues(self.value_limit));
-        }
-        let id = NodeId(self.document.nodes.len() as u32);
-        self.document.nodes.push(Node { parent, key, value: Span::default(), kind: NodeKind::Null });
+        let id = self.builder.push(parent, key)?;
         let (kind, value) = match self.bytes.get(self.at) {
             Some(b'"') => match self.string()? {
                 (text, true) => (NodeKind::Text, text),
@@ -64,18 +82,17 @@ impl Parser<'_> {
             Some(b'n') => (NodeKind::Null, self.word("null")?),
             _ => return Err(self.expected("a value")),
         };
-        let node = &mut self.document.nodes[id.0 as usize];
-        (node.kind, node.value) = (kind, value);
+        self.builder.set(id, kind, value);
         Ok(id)
     }
 
     fn object(&mut self, id: NodeId, depth: usize) -> Result<Span, DocumentError> {
-        let first = self.open.len();
+        let first = self.builder.open.len();
         self.at += 1;
         self.blanks();
         if self.bytes.get(self.at) == Some(&b'}') {
             self.at += 1;
-            return Ok(self.close(first));
+            return Ok(self.builder.close_object(first));
         }
         loop {
             self.blanks();
@@ -89,7 +106,7 @@ impl Parser<'_> {
             }
             self.at += 1;
             let member = self.value(id, key, depth)?;
-            self.open.push(member);
+            self.builder.open.push(member);
             self.blanks();
             match self.bytes.get(self.at) {
                 Some(b',') => self.at += 1,
@@ -98,35 +115,21 @@ impl Parser<'_> {
             }
         }
         self.at += 1;
-        let document = &self.document;
-        let key = |member: &NodeId| document.text(document.node(*member).key);
-        let members = &mut self.open[first..];
-        if !members.is_sorted_by(|a, b| key(a) < key(b)) {
-            members.sort_by(|a, b| key(a).cmp(key(b)).then(b.0.cmp(&a.0))); // the last of several members with the same key comes first
-            let mut end = first;
-            for at in first..self.open.len() {
-                if at == first || key(&self.open[at]) != key(&self.open[end - 1]) {
-                    self.open[end] = self.open[at];
-                    end += 1;
-                }
-            }
-            self.open.truncate(end);
-        }
-        Ok(self.close(first))
+        Ok(self.builder.close_object(first))
     }
 
     fn list(&mut self, id: NodeId, depth: usize) -> Result<Span, DocumentError> {
-        let first = self.open.len();
+        let first = self.builder.open.len();
         self.at += 1;
         self.blanks();
         if self.bytes.get(self.at) == Some(&b']') {
             self.at += 1;
-            return Ok(self.close(first));
+            return Ok(self.builder.close_list(first));
         }
         loop {
-            let position = (self.open.len() - first) as u32;
+            let position = (self.builder.open.len() - first) as u32;
             let member = self.value(id, Span { start: position, len: 0 }, depth)?;
-            self.open.push(member);
+            self.builder.open.push(member);
             self.blanks();
             match self.bytes.get(self.at) {
                 Some(b',') => self.at += 1,
@@ -135,15 +138,7 @@ impl Parser<'_> {
             }
         }
         self.at += 1;
-        Ok(self.close(first))
-    }
-
-    /// Moves the members of a complete container to their final position.
-    fn close(&mut self, first: usize) -> Span {
-        let members = &mut self.document.members;
-        let span = Span { start: members.len() as u32, len: (self.open.len() - first) as u32 };
-        members.extend(self.open.drain(first..));
-        span
+        Ok(self.builder.close_list(first))
     }
 
     /// Parses a string; the flag is whether it is well-formed.
@@ -166,20 +161,20 @@ impl Parser<'_> {
 
     /// Parses a string from its first escape; the text between `start` and the escape is plain.
     fn escaped(&mut self, start: usize) -> Result<(Span, bool), DocumentError> {
-        let unescaped_start = self.document.unescaped.len();
+        let unescaped_start = self.builder.document.unescaped.len();
         let mut well_formed = true;
         let mut plain = start;
         loop {
             while self.bytes.get(self.at).is_some_and(|byte| !matches!(byte, b'"' | b'\\' | 0..0x20)) {
                 self.at += 1;
             }
-            self.document.unescaped.push_str(&self.document.source[plain..self.at]);
+            self.builder.document.unescaped.push_str(&self.builder.document.source[plain..self.at]);
             match self.bytes.get(self.at) {
                 Some(b'"') => break,
                 Some(b'\\') => {
                     self.at += 1;
                     match self.escape() {
-                        Some(character) => self.document.unescaped.push(character),
+                        Some(character) => self.builder.document.unescaped.push(character),
                         None => well_formed = false, // the text after the backslash is kept
                     }
                 }
@@ -192,8 +187,11 @@ impl Parser<'_> {
             plain = self.at;
         }
         self.at += 1;
-        let start = self.document.source.len() + unescaped_start;
-        Ok((Span { start: start as u32, len: (self.document.unescaped.len() - unescaped_start) as u32 }, well_formed))
+        let start = self.builder.document.source.len() + unescaped_start;
+        Ok((
+            Span { start: start as u32, len: (self.builder.document.unescaped.len() - unescaped_start) as u32 },
+            well_formed,
+        ))
     }
 
     /// Parses the escape after a backslash; consumes nothing if it is invalid.

@@ -1,4 +1,4 @@
-//! A parsed JSON document: a flat table of values that borrow their text from the page.
+//! A parsed document: a flat table of values. JSON values borrow their text from the page.
 //!
 //! Three requirements rule out serde_json: numbers keep their text (a label may be an id of 20 digits), every value
 //! knows its parent, and depth and size are limited.
@@ -19,7 +19,7 @@ pub(super) const BYTES_PER_VALUE: usize = 16;
 #[derive(Debug)]
 pub(crate) struct Document<'a> {
     pub(super) source: &'a str,
-    /// The text of strings with escapes, unescaped. A [`Span`] past the end of the source is in here.
+    /// The text of strings with escapes, unescaped, and all texts of other formats than JSON. A [`Span`] past the end of the source is in here.
     pub(super) unescaped: String,
     pub(super) nodes: Vec<Node>,
     /// The members of every list and object; the members of one container are contiguous.
@@ -60,6 +60,8 @@ pub(crate) enum Key<'d> {
 pub(crate) enum DocumentError {
     /// Not JSON, with the problem and its position.
     NotJson(String),
+    /// Not in another format than JSON, with the problem and its position.
+    WrongFormat(String),
     /// Nested deeper than [`MAX_DEPTH`].
     TooDeep,
     /// More values than this limit.
@@ -193,7 +195,7 @@ impl fmt::Display for Value<'_> {
 impl fmt::Display for DocumentError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotJson(why) => f.write_str(why),
+            Self::NotJson(why) | Self::WrongFormat(why) => f.write_str(why),
             Self::TooDeep => write!(f, "the page is nested deeper than {MAX_DEPTH} levels"),
             Self::TooManyValues(most) => write!(f, "the page has more than {most} values"),
         }

@@ -51,6 +51,25 @@ const SAMPLE: &str = r#" {"b": [1, -0.5e+3, "ä\n\ud83d\ude00\"", true, false, n
     "\u0062b": [[[]], {"x": {}}], "long": 18446744073709551615 } "#;
 
 #[test]
+fn lines_of_json_are_the_members_of_a_list() {
+    let lines = |page: &str| {
+        let document = Document::parse_lines(page).map_err(|error| error.to_string());
+        document.map(|document| value(&document, document.root()).to_string())
+    };
+    assert_eq!(lines("{\"a\": 1}\n\n [2] \r\n\"x\""), Ok("[{\"a\":1},[2],\"x\"]".to_owned()));
+    for (page, message) in [
+        ("", "the page is empty"),
+        ("1 2\n", "the page is not JSON: expected a new line at line 1 column 3"),
+        ("1\n{\n}\n", "the page is not JSON: expected a whole value on one line at line 2 column 1"),
+        ("1\nx\n", "the page is not JSON: expected a value at line 2 column 1"),
+        ("1\n{\"a\": ", "the page is not JSON, or is truncated: expected a value at its end"),
+    ] {
+        assert_eq!(lines(page), Err(message.to_owned()), "{page}");
+    }
+    assert_eq!(lines(&format!("1\n{}", "[".repeat(MAX_DEPTH))), Err(DocumentError::TooDeep.to_string()));
+}
+
+#[test]
 fn documents_are_parsed_as_serde_json_parses_them() {
     assert_same_as_serde_json(SAMPLE.as_bytes());
     for page in ["1", "\"x\"", "null", "[]", "{}", "-0", "1e5", " [ 1 , 2 ] ", "{\"a\":{}}"] {
