@@ -249,3 +249,15 @@ fn a_number_too_large_for_a_double_is_left_out() {
     assert_eq!(mapped(&output), "# HELP b b\n# TYPE b untyped\nb 1e+308\n");
     assert!(String::from_utf8_lossy(&output.stderr).contains("1e309"));
 }
+
+#[test]
+fn a_label_that_searches_a_list_of_the_root_is_searched_once() {
+    let users: String = (0..20_000).map(|n| format!("{{\"id\": {n}, \"n\": 1}},")).collect();
+    let page = format!("{{\"users\": [{}], \"first\": 0}}", users.trim_end_matches(','));
+    // with one search per element, this takes minutes instead of a second
+    let labels = "{id: '{.id}', last: '{root.users[?(@.id == 19999)].id}', first: '{root.users[0].id}'}";
+    let output = map(&page, &[&format!("name: users, path: '{{.users[*]}}', value: '{{.n}}', labels: {labels}")]);
+    let metrics = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(value(&metrics, "users{first=\"0\",id=\"7\",last=\"19999\"}"), Some(1.0));
+}

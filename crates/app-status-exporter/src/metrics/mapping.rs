@@ -15,7 +15,7 @@ use super::histogram::histogram;
 use super::metric::{Fallback, Metric, ValueSource};
 use super::value::{self, ValueError};
 use crate::json::document::Document;
-use crate::json::jsonpath::Match;
+use crate::json::jsonpath::{Match, Template};
 
 /// The hint for a label that is missing at the root, because the metric names no elements.
 const LABELS_AT_ROOT: &str = " at the document's root: labels of a metric without elements are read there. Select the elements, as in \
@@ -152,7 +152,8 @@ async fn metric_families(
 ) -> Result<Vec<Family>, ReadError> {
     budget.check_time().await?;
     let root = Match::Node(document.root());
-    let elements = match metric.elements.as_ref().map(|path| path.matches(document, root)) {
+    let path = metric.elements.as_ref().map(|path| path.resolved(document));
+    let elements = match path.as_ref().map(|path| path.matches(document, root)) {
         None => vec![root],
         Some(Ok(elements)) => elements,
         Some(Err(error)) => {
@@ -171,9 +172,10 @@ async fn metric_families(
     let families: Result<Vec<_>, _> = metric.values.iter().map(empty_family).collect();
     let mut families =
         families.map_err(|error| ReadError { reason: FailureReason::Incomplete, error: error.into() })?;
+    let templates: Vec<_> = metric.labels.iter().map(|(_, template)| template.resolved(document)).collect();
     for element in elements {
         budget.check_time().await?;
-        let mut labels = labels(metric, document, element, losses);
+        let mut labels = labels(metric, &templates, document, element, losses);
         let timestamp = metric.timestamp.as_ref().and_then(|(template, format)| {
             let timestamp = value::timestamp(template, *format, document, element);
             timestamp.map_err(|error| losses.add(&format!("{} timestamp", metric.name), error)).ok()
@@ -202,13 +204,14 @@ async fn metric_families(
 
 /// The label values of an element. A label that cannot be read is empty, which Prometheus treats as absent.
 fn labels<'d>(
-    metric: &'d Metric,
+    metric: &Metric,
+    templates: &'d [Cow<'_, Template>],
     document: &'d Document<'_>,
     element: Match<'d>,
     losses: &mut Losses<'_>,
 ) -> Vec<Cow<'d, str>> {
     let mut labels = Vec::with_capacity(metric.labels.len() + 1);
-    for (label, template) in &metric.labels {
+    for ((label, _), template) in metric.labels.iter().zip(templates) {
         labels.push(template.text(document, element).unwrap_or_else(|error| {
             if metric.fallbacks.missing == Fallback::Fail {
                 let mut error = ValueError::from(error);

@@ -53,6 +53,8 @@ fn apply<'d>(
             })?,
             Step::Parent => require("a parent", matches, |item| parent_object(document, node(item)?).map(Match::Node))?,
             Step::Root => vec![Match::Node(document.root())],
+            Step::Resolved(Ok(ids)) => ids.iter().map(|id| Match::Node(*id)).collect(),
+            Step::Resolved(Err(error)) => return Err(error.clone()),
             Step::Wildcard => wildcard(document, matches)?,
             Step::Recursive => collect(document, matches, |item, found| {
                 descend(document, item, found);
@@ -215,7 +217,7 @@ fn slice<'d>(
         Some(Value::Object(_)) if whole => {}
         _ => return Err(PathError::Unfit(format!("{} is not a list", describe(document, item)))),
     }
-    let members: Vec<_> = members(document, item).collect();
+    let members = node(item).map(|id| document.members_of(id)).unwrap_or_default();
     let len = members.len() as i64;
     let from = match bounds.from.unwrap_or(0) {
         from if from < 0 => from + len,
@@ -238,7 +240,8 @@ fn slice<'d>(
         return Err(PathError::Unfit(format!("the start of the slice ({from}) is after its end ({to})")));
     }
     let step = usize::try_from(bounds.step.unwrap_or(1)).unwrap_or(1);
-    found.extend(members[from as usize..to as usize].iter().step_by(step));
+    let selected = &members[from as usize..to as usize];
+    found.extend(selected.iter().step_by(step).map(|member| Match::Node(*member)));
     Ok(())
 }
 

@@ -15,7 +15,7 @@ pub(crate) enum Match<'d> {
 }
 
 /// Why a path cannot be evaluated.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum PathError {
     /// The document has no such key or index.
     Missing(String),

@@ -14,6 +14,7 @@ mod matches;
 mod parse;
 mod print;
 mod quote;
+mod resolve;
 mod syntax;
 mod template;
 #[cfg(test)]

@@ -2,7 +2,10 @@
 
 use regex::Regex;
 
-#[derive(Debug)]
+use super::matches::PathError;
+use crate::json::document::NodeId;
+
+#[derive(Clone, Debug)]
 pub(super) enum TemplatePart {
     Text(String),
     Action(Vec<Step>),
@@ -10,7 +13,7 @@ pub(super) enum TemplatePart {
     Range(Vec<Step>, Vec<TemplatePart>),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Step {
     /// `.name`: the member with this key; an empty key is the value itself.
     Field(String),
@@ -27,11 +30,13 @@ pub(super) enum Step {
     Index,
     Parent,
     Root,
+    /// The result of `root` and the steps after it.
+    Resolved(Result<Vec<NodeId>, PathError>),
     Literal(Literal),
 }
 
 /// `[from:to:step]`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct SliceBounds {
     pub(super) from: Option<i64>,
     pub(super) to: Option<i64>,
@@ -41,7 +46,7 @@ pub(super) struct SliceBounds {
 }
 
 /// A condition on an element.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Filter {
     /// The path has a match.
     Exists(Vec<Step>),
@@ -66,7 +71,7 @@ pub(super) enum Operator {
     GreaterEqual,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Literal {
     Text(String),
     Int(i64),

@@ -11,8 +11,14 @@ use super::syntax::TemplatePart;
 use crate::json::document::{Document, Value};
 
 /// A compiled template.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Template(Vec<TemplatePart>);
+
+impl From<Vec<TemplatePart>> for Template {
+    fn from(parts: Vec<TemplatePart>) -> Self {
+        Self(parts)
+    }
+}
 
 /// The value of a template.
 #[derive(Debug, PartialEq)]
@@ -35,6 +41,10 @@ impl Template {
     /// Parses a template.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         parse::template(text).map(Self)
+    }
+
+    pub(super) fn parts(&self) -> &[TemplatePart] {
+        &self.0
     }
 
     /// Whether the template is a single path in braces.
