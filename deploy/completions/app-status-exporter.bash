@@ -25,6 +25,9 @@ _app__status__exporter() {
             app__status__exporter,man)
                 cmd="app__status__exporter__subcmd__man"
                 ;;
+            app__status__exporter,suggest)
+                cmd="app__status__exporter__subcmd__suggest"
+                ;;
             *)
                 ;;
         esac
@@ -32,7 +35,7 @@ _app__status__exporter() {
 
     case "${cmd}" in
         app__status__exporter)
-            opts="-h -V --web.telemetry-path --web.config.file --web.systemd-socket --web.max-requests --web.openmetrics-created --web.disable-exporter-metrics --scrape.timeout --scrape.timeout-offset --log.level --log.format --once --check --config.file --config.module --collect.cache-ttl --app.url --poll.interval --web.listen-address --help --version healthcheck completions man"
+            opts="-h -V --web.telemetry-path --web.config.file --web.systemd-socket --web.max-requests --web.openmetrics-created --web.disable-exporter-metrics --scrape.timeout --scrape.timeout-offset --log.level --log.format --once --check --probe.target --config.file --config.module --collect.cache-ttl --app.url --poll.interval --web.listen-address --help --version suggest healthcheck completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -64,6 +67,10 @@ _app__status__exporter() {
                     ;;
                 --log.format)
                     COMPREPLY=($(compgen -W "logfmt json" -- "${cur}"))
+                    return 0
+                    ;;
+                --probe.target)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --config.file)
@@ -158,12 +165,58 @@ _app__status__exporter() {
             return 0
             ;;
         app__status__exporter__subcmd__man)
-            opts="-h --web.config.file --log.level --log.format --web.listen-address --help healthcheck completions man"
+            opts="-h --web.config.file --log.level --log.format --web.listen-address --help suggest healthcheck completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --web.config.file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log.level)
+                    COMPREPLY=($(compgen -W "error warn info debug" -- "${cur}"))
+                    return 0
+                    ;;
+                --log.format)
+                    COMPREPLY=($(compgen -W "logfmt json" -- "${cur}"))
+                    return 0
+                    ;;
+                --web.listen-address)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        app__status__exporter__subcmd__suggest)
+            opts="-h --second-read --prefix --config.file --config.module --web.config.file --log.level --log.format --web.listen-address --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --second-read)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --prefix)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config.file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config.module)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --web.config.file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_app_status_exporter_global_optspecs
-    string join \n web.telemetry-path= web.config.file= web.systemd-socket web.max-requests= web.openmetrics-created web.disable-exporter-metrics scrape.timeout= scrape.timeout-offset= log.level= log.format= once check config.file= config.module= collect.cache-ttl= app.url= poll.interval= web.listen-address= h/help V/version
+    string join \n web.telemetry-path= web.config.file= web.systemd-socket web.max-requests= web.openmetrics-created web.disable-exporter-metrics scrape.timeout= scrape.timeout-offset= log.level= log.format= once check probe.target= config.file= config.module= collect.cache-ttl= app.url= poll.interval= web.listen-address= h/help V/version
 end
 
 function __fish_app_status_exporter_needs_command
@@ -35,6 +35,7 @@ info\t'Changes of the state'
 debug\t'Details for a diagnosis'"
 complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -l log.format -d 'Format of log messages' -r -f -a "logfmt\t'`time=… level=INFO msg="…" key=value`'
 json\t'`{"time":"…","level":"INFO","msg":"…","key":"value"}`'"
+complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -l probe.target -d 'Target that requests to /probe may name, for example http://app-*:5000/status. A * is any text without / @ ? #. Without --app.url, only /probe is served. Repeatable' -r
 complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -l config.file -d 'Configuration of json_exporter that maps the page to metrics. Without it, the page has the four classic fields' -r -F
 complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -l config.module -d 'Module of the configuration [default: default]' -r
 complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -l collect.cache-ttl -d 'How long a successful read serves later scrapes, with its unit: 500ms, 3s, 1m; 0 means no cache. Replaces --poll.interval' -r
@@ -48,9 +49,23 @@ complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -l
 complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -l check -d 'Validate the flags and the files they name without opening a connection, and exit'
 complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -s V -l version -d 'Print version'
+complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -f -a "suggest" -d 'Read a status page, and print a commented configuration (--config.file) that maps it to metrics'
 complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -f -a "healthcheck" -d 'Check whether the exporter at the listen address is healthy; for containers'
 complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -f -a "completions" -d 'Print a script that completes flags and their values in a shell'
 complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -f -a "man" -d 'Print the manual page of the program or of a command, for `man -l -`'
+complete -c app-status-exporter -n "__fish_app_status_exporter_using_subcommand suggest" -l second-read -d 'Read the page again after this time, for example 10s: what rose is a counter' -r
+complete -c app-status-exporter -n "__fish_app_status_exporter_using_subcommand suggest" -l prefix -d 'First word of the names of metrics [default: app, or the server of a page that is not JSON]' -r
+complete -c app-status-exporter -n "__fish_app_status_exporter_using_subcommand suggest" -l config.file -d 'Configuration with the request settings for the page (authentication, TLS, headers); its metrics are ignored' -r -F
+complete -c app-status-exporter -n "__fish_app_status_exporter_using_subcommand suggest" -l config.module -d 'Module of that configuration' -r
+complete -c app-status-exporter -n "__fish_app_status_exporter_using_subcommand suggest" -l web.config.file -d 'Web configuration file with TLS, basic auth and headers, in the format of all Prometheus exporters' -r -F
+complete -c app-status-exporter -n "__fish_app_status_exporter_using_subcommand suggest" -l log.level -d 'Lowest severity to log' -r -f -a "error\t'Failures that stop the process or a part of it'
+warn\t'Failures that the process survives'
+info\t'Changes of the state'
+debug\t'Details for a diagnosis'"
+complete -c app-status-exporter -n "__fish_app_status_exporter_using_subcommand suggest" -l log.format -d 'Format of log messages' -r -f -a "logfmt\t'`time=… level=INFO msg="…" key=value`'
+json\t'`{"time":"…","level":"INFO","msg":"…","key":"value"}`'"
+complete -c app-status-exporter -n "__fish_app_status_exporter_using_subcommand suggest" -l web.listen-address -d 'Address to listen on: host:port, :port, [v6]:port or unix:/path. Repeatable.' -r
+complete -c app-status-exporter -n "__fish_app_status_exporter_using_subcommand suggest" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c app-status-exporter -n "__fish_app_status_exporter_using_subcommand healthcheck" -l web.config.file -d 'Web configuration file with TLS, basic auth and headers, in the format of all Prometheus exporters' -r -F
 complete -c app-status-exporter -n "__fish_app_status_exporter_using_subcommand healthcheck" -l log.level -d 'Lowest severity to log' -r -f -a "error\t'Failures that stop the process or a part of it'
 warn\t'Failures that the process survives'

@@ -22,10 +22,15 @@ pub(crate) struct AppStatus {
 }
 
 impl AppStatus {
+    /// The pages of a target.
+    pub(crate) fn new(loader: Arc<TargetLoader>) -> Self {
+        Self { loader, failures: FailureCounters::default() }
+    }
+
     /// The source, which is read as `collection` says.
     pub(crate) fn source(loader: TargetLoader, collection: Collection) -> Source {
         let loader = Arc::new(loader);
-        let app_status = Arc::new(Self { loader: loader.clone(), failures: FailureCounters::default() });
+        let app_status = Arc::new(Self::new(loader.clone()));
         let (failing, reloading) = (app_status.clone(), loader.clone());
         Source::new(app_status)
             .collected(collection)

@@ -8,12 +8,15 @@ pub mod fuzzing;
 mod http;
 mod json;
 mod metrics;
+mod probe;
+mod suggest;
 mod target;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use exporter_common::{CollectFlags, Program, UsageError};
+use clap::builder::ArgPredicate;
+use exporter_common::{CollectFlags, Program, Sources, TargetPattern, UsageError};
 
 use crate::collector::AppStatus;
 use crate::config::environment::Defaults;
@@ -32,8 +35,22 @@ use crate::target::{ConfigFlags, TargetLoader};
 struct Flags {
     /// URL of the status page: http://, https://, unix:/run/app.sock:/path or file:page.json
     #[arg(id = "app.url", long = "app.url", value_name = "URL", value_parser = url::AppUrlParser, hide_env_values = true)]
-    #[arg(required = false)] // the default is set later, because the environment may change it
-    url: AppUrl,
+    #[arg(required = false)]
+    // the default is set later, because the environment may change it
+    // an exporter of many targets needs no application of its own
+    #[arg(default_value_if("probe.target", ArgPredicate::IsPresent, None))]
+    url: Option<AppUrl>,
+
+    /// Target that requests to /probe may name, for example http://app-*:5000/status. A * is any text without / @ ? #.
+    /// Without --app.url, only /probe is served. Repeatable.
+    #[arg(
+        id = "probe.target",
+        long = "probe.target",
+        value_name = "URL",
+        value_delimiter = '\n',
+        help_heading = "Probe"
+    )]
+    probe_targets: Vec<TargetPattern>,
 
     /// Configuration of json_exporter that maps the page to metrics. Without it, the page has the four classic fields
     #[arg(id = "config.file", long = "config.file", value_name = "FILE")]
@@ -57,17 +74,26 @@ pub fn main() -> ExitCode {
         for variable in defaults.ignored {
             tracing::warn!(variable, "environment variable ignored: it is a Kubernetes service link (tcp://...)");
         }
+        let module = flags.module.clone().unwrap_or("default".to_owned());
+        let probe = match flags.probe_targets {
+            targets if targets.is_empty() => None,
+            targets => Some(probe::probe(targets, flags.config.clone(), &module)?),
+        };
         let config = match (flags.config, flags.module) {
             (None, Some(_)) => return Err(UsageError::new("--config.module requires --config.file").into()),
             (None, None) => None,
-            (Some(file), module) => Some(ConfigFlags {
-                file,
-                module: module.unwrap_or("default".to_owned()),
-                process_metrics: startup.process_metrics,
-            }),
+            (Some(file), _) => Some(ConfigFlags { file, module, process_metrics: startup.process_metrics }),
         };
-        let loader = TargetLoader::load(flags.url, config)?;
-        Ok(vec![AppStatus::source(loader, flags.collect.collection(defaults.interval)?)])
+        let mut sources = Vec::new();
+        if let Some(url) = flags.url {
+            let loader = TargetLoader::load(url, config)?;
+            sources.push(AppStatus::source(loader, flags.collect.collection(defaults.interval)?));
+        }
+        let sources = Sources::from(sources);
+        Ok(match probe {
+            Some(probe) => sources.probe(probe),
+            None => sources,
+        })
     })
 }
 
@@ -87,8 +113,13 @@ fn program(defaults: &Defaults) -> Program {
                 "Test a mapping with a saved page",
             ),
             ("app-status-exporter --check --config.file app.yml", "Validate a mapping"),
+            (
+                "app-status-exporter suggest http://localhost:5000/status >app.yml",
+                "Suggest a mapping for the values of a page",
+            ),
         ])
         .files(&[("/etc/default/app-status-exporter", "Flags of the systemd service of the Debian package")])
+        .subcommand(suggest::command(), suggest::run)
         .default_value("app.url", defaults.url.clone())
         .default_value("poll.interval", format!("{}s", defaults.interval.as_secs_f64()))
         .default_value("web.listen-address", defaults.listen_address.clone())

@@ -11,6 +11,4 @@ mod secrets;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use module::load;
-#[cfg(fuzzing)]
-pub(crate) use module::parse;
+pub(crate) use module::{load, names, parse};

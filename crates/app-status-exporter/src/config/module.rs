@@ -45,11 +45,21 @@ pub(crate) fn load(path: &Path, module: &str, process_metrics: bool) -> anyhow::
     module.map_err(|error| anyhow!("{}:{}: {}", path.display(), error.line, error.message))
 }
 
+/// The names of the modules of a file.
+///
+/// # Errors
+/// The file cannot be read, or is not a map with modules.
+pub(crate) fn names(path: &Path) -> anyhow::Result<Vec<String>> {
+    let text = small_file::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let modules = yaml::parse(&text).and_then(|root| Fields::of(root, "the file")?.entries("modules"));
+    let modules = modules.map_err(|error| anyhow!("{}:{}: {}", path.display(), error.line, error.message))?;
+    Ok(modules.into_iter().map(|(name, _)| name).collect())
+}
+
 /// Parses the module `default` of a configuration that names no files.
 ///
 /// # Errors
 /// The configuration is invalid.
-#[cfg(fuzzing)]
 pub(crate) fn parse(text: &str) -> Result<ModuleConfig> {
     read(yaml::parse(text)?, "default", SecretReader::new(Path::new("/nowhere"), Files::default()), true)
 }

@@ -34,6 +34,19 @@ impl PageFormat {
         Self::ALL.iter().map(|format| (format.name, *format)).collect()
     }
 
+    /// The name in configurations.
+    pub(crate) fn name(self) -> &'static str {
+        self.name
+    }
+
+    /// The usual first word of the names of metrics from such pages.
+    pub(crate) fn prefix(self) -> String {
+        match self.name {
+            "json" | "ndjson" => "app".to_owned(),
+            server => server.replace('-', ""),
+        }
+    }
+
     /// Parses a page. An error says what else the page looks like.
     pub(crate) fn parse(self, page: &str) -> Result<Document<'_>, DocumentError> {
         (self.parse)(page).map_err(|error| match error {
@@ -65,7 +78,7 @@ impl PageFormat {
     }
 
     /// The first format in which a page can be parsed.
-    fn of(page: &str) -> Option<Self> {
+    pub(crate) fn of(page: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|format| (format.parse)(page).is_ok())
     }
 }
@@ -101,7 +114,7 @@ mod tests {
     #[test]
     fn a_page_is_in_one_format_and_an_error_names_it() {
         for (name, page) in PAGES {
-            assert_eq!(PageFormat::of(page).map(|format| format.name), Some(*name));
+            assert_eq!(PageFormat::of(page).map(PageFormat::name), Some(*name));
             for (other, format) in PageFormat::names() {
                 // a page of JSON on one line is also a line of newline-delimited JSON
                 if other == *name || (*name, other) == ("json", "ndjson") {

@@ -19,7 +19,8 @@ pub(crate) enum AppUrl {
 }
 
 impl AppUrl {
-    fn parse(text: &str) -> Result<Self, String> {
+    /// Parses a URL. The error does not repeat it.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         const EXAMPLES: &str =
             "write it as http://host:port/path, https://..., unix:/run/app.sock:/path or file:page.json";
         if let Some(path) = text.strip_prefix("file:") {

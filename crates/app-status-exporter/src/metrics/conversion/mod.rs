@@ -108,7 +108,7 @@ pub(crate) fn scaled(number: f64, scale: f64) -> f64 {
 }
 
 /// A text for messages, shortened: a page has any length.
-pub(super) fn shortened(text: &str) -> String {
+pub(crate) fn shortened(text: &str) -> String {
     const LONGEST: usize = 40;
     match text.char_indices().nth(LONGEST) {
         None => format!("{text:?}"),
