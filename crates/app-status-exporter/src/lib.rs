@@ -37,7 +37,7 @@ struct Flags {
     #[arg(id = "app.url", long = "app.url", value_name = "URL", value_parser = url::AppUrlParser, hide_env_values = true)]
     #[arg(required = false)]
     // the default is set later, because the environment may change it
-    // an exporter of many targets needs no application of its own
+    // an exporter of many targets may have no other application
     #[arg(default_value_if("probe.target", ArgPredicate::IsPresent, None))]
     url: Option<AppUrl>,
 
