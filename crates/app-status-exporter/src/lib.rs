@@ -43,13 +43,7 @@ struct Flags {
 
     /// Target that requests to /probe may name, for example http://app-*:5000/status. A * is any text without / @ ? #.
     /// Without --app.url, only /probe is served. Repeatable.
-    #[arg(
-        id = "probe.target",
-        long = "probe.target",
-        value_name = "URL",
-        value_delimiter = '\n',
-        help_heading = "Probe"
-    )]
+    #[arg(id = "probe.target", long = "probe.target", value_name = "URL", value_delimiter = '\n')]
     probe_targets: Vec<TargetPattern>,
 
     /// Configuration of json_exporter that maps the page to metrics. Without it, the page has the four classic fields
