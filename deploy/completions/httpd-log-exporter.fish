@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_httpd_log_exporter_global_optspecs
-    string join \n web.telemetry-path= web.config.file= web.systemd-socket web.max-requests= web.openmetrics-created web.disable-exporter-metrics scrape.timeout= scrape.timeout-offset= log.level= log.format= check access-log= access-log.format= access-log.regex= access-log.start= state.file= metrics.buckets= metrics.native-histograms= metrics.exemplar= metrics.max-series= metrics.route= web.listen-address= once h/help V/version
+    string join \n web.telemetry-path= web.config.file= web.systemd-socket web.max-requests= web.openmetrics-created web.disable-exporter-metrics scrape.timeout= scrape.timeout-offset= log.level= log.format= check access-log= access-log.format= access-log.regex= access-log.start= state.file= metrics.buckets= metrics.native-histograms= metrics.exemplar= metrics.max-series= metrics.route= metrics.label= web.listen-address= once h/help V/version
 end
 
 function __fish_httpd_log_exporter_needs_command
@@ -61,8 +61,9 @@ complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l m
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l metrics.native-histograms -d 'Add native histograms to the classic ones, for scrapers that request the protobuf format; disable them with =false' -r -f -a "true\t''
 false\t''"
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l metrics.exemplar -d 'Field of the log with the trace ID of a request, or its header traceparent: an nginx variable, an Apache directive, a JSON key or a group of the regular expression, for the exemplars of duration histograms' -r
-complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l metrics.max-series -d 'Maximum number of series in all families; additional virtual hosts are counted as other' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l metrics.max-series -d 'Maximum number of series in all families; additional virtual hosts and values of labels are counted as other' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l metrics.route -d 'Name for requests whose path matches a regular expression, for example api=^/api/. Repeatable; the first match is the label route, or other if none matches' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l metrics.label -d 'Label of requests, bytes and durations: the value of a field, or what a regular expression makes of it, for example scheme=$scheme or browser=%{User-Agent}i~(Firefox|Chrome)=>$1. Repeatable; other if the expression does not match' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l web.listen-address -d 'Address to listen on: host:port, :port, [v6]:port or unix:/path. Repeatable.' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l web.systemd-socket -d 'Use systemd socket activation instead of --web.listen-address'
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l web.openmetrics-created -d 'Add the created timestamps of counters and histograms to OpenMetrics responses, as additional series (*_created)'

@@ -219,7 +219,7 @@ fn rows<'a>(format: &mut Format, line: &'a [u8]) -> Vec<(String, Field, &'a [u8]
         }
         LineParser::Regex(pattern) => {
             let mut found = Vec::new();
-            pattern.walk(line, |group, field, text| found.push((group, field, text)));
+            pattern.walk(line, |group, text| found.push((group.number, group.field, text)));
             rows.extend(found.into_iter().map(|(group, field, text)| (pattern.name(group).to_owned(), field, text)));
         }
     }

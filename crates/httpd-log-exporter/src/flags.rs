@@ -1,5 +1,6 @@
 //! The command-line flags and their validation.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -13,6 +14,8 @@ use crate::format::Format;
 use crate::format::presets::PRESETS;
 use crate::input::Input;
 use crate::metrics::counts::Route;
+use crate::metrics::label::Label;
+use crate::metrics::line_rules::{LineRules, PATH};
 use crate::permission;
 use crate::tail::StartAt;
 use crate::tail::log_paths::LogPaths;
@@ -61,7 +64,7 @@ pub(crate) struct Flags {
     #[arg(long = "metrics.exemplar", value_name = "FIELD")]
     exemplar: Option<String>,
 
-    /// Maximum number of series in all families; additional virtual hosts are counted as other
+    /// Maximum number of series in all families; additional virtual hosts and values of labels are counted as other
     #[arg(long = "metrics.max-series", value_name = "COUNT", default_value = "10000")]
     #[arg(value_parser = |text: &str| text.parse::<usize>().map_err(|_| "expected a whole number"))]
     pub(crate) max_series: usize,
@@ -70,6 +73,12 @@ pub(crate) struct Flags {
     /// is the label route, or other if none matches
     #[arg(long = "metrics.route", value_name = "NAME=REGEX", value_delimiter = '\n')]
     pub(crate) routes: Vec<Route>,
+
+    /// Label of requests, bytes and durations: the value of a field, or what a regular expression makes of it, for
+    /// example scheme=$scheme or browser=%{User-Agent}i~(Firefox|Chrome)=>$1. Repeatable; other if the expression does
+    /// not match
+    #[arg(long = "metrics.label", value_name = "NAME=FIELD[~REGEX[=>VALUE]]", value_delimiter = '\n')]
+    pub(crate) labels: Vec<Label>,
 
     // a common mistake, so that its error names the right flag
     #[arg(hide = true, value_name = "FILE")]
@@ -96,18 +105,27 @@ impl TypedValueParser for FormatParser {
 const DEFAULT_BUCKETS: &str = ".005,.01,.025,.05,.1,.25,.5,1,2.5,5,10";
 
 impl Flags {
-    /// The format that the flags select.
-    pub(crate) fn format(&self) -> Result<Format> {
+    /// The format that the flags select, and their rules for its fields.
+    pub(crate) fn format(&self) -> Result<(Format, Option<LineRules>)> {
         let format = self.regex.as_ref().unwrap_or(&self.format).clone();
-        match &self.exemplar {
-            None => Ok(format),
+        let format = match &self.exemplar {
+            None => format,
             Some(_) if !format.has_time() => {
                 bail!(
                     "--metrics.exemplar requires a format with a duration: add $request_time in nginx or %D in Apache"
                 )
             }
-            Some(field) => format.with_trace(field).map_err(|error| anyhow!("--metrics.exemplar {field}: {error}")),
+            Some(field) => format.with_trace(field).map_err(|error| anyhow!("--metrics.exemplar {field}: {error}"))?,
+        };
+        let mut names = BTreeSet::new();
+        if let Some(label) = self.labels.iter().find(|label| !names.insert(&label.name)) {
+            bail!("--metrics.label: two labels have the same name ({})", label.name);
         }
+        let fields: BTreeSet<_> = self.labels.iter().map(|label| label.field.as_str()).collect();
+        let captured: Vec<_> = fields.into_iter().filter(|field| *field != PATH || !format.has_path()).collect();
+        let format = format.with_captured(&captured).map_err(|error| anyhow!("--metrics.label: {error}"))?;
+        let rules = (!self.labels.is_empty()).then(|| LineRules::new(self.labels.clone(), &captured));
+        Ok((format, rules))
     }
 
     /// Whether the buckets differ from the default.
@@ -206,7 +224,7 @@ fn file_fault(source: &str, path: &Path, require_readable: bool) -> Option<Strin
 
 /// Validates that the format has the fields that other flags need.
 pub(crate) fn check_format(flags: &Flags) -> Result<()> {
-    let format = flags.format()?;
+    let (format, _) = flags.format()?;
     if flags.has_custom_buckets() && !format.has_time() {
         tracing::warn!(
             format = format.name,

@@ -12,6 +12,8 @@ use crate::input::{syslog, syslog_tcp};
 use crate::lines::{Line, LineSplitter};
 use crate::metrics::counts::RequestCounts;
 use crate::metrics::families::families;
+use crate::metrics::label::Label;
+use crate::metrics::line_rules::LineRules;
 use crate::metrics::registry::{Registry, SharedRegistry};
 use crate::state::SavedState;
 use crate::tail::Tail;
@@ -50,6 +52,30 @@ pub fn format(text: &[u8]) {
     if lines.iter().map(Vec::len).sum::<usize>().is_multiple_of(16) {
         let _ = explain::report(&mut format, &lines); // slow, because it compiles every preset
     }
+}
+
+/// Parses the first line as a label, and counts the other lines with it.
+pub fn labels(text: &[u8]) {
+    let mut lines = text.split(|&byte| byte == b'\n');
+    let Some(Ok(flag)) = lines.next().map(std::str::from_utf8) else { return };
+    let label = match flag.parse::<Label>() {
+        Ok(label) => label,
+        Err(error) => return assert!(!error.contains('\n'), "{error}"),
+    };
+    let captured = [label.field.clone()];
+    let captured = captured.each_ref().map(String::as_str);
+    let Some(format) = "json".parse::<Format>().ok().and_then(|format| format.with_captured(&captured).ok()) else {
+        return;
+    };
+    let counts = RequestCounts::new(&format, &[0.1, 1.0], Vec::new(), 100).with_labels(vec!["label"]);
+    let mut registry = Registry::new(format, counts, ["access.log".to_owned()]);
+    registry.rules = Some(LineRules::new(vec![label], &captured));
+    lines.for_each(|line| registry.count_line(0, Line::Whole(line)));
+    let requests: u64 = registry.counts.series().map(|series| series.cell.requests).sum();
+    assert_eq!(requests, registry.logs[0].lines[0] + registry.logs[0].lines[3]);
+    let written = serde_json::to_vec(&SavedState::of(&[], &registry)).expect("the state is serializable");
+    SavedState::parse(&written).unwrap_or_else(|error| panic!("{error:#}: {}", String::from_utf8_lossy(&written)));
+    let _ = families(&registry);
 }
 
 /// Counts lines with every preset.

@@ -41,10 +41,12 @@ pub fn main() -> ExitCode {
             return Ok(Vec::new());
         }
         let start = flags.start;
-        let format = flags.format()?;
-        let counts = RequestCounts::new(&format, &flags.buckets.0, flags.routes, flags.max_series);
+        let (format, rules) = flags.format()?;
+        let counts = RequestCounts::new(&format, &flags.buckets.0, flags.routes, flags.max_series)
+            // metric families need names that live as long as the program
+            .with_labels(flags.labels.iter().map(|label| &*label.name.clone().leak()).collect());
         let mut registry = Registry::new(format, counts, flags.access_logs.iter().cloned());
-        registry.native_histograms = flags.native_histograms;
+        (registry.native_histograms, registry.rules) = (flags.native_histograms, rules);
         let registry = SharedRegistry::new(registry);
         let inputs = inputs(&flags.access_logs)?;
         if startup.purpose == Purpose::Once {

@@ -12,6 +12,7 @@ mod template;
 mod template_matcher;
 pub(crate) mod timestamp;
 
+use std::ops::Range;
 use std::str::FromStr;
 
 use crate::format::field::{Field, NAMES};
@@ -31,6 +32,8 @@ pub(crate) struct Format {
     fields: Vec<Field>,
     /// Whether a line may lack any of the fields, because the format only knows common names.
     pub(crate) has_optional_fields: bool,
+    /// The field with the trace of a request.
+    trace: Option<String>,
 }
 
 /// The kinds of parsers.
@@ -46,31 +49,44 @@ pub(crate) enum LineParser {
 impl Format {
     /// Creates a format from a regular expression.
     pub(crate) fn from_regex(text: &str) -> Result<Self, String> {
-        let (parser, fields) = regex_parser(text, None)?;
-        Ok(Self { name: text.to_owned(), parser, fields, has_optional_fields: false })
+        let (parser, fields) = regex_parser(text, Additional::default())?;
+        Ok(Self { name: text.to_owned(), parser, fields, has_optional_fields: false, trace: None })
     }
 
     /// Creates a format from its definition.
     pub(crate) fn from_preset(name: &str, definition: PresetDefinition) -> Result<Self, String> {
-        let (parser, fields) = preset_parser(definition, None)?;
+        let (parser, fields) = preset_parser(definition, Additional::default())?;
         let has_optional_fields = matches!(definition, PresetDefinition::JsonNames);
-        Ok(Self { name: name.to_owned(), parser, fields, has_optional_fields })
+        Ok(Self { name: name.to_owned(), parser, fields, has_optional_fields, trace: None })
     }
 
     /// The same format, which also reads the trace of a request from a field that it skips.
     pub(crate) fn with_trace(self, field: &str) -> Result<Self, String> {
-        let (parser, fields) = match (&self.parser, preset(&self.name)) {
-            (LineParser::Regex(_), _) => regex_parser(&self.name, Some(field))?,
-            (_, Some(preset)) => preset_parser(preset.definition, Some(field))?,
-            (_, None) => template_parser(&self.name, Some(field))?,
-        };
+        let (parser, fields) = self.parser_with(Additional { trace: Some(field), captured: &[] })?;
         let counted = |fields: &[Field]| {
             fields.iter().filter(|field| !matches!(field, Field::Skip | Field::Time | Field::Trace)).count()
         };
         match () {
             () if counted(&fields) != counted(&self.fields) => Err(format!("{field} has another meaning")),
             () if !fields.contains(&Field::Trace) => Err(format!("the format has no other field {field}")),
-            () => Ok(Self { parser, fields, ..self }),
+            () => Ok(Self { parser, fields, trace: Some(field.to_owned()), ..self }),
+        }
+    }
+
+    /// The same format, which also captures fields, whatever they mean. An nginx variable is named without its `$`.
+    pub(crate) fn with_captured(self, captured: &[&str]) -> Result<Self, String> {
+        if captured.is_empty() {
+            return Ok(self);
+        }
+        let (parser, fields) = self.parser_with(Additional { trace: self.trace.as_deref(), captured })?;
+        Ok(Self { parser, fields, ..self })
+    }
+
+    fn parser_with(&self, additional: Additional<'_>) -> Parser {
+        match (&self.parser, preset(&self.name)) {
+            (LineParser::Regex(_), _) => regex_parser(&self.name, additional),
+            (_, Some(preset)) => preset_parser(preset.definition, additional),
+            (_, None) => template_parser(&self.name, additional),
         }
     }
 
@@ -137,30 +153,39 @@ impl Format {
     /// The text of the timestamp in a line.
     pub(crate) fn time<'a>(&mut self, line: &'a [u8]) -> Option<&'a [u8]> {
         let mut time = None;
+        self.walk(line, |field, _, text| {
+            if field == Field::Time {
+                time = Some(text);
+            }
+        });
+        time
+    }
+
+    /// The positions of the captured fields in a line that matches; `None` for each field that the line lacks.
+    pub(crate) fn capture(&mut self, line: &[u8], found: &mut [Option<Range<usize>>]) {
+        found.fill(None);
+        self.walk(line, |_, index, text| {
+            if let Some(found) = index.and_then(|index| found.get_mut(index)) {
+                let begin = text.as_ptr().addr().wrapping_sub(line.as_ptr().addr());
+                *found = Some(begin..begin.wrapping_add(text.len()));
+            }
+        });
+    }
+
+    /// Calls `each` for every value of a line, with its meaning and its index among the captured fields. A value that was
+    /// extended to a later end is reported several times; the last one is valid.
+    fn walk<'a>(&mut self, line: &'a [u8], mut each: impl FnMut(Field, Option<usize>, &'a [u8])) {
         match &mut self.parser {
             LineParser::Clf(_, matcher) | LineParser::Template(matcher) => {
-                let _ = matcher.walk(line, &mut |_, field, text| {
-                    if field == Field::Time {
-                        time = Some(text);
-                    }
-                });
+                let _ = matcher.walk(line, &mut |step, field, text| each(field, matcher.capture(step), text));
             }
             LineParser::Json(json) => {
-                let _ = json.walk(line, &mut |key, text| {
-                    if key.field() == Field::Time {
-                        time = Some(text);
-                    }
-                });
+                let _ = json.walk(line, &mut |key, text| each(key.field(), key.capture(), text));
             }
             LineParser::Regex(pattern) => {
-                pattern.walk(line, |_, field, text| {
-                    if field == Field::Time {
-                        time = Some(text);
-                    }
-                });
+                pattern.walk(line, |group, text| each(group.field, group.capture, text));
             }
         }
-        time
     }
 }
 
@@ -178,8 +203,8 @@ impl FromStr for Format {
                 similar(text)
             ));
         }
-        let (parser, fields) = template_parser(text, None)?;
-        Ok(Self { name: text.to_owned(), parser, fields, has_optional_fields: false })
+        let (parser, fields) = template_parser(text, Additional::default())?;
+        Ok(Self { name: text.to_owned(), parser, fields, has_optional_fields: false, trace: None })
     }
 }
 
@@ -198,34 +223,62 @@ fn similar(name: &str) -> String {
     }
 }
 
-/// A parser and its fields. `trace` names the field with the trace of a request.
+/// A parser and its fields.
 type Parser = Result<(LineParser, Vec<Field>), String>;
 
-fn regex_parser(text: &str, trace: Option<&str>) -> Parser {
-    let pattern = RegexFormat::compile(text, trace)?;
+/// Fields that a parser reads because flags name them.
+#[derive(Clone, Copy, Debug, Default)]
+struct Additional<'a> {
+    /// The field with the trace of a request.
+    trace: Option<&'a str>,
+    captured: &'a [&'a str],
+}
+
+impl Additional<'_> {
+    fn is_empty(self) -> bool {
+        self.trace.is_none() && self.captured.is_empty()
+    }
+}
+
+fn regex_parser(text: &str, additional: Additional<'_>) -> Parser {
+    let mut pattern = RegexFormat::compile(text, additional.trace)?;
+    let unknown = additional.captured.iter().enumerate().find(|(index, name)| !pattern.capture(name, *index));
+    if let Some((_, unknown)) = unknown {
+        return Err(unknown_field(unknown, pattern.names()));
+    }
     let fields = pattern.fields();
     Ok((LineParser::Regex(Box::new(pattern)), fields))
 }
 
-fn preset_parser(definition: PresetDefinition, trace: Option<&str>) -> Parser {
+fn unknown_field<'a>(unknown: &str, known: impl Iterator<Item = &'a str>) -> String {
+    format!("the format has no field {unknown}; its fields are {}", known.collect::<Vec<_>>().join(", "))
+}
+
+fn preset_parser(definition: PresetDefinition, additional: Additional<'_>) -> Parser {
     let paths = match definition {
-        PresetDefinition::Clf(parse, text) if trace.is_none() => {
+        PresetDefinition::Clf(parse, text) if additional.is_empty() => {
             let matcher = TemplateMatcher::compile(&template::parse(text)?)?;
             let fields = matcher.fields();
             return Ok((LineParser::Clf(parse, matcher), fields));
         }
-        PresetDefinition::Clf(_, text) | PresetDefinition::Template(text) => return template_parser(text, trace),
+        PresetDefinition::Clf(_, text) | PresetDefinition::Template(text) => return template_parser(text, additional),
         PresetDefinition::Json(paths) => paths,
         PresetDefinition::JsonNames => NAMES,
     };
-    let trace = trace.map(|path| (path, Field::Trace));
-    Ok(json_parser(JsonFormat::new(paths.iter().copied().chain(trace))?))
+    let trace = additional.trace.map(|path| (path, Field::Trace));
+    let mut json = JsonFormat::new(paths.iter().copied().chain(trace))?;
+    additional.captured.iter().enumerate().for_each(|(index, path)| json.capture(path, index));
+    Ok(json_parser(json))
 }
 
-fn template_parser(text: &str, trace: Option<&str>) -> Parser {
+fn template_parser(text: &str, additional: Additional<'_>) -> Parser {
     let mut template = template::parse(text)?;
-    if let Some(name) = trace {
+    if let Some(name) = additional.trace {
         template.read_trace(name);
+    }
+    let unknown = additional.captured.iter().enumerate().find(|(index, name)| !template.capture(name, *index));
+    if let Some((_, unknown)) = unknown {
+        return Err(unknown_field(unknown, template.names()));
     }
     match JsonFormat::from_template(&template) {
         Some(json) => Ok(json_parser(json)),
@@ -279,6 +332,44 @@ mod tests {
             ("combined", "$status", "the format has no other field $status"),
         ] {
             assert_eq!(format.parse::<Format>().unwrap().with_trace(field).unwrap_err(), error);
+        }
+    }
+
+    #[test]
+    fn fields_of_any_kind_of_format_are_captured_whatever_they_mean() {
+        let regex = Format::from_regex(r#""(?P<request>[^"]*)" (?P<status>\d{3})(?: (?P<zone>\S+))?"#).unwrap();
+        let json = r#"log_format j escape=json '{"r":"$request","s":$status,"u":{"a":"$http_user_agent"}}'"#;
+        let common = r#"::1 - jane [20/Nov/2026:09:26:10 +0000] "GET / HTTP/1.1" 200 5"#;
+        for (format, fields, line, expected) in [
+            ("common".parse(), &["%u", "%>s", "%h"][..], common, &[Some("jane"), Some("200"), Some("::1")][..]),
+            (
+                r#"$scheme$is_args "$request" $status $uri$args"#.parse(),
+                &["status"],
+                r#"http? "GET /" 200 /a?b"#,
+                &[Some("200")],
+            ),
+            (json.parse(), &["http_user_agent"], r#"{"r":"GET /","s":200,"u":{"a":"curl"}}"#, &[Some("curl")]),
+            (
+                "json".parse(),
+                &["a.b", "c"],
+                r#"{"method":"GET","status":200,"a":{"b":1},"c":null}"#,
+                &[Some("1"), None],
+            ),
+            (Ok(regex.clone()), &["zone", "status"], r#""GET /" 200"#, &[None, Some("200")]),
+            (Ok(regex), &["zone"], r#""GET /" 200 eu"#, &[Some("eu")]),
+        ] {
+            let mut format = format.unwrap().with_captured(fields).unwrap();
+            assert!(format.read(line.as_bytes()).is_some(), "{line}");
+            let mut found = vec![None; fields.len()];
+            format.capture(line.as_bytes(), &mut found);
+            let found: Vec<_> = found.into_iter().map(|range| Some(&line[range?])).collect();
+            assert_eq!(found, expected, "{line}");
+        }
+        for (format, field, error) in [
+            ("common", "scheme", "the format has no field scheme; its fields are %h, %l, %u, %t, %r, %>s, %b"),
+            ("$status $request_method $host$args", "args", "no literal text between $host and $args"),
+        ] {
+            assert_eq!(format.parse::<Format>().unwrap().with_captured(&[field]).unwrap_err(), error);
         }
     }
 

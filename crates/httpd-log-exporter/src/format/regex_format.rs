@@ -9,10 +9,19 @@ use crate::format::request::{Details, Request};
 #[derive(Clone, Debug)]
 pub(crate) struct RegexFormat {
     regex: Regex,
-    /// Number and meaning of each group to read.
-    groups: Vec<(usize, Field)>,
+    /// The groups to read.
+    groups: Vec<Group>,
     /// The locations of the groups in the current line; allocated once.
     found: CaptureLocations,
+}
+
+/// A group to read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Group {
+    pub(crate) number: usize,
+    pub(crate) field: Field,
+    /// Its index among the captured fields.
+    pub(crate) capture: Option<usize>,
 }
 
 impl RegexFormat {
@@ -26,8 +35,9 @@ impl RegexFormat {
         let mut groups: Vec<_> = named.filter(|(_, (field, _))| *field != Field::Skip).collect();
         groups.sort_by_key(|(_, (_, rank))| *rank);
         groups.dedup_by(|(_, (a, _)), (_, (b, _))| a.same(*b));
-        let groups: Vec<_> = groups.into_iter().map(|(number, (field, _))| (number, field)).collect();
-        if let Some(why) = missing(&groups.iter().map(|(_, field)| *field).collect::<Vec<_>>()) {
+        let group = |(number, (field, _))| Group { number, field, capture: None };
+        let groups: Vec<_> = groups.into_iter().map(group).collect();
+        if let Some(why) = missing(&groups.iter().map(|group| group.field).collect::<Vec<_>>()) {
             return Err(format!(
                 "{why}; name groups after nginx variables: (?P<request>…), (?P<request_method>…), \
                  (?P<status>…), (?P<body_bytes_sent>…), (?P<request_time>…), (?P<host>…), …"
@@ -36,26 +46,41 @@ impl RegexFormat {
         Ok(Self { found: regex.capture_locations(), regex, groups })
     }
 
+    /// Captures a group, whatever it means; false if the expression does not have it.
+    pub(crate) fn capture(&mut self, name: &str, index: usize) -> bool {
+        let Some(number) = self.regex.capture_names().position(|known| known == Some(name)) else { return false };
+        match self.groups.iter_mut().find(|group| group.number == number) {
+            Some(group) => group.capture = Some(index),
+            None => self.groups.push(Group { number, field: Field::Skip, capture: Some(index) }),
+        }
+        true
+    }
+
+    /// The names of all groups.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.regex.capture_names().flatten()
+    }
+
     /// The fields to read.
     pub(crate) fn fields(&self) -> Vec<Field> {
-        self.groups.iter().map(|(_, field)| *field).collect()
+        self.groups.iter().map(|group| group.field).collect()
     }
 
     /// Parses a line; `None` if it does not match.
     pub(crate) fn read<'a>(&mut self, line: &'a [u8]) -> Option<(Request<'a>, Details<'a>)> {
         let mut builder = RequestBuilder::NEW;
-        self.walk(line, |_, field, text| builder.set(field, text)).then_some(())?;
+        self.walk(line, |group, text| builder.set(group.field, text)).then_some(())?;
         builder.finish()
     }
 
-    /// Calls `each` for every group that matched, with its number; false if the line does not match.
-    pub(crate) fn walk<'a>(&mut self, line: &'a [u8], mut each: impl FnMut(usize, Field, &'a [u8])) -> bool {
+    /// Calls `each` for every group that matched; false if the line does not match.
+    pub(crate) fn walk<'a>(&mut self, line: &'a [u8], mut each: impl FnMut(Group, &'a [u8])) -> bool {
         if self.regex.captures_read(&mut self.found, line).is_none() {
             return false;
         }
-        for &(number, field) in &self.groups {
-            if let Some((begin, end)) = self.found.get(number) {
-                each(number, field, &line[begin..end]);
+        for &group in &self.groups {
+            if let Some((begin, end)) = self.found.get(group.number) {
+                each(group, &line[begin..end]);
             }
         }
         true

@@ -21,15 +21,30 @@ pub(crate) enum Token {
 impl Template {
     /// Reads a skipped variable as the trace of a request. The `$` of nginx's variables may be omitted.
     pub(crate) fn read_trace(&mut self, name: &str) {
-        let same = |variable: &Variable| variable.name == name || variable.name.strip_prefix('$') == Some(name);
-        for token in &mut self.tokens {
-            if let Token::Variable(variable) = token
-                && variable.field == Field::Skip
-                && same(variable)
-            {
-                (variable.field, variable.rank) = (Field::Trace, 0);
-            }
+        for variable in self.variables_mut().filter(|variable| variable.field == Field::Skip && variable.is(name)) {
+            (variable.field, variable.rank) = (Field::Trace, 0);
         }
+    }
+
+    /// Captures a variable, whatever it means; false if the format does not have it.
+    pub(crate) fn capture(&mut self, name: &str, index: usize) -> bool {
+        let found = self.variables_mut().find(|variable| variable.is(name));
+        found.map(|variable| variable.capture = Some(index)).is_some()
+    }
+
+    /// The names of all variables.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.tokens.iter().filter_map(|token| match token {
+            Token::Variable(variable) => Some(variable.name.as_str()),
+            Token::Literal(_) => None,
+        })
+    }
+
+    fn variables_mut(&mut self) -> impl Iterator<Item = &mut Variable> {
+        self.tokens.iter_mut().filter_map(|token| match token {
+            Token::Variable(variable) => Some(variable),
+            Token::Literal(_) => None,
+        })
     }
 }
 
@@ -52,6 +67,15 @@ pub(crate) struct Variable {
     /// Of several variables with the same meaning, the one with the lowest rank is read.
     pub(crate) rank: usize,
     pub(crate) shape: ValueShape,
+    /// Its index among the captured fields.
+    pub(crate) capture: Option<usize>,
+}
+
+impl Variable {
+    /// Whether this is its name, with or without the `$` of nginx.
+    fn is(&self, name: &str) -> bool {
+        self.name == name || self.name.strip_prefix('$') == Some(name)
+    }
 }
 
 /// The shape of a value, which determines where the value ends.
@@ -191,7 +215,7 @@ fn nginx_variable(name: &str) -> Variable {
         Field::Skip if name.ends_with("_port") => ValueShape::Digits,
         _ => ValueShape::Text,
     };
-    Variable { name: format!("${name}"), field, rank, shape }
+    Variable { name: format!("${name}"), field, rank, shape, capture: None }
 }
 
 fn apache(text: &str) -> Result<Vec<Token>, String> {
@@ -221,7 +245,7 @@ fn apache(text: &str) -> Result<Vec<Token>, String> {
         rest = &directive[length..];
         let whole = &from[..from.len() - rest.len()];
         let (field, rank, shape) = apache_directive(name, parameter, modifier);
-        let variable = Token::Variable(Variable { name: whole.to_owned(), field, rank, shape });
+        let variable = Token::Variable(Variable { name: whole.to_owned(), field, rank, shape, capture: None });
         if name == "t" && parameter.is_empty() {
             tokens.extend([literal("["), variable, literal("]")]); // Apache adds the brackets
         } else {

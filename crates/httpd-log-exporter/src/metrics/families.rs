@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use exporter_common::{Family, Histogram, Kind};
 
 use crate::format::request::{CacheStatus, Protocol, StatusCode, Upstream};
-use crate::metrics::counts::{RequestCounts, Series};
+use crate::metrics::counts::{OptionalLabels, RequestCounts, Series};
 use crate::metrics::health::{LineResult, LogHealth};
 use crate::metrics::histogram::DurationHistogram;
 use crate::metrics::registry::Registry;
@@ -41,19 +41,16 @@ fn created(families: impl IntoIterator<Item = Family>, since: Option<SystemTime>
     families.into_iter().map(family).collect()
 }
 
-/// The optional labels of requests, which depend on the format and the flags.
-fn labels<'a>(counts: &RequestCounts, vhost: Option<&'a str>, route: Option<&'a str>) -> Vec<&'a str> {
-    let mut labels = Vec::with_capacity(4);
-    labels.extend(vhost.filter(|_| counts.has_vhosts()));
-    labels.extend(route.filter(|_| counts.has_routes()));
-    labels
+/// The values of the optional labels of requests, which depend on the format and the flags.
+fn labels<'a>(labels: &OptionalLabels<'a>) -> Vec<&'a str> {
+    labels.vhost.into_iter().chain(labels.route).chain(labels.fields()).collect()
 }
 
 /// The names of the optional labels, then `additional` names.
 fn label_names(counts: &RequestCounts, additional: &[&'static str]) -> Vec<&'static str> {
-    let mut names = labels(counts, Some("vhost"), Some("route"));
-    names.extend(additional);
-    names
+    let vhost = counts.has_vhosts().then_some("vhost");
+    let route = counts.has_routes().then_some("route");
+    vhost.into_iter().chain(route).chain(counts.labels().iter().chain(additional).copied()).collect()
 }
 
 fn requests(counts: &RequestCounts) -> Vec<Family> {
@@ -73,9 +70,9 @@ fn requests(counts: &RequestCounts) -> Vec<Family> {
         "Total number of bytes received according to the access log, by method and status code.",
         &names,
     );
-    for Series { vhost, route, method, status, cell } in counts.series() {
+    for Series { labels: optional, method, status, cell } in counts.series() {
         let status = StatusCode::label(status.index());
-        let mut labels = labels(counts, vhost, route);
+        let mut labels = labels(&optional);
         labels.extend([method.name(), &status]);
         requests.push(&labels, cell.requests);
         #[expect(clippy::cast_precision_loss, reason = "the exposition formats have only doubles; exact below 2^53")]
@@ -110,7 +107,7 @@ fn durations(counts: &RequestCounts, with_native: bool) -> [Family; 4] {
         ),
     ];
     const { assert!(Upstream::Response as usize + 1 == 3) };
-    for (vhost, route, group) in counts.groups() {
+    for (optional, group) in counts.groups() {
         let exported = group
             .durations
             .iter()
@@ -118,7 +115,7 @@ fn durations(counts: &RequestCounts, with_native: bool) -> [Family; 4] {
             .map(|(durations, exported)| durations.as_ref().filter(|_| exported));
         for (family, durations) in families.iter_mut().zip(exported) {
             if let Some(durations) = durations {
-                let (labels, histogram) = (labels(counts, vhost, route), histogram(durations));
+                let (labels, histogram) = (labels(&optional), histogram(durations));
                 match with_native {
                     true => family.push(&labels, histogram.with_native(durations.native.clone())),
                     false => family.push(&labels, histogram),
@@ -167,10 +164,10 @@ fn caches(counts: &RequestCounts) -> Option<Family> {
 fn overflowed(counts: &RequestCounts) -> Option<Family> {
     let family = Family::counter(
         "httpd_requests_overflowed_total",
-        "Total number of requests counted with vhost=\"other\" because --metrics.max-series was reached.",
+        "Total number of requests whose vhost and other labels from the log are other because --metrics.max-series was reached.",
         &[],
     );
-    counts.has_vhosts().then(|| family.value(counts.overflowed))
+    counts.has_label_sets().then(|| family.value(counts.overflowed))
 }
 
 fn state(registry: &Registry) -> Option<Family> {

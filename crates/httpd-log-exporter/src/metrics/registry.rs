@@ -4,11 +4,13 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use crate::format::request::path;
 use crate::format::timestamp::epoch_seconds;
 use crate::format::{Format, LineParser};
 use crate::lines::Line;
 use crate::metrics::counts::RequestCounts;
 use crate::metrics::health::{LineResult, LogHealth};
+use crate::metrics::line_rules::LineRules;
 use crate::tail::file_ownership::FileOwnership;
 use crate::tail::log_file::LogFile;
 use crate::tail::read_position::ReadPosition;
@@ -34,6 +36,8 @@ pub(crate) struct Registry {
     pub(crate) durations_since: Option<SystemTime>,
     /// Whether native histograms are exported next to the classic ones.
     pub(crate) native_histograms: bool,
+    /// The rules that flags define for the fields of lines.
+    pub(crate) rules: Option<LineRules>,
 }
 
 /// The registry, shared by readers and scrapes. Readers lock it once for many lines.
@@ -58,6 +62,7 @@ impl Registry {
             since: now,
             durations_since: now,
             native_histograms: true,
+            rules: None,
         }
     }
 
@@ -91,11 +96,24 @@ impl Registry {
     /// Counts a line; `None` if it does not match the format, false if one of its numbers is wrong.
     #[inline]
     fn count(&mut self, line: &[u8]) -> Option<bool> {
+        if self.rules.is_some() {
+            return self.count_with_rules(line);
+        }
         if let LineParser::Clf(parse, _) = &self.format.parser {
             return Some(self.counts.add(&parse(line)?));
         }
         let (request, details) = self.format.read(line)?;
         Some(self.counts.add_detailed(&request, &details))
+    }
+
+    /// The same with the rules of flags. Not inlined, so that lines without rules are counted as fast as before.
+    #[inline(never)]
+    fn count_with_rules(&mut self, line: &[u8]) -> Option<bool> {
+        let rules = self.rules.as_mut()?;
+        let (request, details) = self.format.read(line)?;
+        rules.find(&mut self.format, line);
+        let path = details.path.unwrap_or_else(|| path(request.line));
+        Some(self.counts.add_labeled(&request, &details, |values| rules.append_labels(line, path, values)))
     }
 
     /// Records the timestamp of a line, the last one of a chunk.

@@ -4,8 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use super::moment::Moment;
 use super::saved_file::SavedFile;
-use super::{Moment, SavedSource, SavedState};
+use super::{SavedSource, SavedState};
 use crate::tail::log_file::FileIdentity;
 use crate::tail::log_paths::LogPaths;
 

@@ -6,6 +6,7 @@ use super::saved_file::SavedFile;
 use super::{SavedDurations, SavedSeries, SavedSource, SavedState};
 use crate::format::request::{CacheStatus, Protocol};
 use crate::metrics::counts::LabelGroup;
+use crate::metrics::label::{MAX_VALUE, SEPARATOR};
 
 impl SavedState {
     /// Refuses contradictions, with the field that has them.
@@ -19,6 +20,13 @@ impl SavedState {
         }
         for (at, durations) in self.durations.iter().enumerate() {
             durations.check().with_context(|| format!("durations[{at}]"))?;
+        }
+        let names = self.labels.len();
+        for (at, SavedSeries { labels, .. }) in self.series.iter().enumerate() {
+            labels_match(labels, names).with_context(|| format!("series[{at}]"))?;
+        }
+        for (at, SavedDurations { labels, .. }) in self.durations.iter().enumerate() {
+            labels_match(labels, names).with_context(|| format!("durations[{at}]"))?;
         }
         for (at, closed) in self.closed.iter().enumerate() {
             ensure!(closed.is_valid(), "closed[{at}]: its first or last bytes are not in the file");
@@ -74,6 +82,13 @@ impl SavedDurations {
         }
         Ok(())
     }
+}
+
+fn labels_match(values: &[String], names: usize) -> Result<()> {
+    ensure!(values.len() == names, "{} values do not match {names} labels", values.len());
+    let is_value = |value: &String| value.len() <= MAX_VALUE && !value.contains(SEPARATOR);
+    ensure!(values.iter().all(is_value), "a value of a label is too long or has a line break");
+    Ok(())
 }
 
 fn known(counts: &[(String, u64)], names: &[&str]) -> Result<()> {

@@ -3,6 +3,7 @@
 mod assignment;
 mod check;
 mod lock;
+mod moment;
 mod saved_closed;
 pub(crate) mod saved_file;
 mod state_writer;
@@ -10,7 +11,7 @@ mod text;
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
 use exporter_common::NativeHistogram;
@@ -18,9 +19,11 @@ use exporter_common::config::small_file;
 use serde::{Deserialize, Serialize};
 
 use crate::format::request::{CacheStatus, Method, Protocol, StatusCode};
-use crate::metrics::counts::{RequestCounts, RequestTotals};
+use crate::metrics::counts::{RequestCounts, RequestTotals, SavedLabels};
 use crate::metrics::health::LogHealth;
+use crate::metrics::label::OTHER;
 use crate::metrics::registry::Registry;
+use crate::state::moment::Moment;
 use crate::state::saved_closed::SavedClosed;
 use crate::state::saved_file::SavedFile;
 use crate::tail::Tail;
@@ -39,6 +42,9 @@ pub(crate) struct SavedState {
     protocols: Vec<(String, u64)>,
     caches: Vec<(String, u64)>,
     overflowed: u64,
+    /// The names of the labels of flags, in the order of their values.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    labels: Vec<String>,
     /// Files that were read to their ends and closed.
     #[serde(default)]
     closed: Vec<SavedClosed>,
@@ -69,15 +75,12 @@ pub(crate) struct SavedSource {
     pub(crate) files: Vec<SavedFile>,
 }
 
-/// A time in seconds since the epoch.
-#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Eq, Ord, Serialize, Deserialize)]
-#[serde(into = "f64", try_from = "f64")]
-struct Moment(SystemTime);
-
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct SavedSeries {
     vhost: Option<String>,
     route: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    labels: Vec<String>,
     #[serde(with = "text")]
     method: Method,
     #[serde(with = "text")]
@@ -93,6 +96,8 @@ struct SavedSeries {
 struct SavedDurations {
     vhost: Option<String>,
     route: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    labels: Vec<String>,
     /// Index of the histogram: of requests, or one of the upstream's.
     kind: usize,
     bounds: Vec<f64>,
@@ -112,8 +117,8 @@ struct SavedNative {
     buckets: Vec<(i32, u64)>,
 }
 
-/// Version 1 has no native buckets and no created timestamps.
-const VERSION: u32 = 2;
+/// Version 1 has no native buckets and no created timestamps, version 2 no labels.
+const VERSION: u32 = 3;
 
 /// The size limit of a state file; thousands of logs need a few megabytes.
 const MAX_SIZE: u64 = 1 << 30;
@@ -144,17 +149,18 @@ impl SavedState {
     pub(crate) fn of(tails: &[Tail], registry: &Registry) -> Self {
         let counts = &registry.counts;
         let series = counts.series().filter(|series| *series.cell != RequestTotals::default());
-        let groups = counts.groups().flat_map(|(vhost, route, group)| {
+        let groups = counts.groups().flat_map(|(labels, group)| {
             let durations = group.durations.iter().enumerate();
-            durations.filter_map(move |(kind, durations)| Some((vhost, route, kind, durations.as_ref()?)))
+            durations.filter_map(move |(kind, durations)| Some((labels, kind, durations.as_ref()?)))
         });
         Self {
             version: VERSION,
             sources: registry.logs.iter().enumerate().map(|(index, log)| SavedSource::of(index, log, tails)).collect(),
             series: series
                 .map(|series| SavedSeries {
-                    vhost: series.vhost.map(str::to_owned),
-                    route: series.route.map(str::to_owned),
+                    vhost: series.labels.vhost.map(str::to_owned),
+                    route: series.labels.route.map(str::to_owned),
+                    labels: series.labels.fields().map(str::to_owned).collect(),
                     method: series.method,
                     status: series.status,
                     requests: series.cell.requests,
@@ -163,9 +169,10 @@ impl SavedState {
                 })
                 .collect(),
             durations: groups
-                .map(|(vhost, route, kind, durations)| SavedDurations {
-                    vhost: vhost.map(str::to_owned),
-                    route: route.map(str::to_owned),
+                .map(|(labels, kind, durations)| SavedDurations {
+                    vhost: labels.vhost.map(str::to_owned),
+                    route: labels.route.map(str::to_owned),
+                    labels: labels.fields().map(str::to_owned).collect(),
                     kind,
                     bounds: durations.bounds.clone(),
                     counts: durations.counts.clone(),
@@ -176,6 +183,7 @@ impl SavedState {
             protocols: named(&Protocol::NAMES, &counts.protocols),
             caches: named(&CacheStatus::NAMES, &counts.caches),
             overflowed: counts.overflowed,
+            labels: counts.labels().iter().map(|name| (*name).to_owned()).collect(),
             closed: registry.ownership.closed().map(SavedClosed::of).collect(),
             since: registry.since.map(Moment),
             durations_since: registry.durations_since.map(Moment),
@@ -190,16 +198,32 @@ impl SavedState {
     /// Adds the counts of an earlier process to the counters.
     pub(crate) fn restore(&self, registry: &mut Registry) {
         let counts = &mut registry.counts;
+        // the index of each current label among the saved ones
+        let order: Vec<_> =
+            counts.labels().iter().map(|name| self.labels.iter().position(|saved| saved == name)).collect();
+        if order.len() != self.labels.len() || order.contains(&None) {
+            let (saved, current) = (self.labels.join(", "), counts.labels().join(", "));
+            tracing::warn!(
+                saved,
+                current,
+                "the state file has other labels; the saved requests have other as new labels"
+            );
+        }
         for saved in &self.series {
             let cell = RequestTotals { requests: saved.requests, sent: saved.sent, received: saved.received };
-            counts.restore(saved.vhost.as_deref(), saved.route.as_deref(), saved.method, saved.status, cell);
+            counts.restore(
+                &saved_labels(&saved.vhost, &saved.route, &saved.labels, &order),
+                saved.method,
+                saved.status,
+                cell,
+            );
         }
         registry.since = self.since.map(|Moment(since)| since);
         // the count of a histogram is the number of observations in its classic and in its native buckets, so it is
         // restored with both or not at all
         if self.durations.iter().any(|saved| saved.native.is_none()) {
             tracing::warn!("the state file is of a version without native histograms; the histograms start at 0");
-        } else if self.durations.iter().fold(true, |fit, saved| saved.restore(counts) & fit) {
+        } else if self.durations.iter().fold(true, |fit, saved| saved.restore(counts, &order) & fit) {
             registry.durations_since = self.durations_since.map(|Moment(since)| since);
         } else {
             tracing::warn!("the state file has durations with other buckets; the histograms start at 0");
@@ -303,9 +327,20 @@ impl SavedSource {
     }
 }
 
+/// Saved labels in the order of the current ones. A label that was not saved is `other`, as for routes.
+fn saved_labels<'a>(
+    vhost: &'a Option<String>,
+    route: &'a Option<String>,
+    labels: &'a [String],
+    order: &[Option<usize>],
+) -> SavedLabels<'a> {
+    let value = |at: &Option<usize>| at.and_then(|at| labels.get(at)).map_or(OTHER, String::as_str);
+    SavedLabels { vhost: vhost.as_deref(), route: route.as_deref(), fields: order.iter().map(value).collect() }
+}
+
 impl SavedDurations {
-    fn restore(&self, counts: &mut RequestCounts) -> bool {
-        let group = counts.restored_group(self.vhost.as_deref(), self.route.as_deref());
+    fn restore(&self, counts: &mut RequestCounts, order: &[Option<usize>]) -> bool {
+        let group = counts.restored_group(&saved_labels(&self.vhost, &self.route, &self.labels, order));
         match counts.durations(group).get_mut(self.kind) {
             Some(Some(durations)) => {
                 let native = self.native.as_ref().map(SavedNative::histogram).unwrap_or_default();
@@ -338,22 +373,6 @@ fn with_ending(path: &Path, ending: &str) -> PathBuf {
 
 fn named(names: &[&str], counts: &[u64]) -> Vec<(String, u64)> {
     names.iter().zip(counts).map(|(name, count)| ((*name).to_owned(), *count)).collect()
-}
-
-impl From<Moment> for f64 {
-    fn from(Moment(time): Moment) -> Self {
-        time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
-    }
-}
-
-impl TryFrom<f64> for Moment {
-    type Error = String;
-
-    fn try_from(seconds: f64) -> Result<Self, String> {
-        let since = Duration::try_from_secs_f64(seconds).ok();
-        let time = since.and_then(|since| UNIX_EPOCH.checked_add(since));
-        time.map(Self).ok_or_else(|| format!("{seconds} is not a time in seconds since the epoch"))
-    }
 }
 
 #[cfg(test)]
@@ -416,7 +435,7 @@ mod tests {
         let path = folder.path().join("state");
         assert!(SavedState::load(&path).unwrap().is_none());
         let state = serde_json::to_string(&SavedState::of(&[], &registry("common", &[]))).unwrap();
-        for text in ["", "{}", &state[..state.len() / 2], &state.replace("\"version\":2", "\"version\":9"), "\0\0\0"] {
+        for text in ["", "{}", &state[..state.len() / 2], &state.replace("\"version\":3", "\"version\":9"), "\0\0\0"] {
             std::fs::write(&path, text).unwrap();
             assert!(SavedState::load(&path).is_err(), "{text}");
         }

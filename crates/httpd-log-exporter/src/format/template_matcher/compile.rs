@@ -12,8 +12,8 @@ pub(super) enum Step {
     Literal(Box<[u8]>),
     /// Skips everything up to `[time] "`, which may contain text from the client.
     ToRequest,
-    /// Reads or skips a value.
-    Value { field: Field, name: String, end: End },
+    /// Reads or skips a value. `capture` is its index among the captured fields.
+    Value { field: Field, name: String, capture: Option<usize>, end: End },
 }
 
 /// Where a value ends, and the literal after it.
@@ -80,10 +80,11 @@ fn skip_duplicates(tokens: &[Token]) -> Vec<Token> {
 
 /// Merges a path and the skipped variables directly after it (`%U%q`, `$uri$is_args$args`).
 fn merge_queries(mut tokens: Vec<Token>) -> Vec<Token> {
-    let is = |token: &Token, field| matches!(token, Token::Variable(variable) if variable.field == field);
+    let is_path = |token: &Token| matches!(token, Token::Variable(variable) if variable.field == Field::Path);
+    let is_skipped = |token: &Token| matches!(token, Token::Variable(variable) if variable.field == Field::Skip && variable.capture.is_none());
     let mut at = 1;
     while at < tokens.len() {
-        if is(&tokens[at - 1], Field::Path) && is(&tokens[at], Field::Skip) {
+        if is_path(&tokens[at - 1]) && is_skipped(&tokens[at]) {
             tokens.remove(at);
         } else {
             at += 1;
@@ -100,7 +101,8 @@ fn variables(tokens: &[Token]) -> impl Iterator<Item = &Variable> {
 }
 
 fn is_counted(token: &Token) -> bool {
-    matches!(token, Token::Variable(variable) if !matches!(variable.field, Field::Skip | Field::Time))
+    matches!(token, Token::Variable(variable)
+        if !matches!(variable.field, Field::Skip | Field::Time) || variable.capture.is_some())
 }
 
 /// The index of the request line, if it follows the time as in the common log format: `[time] "request"`.
@@ -138,7 +140,9 @@ fn compile_range(tokens: &[Token], from: usize, to: usize, escaped: bool, steps:
                 ValueShape::Status => End::Status([].into()),
                 ValueShape::Digits => End::Digits([].into()),
                 _ if next.field == Field::Path => End::BeforePath,
-                _ if matches!(variable.field, Field::Status | Field::Request | Field::Method) => {
+                _ if matches!(variable.field, Field::Status | Field::Request | Field::Method)
+                    || variable.capture.or(next.capture).is_some() =>
+                {
                     return Err(format!("no literal text between {} and {}", variable.name, next.name));
                 }
                 _ => {
@@ -147,7 +151,8 @@ fn compile_range(tokens: &[Token], from: usize, to: usize, escaped: bool, steps:
                 }
             },
         };
-        steps.push(Step::Value { field: variable.field, name: variable.name.clone(), end });
+        let Variable { field, capture, ref name, .. } = *variable;
+        steps.push(Step::Value { field, name: name.clone(), capture, end });
         at += 1;
     }
     Ok(())

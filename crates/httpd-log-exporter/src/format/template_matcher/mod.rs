@@ -91,6 +91,14 @@ impl TemplateMatcher {
         }
     }
 
+    /// The index of the variable that a step matches among the captured fields.
+    pub(crate) fn capture(&self, step: usize) -> Option<usize> {
+        match &self.steps[step] {
+            Step::Value { capture, .. } => *capture,
+            Step::Literal(_) | Step::ToRequest => None,
+        }
+    }
+
     /// The text expected where matching stopped.
     pub(crate) fn expected(&self, mismatch: &TemplateMismatch) -> String {
         let shown = |text: &[u8]| format!("'{}'", String::from_utf8_lossy(text));

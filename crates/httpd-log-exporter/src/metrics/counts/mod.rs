@@ -1,4 +1,8 @@
-//! Counters of requests by virtual host, route, method and status.
+//! Counters of requests by virtual host, labels of flags, route, method and status.
+
+mod restore;
+#[cfg(test)]
+mod tests;
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -9,24 +13,33 @@ use crate::format::request::{CacheStatus, Details, Method, Number, Protocol, Req
 use crate::format::timestamp::epoch_seconds;
 use crate::metrics::combinations::Combinations;
 use crate::metrics::histogram::DurationHistogram;
-use crate::metrics::vhosts::Vhosts;
+use crate::metrics::label::{OTHER, SEPARATOR};
+use crate::metrics::label_sets::{LabelSets, MAX_VHOST, normalized};
+
+pub(crate) use self::restore::SavedLabels;
 
 /// The counters of all logs together.
 #[derive(Debug)]
 pub(crate) struct RequestCounts {
-    vhosts: Option<Vhosts>,
+    /// The virtual hosts and the values of the labels; `None` without both.
+    sets: Option<LabelSets>,
+    /// The names of the labels that flags define.
+    labels: Vec<&'static str>,
+    /// The label set of the current line, if flags define labels.
+    key: Vec<u8>,
+    format_has_vhost: bool,
     routes: Vec<Route>,
-    /// Indexed by virtual host, then route. The first ones are for the virtual host `other`, or for a format without
-    /// virtual hosts.
+    /// Indexed by label set, then route. The first ones are for the label set `other`, or for all requests without label
+    /// sets.
     groups: Vec<LabelGroup>,
     combinations: Combinations,
-    /// The maximum number of series in all families; additional virtual hosts become `other`.
+    /// The maximum number of series in all families; additional label sets become `other`.
     max_series: usize,
-    /// The number of series of all virtual hosts but `other`.
+    /// The number of series of all label sets but `other`.
     series: usize,
     /// Whether a line may lack any field of the format.
     has_optional_fields: bool,
-    /// Requests whose virtual host became `other` because of the limit.
+    /// Requests whose label set became `other` because of the limit.
     pub(crate) overflowed: u64,
     pub(crate) has: ExportedFields,
     /// Empty histograms for a new group.
@@ -54,7 +67,7 @@ pub(crate) struct Route {
     pub(crate) pattern: Regex,
 }
 
-/// The counters of one virtual host and route.
+/// The counters of one label set and route.
 #[derive(Clone, Debug)]
 pub(crate) struct LabelGroup {
     /// Indexed by the numbers of [`Combinations`].
@@ -74,14 +87,29 @@ pub(crate) struct RequestTotals {
 
 /// The number of series of a histogram in addition to its bounds: the bucket `+Inf`, the sum and the count.
 const HISTOGRAM_SERIES: usize = 3;
-/// The number of label sets of each route that are reserved for the virtual host `other`.
-const OTHER_LABEL_SETS: usize = 4;
+/// The number of pairs of method and status of each route that are reserved for the label set `other`.
+const OTHER_PAIRS: usize = 4;
+
+/// The values of the labels that depend on the format and the flags.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OptionalLabels<'a> {
+    pub(crate) vhost: Option<&'a str>,
+    pub(crate) route: Option<&'a str>,
+    /// The values of `--metrics.label` with separators between them.
+    fields: Option<&'a str>,
+}
+
+impl<'a> OptionalLabels<'a> {
+    /// The values of `--metrics.label`.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        self.fields.into_iter().flat_map(|fields| fields.split(SEPARATOR))
+    }
+}
 
 /// A label set and its counters.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Series<'a> {
-    pub(crate) vhost: Option<&'a str>,
-    pub(crate) route: Option<&'a str>,
+    pub(crate) labels: OptionalLabels<'a>,
     pub(crate) method: Method,
     pub(crate) status: StatusCode,
     pub(crate) cell: &'a RequestTotals,
@@ -108,7 +136,10 @@ impl RequestCounts {
         ];
         let is_certain = !format.has_optional_fields;
         let mut counts = Self {
-            vhosts: format.has_vhost().then(Vhosts::default),
+            sets: format.has_vhost().then(|| LabelSets::new(1)),
+            labels: Vec::new(),
+            key: Vec::new(),
+            format_has_vhost: format.has_vhost(),
             routes,
             groups: Vec::new(),
             combinations: Combinations::new(),
@@ -130,6 +161,13 @@ impl RequestCounts {
         };
         counts.add_groups();
         counts
+    }
+
+    /// The same counters with labels that flags define.
+    pub(crate) fn with_labels(self, labels: Vec<&'static str>) -> Self {
+        let values = labels.len() + usize::from(self.format_has_vhost);
+        let sets = if labels.is_empty() { self.sets } else { Some(LabelSets::new(values)) };
+        Self { sets, labels, ..self }
     }
 
     /// Counts a request; false if one of its numbers was wrong and is not counted.
@@ -166,6 +204,34 @@ impl RequestCounts {
         self.add_to(group, request, details.received) & valid
     }
 
+    /// Counts a request with labels. `append` appends their values, each after a separator.
+    pub(crate) fn add_labeled(
+        &mut self,
+        request: &Request<'_>,
+        details: &Details<'_>,
+        append: impl FnOnce(&mut Vec<u8>),
+    ) -> bool {
+        self.key.clear();
+        append(&mut self.key);
+        if self.format_has_vhost {
+            let is_other = |values: &[u8]| {
+                values.split(|&byte| byte == SEPARATOR as u8).skip(1).all(|value| value == OTHER.as_bytes())
+            };
+            let mut buffer = [0; MAX_VHOST];
+            let vhost = match details.vhost {
+                Some(vhost) => normalized(vhost, &mut buffer),
+                // without the label `vhost`, this set is the same as the one for all that is beyond the limit
+                None if !self.has.vhost && is_other(&self.key) => OTHER.as_bytes(),
+                None => b"-",
+            };
+            let is_valid = vhost.len() <= MAX_VHOST && std::str::from_utf8(vhost).is_ok();
+            self.key.splice(..0, if is_valid { vhost } else { OTHER.as_bytes() }.iter().copied());
+        } else if !self.key.is_empty() {
+            self.key.remove(0); // the separator before the first value
+        }
+        self.add_detailed(request, details)
+    }
+
     /// Keeps the trace of a request for the exemplars of its durations.
     fn keep_trace(&mut self, group: usize, request: &Request<'_>, details: &Details<'_>, trace: &str) {
         let time = details.time.and_then(epoch_seconds).and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
@@ -198,13 +264,13 @@ impl RequestCounts {
     #[cold]
     fn add_vhost_label(&mut self) {
         self.has.vhost = true;
-        let per_vhost = self.routes.len() + 1;
-        if let Some(vhosts) = &mut self.vhosts
-            && self.groups.iter().any(LabelGroup::has_requests)
+        let per_set = self.routes.len() + 1;
+        if let Some(sets) = &mut self.sets
+            && self.groups[..per_set].iter().any(LabelGroup::has_requests)
         {
-            let first = vhosts.insert(b"-") * per_vhost;
+            let first = sets.insert(format!("-{}", "\nother".repeat(self.labels.len())).as_bytes()) * per_set;
             self.add_groups();
-            (0..per_vhost).for_each(|route| self.groups.swap(route, first + route));
+            (0..per_set).for_each(|route| self.groups.swap(route, first + route));
         }
     }
 
@@ -228,46 +294,56 @@ impl RequestCounts {
             & (received != Number::Wrong)
     }
 
-    /// The index of the group of a virtual host and route, or of `other` if the limit of label sets is reached.
+    /// The index of the group of a label set and route, or of `other` if the limit of series is reached.
     #[inline]
     fn group(&mut self, vhost: Option<&[u8]>, route: usize, request: &Request<'_>) -> usize {
-        let Some(vhosts) = self.vhosts.as_mut().filter(|_| self.has.vhost) else { return route };
-        let vhost = vhost.unwrap_or(b"-");
-        let per_vhost = self.routes.len() + 1;
+        if !self.has_label_sets() {
+            return route;
+        }
+        if self.labels.is_empty() {
+            let mut buffer = [0; MAX_VHOST];
+            return self.group_of_set(normalized(vhost.unwrap_or(b"-"), &mut buffer), route, request);
+        }
+        let key = std::mem::take(&mut self.key);
+        let group = self.group_of_set(&key, route, request);
+        self.key = key;
+        group
+    }
+
+    #[inline]
+    fn group_of_set(&mut self, key: &[u8], route: usize, request: &Request<'_>) -> usize {
+        let per_set = self.routes.len() + 1;
         let number = self.combinations.number(request.method, request.status);
-        if let Some(id) = vhosts.id(vhost) {
-            let group = id * per_vhost + route;
+        if let Some(id) = self.sets.as_mut().and_then(|sets| sets.id(key)) {
+            let group = id * per_set + route;
             if self.groups[group].cells.get(number).is_some_and(|cell| cell.requests > 0) {
                 return group;
             }
         }
-        self.new_series(vhost, route)
+        self.new_series(key, route)
     }
 
-    /// Adds a label set.
+    /// Adds a series.
     #[cold]
-    fn new_series(&mut self, vhost: &[u8], route: usize) -> usize {
-        let known = self.vhosts.as_mut().and_then(|vhosts| vhosts.id(vhost));
-        if known == Some(Vhosts::OTHER) {
-            return route;
-        }
-        let per_vhost = self.routes.len() + 1;
-        let group = known.map(|id| &self.groups[id * per_vhost + route]);
+    fn new_series(&mut self, key: &[u8], route: usize) -> usize {
+        let known = self.sets.as_mut().and_then(|sets| sets.id(key));
+        let per_set = self.routes.len() + 1;
+        let group = known.map(|id| &self.groups[id * per_set + route]);
         let new_series = self.series_of(group.is_none_or(|group| !group.has_requests()), 1);
-        if self.series + new_series + per_vhost * self.series_of(true, OTHER_LABEL_SETS) > self.max_series {
+        if self.series + new_series + per_set * self.series_of(true, OTHER_PAIRS) > self.max_series {
             self.overflowed += 1;
             return route;
         }
-        let Some(vhosts) = &mut self.vhosts else { return route };
-        let id = known.unwrap_or_else(|| vhosts.insert(vhost));
-        if id == Vhosts::OTHER {
+        let Some(sets) = &mut self.sets else { return route };
+        let id = known.unwrap_or_else(|| sets.insert(key));
+        if id == LabelSets::OTHER {
             return route;
         }
         self.series += new_series;
         if known.is_none() {
             self.add_groups();
         }
-        id * per_vhost + route
+        id * per_set + route
     }
 
     /// The number of series of label sets, with the histograms of their group if it is new.
@@ -277,7 +353,7 @@ impl RequestCounts {
         durations + label_sets * (1 + usize::from(self.has.sent) + usize::from(self.has.received))
     }
 
-    /// Adds the groups of a new virtual host.
+    /// Adds the groups of a new label set.
     fn add_groups(&mut self) {
         for _ in 0..=self.routes.len() {
             self.groups.push(LabelGroup { cells: Vec::new(), durations: self.empty.clone() });
@@ -294,80 +370,56 @@ impl RequestCounts {
         self.has.vhost
     }
 
+    /// The names of the labels that flags define.
+    pub(crate) fn labels(&self) -> &[&'static str] {
+        &self.labels
+    }
+
+    /// Whether the values of some labels become `other` beyond the limit of series.
+    #[inline]
+    pub(crate) fn has_label_sets(&self) -> bool {
+        self.has.vhost || !self.labels.is_empty()
+    }
+
     /// Whether series have the label `route`.
     pub(crate) fn has_routes(&self) -> bool {
         !self.routes.is_empty()
     }
 
-    /// The exported groups, with virtual host and route: all without virtual hosts, else those with requests.
-    pub(crate) fn groups(&self) -> impl Iterator<Item = (Option<&str>, Option<&str>, &LabelGroup)> {
-        let per_vhost = self.routes.len() + 1;
+    /// The exported groups with their labels: all without label sets, else those with requests.
+    pub(crate) fn groups(&self) -> impl Iterator<Item = (OptionalLabels<'_>, &LabelGroup)> {
+        let per_set = self.routes.len() + 1;
         self.groups.iter().enumerate().filter_map(move |(index, group)| {
-            let vhosts = self.vhosts.as_ref().filter(|_| self.has.vhost);
-            let vhost = vhosts.map(|vhosts| vhosts.name(index / per_vhost));
-            let route = match self.routes.get(index % per_vhost) {
+            let route = match self.routes.get(index % per_set) {
                 Some(route) => Some(route.name.as_str()),
-                None => self.has_routes().then_some("other"),
+                None => self.has_routes().then_some(OTHER),
             };
-            let shown = vhost.is_none() || group.has_requests();
-            shown.then_some((vhost, route, group))
+            let shown = !self.has_label_sets() || group.has_requests();
+            shown.then(|| (OptionalLabels { route, ..self.label_set(index / per_set) }, group))
         })
     }
 
-    /// The exported series: those with requests, and without virtual hosts also the common ones.
+    /// The labels of a set.
+    fn label_set(&self, id: usize) -> OptionalLabels<'_> {
+        let key = self.sets.as_ref().map(|sets| sets.key(id));
+        let (vhost, fields) = match key.filter(|_| self.format_has_vhost) {
+            Some(key) => key.split_once(SEPARATOR).map_or((Some(key), None), |(vhost, rest)| (Some(vhost), Some(rest))),
+            None => (None, key),
+        };
+        OptionalLabels { vhost: vhost.filter(|_| self.has.vhost), route: None, fields }
+    }
+
+    /// The exported series: those with requests, and without label sets also the common ones.
     pub(crate) fn series(&self) -> impl Iterator<Item = Series<'_>> {
         const NOTHING: &RequestTotals = &RequestTotals { requests: 0, sent: 0, received: 0 };
-        self.groups().flat_map(move |(vhost, route, group)| {
+        self.groups().flat_map(move |(labels, group)| {
             let seen = self.combinations.seen.iter().enumerate();
             seen.filter_map(move |(number, &(method, status))| {
                 let cell = group.cells.get(number).unwrap_or(NOTHING);
-                let shown = cell.requests > 0 || (vhost.is_none() && number < Combinations::COMMON);
-                shown.then_some(Series { vhost, route, method, status, cell })
+                let shown = cell.requests > 0 || (!self.has_label_sets() && number < Combinations::COMMON);
+                shown.then_some(Series { labels, method, status, cell })
             })
         })
-    }
-
-    /// Adds the saved counters of a label set.
-    pub(crate) fn restore(
-        &mut self,
-        vhost: Option<&str>,
-        route: Option<&str>,
-        method: Method,
-        status: StatusCode,
-        cell: RequestTotals,
-    ) {
-        let group = self.restored_group(vhost, route);
-        let number = self.combinations.number(method, status);
-        let is_new = self.groups[group].cells.get(number).is_none_or(|cell| cell.requests == 0);
-        if is_new && group > self.routes.len() {
-            self.series += self.series_of(!self.groups[group].has_requests(), 1);
-        }
-        let cells = &mut self.groups[group].cells;
-        if number >= cells.len() {
-            cells.resize(number + 1, RequestTotals::default());
-        }
-        let totals = &mut cells[number];
-        totals.requests += cell.requests;
-        totals.sent += cell.sent;
-        totals.received += cell.received;
-    }
-
-    /// The index of the group for saved counters. Routes that the flags no longer define become `other`.
-    pub(crate) fn restored_group(&mut self, vhost: Option<&str>, route: Option<&str>) -> usize {
-        let route =
-            self.routes.iter().position(|known| Some(known.name.as_str()) == route).unwrap_or(self.routes.len());
-        if self.has_optional_fields && !self.has.vhost && vhost.is_some_and(|vhost| vhost != "-") {
-            self.add_vhost_label();
-        }
-        let room = self.series + self.series_of(true, 1) <= self.max_series;
-        let vhosts = self.vhosts.as_mut().filter(|_| self.has.vhost);
-        let Some((vhosts, vhost)) = vhosts.zip(vhost) else { return route };
-        let known = vhosts.id(vhost.as_bytes());
-        let id = known.unwrap_or_else(|| if room { vhosts.insert(vhost.as_bytes()) } else { Vhosts::OTHER });
-        if known.is_none() && id != Vhosts::OTHER {
-            self.add_groups();
-        }
-        id * (self.routes.len() + 1) + route
     }
 
     /// The histograms of a group.
@@ -383,115 +435,4 @@ fn observe(durations: Option<&mut DurationHistogram>, time: Number) -> bool {
         durations.observe(nanoseconds);
     }
     time != Number::Wrong
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    fn counts(format: &str, routes: &[(&str, &str)], max_series: usize) -> RequestCounts {
-        let routes = routes
-            .iter()
-            .map(|(name, pattern)| Route { name: (*name).to_owned(), pattern: Regex::new(pattern).unwrap() })
-            .collect();
-        RequestCounts::new(&format.parse().unwrap(), &[1.0], routes, max_series)
-    }
-
-    fn request(bytes: Number, duration: Number) -> Request<'static> {
-        let status = StatusCode::parse(b"200").unwrap();
-        Request { method: Method::from_request_line(b"GET /"), status, bytes, duration, line: b"GET / HTTP/1.1" }
-    }
-
-    /// The series with requests: virtual host, route, number of requests.
-    fn seen(counts: &RequestCounts) -> Vec<(String, String, u64)> {
-        let seen = counts.series().filter(|series| series.cell.requests > 0);
-        let label = |label: Option<&str>| label.unwrap_or_default().to_owned();
-        seen.map(|series| (label(series.vhost), label(series.route), series.cell.requests)).collect()
-    }
-
-    #[test]
-    fn sums_beyond_64_bits_neither_wrap_nor_panic() {
-        let mut counts = counts("combined", &[], 10);
-        for _ in 0..3 {
-            assert!(counts.add(&request(Number::Value(u64::MAX), Number::Absent)));
-        }
-        let series = counts.series().find(|series| series.cell.requests > 0).unwrap();
-        assert_eq!(*series.cell, RequestTotals { requests: 3, sent: 3 * u128::from(u64::MAX), received: 0 });
-    }
-
-    #[test]
-    fn a_wrong_number_is_reported_and_its_request_is_counted() {
-        let mut counts = counts("combined_time", &[], 10);
-        assert!(!counts.add(&request(Number::Value(7), Number::Wrong)));
-        assert!(!counts.add(&request(Number::Wrong, Number::Value(1))));
-        assert!(counts.add(&request(Number::Value(7), Number::Absent)));
-        let details = Details { received: Number::Wrong, ..Details::NONE };
-        assert!(!counts.add_detailed(&request(Number::Value(1), Number::Absent), &details));
-        let series = counts.series().find(|series| series.cell.requests > 0).unwrap();
-        assert_eq!((series.method, series.status.index()), (Method::from_request_line(b"GET"), 200));
-        assert_eq!(*series.cell, RequestTotals { requests: 4, sent: 15, received: 0 });
-    }
-
-    #[test]
-    fn common_series_exist_from_the_start() {
-        assert_eq!(counts("combined", &[], 10).series().count(), 36);
-        assert_eq!(counts("combined", &[("api", "^/api/")], 10).series().count(), 72);
-        assert_eq!(counts("vhost_combined", &[], 10).series().count(), 0);
-    }
-
-    #[test]
-    fn a_request_has_the_first_route_that_its_path_matches() {
-        let mut counts = counts("combined", &[("api", "^/api/"), ("static", r"\.(css|js)$")], 10);
-        for line in ["GET /api/a.js HTTP/1.1", "GET /x.css?v=1 HTTP/1.1", "GET /?p=/api/ HTTP/1.1", "-"] {
-            counts.add(&Request { line: line.as_bytes(), ..request(Number::Absent, Number::Absent) });
-        }
-        let expected = [("", "api", 1), ("", "static", 1), ("", "other", 2)];
-        assert_eq!(seen(&counts), expected.map(|(vhost, route, n)| (vhost.to_owned(), route.to_owned(), n)));
-    }
-
-    #[test]
-    fn virtual_hosts_beyond_the_limit_are_other() {
-        let mut counts = counts("vhost_combined", &[], (3 + OTHER_LABEL_SETS) * 2);
-        for round in 0..2 {
-            for vhost in ["a", "b", "c", "d", "e"] {
-                let details = Details { vhost: Some(vhost.as_bytes()), ..Details::NONE };
-                assert!(counts.add_detailed(&request(Number::Absent, Number::Absent), &details), "{round}");
-            }
-        }
-        let expected = [("other", 4), ("a", 2), ("b", 2), ("c", 2)];
-        assert_eq!(seen(&counts), expected.map(|(vhost, n)| (vhost.to_owned(), String::new(), n)));
-        assert_eq!(counts.overflowed, 4);
-        // the limit also applies to a new status of a known virtual host
-        let status = StatusCode::parse(b"404").unwrap();
-        let new = Request { status, ..request(Number::Absent, Number::Absent) };
-        counts.add_detailed(&new, &Details { vhost: Some(b"a"), ..Details::NONE });
-        assert_eq!((seen(&counts).len(), counts.overflowed), (5, 5));
-    }
-
-    #[test]
-    fn restored_series_count_once_towards_the_limit() {
-        let mut counts = counts("vhost_combined", &[], (3 + OTHER_LABEL_SETS) * 2);
-        let cell = RequestTotals { requests: 1, sent: 0, received: 0 };
-        for vhost in ["a", "b"] {
-            counts.restore(Some(vhost), None, Method::from_request_line(b"GET"), StatusCode::NONE, cell);
-            counts.restored_group(Some(vhost), None);
-        }
-        for vhost in ["c", "d"] {
-            let details = Details { vhost: Some(vhost.as_bytes()), ..Details::NONE };
-            counts.add_detailed(&request(Number::Absent, Number::Absent), &details);
-        }
-        let expected = [("other", 1), ("a", 1), ("b", 1), ("c", 1)];
-        assert_eq!(seen(&counts), expected.map(|(vhost, n)| (vhost.to_owned(), String::new(), n)));
-        assert_eq!(counts.overflowed, 1);
-    }
-
-    #[test]
-    fn an_invalid_virtual_host_is_other_and_a_missing_one_a_hyphen() {
-        let mut counts = counts("vhost_combined", &[], 100);
-        for vhost in [Some(&b"\xff"[..]), Some(b""), None, Some(b"-"), Some(b"other"), Some(&[b'x'; 300])] {
-            counts.add_detailed(&request(Number::Absent, Number::Absent), &Details { vhost, ..Details::NONE });
-        }
-        let expected = [("other", 3), ("-", 3)];
-        assert_eq!(seen(&counts), expected.map(|(vhost, n)| (vhost.to_owned(), String::new(), n)));
-        assert_eq!(counts.overflowed, 0);
-    }
 }

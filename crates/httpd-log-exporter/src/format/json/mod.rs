@@ -1,5 +1,8 @@
 //! Parser of lines that are JSON objects: fields are found by key, in any order.
 
+#[cfg(test)]
+mod tests;
+
 use memchr::memchr2;
 
 use crate::format::field::{Field, RequestBuilder, missing};
@@ -20,6 +23,8 @@ struct Key {
     /// Of several keys with the same meaning, the one with the lowest rank is read.
     rank: usize,
     path: String,
+    /// Its index among the captured fields.
+    capture: Option<usize>,
     children: Vec<Key>,
 }
 
@@ -35,7 +40,8 @@ impl JsonFormat {
     pub(crate) fn new<'a>(paths: impl IntoIterator<Item = (&'a str, Field)>) -> Result<Self, String> {
         let mut json = Self { root: Vec::new() };
         for (rank, (path, field)) in paths.into_iter().enumerate() {
-            insert(&mut json.root, path, path, field, rank);
+            let key = key_at(&mut json.root, path, path);
+            (key.field, key.rank) = (field, rank);
         }
         match missing(&json.fields()) {
             Some(why) => Err(why.to_owned()),
@@ -66,15 +72,26 @@ impl JsonFormat {
         let mut scanner = Scanner { text: &text, at: 0 };
         scanner.leaves("", &mut leaves).ok()?;
         let mut wanted: Vec<(usize, String, Field)> = Vec::new();
+        let mut captured = Vec::new();
         for (path, value) in leaves {
             match variable_of(value, &variables) {
-                Some(variable) => wanted.push((variable.rank, path, variable.field)),
+                Some(variable) => {
+                    captured.extend(variable.capture.map(|index| (index, path.clone())));
+                    wanted.push((variable.rank, path, variable.field));
+                }
                 None if mentions_counted(value, &variables) => return None,
                 None => {}
             }
         }
         wanted.sort_by_key(|(rank, ..)| *rank);
-        Self::new(wanted.iter().map(|(_, path, field)| (path.as_str(), *field))).ok()
+        let mut json = Self::new(wanted.iter().map(|(_, path, field)| (path.as_str(), *field))).ok()?;
+        captured.iter().for_each(|(index, path)| json.capture(path, *index));
+        Some(json)
+    }
+
+    /// Captures the value of a dotted key path, whatever it means.
+    pub(crate) fn capture(&mut self, path: &str, index: usize) {
+        key_at(&mut self.root, path, path).capture = Some(index);
     }
 
     /// The fields to read.
@@ -137,6 +154,11 @@ impl MatchedKey<'_> {
     pub(crate) fn field(&self) -> Field {
         self.0.field
     }
+
+    /// Its index among the captured fields.
+    pub(crate) fn capture(&self) -> Option<usize> {
+        self.0.capture
+    }
 }
 
 /// Encloses the number of a variable in a template that is parsed as an object.
@@ -145,7 +167,8 @@ const MARK: u8 = 0xff;
 /// The maximum nesting depth.
 const DEPTH: u32 = 64;
 
-fn insert(keys: &mut Vec<Key>, path: &str, whole: &str, field: Field, rank: usize) {
+/// The key at a path, which is added if it is missing.
+fn key_at<'a>(keys: &'a mut Vec<Key>, path: &str, whole: &str) -> &'a mut Key {
     let (name, rest) = path.split_once('.').map_or((path, None), |(name, rest)| (name, Some(rest)));
     let at = keys.iter().position(|key| *key.name == *name.as_bytes()).unwrap_or_else(|| {
         keys.push(Key {
@@ -153,13 +176,14 @@ fn insert(keys: &mut Vec<Key>, path: &str, whole: &str, field: Field, rank: usiz
             field: Field::Skip,
             rank: usize::MAX,
             path: whole.to_owned(),
+            capture: None,
             children: Vec::new(),
         });
         keys.len() - 1
     });
     match rest {
-        Some(rest) => insert(&mut keys[at].children, rest, whole, field, rank),
-        None => (keys[at].field, keys[at].rank) = (field, rank),
+        Some(rest) => key_at(&mut keys[at].children, rest, whole),
+        None => &mut keys[at],
     }
 }
 
@@ -173,7 +197,7 @@ fn mentions_counted(value: &[u8], variables: &[&Variable]) -> bool {
     let numbers = parts.filter_map(|part| std::str::from_utf8(part).ok()?.parse::<usize>().ok());
     numbers
         .filter_map(|number| variables.get(number))
-        .any(|variable| !matches!(variable.field, Field::Skip | Field::Time))
+        .any(|variable| !matches!(variable.field, Field::Skip | Field::Time) || variable.capture.is_some())
 }
 
 /// Parses a duration with an exponent, which JSON allows.
@@ -201,10 +225,15 @@ impl<'a> Scanner<'a> {
             let key = known.iter().find(|key| *key.name == *name);
             match (key, scanner.peek()) {
                 (Some(key), Some(b'{')) if !key.children.is_empty() => scanner.object(&key.children, each),
-                (Some(key), next) if key.field != Field::Skip => {
+                (Some(key), next) if key.field != Field::Skip || key.capture.is_some() => {
                     let value = scanner.member_value()?;
                     let scalar = !matches!(next, Some(b'{' | b'['));
-                    if scalar && (next == Some(b'"') || !matches!(value, b"null" | b"true" | b"false")) {
+                    let is_text = match value {
+                        b"null" => false,
+                        b"true" | b"false" => key.field == Field::Skip, // a label, but not a number or a name
+                        _ => true,
+                    };
+                    if scalar && (next == Some(b'"') || is_text) {
                         each(MatchedKey(key), value);
                     }
                     Ok(())
@@ -346,137 +375,5 @@ impl<'a> Scanner<'a> {
 
     fn stop<T>(&self, expected: &'static str) -> Result<T, JsonMismatch> {
         Err(JsonMismatch { at: self.at, expected })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::format::field::NAMES;
-    use crate::format::request::{Method, Unit};
-    use crate::format::template;
-
-    fn names() -> JsonFormat {
-        JsonFormat::new(NAMES.iter().copied()).unwrap()
-    }
-
-    /// Method, status, bytes and duration.
-    fn read(json: &JsonFormat, line: &str) -> Option<(&'static str, usize, Number, Number)> {
-        let (request, _) = json.read(line.as_bytes())?;
-        Some((Method::NAMES[request.method.index()], request.status.index(), request.bytes, request.duration))
-    }
-
-    #[test]
-    fn fields_are_found_by_key_in_any_order() {
-        for line in [
-            r#"{"status":200,"request":"GET /\"x\" HTTP/1.1","body_bytes_sent":5,"request_time":0.25}"#,
-            r#" { "request_time" : "0.250", "x":{"status":500,"y":[1,{"status":"}"}]}, "body_bytes_sent":"5","status" : "200" ,"method":"GET"} "#,
-            r#"{"bytes_sent":999,"body_bytes_sent":5,"bytes":7,"request_method":"GET","status":200,"duration":0.25}"#,
-        ] {
-            assert_eq!(
-                read(&names(), line),
-                Some(("GET", 200, Number::Value(5), Number::Value(250_000_000))),
-                "{line}"
-            );
-        }
-    }
-
-    #[test]
-    fn missing_null_and_hyphen_values_are_absent_and_other_text_is_wrong() {
-        for (time, expected) in [
-            (r#","request_time":null"#, Number::Absent),
-            (r#","request_time":"-""#, Number::Absent),
-            (r#","request_time":"""#, Number::Absent),
-            ("", Number::Absent),
-            (r#","request_time":"abc""#, Number::Wrong),
-            (r#","request_time":1.5e-3"#, Number::Value(1_500_000)),
-            (r#","request_time":5"#, Number::Value(5_000_000_000)),
-        ] {
-            let line = format!(r#"{{"status":200,"request":"GET / HTTP/1.1"{time}}}"#);
-            assert_eq!(read(&names(), &line).unwrap().3, expected, "{line}");
-        }
-    }
-
-    #[test]
-    fn lists_of_upstream_times_without_quotation_marks_and_empty_values_are_read() {
-        for (times, upstream) in [
-            ("0.1", Number::Value(100_000_000)),
-            ("0.1, 0.2", Number::Value(300_000_000)),
-            ("0.1,0.2 : 0.3 , 0.4", Number::Value(1_000_000_000)),
-            ("-, 0.25", Number::Value(250_000_000)),
-            ("- : 0.25", Number::Value(250_000_000)),
-            ("-", Number::Absent),
-            ("", Number::Absent),
-        ] {
-            for line in [
-                format!(r#"{{"upstream_response_time":{times},"status":200,"request":"GET / HTTP/1.1"}}"#),
-                format!(
-                    r#"{{"x": {times} ,"status":200,"request":"GET / HTTP/1.1","upstream_response_time":{times}}}"#
-                ),
-            ] {
-                let (_, details) = names().read(line.as_bytes()).unwrap_or_else(|| panic!("no match: {line}"));
-                assert_eq!(details.upstream[2], upstream, "{line}");
-            }
-        }
-        for line in [r#"{"status":200,5}"#, r#"{"status":200 5}"#, r#"{"x":[1,],"y":[,1],"status":200}"#] {
-            assert!(names().read(line.as_bytes()).is_none(), "{line}");
-        }
-    }
-
-    #[test]
-    fn a_line_that_is_not_an_object_or_has_no_status_does_not_match() {
-        for line in [
-            "",
-            "{",
-            "{}",
-            r#"{"status":200"#,
-            r#"{"status":200}}"#,
-            r#"{"status":200} x"#,
-            r#"{"status":200,}"#,
-            r#"{"status":}"#,
-            r#"{"status":"200}"#,
-            r#"{"status":"200\"#,
-            r#"{"status" 200}"#,
-            r#"{"status":null}"#,
-            r#"{"status":[200]}"#,
-            r#"{"level":"info","msg":"started"}"#,
-            "200",
-            r#"["status",200]"#,
-            "GET / 200",
-        ] {
-            assert_eq!(read(&names(), line), None, "{line}");
-        }
-    }
-
-    #[test]
-    fn deep_nesting_does_not_exhaust_the_stack() {
-        let line = [r#"{"status":200,"x":"#, &"[".repeat(1_000_000)].concat();
-        assert_eq!(read(&names(), &line), None);
-        let line = [r#"{"status":200,"x":"#, &r#"{"a":"#.repeat(1_000_000)].concat();
-        assert_eq!(read(&names(), &line), None);
-    }
-
-    #[test]
-    fn a_template_that_is_an_object_maps_keys_to_variables() {
-        let template = template::parse(
-            r#"log_format j escape=json '{"t":"$time_iso8601","st":$status,"in":{"rq":"$request"},' '"d":"$request_time", "b": $body_bytes_sent}';"#,
-        );
-        let json = JsonFormat::from_template(&template.unwrap()).unwrap();
-        let line = r#"{"b":5,"d":"0.25","new":1,"in":{"rq":"GET / HTTP/1.1"},"st":200}"#;
-        assert_eq!(read(&json, line), Some(("GET", 200, Number::Value(5), Number::Value(250_000_000))));
-        let mixed = template::parse(r#"{"rq":"$request_method $uri","st":$status}"#).unwrap();
-        assert!(JsonFormat::from_template(&mixed).is_none());
-    }
-
-    #[test]
-    fn nested_keys_are_found_by_path() {
-        let json = JsonFormat::new([
-            ("status", Field::Status),
-            ("request.method", Field::Method),
-            ("duration", Field::Duration(Unit::Seconds)),
-        ])
-        .unwrap();
-        let line = r#"{"request":{"remote_ip":"::1","method":"PUT","headers":{"User-Agent":["x"]}},"duration":0.000027,"status":204}"#;
-        assert_eq!(read(&json, line), Some(("PUT", 204, Number::Absent, Number::Value(27_000))));
     }
 }

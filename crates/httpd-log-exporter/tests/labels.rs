@@ -1,0 +1,145 @@
+//! Tests of labels from fields of the log: the flag `--metrics.label`.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::path::Path;
+
+use exporter_common::testing::{Running, eventually, run};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_httpd-log-exporter");
+const FORMAT: &str = r#"$scheme $host "$request" $status $bytes_sent $request_time "$http_user_agent""#;
+const LOG: &str = r#"https a.example "GET /api/1 HTTP/1.1" 200 10 0.1 "Mozilla/5.0 Firefox/140.0"
+https a.example "GET /api/2 HTTP/1.1" 200 20 0.2 "Mozilla/5.0 Firefox/141.0"
+http a.example "GET / HTTP/1.1" 200 5 0.1 "curl/8.14.1"
+- b.example "GET / HTTP/1.1" 404 7 0.1 "-"
+"#;
+
+/// The flags for a log in a folder.
+fn flags(folder: &Path, format: &str, log: &str, more: &[&str]) -> Vec<String> {
+    let path = folder.join("access.log");
+    if !path.exists() {
+        std::fs::write(&path, log).unwrap();
+    }
+    let flags = [format!("--access-log={}", path.display()), format!("--access-log.format={format}")];
+    flags.into_iter().chain(more.iter().map(|flag| (*flag).to_owned())).collect()
+}
+
+/// The metrics of a whole log.
+fn once(format: &str, log: &str, more: &[&str]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(PROGRAM, flags(folder.path(), format, log, &[&["--once"], more].concat()));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[track_caller]
+fn assert_has(text: &str, expected: &[&str]) {
+    for expected in expected {
+        assert!(text.lines().any(|line| line == *expected), "{expected} is missing in\n{text}");
+    }
+}
+
+#[test]
+fn requests_bytes_and_durations_have_the_labels() {
+    let labels = ["--metrics.label=scheme=$scheme", "--metrics.label=browser=http_user_agent~(Firefox|Chrome)/"];
+    let text = once(FORMAT, LOG, &labels);
+    assert_has(
+        &text,
+        &[
+            r#"httpd_requests_total{browser="Firefox",method="GET",scheme="https",status_code="200",vhost="a.example"} 2"#,
+            r#"httpd_bytes_sent_total{browser="Firefox",method="GET",scheme="https",status_code="200",vhost="a.example"} 30"#,
+            r#"httpd_request_duration_seconds_count{browser="Firefox",scheme="https",vhost="a.example"} 2"#,
+            r#"httpd_requests_total{browser="other",method="GET",scheme="http",status_code="200",vhost="a.example"} 1"#,
+            r#"httpd_requests_total{browser="",method="GET",scheme="",status_code="404",vhost="b.example"} 1"#,
+            "httpd_requests_overflowed_total 0",
+        ],
+    );
+}
+
+#[test]
+fn a_label_is_a_field_of_any_kind_of_format() {
+    let combined = r#"::1 - jane [20/Nov/2026:09:26:10 +0000] "GET /api/users/7?q HTTP/1.1" 200 5 "-" "curl/8.14.1""#;
+    let json = r#"{"status":200,"method":"GET","tls":{"version":"TLSv1.3","resumed":true},"path":"/x"}"#;
+    for (format, line, label, expected) in [
+        ("combined", combined, "user=%u", r#"user="jane""#),
+        ("combined", combined, "client=%h", r#"client="::1""#),
+        ("combined", combined, "agent=%{User-Agent}i~^[a-z]+=>$0", r#"agent="curl""#),
+        ("combined", combined, "section=path~^/([^/]+)/([^/]+)=>$1/$2", r#"section="api/users""#),
+        ("combined", combined, "status_class=%>s~^(.)=>${1}xx", r#"status_class="2xx""#),
+        ("json", json, "tls=tls.version", r#"tls="TLSv1.3""#),
+        ("json", json, "resumed=tls.resumed", r#"resumed="true""#),
+        ("json", json, "none=tls.cipher", r#"none="""#),
+    ] {
+        let text = once(format, &format!("{line}\n"), &["--metrics.label", label]);
+        let series = text.lines().find(|line| line.starts_with("httpd_requests_total{") && line.ends_with(" 1"));
+        assert!(series.is_some_and(|series| series.contains(expected)), "{label}: {text}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut flags = flags(folder.path(), "", "GET 200 eu\n", &["--once", "--metrics.label=region=zone"]);
+    flags[1] = r"--access-log.regex=^(?P<method>\S+) (?P<status>\d+) (?P<zone>\S+)".to_owned();
+    let text = String::from_utf8(run(PROGRAM, flags).stdout).unwrap();
+    assert_has(&text, &[r#"httpd_requests_total{method="GET",region="eu",status_code="200"} 1"#]);
+}
+
+#[test]
+fn values_beyond_the_limit_of_series_are_other() {
+    let lines: String = (0..1000).map(|user| format!("{user} GET 200\n")).collect();
+    let text =
+        once("$user $request_method $status", &lines, &["--metrics.label=user=$user", "--metrics.max-series=50"]);
+    let series = || text.lines().filter(|line| line.starts_with("httpd_requests_total{"));
+    let count = |line: &str| line.rsplit(' ').next().unwrap().parse::<u32>().unwrap();
+    assert!((40..=50).contains(&series().count()), "{text}");
+    assert_eq!(series().map(count).sum::<u32>(), 1000);
+    let other = series().find(|line| line.contains(r#"user="other""#)).unwrap();
+    assert_has(&text, &[&format!("httpd_requests_overflowed_total {}", count(other))]);
+}
+
+#[test]
+fn a_wrong_label_is_an_error_that_names_it() {
+    for (label, expected) in [
+        ("status_code=$scheme", "the name 'status_code' is reserved"),
+        ("__name__=$scheme", "the name '__name__' is reserved"),
+        ("a=$upstream_addr", "the format has no field upstream_addr; its fields are $scheme, $host, $request, $status"),
+        ("a=$scheme~(", "'(' is not a regular expression: unclosed group"),
+        ("b=$scheme\nb=$host", "--metrics.label: two labels have the same name (b)"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let output = run(PROGRAM, flags(folder.path(), FORMAT, LOG, &["--once", "--metrics.label", label]));
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && stderr.contains(expected), "{label}: {stderr}");
+    }
+}
+
+#[test]
+fn a_restart_keeps_the_labels_and_counts_what_a_new_label_does_not_know_as_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = format!("--state.file={}", folder.path().join("state").display());
+    let start = |more: &[&str]| {
+        let more = [&[state.as_str(), "--access-log.start=beginning"], more].concat();
+        let exporter = Running::start(PROGRAM, flags(folder.path(), FORMAT, LOG, &more));
+        let text = eventually("all lines are counted", || {
+            let text = exporter.get("/metrics", &[]).body;
+            text.contains("result=\"matched\",source=").then_some(text).filter(|text| text.contains("} 4\n"))
+        });
+        (exporter, text)
+    };
+    let scheme = "--metrics.label=scheme=$scheme";
+    let first = start(&[scheme]).1;
+    let https = r#"httpd_requests_total{method="GET",scheme="https",status_code="200",vhost="a.example"} 2"#;
+    assert_has(&first, &[https]);
+    let httpd = |text: &str| -> Vec<String> {
+        text.lines().filter(|line| line.contains("vhost=")).map(str::to_owned).collect()
+    };
+    assert_eq!(httpd(&start(&[scheme]).1), httpd(&first));
+    let third = start(&["--metrics.label=user=$http_user_agent", scheme]).1;
+    assert_has(
+        &third,
+        &[r#"httpd_requests_total{method="GET",scheme="https",status_code="200",user="other",vhost="a.example"} 2"#],
+    );
+    let fourth = start(&[]).1;
+    assert_has(
+        &fourth,
+        &[
+            r#"httpd_requests_total{method="GET",status_code="200",vhost="a.example"} 3"#,
+            r#"httpd_request_duration_seconds_count{vhost="a.example"} 3"#,
+        ],
+    );
+}
