@@ -111,7 +111,7 @@ fn expiry(chain: &[CertificateDer<'_>], warnings: &mut Vec<String>) -> Option<i6
     let at = SystemTime::UNIX_EPOCH + Duration::from_secs(expiry.max(0).unsigned_abs());
     let time = humantime::format_rfc3339_seconds(at);
     match at.duration_since(SystemTime::now()) {
-        Err(_) => warnings.push(format!("the certificate has expired at {time}: renew it")),
+        Err(_) => warnings.push(format!("the certificate expired at {time}: renew it")),
         Ok(left) if left < EXPIRES_SOON => warnings.push(format!("the certificate expires at {time}: renew it")),
         Ok(_) => {}
     }

@@ -24,7 +24,7 @@ const ABOUT_EXPORTER: [&str; 3] = ["exporter_", "process_", "promhttp_"];
 /// The page's Content-Security-Policy. A test compares the hashes with the files.
 pub(crate) const POLICY: &str = concat!(
     "default-src 'none'; style-src 'sha256-FmcrTo4Nl1RrY1bUIiD9w+DNMXbkfkybGWaKg16XO34='; ",
-    "script-src 'sha256-oU7Ii+t6UOKKu+XjVe7GD/91Wpskps8l5PYDuJIsqxM='; ",
+    "script-src 'sha256-Dy8rc7mhBfkLW1ul2H0vI3q1L1Kz/tgE6pcrLYvgpPI='; ",
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 );
 

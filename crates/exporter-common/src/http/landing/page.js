@@ -71,9 +71,9 @@ if (table) {
     graph.exactly = now;
     draw(graph);
   };
-  // A number with the unit at the end of the metric's name; of a counter, its increase per second.
+  // A number with the unit of the metric's name; of a counter, its increase per second.
   const brief = ({ name, counts }, number) => {
-    const unit = /_(bytes|seconds)(_total)?$/.exec(name)?.[1];
+    const unit = /_(seconds)(_total)?$/.exec(name)?.[1] ?? /_(bytes)(_|$)/.exec(name)?.[1];
     const units = { bytes: ["B", "KiB", "MiB", "GiB", "TiB"], seconds: ["s"] }[unit] ?? [""];
     let at = 0;
     for (; Math.abs(number) >= 1024 && at + 1 < units.length; at++) number /= 1024;

@@ -1,4 +1,4 @@
-//! Formats values for display, in the unit at the end of the metric's name.
+//! Formats values for display, in the unit of the metric's name.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -15,8 +15,6 @@ pub(super) fn value(name: &str, value: f64) -> String {
         time(value)
     } else if ends("_seconds") {
         seconds(value)
-    } else if ends("_bytes") {
-        scaled(value, 1024.0, &["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"])
     } else if ends("_hertz") {
         scaled(value, 1000.0, &["Hz", "kHz", "MHz", "GHz"])
     } else if ends("_ratio") {
@@ -25,6 +23,8 @@ pub(super) fn value(name: &str, value: f64) -> String {
         format!("{} %", number(value))
     } else if ends("_celsius") {
         format!("{} °C", number(value))
+    } else if base.split('_').any(|part| part == "bytes") {
+        scaled(value, 1024.0, &["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"])
     } else {
         number(value)
     }
@@ -132,6 +132,8 @@ mod tests {
         for (name, given, shown) in [
             ("a_bytes", 0.0, "0 B"),
             ("a_bytes_total", 1536.0, "1.5 KiB"),
+            ("a_bytes_sent_total", 1536.0, "1.5 KiB"),
+            ("a_bytes_sent_seconds", 1.5, "1.5 s"),
             ("a_bytes", 3.4e9, "3.17 GiB"),
             ("a_bytes", 18_446_744_073_709_551_615.0, "16 EiB"),
             ("a_seconds", 0.0, "0 s"),
