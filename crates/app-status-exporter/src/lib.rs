@@ -68,11 +68,11 @@ pub fn main() -> ExitCode {
         for variable in defaults.ignored {
             tracing::warn!(variable, "environment variable ignored: it is a Kubernetes service link (tcp://...)");
         }
-        let module = flags.module.clone().unwrap_or("default".to_owned());
         let probe = match flags.probe_targets {
             targets if targets.is_empty() => None,
-            targets => Some(probe::probe(targets, flags.config.clone(), &module)?),
+            targets => Some(probe::probe(targets, flags.config.clone(), flags.module.as_deref())?),
         };
+        let module = flags.module.clone().unwrap_or("default".to_owned());
         let config = match (flags.config, flags.module) {
             (None, Some(_)) => return Err(UsageError::new("--config.module requires --config.file").into()),
             (None, None) => None,

@@ -25,15 +25,19 @@ struct AppProber {
     apps: Mutex<BTreeMap<ProbeRequest, Arc<AppStatus>>>,
 }
 
-/// The probe of these targets, with all modules of a configuration. The module `default_module` is the first.
+/// The probe of these targets, with all modules of a configuration. Requests without a module get the chosen one, or
+/// else `default`, or else the first one.
 ///
 /// # Errors
-/// A module is invalid.
-pub(crate) fn probe(targets: Vec<TargetPattern>, file: Option<PathBuf>, default_module: &str) -> Result<Probe> {
+/// A module is invalid, or the chosen one does not exist.
+pub(crate) fn probe(targets: Vec<TargetPattern>, file: Option<PathBuf>, chosen: Option<&str>) -> Result<Probe> {
     let mut modules = vec!["default".to_owned()];
     if let Some(file) = &file {
         modules = config::names(file)?;
-        modules.sort_by_key(|module| module != default_module); // stable
+        if let Some(chosen) = chosen {
+            config::load(file, chosen, false)?; // an unknown module is an error
+        }
+        modules.sort_by_key(|module| module != chosen.unwrap_or("default")); // stable
         for module in &modules {
             let config = config::load(file, module, false)?;
             let mut names = config.metrics.iter().flat_map(|metric| &metric.values).map(|(name, _)| name);

@@ -100,4 +100,8 @@ fn every_module_is_checked() {
     assert!(code == Some(1) && log.contains("module default: probe_success is a metric of the probe"), "{log}");
     let (code, log) = check("'', help: x");
     assert!(code == Some(1) && log.contains("name must not be empty"), "{log}");
+    let config = configuration(&folder, "requests");
+    let unknown = run(EXPORTER, ["--check", "--probe.target=http://a/", "--config.module=nope", &config]);
+    let log = String::from_utf8_lossy(&unknown.stderr);
+    assert!(unknown.status.code() == Some(1) && log.contains("the modules are queue, default"), "{log}");
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::{Context, Result};
+use exporter_common::config::calendar::MONTHS;
 use tokio::sync::mpsc;
 use warp::filters::BoxedFilter;
 use warp::host::Authority;
@@ -181,7 +182,6 @@ fn escape(bytes: &[u8]) -> String {
 
 /// `20/Nov/2026:09:26:11 +0000`.
 fn clock(time: SystemTime) -> String {
-    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let text = humantime::format_rfc3339_seconds(time).to_string(); // 2026-11-20T09:26:11Z
     let (date, clock) = text.split_at(10);
     let (year, month, day) = (&date[..4], &date[5..7], &date[8..]);

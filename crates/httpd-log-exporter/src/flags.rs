@@ -8,7 +8,6 @@ use std::str::FromStr;
 use anyhow::{Result, anyhow, bail};
 use clap::builder::{BoolishValueParser, PossibleValue, TypedValueParser};
 use clap::{Arg, Command};
-use regex::bytes::Regex;
 
 use crate::format::Format;
 use crate::format::presets::PRESETS;
@@ -16,6 +15,7 @@ use crate::input::Input;
 use crate::metrics::counts::Route;
 use crate::metrics::label::Label;
 use crate::metrics::line_rules::{LineRules, PATH};
+use crate::metrics::pattern;
 use crate::permission;
 use crate::tail::StartAt;
 use crate::tail::log_paths::LogPaths;
@@ -142,8 +142,7 @@ impl FromStr for Route {
         if name.is_empty() || name == "other" {
             return Err("the name of a route must not be empty or 'other'".to_owned());
         }
-        let pattern = Regex::new(pattern).map_err(|error| error.to_string())?;
-        Ok(Self { name: name.to_owned(), pattern })
+        Ok(Self { name: name.to_owned(), pattern: pattern::compile(pattern)? })
     }
 }
 

@@ -321,6 +321,7 @@ fn invalid_flags_and_files_are_reported_in_one_line() {
             "cannot be used with",
         ),
         (&[&log, "--metrics.route=api"], 2, "NAME=REGEX"),
+        (&[&log, "--metrics.route=api=("], 2, "'(' is not a regular expression: unclosed group"),
         (&[&log, "--metrics.buckets=2,1"], 2, "ascend"),
         (&[&log, "--access-log.start=middle"], 2, "beginning"),
         (&["--access-log=syslog+sctp://:514"], 2, "syslog+udp://HOST:PORT"),

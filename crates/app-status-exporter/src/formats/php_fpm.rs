@@ -2,15 +2,13 @@
 //!
 //! Source: sapi/fpm/fpm/fpm_status.c of PHP.
 
-use exporter_common::config::calendar::Timestamp;
+use exporter_common::config::calendar::{MONTHS, Timestamp};
 
 use super::wrong;
 use crate::json::document::{Added, Document, DocumentError, Members};
 
 /// The line between processes.
 const SEPARATOR: &str = "************************";
-
-const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 pub(super) fn parse(page: &str) -> Result<Document<'_>, DocumentError> {
     let lines: Vec<_> = page.lines().map(str::trim).collect();

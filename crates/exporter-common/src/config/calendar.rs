@@ -1,14 +1,18 @@
 //! The Gregorian calendar and RFC 3339 timestamps, in UTC.
 //!
 //! ```
-//! use scrapewright::config::calendar::{Timestamp, date_of_minute, days_since_epoch, zone_offset};
+//! use scrapewright::config::calendar::{MONTHS, Timestamp, date_of_minute, days_since_epoch, zone_offset};
 //!
 //! let backup = Timestamp::parse("2026-11-20T09:26:10.25+01:00").unwrap();
 //! assert_eq!((backup.seconds, backup.has_zone), (1_795_163_170.25, true));
 //! assert_eq!(days_since_epoch(2026, 2, 29), None);
 //! assert_eq!(date_of_minute(29_919_647), (2026, 11, 20, 12, 47));
 //! assert_eq!(zone_offset("-03:30"), Some(-12_600));
+//! assert_eq!(MONTHS.iter().position(|month| *month == "Nov"), Some(10));
 //! ```
+
+/// The names of the months in dates of logs and status pages, such as 20/Nov/2026.
+pub const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 /// Days since 1970-01-01 of a date, or `None` if the date does not exist.
 pub fn days_since_epoch(year: i64, month: i64, day: i64) -> Option<i64> {

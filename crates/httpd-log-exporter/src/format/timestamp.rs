@@ -1,6 +1,6 @@
 //! Parser of the timestamps in log lines, for `httpd_log_lag_seconds`.
 
-use exporter_common::config::calendar::{Timestamp, days_since_epoch, zone_offset};
+use exporter_common::config::calendar::{MONTHS, Timestamp, days_since_epoch, zone_offset};
 
 /// Converts a timestamp to seconds since the epoch. It accepts `20/Nov/2026:09:26:10 +0000` (also after `[`),
 /// `2026-11-20T09:26:10.123+00:00`, and seconds, milliseconds, microseconds or nanoseconds since the epoch. A local time
@@ -49,8 +49,6 @@ fn number(text: &str) -> Option<f64> {
     let divisor = [1.0, 1e3, 1e6, 1e9].into_iter().find(|divisor| number / divisor < 1e10)?;
     Some(number / divisor)
 }
-
-const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 #[cfg(test)]
 mod tests {
