@@ -12,7 +12,7 @@ use warp::{Buf, Filter, Rejection};
 
 /// Size limit of a notification; one with a thousand alerts is smaller.
 pub(crate) const MAX_BODY: usize = 4 << 20;
-/// The limit of all notifications that are being received.
+/// The limit of the buffers of all notifications that are being received.
 const MAX_MEMORY: usize = 32 << 20;
 /// The time limit for receiving one.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
@@ -64,7 +64,13 @@ async fn read<B: Buf>(body: impl Stream<Item = Result<B, warp::Error>>) -> Resul
         if text.len() + piece.remaining() > MAX_BODY {
             return Err(Refusal::TooLarge);
         }
-        memory.merge(MEMORY.try_acquire_many(piece.remaining() as u32).map_err(|_| Refusal::Memory)?);
+        let missing = (text.len() + piece.remaining()).saturating_sub(text.capacity());
+        if missing > 0 {
+            // Doubled, so that a body is not copied for each of its pieces.
+            let growth = missing.max(text.capacity()).min(MAX_BODY - text.capacity());
+            memory.merge(MEMORY.try_acquire_many(growth as u32).map_err(|_| Refusal::Memory)?);
+            text.reserve_exact(text.capacity() - text.len() + growth);
+        }
         while piece.has_remaining() {
             let part = piece.chunk();
             text.extend_from_slice(part);
