@@ -17,14 +17,14 @@ fn the_page_shows_collectors_and_metrics_and_loads_nothing_external() {
     for part in [
         "<li>fine succeeded: ",
         "<li class=\"failed\">fail failed: ",
-        "drill_info<small class=\"type\">gauge</small><div>Enabled drills.</div>",
+        "drill_<wbr>info</span><small class=\"type\">gauge</small><div>Enabled drills.</div>",
         "<td>drill=&quot;fine&quot;</td><td class=\"value\">1</td><td class=\"raw\">1</td>",
         "and 99800 more, see Metrics",
         "href=\"/metrics\"",
     ] {
         assert!(page.body.contains(part), "{part}\n{}", page.body);
     }
-    let at = |name: &str| page.body.find(&format!(">{name}<small")).unwrap_or_else(|| panic!("{name}"));
+    let at = |name: &str| page.body.find(&heading(name)).unwrap_or_else(|| panic!("{name}"));
     assert!(at("drill_info") < at("exporter_scrape_success"), "metrics of the source are first");
     assert!(at("drill_exporter_build_info") < at("exporter_scrape_success"));
     assert!(at("drill_info") < at("process_cpu_seconds_total"));
@@ -34,15 +34,24 @@ fn the_page_shows_collectors_and_metrics_and_loads_nothing_external() {
     assert!(page.body.len() < 1_000_000, "{} bytes", page.body.len());
 }
 
+/// How the page writes a metric's name above its series.
+fn heading(name: &str) -> String {
+    format!(">{}</span><small", name.replace('_', "_<wbr>"))
+}
+
 /// The page in Chromium after some virtual time, and Chromium's log.
 fn browse(exporter: &Running, path: &str) -> Option<(String, String)> {
+    browse_url(&format!("{}{path}", exporter.url), 1280)
+}
+
+fn browse_url(url: &str, width: u32) -> Option<(String, String)> {
     let chromium = testing::real("chromium")?;
     let profile = tempfile::tempdir().unwrap();
     let output = Command::new(chromium)
         .args(["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--v=0", "--dump-dom"])
-        .args(["--virtual-time-budget=21000"])
+        .args(["--virtual-time-budget=21000", &format!("--window-size={width},900")])
         .arg(format!("--user-data-dir={}", profile.path().display()))
-        .arg(format!("{}{path}", exporter.url))
+        .arg(url)
         .output()
         .unwrap();
     let (dom, log) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -53,7 +62,7 @@ fn browse(exporter: &Running, path: &str) -> Option<(String, String)> {
 
 /// The part of a page that shows a family.
 fn family<'a>(dom: &'a str, name: &str) -> &'a str {
-    let at = dom.find(&format!(">{name}<small")).unwrap();
+    let at = dom.find(&heading(name)).unwrap();
     let start = dom[..at].rfind("<tbody").unwrap();
     &dom[start..start + dom[start..].find("</tbody>").unwrap()]
 }
@@ -78,11 +87,58 @@ fn a_browser_draws_the_metrics_live_under_the_policy() {
     };
     // a changing gauge, a constant gauge, and a counter, whose increase is drawn
     let moving = line("exporter_last_success_timestamp_seconds");
-    assert!(moving.len() > 2 && moving[0].ends_with(",19.0") && moving.last().unwrap().ends_with(",1.0"), "{moving:?}");
+    assert!(moving.len() > 2 && moving[0] == "0.0,19.0" && moving.last().unwrap() == "100.0,1.0", "{moving:?}");
     assert!(line("drill_info").iter().all(|point| point.ends_with(",10.0")));
     assert_eq!(line("process_cpu_seconds_total").len(), moving.len() - 1);
     let rate = family(&dom, "process_cpu_seconds_total").split_once("<span class=\"rate\">").unwrap().1;
     assert!(rate.split('<').next().unwrap().ends_with(" s/s"), "{rate}");
     assert!(family(&dom, "drill_info").contains("<span class=\"rate\"></span>"), "a gauge has no rate");
     assert!(dom.contains("aria-pressed=\"true\""), "{dom}");
+}
+
+/// Requests of the page get the page itself, as if nothing changed.
+const OFFLINE: &str = "<script>const shown = document.documentElement.outerHTML;\
+                       window.fetch = async () => new Response(shown)</script>";
+
+/// Lists what looks wrong once the graphs are drawn: words, values and rows that are broken where they need not be.
+const INSPECT: &str = r#"<script>setTimeout(() => {
+  const faults = [], lines = (range) => new Set([...range.getClientRects()].map((part) => Math.round(part.bottom))).size;
+  const root = document.documentElement;
+  if (root.scrollWidth > root.clientWidth) faults.push("wider than the window");
+  const texts = document.createTreeWalker(document.querySelector("table"), NodeFilter.SHOW_TEXT);
+  for (let text; (text = texts.nextNode()); ) {
+    for (const { 0: word, index } of text.data.matchAll(/[^ \n]+/g)) {
+      const range = document.createRange();
+      range.setStart(text, index);
+      range.setEnd(text, index + word.length);
+      if (lines(range) > 1) faults.push("broken: " + word);
+    }
+  }
+  const graphs = document.querySelectorAll(".graph");
+  for (const graph of graphs) {
+    const range = document.createRange();
+    range.selectNode(graph.parentElement.querySelector(".now"));
+    const middle = (box) => (box.top + box.bottom) / 2;
+    const apart = [...graph.parentElement.children].some((part) => part.textContent && Math.abs(middle(part.getBoundingClientRect()) - middle(range.getBoundingClientRect())) > 8);
+    if (apart) faults.push("not in one line: " + graph.closest("tr").textContent);
+  }
+  document.body.dataset.inspected = graphs.length + " graphs; " + faults.join("; ");
+}, 19000)</script>"#;
+
+#[test]
+fn no_word_and_no_row_is_broken_on_a_phone_a_tablet_or_a_desk() {
+    let exporter = Running::start(&drill(), ["--collector.fine", "--collector.fail"]);
+    let page = exporter.get("/", &[]).body;
+    let page =
+        page.replacen("<script>", &format!("{OFFLINE}<script>"), 1).replace("</body>", &format!("{INSPECT}</body>"));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("page.html");
+    std::fs::write(&file, page).unwrap();
+    for width in [390, 800, 1400] {
+        let Some((dom, log)) = browse_url(&format!("file://{}?live", file.display()), width) else { return };
+        let inspected = dom.split_once("data-inspected=\"").unwrap_or_else(|| panic!("{dom}\n{log}")).1;
+        let (graphs, faults) = inspected.split('"').next().unwrap().split_once(" graphs; ").unwrap();
+        assert!(graphs.parse::<u32>().unwrap() > 20, "{graphs} graphs");
+        assert_eq!(faults, "", "at {width} px");
+    }
 }

@@ -23,8 +23,8 @@ const ABOUT_EXPORTER: [&str; 3] = ["exporter_", "process_", "promhttp_"];
 
 /// The page's Content-Security-Policy. A test compares the hashes with the files.
 pub(crate) const POLICY: &str = concat!(
-    "default-src 'none'; style-src 'sha256-FmcrTo4Nl1RrY1bUIiD9w+DNMXbkfkybGWaKg16XO34='; ",
-    "script-src 'sha256-Dy8rc7mhBfkLW1ul2H0vI3q1L1Kz/tgE6pcrLYvgpPI='; ",
+    "default-src 'none'; style-src 'sha256-tEC/9SwMHwzk8R9lNmJ1hFveqtqWihvBqNJKr1Idinc='; ",
+    "script-src 'sha256-NDurTVXu+XvxupL0oUYbaSK9VVV8/Ny8qW2tcvF82nk='; ",
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 );
 
@@ -95,10 +95,11 @@ fn table(exposition: &Exposition, page: &mut String) {
 
 fn rows(group: &Group, left: &mut usize, page: &mut String) {
     let head = group.head();
-    let (name, kind) = (escaped(head.name()), kind(head.kind()));
+    // Long names break after an underscore.
+    let (name, kind) = (escaped(head.name()).replace('_', "_<wbr>"), kind(head.kind()));
     let _ = writeln!(
         page,
-        "<tbody>\n<tr><th colspan=\"3\" scope=\"rowgroup\">{name}<small class=\"type\">{kind}</small><div>{}</div></th></tr>",
+        "<tbody>\n<tr><th colspan=\"3\" scope=\"rowgroup\"><span class=\"name\">{name}</span><small class=\"type\">{kind}</small><div>{}</div></th></tr>",
         escaped(head.help())
     );
     let most = MAX_SERIES_PER_FAMILY.min(*left);
@@ -107,7 +108,7 @@ fn rows(group: &Group, left: &mut usize, page: &mut String) {
             page,
             "<tr><td>{}</td><td class=\"value\">{}</td><td class=\"raw\">{}</td></tr>",
             labels(family, series),
-            escaped(&shown(family.name(), family.series_value(series))),
+            unbroken(&escaped(&shown(family.name(), family.series_value(series)))),
             exactly(family.series_value(series))
         );
     }
@@ -150,6 +151,11 @@ fn shown(name: &str, value: &Value) -> String {
             quantiles.chain([format!("{} ×", units::value("", summary.count as f64))]).collect::<Vec<_>>().join(", ")
         }
     }
+}
+
+/// A value that breaks only between its parts: after a comma.
+fn unbroken(value: &str) -> String {
+    value.replace(' ', "\u{a0}").replace(",\u{a0}", ", ")
 }
 
 fn exactly(value: &Value) -> String {
@@ -233,6 +239,15 @@ mod tests {
         assert_eq!(page.matches("<td class=\"value\">").count(), MAX_SERIES);
         assert!(page.contains("and 800 more, see Metrics"));
         assert!(page.contains("and 1000 more, see Metrics"));
+    }
+
+    #[test]
+    fn a_value_breaks_after_commas_and_a_name_after_underscores() {
+        let family = Family::gauge("read_timestamp_seconds", "", &[]).with::<&str>(&[], 0.0);
+        let page = page(&ABOUT, "/metrics", Ok(&Exposition::merge(vec![Arc::new(family)])));
+        assert!(page.contains("<td class=\"value\">1970-01-01T00:00:00Z, "), "{page}");
+        assert!(page.contains("\u{a0}d\u{a0}"), "{page}");
+        assert!(page.contains("<span class=\"name\">read_<wbr>timestamp_<wbr>seconds</span>"), "{page}");
     }
 
     #[test]

@@ -43,10 +43,10 @@ if (table) {
     const found = new Map();
     for (const body of page.querySelectorAll("tbody")) {
       const head = body.rows[0].cells[0];
-      const name = head.firstChild.data;
+      const name = head.querySelector(".name").textContent;
       const counts = head.querySelector(".type").textContent === "counter";
       for (const row of [...body.rows].slice(1).filter((row) => row.cells.length === 3)) {
-        found.set(name + "\n" + row.cells[0].firstChild.data, { row, name, counts, exactly: parseFloat(row.cells[2].textContent) });
+        found.set(name + "\n" + row.cells[0].textContent, { row, name, counts, exactly: parseFloat(row.cells[2].textContent) });
       }
     }
     return found;
@@ -59,10 +59,10 @@ if (table) {
   const step = (graph, other, seconds) => {
     const [, value, exactly] = graph.row.cells;
     if (!other) {
-      value.textContent = exactly.textContent = "–";
+      value.lastChild.textContent = exactly.textContent = "–";
       graph.exactly = NaN;
     } else {
-      value.textContent = other.row.cells[1].textContent;
+      value.lastChild.textContent = other.row.cells[1].textContent;
       exactly.textContent = other.row.cells[2].textContent;
     }
     const now = other ? other.exactly : NaN;
@@ -85,7 +85,7 @@ if (table) {
     if (known.length < 2) return;
     const low = Math.min(...known), high = Math.max(...known);
     const points = graph.points.flatMap((point, at) => {
-      const x = 100 - ((graph.points.length - 1 - at) * 100) / (MAX_POINTS - 1);
+      const x = (at * 100) / (graph.points.length - 1);
       const y = high > low ? 19 - ((point - low) * 18) / (high - low) : 10;
       return Number.isFinite(point) ? [x.toFixed(1) + "," + y.toFixed(1)] : [];
     });
@@ -94,9 +94,11 @@ if (table) {
       const made = new DOMParser().parseFromString(svg, "text/html").querySelector("svg");
       graph.title = made.querySelector("title");
       graph.line = made.querySelector("polyline");
-      graph.rate = document.createElement("span");
-      graph.rate.className = "rate";
-      graph.row.cells[0].append(made, graph.rate);
+      const span = (className) => Object.assign(document.createElement("span"), { className });
+      const value = graph.row.cells[1], now = span("now");
+      graph.rate = span("rate");
+      now.append(...value.childNodes);
+      value.append(made, graph.rate, now);
     }
     graph.line.setAttribute("points", points.join(" "));
     const now = graph.points.at(-1);
