@@ -35,7 +35,7 @@ _httpd__log__exporter() {
 
     case "${cmd}" in
         httpd__log__exporter)
-            opts="-h -V --web.telemetry-path --web.config.file --web.systemd-socket --web.max-requests --web.openmetrics-created --web.disable-exporter-metrics --scrape.timeout --scrape.timeout-offset --log.level --log.format --check --access-log --access-log.format --access-log.regex --access-log.start --state.file --metrics.buckets --metrics.native-histograms --metrics.exemplar --metrics.max-series --metrics.route --metrics.label --web.listen-address --once --help --version explain healthcheck completions man"
+            opts="-h -V --web.telemetry-path --web.config.file --web.systemd-socket --web.max-requests --web.openmetrics-created --web.disable-exporter-metrics --scrape.timeout --scrape.timeout-offset --log.level --log.format --check --access-log --access-log.format --access-log.regex --access-log.container --access-log.start --state.file --metrics.buckets --metrics.native-histograms --metrics.exemplar --metrics.max-series --metrics.route --metrics.label --web.listen-address --once --help --version explain healthcheck completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -79,6 +79,10 @@ _httpd__log__exporter() {
                     ;;
                 --access-log.regex)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --access-log.container)
+                    COMPREPLY=($(compgen -W "stdout stderr all" -- "${cur}"))
                     return 0
                     ;;
                 --access-log.start)
@@ -125,7 +129,7 @@ _httpd__log__exporter() {
             return 0
             ;;
         httpd__log__exporter__subcmd__completions)
-            opts="-h --web.config.file --log.level --log.format --access-log.format --access-log.regex --web.listen-address --help bash fish zsh"
+            opts="-h --web.config.file --log.level --log.format --access-log.format --access-log.regex --access-log.container --web.listen-address --help bash fish zsh"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -149,6 +153,10 @@ _httpd__log__exporter() {
                     ;;
                 --access-log.regex)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --access-log.container)
+                    COMPREPLY=($(compgen -W "stdout stderr all" -- "${cur}"))
                     return 0
                     ;;
                 --web.listen-address)
@@ -163,7 +171,7 @@ _httpd__log__exporter() {
             return 0
             ;;
         httpd__log__exporter__subcmd__explain)
-            opts="-h --web.config.file --log.level --log.format --access-log.format --access-log.regex --web.listen-address --help"
+            opts="-h --web.config.file --log.level --log.format --access-log.format --access-log.regex --access-log.container --web.listen-address --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -187,6 +195,10 @@ _httpd__log__exporter() {
                     ;;
                 --access-log.regex)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --access-log.container)
+                    COMPREPLY=($(compgen -W "stdout stderr all" -- "${cur}"))
                     return 0
                     ;;
                 --web.listen-address)
@@ -201,7 +213,7 @@ _httpd__log__exporter() {
             return 0
             ;;
         httpd__log__exporter__subcmd__healthcheck)
-            opts="-h --web.config.file --log.level --log.format --access-log.format --access-log.regex --web.listen-address --help"
+            opts="-h --web.config.file --log.level --log.format --access-log.format --access-log.regex --access-log.container --web.listen-address --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -225,6 +237,10 @@ _httpd__log__exporter() {
                     ;;
                 --access-log.regex)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --access-log.container)
+                    COMPREPLY=($(compgen -W "stdout stderr all" -- "${cur}"))
                     return 0
                     ;;
                 --web.listen-address)
@@ -239,7 +255,7 @@ _httpd__log__exporter() {
             return 0
             ;;
         httpd__log__exporter__subcmd__man)
-            opts="-h --web.config.file --log.level --log.format --access-log.format --access-log.regex --web.listen-address --help explain healthcheck completions man"
+            opts="-h --web.config.file --log.level --log.format --access-log.format --access-log.regex --access-log.container --web.listen-address --help explain healthcheck completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -263,6 +279,10 @@ _httpd__log__exporter() {
                     ;;
                 --access-log.regex)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --access-log.container)
+                    COMPREPLY=($(compgen -W "stdout stderr all" -- "${cur}"))
                     return 0
                     ;;
                 --web.listen-address)

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_httpd_log_exporter_global_optspecs
-    string join \n web.telemetry-path= web.config.file= web.systemd-socket web.max-requests= web.openmetrics-created web.disable-exporter-metrics scrape.timeout= scrape.timeout-offset= log.level= log.format= check access-log= access-log.format= access-log.regex= access-log.start= state.file= metrics.buckets= metrics.native-histograms= metrics.exemplar= metrics.max-series= metrics.route= metrics.label= web.listen-address= once h/help V/version
+    string join \n web.telemetry-path= web.config.file= web.systemd-socket web.max-requests= web.openmetrics-created web.disable-exporter-metrics scrape.timeout= scrape.timeout-offset= log.level= log.format= check access-log= access-log.format= access-log.regex= access-log.container= access-log.start= state.file= metrics.buckets= metrics.native-histograms= metrics.exemplar= metrics.max-series= metrics.route= metrics.label= web.listen-address= once h/help V/version
 end
 
 function __fish_httpd_log_exporter_needs_command
@@ -54,6 +54,9 @@ istio\t'Istio\'s default'
 istio_json\t'Istio\'s and Envoy\'s JSON'
 json\t'JSON objects whose keys are nginx variables or other common names'"
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l access-log.regex -d 'Regular expression for logs that no format matches, with groups named status, request, bytes, request_time, …' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l access-log.container -d 'Stream of a container\'s log whose lines are read: unwrap the lines of Docker\'s json-file and of CRI (containerd, CRI-O)' -r -f -a "stdout\t'Read standard output'
+stderr\t'Read standard error'
+all\t'Read both'"
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l access-log.start -d 'Where to start reading a log that exists at startup; a log that appears later is read from its beginning' -r -f -a "end\t'Start at the end of the file'
 beginning\t'Start at the beginning of the file'"
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l state.file -d 'File that stores read positions and counters, so that a restart neither loses nor repeats a line' -r -F
@@ -101,6 +104,9 @@ istio\t'Istio\'s default'
 istio_json\t'Istio\'s and Envoy\'s JSON'
 json\t'JSON objects whose keys are nginx variables or other common names'"
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand explain" -l access-log.regex -d 'Regular expression for logs that no format matches, with groups named status, request, bytes, request_time, …' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand explain" -l access-log.container -d 'Stream of a container\'s log whose lines are read: unwrap the lines of Docker\'s json-file and of CRI (containerd, CRI-O)' -r -f -a "stdout\t'Read standard output'
+stderr\t'Read standard error'
+all\t'Read both'"
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand explain" -l web.listen-address -d 'Address to listen on: host:port, :port, [v6]:port or unix:/path. Repeatable.' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand explain" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand healthcheck" -l web.config.file -d 'Web configuration file with TLS, basic auth and headers, in the format of all Prometheus exporters' -r -F
@@ -128,6 +134,9 @@ istio\t'Istio\'s default'
 istio_json\t'Istio\'s and Envoy\'s JSON'
 json\t'JSON objects whose keys are nginx variables or other common names'"
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand healthcheck" -l access-log.regex -d 'Regular expression for logs that no format matches, with groups named status, request, bytes, request_time, …' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand healthcheck" -l access-log.container -d 'Stream of a container\'s log whose lines are read: unwrap the lines of Docker\'s json-file and of CRI (containerd, CRI-O)' -r -f -a "stdout\t'Read standard output'
+stderr\t'Read standard error'
+all\t'Read both'"
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand healthcheck" -l web.listen-address -d 'Address to listen on: host:port, :port, [v6]:port or unix:/path. Repeatable.' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand healthcheck" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand completions" -l web.config.file -d 'Web configuration file with TLS, basic auth and headers, in the format of all Prometheus exporters' -r -F
@@ -155,6 +164,9 @@ istio\t'Istio\'s default'
 istio_json\t'Istio\'s and Envoy\'s JSON'
 json\t'JSON objects whose keys are nginx variables or other common names'"
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand completions" -l access-log.regex -d 'Regular expression for logs that no format matches, with groups named status, request, bytes, request_time, …' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand completions" -l access-log.container -d 'Stream of a container\'s log whose lines are read: unwrap the lines of Docker\'s json-file and of CRI (containerd, CRI-O)' -r -f -a "stdout\t'Read standard output'
+stderr\t'Read standard error'
+all\t'Read both'"
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand completions" -l web.listen-address -d 'Address to listen on: host:port, :port, [v6]:port or unix:/path. Repeatable.' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand man" -l web.config.file -d 'Web configuration file with TLS, basic auth and headers, in the format of all Prometheus exporters' -r -F
@@ -182,5 +194,8 @@ istio\t'Istio\'s default'
 istio_json\t'Istio\'s and Envoy\'s JSON'
 json\t'JSON objects whose keys are nginx variables or other common names'"
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand man" -l access-log.regex -d 'Regular expression for logs that no format matches, with groups named status, request, bytes, request_time, …' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand man" -l access-log.container -d 'Stream of a container\'s log whose lines are read: unwrap the lines of Docker\'s json-file and of CRI (containerd, CRI-O)' -r -f -a "stdout\t'Read standard output'
+stderr\t'Read standard error'
+all\t'Read both'"
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand man" -l web.listen-address -d 'Address to listen on: host:port, :port, [v6]:port or unix:/path. Repeatable.' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand man" -s h -l help -d 'Print help (see more with \'--help\')'

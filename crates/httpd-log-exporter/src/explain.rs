@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use anyhow::{Result, anyhow};
 use clap::{Arg, ArgMatches, Command};
 
+use crate::container::{self, Parts, Stream};
 use crate::format::field::Field;
 use crate::format::presets::{PRESETS, Preset};
 use crate::format::request::{Method, Number};
@@ -44,9 +45,18 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<ExitCode> {
     let path = matches.get_one::<PathBuf>("FILE").ok_or_else(|| anyhow!("missing FILE"))?;
     let format = matches.get_one::<Format>("regex").or(matches.get_one::<Format>("format"));
     let mut format = format.ok_or_else(|| anyhow!("missing format"))?.clone();
-    let text = read_start(path)?;
-    let mut lines = Vec::new();
-    let mut splitter = LineSplitter::default();
+    let lines = lines(&read_start(path)?, matches.get_one::<Stream>("container").copied());
+    let (report, all_match) = report(&mut format, &lines);
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(report.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(if all_match { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
+    }
+}
+
+/// The first lines of a log, or of a stream of a container.
+fn lines(text: &[u8], container: Option<Stream>) -> Vec<Vec<u8>> {
+    let (mut lines, mut parts, mut splitter) = (Vec::new(), Parts::default(), LineSplitter::default());
     let mut take = |line: Line<'_>| {
         if let Line::Whole(line) = line
             && lines.len() < MAX_LINES
@@ -54,16 +64,16 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<ExitCode> {
             lines.push(line.to_vec());
         }
     };
-    splitter.feed(&text, &mut take);
+    let mut unwrap = |line: Line<'_>| match container {
+        None => take(line),
+        Some(stream) => parts.add(line, stream, &mut take),
+    };
+    splitter.feed(text, &mut unwrap);
     if (text.len() as u64) < MAX_BYTES {
-        splitter.finish(take);
+        splitter.finish(unwrap);
+        parts.finish(take);
     }
-    let (report, all_match) = report(&mut format, &lines);
-    let mut stdout = std::io::stdout().lock();
-    match stdout.write_all(report.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(if all_match { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
-    }
+    lines
 }
 
 /// Reads the start of a log.
@@ -84,6 +94,9 @@ pub(crate) fn report(format: &mut Format, lines: &[Vec<u8>]) -> (String, bool) {
     let matched: Vec<bool> = lines.iter().map(|line| format.read(line).is_some()).collect();
     let count = matched.iter().filter(|matched| **matched).count();
     let _ = writeln!(report, "format {}: {count} of {} lines match", format.name, lines.len());
+    if lines.first().is_some_and(|line| container::is_wrapped(line)) {
+        report.push_str("\nthese are lines of a container: --access-log.container=stdout unwraps them\n");
+    }
     if let Some(at) = matched.iter().position(|matched| *matched) {
         let _ = writeln!(report, "\nfields of line {}:\n{}", at + 1, printable(&lines[at]));
         fields(format, &lines[at], &mut report);

@@ -9,12 +9,13 @@ use anyhow::{Result, anyhow, bail};
 use clap::builder::{BoolishValueParser, PossibleValue, TypedValueParser};
 use clap::{Arg, Command};
 
+use crate::container::Stream;
 use crate::format::Format;
 use crate::format::presets::PRESETS;
 use crate::input::Input;
 use crate::metrics::counts::Route;
 use crate::metrics::label::Label;
-use crate::metrics::line_rules::{LineRules, PATH};
+use crate::metrics::line_rules::{LineRules, is_captured};
 use crate::metrics::pattern;
 use crate::permission;
 use crate::tail::StartAt;
@@ -40,6 +41,10 @@ pub(crate) struct Flags {
     #[arg(long = "access-log.regex", value_name = "REGEX", global = true, conflicts_with = "format")]
     #[arg(value_parser = Format::from_regex)]
     regex: Option<Format>,
+
+    /// Stream of a container's log whose lines are read: unwrap the lines of Docker's json-file and of CRI (containerd, CRI-O)
+    #[arg(long = "access-log.container", value_name = "STREAM", value_enum, global = true)]
+    pub(crate) container: Option<Stream>,
 
     /// Where to start reading a log that exists at startup; a log that appears later is read from its beginning
     #[arg(long = "access-log.start", value_name = "WHERE", default_value = "end", value_enum)]
@@ -122,7 +127,7 @@ impl Flags {
             bail!("--metrics.label: two labels have the same name ({})", label.name);
         }
         let fields: BTreeSet<_> = self.labels.iter().map(|label| label.field.as_str()).collect();
-        let captured: Vec<_> = fields.into_iter().filter(|field| *field != PATH || !format.has_path()).collect();
+        let captured: Vec<_> = fields.into_iter().filter(|field| is_captured(field, &format)).collect();
         let format = format.with_captured(&captured).map_err(|error| anyhow!("--metrics.label: {error}"))?;
         let rules = (!self.labels.is_empty()).then(|| LineRules::new(self.labels.clone(), &captured));
         Ok((format, rules))

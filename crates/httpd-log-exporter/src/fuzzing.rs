@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::time::Instant;
 
+use crate::container::{self, Parts, Stream};
 use crate::explain;
 use crate::format::Format;
 use crate::format::clf;
@@ -76,6 +77,34 @@ pub fn labels(text: &[u8]) {
     let written = serde_json::to_vec(&SavedState::of(&[], &registry)).expect("the state is serializable");
     SavedState::parse(&written).unwrap_or_else(|error| panic!("{error:#}: {}", String::from_utf8_lossy(&written)));
     let _ = families(&registry);
+}
+
+/// Unwraps lines of containers: it does not depend on the stream that is read which lines a stream has.
+pub fn container(text: &[u8]) {
+    let read = |stream: Stream| {
+        let (mut parts, mut seen) = (Parts::default(), Vec::new());
+        for line in text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
+            let _ = container::time(line);
+            parts.add(Line::Whole(line), stream, |line| {
+                if let Line::Whole(line) = line {
+                    assert!(!line.is_empty());
+                    seen.push(line.to_vec());
+                }
+            });
+        }
+        parts.finish(|_| {});
+        assert!(parts.is_empty());
+        seen.sort();
+        seen
+    };
+    let all = read(Stream::All);
+    for part in [Stream::Stdout, Stream::Stderr].map(read) {
+        part.iter().for_each(|line| assert!(all.binary_search(line).is_ok()));
+    }
+    if let Ok(path) = std::str::from_utf8(text) {
+        let names = container::names(Path::new(path));
+        names.into_iter().flatten().for_each(|name| assert!(!name.contains('/')));
+    }
 }
 
 /// Counts lines with every preset.

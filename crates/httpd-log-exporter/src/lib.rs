@@ -1,6 +1,7 @@
 //! Prometheus exporter for HTTP servers that reads their access logs.
 
 mod collector;
+mod container;
 mod explain;
 mod flags;
 mod format;
@@ -47,6 +48,7 @@ pub fn main() -> ExitCode {
             .with_labels(flags.labels.iter().map(|label| &*label.name.clone().leak()).collect());
         let mut registry = Registry::new(format, counts, flags.access_logs.iter().cloned());
         (registry.native_histograms, registry.rules) = (flags.native_histograms, rules);
+        registry.container = flags.container;
         let registry = SharedRegistry::new(registry);
         let inputs = inputs(&flags.access_logs)?;
         if startup.purpose == Purpose::Once {

@@ -22,6 +22,8 @@ pub(crate) enum Line<'a> {
     Whole(&'a [u8]),
     /// A line longer than [`MAX_LINE`].
     TooLong,
+    /// A line of a container's stream that is not read.
+    OtherStream,
 }
 
 /// The last line that ends in a chunk, or the part of it that is in the chunk.
@@ -127,7 +129,7 @@ mod tests {
         let mut each = |line: Line<'_>| {
             seen.push(match line {
                 Line::Whole(line) => String::from_utf8_lossy(line).into_owned(),
-                Line::TooLong => "too long".to_owned(),
+                Line::TooLong | Line::OtherStream => "too long".to_owned(),
             });
         };
         for chunk in stream.chunks(size) {

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+use crate::container::Parts;
 use crate::input::syslog;
 use crate::input::syslog_tcp;
 use crate::lines::{Line, LineSplitter, MAX_LINE};
@@ -153,7 +154,7 @@ fn check_fifo(file_type: FileType) -> io::Result<()> {
 
 /// Counts lines until end of file.
 fn count_lines(mut source: impl Read, index: usize, registry: &SharedRegistry) -> io::Result<()> {
-    let mut lines = LineSplitter::default();
+    let (mut lines, mut parts) = (LineSplitter::default(), Parts::default());
     let mut buffer = vec![0; BUFFER];
     loop {
         let read = match source.read(&mut buffer) {
@@ -162,12 +163,9 @@ fn count_lines(mut source: impl Read, index: usize, registry: &SharedRegistry) -
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             Err(error) => return Err(error),
         };
-        let mut registry = registry.lock();
-        lines.feed(&buffer[..read], |line| registry.count_line(index, line));
-        registry.record_time(index, crate::lines::last(&buffer[..read]));
-        registry.logs[index].read_bytes += read as u64;
+        registry.lock().read(index, &mut lines, &mut parts, &buffer[..read]);
     }
-    lines.finish(|line| registry.lock().count_line(index, line));
+    registry.lock().finish(index, &mut lines, &mut parts);
     Ok(())
 }
 
@@ -248,7 +246,7 @@ mod tests {
         exporter_common::testing::eventually("three datagrams are counted", || {
             (registry.lock().logs[0].lines.iter().sum::<u64>() == 3).then_some(())
         });
-        assert_eq!(registry.lock().logs[0].lines, [2, 0, 1, 0]);
+        assert_eq!(registry.lock().logs[0].lines, [2, 0, 1, 0, 0]);
     }
 
     #[test]

@@ -221,7 +221,7 @@ pub(crate) fn lines<'a>(chunks: impl Iterator<Item = &'a [u8]>) -> Vec<Option<Ve
     let mut each = |line: Line<'_>| {
         seen.push(match line {
             Line::Whole(line) => Some(line.to_vec()),
-            Line::TooLong => None,
+            Line::TooLong | Line::OtherStream => None,
         });
     };
     for chunk in chunks {

@@ -22,7 +22,9 @@ fn families_at(registry: &Registry, now: f64) -> Vec<Family> {
     families.extend(protocols(counts));
     families.extend(caches(counts));
     families.extend(overflowed(counts));
-    let [counted @ .., dropped] = health(&registry.logs, now);
+    let can_drop =
+        registry.container.is_some() || registry.logs.iter().any(|log| log.lines[LineResult::Dropped as usize] > 0);
+    let [counted @ .., dropped] = health(&registry.logs, can_drop, now);
     families.extend(counted);
     let mut families = created(families, registry.since);
     families.push(dropped); // counted by the kernel, for the current socket
@@ -176,7 +178,7 @@ fn state(registry: &Registry) -> Option<Family> {
     registry.state_errors.map(|errors| family.value(errors))
 }
 
-fn health(logs: &[LogHealth], now: f64) -> [Family; 13] {
+fn health(logs: &[LogHealth], can_drop: bool, now: f64) -> [Family; 13] {
     const SOURCE: &[&str] = &["source"];
     let mut up = Family::gauge("httpd_log_source_up", "Whether the log is open and readable (1 = yes).", SOURCE);
     let mut lag = Family::gauge("httpd_log_lag_bytes", "Number of unread bytes in the open files of the log.", SOURCE);
@@ -243,7 +245,9 @@ fn health(logs: &[LogHealth], now: f64) -> [Family; 13] {
             }
         }
         for (result, count) in LineResult::ALL.into_iter().zip(log.lines) {
-            lines.push(&[&log.source, result.label()], count);
+            if can_drop || !matches!(result, LineResult::Dropped) {
+                lines.push(&[&log.source, result.label()], count);
+            }
         }
         read.push(&source, log.read_bytes);
         rotations.push(&source, log.rotations);

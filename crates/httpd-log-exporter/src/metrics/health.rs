@@ -6,7 +6,7 @@ pub(crate) struct LogHealth {
     /// The value of the flag.
     pub(crate) source: String,
     /// Indexed by [`LineResult`].
-    pub(crate) lines: [u64; 4],
+    pub(crate) lines: [u64; 5],
     pub(crate) read_bytes: u64,
     pub(crate) rotations: u64,
     pub(crate) truncations: u64,
@@ -41,11 +41,13 @@ pub(crate) enum LineResult {
     TooLong,
     /// The line matches, but a numeric field is not a number. Its request is counted.
     ValueError,
+    /// A flag excludes the line.
+    Dropped,
 }
 
 impl LineResult {
     /// All results, in the order of [`LogHealth::lines`].
-    pub(crate) const ALL: [Self; 4] = [Self::Matched, Self::Unmatched, Self::TooLong, Self::ValueError];
+    pub(crate) const ALL: [Self; 5] = [Self::Matched, Self::Unmatched, Self::TooLong, Self::ValueError, Self::Dropped];
 
     /// The value of the label `result`.
     pub(crate) fn label(self) -> &'static str {
@@ -54,6 +56,7 @@ impl LineResult {
             Self::Unmatched => "unmatched",
             Self::TooLong => "too_long",
             Self::ValueError => "value_error",
+            Self::Dropped => "dropped",
         }
     }
 }

@@ -36,21 +36,8 @@ pub(crate) const MAX_VALUE: usize = 256;
 pub(crate) const SEPARATOR: char = '\n';
 
 /// Names that the metrics or Prometheus use. Prometheus also reserves names that start with two underscores.
-const RESERVED: &[&str] = &[
-    "method",
-    "status_code",
-    "vhost",
-    "route",
-    "le",
-    "quantile",
-    "protocol",
-    "cache_status",
-    "source",
-    "result",
-    "pod",
-    "namespace",
-    "container",
-];
+const RESERVED: &[&str] =
+    &["method", "status_code", "vhost", "route", "le", "quantile", "protocol", "cache_status", "source", "result"];
 
 impl Label {
     /// Appends the value for the text of the field. It is empty for a field that is missing, empty or `-`.

@@ -1,7 +1,9 @@
 //! The rules that flags define for the fields of a line: labels.
 
 use std::ops::Range;
+use std::path::Path;
 
+use crate::container;
 use crate::format::Format;
 use crate::metrics::label::{Label, SEPARATOR};
 
@@ -11,6 +13,8 @@ pub(crate) struct LineRules {
     labels: Vec<(Source, Label)>,
     /// The positions of the captured fields; allocated once.
     found: Vec<Option<Range<usize>>>,
+    /// The names in the path of the current log, in the order of [`CONTAINER`].
+    container: [Vec<u8>; 3],
 }
 
 /// Where the text of a field is.
@@ -20,19 +24,40 @@ enum Source {
     Path,
     /// The index of a captured field.
     Captured(usize),
+    /// The index of a name in [`CONTAINER`].
+    Container(usize),
 }
 
 /// The name of the path of a request, without its query, in every format that has it.
 pub(crate) const PATH: &str = "path";
+/// The names that the path of a container's log has, in the order of [`container::names`].
+const CONTAINER: [&str; 3] = ["@pod", "@namespace", "@container"];
+
+/// Whether a line of the format has the field, so that it is captured.
+pub(crate) fn is_captured(field: &str, format: &Format) -> bool {
+    !CONTAINER.contains(&field) && (field != PATH || !format.has_path())
+}
 
 impl LineRules {
     /// Resolves the fields of rules; a field that is not captured is the path.
     pub(crate) fn new(labels: Vec<Label>, captured: &[&str]) -> Self {
-        let source =
-            |field: &str| captured.iter().position(|name| *name == field).map_or(Source::Path, Source::Captured);
+        let source = |field: &str| match CONTAINER.iter().position(|name| *name == field) {
+            Some(index) => Source::Container(index),
+            None => captured.iter().position(|name| *name == field).map_or(Source::Path, Source::Captured),
+        };
         Self {
             labels: labels.into_iter().map(|label| (source(&label.field), label)).collect(),
             found: vec![None; captured.len()],
+            container: Default::default(),
+        }
+    }
+
+    /// Sets the log whose lines follow; the first path with names of a container gives them.
+    pub(crate) fn set_log<'a>(&mut self, paths: impl IntoIterator<Item = &'a Path>) {
+        let names = paths.into_iter().find_map(container::names).unwrap_or_default();
+        for (known, name) in self.container.iter_mut().zip(names) {
+            known.clear();
+            known.extend_from_slice(name.as_bytes());
         }
     }
 
@@ -45,18 +70,15 @@ impl LineRules {
 
     /// Appends the value of every label, each after a separator.
     pub(crate) fn append_labels(&mut self, line: &[u8], path: &[u8], values: &mut Vec<u8>) {
-        for (source, label) in &mut self.labels {
+        let Self { labels, found, container } = self;
+        for (source, label) in labels {
             values.push(SEPARATOR as u8);
-            label.append(source.text(&self.found, line, path), values);
-        }
-    }
-}
-
-impl Source {
-    fn text<'a>(self, found: &[Option<Range<usize>>], line: &'a [u8], path: &'a [u8]) -> Option<&'a [u8]> {
-        match self {
-            Self::Path => Some(path),
-            Self::Captured(index) => line.get(found.get(index)?.clone()?),
+            let text = match *source {
+                Source::Path => Some(path),
+                Source::Captured(index) => found.get(index).cloned().flatten().and_then(|range| line.get(range)),
+                Source::Container(index) => container.get(index).map(Vec::as_slice),
+            };
+            label.append(text, values);
         }
     }
 }

@@ -1,13 +1,15 @@
 //! All counters. Log readers write them; scrapes read them.
 
 use std::io;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use crate::container::{self, Parts, Stream};
 use crate::format::request::path;
 use crate::format::timestamp::epoch_seconds;
 use crate::format::{Format, LineParser};
-use crate::lines::Line;
+use crate::lines::{self, Line, LineSplitter};
 use crate::metrics::counts::RequestCounts;
 use crate::metrics::health::{LineResult, LogHealth};
 use crate::metrics::line_rules::LineRules;
@@ -38,6 +40,8 @@ pub(crate) struct Registry {
     pub(crate) native_histograms: bool,
     /// The rules that flags define for the fields of lines.
     pub(crate) rules: Option<LineRules>,
+    /// The stream that is read, if the logs are of containers.
+    pub(crate) container: Option<Stream>,
 }
 
 /// The registry, shared by readers and scrapes. Readers lock it once for many lines.
@@ -63,7 +67,44 @@ impl Registry {
             durations_since: now,
             native_histograms: true,
             rules: None,
+            container: None,
         }
+    }
+
+    /// Sets the log whose lines follow, by the paths that it has or had.
+    pub(crate) fn set_log<'a>(&mut self, paths: impl IntoIterator<Item = &'a Path>) {
+        if let Some(rules) = &mut self.rules {
+            rules.set_log(paths);
+        }
+    }
+
+    /// Counts the lines that bytes of a log complete, and records the time of the last one.
+    pub(crate) fn read(&mut self, log: usize, lines: &mut LineSplitter, parts: &mut Parts, bytes: &[u8]) {
+        match self.container {
+            None => lines.feed(bytes, |line| self.count_line(log, line)),
+            Some(stream) => {
+                lines.feed(bytes, |line| parts.add(line, stream, |line| self.count_unwrapped(log, line)));
+            }
+        }
+        self.record_time(log, lines::last(bytes));
+        self.logs[log].read_bytes += bytes.len() as u64;
+    }
+
+    /// Counts the incomplete line at the end of a log.
+    pub(crate) fn finish(&mut self, log: usize, lines: &mut LineSplitter, parts: &mut Parts) {
+        match self.container {
+            None => lines.finish(|line| self.count_line(log, line)),
+            Some(stream) => {
+                lines.finish(|line| parts.add(line, stream, |line| self.count_unwrapped(log, line)));
+                parts.finish(|line| self.count_unwrapped(log, line));
+            }
+        }
+    }
+
+    /// Not inlined a second time, so that the program stays small.
+    #[inline(never)]
+    fn count_unwrapped(&mut self, log: usize, line: Line<'_>) {
+        self.count_line(log, line);
     }
 
     /// Counts a line of a log.
@@ -71,6 +112,7 @@ impl Registry {
     pub(crate) fn count_line(&mut self, log: usize, line: Line<'_>) {
         let result = match line {
             Line::TooLong => LineResult::TooLong,
+            Line::OtherStream => LineResult::Dropped,
             Line::Whole(line) => match self.count(line) {
                 None => {
                     if self.logs[log].lines[LineResult::Unmatched as usize] == 0 {
@@ -118,7 +160,8 @@ impl Registry {
 
     /// Records the timestamp of a line, the last one of a chunk.
     pub(crate) fn record_time(&mut self, log: usize, line: &[u8]) {
-        if let Some(time) = self.format.time(line).and_then(epoch_seconds) {
+        let wrapped = self.container.and_then(|_| container::time(line));
+        if let Some(time) = wrapped.or_else(|| self.format.time(line)).and_then(epoch_seconds) {
             self.logs[log].last_time = Some(time);
         }
     }
@@ -166,7 +209,6 @@ impl SharedRegistry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lines::LineSplitter;
 
     #[test]
     fn a_line_with_known_labels_is_counted_without_an_allocation() {
@@ -197,7 +239,7 @@ mod tests {
                 read(rest);
             });
             assert_eq!(used.count_total, 0, "{name}: {line}");
-            assert_eq!(registry.logs[0].lines, [200, 0, 0, 0], "{name}: {line}");
+            assert_eq!(registry.logs[0].lines, [200, 0, 0, 0, 0], "{name}: {line}");
         }
     }
 }

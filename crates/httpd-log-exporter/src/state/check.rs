@@ -5,6 +5,7 @@ use anyhow::{Context, Result, ensure};
 use super::saved_file::SavedFile;
 use super::{SavedDurations, SavedSeries, SavedSource, SavedState};
 use crate::format::request::{CacheStatus, Protocol};
+use crate::lines::MAX_LINE;
 use crate::metrics::counts::LabelGroup;
 use crate::metrics::label::{MAX_VALUE, SEPARATOR};
 
@@ -45,7 +46,7 @@ impl SavedSource {
     fn check(&self) -> Result<()> {
         let &Self { read_bytes, rotations, truncations, open_errors, read_errors, lost_bytes, .. } = self;
         let counts = [read_bytes, rotations, truncations, open_errors, read_errors, lost_bytes];
-        countable(self.lines.into_iter().chain(counts))?;
+        countable(self.lines.into_iter().chain([self.dropped_lines]).chain(counts))?;
         for (at, file) in self.files.iter().enumerate() {
             file.check().with_context(|| format!("files[{at}]"))?;
         }
@@ -62,6 +63,8 @@ impl SavedFile {
         for (what, length) in [("head", self.head.len()), ("anchor", self.anchor.len()), ("waiting", self.waiting)] {
             ensure!(length as u64 <= offset, "{what} has {length} bytes, but only {offset} were read");
         }
+        let longest = self.parts.iter().flatten().map(|part| part.text.len()).max().unwrap_or(0);
+        ensure!(longest <= MAX_LINE, "parts have a line of {longest} bytes (the maximum is {MAX_LINE})");
         // without a head every file would match
         ensure!(offset == 0 || !self.head.is_empty(), "{offset} bytes were read, but head has none");
         Ok(())

@@ -6,12 +6,12 @@ mod lock;
 mod moment;
 mod saved_closed;
 pub(crate) mod saved_file;
+mod saved_source;
 mod state_writer;
 mod text;
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
 use exporter_common::NativeHistogram;
@@ -20,16 +20,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::format::request::{CacheStatus, Method, Protocol, StatusCode};
 use crate::metrics::counts::{RequestCounts, RequestTotals, SavedLabels};
-use crate::metrics::health::LogHealth;
 use crate::metrics::label::OTHER;
 use crate::metrics::registry::Registry;
 use crate::state::moment::Moment;
 use crate::state::saved_closed::SavedClosed;
-use crate::state::saved_file::SavedFile;
 use crate::tail::Tail;
 #[cfg(fuzzing)]
 use crate::tail::log_file::FileIdentity;
 
+pub(crate) use self::saved_source::SavedSource;
 pub(crate) use self::state_writer::{StateWriter, on_disk};
 
 /// Everything that an exporter needs to continue where an earlier one stopped.
@@ -53,26 +52,6 @@ pub(crate) struct SavedState {
     since: Option<Moment>,
     #[serde(default)]
     durations_since: Option<Moment>,
-}
-
-/// State of one `--access-log`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct SavedSource {
-    source: String,
-    lines: [u64; 4],
-    read_bytes: u64,
-    rotations: u64,
-    truncations: u64,
-    open_errors: u64,
-    read_errors: u64,
-    #[serde(default)]
-    lost_bytes: u64,
-    last_time: Option<f64>,
-    last_look: Moment,
-    /// Since when a running search covers files that appeared.
-    #[serde(default)]
-    searched_since: Option<Moment>,
-    pub(crate) files: Vec<SavedFile>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -117,8 +96,9 @@ struct SavedNative {
     buckets: Vec<(i32, u64)>,
 }
 
-/// Version 1 has no native buckets and no created timestamps, version 2 no labels.
-const VERSION: u32 = 3;
+/// Version 1 has no native buckets and no created timestamps, version 2 no labels, version 3 no dropped lines and no parts of
+/// lines.
+const VERSION: u32 = 4;
 
 /// The size limit of a state file; thousands of logs need a few megabytes.
 const MAX_SIZE: u64 = 1 << 30;
@@ -268,65 +248,6 @@ impl SavedState {
     }
 }
 
-impl SavedSource {
-    /// A source that has not counted anything.
-    fn new(source: &str) -> Self {
-        Self {
-            source: source.to_owned(),
-            lines: [0; 4],
-            read_bytes: 0,
-            rotations: 0,
-            truncations: 0,
-            open_errors: 0,
-            read_errors: 0,
-            lost_bytes: 0,
-            last_time: None,
-            last_look: Moment(UNIX_EPOCH),
-            searched_since: None,
-            files: Vec::new(),
-        }
-    }
-
-    fn of(index: usize, log: &LogHealth, tails: &[Tail]) -> Self {
-        let tail = tails.iter().find(|tail| tail.index == index);
-        Self {
-            source: log.source.clone(),
-            lines: log.lines,
-            read_bytes: log.read_bytes,
-            rotations: log.rotations,
-            truncations: log.truncations,
-            open_errors: log.open_errors,
-            read_errors: log.read_errors,
-            lost_bytes: log.lost_bytes,
-            last_time: log.last_time,
-            last_look: Moment(tail.map_or(UNIX_EPOCH, Tail::last_look)),
-            searched_since: tail.and_then(Tail::searched_since).map(Moment),
-            files: tail.map(Tail::saved_files).unwrap_or_default(),
-        }
-    }
-
-    fn restore(&self, log: &mut LogHealth) {
-        log.lines.iter_mut().zip(self.lines).for_each(|(there, count)| *there += count);
-        log.read_bytes += self.read_bytes;
-        log.rotations += self.rotations;
-        log.truncations += self.truncations;
-        log.open_errors += self.open_errors;
-        log.read_errors += self.read_errors;
-        log.lost_bytes += self.lost_bytes;
-        log.last_time = self.last_time;
-    }
-
-    /// When the source's paths were last looked up.
-    pub(crate) fn last_look(&self) -> SystemTime {
-        self.last_look.0
-    }
-
-    /// Since when files may have been rotated unseen.
-    pub(crate) fn searched_since(&self) -> SystemTime {
-        self.searched_since.map_or(self.last_look.0, |since| since.0)
-    }
-}
-
 /// Saved labels in the order of the current ones. A label that was not saved is `other`, as for routes.
 fn saved_labels<'a>(
     vhost: &'a Option<String>,
@@ -377,7 +298,7 @@ fn named(names: &[&str], counts: &[u64]) -> Vec<(String, u64)> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
+    use std::time::{Instant, UNIX_EPOCH};
 
     use super::*;
     use crate::lines::Line;
@@ -435,7 +356,7 @@ mod tests {
         let path = folder.path().join("state");
         assert!(SavedState::load(&path).unwrap().is_none());
         let state = serde_json::to_string(&SavedState::of(&[], &registry("common", &[]))).unwrap();
-        for text in ["", "{}", &state[..state.len() / 2], &state.replace("\"version\":3", "\"version\":9"), "\0\0\0"] {
+        for text in ["", "{}", &state[..state.len() / 2], &state.replace("\"version\":4", "\"version\":9"), "\0\0\0"] {
             std::fs::write(&path, text).unwrap();
             assert!(SavedState::load(&path).is_err(), "{text}");
         }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::text;
+use crate::container::{Part, Parts};
 use crate::lines::LineSplitter;
 use crate::tail::log_file::FileIdentity;
 use crate::tail::read_position::ReadPosition;
@@ -36,6 +37,17 @@ pub(crate) struct SavedFile {
     /// Size of the file when it was last looked at.
     #[serde(default)]
     pub(crate) size: Option<u64>,
+    /// The incomplete lines of a container: on standard output, and on standard error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) parts: Option<[SavedPart; 2]>,
+}
+
+/// The parts of an incomplete line.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct SavedPart {
+    #[serde(with = "text")]
+    pub(super) text: Vec<u8>,
+    skipping: bool,
 }
 
 impl SavedFile {
@@ -54,6 +66,7 @@ impl SavedFile {
             missing: false,
             origin: None,
             size: None,
+            parts: (!position.parts.is_empty()).then(|| position.parts.0.clone().map(SavedPart::from)),
         }
     }
 
@@ -69,15 +82,29 @@ impl SavedFile {
 
     /// The position at which the file is read again.
     pub(crate) fn position(&self) -> ReadPosition {
+        let parts = self.parts.clone().map(|parts| Parts(parts.map(Part::from))).unwrap_or_default();
         if self.offset == 0 {
-            return ReadPosition::default();
+            return ReadPosition { parts, ..ReadPosition::default() };
         }
         ReadPosition {
             offset: self.offset,
             head: self.head.clone(),
             anchor: self.anchor.clone(),
             lines: if self.skipping { LineSplitter::inside_a_line() } else { LineSplitter::default() },
+            parts,
             reread: self.waiting as u64,
         }
+    }
+}
+
+impl From<Part> for SavedPart {
+    fn from(Part { text, skipping }: Part) -> Self {
+        Self { text, skipping }
+    }
+}
+
+impl From<SavedPart> for Part {
+    fn from(SavedPart { text, skipping }: SavedPart) -> Self {
+        Self { text, skipping }
     }
 }

@@ -4,7 +4,6 @@ use std::io::{Error, Read};
 use std::path::Path;
 use std::time::{Instant, SystemTime};
 
-use crate::lines;
 use crate::metrics::registry::SharedRegistry;
 use crate::permission;
 use crate::tail::compressed;
@@ -65,7 +64,7 @@ impl Tail {
             {
                 let position = position.before_unfinished_line();
                 self.files[row].apply(FileEvent::Dropped);
-                return self.read_rest(log, position, registry, buffer).map(|()| true);
+                return self.read_rest(log, position, base, registry, buffer).map(|()| true);
             }
         }
         if self.is_open(path, &head)? {
@@ -75,14 +74,14 @@ impl Tail {
         for closed in closed {
             if let Some((log, anchor)) = compressed::open_behind(path, &head, &closed.content)? {
                 let position = ReadPosition { anchor, ..closed.position(head) };
-                return self.read_rest(log, position, registry, buffer).map(|()| true);
+                return self.read_rest(log, position, base, registry, buffer).map(|()| true);
             }
         }
         if !is_young {
             return Ok(true);
         }
         registry.lock().logs[self.index].rotations += 1;
-        self.read_rest(compressed::open(path)?, ReadPosition::default(), registry, buffer).map(|()| true)
+        self.read_rest(compressed::open(path)?, ReadPosition::default(), base, registry, buffer).map(|()| true)
     }
 
     /// Whether a compressed log has the content of an open file, or the content that was read of it before it was truncated.
@@ -108,6 +107,7 @@ impl Tail {
         &self,
         mut log: compressed::Decoder,
         mut position: ReadPosition,
+        base: &Path,
         registry: &SharedRegistry,
         buffer: &mut [u8],
     ) -> Result<(), Error> {
@@ -117,15 +117,15 @@ impl Tail {
             let mut registry = registry.lock();
             let Some(bytes) = read.as_ref().ok().filter(|read| **read > 0).map(|read| &buffer[..*read]) else {
                 if read.is_ok() {
-                    position.lines.finish(|line| registry.count_line(self.index, line));
+                    registry.set_log([base]);
+                    registry.finish(self.index, &mut position.lines, &mut position.parts);
                 }
                 registry.ownership.remember(ClosedFile::at(identity, &position));
                 return read.map(drop);
             };
-            position.lines.feed(bytes, |line| registry.count_line(self.index, line));
+            registry.set_log([base]);
+            registry.read(self.index, &mut position.lines, &mut position.parts, bytes);
             position.advance(bytes);
-            registry.record_time(self.index, lines::last(bytes));
-            registry.logs[self.index].read_bytes += bytes.len() as u64;
             registry.last_pass = Some(Instant::now());
         }
     }

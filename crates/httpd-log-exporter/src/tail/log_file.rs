@@ -124,14 +124,14 @@ impl LogFile {
         Ok(Some(ReadPosition { offset, head: first, anchor: last, ..ReadPosition::default() }))
     }
 
-    /// Reads the bytes behind a position through `buffer`. Passes each piece to `each`, with the line splitter and the
-    /// number of bytes left behind the piece.
+    /// Reads the bytes behind a position through `buffer`. Passes each piece to `each`, with the position behind it and
+    /// the number of bytes left.
     pub(crate) fn catch_up(
         &mut self,
         position: &mut ReadPosition,
         now: Instant,
         buffer: &mut [u8],
-        mut each: impl FnMut(&mut LineSplitter, &[u8], u64),
+        mut each: impl FnMut(&mut ReadPosition, &[u8], u64),
     ) -> io::Result<ReadProgress> {
         let metadata = self.file.metadata()?;
         let version = version(&metadata);
@@ -160,7 +160,7 @@ impl LogFile {
                 break;
             }
             position.advance(&buffer[..read]);
-            each(&mut position.lines, &buffer[..read], metadata.len() - position.offset);
+            each(position, &buffer[..read], left - read as u64);
             progress.read += read as u64;
             self.grew = now;
         }

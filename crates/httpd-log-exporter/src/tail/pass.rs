@@ -1,11 +1,11 @@
 //! One pass over a log: looks up its files, reads their new lines, and closes finished files.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime};
 
-use crate::lines;
 use crate::metrics::registry::SharedRegistry;
 use crate::permission;
+use crate::tail::log_file::LogFile;
 use crate::tail::log_tail::{GRACE, SEARCH, Tail};
 use crate::tail::read_position::ReadPosition;
 use crate::tail::rotated::SearchWindow;
@@ -68,14 +68,15 @@ impl Tail {
     fn read_files(&mut self, registry: &SharedRegistry, buffer: &mut [u8], now: Instant) -> FilesRead {
         let mut all = FilesRead::default();
         let index = self.index;
-        for (row, TrackedFile { file, position, size, status, path, .. }) in self.files.iter_mut().enumerate() {
+        for row in 0..self.files.len() {
+            self.inherit_parts(row);
+            let TrackedFile { file, position, size, status, path, origin, target, .. } = &mut self.files[row];
             let Some(file) = file.as_mut().filter(|_| !matches!(status, FileStatus::CopyOf(_))) else { continue };
             let before = all.lag;
-            let progress = file.catch_up(position, now, buffer, |lines, bytes, left| {
+            let progress = file.catch_up(position, now, buffer, |position, bytes, left| {
                 let mut registry = registry.lock();
-                lines.feed(bytes, |line| registry.count_line(index, line));
-                registry.record_time(index, lines::last(bytes));
-                registry.logs[index].read_bytes += bytes.len() as u64;
+                registry.set_log(path.iter().chain(&*origin).chain(&*target).map(PathBuf::as_path));
+                registry.read(index, &mut position.lines, &mut position.parts, bytes);
                 registry.logs[index].lag = before + left;
                 registry.last_pass = Some(Instant::now());
             });
@@ -100,6 +101,21 @@ impl Tail {
         all
     }
 
+    /// Gives a new file the parts of the line with which its predecessor ends: the runtime may rotate a log between two parts.
+    fn inherit_parts(&mut self, row: usize) {
+        let new = &self.files[row];
+        let is_written = |file: &LogFile| file.size().is_ok_and(|size| size > 0);
+        if !new.position.is_start() || !new.file.as_ref().is_some_and(is_written) {
+            return;
+        }
+        let is_predecessor = |old: &TrackedFile| {
+            !old.position.parts.is_empty() && old.unread() == 0 && old.origin == new.origin && old.path != new.path
+        };
+        if let Some(old) = self.files[..row].iter().rposition(is_predecessor) {
+            self.files[row].position.parts = std::mem::take(&mut self.files[old].position.parts);
+        }
+    }
+
     /// Closes files to which nothing is written any more.
     fn close_quiet(&mut self, registry: &SharedRegistry, now: Instant) {
         let index = self.index;
@@ -113,8 +129,10 @@ impl Tail {
             };
             if is_finished && now.saturating_duration_since(file.quiet_since()) >= GRACE {
                 let mut position = std::mem::take(&mut row.position);
-                position.lines.finish(|line| registry.lock().count_line(index, line));
-                registry.lock().ownership.close(row.identity, &position);
+                let mut registry = registry.lock();
+                registry.set_log(row.paths());
+                registry.finish(index, &mut position.lines, &mut position.parts);
+                registry.ownership.close(row.identity, &position);
                 row.apply(FileEvent::Quiet);
             }
         }
@@ -124,7 +142,10 @@ impl Tail {
     pub(crate) fn read_to_end(mut self, registry: &SharedRegistry, buffer: &mut [u8]) {
         while self.pass(registry, buffer, Instant::now()).more {}
         for row in self.files.iter_mut().filter(|row| row.status.is_open()) {
-            row.position.lines.finish(|line| registry.lock().count_line(self.index, line));
+            let mut position = std::mem::take(&mut row.position);
+            let mut registry = registry.lock();
+            registry.set_log(row.paths());
+            registry.finish(self.index, &mut position.lines, &mut position.parts);
         }
     }
 

@@ -1,5 +1,6 @@
 //! A position in a file, with the bytes before it that identify the file.
 
+use crate::container::Parts;
 use crate::lines::LineSplitter;
 
 /// A position in one file.
@@ -12,6 +13,8 @@ pub(crate) struct ReadPosition {
     /// Last bytes before the offset. They differ if the file was truncated and has grown again.
     pub(crate) anchor: Vec<u8>,
     pub(crate) lines: LineSplitter,
+    /// The incomplete lines of a container.
+    pub(crate) parts: Parts,
     /// Number of bytes before the offset to read again: an earlier process read them of an unfinished line.
     pub(crate) reread: u64,
 }
@@ -49,6 +52,7 @@ impl ReadPosition {
             head: self.head.clone(),
             anchor: self.anchor.clone(),
             lines: if self.lines.is_skipping() { LineSplitter::inside_a_line() } else { LineSplitter::default() },
+            parts: self.parts.clone(),
             reread: self.unfinished(),
         }
     }

@@ -248,6 +248,11 @@ impl TrackedFile {
         self.origin.as_deref().is_none_or(|origin| origin == path) || self.path.as_deref() == Some(path)
     }
 
+    /// The paths that the file has or had.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.path.iter().chain(&self.origin).chain(&self.target).map(PathBuf::as_path)
+    }
+
     /// Number of bytes that were seen in the file, but not counted.
     pub(crate) fn unread(&self) -> u64 {
         self.size.saturating_sub(self.position.offset.saturating_sub(self.position.unfinished()))

@@ -1,6 +1,7 @@
 //! Drills of the tail: everything that servers, logrotate and administrators do to a log.
 
 mod compression;
+mod containers;
 mod disks;
 mod generations;
 mod globs;

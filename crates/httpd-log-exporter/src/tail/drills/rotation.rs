@@ -153,7 +153,7 @@ fn files_with_the_same_content_are_two_files() {
     drill.rename("access.log", "access.log.1");
     same(&drill);
     drill.look();
-    assert_eq!(drill.look().lines, [2, 0, 0, 0]);
+    assert_eq!(drill.look().lines, [2, 0, 0, 0, 0]);
 }
 
 #[test]
@@ -199,5 +199,5 @@ fn a_log_rotated_between_two_passes_is_not_a_copy_of_the_next_one_though_both_ha
     drill.append("access.log", &line(1).repeat(20));
     drill.look();
     drill.wait(2 * SEARCH);
-    assert_eq!(drill.look().lines, [31, 0, 0, 0]);
+    assert_eq!(drill.look().lines, [31, 0, 0, 0, 0]);
 }
