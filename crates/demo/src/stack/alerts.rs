@@ -27,8 +27,13 @@ impl Alert {
 
 /// Always fires, to show that alerts arrive.
 const WATCHDOG: &str = "Watchdog";
+/// The severities, worst first.
+const SEVERITIES: [&str; 3] = ["critical", "warning", "info"];
+/// The labels in which rules of the same alert differ: its severity, and the time windows of a burn rate.
+const RULE_LABELS: [&str; 3] = ["severity", "long", "short"];
 
-/// The alerts of Prometheus at a URL, firing ones first. If it does not respond, that is the only one.
+/// The alerts of Prometheus at a URL, worst first, each once even if several of its rules apply. If Prometheus does not
+/// respond, the only alert says so.
 pub(crate) async fn of_prometheus(client: &Client, url: &str) -> Vec<Alert> {
     let read = async {
         let response = client.get(format!("{url}api/v1/alerts")).send().await.ok()?.error_for_status().ok()?;
@@ -40,18 +45,30 @@ pub(crate) async fn of_prometheus(client: &Client, url: &str) -> Vec<Alert> {
 
 fn alerts(answer: &Value) -> Vec<Alert> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let all = answer["data"]["alerts"].as_array().into_iter().flatten();
-    let mut alerts: Vec<_> = all
-        .map(|alert| Alert {
-            name: text(&alert["labels"]["alertname"]),
-            state: text(&alert["state"]),
-            summary: text(&alert["annotations"]["summary"]),
-        })
-        .filter(|alert| alert.name != WATCHDOG)
-        .collect();
-    alerts.sort_by(|a, b| (&a.state, &a.name, &a.summary).cmp(&(&b.state, &b.name, &b.summary)));
-    alerts.dedup();
-    alerts
+    let mut all: Vec<_> = answer["data"]["alerts"].as_array().into_iter().flatten().collect();
+    // "firing" is before "pending", and an unknown severity is last.
+    all.sort_by_key(|alert| {
+        let severity = SEVERITIES.iter().position(|severity| alert["labels"]["severity"] == *severity);
+        let name = (text(&alert["labels"]["alertname"]), text(&alert["annotations"]["summary"]));
+        (text(&alert["state"]), severity.unwrap_or(SEVERITIES.len()), name)
+    });
+    let mut seen = Vec::new();
+    all.retain(|alert| {
+        let mut labels = alert["labels"].clone();
+        labels
+            .as_object_mut()
+            .into_iter()
+            .for_each(|labels| labels.retain(|name, _| !RULE_LABELS.contains(&name.as_str())));
+        let new = labels["alertname"] != WATCHDOG && !seen.contains(&labels);
+        seen.push(labels);
+        new
+    });
+    let alert = |alert: &Value| Alert {
+        name: text(&alert["labels"]["alertname"]),
+        state: text(&alert["state"]),
+        summary: text(&alert["annotations"]["summary"]),
+    };
+    all.into_iter().map(alert).collect()
 }
 
 /// What leads to an alert, as far as one look at the parts shows it.
@@ -73,12 +90,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn firing_alerts_are_first_and_the_watchdog_is_left_out() {
-        let alert = |name: &str, state: &str| json!({ "labels": { "alertname": name }, "state": state, "annotations": { "summary": "broken" } });
-        let all = [alert("B", "pending"), alert("Watchdog", "firing"), alert("C", "firing"), alert("C", "firing")];
+    fn an_alert_is_listed_once_in_its_worst_state_and_the_watchdog_is_left_out() {
+        let alert = |name: &str, job: &str, state: &str, severity: &str, summary: &str| {
+            let labels = json!({ "alertname": name, "job": job, "severity": severity, "long": summary });
+            json!({ "labels": labels, "state": state, "annotations": { "summary": summary } })
+        };
+        let all = [
+            alert("Burn", "a", "pending", "critical", "7.1 % fail"),
+            alert("Watchdog", "a", "firing", "none", "works"),
+            alert("Burn", "a", "firing", "info", "7.2 % fail"),
+            alert("Burn", "a", "firing", "warning", "7.3 % fail"),
+            alert("Burn", "b", "pending", "critical", "9 % fail"),
+            alert("Absent", "a", "firing", "critical", "absent"),
+        ];
         let found = alerts(&json!({ "data": { "alerts": all } }));
-        let names: Vec<_> = found.iter().map(|alert| (alert.name.as_str(), alert.state.as_str())).collect();
-        assert_eq!(names, [("C", "firing"), ("B", "pending")]);
+        let found: Vec<_> = found.iter().map(|alert| (alert.state.as_str(), alert.summary.as_str())).collect();
+        assert_eq!(found, [("firing", "absent"), ("firing", "7.3 % fail"), ("pending", "9 % fail")]);
         assert!(alerts(&json!({ "status": "error" })).is_empty());
     }
 }
