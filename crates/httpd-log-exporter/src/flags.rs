@@ -13,10 +13,9 @@ use crate::container::Stream;
 use crate::format::Format;
 use crate::format::presets::PRESETS;
 use crate::input::Input;
-use crate::metrics::counts::Route;
 use crate::metrics::label::Label;
 use crate::metrics::line_rules::{LineRules, is_captured};
-use crate::metrics::pattern;
+use crate::metrics::route::Route;
 use crate::permission;
 use crate::tail::StartAt;
 use crate::tail::log_paths::LogPaths;
@@ -74,9 +73,9 @@ pub(crate) struct Flags {
     #[arg(value_parser = |text: &str| text.parse::<usize>().map_err(|_| "expected a whole number"))]
     pub(crate) max_series: usize,
 
-    /// Name for requests whose path matches a regular expression, for example api=^/api/. Repeatable; the first match
-    /// is the label route, or other if none matches
-    #[arg(long = "metrics.route", value_name = "NAME=REGEX", value_delimiter = '\n')]
+    /// Value of the label route: a name for paths that match a regular expression, for example api=^/api/, or a template,
+    /// for example /users/:id. Repeatable; the first match wins, and other paths have the value other
+    #[arg(long = "metrics.route", value_name = "NAME=REGEX|/TEMPLATE", value_delimiter = '\n')]
     pub(crate) routes: Vec<Route>,
 
     /// Label of requests, bytes and durations: the value of a field, or what a regular expression makes of it, for
@@ -136,18 +135,6 @@ impl Flags {
     /// Whether the buckets differ from the default.
     pub(crate) fn has_custom_buckets(&self) -> bool {
         DEFAULT_BUCKETS.parse().ok().as_ref() != Some(&self.buckets)
-    }
-}
-
-impl FromStr for Route {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (name, pattern) = text.split_once('=').ok_or("expected NAME=REGEX")?;
-        if name.is_empty() || name == "other" {
-            return Err("the name of a route must not be empty or 'other'".to_owned());
-        }
-        Ok(Self { name: name.to_owned(), pattern: pattern::compile(pattern)? })
     }
 }
 
@@ -251,15 +238,6 @@ mod tests {
         assert_eq!("1,+Inf".parse(), Ok(Buckets(vec![1.0])));
         for text in ["", "1,", "x", "1,1", "2,1", "0", "-1", "nan", "inf,inf"] {
             assert!(text.parse::<Buckets>().is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_route_has_a_name_and_a_pattern() {
-        let route: Route = "api=^/api/(v=1)?".parse().unwrap();
-        assert_eq!((route.name.as_str(), route.pattern.as_str()), ("api", "^/api/(v=1)?"));
-        for text in ["", "api", "=x", "other=x", "api=("] {
-            assert!(text.parse::<Route>().is_err(), "{text}");
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::metrics::families::families;
 use crate::metrics::label::Label;
 use crate::metrics::line_rules::LineRules;
 use crate::metrics::registry::{Registry, SharedRegistry};
+use crate::metrics::route::Route;
 use crate::state::SavedState;
 use crate::tail::Tail;
 use crate::tail::log_file::LogFile;
@@ -55,7 +56,7 @@ pub fn format(text: &[u8]) {
     }
 }
 
-/// Parses the first line as a label, and counts the other lines with it.
+/// Parses the first line as a label and as a route, and counts the other lines with them.
 pub fn labels(text: &[u8]) {
     let mut lines = text.split(|&byte| byte == b'\n');
     let Some(Ok(flag)) = lines.next().map(std::str::from_utf8) else { return };
@@ -68,7 +69,8 @@ pub fn labels(text: &[u8]) {
     let Some(format) = "json".parse::<Format>().ok().and_then(|format| format.with_captured(&captured).ok()) else {
         return;
     };
-    let counts = RequestCounts::new(&format, &[0.1, 1.0], Vec::new(), 100).with_labels(vec!["label"]);
+    let routes = flag.parse::<Route>().into_iter().chain(flag[label.name.len() + 1..].parse()).collect();
+    let counts = RequestCounts::new(&format, &[0.1, 1.0], routes, 100).with_labels(vec!["label"]);
     let mut registry = Registry::new(format, counts, ["access.log".to_owned()]);
     registry.rules = Some(LineRules::new(vec![label], &captured));
     lines.for_each(|line| registry.count_line(0, Line::Whole(line)));

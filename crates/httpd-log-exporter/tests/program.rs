@@ -272,6 +272,21 @@ fn format_and_routes_are_read_from_the_command_line_or_the_environment() {
 }
 
 #[test]
+fn templates_and_several_patterns_of_one_route_match_paths_in_every_form() {
+    let folder = Folder::new();
+    for target in ["/users/7", "http://a.example/users/8?x", "/users/7/orders", "/v1/a", "http://a.example/v2/b", "*"] {
+        folder.append("access.log", LINE.replace("GET /", &format!("GET {target}")));
+    }
+    let routes = ["--metrics.route=/users/:id", "--metrics.route=api=^/v1/", "--metrics.route=api=^/v2/"];
+    let output = run(PROGRAM, [&["--once", &folder.flag("access.log")][..], &routes].concat());
+    let metrics = String::from_utf8(output.stdout).unwrap();
+    for route in ["/users/:id", "api", "other"] {
+        let series = format!(r#"httpd_requests_total{{method="GET",route="{route}",status_code="200"}}"#);
+        assert_eq!(value(&metrics, &series), Some(2.0), "{series}\n{metrics}");
+    }
+}
+
+#[test]
 fn explain_shows_the_fields_or_the_first_mismatch() {
     let folder = Folder::new();
     folder.append("access.log", LINE);

@@ -1,7 +1,7 @@
 //! The meaning of a log field, and the names that servers give it.
 
 use crate::format::request::{
-    CacheStatus, Details, Method, Number, Protocol, Request, StatusCode, Unit, Upstream, without_query,
+    CacheStatus, Details, Method, Number, Protocol, Request, StatusCode, Unit, Upstream, path_of_target,
 };
 
 /// The meaning of a log field.
@@ -125,7 +125,7 @@ impl<'a> RequestBuilder<'a> {
                 self.request.method = Method::from_request_line(text);
                 self.has_method = true;
             }
-            Field::Path => self.details.path = Some(without_query(text)),
+            Field::Path => self.details.path = Some(path_of_target(text)),
             Field::Protocol => self.details.protocol = Some(Protocol::parse(text)),
             Field::Status => self.status = StatusCode::parse(text),
             Field::Bytes => self.request.bytes = Number::bytes(text),

@@ -119,12 +119,25 @@ impl CacheStatus {
 /// The path of a request line, without its query.
 pub(crate) fn path(request_line: &[u8]) -> &[u8] {
     let mut words = request_line.splitn(3, |&byte| byte == b' ');
-    without_query(words.nth(1).unwrap_or_default())
+    path_of_target(words.nth(1).unwrap_or_default())
 }
 
-/// The path before the `?`.
-pub(crate) fn without_query(path: &[u8]) -> &[u8] {
+/// The path of a request's target, without its query.
+pub(crate) fn path_of_target(target: &[u8]) -> &[u8] {
+    let path = if target.first() == Some(&b'/') { target } else { behind_authority(target) };
     path.split(|&byte| byte == b'?').next().unwrap_or_default()
+}
+
+/// The path of a target in absolute form (`http://host/path`), which clients send to proxies. Any other target is unchanged.
+fn behind_authority(target: &[u8]) -> &[u8] {
+    let scheme = target.iter().take_while(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte)).count();
+    match target[scheme..].strip_prefix(b"://") {
+        Some(rest) if scheme > 0 => match rest.iter().position(|byte| b"/?".contains(byte)) {
+            Some(end) if rest[end] == b'/' => &rest[end..],
+            _ => b"/",
+        },
+        _ => target,
+    }
 }
 
 /// The value of a numeric field.
@@ -417,6 +430,17 @@ mod tests {
     fn a_path_is_the_second_word_without_its_query() {
         assert_eq!(path(b"GET /a/b?c=d HTTP/1.1"), b"/a/b");
         assert_eq!(path(b"GET"), b"");
+        for (target, expected) in [
+            ("http://a.example:80/b/c?d", "/b/c"),
+            ("http://a.example", "/"),
+            ("http://a.example?/b", "/"),
+            ("a.example:443", "a.example:443"),
+            ("://a/b", "://a/b"),
+            ("*", "*"),
+            ("", ""),
+        ] {
+            assert_eq!(path_of_target(target.as_bytes()), expected.as_bytes(), "{target}");
+        }
     }
 
     #[test]

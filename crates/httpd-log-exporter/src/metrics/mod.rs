@@ -10,4 +10,5 @@ pub(crate) mod label_sets;
 pub(crate) mod line_rules;
 pub(crate) mod pattern;
 pub(crate) mod registry;
+pub(crate) mod route;
 pub(crate) mod saved_metrics;

@@ -6,8 +6,6 @@ mod tests;
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use regex::bytes::Regex;
-
 use crate::format::Format;
 use crate::format::request::{CacheStatus, Details, Method, Number, Protocol, Request, StatusCode, Upstream, path};
 use crate::format::timestamp::epoch_seconds;
@@ -15,6 +13,7 @@ use crate::metrics::combinations::Combinations;
 use crate::metrics::histogram::DurationHistogram;
 use crate::metrics::label::{OTHER, SEPARATOR};
 use crate::metrics::label_sets::{LabelSets, MAX_VHOST, normalized};
+use crate::metrics::route::{Route, Routes};
 
 pub(crate) use self::restore::SavedLabels;
 
@@ -28,7 +27,7 @@ pub(crate) struct RequestCounts {
     /// The label set of the current line, if flags define labels.
     key: Vec<u8>,
     format_has_vhost: bool,
-    routes: Vec<Route>,
+    routes: Routes,
     /// Indexed by label set, then route. The first ones are for the label set `other`, or for all requests without label
     /// sets.
     groups: Vec<LabelGroup>,
@@ -58,13 +57,6 @@ pub(crate) struct ExportedFields {
     pub(crate) received: bool,
     pub(crate) cache: bool,
     pub(crate) protocol: bool,
-}
-
-/// A name for requests whose path matches a pattern.
-#[derive(Clone, Debug)]
-pub(crate) struct Route {
-    pub(crate) name: String,
-    pub(crate) pattern: Regex,
 }
 
 /// The counters of one label set and route.
@@ -140,7 +132,7 @@ impl RequestCounts {
             labels: Vec::new(),
             key: Vec::new(),
             format_has_vhost: format.has_vhost(),
-            routes,
+            routes: Routes::new(routes),
             groups: Vec::new(),
             combinations: Combinations::new(),
             max_series,
@@ -173,7 +165,7 @@ impl RequestCounts {
     /// Counts a request; false if one of its numbers was wrong and is not counted.
     #[inline]
     pub(crate) fn add(&mut self, request: &Request<'_>) -> bool {
-        let group = if self.routes.is_empty() { 0 } else { self.route(path(request.line)) };
+        let group = if self.routes.is_empty() { 0 } else { self.routes.index(path(request.line)) };
         self.protocols[Protocol::from_request_line(request.line).index()] += 1;
         self.add_to(group, request, Number::Absent)
     }
@@ -184,8 +176,11 @@ impl RequestCounts {
         if self.has_optional_fields {
             self.export_fields(request, details);
         }
-        let route =
-            if self.routes.is_empty() { 0 } else { self.route(details.path.unwrap_or_else(|| path(request.line))) };
+        let route = if self.routes.is_empty() {
+            0
+        } else {
+            self.routes.index(details.path.unwrap_or_else(|| path(request.line)))
+        };
         if self.has.protocol {
             let protocol = details.protocol.unwrap_or_else(|| Protocol::from_request_line(request.line));
             self.protocols[protocol.index()] += 1;
@@ -360,11 +355,6 @@ impl RequestCounts {
         }
     }
 
-    /// The index of the route of a path; the last one is `other`.
-    fn route(&self, path: &[u8]) -> usize {
-        self.routes.iter().position(|route| route.pattern.is_match(path)).unwrap_or(self.routes.len())
-    }
-
     /// Whether series have the label `vhost`.
     pub(crate) fn has_vhosts(&self) -> bool {
         self.has.vhost
@@ -390,10 +380,7 @@ impl RequestCounts {
     pub(crate) fn groups(&self) -> impl Iterator<Item = (OptionalLabels<'_>, &LabelGroup)> {
         let per_set = self.routes.len() + 1;
         self.groups.iter().enumerate().filter_map(move |(index, group)| {
-            let route = match self.routes.get(index % per_set) {
-                Some(route) => Some(route.name.as_str()),
-                None => self.has_routes().then_some(OTHER),
-            };
+            let route = self.has_routes().then(|| self.routes.name(index % per_set));
             let shown = !self.has_label_sets() || group.has_requests();
             shown.then(|| (OptionalLabels { route, ..self.label_set(index / per_set) }, group))
         })

@@ -42,8 +42,7 @@ impl RequestCounts {
     /// The index of the group for saved counters. Routes that the flags no longer define become `other`.
     pub(crate) fn restored_group(&mut self, labels: &SavedLabels<'_>) -> usize {
         let &SavedLabels { vhost, route, ref fields } = labels;
-        let route =
-            self.routes.iter().position(|known| Some(known.name.as_str()) == route).unwrap_or(self.routes.len());
+        let route = self.routes.index_of(route);
         if self.has_optional_fields && !self.has.vhost && vhost.is_some_and(|vhost| vhost != "-") {
             self.add_vhost_label();
         }

@@ -2,10 +2,7 @@
 
 use super::*;
 fn counts(format: &str, routes: &[(&str, &str)], max_series: usize) -> RequestCounts {
-    let routes = routes
-        .iter()
-        .map(|(name, pattern)| Route { name: (*name).to_owned(), pattern: Regex::new(pattern).unwrap() })
-        .collect();
+    let routes = routes.iter().map(|(name, pattern)| format!("{name}={pattern}").parse().unwrap()).collect();
     RequestCounts::new(&format.parse().unwrap(), &[1.0], routes, max_series)
 }
 
