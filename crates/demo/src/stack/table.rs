@@ -46,15 +46,19 @@ pub(crate) fn summary(parts: &[Part], values: &[Values]) -> String {
     words.join(" | ")
 }
 
-/// The current values of a part.
+/// The current values of a part; those it does not export are omitted.
 fn now(part: &Part, values: &Values) -> String {
     if values.exited {
         return "exited".to_owned();
     }
     let Some(metrics) = &values.metrics else { return "no response".to_owned() };
+    if part.values.is_empty() {
+        return "-".to_owned();
+    }
     let known = part.values.iter().zip(metrics);
     let words = known.filter_map(|(series, value)| Some(format!("{} {}", number((*value)?), series.name)));
-    words.collect::<Vec<_>>().join(", ")
+    let words: Vec<_> = words.collect();
+    if words.is_empty() { "no data".to_owned() } else { words.join(", ") }
 }
 
 fn number(value: f64) -> String {
@@ -107,9 +111,11 @@ mod tests {
     }
 
     #[test]
-    fn unknown_values_are_omitted() {
+    fn absent_values_are_omitted_but_never_leave_an_empty_cell() {
         assert_eq!(now(&app(), &values(Some(vec![Some(0.0), None]))), "0 responses");
+        assert_eq!(now(&app(), &values(Some(vec![None, None]))), "no data");
         assert_eq!(now(&app(), &values(None)), "no response");
+        assert_eq!(now(&Part { values: &[], ..app() }, &values(Some(Vec::new()))), "-");
         assert_eq!(now(&app(), &Values { exited: true, ..values(None) }), "exited");
     }
 
