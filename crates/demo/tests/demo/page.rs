@@ -97,7 +97,14 @@ fn a_browser_draws_the_page_on_a_desk_and_on_a_phone() {
             demo.state()["parts"].as_array().unwrap().len(),
             "{dom}"
         );
-        assert!(dom.matches("<polyline points=\"").count() >= 8, "{dom}");
+        let lines: Vec<_> =
+            dom.split("<polyline points=\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+        assert!(lines.len() >= 8, "{dom}");
+        for line in lines.iter().filter(|line| line.contains(' ')) {
+            let last = line.rsplit(' ').next().unwrap();
+            assert!(last.starts_with("120,"), "the graph does not fill its width: {line}");
+        }
+        assert!(lines.iter().filter(|line| line.starts_with("0,")).count() >= 4, "{lines:?}");
         assert_eq!(dom.matches("<button type=\"button\"").count(), 5, "{dom}");
         let width: u32 = dom.split_once("data-overflow=\"").unwrap().1.split_once('"').unwrap().0.parse().unwrap();
         assert_eq!(width, 0, "the page is wider than {size}");

@@ -25,7 +25,7 @@ const graph = ({ name, counter, points }) => {
   const now = drawn.length ? drawn[drawn.length - 1] : null;
   const high = Math.max(...known, 0) || 1;
   const line = document.createElementNS(SVG, "polyline");
-  const place = (point, at) => (point === null ? [] : [120 - (drawn.length - at) + "," + (39 - (38 * point) / high)]);
+  const place = (point, at) => (point === null ? [] : [(at * 120) / Math.max(drawn.length - 1, 1) + "," + (39 - (38 * point) / high)]);
   line.setAttribute("points", drawn.flatMap(place).join(" "));
   const svg = document.createElementNS(SVG, "svg");
   svg.setAttribute("viewBox", "0 0 120 40");
