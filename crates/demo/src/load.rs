@@ -31,7 +31,7 @@ pub(crate) struct Args {
 }
 
 /// Average number of requests per second to the application and to the web server.
-const RATE: f64 = 30.0;
+pub(crate) const RATE: f64 = 30.0;
 /// Period of the load, which varies between 50 % and 150 % of the rate.
 const WAVE: Duration = Duration::from_secs(120);
 /// Batches of jobs per second, and jobs per batch.
@@ -43,7 +43,7 @@ const MAX_CONCURRENT: usize = 32;
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Requests to the web server, chosen at random.
-const PAGES: &[(Method, &str)] = &[
+pub(crate) const PAGES: &[(Method, &str)] = &[
     (Method::GET, ""),
     (Method::GET, ""),
     (Method::GET, ""),

@@ -29,7 +29,8 @@ pub(crate) const DRILLS: &[Drill] = &[
     Drill {
         name: "errors",
         fault: "30 additional requests per second to the web server, all with a 500 response.",
-        alert: "HttpdErrorBudgetBurn, which the page that is always broken fires too; the share of errors rises from 8 to 50 %",
+        alert: "HttpdErrorBudgetBurn. It fires without the drill too, since 1 of 13 requests is for a broken page. \
+                With the drill, about half of all requests fail; the alert's summary is the average of an hour",
         action: Action::SendErrors,
     },
     Drill {
@@ -101,5 +102,19 @@ impl Drills {
             Action::Suspend(part) => processes.all().iter().any(|process| process.name == part && process.suspended),
             Action::SendErrors => self.sending.is_some(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_texts_state_the_rates_of_the_load() {
+        let Drill { fault, alert, .. } = &DRILLS[0];
+        assert!(fault.starts_with(&format!("{} additional requests per second", load::RATE)), "{fault}");
+        // The drill doubles the requests on average, and each additional one fails.
+        let broken = load::PAGES.iter().filter(|(_, page)| *page == "broken").count();
+        assert!(alert.contains(&format!("{broken} of {} requests", load::PAGES.len())), "{alert}");
     }
 }

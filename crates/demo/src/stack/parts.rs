@@ -93,7 +93,7 @@ pub(crate) fn all(ports: &Ports, folder: &Path, prometheus: Option<PathBuf>) -> 
                 &[
                     Series {
                         metric: "cpu_exporter_cpu_usage_seconds_total",
-                        except: Some("mode=\"idle\""),
+                        wanted: |labels| !labels.contains("mode=\"idle\""),
                         name: "busy CPU seconds",
                     },
                     Series::sum("cpu_exporter_load1", "load"),
@@ -104,7 +104,16 @@ pub(crate) fn all(ports: &Ports, folder: &Path, prometheus: Option<PathBuf>) -> 
             "httpd-log-exporter",
             httpd_log,
             &[format!("--access-log={access_log}"), "--access-log.start=beginning".to_owned()],
-            const { &[Series::sum("httpd_requests_total", "requests"), Series::sum("httpd_bytes_sent_total", "bytes")] },
+            const {
+                &[
+                    Series::sum("httpd_requests_total", "requests"),
+                    Series {
+                        metric: "httpd_requests_total",
+                        wanted: |labels| labels.contains("status_code=\"5"),
+                        name: "with status 5xx",
+                    },
+                ]
+            },
         ),
         exporter(
             "app-status-exporter",
