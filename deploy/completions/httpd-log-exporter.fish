@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_httpd_log_exporter_global_optspecs
-    string join \n web.telemetry-path= web.config.file= web.systemd-socket web.max-requests= web.openmetrics-created web.disable-exporter-metrics scrape.timeout= scrape.timeout-offset= log.level= log.format= check access-log= access-log.format= access-log.regex= access-log.container= access-log.start= state.file= metrics.buckets= metrics.native-histograms= metrics.exemplar= metrics.max-series= metrics.route= metrics.label= web.listen-address= once h/help V/version
+    string join \n web.telemetry-path= web.config.file= web.systemd-socket web.max-requests= web.openmetrics-created web.disable-exporter-metrics scrape.timeout= scrape.timeout-offset= log.level= log.format= check access-log= access-log.format= access-log.regex= access-log.container= access-log.drop= access-log.start= state.file= metrics.buckets= metrics.native-histograms= metrics.exemplar= metrics.max-series= metrics.route= metrics.label= web.listen-address= once h/help V/version
 end
 
 function __fish_httpd_log_exporter_needs_command
@@ -57,6 +57,7 @@ complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l a
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l access-log.container -d 'Stream of a container\'s log whose lines are read: unwrap the lines of Docker\'s json-file and of CRI (containerd, CRI-O)' -r -f -a "stdout\t'Read standard output'
 stderr\t'Read standard error'
 all\t'Read both'"
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l access-log.drop -d 'Lines that are not counted as requests, such as health checks: a regular expression for a field, for example path~^/healthz$ or $http_user_agent~^kube-probe/. Repeatable' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l access-log.start -d 'Where to start reading a log that exists at startup; a log that appears later is read from its beginning' -r -f -a "end\t'Start at the end of the file'
 beginning\t'Start at the beginning of the file'"
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l state.file -d 'File that stores read positions and counters, so that a restart neither loses nor repeats a line' -r -F

@@ -13,6 +13,7 @@ use crate::container::Stream;
 use crate::format::Format;
 use crate::format::presets::PRESETS;
 use crate::input::Input;
+use crate::metrics::drop_rule::DropRule;
 use crate::metrics::label::Label;
 use crate::metrics::line_rules::{LineRules, is_captured};
 use crate::metrics::route::Route;
@@ -44,6 +45,11 @@ pub(crate) struct Flags {
     /// Stream of a container's log whose lines are read: unwrap the lines of Docker's json-file and of CRI (containerd, CRI-O)
     #[arg(long = "access-log.container", value_name = "STREAM", value_enum, global = true)]
     pub(crate) container: Option<Stream>,
+
+    /// Lines that are not counted as requests, such as health checks: a regular expression for a field, for example
+    /// path~^/healthz$ or $http_user_agent~^kube-probe/. Repeatable
+    #[arg(long = "access-log.drop", value_name = "FIELD~REGEX", value_delimiter = '\n')]
+    pub(crate) drops: Vec<DropRule>,
 
     /// Where to start reading a log that exists at startup; a log that appears later is read from its beginning
     #[arg(long = "access-log.start", value_name = "WHERE", default_value = "end", value_enum)]
@@ -125,10 +131,17 @@ impl Flags {
         if let Some(label) = self.labels.iter().find(|label| !names.insert(&label.name)) {
             bail!("--metrics.label: two labels have the same name ({})", label.name);
         }
-        let fields: BTreeSet<_> = self.labels.iter().map(|label| label.field.as_str()).collect();
-        let captured: Vec<_> = fields.into_iter().filter(|field| is_captured(field, &format)).collect();
-        let format = format.with_captured(&captured).map_err(|error| anyhow!("--metrics.label: {error}"))?;
-        let rules = (!self.labels.is_empty()).then(|| LineRules::new(self.labels.clone(), &captured));
+        let mut captured = BTreeSet::new();
+        let drops = self.drops.iter().map(|drop| ("--access-log.drop", &drop.field));
+        for (flag, field) in drops.chain(self.labels.iter().map(|label| ("--metrics.label", &label.field))) {
+            if is_captured(field, &format) && captured.insert(field.as_str()) {
+                format.clone().with_captured(&[field]).map_err(|error| anyhow!("{flag}: {error}"))?;
+            }
+        }
+        let captured: Vec<_> = captured.into_iter().collect();
+        let format = format.with_captured(&captured).map_err(anyhow::Error::msg)?;
+        let has_rules = !self.labels.is_empty() || !self.drops.is_empty();
+        let rules = has_rules.then(|| LineRules::new(self.labels.clone(), self.drops.clone(), &captured));
         Ok((format, rules))
     }
 

@@ -12,6 +12,7 @@ use crate::format::clf_regex::ClfRegexes;
 use crate::input::{syslog, syslog_tcp};
 use crate::lines::{Line, LineSplitter};
 use crate::metrics::counts::RequestCounts;
+use crate::metrics::drop_rule::DropRule;
 use crate::metrics::families::families;
 use crate::metrics::label::Label;
 use crate::metrics::line_rules::LineRules;
@@ -72,7 +73,8 @@ pub fn labels(text: &[u8]) {
     let routes = flag.parse::<Route>().into_iter().chain(flag[label.name.len() + 1..].parse()).collect();
     let counts = RequestCounts::new(&format, &[0.1, 1.0], routes, 100).with_labels(vec!["label"]);
     let mut registry = Registry::new(format, counts, ["access.log".to_owned()]);
-    registry.rules = Some(LineRules::new(vec![label], &captured));
+    let drop = flag[label.name.len() + 1..].parse::<DropRule>();
+    registry.rules = Some(LineRules::new(vec![label], drop.into_iter().collect(), &captured));
     lines.for_each(|line| registry.count_line(0, Line::Whole(line)));
     let requests: u64 = registry.counts.series().map(|series| series.cell.requests).sum();
     assert_eq!(requests, registry.logs[0].lines[0] + registry.logs[0].lines[3]);

@@ -1,4 +1,4 @@
-//! Tests of labels from fields of the log: the flag `--metrics.label`.
+//! Tests of rules for fields of the log: the flags `--metrics.label` and `--access-log.drop`.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::Path;
@@ -80,6 +80,43 @@ fn a_label_is_a_field_of_any_kind_of_format() {
 }
 
 #[test]
+fn lines_that_a_rule_drops_are_counted_as_dropped_and_nowhere_else() {
+    let rules = ["--access-log.drop=$http_user_agent~^curl/", "--access-log.drop=path~^/api/2$"];
+    let text = once(FORMAT, LOG, &rules);
+    assert_has(
+        &text,
+        &[
+            r#"httpd_requests_total{method="GET",status_code="200",vhost="a.example"} 1"#,
+            r#"httpd_bytes_sent_total{method="GET",status_code="200",vhost="a.example"} 10"#,
+            r#"httpd_request_duration_seconds_count{vhost="a.example"} 1"#,
+            r#"httpd_requests_total{method="GET",status_code="404",vhost="b.example"} 1"#,
+            r#"httpd_requests_by_protocol_total{protocol="HTTP/1.1"} 2"#,
+        ],
+    );
+    let lines = |text: &str, result: &str| {
+        let prefix = format!("httpd_log_lines_total{{result=\"{result}\"");
+        text.lines()
+            .find(|line| line.starts_with(&prefix))
+            .and_then(|line| line.rsplit(' ').next()?.parse::<u32>().ok())
+    };
+    assert_eq!((lines(&text, "matched"), lines(&text, "dropped")), (Some(2), Some(2)), "{text}");
+    let labeled = once(FORMAT, LOG, &[rules[0], "--metrics.label=scheme=$scheme", "--access-log.drop=$scheme~^-$"]);
+    assert_has(
+        &labeled,
+        &[r#"httpd_requests_total{method="GET",scheme="https",status_code="200",vhost="a.example"} 2"#],
+    );
+    assert_eq!((lines(&labeled, "matched"), lines(&labeled, "dropped")), (Some(2), Some(2)), "{labeled}");
+    assert_eq!(lines(&once(FORMAT, LOG, &[]), "dropped"), None);
+    let combined = r#"::1 - - [20/Nov/2026:09:26:10 +0000] "GET /healthz?x HTTP/1.1" 200 5 "-" "kube-probe/1.33""#;
+    for (rule, dropped) in
+        [("path~^/healthz$", 1), ("%{User-Agent}i~^kube-probe/", 1), ("%>s~^2", 1), ("%u~^-$", 1), ("path~/$", 0)]
+    {
+        let text = once("combined", &format!("{combined}\n"), &["--access-log.drop", rule]);
+        assert_eq!(lines(&text, "dropped"), Some(dropped), "{rule}");
+    }
+}
+
+#[test]
 fn values_beyond_the_limit_of_series_are_other() {
     let lines: String = (0..1000).map(|user| format!("{user} GET 200\n")).collect();
     let text =
@@ -100,9 +137,12 @@ fn a_wrong_label_is_an_error_that_names_it() {
         ("a=$upstream_addr", "the format has no field upstream_addr; its fields are $scheme, $host, $request, $status"),
         ("a=$scheme~(", "'(' is not a regular expression: unclosed group"),
         ("b=$scheme\nb=$host", "--metrics.label: two labels have the same name (b)"),
+        ("", "--access-log.drop: the format has no field upstream_addr; its fields are $scheme"),
     ] {
         let folder = tempfile::tempdir().unwrap();
-        let output = run(PROGRAM, flags(folder.path(), FORMAT, LOG, &["--once", "--metrics.label", label]));
+        let flag =
+            if label.is_empty() { ["--access-log.drop", "$upstream_addr~x"] } else { ["--metrics.label", label] };
+        let output = run(PROGRAM, flags(folder.path(), FORMAT, LOG, &[&["--once"], &flag[..]].concat()));
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert!(!output.status.success() && stderr.contains(expected), "{label}: {stderr}");
     }

@@ -22,9 +22,7 @@ fn families_at(registry: &Registry, now: f64) -> Vec<Family> {
     families.extend(protocols(counts));
     families.extend(caches(counts));
     families.extend(overflowed(counts));
-    let can_drop =
-        registry.container.is_some() || registry.logs.iter().any(|log| log.lines[LineResult::Dropped as usize] > 0);
-    let [counted @ .., dropped] = health(&registry.logs, can_drop, now);
+    let [counted @ .., dropped] = health(&registry.logs, registry.can_drop(), now);
     families.extend(counted);
     let mut families = created(families, registry.since);
     families.push(dropped); // counted by the kernel, for the current socket

@@ -49,6 +49,12 @@ impl LineResult {
     /// All results, in the order of [`LogHealth::lines`].
     pub(crate) const ALL: [Self; 5] = [Self::Matched, Self::Unmatched, Self::TooLong, Self::ValueError, Self::Dropped];
 
+    /// The result of a line that matches, by whether its numbers are valid.
+    #[inline]
+    pub(crate) fn of(valid: bool) -> Self {
+        if valid { Self::Matched } else { Self::ValueError }
+    }
+
     /// The value of the label `result`.
     pub(crate) fn label(self) -> &'static str {
         match self {

@@ -1,16 +1,18 @@
-//! The rules that flags define for the fields of a line: labels.
+//! The rules that flags define for the fields of a line: labels, and which lines are dropped.
 
 use std::ops::Range;
 use std::path::Path;
 
 use crate::container;
 use crate::format::Format;
+use crate::metrics::drop_rule::DropRule;
 use crate::metrics::label::{Label, SEPARATOR};
 
 /// All rules, and the fields of the current line.
 #[derive(Debug)]
 pub(crate) struct LineRules {
     labels: Vec<(Source, Label)>,
+    drops: Vec<(Source, DropRule)>,
     /// The positions of the captured fields; allocated once.
     found: Vec<Option<Range<usize>>>,
     /// The names in the path of the current log, in the order of [`CONTAINER`].
@@ -40,13 +42,14 @@ pub(crate) fn is_captured(field: &str, format: &Format) -> bool {
 
 impl LineRules {
     /// Resolves the fields of rules; a field that is not captured is the path.
-    pub(crate) fn new(labels: Vec<Label>, captured: &[&str]) -> Self {
+    pub(crate) fn new(labels: Vec<Label>, drops: Vec<DropRule>, captured: &[&str]) -> Self {
         let source = |field: &str| match CONTAINER.iter().position(|name| *name == field) {
             Some(index) => Source::Container(index),
             None => captured.iter().position(|name| *name == field).map_or(Source::Path, Source::Captured),
         };
         Self {
             labels: labels.into_iter().map(|label| (source(&label.field), label)).collect(),
+            drops: drops.into_iter().map(|drop| (source(&drop.field), drop)).collect(),
             found: vec![None; captured.len()],
             container: Default::default(),
         }
@@ -68,17 +71,44 @@ impl LineRules {
         }
     }
 
+    /// Whether there are labels.
+    pub(crate) fn has_labels(&self) -> bool {
+        !self.labels.is_empty()
+    }
+
+    /// Whether lines may be dropped.
+    pub(crate) fn has_drops(&self) -> bool {
+        !self.drops.is_empty()
+    }
+
+    /// Whether the current line is dropped.
+    pub(crate) fn is_dropped(&self, line: &[u8], path: &[u8]) -> bool {
+        let text = |source| text(source, &self.found, &self.container, line, path);
+        self.drops.iter().any(|(source, drop)| text(*source).is_some_and(|text| drop.pattern.is_match(text)))
+    }
+
     /// Appends the value of every label, each after a separator.
     pub(crate) fn append_labels(&mut self, line: &[u8], path: &[u8], values: &mut Vec<u8>) {
-        let Self { labels, found, container } = self;
+        let Self { labels, found, container, .. } = self;
         for (source, label) in labels {
             values.push(SEPARATOR as u8);
-            let text = match *source {
-                Source::Path => Some(path),
-                Source::Captured(index) => found.get(index).cloned().flatten().and_then(|range| line.get(range)),
-                Source::Container(index) => container.get(index).map(Vec::as_slice),
-            };
+            let text = text(*source, found, container, line, path);
             label.append(text, values);
         }
+    }
+}
+
+/// The text of a field in the current line.
+fn text<'a>(
+    source: Source,
+    found: &[Option<Range<usize>>],
+    container: &'a [Vec<u8>],
+    line: &'a [u8],
+    path: &'a [u8],
+) -> Option<&'a [u8]> {
+    match source {
+        Source::Path => Some(path),
+        Source::Captured(index) => line.get(found.get(index)?.clone()?),
+        Source::Container(index) => container.get(index).map(Vec::as_slice),
     }
 }

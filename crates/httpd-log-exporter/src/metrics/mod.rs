@@ -2,6 +2,7 @@
 
 pub(crate) mod combinations;
 pub(crate) mod counts;
+pub(crate) mod drop_rule;
 pub(crate) mod families;
 pub(crate) mod health;
 pub(crate) mod histogram;

@@ -71,6 +71,13 @@ impl Registry {
         }
     }
 
+    /// Whether lines may be dropped.
+    pub(crate) fn can_drop(&self) -> bool {
+        self.container.is_some()
+            || self.rules.as_ref().is_some_and(LineRules::has_drops)
+            || self.logs.iter().any(|log| log.lines[LineResult::Dropped as usize] > 0)
+    }
+
     /// Sets the log whose lines follow, by the paths that it has or had.
     pub(crate) fn set_log<'a>(&mut self, paths: impl IntoIterator<Item = &'a Path>) {
         if let Some(rules) = &mut self.rules {
@@ -120,8 +127,7 @@ impl Registry {
                     }
                     LineResult::Unmatched
                 }
-                Some(true) => LineResult::Matched,
-                Some(false) => LineResult::ValueError,
+                Some(result) => result,
             },
         };
         self.logs[log].lines[result as usize] += 1;
@@ -135,27 +141,33 @@ impl Registry {
         }
     }
 
-    /// Counts a line; `None` if it does not match the format, false if one of its numbers is wrong.
+    /// Counts a line; `None` if it does not match the format.
     #[inline]
-    fn count(&mut self, line: &[u8]) -> Option<bool> {
+    fn count(&mut self, line: &[u8]) -> Option<LineResult> {
         if self.rules.is_some() {
             return self.count_with_rules(line);
         }
         if let LineParser::Clf(parse, _) = &self.format.parser {
-            return Some(self.counts.add(&parse(line)?));
+            return Some(LineResult::of(self.counts.add(&parse(line)?)));
         }
         let (request, details) = self.format.read(line)?;
-        Some(self.counts.add_detailed(&request, &details))
+        Some(LineResult::of(self.counts.add_detailed(&request, &details)))
     }
 
     /// The same with the rules of flags. Not inlined, so that lines without rules are counted as fast as before.
     #[inline(never)]
-    fn count_with_rules(&mut self, line: &[u8]) -> Option<bool> {
+    fn count_with_rules(&mut self, line: &[u8]) -> Option<LineResult> {
         let rules = self.rules.as_mut()?;
         let (request, details) = self.format.read(line)?;
         rules.find(&mut self.format, line);
         let path = details.path.unwrap_or_else(|| path(request.line));
-        Some(self.counts.add_labeled(&request, &details, |values| rules.append_labels(line, path, values)))
+        if rules.is_dropped(line, path) {
+            return Some(LineResult::Dropped);
+        }
+        Some(LineResult::of(match rules.has_labels() {
+            true => self.counts.add_labeled(&request, &details, |values| rules.append_labels(line, path, values)),
+            false => self.counts.add_detailed(&request, &details),
+        }))
     }
 
     /// Records the timestamp of a line, the last one of a chunk.
