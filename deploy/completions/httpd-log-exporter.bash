@@ -133,7 +133,7 @@ _httpd__log__exporter() {
             return 0
             ;;
         httpd__log__exporter__subcmd__completions)
-            opts="-h --web.config.file --log.level --log.format --access-log.format --access-log.regex --access-log.container --web.listen-address --help bash fish zsh"
+            opts="-h --web.config.file --log.level --log.format --access-log.format --access-log.regex --access-log.container --access-log.drop --metrics.route --metrics.label --web.listen-address --help bash fish zsh"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -161,6 +161,18 @@ _httpd__log__exporter() {
                     ;;
                 --access-log.container)
                     COMPREPLY=($(compgen -W "stdout stderr all" -- "${cur}"))
+                    return 0
+                    ;;
+                --access-log.drop)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --metrics.route)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --metrics.label)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --web.listen-address)
@@ -175,7 +187,7 @@ _httpd__log__exporter() {
             return 0
             ;;
         httpd__log__exporter__subcmd__explain)
-            opts="-h --web.config.file --log.level --log.format --access-log.format --access-log.regex --access-log.container --web.listen-address --help"
+            opts="-h --web.config.file --log.level --log.format --access-log.format --access-log.regex --access-log.container --access-log.drop --metrics.route --metrics.label --web.listen-address --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -203,6 +215,18 @@ _httpd__log__exporter() {
                     ;;
                 --access-log.container)
                     COMPREPLY=($(compgen -W "stdout stderr all" -- "${cur}"))
+                    return 0
+                    ;;
+                --access-log.drop)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --metrics.route)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --metrics.label)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --web.listen-address)
@@ -217,7 +241,7 @@ _httpd__log__exporter() {
             return 0
             ;;
         httpd__log__exporter__subcmd__healthcheck)
-            opts="-h --web.config.file --log.level --log.format --access-log.format --access-log.regex --access-log.container --web.listen-address --help"
+            opts="-h --web.config.file --log.level --log.format --access-log.format --access-log.regex --access-log.container --access-log.drop --metrics.route --metrics.label --web.listen-address --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -245,6 +269,18 @@ _httpd__log__exporter() {
                     ;;
                 --access-log.container)
                     COMPREPLY=($(compgen -W "stdout stderr all" -- "${cur}"))
+                    return 0
+                    ;;
+                --access-log.drop)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --metrics.route)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --metrics.label)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --web.listen-address)
@@ -259,7 +295,7 @@ _httpd__log__exporter() {
             return 0
             ;;
         httpd__log__exporter__subcmd__man)
-            opts="-h --web.config.file --log.level --log.format --access-log.format --access-log.regex --access-log.container --web.listen-address --help explain healthcheck completions man"
+            opts="-h --web.config.file --log.level --log.format --access-log.format --access-log.regex --access-log.container --access-log.drop --metrics.route --metrics.label --web.listen-address --help explain healthcheck completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -287,6 +323,18 @@ _httpd__log__exporter() {
                     ;;
                 --access-log.container)
                     COMPREPLY=($(compgen -W "stdout stderr all" -- "${cur}"))
+                    return 0
+                    ;;
+                --access-log.drop)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --metrics.route)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --metrics.label)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --web.listen-address)

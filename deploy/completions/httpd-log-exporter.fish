@@ -108,6 +108,9 @@ complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand ex
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand explain" -l access-log.container -d 'Stream of a container\'s log whose lines are read: unwrap the lines of Docker\'s json-file and of CRI (containerd, CRI-O)' -r -f -a "stdout\t'Read standard output'
 stderr\t'Read standard error'
 all\t'Read both'"
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand explain" -l access-log.drop -d 'Lines that are not counted as requests, such as health checks: a regular expression for a field, for example path~^/healthz$ or $http_user_agent~^kube-probe/. Repeatable' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand explain" -l metrics.route -d 'Value of the label route: a name for paths that match a regular expression, for example api=^/api/, or a template, for example /users/:id. Repeatable; the first match wins, and other paths have the value other' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand explain" -l metrics.label -d 'Label of requests, bytes and durations: the value of a field, or what a regular expression makes of it, for example scheme=$scheme or browser=%{User-Agent}i~(Firefox|Chrome)=>$1. Repeatable; other if the expression does not match' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand explain" -l web.listen-address -d 'Address to listen on: host:port, :port, [v6]:port or unix:/path. Repeatable.' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand explain" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand healthcheck" -l web.config.file -d 'Web configuration file with TLS, basic auth and headers, in the format of all Prometheus exporters' -r -F
@@ -138,6 +141,9 @@ complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand he
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand healthcheck" -l access-log.container -d 'Stream of a container\'s log whose lines are read: unwrap the lines of Docker\'s json-file and of CRI (containerd, CRI-O)' -r -f -a "stdout\t'Read standard output'
 stderr\t'Read standard error'
 all\t'Read both'"
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand healthcheck" -l access-log.drop -d 'Lines that are not counted as requests, such as health checks: a regular expression for a field, for example path~^/healthz$ or $http_user_agent~^kube-probe/. Repeatable' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand healthcheck" -l metrics.route -d 'Value of the label route: a name for paths that match a regular expression, for example api=^/api/, or a template, for example /users/:id. Repeatable; the first match wins, and other paths have the value other' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand healthcheck" -l metrics.label -d 'Label of requests, bytes and durations: the value of a field, or what a regular expression makes of it, for example scheme=$scheme or browser=%{User-Agent}i~(Firefox|Chrome)=>$1. Repeatable; other if the expression does not match' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand healthcheck" -l web.listen-address -d 'Address to listen on: host:port, :port, [v6]:port or unix:/path. Repeatable.' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand healthcheck" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand completions" -l web.config.file -d 'Web configuration file with TLS, basic auth and headers, in the format of all Prometheus exporters' -r -F
@@ -168,6 +174,9 @@ complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand co
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand completions" -l access-log.container -d 'Stream of a container\'s log whose lines are read: unwrap the lines of Docker\'s json-file and of CRI (containerd, CRI-O)' -r -f -a "stdout\t'Read standard output'
 stderr\t'Read standard error'
 all\t'Read both'"
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand completions" -l access-log.drop -d 'Lines that are not counted as requests, such as health checks: a regular expression for a field, for example path~^/healthz$ or $http_user_agent~^kube-probe/. Repeatable' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand completions" -l metrics.route -d 'Value of the label route: a name for paths that match a regular expression, for example api=^/api/, or a template, for example /users/:id. Repeatable; the first match wins, and other paths have the value other' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand completions" -l metrics.label -d 'Label of requests, bytes and durations: the value of a field, or what a regular expression makes of it, for example scheme=$scheme or browser=%{User-Agent}i~(Firefox|Chrome)=>$1. Repeatable; other if the expression does not match' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand completions" -l web.listen-address -d 'Address to listen on: host:port, :port, [v6]:port or unix:/path. Repeatable.' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand man" -l web.config.file -d 'Web configuration file with TLS, basic auth and headers, in the format of all Prometheus exporters' -r -F
@@ -198,5 +207,8 @@ complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand ma
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand man" -l access-log.container -d 'Stream of a container\'s log whose lines are read: unwrap the lines of Docker\'s json-file and of CRI (containerd, CRI-O)' -r -f -a "stdout\t'Read standard output'
 stderr\t'Read standard error'
 all\t'Read both'"
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand man" -l access-log.drop -d 'Lines that are not counted as requests, such as health checks: a regular expression for a field, for example path~^/healthz$ or $http_user_agent~^kube-probe/. Repeatable' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand man" -l metrics.route -d 'Value of the label route: a name for paths that match a regular expression, for example api=^/api/, or a template, for example /users/:id. Repeatable; the first match wins, and other paths have the value other' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand man" -l metrics.label -d 'Label of requests, bytes and durations: the value of a field, or what a regular expression makes of it, for example scheme=$scheme or browser=%{User-Agent}i~(Firefox|Chrome)=>$1. Repeatable; other if the expression does not match' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand man" -l web.listen-address -d 'Address to listen on: host:port, :port, [v6]:port or unix:/path. Repeatable.' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand man" -s h -l help -d 'Print help (see more with \'--help\')'

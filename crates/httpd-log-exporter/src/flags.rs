@@ -1,6 +1,5 @@
 //! The command-line flags and their validation.
 
-use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -15,7 +14,7 @@ use crate::format::presets::PRESETS;
 use crate::input::Input;
 use crate::metrics::drop_rule::DropRule;
 use crate::metrics::label::Label;
-use crate::metrics::line_rules::{LineRules, is_captured};
+use crate::metrics::line_rules::LineRules;
 use crate::metrics::route::Route;
 use crate::permission;
 use crate::tail::StartAt;
@@ -48,7 +47,7 @@ pub(crate) struct Flags {
 
     /// Lines that are not counted as requests, such as health checks: a regular expression for a field, for example
     /// path~^/healthz$ or $http_user_agent~^kube-probe/. Repeatable
-    #[arg(long = "access-log.drop", value_name = "FIELD~REGEX", value_delimiter = '\n')]
+    #[arg(long = "access-log.drop", value_name = "FIELD~REGEX", value_delimiter = '\n', global = true)]
     pub(crate) drops: Vec<DropRule>,
 
     /// Where to start reading a log that exists at startup; a log that appears later is read from its beginning
@@ -81,13 +80,13 @@ pub(crate) struct Flags {
 
     /// Value of the label route: a name for paths that match a regular expression, for example api=^/api/, or a template,
     /// for example /users/:id. Repeatable; the first match wins, and other paths have the value other
-    #[arg(long = "metrics.route", value_name = "NAME=REGEX|/TEMPLATE", value_delimiter = '\n')]
+    #[arg(long = "metrics.route", value_name = "NAME=REGEX|/TEMPLATE", value_delimiter = '\n', global = true)]
     pub(crate) routes: Vec<Route>,
 
     /// Label of requests, bytes and durations: the value of a field, or what a regular expression makes of it, for
     /// example scheme=$scheme or browser=%{User-Agent}i~(Firefox|Chrome)=>$1. Repeatable; other if the expression does
     /// not match
-    #[arg(long = "metrics.label", value_name = "NAME=FIELD[~REGEX[=>VALUE]]", value_delimiter = '\n')]
+    #[arg(long = "metrics.label", value_name = "NAME=FIELD[~REGEX[=>VALUE]]", value_delimiter = '\n', global = true)]
     pub(crate) labels: Vec<Label>,
 
     // a common mistake, so that its error names the right flag
@@ -127,22 +126,7 @@ impl Flags {
             }
             Some(field) => format.with_trace(field).map_err(|error| anyhow!("--metrics.exemplar {field}: {error}"))?,
         };
-        let mut names = BTreeSet::new();
-        if let Some(label) = self.labels.iter().find(|label| !names.insert(&label.name)) {
-            bail!("--metrics.label: two labels have the same name ({})", label.name);
-        }
-        let mut captured = BTreeSet::new();
-        let drops = self.drops.iter().map(|drop| ("--access-log.drop", &drop.field));
-        for (flag, field) in drops.chain(self.labels.iter().map(|label| ("--metrics.label", &label.field))) {
-            if is_captured(field, &format) && captured.insert(field.as_str()) {
-                format.clone().with_captured(&[field]).map_err(|error| anyhow!("{flag}: {error}"))?;
-            }
-        }
-        let captured: Vec<_> = captured.into_iter().collect();
-        let format = format.with_captured(&captured).map_err(anyhow::Error::msg)?;
-        let has_rules = !self.labels.is_empty() || !self.drops.is_empty();
-        let rules = has_rules.then(|| LineRules::new(self.labels.clone(), self.drops.clone(), &captured));
-        Ok((format, rules))
+        LineRules::of(format, &self.labels, &self.drops)
     }
 
     /// Whether the buckets differ from the default.

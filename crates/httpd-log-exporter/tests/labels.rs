@@ -117,6 +117,45 @@ fn lines_that_a_rule_drops_are_counted_as_dropped_and_nowhere_else() {
 }
 
 #[test]
+fn explain_shows_what_lines_count_and_the_fields_that_can_be_labels() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("access.log");
+    let users: String =
+        (0..30).map(|user| format!("- b.example \"GET /{user} HTTP/1.1\" 404 7 0.1 \"{user}\"\n")).collect();
+    std::fs::write(&path, format!("{LOG}{users}")).unwrap();
+    let format = format!("--access-log.format={FORMAT}");
+    let explain = |flags: &[&str]| {
+        let output = run(PROGRAM, [&["explain", path.to_str().unwrap(), &format], flags].concat());
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let report = explain(&[
+        "--metrics.label=browser=http_user_agent~Firefox",
+        "--metrics.route=/api/:id",
+        "--access-log.drop=path~/1$",
+    ]);
+    let line = r#"https a.example "GET /api/2 HTTP/1.1" 200 20 0.2 "Mozilla/5.0 Firefox/141.0""#;
+    assert_has(
+        &report,
+        &[
+            "counted by line 2:",
+            line,
+            r#"  httpd_requests_total{browser="Firefox",method="GET",route="/api/:id",status_code="200",vhost="a.example"} 1"#,
+            r#"  httpd_request_duration_seconds_sum{browser="Firefox",route="/api/:id",vhost="a.example"} 0.2"#,
+            r#"  browser  3: "other" 30, "" 1, "Firefox" 1"#,
+            r#"  route    2: "other" 31, "/api/:id" 1"#,
+            r#"  vhost    2: "b.example" 30, "a.example" 2"#,
+            "2 of 34 lines are dropped by --access-log.drop",
+            "  $scheme           3",
+            "  $http_user_agent  34; use a regular expression: NAME=FIELD~REGEX",
+        ],
+    );
+    assert!(!report.contains("_bucket") && !report.contains(" 0\n"), "{report}");
+    let plain = explain(&[]);
+    assert!(plain.contains("counted by line 1:\n") && !plain.contains("browser"), "{plain}");
+}
+
+#[test]
 fn values_beyond_the_limit_of_series_are_other() {
     let lines: String = (0..1000).map(|user| format!("{user} GET 200\n")).collect();
     let text =

@@ -1,7 +1,10 @@
 //! The rules that flags define for the fields of a line: labels, and which lines are dropped.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::Path;
+
+use anyhow::{Result, anyhow, bail};
 
 use crate::container;
 use crate::format::Format;
@@ -36,11 +39,31 @@ pub(crate) const PATH: &str = "path";
 const CONTAINER: [&str; 3] = ["@pod", "@namespace", "@container"];
 
 /// Whether a line of the format has the field, so that it is captured.
-pub(crate) fn is_captured(field: &str, format: &Format) -> bool {
+fn is_captured(field: &str, format: &Format) -> bool {
     !CONTAINER.contains(&field) && (field != PATH || !format.has_path())
 }
 
 impl LineRules {
+    /// The rules of flags, if there are any, and the format that captures their fields.
+    pub(crate) fn of(format: Format, labels: &[Label], drops: &[DropRule]) -> Result<(Format, Option<Self>)> {
+        let mut names = BTreeSet::new();
+        if let Some(label) = labels.iter().find(|label| !names.insert(&label.name)) {
+            bail!("--metrics.label: two labels have the same name ({})", label.name);
+        }
+        let mut captured = BTreeSet::new();
+        let dropped = drops.iter().map(|drop| ("--access-log.drop", &drop.field));
+        for (flag, field) in dropped.chain(labels.iter().map(|label| ("--metrics.label", &label.field))) {
+            if is_captured(field, &format) && captured.insert(field.as_str()) {
+                format.clone().with_captured(&[field]).map_err(|error| anyhow!("{flag}: {error}"))?;
+            }
+        }
+        let captured: Vec<_> = captured.into_iter().collect();
+        let format = format.with_captured(&captured).map_err(anyhow::Error::msg)?;
+        let has_rules = !labels.is_empty() || !drops.is_empty();
+        let rules = has_rules.then(|| Self::new(labels.to_vec(), drops.to_vec(), &captured));
+        Ok((format, rules))
+    }
+
     /// Resolves the fields of rules; a field that is not captured is the path.
     pub(crate) fn new(labels: Vec<Label>, drops: Vec<DropRule>, captured: &[&str]) -> Self {
         let source = |field: &str| match CONTAINER.iter().position(|name| *name == field) {

@@ -1,4 +1,6 @@
-//! The subcommand `explain`: shows the fields of a log's lines or the first mismatch, and recommends a preset.
+//! The subcommand `explain`: shows the fields and series of a log's lines, or the first mismatch, and recommends a preset.
+
+mod counted;
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -15,6 +17,12 @@ use crate::format::presets::{PRESETS, Preset};
 use crate::format::request::{Method, Number};
 use crate::format::{Format, LineParser};
 use crate::lines::{Line, LineSplitter};
+use crate::metrics::counts::RequestCounts;
+use crate::metrics::drop_rule::DropRule;
+use crate::metrics::label::Label;
+use crate::metrics::line_rules::LineRules;
+use crate::metrics::registry::Registry;
+use crate::metrics::route::Route;
 use crate::permission;
 
 /// How many bytes of a log are read.
@@ -46,12 +54,33 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<ExitCode> {
     let format = matches.get_one::<Format>("regex").or(matches.get_one::<Format>("format"));
     let mut format = format.ok_or_else(|| anyhow!("missing format"))?.clone();
     let lines = lines(&read_start(path)?, matches.get_one::<Stream>("container").copied());
-    let (report, all_match) = report(&mut format, &lines);
+    let (mut report, all_match) = report(&mut format, &lines);
+    report += &counted(&mut format, matches, path, &lines)?;
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(report.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(if all_match { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
     }
+}
+
+/// What the lines that match count with the flags, and the fields that can be labels.
+fn counted(format: &mut Format, matches: &ArgMatches, path: &Path, lines: &[Vec<u8>]) -> Result<String> {
+    let numbered = lines.iter().enumerate().map(|(at, line)| (at + 1, line.as_slice()));
+    let lines: Vec<_> = numbered.filter(|(_, line)| format.read(line).is_some()).collect();
+    let labels: Vec<_> = matches.get_many::<Label>("labels").into_iter().flatten().cloned().collect();
+    let drops: Vec<_> = matches.get_many::<DropRule>("drops").into_iter().flatten().cloned().collect();
+    let routes: Vec<_> = matches.get_many::<Route>("routes").into_iter().flatten().cloned().collect();
+    let names: Vec<&'static str> = labels.iter().map(|label| &*label.name.clone().leak()).collect();
+    let new = || {
+        let (format, rules) = LineRules::of(format.clone(), &labels, &drops)?;
+        let counts = RequestCounts::new(&format, &[], routes.clone(), usize::MAX).with_labels(names.clone());
+        let mut registry = Registry::new(format, counts, [String::new()]);
+        registry.rules = rules;
+        registry.set_log([path]);
+        Ok::<_, anyhow::Error>(registry)
+    };
+    let report = counted::report([new()?, new()?], &lines);
+    Ok(report + &counted::proposals(format, &lines))
 }
 
 /// The first lines of a log, or of a stream of a container.
@@ -337,7 +366,7 @@ mod tests {
     #[test]
     fn the_preset_that_reads_most_from_the_lines_is_recommended() {
         let mut wrong = Vec::new();
-        for case in include_str!("../tests/lines/presets.txt").lines() {
+        for case in include_str!("../../tests/lines/presets.txt").lines() {
             let mut parts = case.splitn(3, '\t');
             let (name, line) = (parts.next().unwrap(), parts.nth(1).unwrap());
             let name = crate::format::presets::preset(name).unwrap().name;
