@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
-use exporter_common::tls::{AnyServer, TrustedServer, pem};
+use anyhow::{Context, Result, anyhow};
+use exporter_common::tls::{AnyServer, TrustedServer, explain_certificate_error, explain_server_error, pem};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Client, ClientBuilder, NoProxy, redirect};
 use rustls::crypto::ring;
@@ -97,7 +97,9 @@ fn config(tls: &TlsSettings) -> Result<ClientConfig> {
     let Some((certificate, key)) = &tls.identity else { return Ok(builder.with_no_client_auth()) };
     let chain = pem::certificates(certificate).context("tls_config: certificate")?;
     let key = pem::private_key(key).context("tls_config: key")?;
-    builder.with_client_auth_cert(chain, key).context("tls_config: certificate and key")
+    builder
+        .with_client_auth_cert(chain, key)
+        .map_err(|error| anyhow!("tls_config: cert and key: {}", explain_certificate_error(&error)))
 }
 
 /// Follows redirects within one origin. Another origin receives no request, so it receives no credentials.
@@ -119,13 +121,9 @@ pub(super) fn root_cause(error: &reqwest::Error) -> String {
     while let Some(inner) = cause.source() {
         cause = inner;
     }
-    let message = cause.to_string();
-    if message.ends_with("UnknownIssuer") {
-        return format!(
-            "{message}: set ca_file in tls_config of --config.file to the CA certificate of the server, or set insecure_skip_verify"
-        );
-    }
-    message
+    let trust =
+        "set ca_file in tls_config of --config.file to the CA certificate of the server, or set insecure_skip_verify";
+    explain_server_error(cause, trust).unwrap_or_else(|| cause.to_string())
 }
 
 /// Resolves every name to one host. The name in the URL is then only the name in its certificate.

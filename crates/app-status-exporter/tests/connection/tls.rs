@@ -116,7 +116,7 @@ fn an_unknown_ca_is_reported_with_a_hint() {
     let config = Config::new("");
     let (port, serving) = serve_tls(certified(config.0.path(), "localhost"), page_and_close());
     let output = config.once(&format!("https://localhost:{port}/status"));
-    let hint = "UnknownIssuer: set ca_file in tls_config of --config.file";
+    let hint = "no trusted CA signed it: set ca_file in tls_config of --config.file";
     assert!(stderr(&output).contains(hint), "{}", stderr(&output));
     assert!(serving.join().unwrap().is_none());
 }

@@ -85,6 +85,20 @@ pub(crate) enum TlsVersion {
     Tls13,
 }
 
+impl TlsVersion {
+    const ALL: [Self; 4] = [Self::Tls10, Self::Tls11, Self::Tls12, Self::Tls13];
+
+    /// The name in the configuration.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Tls10 => "TLS10",
+            Self::Tls11 => "TLS11",
+            Self::Tls12 => "TLS12",
+            Self::Tls13 => "TLS13",
+        }
+    }
+}
+
 /// The cipher suites that Go considers secure. Those with CBC are accepted but not served.
 const CIPHER_SUITES: &[&str] = &[
     "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
@@ -141,10 +155,10 @@ fn tls(node: Node, folder: &Path) -> Result<Option<TlsConfig>> {
     fields.bool("prefer_server_cipher_suites")?; // without effect, as in current Go
     fields.end()?;
     if let Some(unknown) = cipher_suites.iter().find(|name| !CIPHER_SUITES.contains(&name.as_str())) {
-        bail!("unknown cipher: {unknown}");
+        bail!("unknown cipher: {unknown}: the known ones are {}", CIPHER_SUITES.join(", "));
     }
     if let Some(unknown) = curves.iter().find(|name| !CURVES.contains(&name.as_str())) {
-        bail!("unknown curve: {unknown}");
+        bail!("unknown curve: {unknown}: the known ones are {}", CURVES.join(", "));
     }
     if cert.is_none() && key.is_none() && client_ca.is_none() && client_auth.is_empty() {
         return Ok(None);
@@ -157,10 +171,13 @@ fn tls(node: Node, folder: &Path) -> Result<Option<TlsConfig>> {
         "RequireAnyClientCert" | "RequireClientCert" => ClientAuth::RequireAnyClientCert,
         "VerifyClientCertIfGiven" => ClientAuth::VerifyClientCertIfGiven,
         "RequireAndVerifyClientCert" => ClientAuth::RequireAndVerifyClientCert,
-        other => bail!("invalid ClientAuth: {other}"),
+        other => bail!(
+            "invalid ClientAuth: {other}: client_auth_type is NoClientCert, RequestClientCert, RequireAnyClientCert, \
+             VerifyClientCertIfGiven or RequireAndVerifyClientCert"
+        ),
     };
     if client_ca.is_some() && client_auth == ClientAuth::NoClientCert {
-        bail!("client CA's have been configured without a Client Auth Policy");
+        bail!("client CA's have been configured without a Client Auth Policy: set client_auth_type");
     }
     Ok(Some(TlsConfig {
         cert,
@@ -185,7 +202,8 @@ fn http_server(node: Option<Node>) -> Result<(bool, HeaderMap)> {
     fields.end()?;
     for (name, node) in configured {
         let Some((_, values)) = HEADERS.iter().find(|(known, _)| *known == name) else {
-            bail!("HTTP header {name:?} can not be configured");
+            let known = HEADERS.iter().map(|(known, _)| *known).collect::<Vec<_>>().join(", ");
+            bail!("HTTP header {name:?} can not be configured: the known ones are {known}");
         };
         let (_, value) = fields::text(node, &name)?;
         if value.is_empty() {
@@ -233,14 +251,12 @@ fn rate_limit(node: Node) -> Result<Option<RateLimitConfig>> {
 
 /// A TLS version, or its default.
 fn version(fields: &mut Fields, key: &'static str, default: TlsVersion) -> Result<TlsVersion> {
-    match fields.text(key)?.unwrap_or_default().as_str() {
-        "" => Ok(default),
-        "TLS10" => Ok(TlsVersion::Tls10),
-        "TLS11" => Ok(TlsVersion::Tls11),
-        "TLS12" => Ok(TlsVersion::Tls12),
-        "TLS13" => Ok(TlsVersion::Tls13),
-        other => bail!("unknown TLS version: {other}"),
+    let text = fields.text(key)?.unwrap_or_default();
+    if text.is_empty() {
+        return Ok(default);
     }
+    let named = TlsVersion::ALL.into_iter().find(|version| version.name() == text);
+    named.with_context(|| format!("unknown TLS version: {text}: {key} is TLS12 or TLS13"))
 }
 
 /// PEM text under either of two keys; the file wins.

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Result, bail};
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsAcceptor;
 
 use super::listen::ClientStream;
 use super::monitored_stream::MonitoredStream;
-use crate::tls::ServerTls;
+use crate::tls::{ServerTls, explain_client_error};
 
 /// The limit of bytes that are read from a refused client.
 const MAX_IGNORED: u64 = 32 * 1024;
@@ -31,7 +31,8 @@ pub(super) async fn accept(
         Ok(stream) => stream,
         Err((error, stream)) => {
             linger(stream).await?;
-            return Err(error).context("TLS");
+            let why = explain_client_error(&error).unwrap_or_else(|| error.to_string());
+            bail!("TLS handshake failed: {why}");
         }
     };
     let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");

@@ -27,12 +27,15 @@
 
 mod any_server;
 mod client_certificates;
+mod explain;
 pub mod pem;
 pub(crate) mod server;
 mod trusted_server;
 pub(crate) mod x509;
 
 pub use any_server::AnyServer;
+pub(crate) use explain::explain_client_error;
+pub use explain::{explain_certificate_error, explain_server_error};
 pub use rustls;
 pub(crate) use rustls::ServerConfig as ServerTls;
 pub use trusted_server::TrustedServer;

@@ -18,10 +18,12 @@
 //! # }
 //! ```
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use super::explain::explain_certificate_error;
 
 /// The certificates in a PEM text.
 ///
@@ -48,7 +50,9 @@ pub fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>> {
 pub fn ca_certificates(pem: &[u8]) -> Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(pem)? {
-        roots.add(certificate).context("invalid CA certificate")?;
+        roots
+            .add(certificate)
+            .map_err(|error| anyhow!("invalid CA certificate: {}", explain_certificate_error(&error)))?;
     }
     Ok(roots)
 }

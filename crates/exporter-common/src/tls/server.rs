@@ -10,7 +10,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ServerConfig, SupportedCipherSuite, SupportedProtocolVersion, version};
 
-use super::{client_certificates, pem, x509};
+use super::{client_certificates, explain_certificate_error, pem, x509};
 use crate::config::small_file;
 use crate::config::web_config::{ClientAuth, PemSource, TlsConfig, TlsVersion};
 
@@ -83,15 +83,9 @@ pub(crate) fn server(tls: &TlsConfig, http2: bool) -> Result<Server> {
     let expiry = expiry(&chain, &mut warnings);
     let key = pem::private_key(tls.key.read()?.as_bytes())
         .with_context(|| format!("failed to load X509KeyPair: {:?}", tls.key))?;
-    let is_old = chain.first().and_then(|der| x509::certificate(der)).is_some_and(|certificate| certificate.is_old);
-    let mut config = builder.with_single_cert(chain, key).map_err(|error| {
-        let hint = match error {
-            rustls::Error::General(_) => ": RSA keys need at least 2048 bits",
-            rustls::Error::InvalidCertificate(_) if is_old => ": it has X.509 version 1: create one with version 3",
-            _ => "",
-        };
-        anyhow!("failed to load X509KeyPair: {error}{hint}")
-    })?;
+    let mut config = builder
+        .with_single_cert(chain, key)
+        .map_err(|error| anyhow!("failed to load X509KeyPair: {}", explain_certificate_error(&error)))?;
     config.ignore_client_order = true;
     if http2 && cfg!(feature = "http2") {
         config.alpn_protocols.push(b"h2".to_vec());
@@ -122,9 +116,14 @@ fn versions(tls: &TlsConfig, warnings: &mut Vec<String>) -> Result<Vec<&'static 
     let served = [(TlsVersion::Tls12, &version::TLS12), (TlsVersion::Tls13, &version::TLS13)];
     let served = served.into_iter().filter(|(version, _)| (tls.min_version..=tls.max_version).contains(version));
     let versions: Vec<_> = served.map(|(_, version)| version).collect();
+    let (min, max) = (tls.min_version.name(), tls.max_version.name());
+    ensure!(
+        tls.max_version >= TlsVersion::Tls12,
+        "no TLS version remains: this program serves TLS12 and TLS13, and max_version is {max}: raise or remove it"
+    );
     ensure!(
         !versions.is_empty(),
-        "no TLS version remains: this program serves TLS12 and TLS13, and the configuration allows neither"
+        "no TLS version remains: min_version ({min}) is above max_version ({max}): lower min_version, or raise max_version"
     );
     if tls.min_version < TlsVersion::Tls12 {
         warnings.push("min_version: TLS10 and TLS11 are not served; the lowest version is TLS12".to_owned());

@@ -130,15 +130,18 @@ fn the_check_and_the_log_report_every_unusable_certificate() {
         assert!(check.status.code() == Some(status) && log.contains(expected), "{expected}: {log}");
     };
     openssl(&pki, &path, &format!("{self_signed} rsa:1024"));
-    check("RSA keys need at least 2048 bits", 1);
+    check("use RSA with at least 2048 bits", 1);
     openssl(&pki, &path, "req -new -newkey rsa:2048 -nodes -subj /CN=localhost -keyout server.key -out request");
     openssl(&pki, &path, "x509 -req -in request -signkey server.key -out server.crt");
-    check("it has X.509 version 1: create one with version 3", 1);
+    check(
+        "failed to load X509KeyPair: the certificate is not accepted: it has X.509 version 1: create one with version 3",
+        1,
+    );
     openssl(&pki, &path, &format!("{self_signed} rsa:2048 -days 3"));
     check("the certificate expires at", 0);
     let exporter = start_with(&pki, TLS, &[]);
     openssl(&pki, &path, "genrsa -out server.key 2048");
-    check("keys may not be consistent", 1);
+    check("failed to load X509KeyPair: the key does not belong to the certificate", 1);
     pki.write("server.crt", "garbage");
     check("no certificate found", 1);
     exporter.signal("HUP");

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use exporter_common::tls::explain_server_error;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{StatusCode, Url};
 use serde::Deserialize;
@@ -178,11 +179,10 @@ fn source(url: &Url) -> String {
 
 /// The TLS error inside an I/O error, if that is the cause.
 pub(crate) fn tls_error(error: &(dyn Error + 'static)) -> Option<String> {
-    match error.downcast_ref::<rustls::Error>() {
-        Some(rustls::Error::InvalidMessage(_)) => Some("the server does not speak TLS".to_owned()),
-        Some(error) => Some(error.to_string()),
-        None => tls_error(error.downcast_ref::<std::io::Error>()?.get_ref()?),
-    }
+    explain_server_error(
+        error,
+        "set --queue.tls-ca-file to the CA certificate of the server, or to the certificate itself",
+    )
 }
 
 fn innermost<'a>(mut error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {

@@ -130,9 +130,10 @@ fn redis_is_read_over_tls_in_another_database() {
     let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let (key, certificate) = (file("key.pem"), file("cert.pem"));
     let names = "subjectAltName=IP:127.0.0.1";
-    let make = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=redis -addext basicConstraints=CA:FALSE -addext";
+    // by default, openssl marks such a certificate as a CA certificate
+    let make = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=redis -addext";
     let make: Vec<_> = make.split(' ').chain([names, "-keyout", &key, "-out", &certificate]).collect();
-    run(client(openssl, &make, &[]));
+    run(client(openssl.clone(), &make, &[]));
     let port = free_port().to_string();
     let arguments = [
         "--port",
@@ -156,4 +157,11 @@ fn redis_is_read_over_tls_in_another_database() {
     let (metrics, log) = crate::once(&url, ["--queue.system=sidekiq"]);
     assert_eq!(value(&metrics, SUCCESS), Some(0.0), "an authority that the system does not know: {log}");
     assert_eq!(value(&metrics, "queue_exporter_source_errors_total{reason=\"tls\"}"), Some(1.0), "{log}");
+    let remedy = "the server's certificate is not accepted: no trusted CA signed it: set --queue.tls-ca-file";
+    assert!(log.contains(remedy), "{log}");
+    let other_key = file("other.pem");
+    run(client(openssl, &["genrsa", "-out", &other_key, "2048"], &[]));
+    let identity = [format!("--queue.tls-cert-file={certificate}"), format!("--queue.tls-key-file={other_key}")];
+    let (_, log) = crate::once(&url, [&identity[0], &identity[1], "--queue.system=sidekiq"]);
+    assert!(log.contains("the key does not belong to the certificate: use the key"), "{log}");
 }

@@ -62,7 +62,7 @@ pub(crate) fn refused_by_all() -> Vec<(String, &'static str)> {
         (tls("client_auth_type: Sometimes"), "invalid ClientAuth: Sometimes"),
         (tls("cipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA2048]"), "unknown cipher"),
         (tls("curve_preferences: [CurveP257]"), "unknown curve"),
-        (tls("min_version: TLS111"), "unknown TLS version"),
+        (tls("min_version: TLS111"), "unknown TLS version: TLS111: min_version is TLS12 or TLS13"),
         ("basic_auth_users:\n  alice: password\n".to_owned(), "hashedSecret too short to be a bcrypted password"),
         (header("X-Content-Type-Options: oops"), "invalid value for"),
         (header("X-Frame-Options: oops"), "invalid value for"),
@@ -70,7 +70,7 @@ pub(crate) fn refused_by_all() -> Vec<(String, &'static str)> {
         // certificates and keys
         (
             "tls_server_config:\n  cert_file: server.crt\n  key_file: second.key\n".to_owned(),
-            "failed to load X509KeyPair",
+            "failed to load X509KeyPair: the key does not belong to the certificate: use the key",
         ),
         (
             "tls_server_config:\n  cert_file: server.key\n  key_file: server.key\n".to_owned(),
@@ -93,8 +93,8 @@ pub(crate) fn refused_at_the_start() -> Vec<(String, &'static str)> {
             "TLSConfig.CipherSuites is missing an HTTP/2-required",
         ),
         // not supported by rustls
-        (tls("max_version: TLS11"), "no TLS version remains"),
-        (tls("min_version: TLS13\n  max_version: TLS12"), "no TLS version remains"),
+        (tls("max_version: TLS11"), "TLS12 and TLS13, and max_version is TLS11: raise or remove it"),
+        (tls("min_version: TLS13\n  max_version: TLS12"), "min_version (TLS13) is above max_version (TLS12): lower"),
         (tls("curve_preferences: [CurveP521]"), "no curve remains"),
         (
             format!(
