@@ -35,10 +35,10 @@ class Status:
 registry = CollectorRegistry(auto_describe=False)
 registry.register(Status())
 generate_latest(registry)
-begun = time.process_time()
+start = time.process_time()
 for _ in range(20):
     generate_latest(registry)
-print(f"{(time.process_time() - begun) / 20 * 1000:.1f}")
+print(f"{(time.process_time() - start) / 20 * 1000:.1f}")
 "#;
 
 fn main() {

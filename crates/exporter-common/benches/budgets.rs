@@ -139,7 +139,7 @@ const SCRAPE: &[u8] =
 const UNCOMPRESSED: &[u8] = b"GET /metrics HTTP/1.1\r\nHost: x\r\nX-Prometheus-Scrape-Timeout-Seconds: 10\r\n\r\n";
 
 /// One request over a persistent connection.
-fn ask(connection: &mut BufReader<impl Read + Write>, request: &[u8]) -> usize {
+fn send_request(connection: &mut BufReader<impl Read + Write>, request: &[u8]) -> usize {
     connection.get_mut().write_all(request).unwrap();
     let mut length = None;
     let mut line = String::new();
@@ -178,9 +178,9 @@ fn measure(server: &Server, connection: &mut BufReader<impl Read + Write>, reque
     let before = server.cpu_seconds();
     let mut taken: Vec<_> = (0..times)
         .map(|_| {
-            let asked = Instant::now();
-            ask(connection, request);
-            asked.elapsed().as_secs_f64() * 1000.0
+            let sent = Instant::now();
+            send_request(connection, request);
+            sent.elapsed().as_secs_f64() * 1000.0
         })
         .collect();
     taken.sort_by(f64::total_cmp);
@@ -206,7 +206,7 @@ fn start(program: &str, arguments: &[&str]) {
         .map(|_| {
             let started = Instant::now();
             let server = Server::start(&binary(program), arguments);
-            ask(&mut server.connect(), SCRAPE);
+            send_request(&mut server.connect(), SCRAPE);
             started.elapsed().as_secs_f64() * 1000.0
         })
         .collect();
@@ -220,7 +220,7 @@ fn many_queues() {
     let url = format!("--queue.url={}", broker.url);
     let server = Server::start(&binary("queue-exporter"), &["--queue.system=rabbitmq", &url]);
     let mut connection = server.connect();
-    ask(&mut connection, SCRAPE);
+    send_request(&mut connection, SCRAPE);
     let (time, cpu) = measure(&server, &mut connection, SCRAPE, 20);
     row(
         "queue-exporter: 10,000 queues, CPU per scrape",
@@ -230,7 +230,8 @@ fn many_queues() {
     );
     row("queue-exporter: 10,000 queues, peak resident", &format!("{:.1} MB", server.memory("VmHWM:")), "≤ 64 MB", "");
     let sizes: Vec<_> = thread::scope(|scope| {
-        let clients: Vec<_> = (0..8).map(|_| scope.spawn(|| ask(&mut server.connect(), UNCOMPRESSED))).collect();
+        let clients: Vec<_> =
+            (0..8).map(|_| scope.spawn(|| send_request(&mut server.connect(), UNCOMPRESSED))).collect();
         clients.into_iter().map(|client| client.join().unwrap()).collect()
     });
     row(
@@ -261,13 +262,13 @@ fn encoding() {
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..21 {
         let family = family.clone();
-        let begun = Instant::now();
+        let started = Instant::now();
         black_box(to_text([family]));
-        ours.push(begun.elapsed().as_secs_f64() * 1000.0);
+        ours.push(started.elapsed().as_secs_f64() * 1000.0);
         let mut text = Vec::new();
-        let begun = Instant::now();
+        let started = Instant::now();
         TextEncoder::new().encode(&gathered, &mut text).unwrap();
-        theirs.push(begun.elapsed().as_secs_f64() * 1000.0);
+        theirs.push(started.elapsed().as_secs_f64() * 1000.0);
     }
     ours.sort_by(f64::total_cmp);
     theirs.sort_by(f64::total_cmp);

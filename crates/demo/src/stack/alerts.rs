@@ -40,12 +40,12 @@ pub(crate) async fn of_prometheus(client: &Client, url: &str) -> Vec<Alert> {
         serde_json::from_str::<Value>(&response.text().await.ok()?).ok()
     };
     let unknown = || vec![Alert::seen("MonitoringDown", "Prometheus does not respond: alerts are unknown".to_owned())];
-    read.await.map_or_else(unknown, |answer| alerts(&answer))
+    read.await.map_or_else(unknown, |response| alerts(&response))
 }
 
-fn alerts(answer: &Value) -> Vec<Alert> {
+fn alerts(response: &Value) -> Vec<Alert> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let mut all: Vec<_> = answer["data"]["alerts"].as_array().into_iter().flatten().collect();
+    let mut all: Vec<_> = response["data"]["alerts"].as_array().into_iter().flatten().collect();
     // "firing" is before "pending", and an unknown severity is last.
     all.sort_by_key(|alert| {
         let severity = SEVERITIES.iter().position(|severity| alert["labels"]["severity"] == *severity);

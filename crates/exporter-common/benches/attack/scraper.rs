@@ -61,18 +61,18 @@ impl Scraper {
     pub(crate) fn scrape_until(mut self, interval: Duration, stop: &AtomicBool) -> Scrapes {
         let mut scrapes = Scrapes::default();
         for number in 0.. {
-            let begun = Instant::now();
+            let started = Instant::now();
             if number % PER_CONNECTION == 0 {
                 self.connection = None;
             }
             match self.scrape() {
-                Ok(()) => scrapes.taken.push(begun.elapsed()),
-                Err(error) => scrapes.failed.push(format!("after {:.1?}: {error}", begun.elapsed())),
+                Ok(()) => scrapes.taken.push(started.elapsed()),
+                Err(error) => scrapes.failed.push(format!("after {:.1?}: {error}", started.elapsed())),
             }
             if stop.load(Ordering::Relaxed) {
                 break;
             }
-            thread::sleep(interval.saturating_sub(begun.elapsed()));
+            thread::sleep(interval.saturating_sub(started.elapsed()));
         }
         scrapes
     }

@@ -58,9 +58,9 @@ pub(crate) fn soak(program: &Program, duration: Duration) {
     });
     println!("| minute | scrapes in time | resident, descriptors, threads | with TLS |");
     println!("|---|---|---|---|");
-    let begun = Instant::now();
+    let started = Instant::now();
     for minute in 1.. {
-        if begun.elapsed() >= duration {
+        if started.elapsed() >= duration {
             break;
         }
         let scrapes = thread::scope(|scope| {
@@ -80,11 +80,11 @@ impl Soaked {
     fn minute(&self, program: &Program) -> Scrapes {
         let tls = (self.web == Web::Tls).then(|| self.site.tls("http/1.1"));
         let scraper = Scraper::new(self.running.address, program.page, tls);
-        let (begun, stop) = (Instant::now(), AtomicBool::new(false));
+        let (started, stop) = (Instant::now(), AtomicBool::new(false));
         thread::scope(|scope| {
             let scrapes = scope.spawn(|| scraper.scrape_until(INTERVAL, &stop));
             for attack in self.attacks.iter().cycle() {
-                if begun.elapsed() + ATTACK + PAUSE > MINUTE {
+                if started.elapsed() + ATTACK + PAUSE > MINUTE {
                     break;
                 }
                 let stage = Stage {

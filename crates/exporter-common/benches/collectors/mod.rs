@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use crate::cpu::{write, write_host};
-use crate::{SCRAPE, Server, ask, binary, measure, row};
+use crate::{SCRAPE, Server, binary, measure, row, send_request};
 
 const ROUNDS: usize = 5;
 const SCRAPES: usize = 500;
@@ -39,7 +39,7 @@ fn cost(collector: &str, place: &str, roots: &[&str]) {
     });
     let mut connections = servers.each_ref().map(Server::connect);
     for connection in &mut connections {
-        ask(connection, SCRAPE); // reads static data
+        send_request(connection, SCRAPE); // reads static data
     }
     let mut rounds: Vec<_> = (0..ROUNDS)
         .map(|_| {

@@ -30,7 +30,7 @@ impl Pages {
         let url = format!("http://{}", listener.local_addr().unwrap());
         thread::spawn(move || {
             for connection in listener.incoming().map_while(Result::ok) {
-                thread::spawn(move || answer(connection, page));
+                thread::spawn(move || respond(connection, page));
             }
         });
         Self { url }
@@ -38,7 +38,7 @@ impl Pages {
 }
 
 /// Serves requests on one connection until it is closed.
-fn answer(connection: TcpStream, page: fn(&str) -> String) -> std::io::Result<()> {
+fn respond(connection: TcpStream, page: fn(&str) -> String) -> std::io::Result<()> {
     let mut reader = BufReader::new(connection);
     loop {
         let mut request = String::new();

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::{SCRAPE, Server, ask, binary, measure, row};
+use crate::{SCRAPE, Server, binary, measure, row, send_request};
 
 const ROUNDS: usize = 5;
 const SCRAPES: usize = 2000;
@@ -123,7 +123,7 @@ pub(crate) fn mixed() {
         accept("*/*", "", "?name[]=cpu_exporter_load1"),
     ];
     for request in requests.iter().cycle().take(TIMES) {
-        ask(&mut connection, request.as_bytes());
+        send_request(&mut connection, request.as_bytes());
     }
     let resident = format!("{:.1} MB", server.memory("VmRSS:"));
     let peak = format!("peak {:.1} MB", server.memory("VmHWM:"));
@@ -141,7 +141,7 @@ pub(crate) fn many_cpus() {
         let flags: Vec<_> = roots.iter().map(String::as_str).chain(more).collect();
         let server = Server::start(&binary("cpu-exporter"), &flags);
         let mut connection = server.connect();
-        ask(&mut connection, SCRAPE); // reads static data
+        send_request(&mut connection, SCRAPE); // reads static data
         let (time, cpu) = measure(&server, &mut connection, SCRAPE, TIMES);
         let budget = if more.is_none() { "≤ 50 ms" } else { "" };
         let compared = format!("median {time:.1} ms, resident {:.1} MB", server.memory("VmRSS:"));

@@ -14,7 +14,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use tempfile::TempDir;
 
-use crate::{Server, ask, binary, measure, row};
+use crate::{Server, binary, measure, row, send_request};
 
 type Connection = BufReader<StreamOwned<ClientConnection, TcpStream>>;
 
@@ -41,7 +41,7 @@ pub(crate) fn scrapes(peer: Option<&PathBuf>) {
     let servers: Vec<_> = programs.into_iter().flatten().map(|program| Server::start(program, &arguments)).collect();
     let mut connections: Vec<_> = servers.iter().map(|server| web.connect(server)).collect();
     for connection in &mut connections {
-        ask(connection, web.request.as_bytes()); // the only time that a password is checked by bcrypt
+        send_request(connection, web.request.as_bytes()); // the only time that a password is checked by bcrypt
     }
     let mut rounds = vec![Vec::new(); servers.len()];
     for _ in 0..ROUNDS {
@@ -49,12 +49,12 @@ pub(crate) fn scrapes(peer: Option<&PathBuf>) {
         for ((server, connection), rounds) in servers.iter().zip(&mut connections).zip(&mut rounds) {
             let (time, cpu) = measure(server, connection, web.request.as_bytes(), SCRAPES);
             let before = server.cpu_seconds();
-            let begun = Instant::now();
+            let started = Instant::now();
             for _ in 0..HANDSHAKES {
-                ask(&mut web.connect(server), web.request.as_bytes());
+                send_request(&mut web.connect(server), web.request.as_bytes());
             }
             let each = 1000.0 / HANDSHAKES as f64;
-            let new = (begun.elapsed().as_secs_f64() * each, (server.cpu_seconds() - before) * each);
+            let new = (started.elapsed().as_secs_f64() * each, (server.cpu_seconds() - before) * each);
             rounds.push([time, cpu, new.0, new.1]);
         }
     }

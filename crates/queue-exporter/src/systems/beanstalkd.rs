@@ -387,9 +387,9 @@ mod tests {
         // each connection is a new start of the server, which replies once
         tokio::spawn(async move {
             for id in ["a", "b", "b"] {
-                let (mut stream, mut asked) = (listener.accept().await.unwrap().0, [0; 1024]);
-                let length = stream.read(&mut asked).await.unwrap();
-                for command in String::from_utf8_lossy(&asked[..length]).lines() {
+                let (mut stream, mut request) = (listener.accept().await.unwrap().0, [0; 1024]);
+                let length = stream.read(&mut request).await.unwrap();
+                for command in String::from_utf8_lossy(&request[..length]).lines() {
                     let text = match command {
                         "stats" => format!("---\nid: {id}\n"),
                         "list-tubes" => "---\n- mail\n".to_owned(),

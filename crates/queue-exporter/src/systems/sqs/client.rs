@@ -122,11 +122,11 @@ impl HttpSend for Http {
             sts.clone_into(request.url_mut());
         }
         let response = self.connections.execute(request).await.map_err(|error| failed(request_error(error)))?;
-        let mut answer = http::Response::builder().status(response.status());
-        if let Some(headers) = answer.headers_mut() {
+        let mut built = http::Response::builder().status(response.status());
+        if let Some(headers) = built.headers_mut() {
             headers.clone_from(response.headers());
         }
         let body = limited_body(response).await.map_err(failed)?;
-        answer.body(body.into()).map_err(|error| reqsign_core::Error::unexpected(error.to_string()))
+        built.body(body.into()).map_err(|error| reqsign_core::Error::unexpected(error.to_string()))
     }
 }
