@@ -64,6 +64,8 @@ fn a_label_is_a_field_of_any_kind_of_format() {
         ("combined", combined, "agent=%{User-Agent}i~^[a-z]+=>$0", r#"agent="curl""#),
         ("combined", combined, "section=path~^/([^/]+)/([^/]+)=>$1/$2", r#"section="api/users""#),
         ("combined", combined, "status_class=%>s~^(.)=>${1}xx", r#"status_class="2xx""#),
+        ("combined", combined, "class=@status_class", r#"class="2xx""#),
+        ("json", json, "verb=@method", r#"verb="GET""#),
         ("json", json, "tls=tls.version", r#"tls="TLSv1.3""#),
         ("json", json, "resumed=tls.resumed", r#"resumed="true""#),
         ("json", json, "none=tls.cipher", r#"none="""#),
@@ -77,6 +79,23 @@ fn a_label_is_a_field_of_any_kind_of_format() {
     flags[1] = r"--access-log.regex=^(?P<method>\S+) (?P<status>\d+) (?P<zone>\S+)".to_owned();
     let text = String::from_utf8(run(PROGRAM, flags).stdout).unwrap();
     assert_has(&text, &[r#"httpd_requests_total{method="GET",region="eu",status_code="200"} 1"#]);
+}
+
+#[test]
+fn durations_have_the_method_and_the_class_of_the_status_on_request() {
+    let log = "PUT 204 0.1\nGET 404 0.2\nGET 403 0.2\nBREW 418 0.3\nGET - 0.4\n";
+    let labels = ["--metrics.label=verb=@method", "--metrics.label=class=@status_class"];
+    let text = once("$request_method $status $request_time", log, &labels);
+    let count = |labels: &str| format!("httpd_request_duration_seconds_count{{{labels}}}");
+    assert_has(
+        &text,
+        &[
+            &(count(r#"class="2xx",verb="PUT""#) + " 1"),
+            &(count(r#"class="4xx",verb="GET""#) + " 2"),
+            &(count(r#"class="4xx",verb="other""#) + " 1"),
+            &(count(r#"class="",verb="GET""#) + " 1"),
+        ],
+    );
 }
 
 #[test]

@@ -8,6 +8,7 @@ use anyhow::{Result, anyhow, bail};
 
 use crate::container;
 use crate::format::Format;
+use crate::format::request::{Method, StatusCode};
 use crate::metrics::drop_rule::DropRule;
 use crate::metrics::label::{Label, SEPARATOR};
 
@@ -31,16 +32,31 @@ enum Source {
     Captured(usize),
     /// The index of a name in [`CONTAINER`].
     Container(usize),
+    /// The known method of the request, or `other`.
+    Method,
+    /// The first digit of the status.
+    StatusClass,
+}
+
+/// A line that matches the format.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RequestLine<'a> {
+    pub(crate) text: &'a [u8],
+    pub(crate) path: &'a [u8],
+    pub(crate) method: Method,
+    pub(crate) status: StatusCode,
 }
 
 /// The name of the path of a request, without its query, in every format that has it.
 pub(crate) const PATH: &str = "path";
 /// The names that the path of a container's log has, in the order of [`container::names`].
 const CONTAINER: [&str; 3] = ["@pod", "@namespace", "@container"];
+/// The classes of status codes, by their first digit; the last one is for requests without a response.
+const CLASSES: [&str; 11] = ["0xx", "1xx", "2xx", "3xx", "4xx", "5xx", "6xx", "7xx", "8xx", "9xx", "-"];
 
 /// Whether a line of the format has the field, so that it is captured.
 fn is_captured(field: &str, format: &Format) -> bool {
-    !CONTAINER.contains(&field) && (field != PATH || !format.has_path())
+    Source::named(field).is_none() && (field != PATH || !format.has_path())
 }
 
 impl LineRules {
@@ -66,9 +82,9 @@ impl LineRules {
 
     /// Resolves the fields of rules; a field that is not captured is the path.
     pub(crate) fn new(labels: Vec<Label>, drops: Vec<DropRule>, captured: &[&str]) -> Self {
-        let source = |field: &str| match CONTAINER.iter().position(|name| *name == field) {
-            Some(index) => Source::Container(index),
-            None => captured.iter().position(|name| *name == field).map_or(Source::Path, Source::Captured),
+        let source = |field: &str| {
+            let captured = captured.iter().position(|name| *name == field).map(Source::Captured);
+            Source::named(field).or(captured).unwrap_or(Source::Path)
         };
         Self {
             labels: labels.into_iter().map(|label| (source(&label.field), label)).collect(),
@@ -105,33 +121,44 @@ impl LineRules {
     }
 
     /// Whether the current line is dropped.
-    pub(crate) fn is_dropped(&self, line: &[u8], path: &[u8]) -> bool {
-        let text = |source| text(source, &self.found, &self.container, line, path);
+    pub(crate) fn is_dropped(&self, line: &RequestLine<'_>) -> bool {
+        let text = |source: Source| source.text(&self.found, &self.container, line);
         self.drops.iter().any(|(source, drop)| text(*source).is_some_and(|text| drop.pattern.is_match(text)))
     }
 
     /// Appends the value of every label, each after a separator.
-    pub(crate) fn append_labels(&mut self, line: &[u8], path: &[u8], values: &mut Vec<u8>) {
+    pub(crate) fn append_labels(&mut self, line: &RequestLine<'_>, values: &mut Vec<u8>) {
         let Self { labels, found, container, .. } = self;
         for (source, label) in labels {
             values.push(SEPARATOR as u8);
-            let text = text(*source, found, container, line, path);
-            label.append(text, values);
+            label.append(source.text(found, container, line), values);
         }
     }
 }
 
-/// The text of a field in the current line.
-fn text<'a>(
-    source: Source,
-    found: &[Option<Range<usize>>],
-    container: &'a [Vec<u8>],
-    line: &'a [u8],
-    path: &'a [u8],
-) -> Option<&'a [u8]> {
-    match source {
-        Source::Path => Some(path),
-        Source::Captured(index) => line.get(found.get(index)?.clone()?),
-        Source::Container(index) => container.get(index).map(Vec::as_slice),
+impl Source {
+    /// The source with a name, if it is not a field of the format.
+    fn named(name: &str) -> Option<Self> {
+        match name {
+            "@method" => Some(Self::Method),
+            "@status_class" => Some(Self::StatusClass),
+            _ => CONTAINER.iter().position(|known| *known == name).map(Self::Container),
+        }
+    }
+
+    /// The text in a line.
+    fn text<'a>(
+        self,
+        found: &[Option<Range<usize>>],
+        container: &'a [Vec<u8>],
+        line: &RequestLine<'a>,
+    ) -> Option<&'a [u8]> {
+        match self {
+            Self::Path => Some(line.path),
+            Self::Captured(index) => line.text.get(found.get(index)?.clone()?),
+            Self::Container(index) => container.get(index).map(Vec::as_slice),
+            Self::Method => Some(line.method.name().as_bytes()),
+            Self::StatusClass => CLASSES.get(line.status.index() / 100).map(|class| class.as_bytes()),
+        }
     }
 }

@@ -12,7 +12,7 @@ use crate::format::{Format, LineParser};
 use crate::lines::{self, Line, LineSplitter};
 use crate::metrics::counts::RequestCounts;
 use crate::metrics::health::{LineResult, LogHealth};
-use crate::metrics::line_rules::LineRules;
+use crate::metrics::line_rules::{LineRules, RequestLine};
 use crate::tail::file_ownership::FileOwnership;
 use crate::tail::log_file::LogFile;
 use crate::tail::read_position::ReadPosition;
@@ -161,11 +161,12 @@ impl Registry {
         let (request, details) = self.format.read(line)?;
         rules.find(&mut self.format, line);
         let path = details.path.unwrap_or_else(|| path(request.line));
-        if rules.is_dropped(line, path) {
+        let line = RequestLine { text: line, path, method: request.method, status: request.status };
+        if rules.is_dropped(&line) {
             return Some(LineResult::Dropped);
         }
         Some(LineResult::of(match rules.has_labels() {
-            true => self.counts.add_labeled(&request, &details, |values| rules.append_labels(line, path, values)),
+            true => self.counts.add_labeled(&request, &details, |values| rules.append_labels(&line, values)),
             false => self.counts.add_detailed(&request, &details),
         }))
     }
