@@ -1,7 +1,6 @@
 //! `demo app`: a web application with a configurable error rate, a status page and its own metrics.
 
 use std::collections::VecDeque;
-use std::num::NonZero;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,13 +14,14 @@ use warp::filters::BoxedFilter;
 use warp::http::{Response, StatusCode, header};
 use warp::{Filter, Reply};
 
+use crate::numbers::whole;
 use crate::server::{listen, serve};
 
 /// The flags of `demo app`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Percentage of requests that succeed; the others get status 500
-    #[arg(long, value_name = "PERCENT", default_value_t = 50, value_parser = clap::value_parser!(u8).range(..=100))]
+    #[arg(long, value_name = "PERCENT", default_value_t = 50, value_parser = whole(0..=100_u8))]
     success_rate: u8,
 
     /// Listen address for / and /status
@@ -33,8 +33,8 @@ pub(crate) struct Args {
     metrics_listen: String,
 
     /// Number of requests processed concurrently; additional requests wait
-    #[arg(long, value_name = "N", default_value = "4")]
-    workers: NonZero<u16>,
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = whole(1..=u16::MAX))]
+    workers: u16,
 
     /// Average processing time of a request
     #[arg(long, value_name = "DURATION", default_value = "5ms", value_parser = duration::parse)]
@@ -51,7 +51,7 @@ const MIN_RECENT: usize = 20;
 pub(crate) async fn run(args: Args) -> Result<()> {
     let pages = listen(&args.listen).await?;
     let metrics = listen(&args.metrics_listen).await?;
-    let app = Arc::new(App::new(args.success_rate, args.workers.get().into(), args.work)?);
+    let app = Arc::new(App::new(args.success_rate, args.workers.into(), args.work)?);
     tokio::try_join!(serve("app", pages, page_routes(app.clone())), serve("metrics", metrics, metric_routes(app)))?;
     Ok(())
 }

@@ -22,12 +22,16 @@ const SEARCH_INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) async fn run(args: Args) -> Result<()> {
     let stopped = stopped()?;
     tokio::pin!(stopped);
-    let mut suspended = BTreeSet::new();
+    let (mut suspended, mut waiting) = (BTreeSet::new(), false);
     loop {
         for process in processes(&args.name)? {
             if kill_process(process, Signal::STOP).is_ok() && suspended.insert(process.as_raw_nonzero()) {
                 tracing::info!(name = args.name, pid = process.as_raw_nonzero(), "process suspended");
             }
+        }
+        if suspended.is_empty() && !waiting {
+            tracing::warn!(name = args.name, "no process has this name; waiting for one");
+            waiting = true;
         }
         tokio::select! {
             () = &mut stopped => break,

@@ -10,6 +10,7 @@ mod http_client;
 mod jobs;
 mod load;
 mod notification;
+mod numbers;
 mod queue;
 mod server;
 mod stack;

@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::arrivals::arrival;
-use crate::http_client::client;
+use crate::http_client::{cause, client, url};
 use crate::server::stopped;
 
 /// The flags of `demo load`.
@@ -18,15 +18,15 @@ use crate::server::stopped;
 #[group(required = true, multiple = true)]
 pub(crate) struct Args {
     /// URL of the application, requested with GET
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = url)]
     app: Option<Url>,
 
     /// URL of the web server; its pages are requested, including missing and broken ones
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = url)]
     web: Option<Url>,
 
     /// URL of the job queue's list of queues; batches of jobs are added to them
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = url)]
     queue: Option<Url>,
 }
 
@@ -148,21 +148,10 @@ impl Target {
             drop(permit);
             // Log only changes of state.
             match (responds.swap(outcome.is_ok(), Ordering::Relaxed), outcome) {
-                (true, Err(error)) => tracing::warn!(name, error = chain(&error), "request failed"),
+                (true, Err(error)) => tracing::warn!(name, error = cause(&error), "request failed"),
                 (false, Ok(_)) => tracing::info!(name, "requests succeed again"),
                 _ => {}
             }
         });
     }
-}
-
-/// An error with its causes, which reqwest's own text omits.
-fn chain(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    text
 }

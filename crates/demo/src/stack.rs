@@ -26,6 +26,7 @@ use self::processes::Processes;
 use self::table::{addresses, summary, table};
 use self::values::{Values, ValuesReader};
 use crate::http_client::client;
+use crate::numbers::whole;
 use crate::server::stopped;
 
 /// The flags of the complete demo.
@@ -33,7 +34,7 @@ use crate::server::stopped;
 pub(crate) struct Args {
     /// Number added to every port
     #[arg(long, value_name = "N", default_value_t = 0)]
-    #[arg(value_parser = clap::value_parser!(u16).range(..=i64::from(u16::MAX - parts::HIGHEST_PORT)))]
+    #[arg(value_parser = whole(0..=u16::MAX - parts::HIGHEST_PORT))]
     port_offset: u16,
 }
 

@@ -15,6 +15,7 @@ use warp::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use warp::path::FullPath;
 use warp::{Filter, Rejection, Reply};
 
+use crate::numbers::whole;
 use crate::server::{listen, serve};
 
 /// The flags of `demo web`.
@@ -25,7 +26,7 @@ pub(crate) struct Args {
     access_log: PathBuf,
 
     /// Size at which the access log is renamed to FILE.1 and a new one is started; 0 disables rotation
-    #[arg(long, value_name = "BYTES", default_value_t = 16 << 20)]
+    #[arg(long, value_name = "BYTES", default_value_t = 16 << 20, value_parser = whole(0..=u64::MAX))]
     rotate_at: u64,
 
     /// Listen address

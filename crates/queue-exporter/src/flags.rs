@@ -105,7 +105,10 @@ pub(crate) fn source(flags: Flags, purpose: Purpose) -> Result<Source> {
 /// The named system, or else the one of the URL's scheme; and the parsed URL.
 fn system_and_url(system: Option<&str>, url: Option<&str>) -> Result<(SystemKind, Url), String> {
     let url = url.ok_or("no queue system is configured: set --queue.url")?;
-    let url = Url::parse(url).map_err(|error| format!("--queue.url is not a URL: {error}"))?;
+    let url = Url::parse(url).map_err(|error| {
+        let why = if url.contains(':') { error.to_string() } else { "no scheme".to_owned() };
+        format!("--queue.url is not a URL ({why}): write it as http://localhost:15672 or redis://localhost:6379")
+    })?;
     let candidates = SYSTEMS.iter().filter(|kind| system.is_none_or(|name| kind.name == name));
     let Some(kind) = candidates.clone().find(|kind| kind.schemes.contains(&url.scheme())) else {
         let mut schemes = Vec::new();

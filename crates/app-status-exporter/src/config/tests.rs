@@ -164,7 +164,7 @@ fn errors_in_the_file_are_reported() {
         ),
         ("moduls: {default: {}}", "c.yml:1: unknown key moduls in the file; did you mean modules?"),
         ("metrics: []", "c.yml:1: metrics must be in a module"),
-        ("modules: [", "c.yml:2: while parsing a node"),
+        ("modules: [", "c.yml:2: invalid YAML: while parsing a node"),
     ] {
         let found = read(text).map(|_| ()).unwrap_err();
         assert!(found.starts_with(message), "{text}: {found}");

@@ -42,7 +42,10 @@ impl AppUrl {
                 false => Ok(Self::Socket { socket: socket.into(), url }),
             };
         }
-        let url = Url::parse(text).map_err(|error| format!("not a URL ({error}): {EXAMPLES}"))?;
+        let url = Url::parse(text).map_err(|error| match text.contains(':') {
+            true => format!("not a URL ({error}): {EXAMPLES}"),
+            false => format!("not a URL (no scheme): {EXAMPLES}"),
+        })?;
         match url.scheme() {
             "http" | "https" => Ok(Self::Http(url)),
             scheme => Err(format!("unsupported scheme {scheme}: {EXAMPLES}")),

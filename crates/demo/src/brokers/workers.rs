@@ -11,6 +11,7 @@ use super::client::Client;
 use super::nats::Nats;
 use super::session::{self, Session};
 use crate::jobs::{KINDS, Kind};
+use crate::numbers::whole;
 
 /// The flags of `demo jobs`.
 #[derive(clap::Args)]
@@ -24,11 +25,11 @@ pub(crate) struct Args {
     listen: Option<String>,
 
     /// Number of jobs to add to each queue; their completion is logged. By default unlimited
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole(0..=u64::MAX))]
     jobs: Option<u64>,
 
     /// Factor by which job arrival and processing are accelerated
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole(1..=1000_u32))]
     speed: u32,
 }
 

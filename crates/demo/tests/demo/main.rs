@@ -24,6 +24,7 @@ mod server; // a real Prometheus
 mod stack; // `demo`
 mod web; // `demo web`
 mod web_side; // the library's HTTP tests for each exporter
+mod wrong_flags; // errors of all programs
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

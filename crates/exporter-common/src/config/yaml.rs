@@ -102,7 +102,7 @@ struct Loader<'a> {
 impl<'a> Loader<'a> {
     fn next(&mut self) -> Result<(Event<'a>, Span)> {
         let next = self.events.next().ok_or_else(|| YamlError::new(1, "unexpected end of the file"))?;
-        next.map_err(|error| YamlError::new(error.marker().line(), error.info()))
+        next.map_err(|error| YamlError::new(error.marker().line(), format!("invalid YAML: {}", error.info())))
     }
 
     fn node(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<Node> {

@@ -14,7 +14,7 @@ fn an_invalid_flag_is_reported_on_one_line() {
     let fifo = fifo.display();
     for (status, flags, message) in [
         (2, "", "queue-exporter: error: no queue system is configured: set --queue.url; try --help"),
-        (2, "--queue.url=localhost", "--queue.url is not a URL"),
+        (2, "--queue.url=localhost", "--queue.url is not a URL (no scheme): write it as http://"),
         (2, "--queue.url=ftp://me:secret@h/", "--queue.url: unknown scheme ftp://"),
         (
             2,
