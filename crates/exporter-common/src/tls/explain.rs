@@ -18,12 +18,12 @@ use rustls::{AlertDescription as Alert, CertificateError, Error, PeerIncompatibl
 /// assert_eq!(explain_server_error(&std::io::Error::other("reset"), "set --tls-ca-file"), None);
 /// ```
 pub fn explain_server_error(error: &(dyn StdError + 'static), trust: &str) -> Option<String> {
-    find(error).map(|error| connection("the server", error, trust))
+    find(error).map(|error| connection(Peer::Server, error, trust))
 }
 
 /// The same for a connection from a client.
 pub(crate) fn explain_client_error(error: &(dyn StdError + 'static)) -> Option<String> {
-    find(error).map(|error| connection("the client", error, "add its CA certificate to client_ca_file"))
+    find(error).map(|error| connection(Peer::Client, error, "add its CA certificate to client_ca_file"))
 }
 
 /// Explains why this program's own certificate and key cannot be used, or why a CA certificate cannot be.
@@ -34,11 +34,51 @@ pub fn explain_certificate_error(error: &Error) -> String {
             "the key does not belong to the certificate: use the key for which it was issued".to_owned()
         }
         // an error of a key is only a text
-        Error::General(_) => {
-            "the key has an unsupported type: use RSA with at least 2048 bits, ECDSA with P-256 or P-384, or Ed25519"
-                .to_owned()
+        Error::General(why) => {
+            format!(
+                "the key cannot be used ({why}): use RSA with 2048 to 4096 bits, ECDSA with P-256 or P-384, or Ed25519"
+            )
         }
         other => other.to_string(),
+    }
+}
+
+/// The other end of a connection.
+#[derive(Clone, Copy)]
+enum Peer {
+    Server,
+    Client,
+}
+
+impl Peer {
+    /// What to do if it sent no certificate.
+    fn without_certificate(self) -> &'static str {
+        match self {
+            Self::Server => "the server sent no certificate",
+            Self::Client => "the client sent no certificate: set cert_file and key_file in its tls_config",
+        }
+    }
+
+    /// Why and what to do if it refuses a certificate.
+    fn refusal(self, alert: &Alert) -> String {
+        let why = words(alert);
+        match self {
+            Self::Server => format!("the server refuses the certificate of this program, or needs one ({why})"),
+            Self::Client => {
+                format!(
+                    "the client refuses this program's certificate ({why}): set ca_file and server_name in its tls_config"
+                )
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for Peer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Server => "the server",
+            Self::Client => "the client",
+        })
     }
 }
 
@@ -46,13 +86,13 @@ fn find<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Error> {
     error.downcast_ref::<Error>().or_else(|| find(error.downcast_ref::<std::io::Error>()?.get_ref()?))
 }
 
-fn connection(peer: &str, error: &Error, trust: &str) -> String {
+fn connection(peer: Peer, error: &Error, trust: &str) -> String {
     match error {
         Error::InvalidMessage(_) => format!("{peer} does not speak TLS"),
         Error::InvalidCertificate(fault) => {
             format!("{peer}'s certificate is not accepted: {}", certificate(fault, trust))
         }
-        Error::NoCertificatesPresented => format!("{peer} sent no certificate"),
+        Error::NoCertificatesPresented => peer.without_certificate().to_owned(),
         Error::AlertReceived(Alert::CertificateRequired) => format!("{peer} requires a client certificate"),
         Error::AlertReceived(Alert::ProtocolVersion)
         | Error::PeerIncompatible(
@@ -73,7 +113,7 @@ fn connection(peer: &str, error: &Error, trust: &str) -> String {
             | Alert::CertificateUnknown
             | Alert::UnknownCA
             | Alert::AccessDenied),
-        ) => format!("{peer} refuses the certificate of this program, or needs one ({})", words(alert)),
+        ) => peer.refusal(alert),
         Error::AlertReceived(alert) => format!("{peer} refuses the TLS connection ({})", words(alert)),
         Error::PeerIncompatible(why) => format!("{peer} does not support the same TLS options ({})", words(why)),
         Error::PeerMisbehaved(why) => format!("{peer} violates the TLS protocol ({})", words(why)),
@@ -192,14 +232,40 @@ mod tests {
     }
 
     #[test]
-    fn errors_of_the_own_certificate_say_why_and_what_to_do() {
-        for error in [
-            CertificateError::BadEncoding.into(),
-            InconsistentKeys::KeyMismatch.into(),
-            Error::General("failed to parse private key as RSA, ECDSA, or EdDSA".to_owned()),
+    fn errors_of_a_client_say_what_to_set_there() {
+        for (error, text) in [
+            (
+                Error::AlertReceived(Alert::UnknownCA),
+                "the client refuses this program's certificate (unknown ca): set ca_file and server_name in its tls_config",
+            ),
+            (
+                Error::NoCertificatesPresented,
+                "the client sent no certificate: set cert_file and key_file in its tls_config",
+            ),
+            (
+                CertificateError::UnknownIssuer.into(),
+                "the client's certificate is not accepted: no trusted CA signed it: add its CA certificate to client_ca_file",
+            ),
         ] {
-            let text = explain_certificate_error(&error);
-            assert!(!text.contains("KeyMismatch") && !text.contains("Encoding") && !text.contains("parse"), "{text}");
+            assert_eq!(explain_client_error(&io::Error::other(error)).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn errors_of_the_own_certificate_say_why_and_what_to_do() {
+        let key = "use RSA with 2048 to 4096 bits, ECDSA with P-256 or P-384, or Ed25519";
+        for (error, text) in [
+            (CertificateError::BadEncoding.into(), "the certificate is not accepted: it is not an X.509 certificate"),
+            (
+                InconsistentKeys::KeyMismatch.into(),
+                "the key does not belong to the certificate: use the key for which it was issued",
+            ),
+            (
+                Error::General("failed to parse RSA private key: TooLarge".to_owned()),
+                &format!("the key cannot be used (failed to parse RSA private key: TooLarge): {key}"),
+            ),
+        ] {
+            assert_eq!(explain_certificate_error(&error), text);
         }
     }
 }

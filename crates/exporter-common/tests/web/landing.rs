@@ -100,7 +100,8 @@ fn a_browser_draws_the_metrics_live_under_the_policy() {
 const OFFLINE: &str = "<script>const shown = document.documentElement.outerHTML;\
                        window.fetch = async () => new Response(shown)</script>";
 
-/// Lists what looks wrong once the graphs are drawn: words, values and rows that are broken where they need not be.
+/// Lists what looks wrong once the graphs are drawn: words, values and rows that are broken where they need not be, and rows
+/// that a search does not hide.
 const INSPECT: &str = r#"<script>setTimeout(() => {
   const faults = [], lines = (range) => new Set([...range.getClientRects()].map((part) => Math.round(part.bottom))).size;
   const root = document.documentElement;
@@ -122,6 +123,11 @@ const INSPECT: &str = r#"<script>setTimeout(() => {
     const apart = [...graph.parentElement.children].some((part) => part.textContent && Math.abs(middle(part.getBoundingClientRect()) - middle(range.getBoundingClientRect())) > 8);
     if (apart) faults.push("not in one line: " + graph.closest("tr").textContent);
   }
+  const search = document.querySelector("input");
+  search.value = "drill_info";
+  search.dispatchEvent(new Event("input"));
+  const hidden = [...document.querySelectorAll("[hidden]")], visible = hidden.filter((part) => part.getClientRects().length > 0);
+  if (hidden.length === 0 || visible.length > 0) faults.push("the search leaves " + visible.length + " others");
   document.body.dataset.inspected = graphs.length + " graphs; " + faults.join("; ");
 }, 19000)</script>"#;
 

@@ -23,7 +23,7 @@ const ABOUT_EXPORTER: [&str; 3] = ["exporter_", "process_", "promhttp_"];
 
 /// The page's Content-Security-Policy. A test compares the hashes with the files.
 pub(crate) const POLICY: &str = concat!(
-    "default-src 'none'; style-src 'sha256-tEC/9SwMHwzk8R9lNmJ1hFveqtqWihvBqNJKr1Idinc='; ",
+    "default-src 'none'; style-src 'sha256-ouZAM8bgaDW8Qf95RquyM3tKiHFOs+AEGGEmVoshAxo='; ",
     "script-src 'sha256-NDurTVXu+XvxupL0oUYbaSK9VVV8/Ny8qW2tcvF82nk='; ",
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 );
