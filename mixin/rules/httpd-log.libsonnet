@@ -138,7 +138,7 @@ function(config) {
           alert: 'HttpdLogMalformed',
           expr: |||
             sum without (result) (rate(httpd_log_lines_total{result!~"matched|dropped"${,httpdLog}}[5m]))
-              / sum without (result) (rate(httpd_log_lines_total${httpdLog}[5m])) > ${HttpdLogMalformed}
+              / sum without (result) (rate(httpd_log_lines_total{result!="dropped"${,httpdLog}}[5m])) > ${HttpdLogMalformed}
           |||,
           'for': '10m',
           labels: { severity: 'warning', component: 'httpd-log' },
