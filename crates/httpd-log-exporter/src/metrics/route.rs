@@ -70,6 +70,9 @@ impl FromStr for Route {
     fn from_str(text: &str) -> Result<Self, String> {
         match text.split_once('=') {
             Some(("" | OTHER, _)) => Err("the name of a route must not be empty or 'other'".to_owned()),
+            Some((name, pattern)) if name.starts_with('/') && !pattern.starts_with('^') => Err(format!(
+                "a template cannot contain '=': '{name}' is read as the name of the regular expression '{pattern}'; if it is one, begin it with ^"
+            )),
             Some((name, pattern)) => Ok(Self { name: name.to_owned(), pattern: pattern::compile(pattern)? }),
             None => Ok(Self { name: text.to_owned(), pattern: template(text)? }),
         }
@@ -85,18 +88,23 @@ fn template(text: &str) -> Result<Regex, String> {
         let parameter = segment.strip_prefix(':').or(segment.strip_prefix('{').and_then(|name| name.strip_suffix('}')));
         match (segment, parameter) {
             ("*", _) if segments.peek().is_none() => pattern += "/(?s-u:.*)",
-            (_, Some(name)) if !name.is_empty() && !name.contains([':', '{', '}', '*']) => pattern += "/(?-u:[^/]+)",
-            _ if !segment.contains(['{', '}', '*']) && parameter.is_none() => {
+            (_, Some(name)) if is_name(name) => pattern += "/(?-u:[^/]+)",
+            _ if !segment.contains(['{', '}', '*', '?', '<', '>']) && parameter.is_none() => {
                 let _ = write!(pattern, "/{}", regex::escape(segment));
             }
             _ => {
                 return Err(format!(
-                    "'{segment}' is not a part of a template: a part is text, :NAME or {{NAME}}; the last one can be *"
+                    "'{segment}' is not a segment of a template: a segment is text, :NAME or {{NAME}}, with a NAME of letters, digits and _; the last one can be *; for other paths use NAME=REGEX"
                 ));
             }
         }
     }
     pattern::compile(&(pattern + "$"))
+}
+
+/// Whether a text can be the name of a parameter.
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 #[cfg(test)]
@@ -107,16 +115,27 @@ mod tests {
     fn a_route_has_a_name_and_a_pattern() {
         let route: Route = "api=^/api/(v=1)?".parse().unwrap();
         assert_eq!((route.name.as_str(), route.pattern.as_str()), ("api", "^/api/(v=1)?"));
+        let route: Route = "/users/:id=^/users/[0-9]+$".parse().unwrap();
+        assert_eq!((route.name.as_str(), route.pattern.as_str()), ("/users/:id", "^/users/[0-9]+$"));
         for (text, expected) in [
             ("", "expected NAME=REGEX or a template"),
             ("api", "expected NAME=REGEX or a template"),
             ("=x", "the name of a route must not be empty"),
             ("other=x", "the name of a route must not be empty"),
             ("api=(", "'(' is not a regular expression"),
-            ("/a/:", "':' is not a part"),
-            ("/a/*/b", "'*' is not a part"),
-            ("/a/x{id}", "'x{id}' is not a part"),
-            ("/a/{}", "'{}' is not a part"),
+            ("/a/:", "':' is not a segment"),
+            ("/a/*/b", "'*' is not a segment"),
+            ("/a/x{id}", "'x{id}' is not a segment"),
+            ("/a/{}", "'{}' is not a segment"),
+            (r"/a/:id(\d+)", r"':id(\d+)' is not a segment"),
+            ("/a/:id.json", "':id.json' is not a segment"),
+            ("/a/:id?", "':id?' is not a segment"),
+            ("/a/{path...}", "'{path...}' is not a segment"),
+            ("/{$}", "'{$}' is not a segment"),
+            ("/a/<id>", "'<id>' is not a segment"),
+            ("/a?", "'a?' is not a segment"),
+            ("/a/{id=7}", "a template cannot contain '='"),
+            ("/a/v=1", "a template cannot contain '='"),
         ] {
             let error = text.parse::<Route>().unwrap_err();
             assert!(error.starts_with(expected) && !error.contains('\n'), "{text}: {error}");
