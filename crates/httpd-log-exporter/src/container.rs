@@ -46,6 +46,24 @@ struct Entry<'a> {
 const KEPT_CAPACITY: usize = 16 * 1024;
 
 impl Stream {
+    /// Its value of the flag.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Stdout => "stdout",
+            Self::Stderr => "stderr",
+            Self::All => "all",
+        }
+    }
+
+    /// The stream that this one excludes.
+    pub(crate) fn other(self) -> Option<Self> {
+        match self {
+            Self::Stdout => Some(Self::Stderr),
+            Self::Stderr => Some(Self::Stdout),
+            Self::All => None,
+        }
+    }
+
     fn includes(self, stream: usize) -> bool {
         self == Self::All || self as usize == stream
     }
@@ -189,9 +207,9 @@ fn unescape(mut text: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(text);
 }
 
-/// Whether a line is one of a container log.
-pub(crate) fn is_wrapped(line: &[u8]) -> bool {
-    Entry::parse(line).is_some()
+/// The stream of a line of a container log; `None` for other lines.
+pub(crate) fn stream(line: &[u8]) -> Option<Stream> {
+    Entry::parse(line).and_then(|entry| [Stream::Stdout, Stream::Stderr].get(entry.stream).copied())
 }
 
 /// The time at which the container runtime read a line.

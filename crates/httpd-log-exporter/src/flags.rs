@@ -41,12 +41,13 @@ pub(crate) struct Flags {
     #[arg(value_parser = Format::from_regex)]
     regex: Option<Format>,
 
-    /// Stream of a container's log whose lines are read: unwrap the lines of Docker's json-file and of CRI (containerd, CRI-O)
+    /// Unwrap container logs (Docker's json-file, CRI) and read this stream
     #[arg(long = "access-log.container", value_name = "STREAM", value_enum, global = true)]
     pub(crate) container: Option<Stream>,
 
     /// Lines that are not counted as requests, such as health checks: a regular expression for a field, for example
-    /// path~^/healthz$ or $http_user_agent~^kube-probe/. Repeatable
+    /// path~^/healthz$ or $http_user_agent~^kube-probe/. Every format has the fields @method, @status_class, @pod,
+    /// @namespace and @container. Repeatable
     #[arg(long = "access-log.drop", value_name = "FIELD~REGEX", value_delimiter = '\n', global = true)]
     pub(crate) drops: Vec<DropRule>,
 
@@ -84,8 +85,8 @@ pub(crate) struct Flags {
     pub(crate) routes: Vec<Route>,
 
     /// Label of requests, bytes and durations: the value of a field, or what a regular expression makes of it, for
-    /// example scheme=$scheme or browser=%{User-Agent}i~(Firefox|Chrome)=>$1. Repeatable; other if the expression does
-    /// not match
+    /// example scheme=$scheme or browser=%{User-Agent}i~(Firefox|Chrome)=>$1; other if the expression does not match.
+    /// Every format has the fields @method, @status_class, @pod, @namespace and @container. Repeatable
     #[arg(long = "metrics.label", value_name = "NAME=FIELD[~REGEX[=>VALUE]]", value_delimiter = '\n', global = true)]
     pub(crate) labels: Vec<Label>,
 

@@ -130,5 +130,40 @@ fn explain_unwraps_lines_and_proposes_the_flag() {
     let (success, report) = explain(&["--access-log.container=stdout"]);
     assert!(success && report.starts_with("format combined: 2 of 2 lines match\n"), "{report}");
     let (success, report) = explain(&[]);
-    assert!(!success && report.contains("--access-log.container=stdout unwraps them\n"), "{report}");
+    assert!(!success && report.contains("--access-log.container=stderr unwraps them\n"), "{report}");
+}
+
+#[test]
+fn explain_names_the_other_stream_if_the_wrong_one_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.log");
+    let explain = |log: &str, stream: &str| {
+        fs::write(&path, log).unwrap();
+        let output = run(PROGRAM, ["explain", path.to_str().unwrap(), "--access-log.container", stream]);
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let lines = DOCKER.split_once('\n').unwrap().1;
+    for (log, stream, expected) in [
+        (CADDY, "stdout", "1 line is of the other stream: use --access-log.container=stderr\n"),
+        (lines, "stderr", "2 lines are of the other stream: use --access-log.container=stdout\n"),
+        ("", "all", "no line to explain: the log is empty, or its lines are too long\n"),
+    ] {
+        assert_eq!(explain(log, stream), (Some(1), expected.to_owned()), "{stream}");
+    }
+}
+
+#[test]
+fn names_of_a_pod_are_not_labels_of_another_source() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pods/shop_web-1_0/nginx/0.log");
+    let request = CRI.lines().nth(2).unwrap();
+    write(&path, &format!("{request}\n"));
+    let script = format!(
+        "exec {PROGRAM} --once --access-log={} --access-log=- --access-log.container=stdout --metrics.label=pod=@pod < {}",
+        path.display(),
+        path.display()
+    );
+    let text = String::from_utf8(run("sh", ["-c", &script]).stdout).unwrap();
+    let requests = |pod: &str| format!(r#"httpd_requests_total{{method="GET",pod="{pod}",status_code="200"}} 1"#);
+    assert_has(&text, &[&requests("web-1"), &requests("")]);
 }

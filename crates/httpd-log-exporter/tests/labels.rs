@@ -133,6 +133,11 @@ fn lines_that_a_rule_drops_are_counted_as_dropped_and_nowhere_else() {
         let text = once("combined", &format!("{combined}\n"), &["--access-log.drop", rule]);
         assert_eq!(lines(&text, "dropped"), Some(dropped), "{rule}");
     }
+    let without_request = r#"::1 - - [20/Nov/2026:09:26:10 +0000] "-" 408 0 "-" "-""#;
+    for rule in ["path~^/?$", "@pod~^$"] {
+        let text = once("combined", &format!("{without_request}\n"), &["--access-log.drop", rule]);
+        assert_eq!((lines(&text, "matched"), lines(&text, "dropped")), (Some(1), Some(0)), "{rule}");
+    }
 }
 
 #[test]
@@ -157,7 +162,7 @@ fn explain_shows_what_lines_count_and_the_fields_that_can_be_labels() {
     assert_has(
         &report,
         &[
-            "counted by line 2:",
+            "series that line 2 increments:",
             line,
             r#"  httpd_requests_total{browser="Firefox",method="GET",route="/api/:id",status_code="200",vhost="a.example"} 1"#,
             r#"  httpd_request_duration_seconds_sum{browser="Firefox",route="/api/:id",vhost="a.example"} 0.2"#,
@@ -171,7 +176,27 @@ fn explain_shows_what_lines_count_and_the_fields_that_can_be_labels() {
     );
     assert!(!report.contains("_bucket") && !report.contains(" 0\n"), "{report}");
     let plain = explain(&[]);
-    assert!(plain.contains("counted by line 1:\n") && !plain.contains("browser"), "{plain}");
+    assert!(plain.contains("series that line 1 increments:\n") && !plain.contains("browser"), "{plain}");
+}
+
+#[test]
+fn explain_shows_the_fields_although_a_flag_is_wrong_and_no_control_characters() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("access.log");
+    std::fs::write(&path, LOG.replacen("Mozilla", "\u{1b}[2JMozilla", 1)).unwrap();
+    let format = format!("--access-log.format={FORMAT}");
+    let explain = |label: &str| {
+        let flags = ["explain", path.to_str().unwrap(), &format, "--metrics.label", label];
+        let output = run(PROGRAM, flags);
+        let [stdout, stderr] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+        (output.status.success(), stdout, stderr)
+    };
+    let (success, report, error) = explain("a=$upstream_addr");
+    assert!(!success && error.contains("the format has no field upstream_addr"), "{error}");
+    assert!(report.contains(": 4 of 4 lines match\n") && report.contains("\nfields of line 1:\n"), "{report}");
+    let (success, report, error) = explain("agent=$http_user_agent");
+    assert!(success && report.contains("agent=\"\u{fffd}[2JMozilla/5.0 Firefox/140.0\""), "{report}{error}");
+    assert!(!report.contains('\u{1b}'), "{report:?}");
 }
 
 #[test]
@@ -203,6 +228,28 @@ fn a_wrong_label_is_an_error_that_names_it() {
         let output = run(PROGRAM, flags(folder.path(), FORMAT, LOG, &[&["--once"], &flag[..]].concat()));
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert!(!output.status.success() && stderr.contains(expected), "{label}: {stderr}");
+    }
+}
+
+#[test]
+fn a_misspelled_name_of_a_field_is_an_error_that_lists_the_names_with_every_format() {
+    const NAMES: &str = "@method, @status_class, @pod, @namespace, @container";
+    let unknown = format!("unknown field @metod; the fields that begin with @ are {NAMES}");
+    let folder = tempfile::tempdir().unwrap();
+    for (format, field, expected) in [
+        ("json", "@metod", &unknown),
+        ("caddy", "@metod", &unknown),
+        ("combined", "@metod", &unknown),
+        ("combined", "$scheme", &format!("%{{User-Agent}}i; fields of every format: {NAMES}")),
+    ] {
+        for [flag, rule] in [["--access-log.drop", "~x"], ["--metrics.label", ""]] {
+            let name = if rule.is_empty() { "a=" } else { "" };
+            let output =
+                run(PROGRAM, flags(folder.path(), format, LOG, &["--once", flag, &[name, field, rule].concat()]));
+            let stderr = String::from_utf8(output.stderr).unwrap();
+            let is_right = stderr.contains(&format!("{flag}: ")) && stderr.contains(expected.as_str());
+            assert!(!output.status.success() && is_right, "{format} {flag}: {stderr}");
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! What lines count: the series of one line, the values of all labels, and the fields that can be labels.
+//! What lines count: the series that one line increments, the values of all labels, and other fields that can be labels.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,7 +25,7 @@ pub(super) fn report([mut first, mut all]: [Registry; 2], lines: &[(usize, &[u8]
         first.counts.series().any(|series| series.cell.requests > 0)
     });
     if let Some((number, line)) = counted {
-        let _ = writeln!(text, "\ncounted by line {number}:\n{}", printable(line));
+        let _ = writeln!(text, "\nseries that line {number} increments:\n{}", printable(line));
         series(&first, &mut text);
     }
     lines.iter().for_each(|(_, line)| all.count_line(0, Line::Whole(line)));
@@ -45,7 +45,7 @@ fn series(registry: &Registry, text: &mut String) {
         line.starts_with("httpd_") && !is_health && !line.contains("_bucket{") && !line.ends_with(" 0")
     };
     for line in all.lines().filter(is_shown) {
-        let _ = writeln!(text, "  {line}");
+        let _ = writeln!(text, "  {}", printable(line.as_bytes()));
     }
 }
 
@@ -64,7 +64,7 @@ fn labels(registry: &Registry, text: &mut String) {
     if values.is_empty() {
         return;
     }
-    text.push_str("\nlabels, their number of values, and the most frequent ones with their requests:\n");
+    text.push_str("\nvalues of each label: their number, and the most frequent ones with their requests:\n");
     let width = values.keys().map(|name| name.len()).max().unwrap_or_default();
     for (name, values) in values {
         let mut sorted: Vec<_> = values.iter().collect();

@@ -43,7 +43,7 @@ pub(crate) fn command() -> Command {
     Command::new("explain")
         .about("Show the fields of a log's first lines, or the first mismatch and the preset that matches")
         .after_help(
-            "Exit status:\n  0\n      Every line matches the format\n  1\n      A line does not match, or the log is unreadable",
+            "Exit status:\n  0\n      Every line matches the format\n  1\n      A line does not match, or the log has no line or is unreadable",
         )
         .arg(file)
 }
@@ -53,17 +53,39 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<ExitCode> {
     let path = matches.get_one::<PathBuf>("FILE").ok_or_else(|| anyhow!("missing FILE"))?;
     let format = matches.get_one::<Format>("regex").or(matches.get_one::<Format>("format"));
     let mut format = format.ok_or_else(|| anyhow!("missing format"))?.clone();
-    let lines = lines(&read_start(path)?, matches.get_one::<Stream>("container").copied());
-    let (mut report, all_match) = report(&mut format, &lines);
-    report += &counted(&mut format, matches, path, &lines)?;
+    let container = matches.get_one::<Stream>("container").copied();
+    let (lines, other_lines) = lines(&read_start(path)?, container);
+    if lines.is_empty() {
+        write(&nothing_read(container, other_lines))?;
+        return Ok(ExitCode::FAILURE);
+    }
+    let (report, all_match) = report(&mut format, &lines);
+    write(&report)?; // also if a flag is wrong
+    write(&counted(&mut format, matches, path, &lines)?)?;
+    Ok(if all_match { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Writes to standard output, which may be closed before its end.
+fn write(text: &str) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
-    match stdout.write_all(report.as_bytes()).and_then(|()| stdout.flush()) {
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(if all_match { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
+        _ => Ok(()),
     }
 }
 
-/// What the lines that match count with the flags, and the fields that can be labels.
+/// Why no line was read.
+fn nothing_read(container: Option<Stream>, other_lines: usize) -> String {
+    match container.and_then(Stream::other) {
+        Some(other) if other_lines > 0 => {
+            let is_or_are = if other_lines == 1 { "line is" } else { "lines are" };
+            format!("{other_lines} {is_or_are} of the other stream: use --access-log.container={}\n", other.name())
+        }
+        _ => "no line to explain: the log is empty, or its lines are too long\n".to_owned(),
+    }
+}
+
+/// What the lines that match count with the flags, and other fields that can be labels.
 fn counted(format: &mut Format, matches: &ArgMatches, path: &Path, lines: &[Vec<u8>]) -> Result<String> {
     let numbered = lines.iter().enumerate().map(|(at, line)| (at + 1, line.as_slice()));
     let lines: Vec<_> = numbered.filter(|(_, line)| format.read(line).is_some()).collect();
@@ -83,15 +105,14 @@ fn counted(format: &mut Format, matches: &ArgMatches, path: &Path, lines: &[Vec<
     Ok(report + &counted::proposals(format, &lines))
 }
 
-/// The first lines of a log, or of a stream of a container.
-fn lines(text: &[u8], container: Option<Stream>) -> Vec<Vec<u8>> {
-    let (mut lines, mut parts, mut splitter) = (Vec::new(), Parts::default(), LineSplitter::default());
-    let mut take = |line: Line<'_>| {
-        if let Line::Whole(line) = line
-            && lines.len() < MAX_LINES
-        {
-            lines.push(line.to_vec());
-        }
+/// The first lines of a log, or of a stream of a container, and the number of lines of the other stream.
+fn lines(text: &[u8], container: Option<Stream>) -> (Vec<Vec<u8>>, usize) {
+    let (mut lines, mut other_lines) = (Vec::new(), 0);
+    let (mut parts, mut splitter) = (Parts::default(), LineSplitter::default());
+    let mut take = |line: Line<'_>| match line {
+        Line::Whole(line) if lines.len() < MAX_LINES => lines.push(line.to_vec()),
+        Line::OtherStream => other_lines += 1,
+        _ => {}
     };
     let mut unwrap = |line: Line<'_>| match container {
         None => take(line),
@@ -102,7 +123,7 @@ fn lines(text: &[u8], container: Option<Stream>) -> Vec<Vec<u8>> {
         splitter.finish(unwrap);
         parts.finish(take);
     }
-    lines
+    (lines, other_lines)
 }
 
 /// Reads the start of a log.
@@ -123,8 +144,9 @@ pub(crate) fn report(format: &mut Format, lines: &[Vec<u8>]) -> (String, bool) {
     let matched: Vec<bool> = lines.iter().map(|line| format.read(line).is_some()).collect();
     let count = matched.iter().filter(|matched| **matched).count();
     let _ = writeln!(report, "format {}: {count} of {} lines match", format.name, lines.len());
-    if lines.first().is_some_and(|line| container::is_wrapped(line)) {
-        report.push_str("\nthese are lines of a container: --access-log.container=stdout unwraps them\n");
+    if let Some(stream) = lines.first().and_then(|line| container::stream(line)) {
+        let name = stream.name();
+        let _ = writeln!(report, "\nthese are lines of a container: --access-log.container={name} unwraps them");
     }
     if let Some(at) = matched.iter().position(|matched| *matched) {
         let _ = writeln!(report, "\nfields of line {}:\n{}", at + 1, printable(&lines[at]));

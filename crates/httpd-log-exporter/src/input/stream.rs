@@ -156,6 +156,11 @@ fn check_fifo(file_type: FileType) -> io::Result<()> {
 fn count_lines(mut source: impl Read, index: usize, registry: &SharedRegistry) -> io::Result<()> {
     let (mut lines, mut parts) = (LineSplitter::default(), Parts::default());
     let mut buffer = vec![0; BUFFER];
+    let lock = || {
+        let mut registry = registry.lock();
+        registry.set_log([]); // a file may have been read in between
+        registry
+    };
     loop {
         let read = match source.read(&mut buffer) {
             Ok(0) => break,
@@ -163,9 +168,9 @@ fn count_lines(mut source: impl Read, index: usize, registry: &SharedRegistry) -
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             Err(error) => return Err(error),
         };
-        registry.lock().read(index, &mut lines, &mut parts, &buffer[..read]);
+        lock().read(index, &mut lines, &mut parts, &buffer[..read]);
     }
-    registry.lock().finish(index, &mut lines, &mut parts);
+    lock().finish(index, &mut lines, &mut parts);
     Ok(())
 }
 
@@ -247,6 +252,20 @@ mod tests {
             (registry.lock().logs[0].lines.iter().sum::<u64>() == 3).then_some(())
         });
         assert_eq!(registry.lock().logs[0].lines, [2, 0, 1, 0, 0]);
+    }
+
+    #[test]
+    fn a_message_has_no_names_of_a_file_that_was_read_before_it() {
+        let format: crate::format::Format = "common".parse().unwrap();
+        let counts = crate::metrics::counts::RequestCounts::new(&format, &[], Vec::new(), 100).with_labels(vec!["pod"]);
+        let mut registry = crate::metrics::registry::Registry::new(format, counts, ["syslog".to_owned()]);
+        let labels = vec!["pod=@pod".parse().unwrap()];
+        registry.rules = Some(crate::metrics::line_rules::LineRules::new(labels, Vec::new(), &[]));
+        registry.set_log([Path::new("/pods/shop_web-1_0/nginx/0.log")]);
+        let line = br#"::1 - - [20/Nov/2026:09:00:00 +0000] "GET / HTTP/1.1" 200 5"#;
+        registry.count_message(0, Line::Whole(line));
+        let counted = registry.counts.series().filter(|series| series.cell.requests > 0);
+        assert_eq!(counted.flat_map(|series| series.labels.fields()).collect::<Vec<_>>(), [""]);
     }
 
     #[test]

@@ -51,6 +51,10 @@ pub(crate) struct RequestLine<'a> {
 pub(crate) const PATH: &str = "path";
 /// The names that the path of a container's log has, in the order of [`container::names`].
 const CONTAINER: [&str; 3] = ["@pod", "@namespace", "@container"];
+/// The known method of a request, or `other`.
+const METHOD: &str = "@method";
+/// The class of the status.
+const STATUS_CLASS: &str = "@status_class";
 /// The classes of status codes, by their first digit; the last one is for requests without a response.
 const CLASSES: [&str; 11] = ["0xx", "1xx", "2xx", "3xx", "4xx", "5xx", "6xx", "7xx", "8xx", "9xx", "-"];
 
@@ -70,7 +74,13 @@ impl LineRules {
         let dropped = drops.iter().map(|drop| ("--access-log.drop", &drop.field));
         for (flag, field) in dropped.chain(labels.iter().map(|label| ("--metrics.label", &label.field))) {
             if is_captured(field, &format) && captured.insert(field.as_str()) {
-                format.clone().with_captured(&[field]).map_err(|error| anyhow!("{flag}: {error}"))?;
+                let [pod, namespace, container] = CONTAINER;
+                let own = format!("{METHOD}, {STATUS_CLASS}, {pod}, {namespace}, {container}");
+                if field.starts_with('@') {
+                    bail!("{flag}: unknown field {field}; the fields that begin with @ are {own}");
+                }
+                let checked = format.clone().with_captured(&[field]);
+                checked.map_err(|error| anyhow!("{flag}: {error}; fields of every format: {own}"))?;
             }
         }
         let captured: Vec<_> = captured.into_iter().collect();
@@ -140,13 +150,13 @@ impl Source {
     /// The source with a name, if it is not a field of the format.
     fn named(name: &str) -> Option<Self> {
         match name {
-            "@method" => Some(Self::Method),
-            "@status_class" => Some(Self::StatusClass),
+            METHOD => Some(Self::Method),
+            STATUS_CLASS => Some(Self::StatusClass),
             _ => CONTAINER.iter().position(|known| *known == name).map(Self::Container),
         }
     }
 
-    /// The text in a line.
+    /// The text in a line; `None` if it has no such field.
     fn text<'a>(
         self,
         found: &[Option<Range<usize>>],
@@ -154,9 +164,9 @@ impl Source {
         line: &RequestLine<'a>,
     ) -> Option<&'a [u8]> {
         match self {
-            Self::Path => Some(line.path),
+            Self::Path => Some(line.path).filter(|path| !path.is_empty()),
             Self::Captured(index) => line.text.get(found.get(index)?.clone()?),
-            Self::Container(index) => container.get(index).map(Vec::as_slice),
+            Self::Container(index) => container.get(index).map(Vec::as_slice).filter(|name| !name.is_empty()),
             Self::Method => Some(line.method.name().as_bytes()),
             Self::StatusClass => CLASSES.get(line.status.index() / 100).map(|class| class.as_bytes()),
         }

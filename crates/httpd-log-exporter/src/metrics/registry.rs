@@ -78,7 +78,7 @@ impl Registry {
             || self.logs.iter().any(|log| log.lines[LineResult::Dropped as usize] > 0)
     }
 
-    /// Sets the log whose lines follow, by the paths that it has or had.
+    /// Sets the log whose lines follow, by the paths that it has or had; a source without a path has none.
     pub(crate) fn set_log<'a>(&mut self, paths: impl IntoIterator<Item = &'a Path>) {
         if let Some(rules) = &mut self.rules {
             rules.set_log(paths);
@@ -135,6 +135,7 @@ impl Registry {
 
     /// Counts a line that arrived as one message, and records its time.
     pub(crate) fn count_message(&mut self, log: usize, line: Line<'_>) {
+        self.set_log([]);
         self.count_line(log, line);
         if let Line::Whole(line) = line {
             self.record_time(log, line);
