@@ -234,7 +234,7 @@ fn a_wrong_label_is_an_error_that_names_it() {
 #[test]
 fn a_misspelled_name_of_a_field_is_an_error_that_lists_the_names_with_every_format() {
     const NAMES: &str = "@method, @status_class, @pod, @namespace, @container";
-    let unknown = format!("unknown field @metod; the fields that begin with @ are {NAMES}");
+    let unknown = format!("unknown field @metod; the fields that start with @ are {NAMES}");
     let folder = tempfile::tempdir().unwrap();
     for (format, field, expected) in [
         ("json", "@metod", &unknown),

@@ -77,7 +77,7 @@ impl LineRules {
                 let [pod, namespace, container] = CONTAINER;
                 let own = format!("{METHOD}, {STATUS_CLASS}, {pod}, {namespace}, {container}");
                 if field.starts_with('@') {
-                    bail!("{flag}: unknown field {field}; the fields that begin with @ are {own}");
+                    bail!("{flag}: unknown field {field}; the fields that start with @ are {own}");
                 }
                 let checked = format.clone().with_captured(&[field]);
                 checked.map_err(|error| anyhow!("{flag}: {error}; fields of every format: {own}"))?;

@@ -71,7 +71,7 @@ impl FromStr for Route {
         match text.split_once('=') {
             Some(("" | OTHER, _)) => Err("the name of a route must not be empty or 'other'".to_owned()),
             Some((name, pattern)) if name.starts_with('/') && !pattern.starts_with('^') => Err(format!(
-                "a template cannot contain '=': '{name}' is read as the name of the regular expression '{pattern}'; if it is one, begin it with ^"
+                "a template cannot contain '=': '{name}' is read as the name of the regular expression '{pattern}'; if it is one, start it with ^"
             )),
             Some((name, pattern)) => Ok(Self { name: name.to_owned(), pattern: pattern::compile(pattern)? }),
             None => Ok(Self { name: text.to_owned(), pattern: template(text)? }),
