@@ -23,7 +23,7 @@ const ABOUT_EXPORTER: [&str; 3] = ["exporter_", "process_", "promhttp_"];
 
 /// The page's Content-Security-Policy. A test compares the hashes with the files.
 pub(crate) const POLICY: &str = concat!(
-    "default-src 'none'; style-src 'sha256-ouZAM8bgaDW8Qf95RquyM3tKiHFOs+AEGGEmVoshAxo='; ",
+    "default-src 'none'; style-src 'sha256-S1XTVcLadofrTdtbnVRf7n4ZrJH0CM5B3tbHmnbp7x8='; ",
     "script-src 'sha256-NDurTVXu+XvxupL0oUYbaSK9VVV8/Ny8qW2tcvF82nk='; ",
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 );
