@@ -69,8 +69,9 @@ fn a_silent_target_is_given_up_before_prometheus_gives_up() {
     let response = exporter.get(&format!("/probe?target={address}"), &[("X-Prometheus-Scrape-Timeout-Seconds", "1")]);
     assert!(started.elapsed().as_secs() < 5);
     assert_eq!(value(&response.body, "probe_success"), Some(0.0), "{}", response.body);
-    assert!(value(&response.body, "probe_duration_seconds").unwrap() >= 0.5);
-    assert!(exporter.log().contains("no response within 500ms"), "{}", exporter.log());
+    // half of the scrape's second is reserved for the response, and reading the request has taken some of the rest
+    assert!(value(&response.body, "probe_duration_seconds").unwrap() >= 0.25);
+    assert!(exporter.log().contains("no response within"), "{}", exporter.log());
     drop((waiting, server));
 }
 
