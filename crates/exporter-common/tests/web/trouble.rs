@@ -130,7 +130,7 @@ fn the_check_and_the_log_report_every_unusable_certificate() {
         assert!(check.status.code() == Some(status) && log.contains(expected), "{expected}: {log}");
     };
     openssl(&pki, &path, &format!("{self_signed} rsa:1024"));
-    check("use RSA with at least 2048 bits", 1);
+    check("use RSA with 2048 to 4096 bits", 1);
     openssl(&pki, &path, "req -new -newkey rsa:2048 -nodes -subj /CN=localhost -keyout server.key -out request");
     openssl(&pki, &path, "x509 -req -in request -signkey server.key -out server.crt");
     check(
