@@ -171,7 +171,7 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// Whether a word begins like a timestamp of RFC 3339.
+/// Whether a word looks like a timestamp of RFC 3339.
 fn is_time(word: &[u8]) -> bool {
     matches!(word, [b'0'..=b'9', _, _, _, b'-', _, _, b'-', _, _, b'T', ..])
 }
