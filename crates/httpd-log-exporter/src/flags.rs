@@ -17,6 +17,7 @@ use crate::metrics::label::Label;
 use crate::metrics::line_rules::LineRules;
 use crate::metrics::route::Route;
 use crate::permission;
+use crate::regular_file;
 use crate::tail::StartAt;
 use crate::tail::log_paths::LogPaths;
 
@@ -205,7 +206,7 @@ fn file_fault(source: &str, path: &Path, require_readable: bool) -> Option<Strin
         Ok(metadata) if metadata.is_dir() => Some(format!("--access-log {source} is a directory: specify a file")),
         Ok(metadata) if !metadata.is_file() => Some(format!("--access-log {source} is not a file or a FIFO")),
         found => {
-            let error = found.and_then(|_| std::fs::File::open(path)).err()?;
+            let error = found.and_then(|_| regular_file::open(path)).err()?;
             require_readable.then(|| permission::explain(path, &error, "open"))
         }
     }

@@ -11,6 +11,7 @@ mod input;
 mod lines;
 mod metrics;
 mod permission;
+mod regular_file;
 mod state;
 mod tail;
 

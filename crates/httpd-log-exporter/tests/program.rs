@@ -3,13 +3,13 @@
 #![expect(clippy::disallowed_types, clippy::unwrap_used, reason = "tests start programs, and fail by panicking")]
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use exporter_common::testing::{Running, assert_golden, assert_lint, run, value};
+use exporter_common::testing::{Running, assert_golden, assert_lint, command, run, value};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_httpd-log-exporter");
 
@@ -305,6 +305,23 @@ fn explain_shows_the_fields_or_the_first_mismatch() {
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("cannot read"), "{output:?}");
     assert_eq!(run(PROGRAM, ["explain"]).status.code(), Some(2));
+}
+
+#[test]
+fn explain_reads_a_fifo_and_reports_that_it_waits_for_its_writer() {
+    let folder = Folder::new();
+    let fifo = folder.path("fifo");
+    assert!(run("mkfifo", [&fifo]).status.success());
+    let mut command = command(PROGRAM);
+    command.arg("explain").arg(&fifo).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut message = String::new();
+    BufReader::new(child.stderr.take().unwrap()).read_line(&mut message).unwrap();
+    assert!(message.contains("reading the FIFO until its writers close it"), "{message}");
+    File::options().write(true).open(&fifo).unwrap().write_all(LINE.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("1 of 1 lines match"), "{output:?}");
 }
 
 const LOG: &str = "/var/log/nginx/access.log";

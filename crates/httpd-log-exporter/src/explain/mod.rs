@@ -5,6 +5,7 @@ mod counted;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{Read, Write as _};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -132,10 +133,18 @@ fn read_start(path: &Path) -> Result<Vec<u8>> {
     let read = if path == Path::new("-") {
         std::io::stdin().lock().take(MAX_BYTES).read_to_end(&mut text)
     } else {
-        File::open(path).and_then(|file| file.take(MAX_BYTES).read_to_end(&mut text))
+        open(path).and_then(|file| file.take(MAX_BYTES).read_to_end(&mut text))
     };
     read.map_err(|error| anyhow!(permission::explain(path, &error, "read")))?;
     Ok(text)
+}
+
+/// Opens a log, which may be a FIFO or a device. Logs that a FIFO is read, since that can take until its writer starts.
+fn open(path: &Path) -> std::io::Result<File> {
+    if std::fs::metadata(path)?.file_type().is_fifo() {
+        tracing::info!(path = %path.display(), "reading the FIFO until its writers close it");
+    }
+    File::open(path)
 }
 
 /// The report about lines, and whether all of them match the format.

@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::{Result, bail};
 
 use super::with_ending;
+use crate::regular_file;
 
 /// A locked state file. It is unlocked when this is dropped, or the process exits in any way.
 #[derive(Debug)]
@@ -31,7 +32,7 @@ impl StateLock {
             }
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
-                let _ = File::open(&path).and_then(|mut file| file.read_to_string(&mut holder)); // it only explains
+                let _ = regular_file::open(&path).and_then(|(mut file, _)| file.read_to_string(&mut holder)); // it only explains
                 let holder = if holder.is_empty() { "another process" } else { holder.trim_end() };
                 bail!(
                     "--state.file {} is used by {holder}: stop it, or give each exporter its own state file",

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use flate2::read::MultiGzDecoder;
 
+use crate::regular_file;
 use crate::tail::fingerprint::Fingerprint;
 use crate::tail::read_position::REMEMBERED;
 use crate::tail::rotated;
@@ -26,7 +27,7 @@ pub(crate) fn is_younger(path: &Path, time: SystemTime) -> io::Result<bool> {
 
 /// Opens a compressed log to read it from its beginning.
 pub(crate) fn open(path: &Path) -> io::Result<Decoder> {
-    Ok(MultiGzDecoder::new(BufReader::with_capacity(64 * 1024, File::open(path)?)))
+    Ok(MultiGzDecoder::new(BufReader::with_capacity(64 * 1024, regular_file::open(path)?.0)))
 }
 
 /// The first bytes of a compressed log.

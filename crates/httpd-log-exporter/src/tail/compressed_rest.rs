@@ -51,6 +51,9 @@ impl Tail {
         registry: &SharedRegistry,
         buffer: &mut [u8],
     ) -> Result<bool, Error> {
+        if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+            return Ok(true); // a FIFO or a directory with the name of a log
+        }
         let searched = self.rows(|row| row.is_searched() && row.comes_from(base));
         let is_young = compressed::is_younger(path, since)?;
         if searched.is_empty() && !is_young {

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use memchr::memrchr;
 
 use crate::lines::{LineSplitter, MAX_LINE};
+use crate::regular_file;
 use crate::tail::fingerprint::Fingerprint;
 use crate::tail::read_position::{REMEMBERED, ReadPosition};
 
@@ -65,11 +66,7 @@ impl FileIdentity {
 impl LogFile {
     /// Opens a file to read it from its beginning.
     pub(crate) fn open(path: &Path, now: Instant) -> io::Result<Self> {
-        // only a regular file is opened: opening a FIFO waits for its writer
-        check_regular(&std::fs::metadata(path)?)?;
-        let file = File::open(path)?;
-        let metadata = file.metadata()?;
-        check_regular(&metadata)?;
+        let (file, metadata) = regular_file::open(path)?;
         file.read_at(&mut [0], 0)?; // a file that opens but cannot be read is reported like one that does not open
         Ok(Self {
             file,
@@ -308,13 +305,4 @@ fn link_target(path: &Path, identity: FileIdentity) -> Option<PathBuf> {
     let is_link = std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink());
     let target = is_link.then(|| std::fs::canonicalize(path).ok()).flatten()?;
     std::fs::metadata(&target).is_ok_and(|metadata| FileIdentity::of(&metadata) == identity).then_some(target)
-}
-
-/// Refuses everything but regular files.
-fn check_regular(metadata: &Metadata) -> io::Result<()> {
-    match metadata {
-        metadata if metadata.is_file() => Ok(()),
-        metadata if metadata.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
-        _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")),
-    }
 }

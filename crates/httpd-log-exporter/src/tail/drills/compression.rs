@@ -110,6 +110,20 @@ fn a_log_that_exists_compressed_and_uncompressed_is_read_once() {
 }
 
 #[test]
+fn a_fifo_and_a_directory_with_the_name_of_a_compressed_log_are_passed_over() {
+    let mut drill = Drill::new(StartAt::Beginning, |drill| drop(drill.append("access.log", &line(0))));
+    let state = drill.save();
+    drill.append("access.log", &line(1));
+    gzip(&drill, "access.log", "access.log.1.gz");
+    rustix::fs::mkfifoat(rustix::fs::CWD, drill.path("access.log.2.gz"), rustix::fs::Mode::RWXU).unwrap();
+    fs::create_dir(drill.path("access.log.3.gz")).unwrap();
+    drill.append("access.log", &line(2));
+    drill.restart(&state);
+    let health = drill.counted(&[0, 1, 2]);
+    assert_eq!((health.read_errors, health.open_errors), (0, 0));
+}
+
+#[test]
 fn a_compressed_log_is_read_once_while_the_log_itself_is_missing() {
     let mut drill = Drill::new(StartAt::Beginning, |drill| drop(drill.append("access.log", &line(0))));
     let state = drill.save();
