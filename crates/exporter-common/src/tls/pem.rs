@@ -35,6 +35,11 @@ pub fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>> {
     Ok(certificates)
 }
 
+/// The valid certificates in a PEM text. Others are skipped, as Go does.
+pub(super) fn valid_certificates(pem: &[u8]) -> Vec<CertificateDer<'static>> {
+    CertificateDer::pem_slice_iter(pem).flatten().collect()
+}
+
 /// The private key in a PEM text.
 ///
 /// # Errors

@@ -7,7 +7,6 @@ use anyhow::{Context, Result, anyhow, ensure};
 use rustls::crypto::ring::{self, cipher_suite as suite, kx_group};
 use rustls::crypto::{CryptoProvider, SupportedKxGroup};
 use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use rustls::{ServerConfig, SupportedCipherSuite, SupportedProtocolVersion, version};
 
 use super::{client_certificates, explain_certificate_error, pem, x509};
@@ -173,8 +172,7 @@ fn ca_certificates(tls: &TlsConfig, warnings: &mut Vec<String>) -> Result<Vec<Ce
     let verified =
         matches!(tls.client_auth, ClientAuth::VerifyClientCertIfGiven | ClientAuth::RequireAndVerifyClientCert);
     let ca_certificates: Vec<_> = match &tls.client_ca {
-        // invalid certificates are skipped, as in Go
-        Some(pem) => CertificateDer::pem_slice_iter(pem.read()?.as_bytes()).flatten().collect(),
+        Some(pem) => pem::valid_certificates(pem.read()?.as_bytes()),
         None if verified => rustls_native_certs::load_native_certs().certs,
         None => Vec::new(),
     };
