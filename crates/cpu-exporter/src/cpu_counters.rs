@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use crate::monotonic_counter::MonotonicCounter;
 
 /// N counters of each CPU. Neither they nor their sums decrease, also when CPUs go offline and online: a CPU that goes
-/// offline keeps its share of the sums, and one first seen after the first read is a baseline and adds 0.
+/// offline keeps its share of the sums, and one first seen after the sums started is a baseline and adds 0.
 #[derive(Debug)]
 pub(crate) struct CpuCounters<const N: usize> {
     cpus: BTreeMap<u32, Cpu<N>>,
-    sums: [u64; N],
+    /// `None` before the first complete read, because they would start without the share of some CPUs.
+    sums: Option<[u64; N]>,
     reads: u64,
 }
 
@@ -22,30 +23,38 @@ struct Cpu<const N: usize> {
 
 impl<const N: usize> Default for CpuCounters<N> {
     fn default() -> Self {
-        Self { cpus: BTreeMap::new(), sums: [0; N], reads: 0 }
+        Self { cpus: BTreeMap::new(), sums: None, reads: 0 }
     }
 }
 
 impl<const N: usize> CpuCounters<N> {
-    /// Adds one complete read.
-    pub(crate) fn add(&mut self, readings: impl IntoIterator<Item = (u32, [u64; N])>) {
+    /// Adds one read, which is not complete if the values of a CPU are invalid.
+    pub(crate) fn add(&mut self, readings: impl IntoIterator<Item = (u32, [u64; N])>, complete: bool) {
         self.reads += 1;
+        let start = self.sums.is_none() && complete;
         for (cpu, counts) in readings {
             let first_seen = !self.cpus.contains_key(&cpu);
             let cpu = self.cpus.entry(cpu).or_insert(Cpu { counters: [MonotonicCounter::default(); N], read: 0 });
             cpu.read = self.reads;
-            for ((counter, sum), now) in cpu.counters.iter_mut().zip(&mut self.sums).zip(counts) {
+            for (index, (counter, now)) in cpu.counters.iter_mut().zip(counts).enumerate() {
                 let before = counter.total();
                 let increase = counter.add(now) - before;
-                if !first_seen || self.reads == 1 {
-                    *sum = sum.saturating_add(increase);
+                if let Some(sums) = self.sums.as_mut().filter(|_| !first_seen) {
+                    sums[index] = sums[index].saturating_add(increase);
                 }
             }
         }
+        if start {
+            let totals = self.cpus().map(|(_, totals)| totals);
+            self.sums =
+                Some(totals.fold([0; N], |sums, totals| {
+                    std::array::from_fn(|index| sums[index].saturating_add(totals[index]))
+                }));
+        }
     }
 
-    /// The sums over CPUs.
-    pub(crate) fn sums(&self) -> [u64; N] {
+    /// The sums over CPUs, from the first complete read on.
+    pub(crate) fn sums(&self) -> Option<[u64; N]> {
         self.sums
     }
 
@@ -64,8 +73,8 @@ mod tests {
     fn sums_continue_when_cpus_go_offline_and_online() {
         let mut counters = CpuCounters::default();
         let mut sum = |readings: &[(u32, u64)]| {
-            counters.add(readings.iter().map(|&(cpu, count)| (cpu, [count])));
-            (counters.sums()[0], counters.cpus().map(|(cpu, [count])| (cpu, count)).collect::<Vec<_>>())
+            counters.add(readings.iter().map(|&(cpu, count)| (cpu, [count])), true);
+            (counters.sums().unwrap()[0], counters.cpus().map(|(cpu, [count])| (cpu, count)).collect::<Vec<_>>())
         };
         assert_eq!(sum(&[(0, 10), (1, 5)]), (15, vec![(0, 10), (1, 5)]));
         assert_eq!(sum(&[(0, 11)]), (16, vec![(0, 11)]), "CPU 1 is offline");

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use exporter_common::{Collector, Family, Scrape, async_trait, blocking};
+use exporter_common::{Collector, Family, Faults, Scrape, async_trait, blocking};
 
 use self::stat_lines::{GUEST_MODES, Line, MODES, Ticks, parse};
 use self::sums::{Sums, seconds};
@@ -33,7 +33,7 @@ impl CpuCollector {
 
     /// The time since the boot in ticks, read only before the first sums. A read that hangs is abandoned.
     async fn uptime(&self) -> Option<u64> {
-        if self.state.lock().unwrap_or_else(PoisonError::into_inner).sums.reads > 0 {
+        if self.state.lock().unwrap_or_else(PoisonError::into_inner).sums.ticks.is_some() {
             return None;
         }
         let roots = self.settings.roots.clone();
@@ -57,15 +57,18 @@ impl Collector for CpuCollector {
         // A panic cannot leave the sums inconsistent: they change only in Sums::add, which does not fail.
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let State { sums, lines } = &mut *state;
-        let total = parse(&bytes, lines).with_context(|| format!("{}", stat.path().display()))?;
-        if sums.reads == 0 {
+        let path = || format!("{}", stat.path().display());
+        let mut faults = Faults::default();
+        let total = parse(&bytes, lines, &mut faults).with_context(path)?;
+        sums.add(lines);
+        // Without an invalid CPU's share, the sums would start too low. The sum line has it.
+        if sums.ticks.is_none() && (faults.is_empty() || total.is_some()) {
             sums.start(lines, total, uptime);
         }
-        sums.add(lines);
         for family in families(sums, &self.settings) {
             scrape.add(self.settings.names.apply(family));
         }
-        Ok(())
+        faults.result().with_context(path)
     }
 }
 
@@ -93,7 +96,9 @@ fn summed(sums: &Sums) -> [Family; 2] {
         &["mode"],
     );
     let mut guest = Family::counter(GUEST, GUEST_HELP, &["mode"]);
-    push(&mut usage, &mut guest, &sums.ticks[..sums.columns], |mode| [mode]);
+    if let Some(ticks) = &sums.ticks {
+        push(&mut usage, &mut guest, &ticks[..sums.columns], |mode| [mode]);
+    }
     [usage, guest]
 }
 
@@ -130,13 +135,12 @@ pub(super) fn fuzz(reads: &[&[u8]]) {
     let (mut sums, mut lines) = (Sums::default(), Vec::new());
     let mut totals = std::collections::BTreeMap::new();
     for read in reads {
-        let Ok(total) = parse(read, &mut lines) else { continue };
-        if sums.reads == 0 {
-            sums.start(&lines, total, None);
-        }
+        let Ok(total) = parse(read, &mut lines, &mut Faults::default()) else { continue };
         let before = sums.ticks;
         sums.add(&lines);
-        assert!(before.iter().zip(&sums.ticks).all(|(before, now)| before <= now), "{before:?} {sums:?}");
+        let now = sums.ticks.unwrap_or_else(|| sums.start(&lines, total, None));
+        let before = before.unwrap_or_default();
+        assert!(before.iter().zip(&now).all(|(before, now)| before <= now), "{before:?} {sums:?}");
         for (cpu, now) in sums.totals() {
             let before = totals.insert(cpu, *now).unwrap_or_default();
             assert!(before.iter().zip(now).all(|(before, now)| before <= now), "{before:?} {sums:?}");
@@ -157,9 +161,9 @@ mod tests {
         settings.per_cpu = true;
         let mut sums = Sums::default();
         let mut lines = Vec::new();
-        parse(b"cpu0 100 2 3 4\n", &mut lines).unwrap();
-        sums.start(&lines, None, None);
+        parse(b"cpu0 100 2 3 4\n", &mut lines, &mut Faults::default()).unwrap();
         sums.add(&lines);
+        sums.start(&lines, None, None);
         let text = to_text(families(&sums, &settings));
         assert!(text.contains("cpu_exporter_cpu_usage_seconds_total{mode=\"user\"} 1\n"), "{text}");
         assert!(text.contains("cpu_exporter_cpu_seconds_total{cpu=\"0\",mode=\"user\"} 1\n"), "{text}");

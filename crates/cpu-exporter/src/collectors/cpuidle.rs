@@ -1,6 +1,6 @@
 //! Collector `cpuidle`: time in idle states, from cpu*/cpuidle in sysfs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
@@ -35,14 +35,13 @@ impl Collector for CpuidleCollector {
         let (states, faults) = scrape.blocking(move || states(&roots)).await;
         // A panic cannot leave the counters inconsistent: only assignments happen under the lock.
         let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
-        // A read with faults might lack CPUs, which would then look new in the next read.
-        if faults.is_empty() {
-            for (state, cpus) in states {
-                counters.entry(state).or_default().add(cpus);
-            }
-            for family in families(&counters, self.settings.per_cpu) {
-                scrape.add(self.settings.names.apply(family));
-            }
+        let read: BTreeSet<_> = states.keys().cloned().collect();
+        for (state, cpus) in states {
+            counters.entry(state).or_default().add(cpus, faults.is_empty());
+        }
+        let counters = counters.iter().filter(|(state, _)| read.contains(*state));
+        for family in families(counters, self.settings.per_cpu) {
+            scrape.add(self.settings.names.apply(family));
         }
         faults.result()
     }
@@ -77,7 +76,7 @@ fn read_state(directory: &Path) -> Result<Option<(String, [u64; 2])>> {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "exact below 2^53 µs")]
-fn families(counters: &BTreeMap<String, CpuCounters<2>>, per_cpu: bool) -> [Family; 2] {
+fn families<'a>(counters: impl IntoIterator<Item = (&'a String, &'a CpuCounters<2>)>, per_cpu: bool) -> [Family; 2] {
     let labels: &[&'static str] = if per_cpu { &["state", "cpu"] } else { &["state"] };
     let mut families = [
         Family::counter("cpu_exporter_cpuidle_seconds_total", "Seconds the CPUs spent in each idle state.", labels),
@@ -91,7 +90,7 @@ fn families(counters: &BTreeMap<String, CpuCounters<2>>, per_cpu: bool) -> [Fami
         if per_cpu {
             counters.cpus().for_each(|(cpu, counts)| push(&[state, &cpu.to_string()], counts));
         } else {
-            push(&[state], counters.sums());
+            counters.sums().into_iter().for_each(|sums| push(&[state], sums));
         }
     }
     families
@@ -119,7 +118,7 @@ mod tests {
         assert!(faults.result().is_ok());
         let mut counters = BTreeMap::<String, CpuCounters<2>>::new();
         for (state, cpus) in states {
-            counters.entry(state).or_default().add(cpus);
+            counters.entry(state).or_default().add(cpus, true);
         }
         let text = |per_cpu| to_text(families(&counters, per_cpu));
         assert!(text(false).contains("\ncpu_exporter_cpuidle_seconds_total{state=\"C1\"} 1.5\n"), "{}", text(false));

@@ -42,21 +42,22 @@ impl Collector for InterruptsCollector {
         let labels = if self.settings.per_cpu { &labels[..] } else { &labels[..3] };
         let mut family = Family::counter("cpu_exporter_interrupts_total", "Interrupt details.", labels);
         let rows: BTreeMap<_, _> = table.rows.iter().map(|row| (labels_of(row), &row.counts)).collect();
-        counters.retain(|labels, _| rows.contains_key(labels));
+        // The counts of an invalid row continue when it is valid again.
+        counters.retain(|labels, _| rows.contains_key(labels) || !table.faults.is_empty());
         for (labels, counts) in rows {
             let counters = counters.entry(labels.clone()).or_default();
-            counters.add(table.cpus.iter().copied().zip(counts.iter().map(|&count| [count])));
+            counters.add(table.cpus.iter().copied().zip(counts.iter().map(|&count| [count])), true);
             let [kind, info, devices] = &labels;
             if self.settings.per_cpu {
                 for (cpu, [count]) in counters.cpus() {
                     family.push(&[kind, info, devices, &cpu.to_string()], count);
                 }
             } else {
-                family.push(&[kind, info, devices], counters.sums()[0]);
+                counters.sums().into_iter().for_each(|[sum]| family.push(&[kind, info, devices], sum));
             }
         }
         scrape.add(self.settings.names.apply(family));
-        Ok(())
+        table.faults.result().context("interrupts")
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
-use exporter_common::{Collector, Family, Scrape, async_trait};
+use exporter_common::{Collector, Family, Faults, Scrape, async_trait};
 
 use crate::cgroup_files::seconds;
 use crate::cpu_counters::CpuCounters;
@@ -34,41 +34,47 @@ impl Collector for SchedstatCollector {
     async fn collect(&self, scrape: &Scrape) -> Result<()> {
         let path = self.settings.roots.procfs.join("schedstat");
         let read = move || read_at_most(LIMIT, &path)?.map(|text| parse(&text).context("schedstat")).transpose();
-        let Some(cpus) = scrape.blocking(read).await? else { return Ok(()) };
+        let Some((cpus, faults)) = scrape.blocking(read).await? else { return Ok(()) };
         // A panic cannot leave the counters inconsistent: only assignments happen under the lock.
         let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
-        counters.add(cpus);
+        counters.add(cpus, faults.is_empty());
         for family in families(&counters, self.settings.per_cpu) {
             scrape.add(self.settings.names.apply(family));
         }
-        Ok(())
+        faults.result().context("schedstat")
     }
 }
 
 /// Running time in ns, waiting time in ns, and timeslices of each CPU.
 type Cpus = Vec<(u32, [u64; 3])>;
 
-/// Parses the lines of CPUs: `cpuN` and nine numbers. The last three are exported.
-fn parse(text: &str) -> Result<Cpus> {
-    let mut cpus = Cpus::new();
+/// Parses the lines of CPUs. An invalid line does not affect other CPUs.
+fn parse(text: &str) -> Result<(Cpus, Faults)> {
+    let (mut cpus, mut faults) = (Cpus::new(), Faults::default());
     for line in text.split_inclusive('\n') {
         let Some(rest) = line.strip_prefix("cpu") else { continue };
-        let invalid = || format!("not a CPU with nine numbers: {:?}", excerpt(line));
-        let mut numbers = rest.split_ascii_whitespace().map(str::parse::<u64>);
-        let mut next = || numbers.next().and_then(Result::ok).with_context(invalid);
-        let cpu = u32::try_from(next()?).with_context(invalid)?;
-        for _ in 0..6 {
-            next()?;
-        }
-        cpus.push((cpu, [next()?, next()?, next()?]));
         if !line.ends_with('\n') {
             bail!("truncated line {:?}", excerpt(line));
         }
+        let cpu = parse_line(rest).with_context(|| format!("not a CPU with nine numbers: {:?}", excerpt(line)));
+        cpus.extend(faults.keep(cpu));
     }
     if cpus.is_empty() {
+        faults.result()?;
         bail!("no CPU line in {:?}", excerpt(text));
     }
-    Ok(cpus)
+    Ok((cpus, faults))
+}
+
+/// Parses a CPU number and nine numbers. The last three are exported.
+fn parse_line(rest: &str) -> Option<(u32, [u64; 3])> {
+    let mut numbers = rest.split_ascii_whitespace().map(|word| word.parse::<u64>().ok());
+    let mut next = || numbers.next().flatten();
+    let cpu = u32::try_from(next()?).ok()?;
+    for _ in 0..6 {
+        next()?;
+    }
+    Some((cpu, [next()?, next()?, next()?]))
 }
 
 fn families(counters: &CpuCounters<3>, per_cpu: bool) -> [Family; 3] {
@@ -94,7 +100,7 @@ fn families(counters: &CpuCounters<3>, per_cpu: bool) -> [Family; 3] {
     if per_cpu {
         counters.cpus().for_each(|(cpu, counts)| push(&[cpu.to_string()], counts));
     } else {
-        push(&[], counters.sums());
+        counters.sums().into_iter().for_each(|sums| push(&[], sums));
     }
     families
 }
@@ -117,7 +123,8 @@ mod tests {
     #[test]
     fn the_last_three_numbers_of_each_cpu_are_read() {
         let expected = [(0, [2_000_000_000, 1_500_000_000, 94]), (1, [1_000_000_000, 500_000_000, 6])];
-        assert_eq!(parse(TEXT).unwrap(), expected);
+        let (cpus, faults) = parse(TEXT).unwrap();
+        assert_eq!((cpus, faults.is_empty()), (expected.to_vec(), true));
     }
 
     #[test]
@@ -131,7 +138,7 @@ mod tests {
     #[test]
     fn cpus_are_summed_unless_each_is_requested() {
         let mut counters = CpuCounters::default();
-        counters.add(parse(TEXT).unwrap());
+        counters.add(parse(TEXT).unwrap().0, true);
         let text = |per_cpu| to_text(families(&counters, per_cpu));
         assert!(text(false).contains("\ncpu_exporter_schedstat_waiting_seconds_total 2\n"), "{}", text(false));
         assert!(text(true).contains("\ncpu_exporter_schedstat_waiting_seconds_total{cpu=\"1\"} 0.5\n"));

@@ -42,12 +42,12 @@ impl Collector for SoftirqsCollector {
         for row in &table.rows {
             let counts = table.cpus.iter().copied().zip(row.counts.iter().map(|&count| [count]));
             let counters = counters.entry(row.name.to_owned()).or_default();
-            counters.add(counts);
+            counters.add(counts, true);
             for (cpu, [count]) in counters.cpus() {
                 family.push(&[&cpu.to_string(), row.name], count);
             }
         }
         scrape.add(self.settings.names.apply(family));
-        Ok(())
+        table.faults.result().context("softirqs")
     }
 }

@@ -30,8 +30,8 @@ impl Collector for StatCollector {
     async fn collect(&self, scrape: &Scrape) -> Result<()> {
         let bytes = self.settings.roots.stat.require().await?;
         let path = || format!("{}", self.settings.roots.stat.path().display());
-        let text = std::str::from_utf8(&bytes).with_context(path)?;
-        let (mut values, faults) = StatValues::parse(text);
+        let text = String::from_utf8_lossy(&bytes); // an invalid character costs only its line
+        let (mut values, faults) = StatValues::parse(&text);
         // A panic cannot leave the counters inconsistent: only assignments happen under the lock.
         self.counters.lock().unwrap_or_else(PoisonError::into_inner).add(&mut values);
         for family in families(&values, self.settings.softirqs) {

@@ -1,18 +1,20 @@
 //! Parses tables with a column for each CPU, the format of /proc/interrupts and /proc/softirqs.
 
 use anyhow::{Context, Result, bail};
+use exporter_common::Faults;
 
 use super::file::excerpt;
 
-/// The CPUs of the columns, and the rows.
-#[derive(Debug, PartialEq, Eq)]
+/// The CPUs of the columns, the valid rows, and the errors of the others.
+#[derive(Debug)]
 pub(crate) struct CpuTable<'a> {
     pub(crate) cpus: Vec<u32>,
     pub(crate) rows: Vec<Row<'a>>,
+    pub(crate) faults: Faults,
 }
 
 /// A name, a count for each CPU, and the words after the counts.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Row<'a> {
     pub(crate) name: &'a str,
     pub(crate) counts: Vec<u64>,
@@ -21,27 +23,29 @@ pub(crate) struct Row<'a> {
 
 impl<'a> CpuTable<'a> {
     /// Parses a table. A row with fewer counts than CPUs, such as `ERR` of /proc/interrupts, is not one of CPUs and is
-    /// skipped.
+    /// skipped. An invalid row is a fault and does not affect others.
     pub(crate) fn parse(text: &'a str) -> Result<Self> {
         let (head, rows) = text.split_once('\n').unwrap_or((text, ""));
         let number = |word: &str| word.strip_prefix("CPU").and_then(|number| number.parse().ok());
         let cpus: Option<Vec<u32>> = head.split_ascii_whitespace().map(number).collect();
         let cpus = cpus.filter(|cpus| !cpus.is_empty());
         let cpus = cpus.with_context(|| format!("not a line of CPUs: {:?}", excerpt(head)))?;
-        let mut table = Self { cpus, rows: Vec::new() };
+        let mut table = Self { cpus, rows: Vec::new(), faults: Faults::default() };
         for line in rows.split_inclusive('\n') {
             // In a truncated last line, a count may be too low.
             if !line.ends_with('\n') {
                 bail!("truncated line {:?}", excerpt(line));
             }
-            let Some((name, rest)) = line.split_once(':') else { bail!("no name in line {:?}", excerpt(line)) };
+            let named = line.split_once(':').with_context(|| format!("no name in line {:?}", excerpt(line)));
+            let Some((name, rest)) = table.faults.keep(named) else { continue };
             let words: Vec<_> = rest.split_ascii_whitespace().collect();
             if words.len() < table.cpus.len() {
                 continue;
             }
             let (counts, rest) = words.split_at(table.cpus.len());
             let counts: Option<Vec<_>> = counts.iter().map(|count| count.parse().ok()).collect();
-            let counts = counts.with_context(|| format!("not a number in {:?}", excerpt(line)))?;
+            let counts = counts.with_context(|| format!("not a number in {:?}", excerpt(line)));
+            let Some(counts) = table.faults.keep(counts) else { continue };
             table.rows.push(Row { name: name.trim(), counts, rest: rest.to_vec() });
         }
         Ok(table)
@@ -56,17 +60,25 @@ mod tests {
     fn a_row_has_a_count_for_each_cpu() {
         let text = "      CPU0  CPU2\n  0:  18  0  IO-APIC  2-edge  timer\nNMI:  1  2  Non-maskable\nERR:  3\n";
         let row = |name, counts: [u64; 2], rest| Row { name, counts: counts.to_vec(), rest };
-        let expected = CpuTable {
-            cpus: vec![0, 2],
-            rows: vec![row("0", [18, 0], vec!["IO-APIC", "2-edge", "timer"]), row("NMI", [1, 2], vec!["Non-maskable"])],
-        };
-        assert_eq!(CpuTable::parse(text).unwrap(), expected);
+        let expected =
+            [row("0", [18, 0], vec!["IO-APIC", "2-edge", "timer"]), row("NMI", [1, 2], vec!["Non-maskable"])];
+        let table = CpuTable::parse(text).unwrap();
+        assert_eq!((table.cpus, table.rows, table.faults.is_empty()), (vec![0, 2], expected.to_vec(), true));
     }
 
     #[test]
-    fn a_truncated_or_invalid_table_is_refused() {
-        for text in ["", "\n", "CPU0 x\n", "CPU0\nHI: 1", "CPU0\nHI\n", "CPU0\nHI: x\n", "CPU0\nHI: -1\n"] {
+    fn a_truncated_table_or_one_without_cpus_is_refused() {
+        for text in ["", "\n", "CPU0 x\n", "CPU0\nHI: 1"] {
             assert!(CpuTable::parse(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn an_invalid_row_does_not_affect_others() {
+        for row in ["HI", "HI: x", "HI: -1", "\0"] {
+            let text = format!("CPU0\n{row}\nRCU: 7\n");
+            let table = CpuTable::parse(&text).unwrap();
+            assert_eq!((table.rows.len(), table.faults.is_empty()), (1, false), "{row:?}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Parses the CPU lines of /proc/stat.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
+use exporter_common::Faults;
 
 use crate::procfs::excerpt;
 
@@ -23,16 +24,18 @@ pub(super) struct Line {
     pub(super) columns: usize,
 }
 
-/// Replaces `lines` with the CPU lines, which are the first of the file, and returns the sum line if it is valid. The
-/// rest of the file, thousands of interrupt counts, is not parsed.
-pub(super) fn parse(stat: &[u8], lines: &mut Vec<Line>) -> Result<Option<Ticks>> {
+/// Replaces `lines` with the CPU lines, which are the first of the file. An invalid line is a fault and costs only its
+/// own CPU. The rest of the file, thousands of interrupt counts, is not parsed. Returns the sum line if it is valid.
+pub(super) fn parse(stat: &[u8], lines: &mut Vec<Line>, faults: &mut Faults) -> Result<Option<Ticks>> {
     lines.clear();
     let mut total = None;
     let mut columns_before = 0; // of the previous line, including the sum line
     for text in stat.split_inclusive(|&byte| byte == b'\n') {
-        let Some(rest) = text.strip_prefix(b"cpu") else { break };
-        let text = || String::from_utf8_lossy(text).into_owned();
-        if rest.first().is_some_and(u8::is_ascii_whitespace) {
+        let rest = text.strip_prefix(b"cpu");
+        if rest.is_none() && starts_with_key(text) {
+            break;
+        }
+        if let Some(rest) = rest.filter(|rest| rest.first().is_some_and(u8::is_ascii_whitespace)) {
             // Only the start of the sums needs this line, so an invalid one is not an error.
             if let Some((ticks, columns)) = parse_columns(rest) {
                 total = Some(ticks);
@@ -40,27 +43,41 @@ pub(super) fn parse(stat: &[u8], lines: &mut Vec<Line>) -> Result<Option<Ticks>>
             }
             continue;
         }
-        let (cpu, rest_of_line) = rest.split_at(rest.iter().take_while(|byte| byte.is_ascii_digit()).count());
-        let cpu = number(cpu).filter(|_| !cpu.is_empty()).and_then(|cpu| u32::try_from(cpu).ok());
-        let cpu = cpu.with_context(|| format!("not a CPU number: {:?}", excerpt(&text())))?;
-        let (ticks, columns) =
-            parse_columns(rest_of_line).with_context(|| format!("not a number in {:?}", excerpt(&text())))?;
+        let line = rest.context("not a CPU line").and_then(parse_line);
         // A last line without a newline and with fewer columns than the previous line is truncated. Its idle time might
-        // be too low.
-        if !rest.ends_with(b"\n") && columns < columns_before.max(IDLE + 1) {
-            bail!("truncated line {:?}", excerpt(&text()));
+        // be too low, and CPUs are missing.
+        let columns = line.as_ref().map_or(0, |line| line.columns);
+        if !text.ends_with(b"\n") && columns < columns_before.max(IDLE + 1) {
+            bail!("truncated line {:?}", excerpt(&String::from_utf8_lossy(text)));
         }
+        let line = line.with_context(|| format!("in line {:?}", excerpt(&String::from_utf8_lossy(text))));
+        let Some(line) = faults.keep(line) else { continue };
         columns_before = columns;
-        match columns {
-            0 => {} // node_exporter also skips a line of one word
-            columns if columns <= IDLE => bail!("fewer than {} columns in {:?}", IDLE + 1, excerpt(&text())),
-            columns => lines.push(Line { cpu, ticks, columns }),
+        if columns > 0 {
+            lines.push(line); // node_exporter also skips a line of one word
         }
     }
     if lines.is_empty() {
+        std::mem::take(faults).result()?;
         bail!("no CPU line at the start");
     }
     Ok(total)
+}
+
+/// Whether a line starts with the key of other values, such as `intr`.
+fn starts_with_key(line: &[u8]) -> bool {
+    let end = line.iter().position(u8::is_ascii_whitespace).unwrap_or(line.len());
+    end > 0 && line[..end].iter().all(|byte| byte.is_ascii_lowercase() || *byte == b'_')
+}
+
+/// Parses the line of a CPU after `cpu`.
+fn parse_line(rest: &[u8]) -> Result<Line> {
+    let (cpu, rest) = rest.split_at(rest.iter().take_while(|byte| byte.is_ascii_digit()).count());
+    let cpu = number(cpu).filter(|_| !cpu.is_empty()).and_then(|cpu| u32::try_from(cpu).ok());
+    let cpu = cpu.context("not a CPU number")?;
+    let (ticks, columns) = parse_columns(rest).context("not a number")?;
+    ensure!(columns == 0 || columns > IDLE, "fewer than {} columns", IDLE + 1);
+    Ok(Line { cpu, ticks, columns })
 }
 
 /// Parses the columns of a line and returns their number; `None` if one is not a number.
@@ -94,8 +111,14 @@ mod tests {
     const VM: &str = include_str!("../../../tests/fixtures/vm/proc/stat");
 
     fn lines(text: &str) -> Result<Vec<Line>> {
+        let (lines, faults) = lines_and_faults(text)?;
+        faults.result().map(|()| lines)
+    }
+
+    fn lines_and_faults(text: &str) -> Result<(Vec<Line>, Faults)> {
         let mut lines = vec![Line { cpu: 99, ticks: [99; COLUMNS], columns: 99 }];
-        parse(text.as_bytes(), &mut lines).map(|_| lines)
+        let mut faults = Faults::default();
+        parse(text.as_bytes(), &mut lines, &mut faults).map(|_| (lines, faults))
     }
 
     #[test]
@@ -145,6 +168,18 @@ mod tests {
         ] {
             assert!(lines(text).is_err(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn an_invalid_line_costs_only_its_cpu() {
+        for line in ["cpu1 1 2 x 4", "cpu1 1 2 3", "cpux 1 2 3 4", "cpu99999999999 1 2 3 4", "\0\0", "", "xpu1 1 2 3 4"]
+        {
+            let (lines, faults) = lines_and_faults(&format!("cpu0 1 2 3 4\n{line}\ncpu2 1 2 3 4\nintr 1\n")).unwrap();
+            assert_eq!(lines.iter().map(|line| line.cpu).collect::<Vec<_>>(), [0, 2], "{line:?}");
+            assert!(!faults.is_empty(), "{line:?}");
+        }
+        let (_, faults) = lines_and_faults("cpu0 1 2 3 4\ncpu1 1 x 3 4\n").unwrap();
+        assert_eq!(format!("{:#}", faults.result().unwrap_err()), "in line \"cpu1 1 x 3 4\": not a number");
     }
 
     #[test]

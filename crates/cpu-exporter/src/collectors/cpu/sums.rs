@@ -8,13 +8,13 @@ use super::stat_lines::{IDLE, Line, MODES, Ticks};
 ///
 /// An increase of a sum equals `sum(increase())` over node_exporter's series of each CPU and mode:
 ///
-/// - The first read is the baseline: the sums start as the plain sums over all CPUs. [`Sums::start`] has the exceptions,
+/// - The first complete read is the baseline: the sums start as the plain sums over all CPUs. [`Sums::start`] has the exceptions,
 ///   which keep a restart of the exporter from lowering a sum by the share of CPUs that went offline before.
 /// - The kernel's idle, iowait and steal times can decrease a little. Like in node_exporter, a lower reading of a mode adds
 ///   0 until the previous value is exceeded.
 /// - If idle decreases by 3 s or more, the CPU restarted its counts. node_exporter then exports the new values. A sum that
 ///   did so would decrease, which Prometheus reads as a counter reset. Here the new values are a baseline and add 0.
-/// - A CPU that goes offline keeps its share.
+/// - A CPU that goes offline, or whose line is invalid, keeps its share.
 /// - A CPU that returns adds its increase since its last reading, like `rate()` over a series with a gap. A mode that
 ///   returns lower is a new baseline and adds 0, where `rate()` would add the whole value; an idle time that returns lower
 ///   by 3 s or more is a new baseline for the whole CPU.
@@ -23,10 +23,11 @@ use super::stat_lines::{IDLE, Line, MODES, Ticks};
 pub(super) struct Sums {
     /// Every CPU seen since the start.
     cpus: BTreeMap<u32, LastSeen>,
-    pub(super) ticks: Ticks,
+    /// `None` before [`Sums::start`].
+    pub(super) ticks: Option<Ticks>,
     /// Number of columns that this kernel has.
     pub(super) columns: usize,
-    pub(super) reads: u64,
+    reads: u64,
 }
 
 /// The last reading of one CPU.
@@ -41,15 +42,16 @@ struct LastSeen {
 }
 
 impl Sums {
-    /// Sets the start values before the first read. Prometheus reads a sum that is lower than before a restart of this
-    /// exporter as a counter reset and adds its whole value, so the start must not be lower, unless it is 0:
+    /// Starts the sums with the lines that were added last, and returns them. Prometheus reads a sum that is lower than
+    /// before a restart of this exporter as a counter reset and adds its whole value, so the start must not be lower,
+    /// unless it is 0:
     ///
     /// - If a CPU has counted less time than the host is up, its counts were reset by hotplug or suspend, and the sums
     ///   before the restart are unknown. The sums start at 0.
     /// - If the kernel's own sum line exceeds the plain sums, it contains the share of CPUs that are offline. The sums
     ///   start there.
     /// - Otherwise they start as the plain sums.
-    pub(super) fn start(&mut self, lines: &[Line], total: Option<Ticks>, uptime: Option<u64>) {
+    pub(super) fn start(&mut self, lines: &[Line], total: Option<Ticks>, uptime: Option<u64>) -> Ticks {
         let mut plain = Ticks::default();
         lines.iter().for_each(|line| add(&mut plain, &line.ticks));
         let counted =
@@ -59,16 +61,16 @@ impl Sums {
         let rounding = lines.len() as u64;
         let exceeds =
             |total: &Ticks| total.iter().zip(&plain).any(|(total, plain)| *total > plain.saturating_add(rounding));
-        self.ticks = if lines.iter().any(reset) {
+        *self.ticks.insert(if lines.iter().any(reset) {
             Ticks::default()
         } else if let Some(total) = total.filter(exceeds) {
             std::array::from_fn(|column| total[column].max(plain[column]))
         } else {
             plain
-        };
+        })
     }
 
-    /// Adds one complete read of the file.
+    /// Adds one read of the file.
     pub(super) fn add(&mut self, lines: &[Line]) {
         let previous = self.reads;
         self.reads += 1;
@@ -94,7 +96,9 @@ impl Sums {
                 *last = if returned { *now } else { *now.max(last) };
             }
             add(&mut last.total, &increase);
-            add(&mut self.ticks, &increase);
+            if let Some(sums) = &mut self.ticks {
+                add(sums, &increase);
+            }
         }
     }
 
@@ -145,14 +149,12 @@ mod tests {
         let mut sums = Sums::default();
         let mut before = Ticks::default();
         for cpus in reads {
-            if sums.reads == 0 {
-                sums.start(&read(cpus), None, None);
-            }
             sums.add(&read(cpus));
-            assert!(before.iter().zip(&sums.ticks).all(|(before, now)| before <= now), "{before:?} {sums:?}");
-            before = sums.ticks;
+            let now = sums.ticks.unwrap_or_else(|| sums.start(&read(cpus), None, None));
+            assert!(before.iter().zip(&now).all(|(before, now)| before <= now), "{before:?} {sums:?}");
+            before = now;
         }
-        sums.ticks
+        before
     }
 
     const fn all(ticks: u64) -> Ticks {
@@ -229,9 +231,7 @@ mod tests {
     }
 
     fn start(cpus: &[(u32, Ticks)], total: Option<Ticks>, uptime: Option<u64>) -> Ticks {
-        let mut sums = Sums::default();
-        sums.start(&read(cpus), total, uptime);
-        sums.ticks
+        Sums::default().start(&read(cpus), total, uptime)
     }
 
     #[test]

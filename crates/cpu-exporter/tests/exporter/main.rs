@@ -2,6 +2,9 @@
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod invalid_lines; // one line of a file is garbage
+mod many_cpus; // the number of series by default
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -176,7 +179,7 @@ fn a_read_that_fails_in_the_middle_changes_nothing() {
     let exporter = host.start();
     assert_eq!(usage(&exporter.scrape()), (30.0, 1100.0));
     let truncated = "cpu  0 0 0 0 0 0 0 0 0 0\ncpu0 1500 0 0 50000 0 0 0 0 0 0\ncpu1 2500 0 0 6";
-    for invalid in ["", truncated, "cpu0 2000 0 0 50000\ncpu1 x 0 0 60000\nintr 1\n"] {
+    for invalid in ["", truncated, "intr 1\n", "cpu0 x 0 0 50000\ncpu1 x 0 0 60000\nintr 1\n"] {
         host.write("proc/stat", invalid);
         let metrics = exporter.scrape();
         assert_eq!(success(&metrics, "cpu"), Some(0.0), "{invalid:?}");

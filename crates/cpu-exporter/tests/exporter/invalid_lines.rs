@@ -1,0 +1,137 @@
+//! An invalid line affects only the values in it, and no counter decreases.
+
+use exporter_common::testing::{Running, value};
+
+use super::{Host, success, usage};
+
+const USER: &str = "mode=\"user\"";
+
+/// /proc/stat with the given lines of CPUs.
+fn write_stat(host: &Host, sum: &str, cpus: &[&str]) {
+    host.write("proc/stat", &format!("{sum}\n{}\nintr 1 1\n", cpus.join("\n")));
+}
+
+fn user(metrics: &str, cpu: u32) -> Option<f64> {
+    value(metrics, &format!("cpu_exporter_cpu_seconds_total{{cpu=\"{cpu}\",{USER}}}"))
+}
+
+fn start(host: &Host, flags: &[&str]) -> Running {
+    Running::start(env!("CARGO_BIN_EXE_cpu-exporter"), host.flags().iter().map(String::as_str).chain(flags.to_vec()))
+}
+
+#[test]
+fn an_invalid_cpu_line_costs_its_cpu_and_the_sum_catches_up() {
+    let host = Host::new();
+    let sum = "cpu  3000 0 0 150000";
+    write_stat(&host, sum, &["cpu0 1000 0 0 50000", "cpu1 1000 0 0 50000", "cpu2 1000 0 0 50000"]);
+    let exporter = start(&host, &["--collector.cpu.per-cpu"]);
+    assert_eq!(usage(&exporter.scrape()), (30.0, 1500.0));
+    for garbage in ["cpu1 x 0 0 50000", "cpu1 -1 0 0 50000", "cpux 1 1 1 1", "cpu1 1100 0", "\0\0\0", "cpu1 \u{fffd}"] {
+        write_stat(&host, sum, &["cpu0 1100 0 0 50000", garbage, "cpu2 1200 0 0 50000"]);
+        let metrics = exporter.scrape();
+        assert_eq!(success(&metrics, "cpu"), Some(0.0), "{garbage:?}");
+        assert_eq!((user(&metrics, 0), user(&metrics, 1), user(&metrics, 2)), (Some(11.0), None, Some(12.0)));
+        assert_eq!(usage(&metrics), (33.0, 1500.0), "{garbage:?}: without the increase of CPU 1");
+        assert_eq!(success(&metrics, "stat"), Some(1.0), "{garbage:?}");
+    }
+    write_stat(&host, sum, &["cpu0 1100 0 0 50000", "cpu1 1400 0 0 50000", "cpu2 1200 0 0 50000"]);
+    let metrics = exporter.scrape();
+    assert_eq!((usage(&metrics), success(&metrics, "cpu")), ((37.0, 1500.0), Some(1.0)), "CPU 1 catches up");
+}
+
+#[test]
+fn an_invalid_cpu_line_in_the_first_read_does_not_lower_the_sum() {
+    let host = Host::new();
+    let valid = ["cpu0 1000 0 0 50000", "cpu1 2000 0 0 60000"];
+    let invalid = [valid[0], "cpu1 x 0 0 60000"];
+    write_stat(&host, "cpu  3000 0 0 110000", &invalid);
+    let exporter = start(&host, &[]);
+    assert_eq!(usage(&exporter.scrape()), (30.0, 1100.0), "the sum line has the share of CPU 1");
+    write_stat(&host, "cpu  3000 0 0 110000", &valid);
+    assert_eq!(usage(&exporter.scrape()), (30.0, 1100.0));
+
+    write_stat(&host, "cpu  x", &invalid);
+    let exporter = start(&host, &["--collector.cpu.per-cpu"]);
+    let metrics = exporter.scrape();
+    assert!(!metrics.contains("cpu_exporter_cpu_usage_seconds_total"), "too low: {metrics}");
+    assert_eq!((user(&metrics, 0), user(&metrics, 1), success(&metrics, "cpu")), (Some(10.0), None, Some(0.0)));
+    write_stat(&host, "cpu  x", &["cpu0 1100 0 0 50000", valid[1]]);
+    let metrics = exporter.scrape();
+    assert_eq!((usage(&metrics), success(&metrics, "cpu")), ((31.0, 1100.0), Some(1.0)));
+}
+
+#[test]
+fn an_invalid_line_of_schedstat_costs_its_cpu_and_the_sum_catches_up() {
+    let host = Host::new();
+    let write = |lines: [&str; 2]| host.write("proc/schedstat", &format!("version 15\n{}\n", lines.join("\n")));
+    let running = |metrics: &str| value(metrics, "cpu_exporter_schedstat_running_seconds_total");
+    let valid = ["cpu0 0 0 0 0 0 0 1000000000 0 5", "cpu1 0 0 0 0 0 0 2000000000 0 5"];
+    let invalid = ["cpu0 0 0 0 0 0 0 1500000000 0 5", "cpu1 0 0 0 0 0 0 x 0 5"];
+    write(invalid);
+    let exporter = start(&host, &[]);
+    let metrics = exporter.scrape();
+    assert_eq!((running(&metrics), success(&metrics, "schedstat")), (None, Some(0.0)), "the sum would be too low");
+    write(valid);
+    assert_eq!(running(&exporter.scrape()), Some(3.5), "the sum starts; CPU 0 does not decrease");
+    write(invalid);
+    let metrics = exporter.scrape();
+    assert_eq!((running(&metrics), success(&metrics, "schedstat")), (Some(4.0), Some(0.0)));
+    write([invalid[0], "cpu1 0 0 0 0 0 0 4000000000 0 5"]);
+    let metrics = exporter.scrape();
+    assert_eq!((running(&metrics), success(&metrics, "schedstat")), (Some(6.0), Some(1.0)), "CPU 1 catches up");
+}
+
+#[test]
+fn an_invalid_row_of_interrupts_or_softirqs_costs_its_row() {
+    let host = Host::new();
+    let (timer, rcu) = ("TIMER: 5 6\n", "RCU: 7 8\n");
+    let write = |rows: [&str; 2]| {
+        for file in ["softirqs", "interrupts"] {
+            host.write(&format!("proc/{file}"), &format!("  CPU0  CPU1\n{}", rows.concat()));
+        }
+    };
+    let series = [
+        "cpu_exporter_softirqs_functions_total{cpu=\"1\",type=\"",
+        "cpu_exporter_interrupts_total{devices=\"\",info=\"\",type=\"",
+    ];
+    let counts = |metrics: &str, row| series.map(|start| value(metrics, &format!("{start}{row}\"}}")));
+    write([timer, rcu]);
+    let exporter = start(&host, &["--collector.softirqs", "--collector.interrupts"]);
+    assert_eq!(counts(&exporter.scrape(), "RCU"), [Some(8.0), Some(15.0)]);
+    for garbage in ["TIMER: x 6\n", "\0\0\n", "TIMER: 5 -6\n"] {
+        write([garbage, rcu]);
+        let metrics = exporter.scrape();
+        for collector in ["softirqs", "interrupts"] {
+            assert_eq!(success(&metrics, collector), Some(0.0), "{garbage:?}");
+        }
+        assert_eq!(counts(&metrics, "RCU"), [Some(8.0), Some(15.0)], "{garbage:?}");
+        assert_eq!(counts(&metrics, "TIMER"), [None, None], "{garbage:?}");
+    }
+    write([timer, rcu]);
+    assert_eq!(counts(&exporter.scrape(), "TIMER"), [Some(6.0), Some(11.0)]);
+}
+
+#[test]
+fn an_invalid_file_of_an_idle_state_costs_its_cpu_and_the_sum_catches_up() {
+    let host = Host::new();
+    let write = |cpu: u32, time: &str| {
+        let files = [("name", "C1\n"), ("time", time), ("usage", "3\n")];
+        let path = |file| format!("sys/devices/system/cpu/cpu{cpu}/cpuidle/state0/{file}");
+        files.iter().for_each(|(file, text)| host.write(&path(file), text));
+    };
+    let scrape = |exporter: &Running| {
+        let metrics = exporter.scrape();
+        let sum = value(&metrics, "cpu_exporter_cpuidle_seconds_total{state=\"C1\"}");
+        (sum, success(&metrics, "cpuidle").unwrap() > 0.0)
+    };
+    write(0, "1000000\n");
+    write(1, "2000000\n");
+    let exporter = start(&host, &["--collector.cpuidle"]);
+    assert_eq!(scrape(&exporter), (Some(3.0), true));
+    write(0, "1500000\n");
+    write(1, "x\n");
+    assert_eq!(scrape(&exporter), (Some(3.5), false));
+    assert_eq!(scrape(&start(&host, &["--collector.cpuidle"])), (None, false), "the sum would be too low");
+    write(1, "4000000\n");
+    assert_eq!(scrape(&exporter), (Some(5.5), true));
+}

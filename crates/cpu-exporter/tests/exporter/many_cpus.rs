@@ -1,0 +1,89 @@
+//! The number of series by default is bounded, however many CPUs the host has.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use exporter_common::testing::{Running, value};
+
+use super::{Host, fixture, success};
+
+/// The bound in docs/cpu-exporter.md.
+const MOST_SERIES: usize = 1500;
+
+/// CPUs of a package; two CPUs are one core.
+const CPUS_OF_PACKAGE: u32 = 64;
+
+/// A host whose CPUs have everything that the exporter can read of a CPU.
+fn host(cpus: u32) -> Host {
+    let host = Host::new();
+    let (mut stat, mut schedstat, mut info) = ("cpu  0 0 0 0\n".to_owned(), "version 15\n".to_owned(), String::new());
+    let files = [
+        ("scaling_governor", "powersave\n"),
+        ("scaling_available_governors", "conservative ondemand userspace powersave performance schedutil\n"),
+        ("cpuinfo_cur_freq", "2000000\n"),
+        ("cpuinfo_avg_freq", "2000000\n"),
+        ("cpuinfo_min_freq", "1000000\n"),
+        ("cpuinfo_max_freq", "3000000\n"),
+        ("scaling_cur_freq", "2000000\n"),
+        ("scaling_min_freq", "1000000\n"),
+        ("scaling_max_freq", "3000000\n"),
+    ];
+    files.iter().for_each(|(file, text)| host.write(&format!("sys/cpufreq/{file}"), text));
+    for kind in ["core", "package"] {
+        host.write(&format!("sys/thermal_throttle/{kind}_throttle_count"), "1\n");
+    }
+    for cpu in 0..cpus {
+        let (package, core) = (cpu / CPUS_OF_PACKAGE, cpu % CPUS_OF_PACKAGE / 2);
+        writeln!(stat, "cpu{cpu} 1 2 3 4 5 6 7 8 9 10").unwrap();
+        writeln!(schedstat, "cpu{cpu} 0 0 0 0 0 0 7 8 9").unwrap();
+        writeln!(info, "processor : {cpu}\nmodel name : X\nphysical id : {package}\ncore id : {core}\n").unwrap();
+        let directory = format!("sys/devices/system/cpu/cpu{cpu}");
+        host.write(&format!("{directory}/topology/physical_package_id"), &format!("{package}\n"));
+        host.write(&format!("{directory}/topology/core_id"), &format!("{core}\n"));
+        for shared in ["cpufreq", "thermal_throttle"] {
+            symlink(host.path("sys").join(shared), host.path(&directory).join(shared)).unwrap();
+        }
+    }
+    let all = format!("0-{}\n", cpus - 1);
+    for list in ["online", "present", "possible", "isolated"] {
+        host.write(&format!("sys/devices/system/cpu/{list}"), &all);
+    }
+    let rest = fs::read_to_string(fixture("laptop/proc/stat")).unwrap();
+    host.write("proc/stat", &(stat + &rest[rest.find("intr").unwrap()..]));
+    host.write("proc/schedstat", &schedstat);
+    host.write("proc/cpuinfo", &info);
+    for file in ["loadavg", "pressure/cpu", "pressure/io", "pressure/irq", "pressure/memory"] {
+        host.write(&format!("proc/{file}"), &fs::read_to_string(fixture("laptop/proc").join(file)).unwrap());
+    }
+    host
+}
+
+/// The metrics with these flags, and the number of series.
+fn scrape(host: &Host, flags: &[&str]) -> (String, usize) {
+    let all = host.flags().into_iter().chain(flags.iter().map(|&flag| flag.to_owned()));
+    let metrics = Running::start(env!("CARGO_BIN_EXE_cpu-exporter"), all).scrape();
+    let series = metrics.lines().filter(|line| !line.starts_with('#')).count();
+    (metrics, series)
+}
+
+#[test]
+fn the_number_of_series_by_default_is_bounded() {
+    for cpus in [2, 64, 65, 4096] {
+        let host = host(cpus);
+        let (metrics, series) = scrape(&host, &[]);
+        for collector in ["cpu", "stat", "schedstat", "cpufreq", "topology", "info", "throttle"] {
+            assert_eq!(success(&metrics, collector), Some(1.0), "{cpus} CPUs: {collector}");
+        }
+        assert_eq!(value(&metrics, "cpu_exporter_cpus_online"), Some(f64::from(cpus)));
+        assert!(series <= MOST_SERIES, "{cpus} CPUs: {series} series");
+        let each = metrics.contains("cpu_exporter_cpu_frequency_hertz{cpu=\"1\"}");
+        assert_eq!(each, cpus <= 64, "{cpus} CPUs");
+        if cpus == 65 {
+            let (_, series) = scrape(&host, &["--collector.cpu.per-cpu"]);
+            assert!(series > MOST_SERIES, "on request, the bound does not apply: {series}");
+        }
+    }
+    let page = fs::read_to_string(fixture("../../../../docs/cpu-exporter.md")).unwrap();
+    assert!(page.contains("at most 1,500 series by default"), "the bound is not documented");
+}
