@@ -39,6 +39,7 @@
     AppRestarting: 3,
     AppStatusSlow: 1,
     CpuBusy: 0.95,
+    CpuHot: 5,
     CpuLoadHigh: 2,
     CpuSaturated: 0.3,
     CpuServiceThrottled: 0.25,

@@ -42,6 +42,20 @@
         },
         {
           comment:: |||
+            Pressure while CPUs are busy or more processes are runnable than there are CPUs; 0 while CPUs are free. The kernel also
+            counts processes that wait because of their cgroup's limit, although CPUs are idle.
+          |||,
+          record: 'instance:cpu_exporter_cpu_saturation:rate5m',
+          expr: |||
+            instance:cpu_exporter_pressure_cpu_waiting:rate5m
+              and on (job, instance) (instance:cpu_exporter_cpu_in_use:ratio_rate5m > 0.8
+                or instance:cpu_exporter_procs_running_per_cpu:median5m > 1)
+              or instance:cpu_exporter_pressure_cpu_waiting:rate5m * 0
+                and on (job, instance) instance:cpu_exporter_cpu_in_use:ratio_rate5m
+          |||,
+        },
+        {
+          comment:: |||
             Share of periods in which a cgroup used up its limit.
           |||,
           record: 'instance:cpu_exporter_cgroup_cpu_throttled_periods:ratio_rate5m',
@@ -66,16 +80,8 @@
       name: 'cpu-alerts',
       rules: [
         {
-          comment:: |||
-            Pressure alone is not enough: the kernel also counts processes that wait because of their cgroup's limit, while CPUs
-            are idle. Saturation needs busy CPUs or more runnable processes than CPUs, too.
-          |||,
           alert: 'CpuSaturated',
-          expr: |||
-            instance:cpu_exporter_pressure_cpu_waiting:rate5m > ${CpuSaturated}
-              and on (job, instance) (instance:cpu_exporter_cpu_in_use:ratio_rate5m > 0.8
-                or instance:cpu_exporter_procs_running_per_cpu:median5m > 1)
-          |||,
+          expr: 'instance:cpu_exporter_cpu_saturation:rate5m > ${CpuSaturated}',
           'for': '15m',
           labels: { severity: 'warning', component: 'cpu' },
           dashboard:: 'exporters-cpu?var-job={{ $labels.job }}&var-instance={{ $labels.instance }}',
@@ -160,17 +166,21 @@
           },
         },
         {
+          comment:: |||
+            Single events are normal: a burst of work heats a core for a moment. A core or package with bad cooling is throttled
+            again and again. The sum over cores would count the single events of many cores.
+          |||,
           alert: 'CpuHot',
           expr: |||
-            sum without (core, package) (increase(cpu_exporter_cpu_package_throttles_total${cpu}[15m])) > 0
-              or sum without (core, package) (increase(cpu_exporter_cpu_core_throttles_total${cpu}[15m])) > 0
+            max without (core, package) (increase(cpu_exporter_cpu_package_throttles_total${cpu}[5m])) > ${CpuHot}
+              or max without (core, package) (increase(cpu_exporter_cpu_core_throttles_total${cpu}[5m])) > ${CpuHot}
           |||,
           'for': '15m',
           labels: { severity: 'warning', component: 'cpu' },
           dashboard:: 'exporters-cpu?var-job={{ $labels.job }}&var-instance={{ $labels.instance }}',
           annotations: {
             summary: 'The CPUs of {{ $labels.instance }} are throttled because of heat',
-            description: 'CPUs of {{ $labels.instance }} were throttled {{ $value | humanize }} times in the last 15 minutes because they were too hot.',
+            description: 'A core or package of {{ $labels.instance }} was throttled {{ $value | humanize }} times in the last 5 minutes because it was too hot.',
           },
         },
       ],

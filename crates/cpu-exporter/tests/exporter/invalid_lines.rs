@@ -1,5 +1,7 @@
 //! An invalid line affects only the values in it, and no counter decreases.
 
+use std::fs;
+
 use exporter_common::testing::{Running, value};
 
 use super::{Host, success, usage};
@@ -134,4 +136,24 @@ fn an_invalid_file_of_an_idle_state_costs_its_cpu_and_the_sum_catches_up() {
     assert_eq!(scrape(&start(&host, &["--collector.cpuidle"])), (None, false), "the sum would be too low");
     write(1, "4000000\n");
     assert_eq!(scrape(&exporter), (Some(5.5), true));
+}
+
+#[test]
+fn a_read_that_fails_in_the_middle_changes_nothing() {
+    let host = Host::new();
+    host.cpus(&[(0, 1000, 50_000), (1, 2000, 60_000)]);
+    let exporter = host.start();
+    assert_eq!(usage(&exporter.scrape()), (30.0, 1100.0));
+    let truncated = "cpu  0 0 0 0 0 0 0 0 0 0\ncpu0 1500 0 0 50000 0 0 0 0 0 0\ncpu1 2500 0 0 6";
+    for invalid in ["", truncated, "intr 1\n", "cpu0 x 0 0 50000\ncpu1 x 0 0 60000\nintr 1\n"] {
+        host.write("proc/stat", invalid);
+        let metrics = exporter.scrape();
+        assert_eq!(success(&metrics, "cpu"), Some(0.0), "{invalid:?}");
+        assert!(!metrics.contains("cpu_exporter_cpu_usage_seconds_total"), "{metrics}");
+    }
+    fs::remove_file(host.path("proc/stat")).unwrap();
+    assert_eq!(success(&exporter.scrape(), "cpu"), Some(0.0));
+    host.cpus(&[(0, 1010, 50_000), (1, 2010, 60_000)]);
+    let metrics = exporter.scrape();
+    assert_eq!((usage(&metrics), success(&metrics, "cpu")), ((30.2, 1100.0), Some(1.0)));
 }

@@ -173,26 +173,6 @@ fn a_small_decrease_is_held_and_a_large_one_is_a_new_baseline() {
 }
 
 #[test]
-fn a_read_that_fails_in_the_middle_changes_nothing() {
-    let host = Host::new();
-    host.cpus(&[(0, 1000, 50_000), (1, 2000, 60_000)]);
-    let exporter = host.start();
-    assert_eq!(usage(&exporter.scrape()), (30.0, 1100.0));
-    let truncated = "cpu  0 0 0 0 0 0 0 0 0 0\ncpu0 1500 0 0 50000 0 0 0 0 0 0\ncpu1 2500 0 0 6";
-    for invalid in ["", truncated, "intr 1\n", "cpu0 x 0 0 50000\ncpu1 x 0 0 60000\nintr 1\n"] {
-        host.write("proc/stat", invalid);
-        let metrics = exporter.scrape();
-        assert_eq!(success(&metrics, "cpu"), Some(0.0), "{invalid:?}");
-        assert!(!metrics.contains("cpu_exporter_cpu_usage_seconds_total"), "{metrics}");
-    }
-    fs::remove_file(host.path("proc/stat")).unwrap();
-    assert_eq!(success(&exporter.scrape(), "cpu"), Some(0.0));
-    host.cpus(&[(0, 1010, 50_000), (1, 2010, 60_000)]);
-    let metrics = exporter.scrape();
-    assert_eq!((usage(&metrics), success(&metrics, "cpu")), ((30.2, 1100.0), Some(1.0)));
-}
-
-#[test]
 fn counters_continue_when_their_source_decreases() {
     let host = Host::new();
     let stat = |boot_time: u64, count: u64| {

@@ -16,7 +16,7 @@ fn assert_panel(stem: &str, title: &str, query: &str, series: Series<'_>, value:
     let panels = dashboard.panels();
     let panel = panels.iter().find(|panel| panel.json["title"] == title).unwrap();
     let query = query.replace("{}", &dashboard.substitute(text(&panel.json["targets"][0]["expr"])));
-    let rules = ["exporters", "httpd-log", "queue"];
+    let rules = ["cpu", "exporters", "httpd-log", "queue"];
     let rules = rules.map(|stem| repository().join(format!("prometheus/rules/{stem}.yml")));
     let samples: Vec<_> = value.map(|value| json!({ "labels": "{}", "value": value })).into_iter().collect();
     let series: Vec<_> = series.iter().map(|(series, values)| json!({ "series": series, "values": values })).collect();
@@ -101,6 +101,25 @@ fn two_recent_errors_stay_green_and_without_requests_there_is_no_ratio() {
         assert_panel(stem, "Server errors", "{} > bool 0.006", &[(ok, "0+98x120"), (failed, "0+2x120")], Some(1.0));
         assert_panel(stem, "Server errors", "{}", &[(ok, "900x120"), (failed, "2x120")], None);
     }
+}
+
+const BUSY: Series<'_> = &[
+    (r#"cpu_exporter_cpu_usage_seconds_total{job="cpu-exporter",instance="a",mode="idle"}"#, "0+1x120"),
+    (r#"cpu_exporter_cpu_usage_seconds_total{job="cpu-exporter",instance="a",mode="user"}"#, "0+9x120"),
+    (r#"cpu_exporter_pressure_cpu_waiting_seconds_total{job="cpu-exporter",instance="a"}"#, "0+2x120"),
+];
+
+const THROTTLED: Series<'_> = &[
+    (r#"cpu_exporter_cpu_usage_seconds_total{job="cpu-exporter",instance="a",mode="idle"}"#, "0+9x120"),
+    (r#"cpu_exporter_cpu_usage_seconds_total{job="cpu-exporter",instance="a",mode="user"}"#, "0+1x120"),
+    (r#"cpu_exporter_pressure_cpu_waiting_seconds_total{job="cpu-exporter",instance="a"}"#, "0+2x120"),
+];
+
+#[test]
+fn waiting_for_a_cpu_is_0_for_a_throttled_process_on_an_idle_host_and_known_without_runnable_processes() {
+    assert_panel("cpu", "Waiting for a CPU", "round({}, 0.01)", BUSY, Some(0.4));
+    assert_panel("cpu", "Waiting for a CPU", "{}", THROTTLED, Some(0.0));
+    assert_panel("cpu", "Waiting for a CPU", "{}", &BUSY[2..], None);
 }
 
 #[test]

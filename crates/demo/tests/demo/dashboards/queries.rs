@@ -59,6 +59,7 @@ const FOREIGN: &[(&str, &str, &[&str])] = &[
     ("alertmanager_notifications_failed_total", "counter", &["integration", "reason"]),
     ("alertmanager_config_last_reload_successful", "gauge", &[]),
     // recorded by prometheus/rules
+    ("instance:cpu_exporter_cpu_saturation:rate5m", "gauge", &[]),
     ("queue:dead_letters:increase15m", "gauge", &["queue_name"]),
     ("queue:messages_failed_per_messages_processed:ratio_rate5m", "gauge", &["queue_name"]),
     ("queue:messages_processed:rate5m", "gauge", &["queue_name"]),

@@ -71,6 +71,23 @@ fn every_label_in_an_annotation_is_a_label_of_the_alert() {
     });
 }
 
+/// A second expression of the same would differ from the alert sooner or later.
+#[test]
+fn the_stat_of_saturation_has_the_record_of_its_alert() {
+    let catalogue = known();
+    let metrics = |query: &str| {
+        let expr = parser::parse(query).unwrap();
+        let found = selectors(&expr).into_iter().flat_map(|found| names(found.vector, &catalogue));
+        found.map(str::to_owned).collect::<BTreeSet<_>>()
+    };
+    let dashboards = dashboards();
+    let panels = dashboards.iter().flat_map(|dashboard| dashboard.panels());
+    let stats = panels.filter(|panel| panel.json["type"] == "stat" && linked(panel.json).contains("CpuSaturated"));
+    let shown: Vec<_> = stats.map(|panel| metrics(text(&panel.json["targets"][0]["expr"]))).collect();
+    let alert = alerts().into_iter().find(|rule| rule.alert() == Some("CpuSaturated")).unwrap();
+    assert_eq!(shown, [metrics(alert.expr())]);
+}
+
 /// The value of a number or a product of numbers.
 fn number(expr: &Expr) -> Option<f64> {
     match expr {
