@@ -32,7 +32,7 @@ _cpu__exporter() {
 
     case "${cmd}" in
         cpu__exporter)
-            opts="-h -V --web.telemetry-path --web.config.file --web.systemd-socket --web.max-requests --web.openmetrics-created --web.disable-exporter-metrics --scrape.timeout --scrape.timeout-offset --log.level --log.format --once --check --metrics.names --path.procfs --path.sysfs --path.cgroup --collector.cgroups.depth --collector.cgroups.max --collector.processes.max --collector.cpu.per-cpu --no-collector.cpu.per-cpu --collector.cpu.guest --no-collector.cpu.guest --collector.cpu.info --no-collector.cpu.info --collector.stat.softirq --no-collector.stat.softirq --collector.rapl.enable-zone-label --no-collector.rapl.enable-zone-label --path.rootfs --path.udev.data --web.listen-address --collector.cpu --no-collector.cpu --collector.loadavg --no-collector.loadavg --collector.stat --no-collector.stat --collector.pressure --no-collector.pressure --collector.cpufreq --no-collector.cpufreq --collector.topology --no-collector.topology --collector.info --no-collector.info --collector.throttle --no-collector.throttle --collector.schedstat --no-collector.schedstat --collector.rapl --no-collector.rapl --collector.softirqs --no-collector.softirqs --collector.interrupts --no-collector.interrupts --collector.cpuidle --no-collector.cpuidle --collector.time --no-collector.time --collector.uname --no-collector.uname --collector.cgroups --no-collector.cgroups --collector.processes --no-collector.processes --collector.cgroup --no-collector.cgroup --collector.disable-defaults --help --version healthcheck completions man"
+            opts="-h -V --web.telemetry-path --web.config.file --web.systemd-socket --web.max-requests --web.openmetrics-created --web.disable-exporter-metrics --scrape.timeout --scrape.timeout-offset --log.level --log.format --once --check --metrics.names --path.procfs --path.sysfs --path.cgroup --collector.cgroups.depth --collector.cgroups.max --collector.processes.max --collector.cpu.per-cpu --no-collector.cpu.per-cpu --collector.cpu.guest --no-collector.cpu.guest --collector.cpu.info --no-collector.cpu.info --collector.stat.softirq --no-collector.stat.softirq --collector.rapl.enable-zone-label --no-collector.rapl.enable-zone-label --path.rootfs --path.udev.data --runtime.gomaxprocs --collector.cpu.info.flags-include --collector.cpu.info.bugs-include --collector.interrupts.name-include --collector.interrupts.name-exclude --web.listen-address --collector.cpu --no-collector.cpu --collector.loadavg --no-collector.loadavg --collector.stat --no-collector.stat --collector.pressure --no-collector.pressure --collector.cpufreq --no-collector.cpufreq --collector.topology --no-collector.topology --collector.info --no-collector.info --collector.throttle --no-collector.throttle --collector.schedstat --no-collector.schedstat --collector.rapl --no-collector.rapl --collector.softirqs --no-collector.softirqs --collector.interrupts --no-collector.interrupts --collector.cpuidle --no-collector.cpuidle --collector.time --no-collector.time --collector.uname --no-collector.uname --collector.cgroups --no-collector.cgroups --collector.processes --no-collector.processes --collector.cgroup --no-collector.cgroup --collector.disable-defaults --help --version healthcheck completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -119,6 +119,26 @@ _cpu__exporter() {
                     return 0
                     ;;
                 --path.udev.data)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --runtime.gomaxprocs)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --collector.cpu.info.flags-include)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --collector.cpu.info.bugs-include)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --collector.interrupts.name-include)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --collector.interrupts.name-exclude)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -11,6 +11,8 @@ pub(crate) struct NodeFlags {
     pub(crate) info: Option<bool>,
     pub(crate) softirq: Option<bool>,
     pub(crate) rapl_zone_label: Option<bool>,
+    /// A flag that is set and whose effect is not covered, with the reason.
+    pub(crate) not_covered: Option<(&'static str, &'static str)>,
 }
 
 const PER_CPU: &str = "collector.cpu.per-cpu";
@@ -28,8 +30,17 @@ const SWITCHES: [(&str, &str); 5] = [
     (RAPL_ZONE_LABEL, "With --metrics.names=node, export the zone of an energy counter as a label"),
 ];
 
-/// Paths that node_exporter needs for other collectors. They are accepted without an effect.
-const PATHS: [&str; 2] = ["path.rootfs", "path.udev.data"];
+/// What node_exporter needs for other collectors and for its runtime. These flags are accepted without an effect.
+const WITHOUT_EFFECT: [&str; 3] = ["path.rootfs", "path.udev.data", "runtime.gomaxprocs"];
+
+/// Flags of covered collectors whose effect is not covered, and why.
+const NOT_COVERED: [(&str, &str); 4] = [
+    ("collector.cpu.info.flags-include", "node_cpu_flag_info is not covered"),
+    ("collector.cpu.info.bugs-include", "node_cpu_bug_info is not covered"),
+    ("collector.interrupts.name-include", FILTER),
+    ("collector.interrupts.name-exclude", FILTER),
+];
+const FILTER: &str = "filters of interrupts are not covered; metric_relabel_configs of Prometheus can drop series";
 
 /// The flags that disable node_exporter's collectors without CPU metrics. They have no effect.
 pub(crate) fn without_effect() -> impl Iterator<Item = String> {
@@ -109,7 +120,8 @@ impl clap::Args for NodeFlags {
         for (name, help) in SWITCHES {
             command = with_switch(command, name, help);
         }
-        command.args(PATHS.map(|name| Arg::new(name).long(name).value_name("DIR").hide(true)))
+        let others = WITHOUT_EFFECT.into_iter().chain(NOT_COVERED.map(|(name, _)| name));
+        command.args(others.map(|name| Arg::new(name).long(name).value_name("VALUE").hide(true)))
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -129,6 +141,7 @@ impl clap::FromArgMatches for NodeFlags {
             info: switch(INFO),
             softirq: switch(SOFTIRQ),
             rapl_zone_label: switch(RAPL_ZONE_LABEL),
+            not_covered: NOT_COVERED.into_iter().find(|(name, _)| matches.contains_id(name)),
         })
     }
 

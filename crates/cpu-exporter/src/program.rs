@@ -114,8 +114,11 @@ impl Flags {
         }
     }
 
-    /// Refuses collectors whose name means other metrics in node_exporter, and sources that have only one path.
+    /// Refuses flags and collectors of node_exporter that are not covered, and sources that have only one path.
     fn check_names(&self, startup: &Startup) -> Result<()> {
+        if let Some((flag, reason)) = self.node.not_covered {
+            return Err(UsageError::new(format!("--{flag}: {reason}: omit the flag")).into());
+        }
         let different =
             |(name, _, in_node, _): &&Entry| matches!(in_node, InNode::Different) && startup.named(name) == Some(true);
         if let (Names::Node, Some((name, ..))) = (self.names, COLLECTORS.iter().find(different)) {

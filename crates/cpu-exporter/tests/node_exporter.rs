@@ -3,11 +3,10 @@
 //! Intended differences:
 //! - CPU time is one sum for each mode instead of a series for each CPU, so it is compared as `sum(increase())`.
 //! - If idle time decreases by 3 s or more, node_exporter's sum decreases; ours continues.
-//! - `cpu_exporter_cpu_online` does not need cpu0/online; node_exporter's metric does.
 //! - When the number of CPUs changes, node_exporter 1.5.0 drops its held values of all CPUs. Later versions and ours drop
 //!   only the held values of offline CPUs.
 //! - node_exporter 1.5.0 exports zeros for a CPU missing between others; later versions and ours export nothing.
-//! - node_exporter 1.5.0 lacks interrupt pressure and governors, which are not compared.
+//! - node_exporter 1.5.0 lacks interrupt pressure, governors and `cpu_exporter_cpu_online`, which are not compared.
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
