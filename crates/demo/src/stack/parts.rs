@@ -93,7 +93,7 @@ pub(crate) fn all(ports: &Ports, folder: &Path, prometheus: Option<PathBuf>) -> 
                 &[
                     Series {
                         metric: "cpu_exporter_cpu_usage_seconds_total",
-                        wanted: |labels| !labels.contains("mode=\"idle\""),
+                        wanted: |labels, _| !labels.contains("mode=\"idle\""),
                         name: "busy CPU seconds",
                     },
                     Series::sum("cpu_exporter_load1", "load"),
@@ -109,7 +109,7 @@ pub(crate) fn all(ports: &Ports, folder: &Path, prometheus: Option<PathBuf>) -> 
                     Series::sum("httpd_requests_total", "requests"),
                     Series {
                         metric: "httpd_requests_total",
-                        wanted: |labels| labels.contains("status_code=\"5"),
+                        wanted: |labels, _| labels.contains("status_code=\"5"),
                         name: "with status 5xx",
                     },
                 ]
@@ -135,8 +135,8 @@ pub(crate) fn all(ports: &Ports, folder: &Path, prometheus: Option<PathBuf>) -> 
             metrics: Some(url(server, "/metrics")),
             values: const {
                 &[
-                    Series::sum("prometheus_tsdb_head_series", "series"),
-                    Series::sum("prometheus_tsdb_head_samples_appended_total", "samples"),
+                    Series::sum_above_0("prometheus_tsdb_head_series", "series"),
+                    Series::sum_above_0("prometheus_tsdb_head_samples_appended_total", "samples"),
                 ]
             },
             ..part("prometheus", &prometheus_config::arguments(folder, &local(server)))
@@ -183,4 +183,20 @@ impl Ports {
 
 fn is_free(port: u16) -> bool {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prometheus_has_no_values_before_its_first_scrape() {
+        let parts = all(&Ports::choose(0).unwrap(), Path::new("/f"), Some("prometheus".into())).unwrap();
+        let prometheus = parts.iter().find(|part| part.name == "prometheus").unwrap();
+        let read = |text: &str| prometheus.values.iter().map(|series| series.read(text)).collect::<Vec<_>>();
+        let empty = "prometheus_tsdb_head_series 0\nprometheus_tsdb_head_samples_appended_total{type=\"float\"} 0\n";
+        assert_eq!(read(empty), [None, None]);
+        let scraped = empty.replace(" 0\n", " 7\n");
+        assert_eq!(read(&scraped), [Some(7.0), Some(7.0)]);
+    }
 }
