@@ -204,6 +204,14 @@ pub fn steady(metrics: &str) -> String {
     metrics.lines().filter(|line| !varies(line)).map(|line| format!("{line}\n")).collect()
 }
 
+/// Fails if a text lacks one of the expected lines.
+#[track_caller]
+pub fn assert_has(text: &str, expected: &[&str]) {
+    for expected in expected {
+        assert!(text.lines().any(|line| line == *expected), "{expected} is missing in\n{text}");
+    }
+}
+
 /// Compares the steady metrics with a golden file, which `UPDATE_EXPECT=1` writes.
 pub fn assert_golden(metrics: &str, golden: impl AsRef<Path>) {
     expect_test::expect_file![golden.as_ref()].assert_eq(&steady(metrics));

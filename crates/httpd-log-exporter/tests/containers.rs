@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
 
-use exporter_common::testing::{Running, eventually, run};
+use exporter_common::testing::{Running, assert_has, eventually, run};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_httpd-log-exporter");
 
@@ -37,13 +37,6 @@ fn once(path: &Path, flags: &[&str]) -> String {
     let log = format!("--access-log={}", path.display());
     let output = run(PROGRAM, [&["--once", log.as_str()], flags].concat());
     String::from_utf8(output.stdout).unwrap()
-}
-
-#[track_caller]
-fn assert_has(text: &str, expected: &[&str]) {
-    for expected in expected {
-        assert!(text.lines().any(|line| line == *expected), "{expected} is missing in\n{text}");
-    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use exporter_common::testing::{Running, eventually, run};
+use exporter_common::testing::{Running, assert_has, eventually, run};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_httpd-log-exporter");
 const FORMAT: &str = r#"$scheme $host "$request" $status $bytes_sent $request_time "$http_user_agent""#;
@@ -28,13 +28,6 @@ fn once(format: &str, log: &str, more: &[&str]) -> String {
     let folder = tempfile::tempdir().unwrap();
     let output = run(PROGRAM, flags(folder.path(), format, log, &[&["--once"], more].concat()));
     String::from_utf8(output.stdout).unwrap()
-}
-
-#[track_caller]
-fn assert_has(text: &str, expected: &[&str]) {
-    for expected in expected {
-        assert!(text.lines().any(|line| line == *expected), "{expected} is missing in\n{text}");
-    }
 }
 
 #[test]

@@ -281,6 +281,8 @@ fn health(logs: &[LogHealth], can_drop: bool, now: f64) -> [Family; 13] {
 
 #[cfg(test)]
 mod tests {
+    use exporter_common::testing::assert_has;
+
     use super::*;
     use crate::lines::Line;
 
@@ -296,13 +298,6 @@ mod tests {
         registry.record_time(0, lines[0].as_bytes());
         (registry.logs[0].lag, registry.logs[0].is_file) = (7, true);
         exporter_common::to_text(families_at(&registry, 1_795_166_780.0))
-    }
-
-    #[track_caller]
-    fn assert_has(text: &str, expected: &[&str]) {
-        for expected in expected {
-            assert!(text.lines().any(|line| line == *expected), "{expected} is missing in\n{text}");
-        }
     }
 
     #[test]
