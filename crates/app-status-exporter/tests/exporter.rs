@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use app::{App, Behavior, CLASSIC, raw, response};
-use exporter_common::testing::{Running, assert_golden, assert_lint, eventually, value};
+use exporter_common::testing::{Running, assert_golden, assert_lint, eventually, free_port, value};
 
 const EXPORTER: &str = env!("CARGO_BIN_EXE_app-status-exporter");
 const SUCCESS: &str = "exporter_scrape_success{collector=\"app_status\"}";
@@ -19,6 +19,11 @@ const MODES: [&str; 3] = ["--poll.interval=0", "--poll.interval=100ms", "--colle
 
 fn healthy() -> Behavior {
     response("200 OK", CLASSIC)
+}
+
+/// An application on a port that no other program gets after it stops.
+fn app_that_stops() -> App {
+    App::start_at(([127, 0, 0, 1], free_port()).into(), healthy()).unwrap()
 }
 
 /// The exporter, without the variables of the tests' environment.
@@ -196,7 +201,7 @@ fn the_page_of_a_503_response_is_read() {
 #[test]
 fn an_outage_of_the_application_is_logged_and_the_exporter_recovers_in_every_mode() {
     for mode in MODES {
-        let app = App::start(healthy());
+        let app = app_that_stops();
         let address = app.address;
         let exporter = exporter(&app, &[mode]);
         exporter.scrape_until("healthy", is_healthy);
@@ -212,7 +217,7 @@ fn an_outage_of_the_application_is_logged_and_the_exporter_recovers_in_every_mod
 
 #[test]
 fn a_refused_connection_is_reported() {
-    let app = App::start(healthy());
+    let app = app_that_stops();
     let url = format!("--app.url={}", app.url());
     drop(app);
     let output = run(["--once", &url]);

@@ -4,7 +4,7 @@
 use std::net::TcpListener;
 use std::time::Instant;
 
-use scrapewright::testing::{Running, assert_lint, eventually, run, value};
+use scrapewright::testing::{Running, assert_lint, eventually, free_port, run, value};
 
 /// The built example `probe-exporter`; cargo builds examples before it runs tests.
 fn program() -> String {
@@ -23,10 +23,7 @@ fn probe(exporter: &Running, query: &str) -> (u16, String) {
 fn targets_are_probed_and_success_shows_which_respond() {
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     let up = server.local_addr().unwrap();
-    let down = {
-        let closed = TcpListener::bind("127.0.0.1:0").unwrap();
-        closed.local_addr().unwrap()
-    };
+    let down = format!("127.0.0.1:{}", free_port());
     let exporter = Running::start(&program(), ["--probe.target=127.0.0.1:*"]);
     let (status, metrics) = probe(&exporter, &format!("?target={up}&module=tcp4"));
     assert_eq!((status, value(&metrics, "probe_success")), (200, Some(1.0)), "{metrics}");

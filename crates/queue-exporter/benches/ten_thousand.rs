@@ -14,7 +14,7 @@ use std::time::Instant;
 #[expect(dead_code, reason = "the benchmark's brokers do not misbehave")]
 mod fake_kafka;
 
-use exporter_common::testing::{Running, eventually, real, value};
+use exporter_common::testing::{Running, eventually, free_port, real, value};
 
 const QUEUES: usize = 10_000;
 const SCRAPES: usize = 10;
@@ -123,7 +123,7 @@ fn serve(respond: impl Fn(&str) -> String + Send + Sync + 'static) -> String {
 fn bullmq() {
     let Some(program) = real("redis-server") else { return };
     let folder = tempfile::tempdir().unwrap();
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let mut server = Command::new(program);
     server.current_dir(folder.path()).args(["--bind", "127.0.0.1", "--save", "", "--port", &port.to_string()]);
     let _server = Redis(server.stdout(Stdio::null()).spawn().unwrap());

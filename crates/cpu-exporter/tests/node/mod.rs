@@ -2,10 +2,10 @@
 #![expect(clippy::disallowed_types, reason = "tests start programs; exporters do not")]
 
 use std::collections::BTreeMap;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 
-use exporter_common::testing::{eventually, get, real};
+use exporter_common::testing::{eventually, free_port, get, real};
 
 /// A running node_exporter; dropping it stops the process.
 pub(crate) struct Node {
@@ -17,26 +17,21 @@ impl Node {
     /// Starts it on a free port with more flags; `None` if it is not installed.
     pub(crate) fn start(flags: &[String]) -> Option<Self> {
         let program = real("prometheus-node-exporter")?;
-        // It cannot choose and report a port itself. Another process may take the free port first, so this retries.
-        Some(eventually("node_exporter listens", || {
-            let free = TcpListener::bind("127.0.0.1:0").unwrap();
-            let address = free.local_addr().unwrap();
-            drop(free);
-            let child = Command::new(&program)
-                .arg(format!("--web.listen-address={address}"))
-                .args(flags)
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn()
-                .unwrap();
-            let mut node = Self { child, url: format!("http://{address}/metrics") };
-            eventually("node_exporter listens or exits", || {
-                let listens = std::net::TcpStream::connect(address).is_ok();
-                (listens || node.child.try_wait().unwrap().is_some()).then_some(())
-            });
-            node.child.try_wait().unwrap().is_none().then_some(node)
-        }))
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let child = Command::new(program)
+            .arg(format!("--web.listen-address={address}"))
+            .args(flags)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut node = Self { child, url: format!("http://{address}/metrics") };
+        eventually("node_exporter listens", || {
+            assert!(node.child.try_wait().unwrap().is_none(), "it exited");
+            TcpStream::connect(address).ok()
+        });
+        Some(node)
     }
 
     pub(crate) fn scrape(&self) -> String {
