@@ -36,7 +36,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = whole(1..=u16::MAX))]
     workers: u16,
 
-    /// Average processing time of a request
+    /// Average processing time of a request, with its unit: 500ms, 1s
     #[arg(long, value_name = "DURATION", default_value = "5ms", value_parser = duration::parse)]
     work: Duration,
 }

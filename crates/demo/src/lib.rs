@@ -21,9 +21,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use clap::Parser;
 use clap::error::ErrorKind;
-use exporter_common::log;
+use clap::{CommandFactory, FromArgMatches, Parser};
+use exporter_common::{log, with_negative_values};
 
 use self::brokers::{amqp, workers};
 
@@ -87,7 +87,8 @@ pub fn main() -> ExitCode {
     if let Some((_, exporter)) = EXPORTERS.iter().find(|(name, _)| called == *name) {
         return exporter();
     }
-    let cli = match Cli::try_parse() {
+    let command = with_negative_values(Cli::command());
+    let cli = match command.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
             let _ = error.print(); // standard output may be closed

@@ -1,5 +1,6 @@
 //! The common flags of the exporters, their environment variables, and one-line errors.
 
+use std::any::TypeId;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -284,6 +285,21 @@ pub(crate) fn with_variables(command: Command, program: &str) -> Command {
         let empty = std::env::var_os(&variable).is_some_and(|value| value.is_empty());
         if empty { arg } else { arg.env(variable) }
     })
+}
+
+/// Makes `-1` a value of every flag, and `-5s` one of each duration. The flag's parser then reports what is expected,
+/// where clap would report an unknown flag.
+pub fn with_negative_values(command: Command) -> Command {
+    let command = command.mut_args(|arg| {
+        let duration = arg.get_value_parser().type_id() == TypeId::of::<Duration>();
+        match arg.get_long() {
+            Some(_) if !arg.get_action().takes_values() => arg,
+            Some(_) if duration => arg.allow_hyphen_values(true),
+            Some(_) => arg.allow_negative_numbers(true),
+            None => arg,
+        }
+    });
+    command.mut_subcommands(with_negative_values)
 }
 
 /// clap's error in one line: the error, its source and a hint.

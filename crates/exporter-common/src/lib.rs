@@ -88,6 +88,8 @@ pub use exposition::native_histogram::NativeHistogram;
 pub use exposition::protobuf::to_protobuf;
 pub use exposition::sample_format::float_to_text;
 pub use exposition::text::to_text;
+#[doc(hidden)] // for the demo, which is not an exporter
+pub use flags::with_negative_values;
 pub use flags::{CollectFlags, ProbeFlags, UsageError};
 pub use http::listen::Listener;
 pub use program::{Program, Purpose, Startup, Subcommand};

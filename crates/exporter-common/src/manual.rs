@@ -125,7 +125,7 @@ fn option(arg: &Arg, page: &mut String) {
     let names: Vec<_> = names.into_iter().flatten().collect();
     let mut head = format!("\\fB{}\\fR", escaped(&names.join(", ")));
     if arg.is_positional() || arg.get_num_args().is_some_and(|range| range.takes_values()) {
-        let values = arg.get_value_names().unwrap_or_default().join(" ");
+        let values = arg.get_value_names().map_or_else(|| arg.get_id().to_string(), |names| names.join(" "));
         head.push_str(&format!(" \\fI{}\\fR", escaped(&values)));
         let defaults: Vec<_> = arg.get_default_values().iter().map(|value| value.to_string_lossy()).collect();
         if !defaults.is_empty() && !arg.is_hide_default_value_set() {

@@ -368,7 +368,7 @@ impl Program {
                 .about("Check whether the exporter at the listen address is healthy; for containers")
                 .after_help("Exit status:\n  0\n      Healthy\n  1\n      Not healthy, or no response"),
         );
-        manual::with_subcommands(command)
+        manual::with_subcommands(flags::with_negative_values(command)).mut_subcommands(help::with_invalid_flag)
     }
 
     fn usage(&self, error: &clap::Error) -> ExitCode {

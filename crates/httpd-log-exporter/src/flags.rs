@@ -62,6 +62,7 @@ pub(crate) struct Flags {
 
     /// Upper bounds of the duration histogram buckets in seconds, separated by commas
     #[arg(long = "metrics.buckets", value_name = "LIST", default_value = DEFAULT_BUCKETS)]
+    #[arg(allow_hyphen_values = true)] // -1,2 gets the error of this flag
     pub(crate) buckets: Buckets,
 
     /// Add native histograms to the classic ones, for scrapers that request the protobuf format; disable them with =false

@@ -36,7 +36,7 @@ pub(crate) fn command() -> Command {
         .long("second-read")
         .value_name("DURATION")
         .value_parser(duration::parse_positive)
-        .help("Read the page again after this time, for example 10s: what rose is a counter");
+        .help("Read the page again after this time, with its unit: 500ms, 10s, 1m. A value that rose is a counter");
     let prefix = Arg::new("prefix")
         .long("prefix")
         .value_name("NAME")

@@ -7,6 +7,7 @@ use crate::DEMO;
 
 /// Words of libraries that say nothing to a user.
 const TERMS: &[&str] = &[
+    "unexpected argument",
     "digit found",
     "non-zero type",
     "is not in ",
@@ -26,6 +27,8 @@ fn a_wrong_flag_gets_one_line_in_the_words_of_its_user() {
         ("demo", "app --success-rate 101"),
         ("demo", "app --workers 0"),
         ("demo", "app --work 5"),
+        ("demo", "app --work -5s"),
+        ("demo", "--port-offset -1"),
         ("demo", "web --access-log x --rotate-at 1k"),
         ("demo", "load --app localhost"),
         ("demo", "jobs --url nats://h --jobs many"),
@@ -33,6 +36,9 @@ fn a_wrong_flag_gets_one_line_in_the_words_of_its_user() {
         ("demo", "healthcheck localhost"),
         ("demo", "healthcheck http://127.0.0.1:1/"),
         ("cpu-exporter", "--web.max-requests x"),
+        ("cpu-exporter", "--web.max-requests -1"),
+        ("cpu-exporter", "--scrape.timeout -5s"),
+        ("app-status-exporter", "suggest --second-read -5s http://127.0.0.1:1/"),
         ("cpu-exporter", "--collector.cgroups.max x"),
         ("cpu-exporter", "--collector.processes.max 0"),
         ("httpd-log-exporter", "--access-log x --metrics.max-series x"),

@@ -24,8 +24,9 @@ fn the_help_of_every_program_has_the_same_sections_in_the_same_order() {
 fn every_duration_flag_names_its_units() {
     for (name, line) in EXPORTERS {
         let command = released(*line);
+        let all = std::iter::once(&command).chain(command.get_subcommands()).flat_map(clap::Command::get_arguments);
         let is_duration = |arg: &&clap::Arg| arg.get_value_names().is_some_and(|names| names[0] == "DURATION");
-        let durations: Vec<_> = command.get_arguments().filter(is_duration).collect();
+        let durations: Vec<_> = all.filter(is_duration).collect();
         assert!(durations.len() >= 2, "{name}");
         for flag in durations {
             let help = flag.get_help().unwrap().to_string();
@@ -49,4 +50,25 @@ fn an_invalid_value_is_reported_with_the_expected_values() {
         }
     }
     assert!(refused > 20, "{refused}");
+}
+
+#[test]
+fn a_negative_value_is_a_value_of_its_flag() {
+    let mut tried = 0;
+    for (name, line) in EXPORTERS {
+        for flag in released(*line).get_arguments().filter(|arg| arg.get_action().takes_values()) {
+            let (Some(long), false) = (flag.get_long(), flag.is_require_equals_set()) else { continue };
+            let value = match flag.get_value_names().map(|names| names[0].as_str()) {
+                Some("DURATION") => "-5s",
+                Some("LIST") => "-1,2",
+                _ => "-1",
+            };
+            let Err(error) = released(*line).try_get_matches_from([name, &*format!("--{long}"), value]) else {
+                continue;
+            };
+            tried += usize::from(error.kind() == clap::error::ErrorKind::ValueValidation);
+            assert_ne!(error.kind(), clap::error::ErrorKind::UnknownArgument, "{name}: {error}");
+        }
+    }
+    assert!(tried > 20, "{tried}");
 }

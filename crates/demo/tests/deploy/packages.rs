@@ -39,7 +39,9 @@ fn manual_pages_are_up_to_date() {
         }
     }
     for (name, page) in &pages {
-        assert!(page.contains(r#".SH "EXIT STATUS""#), "{name}");
+        let statuses = page.split_once(r#".SH "EXIT STATUS""#).map(|(_, statuses)| statuses);
+        assert!(statuses.is_some_and(|statuses| statuses.contains("\\fB2\\fR\n")), "{name}");
+        assert!(!page.contains("\\fI\\fR"), "{name}: an argument without a name");
     }
     assert_folder("deploy/man", &pages);
 }
