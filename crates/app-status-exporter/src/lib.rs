@@ -15,8 +15,9 @@ mod target;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::{Context, Result};
 use clap::builder::ArgPredicate;
-use exporter_common::{CollectFlags, Program, Sources, TargetPattern, UsageError};
+use exporter_common::{CollectFlags, Program, Purpose, Sources, TargetPattern, UsageError};
 
 use crate::collector::AppStatus;
 use crate::config::environment::Defaults;
@@ -80,6 +81,9 @@ pub fn main() -> ExitCode {
         };
         let mut sources = Vec::new();
         if let Some(url) = flags.url {
+            if startup.purpose == Purpose::Check {
+                check_file(&url)?;
+            }
             let loader = TargetLoader::load(url, config)?;
             sources.push(AppStatus::source(loader, flags.collect.collection(defaults.interval)?));
         }
@@ -89,6 +93,16 @@ pub fn main() -> ExitCode {
             None => sources,
         })
     })
+}
+
+/// Validates that the file of a URL can be opened. Opening another kind of file, such as a FIFO, could block.
+fn check_file(url: &AppUrl) -> Result<()> {
+    let AppUrl::File(path) = url else { return Ok(()) };
+    let opened = std::fs::metadata(path).and_then(|metadata| match metadata.is_file() {
+        true => std::fs::File::open(path).map(drop),
+        false => Ok(()),
+    });
+    opened.with_context(|| format!("--app.url: cannot read {}", path.display()))
 }
 
 /// The command line without the environment's defaults, for man pages and completions.

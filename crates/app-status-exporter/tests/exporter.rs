@@ -342,6 +342,10 @@ fn check_validates_the_url_without_connecting() {
         assert!(stderr.contains("--app.url") && !stderr.contains("s3cret"), "{stderr}");
     }
     assert_eq!(app.connections(), 0);
+    let output = run(["--check", "--app.url=file:/no/such.json"]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("--app.url: cannot read /no/such.json: No such file"), "{stderr}");
 }
 
 /// The exporter with environment variables of the classic sidecar.

@@ -178,6 +178,7 @@ pub(crate) fn check(sources: &[String], require_readable: bool) -> Result<()> {
                     Err(error) => Some(permission::explain(&path, &error, "read")),
                 }));
             }
+            Ok(Input::Unix(path)) if require_readable => faults.extend(directory_fault("--access-log", &path)),
             _ => {}
         }
     }
@@ -199,6 +200,14 @@ fn same_path(one: &str, other: &str) -> bool {
         _ => None,
     };
     resolved(one).is_some_and(|one| resolved(other) == Some(one))
+}
+
+/// Why a flag's file or socket cannot be created: its directory cannot be opened.
+pub(crate) fn directory_fault(flag: &str, path: &Path) -> Option<String> {
+    let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty())?;
+    // with the dot, a file instead of a directory is an error too
+    let error = std::fs::metadata(directory.join(".")).err()?;
+    Some(format!("{flag}: {}", permission::explain(directory, &error, "open")))
 }
 
 /// Why a file cannot be followed.

@@ -39,7 +39,10 @@ pub fn main() -> ExitCode {
         flags::check(&flags.access_logs, startup.purpose == Purpose::Check)?;
         flags::check_format(&flags)?;
         if startup.purpose == Purpose::Check {
-            flags.state_file.as_deref().map_or(Ok(None), SavedState::load)?;
+            if let Some(path) = &flags.state_file {
+                SavedState::load(path)?;
+                flags::directory_fault("--state.file", path).map_or(Ok(()), |fault| Err(anyhow!(fault)))?;
+            }
             return Ok(Vec::new());
         }
         let start = flags.start;

@@ -360,6 +360,8 @@ fn invalid_flags_and_files_are_reported_in_one_line() {
         (&["--once", "--access-log=syslog+udp://127.0.0.1:0"], 1, "cannot read syslog"),
         (&["--check", "--state.file", broken, &log], 1, "state"),
         (&["--check", "--state.file", fifo, &log], 1, "cannot read the state file"),
+        (&["--check", "--state.file", "/no/such/state", &log], 1, "--state.file: cannot open /no/such: No such file"),
+        (&["--check", "--access-log=syslog+unix:/no/such/s"], 1, "--access-log: cannot open /no/such: No such file"),
         (&[&directory], 1, "is a directory"),
         (&[&device], 1, "is not a file or a FIFO"),
         (&[&log, &log], 1, "duplicate --access-log"),
