@@ -287,8 +287,8 @@ pub(crate) fn with_variables(command: Command, program: &str) -> Command {
     })
 }
 
-/// Makes `-1` a value of every flag, and `-5s` one of each duration. The flag's parser then reports what is expected,
-/// where clap would report an unknown flag.
+/// Makes `-1` a value of every flag, and `-5s` one of each duration. The flag's parser then reports its valid values;
+/// clap would report an unknown flag.
 pub fn with_negative_values(command: Command) -> Command {
     let command = command.mut_args(|arg| {
         let duration = arg.get_value_parser().type_id() == TypeId::of::<Duration>();

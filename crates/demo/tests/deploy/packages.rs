@@ -41,6 +41,7 @@ fn manual_pages_are_up_to_date() {
     for (name, page) in &pages {
         let statuses = page.split_once(r#".SH "EXIT STATUS""#).map(|(_, statuses)| statuses);
         assert!(statuses.is_some_and(|statuses| statuses.contains("\\fB2\\fR\n")), "{name}");
+        assert!(page.is_ascii(), "{name}: man cannot show other characters in the locale C");
         assert!(!page.contains("\\fI\\fR"), "{name}: an argument without a name");
     }
     assert_folder("deploy/man", &pages);
