@@ -9,6 +9,7 @@ use crate::explain;
 use crate::format::Format;
 use crate::format::clf;
 use crate::format::clf_regex::ClfRegexes;
+use crate::format::field::RequestBuilder;
 use crate::input::{syslog, syslog_tcp};
 use crate::lines::{Line, LineSplitter};
 use crate::metrics::counts::RequestCounts;
@@ -34,7 +35,9 @@ pub fn clf(line: &[u8]) {
         assert_eq!(clf::combined(line), expected.combined(line));
         assert_eq!(clf::combined_time(line), expected.combined_time(line));
         if let Some(format) = microseconds.borrow_mut().as_mut() {
-            assert_eq!(format.read(line).map(|(request, _)| request), expected.combined_us(line));
+            let mut builder = RequestBuilder::NEW;
+            let read = format.read(line, &mut builder).map(|(request, _)| *request);
+            assert_eq!(read, expected.combined_us(line));
         }
     });
 }

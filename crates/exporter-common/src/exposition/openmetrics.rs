@@ -113,13 +113,13 @@ impl<'a> Names<'a> {
 
 fn header(family: &Family, name: &str, kind: &str, out: &mut Vec<u8>) {
     if !family.help().is_empty() {
-        comment("HELP", name, |out| escape(family.help(), true, out), out);
+        comment(family, "HELP", name, |out| escape(family.help(), true, out), out);
     }
-    comment("TYPE", name, |out| out.extend_from_slice(kind.as_bytes()), out);
+    comment(family, "TYPE", name, |out| out.extend_from_slice(kind.as_bytes()), out);
     if let Some(unit) = unit(name)
         && !matches!(family.kind(), Kind::Info | Kind::StateSet)
     {
-        comment("UNIT", name, |out| out.extend_from_slice(unit.as_bytes()), out);
+        comment(family, "UNIT", name, |out| out.extend_from_slice(unit.as_bytes()), out);
     }
 }
 

@@ -14,12 +14,12 @@ pub(crate) enum Dialect {
     OpenMetrics,
 }
 
-/// A comment line: `# HELP name text`.
-pub(crate) fn comment(keyword: &str, name: &str, text: impl FnOnce(&mut Vec<u8>), out: &mut Vec<u8>) {
+/// A comment line of a family: `# HELP name text`.
+pub(crate) fn comment(family: &Family, keyword: &str, name: &str, text: impl FnOnce(&mut Vec<u8>), out: &mut Vec<u8>) {
     out.extend_from_slice(b"# ");
     out.extend_from_slice(keyword.as_bytes());
     out.push(b' ');
-    if is_legacy(name) {
+    if family.is_plain() || is_legacy(name) {
         out.extend_from_slice(name.as_bytes())
     } else {
         quoted(name, out)

@@ -31,7 +31,7 @@ impl Encode for Text {
 
 fn header(family: &Family, out: &mut Vec<u8>) {
     if !family.help().is_empty() {
-        comment("HELP", family.name(), |out| escape(family.help(), false, out), out);
+        comment(family, "HELP", family.name(), |out| escape(family.help(), false, out), out);
     }
     let kind: &[u8] = match family.kind() {
         Kind::Counter => b"counter",
@@ -40,7 +40,7 @@ fn header(family: &Family, out: &mut Vec<u8>) {
         Kind::Summary => b"summary",
         Kind::Unknown => b"untyped",
     };
-    comment("TYPE", family.name(), |out| out.extend_from_slice(kind), out);
+    comment(family, "TYPE", family.name(), |out| out.extend_from_slice(kind), out);
 }
 
 #[cfg(test)]

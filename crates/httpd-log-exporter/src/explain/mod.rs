@@ -13,7 +13,7 @@ use anyhow::{Result, anyhow};
 use clap::{Arg, ArgMatches, Command};
 
 use crate::container::{self, Parts, Stream};
-use crate::format::field::Field;
+use crate::format::field::{Field, RequestBuilder};
 use crate::format::presets::{PRESETS, Preset};
 use crate::format::request::{Method, Number};
 use crate::format::{Format, LineParser};
@@ -89,7 +89,7 @@ fn nothing_read(container: Option<Stream>, other_lines: usize) -> String {
 /// What the lines that match count with the flags, and other fields that can be labels.
 fn counted(format: &mut Format, matches: &ArgMatches, path: &Path, lines: &[Vec<u8>]) -> Result<String> {
     let numbered = lines.iter().enumerate().map(|(at, line)| (at + 1, line.as_slice()));
-    let lines: Vec<_> = numbered.filter(|(_, line)| format.read(line).is_some()).collect();
+    let lines: Vec<_> = numbered.filter(|(_, line)| format.matches(line)).collect();
     let labels: Vec<_> = matches.get_many::<Label>("labels").into_iter().flatten().cloned().collect();
     let drops: Vec<_> = matches.get_many::<DropRule>("drops").into_iter().flatten().cloned().collect();
     let routes: Vec<_> = matches.get_many::<Route>("routes").into_iter().flatten().cloned().collect();
@@ -150,7 +150,7 @@ fn open(path: &Path) -> std::io::Result<File> {
 /// The report about lines, and whether all of them match the format.
 pub(crate) fn report(format: &mut Format, lines: &[Vec<u8>]) -> (String, bool) {
     let mut report = String::new();
-    let matched: Vec<bool> = lines.iter().map(|line| format.read(line).is_some()).collect();
+    let matched: Vec<bool> = lines.iter().map(|line| format.matches(line)).collect();
     let count = matched.iter().filter(|matched| **matched).count();
     let _ = writeln!(report, "format {}: {count} of {} lines match", format.name, lines.len());
     if let Some(stream) = lines.first().and_then(|line| container::stream(line)) {
@@ -220,7 +220,7 @@ struct Matches {
 impl Matches {
     fn of(format: &mut Format, lines: &[Vec<u8>]) -> Self {
         let mut found = Self::default();
-        if let Some(line) = lines.iter().find(|line| format.read(line).is_some()) {
+        if let Some(line) = lines.iter().find(|line| format.matches(line)) {
             let rows = rows(format, line);
             let ends = rows.iter().map(|(_, _, text)| text.as_ptr().addr() + text.len());
             found.end = ends.max().map_or(0, |end| end.saturating_sub(line.as_ptr().addr()));
@@ -230,7 +230,8 @@ impl Matches {
             });
         }
         for line in lines {
-            let Some((request, details)) = format.read(line) else { continue };
+            let mut builder = RequestBuilder::NEW;
+            let Some((request, details)) = format.read(line, &mut builder) else { continue };
             // an implausible duration is another number, or has another unit
             let is_long = matches!(request.duration, Number::Value(time) if time >= LONG_DURATION);
             let duration = if is_long { Number::Absent } else { request.duration };

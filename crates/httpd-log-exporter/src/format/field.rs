@@ -137,15 +137,22 @@ impl<'a> RequestBuilder<'a> {
         }
     }
 
+    /// Sets all fields that every format has.
+    pub(crate) fn set_request(&mut self, request: Request<'a>) {
+        self.status = Some(request.status);
+        self.request = request;
+    }
+
     /// Sets the duration of the request.
     pub(crate) fn set_duration(&mut self, duration: Number) {
         self.request.duration = duration;
     }
 
-    /// The request, if it has a valid status.
+    /// The request, if it has a valid status. It stays in the builder, since moving it takes longer than a short field.
     #[inline]
-    pub(crate) fn finish(self) -> Option<(Request<'a>, Details<'a>)> {
-        Some((Request { status: self.status?, ..self.request }, self.details))
+    pub(crate) fn finish(&mut self) -> Option<(&Request<'a>, &Details<'a>)> {
+        self.request.status = self.status?;
+        Some((&self.request, &self.details))
     }
 }
 
@@ -278,8 +285,8 @@ mod tests {
 
     #[test]
     fn a_line_without_a_status_is_not_a_request() {
-        assert!(RequestBuilder::NEW.finish().is_none());
         let mut builder = RequestBuilder::NEW;
+        assert!(builder.finish().is_none());
         builder.set(Field::Status, b"2x0");
         assert!(builder.finish().is_none());
     }

@@ -15,7 +15,7 @@ pub(crate) mod timestamp;
 use std::ops::Range;
 use std::str::FromStr;
 
-use crate::format::field::{Field, NAMES};
+use crate::format::field::{Field, NAMES, RequestBuilder};
 use crate::format::json::JsonFormat;
 use crate::format::presets::{PRESETS, PresetDefinition, preset};
 use crate::format::regex_format::RegexFormat;
@@ -140,14 +140,25 @@ impl Format {
         self.has(|field| matches!(field, Field::Path | Field::Request))
     }
 
-    /// Parses a line; `None` if it does not match the format.
-    pub(crate) fn read<'a>(&mut self, line: &'a [u8]) -> Option<(Request<'a>, Details<'a>)> {
-        match &mut self.parser {
-            LineParser::Clf(parse, _) => parse(line).map(|request| (request, Details::NONE)),
-            LineParser::Template(matcher) => matcher.read(line),
-            LineParser::Json(json) => json.read(line),
-            LineParser::Regex(pattern) => pattern.read(line),
-        }
+    /// Parses a line into a new builder; `None` if it does not match the format or has no valid status.
+    pub(crate) fn read<'r, 'a>(
+        &mut self,
+        line: &'a [u8],
+        request: &'r mut RequestBuilder<'a>,
+    ) -> Option<(&'r Request<'a>, &'r Details<'a>)> {
+        let matches = match &mut self.parser {
+            LineParser::Clf(parse, _) => parse(line).map(|parsed| request.set_request(parsed)).is_some(),
+            LineParser::Template(matcher) => matcher.read(line, request),
+            LineParser::Json(json) => json.read(line, request),
+            LineParser::Regex(pattern) => pattern.read(line, request),
+        };
+        if matches { request.finish() } else { None }
+    }
+
+    /// Whether a line matches the format and has a valid status.
+    pub(crate) fn matches(&mut self, line: &[u8]) -> bool {
+        let mut builder = RequestBuilder::NEW;
+        self.read(line, &mut builder).is_some()
     }
 
     /// The text of the timestamp in a line.
@@ -324,7 +335,8 @@ mod tests {
             (regex, "span", r#""GET / HTTP/1.1" 200 ab12"#),
         ] {
             let mut traced = Format::with_trace(format, field).unwrap();
-            let (request, details) = traced.read(line.as_bytes()).unwrap();
+            let mut builder = RequestBuilder::NEW;
+            let (request, details) = traced.read(line.as_bytes(), &mut builder).unwrap();
             assert_eq!((request.status.index(), details.trace), (200, Some("ab12")), "{line}");
         }
         for (format, field, error) in [
@@ -359,7 +371,7 @@ mod tests {
             (Ok(regex), &["zone"], r#""GET /" 200 eu"#, &[Some("eu")]),
         ] {
             let mut format = format.unwrap().with_captured(fields).unwrap();
-            assert!(format.read(line.as_bytes()).is_some(), "{line}");
+            assert!(format.matches(line.as_bytes()), "{line}");
             let mut found = vec![None; fields.len()];
             format.capture(line.as_bytes(), &mut found);
             let found: Vec<_> = found.into_iter().map(|range| Some(&line[range?])).collect();
@@ -396,7 +408,9 @@ mod tests {
             let mut parts = case.splitn(3, '\t');
             let (name, expected, line) = (parts.next().unwrap(), parts.next().unwrap(), parts.next().unwrap());
             let mut format: Format = name.parse().unwrap();
-            let (request, details) = format.read(line.as_bytes()).unwrap_or_else(|| panic!("no match: {line}"));
+            let mut builder = RequestBuilder::NEW;
+            let read = format.read(line.as_bytes(), &mut builder);
+            let (request, details) = read.unwrap_or_else(|| panic!("no match: {line}"));
             let number = |number: Number| match number {
                 Number::Value(value) => value.to_string(),
                 other => format!("{other:?}"),

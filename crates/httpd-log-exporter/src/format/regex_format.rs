@@ -3,7 +3,6 @@
 use regex::bytes::{CaptureLocations, Regex, RegexBuilder};
 
 use crate::format::field::{Field, RequestBuilder, missing, named};
-use crate::format::request::{Details, Request};
 
 /// A regular expression and its groups.
 #[derive(Clone, Debug)]
@@ -66,11 +65,9 @@ impl RegexFormat {
         self.groups.iter().map(|group| group.field).collect()
     }
 
-    /// Parses a line; `None` if it does not match.
-    pub(crate) fn read<'a>(&mut self, line: &'a [u8]) -> Option<(Request<'a>, Details<'a>)> {
-        let mut builder = RequestBuilder::NEW;
-        self.walk(line, |group, text| builder.set(group.field, text)).then_some(())?;
-        builder.finish()
+    /// Reads the fields of a line; false if it does not match.
+    pub(crate) fn read<'a>(&mut self, line: &'a [u8], request: &mut RequestBuilder<'a>) -> bool {
+        self.walk(line, |group, text| request.set(group.field, text))
     }
 
     /// Calls `each` for every group that matched; false if the line does not match.
@@ -108,11 +105,15 @@ mod tests {
             None,
         )
         .unwrap();
-        let (request, _) = pattern.read(b"::1 x \"PUT / HTTP/1.1\" 204 7 250ms").unwrap();
+        let mut builder = RequestBuilder::NEW;
+        assert!(pattern.read(b"::1 x \"PUT / HTTP/1.1\" 204 7 250ms", &mut builder));
+        let (request, _) = builder.finish().unwrap();
         assert_eq!((request.method, request.status.index()), (Method::from_request_line(b"PUT"), 204));
         assert_eq!((request.bytes, request.duration), (Number::Value(7), Number::Value(250_000_000)));
-        assert_eq!(pattern.read(b"\xff \"GET /\xff\" 200 7").unwrap().0.duration, Number::Absent);
-        assert!(pattern.read(b"garbage").is_none());
+        let mut builder = RequestBuilder::NEW;
+        assert!(pattern.read(b"\xff \"GET /\xff\" 200 7", &mut builder));
+        assert_eq!(builder.finish().unwrap().0.duration, Number::Absent);
+        assert!(!pattern.read(b"garbage", &mut builder));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::container::{self, Parts, Stream};
+use crate::format::field::RequestBuilder;
 use crate::format::request::path;
 use crate::format::timestamp::epoch_seconds;
 use crate::format::{Format, LineParser};
@@ -151,15 +152,17 @@ impl Registry {
         if let LineParser::Clf(parse, _) = &self.format.parser {
             return Some(LineResult::of(self.counts.add(&parse(line)?)));
         }
-        let (request, details) = self.format.read(line)?;
-        Some(LineResult::of(self.counts.add_detailed(&request, &details)))
+        let mut builder = RequestBuilder::NEW;
+        let (request, details) = self.format.read(line, &mut builder)?;
+        Some(LineResult::of(self.counts.add_detailed(request, details)))
     }
 
     /// The same with the rules of flags. Not inlined, so that lines without rules are counted as fast as before.
     #[inline(never)]
     fn count_with_rules(&mut self, line: &[u8]) -> Option<LineResult> {
         let rules = self.rules.as_mut()?;
-        let (request, details) = self.format.read(line)?;
+        let mut builder = RequestBuilder::NEW;
+        let (request, details) = self.format.read(line, &mut builder)?;
         rules.find(&mut self.format, line);
         let path = details.path.unwrap_or_else(|| path(request.line));
         let line = RequestLine { text: line, path, method: request.method, status: request.status };
@@ -167,8 +170,8 @@ impl Registry {
             return Some(LineResult::Dropped);
         }
         Some(LineResult::of(match rules.has_labels() {
-            true => self.counts.add_labeled(&request, &details, |values| rules.append_labels(&line, values)),
-            false => self.counts.add_detailed(&request, &details),
+            true => self.counts.add_labeled(request, details, |values| rules.append_labels(&line, values)),
+            false => self.counts.add_detailed(request, details),
         }))
     }
 

@@ -6,7 +6,7 @@ mod tests;
 use memchr::memchr2;
 
 use crate::format::field::{Field, RequestBuilder, missing};
-use crate::format::request::{Details, Number, Request};
+use crate::format::request::Number;
 use crate::format::template::{Template, Token, Variable};
 
 /// The keys to read from an object.
@@ -107,9 +107,8 @@ impl JsonFormat {
         fields
     }
 
-    /// Parses a line; `None` if it is not an object or has no status.
-    pub(crate) fn read<'a>(&self, line: &'a [u8]) -> Option<(Request<'a>, Details<'a>)> {
-        let mut builder = RequestBuilder::NEW;
+    /// Reads the fields of a line; false if it is not an object.
+    pub(crate) fn read<'a>(&self, line: &'a [u8], request: &mut RequestBuilder<'a>) -> bool {
         // the rank of the key read so far, for each meaning
         let mut ranks = [usize::MAX; Field::KINDS];
         self.walk(line, &mut |key, value| {
@@ -117,13 +116,12 @@ impl JsonFormat {
             if key.0.rank < *best {
                 *best = key.0.rank;
                 match (key.field(), exponent(key.field(), value)) {
-                    (Field::Duration(_), Some(duration)) => builder.set_duration(duration),
-                    (field, _) => builder.set(field, value),
+                    (Field::Duration(_), Some(duration)) => request.set_duration(duration),
+                    (field, _) => request.set(field, value),
                 }
             }
         })
-        .ok()?;
-        builder.finish()
+        .is_ok()
     }
 
     /// Calls `each` for every value to read.

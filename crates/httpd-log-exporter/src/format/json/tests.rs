@@ -2,16 +2,22 @@
 
 use super::*;
 use crate::format::field::NAMES;
-use crate::format::request::{Method, Unit};
+use crate::format::request::{Details, Method, Request, Unit};
 use crate::format::template;
 
 fn names() -> JsonFormat {
     JsonFormat::new(NAMES.iter().copied()).unwrap()
 }
 
+fn parse<'a>(json: &JsonFormat, line: &'a str) -> Option<(Request<'a>, Details<'a>)> {
+    let mut builder = RequestBuilder::NEW;
+    json.read(line.as_bytes(), &mut builder).then_some(())?;
+    builder.finish().map(|(request, details)| (*request, *details))
+}
+
 /// Method, status, bytes and duration.
 fn read(json: &JsonFormat, line: &str) -> Option<(&'static str, usize, Number, Number)> {
-    let (request, _) = json.read(line.as_bytes())?;
+    let (request, _) = parse(json, line)?;
     Some((Method::NAMES[request.method.index()], request.status.index(), request.bytes, request.duration))
 }
 
@@ -57,12 +63,12 @@ fn lists_of_upstream_times_without_quotation_marks_and_empty_values_are_read() {
             format!(r#"{{"upstream_response_time":{times},"status":200,"request":"GET / HTTP/1.1"}}"#),
             format!(r#"{{"x": {times} ,"status":200,"request":"GET / HTTP/1.1","upstream_response_time":{times}}}"#),
         ] {
-            let (_, details) = names().read(line.as_bytes()).unwrap_or_else(|| panic!("no match: {line}"));
+            let (_, details) = parse(&names(), &line).unwrap_or_else(|| panic!("no match: {line}"));
             assert_eq!(details.upstream[2], upstream, "{line}");
         }
     }
     for line in [r#"{"status":200,5}"#, r#"{"status":200 5}"#, r#"{"x":[1,],"y":[,1],"status":200}"#] {
-        assert!(names().read(line.as_bytes()).is_none(), "{line}");
+        assert!(parse(&names(), line).is_none(), "{line}");
     }
 }
 

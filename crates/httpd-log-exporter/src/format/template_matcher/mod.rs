@@ -9,7 +9,6 @@ use memchr::{memchr, memmem::Finder};
 use self::compile::{End, Step};
 use crate::format::clf::{after_time, is_field_end, quoted};
 use crate::format::field::{Field, RequestBuilder};
-use crate::format::request::{Details, Request};
 use crate::format::template::Template;
 
 /// A compiled template.
@@ -58,12 +57,10 @@ impl TemplateMatcher {
         self.steps.iter().filter_map(field).collect()
     }
 
-    /// Parses a line; `None` if it does not match.
+    /// Reads the fields of a line; false if it does not match.
     #[inline]
-    pub(crate) fn read<'a>(&self, line: &'a [u8]) -> Option<(Request<'a>, Details<'a>)> {
-        let mut builder = RequestBuilder::NEW;
-        self.walk(line, &mut |_, field, text| builder.set(field, text)).ok()?;
-        builder.finish()
+    pub(crate) fn read<'a>(&self, line: &'a [u8], request: &mut RequestBuilder<'a>) -> bool {
+        self.walk(line, &mut |_, field, text| request.set(field, text)).is_ok()
     }
 
     /// Calls `each` for every value, with its step and meaning. If a line can match in several ways, the first one in
@@ -136,7 +133,7 @@ impl TemplateMatcher {
             let mismatch = |at| Err(TemplateMismatch { at, step: index });
             let text = &line[at..];
             let (field, end) = match step {
-                Step::Literal(literal) if text.starts_with(literal) => {
+                Step::Literal(literal) if starts_with(text, literal) => {
                     at += literal.len();
                     continue;
                 }
@@ -186,7 +183,7 @@ impl TemplateMatcher {
             if self.is_refused(field, &text[..length], matching.plausible) {
                 return mismatch(at);
             }
-            if !text[length..].starts_with(then) {
+            if !starts_with(&text[length..], then) {
                 return mismatch(at + length);
             }
             each(index, field, &text[..length]);
@@ -246,6 +243,18 @@ fn find(finder: &Finder<'static>, text: &[u8]) -> Option<usize> {
     match finder.needle() {
         [byte] => memchr(*byte, text),
         _ => finder.find(text),
+    }
+}
+
+/// The same as [`slice::starts_with`], without a call of `memcmp` for the usual short literals.
+#[inline]
+fn starts_with(text: &[u8], literal: &[u8]) -> bool {
+    match (literal, text) {
+        ([], _) => true,
+        ([a], [x, ..]) => a == x,
+        ([a, b], [x, y, ..]) => (a, b) == (x, y),
+        ([a, b, c], [x, y, z, ..]) => (a, b, c) == (x, y, z),
+        _ => text.starts_with(literal),
     }
 }
 

@@ -1,16 +1,23 @@
 //! Tests of the template matcher.
 
 use super::TemplateMatcher;
-use crate::format::request::{Method, Number, StatusCode, Upstream};
+use crate::format::field::RequestBuilder;
+use crate::format::request::{Details, Method, Number, Request, StatusCode, Upstream};
 use crate::format::template;
 
 fn compile(text: &str) -> TemplateMatcher {
     TemplateMatcher::compile(&template::parse(text).unwrap()).unwrap()
 }
 
+fn parse<'a>(matcher: &TemplateMatcher, line: &'a [u8]) -> Option<(Request<'a>, Details<'a>)> {
+    let mut builder = RequestBuilder::NEW;
+    matcher.read(line, &mut builder).then_some(())?;
+    builder.finish().map(|(request, details)| (*request, *details))
+}
+
 /// Method, status and bytes of a line.
 fn read(matcher: &TemplateMatcher, line: &str) -> Option<(&'static str, String, Number)> {
-    let (request, _) = matcher.read(line.as_bytes())?;
+    let (request, _) = parse(matcher, line.as_bytes())?;
     Some((Method::NAMES[request.method.index()], StatusCode::label(request.status.index()), request.bytes))
 }
 
@@ -24,7 +31,7 @@ fn combined_in_the_syntax_of_nginx_and_apache_matches_like_the_preset() {
             include_str!("../../../tests/lines/combined.txt").lines().map(|line| line.split_once('\t').unwrap().1);
         for line in lines.chain(include_str!("../../../tests/lines/unmatched.txt").lines()) {
             let expected = crate::format::clf::combined(line.as_bytes()).filter(|_| line.ends_with('"'));
-            let (request, _) = matcher.read(line.as_bytes()).unzip();
+            let (request, _) = parse(&matcher, line.as_bytes()).unzip();
             assert_eq!(request, expected, "{line}");
         }
     }
@@ -34,9 +41,9 @@ fn combined_in_the_syntax_of_nginx_and_apache_matches_like_the_preset() {
 fn a_virtual_host_precedes_the_client_and_has_no_port() {
     let matcher = compile(r#"%v:%p %h %l %u %t "%r" %>s %O "%{Referer}i" "%{User-Agent}i""#);
     let line = br#"www.example.com:443 ::1 - x [20/Nov/2026:09:00:00 +0000] "GET / HTTP/1.1" 200 5 "-" "-""#;
-    assert_eq!(matcher.read(line).unwrap().1.vhost, Some(&b"www.example.com"[..]));
+    assert_eq!(parse(&matcher, line).unwrap().1.vhost, Some(&b"www.example.com"[..]));
     let line = br#"2001:db8::1:443 ::1 - x [20/Nov/2026:09:00:00 +0000] "GET / HTTP/1.1" 200 5 "-" "-""#;
-    assert_eq!(matcher.read(line).unwrap().1.vhost, Some(&b"2001:db8::1"[..]));
+    assert_eq!(parse(&matcher, line).unwrap().1.vhost, Some(&b"2001:db8::1"[..]));
 }
 
 #[test]
@@ -45,11 +52,11 @@ fn a_list_of_upstream_servers_is_one_field() {
         "$remote_addr [$upstream_addr] $upstream_response_length $upstream_response_time $upstream_status $request_method $status",
     );
     let line = b"::1 [10.0.0.1:80, 10.0.0.2:80 : unix:/x] -, 5 : 7 0.001, 0.002 : - 502, 200 : 200 PUT 204";
-    let (request, details) = matcher.read(line).unwrap();
+    let (request, details) = parse(&matcher, line).unwrap();
     assert_eq!(request.status.index(), 204);
     assert_eq!(details.upstream[Upstream::Response as usize], Number::Value(3_000_000));
     let line = b"::1 []   200 PUT 204";
-    assert_eq!(matcher.read(line).unwrap().1.upstream[Upstream::Response as usize], Number::Absent);
+    assert_eq!(parse(&matcher, line).unwrap().1.upstream[Upstream::Response as usize], Number::Absent);
 }
 
 #[test]
@@ -62,19 +69,19 @@ fn values_with_spaces_end_where_the_rest_of_the_line_matches() {
     ] {
         assert_eq!(read(&matcher, line).unwrap().1, status, "{line}");
     }
-    let (request, _) = matcher.read(b"::1 GET /x y HTTP/1.1 200 5 text/html; charset=utf-8 0.250").unwrap();
+    let (request, _) = parse(&matcher, b"::1 GET /x y HTTP/1.1 200 5 text/html; charset=utf-8 0.250").unwrap();
     assert_eq!(request.line, b"GET /x y HTTP/1.1");
 }
 
 #[test]
 fn of_several_matches_the_one_with_numbers_in_numeric_fields_is_used() {
     let matcher = compile("$status ($body_bytes_sent) $sent_http_content_type $request_time $request_method");
-    let duration = |line: &str| matcher.read(line.as_bytes()).unwrap().0.duration;
+    let duration = |line: &str| parse(&matcher, line.as_bytes()).unwrap().0.duration;
     assert_eq!(duration("200 (5) text/html; charset=utf-8 0.250 GET"), Number::Value(250_000_000));
     assert_eq!(duration("200 (5) text/html abc GET"), Number::Wrong, "there is no other match");
     let raw =
         compile(r#"log_format x escape=none '"$http_user_agent" "$host" $request_time $status $request_method';"#);
-    let (request, details) = raw.read(br#""x" 500 "7" " "www.example.com" 0.5 200 GET"#).unwrap();
+    let (request, details) = parse(&raw, br#""x" 500 "7" " "www.example.com" 0.5 200 GET"#).unwrap();
     assert_eq!((request.status.index(), details.vhost), (200, Some(&b"www.example.com"[..])));
 }
 
@@ -88,7 +95,7 @@ fn quoted_values_before_the_request_may_contain_the_delimiter_of_the_time() {
 #[test]
 fn a_path_ends_before_the_query_and_starts_after_the_virtual_host() {
     let path = |format: &str, line: &str| {
-        let (_, details) = compile(format).read(line.as_bytes()).unwrap();
+        let (_, details) = parse(&compile(format), line.as_bytes()).unwrap();
         let text = |part: Option<&[u8]>| part.map(|part| String::from_utf8_lossy(part).into_owned());
         (text(details.vhost), text(details.path).unwrap())
     };
@@ -107,7 +114,7 @@ fn a_path_ends_before_the_query_and_starts_after_the_virtual_host() {
 #[test]
 fn a_value_between_two_literals_may_be_empty() {
     let matcher = compile("$request_method $status rt=$request_time; uct=$upstream_connect_time;");
-    assert_eq!(matcher.read(b"GET 200 rt=; uct=;").unwrap().0.duration, Number::Absent);
+    assert_eq!(parse(&matcher, b"GET 200 rt=; uct=;").unwrap().0.duration, Number::Absent);
 }
 
 #[test]
@@ -126,7 +133,7 @@ fn json_keys_tabs_and_separators_are_literals() {
 #[test]
 fn unescaped_values_may_contain_quotation_marks() {
     let matcher = compile(r#"log_format x escape=none '"$request" $status "$http_user_agent" $bytes_sent';"#);
-    assert!(matcher.read(br#""GET /"a" HTTP/1.1" 200 "C:\" 5"#).is_some());
+    assert!(parse(&matcher, br#""GET /"a" HTTP/1.1" 200 "C:\" 5"#).is_some());
 }
 
 #[test]
@@ -161,7 +168,7 @@ fn a_format_without_the_needed_fields_is_rejected() {
 fn many_possible_ends_of_a_value_do_not_take_exponential_time() {
     let matcher = compile("$remote_addr $http_a $http_b $request $status");
     let line = "a ".repeat(100_000);
-    assert!(matcher.read(line.as_bytes()).is_none());
+    assert!(parse(&matcher, line.as_bytes()).is_none());
 }
 
 #[test]
@@ -188,13 +195,13 @@ fn a_list_of_addresses_before_other_fields_does_not_shift_them() {
         ] {
             for end in ["", " additional"] {
                 let line = line.replace("{}", list) + end;
-                let (request, details) = matcher.read(line.as_bytes()).unwrap_or_else(|| panic!("no match: {line}"));
+                let (request, details) = parse(&matcher, line.as_bytes()).unwrap_or_else(|| panic!("no match: {line}"));
                 let read = (request.method.name(), request.status.index(), details.vhost);
                 assert_eq!(read, ("PUT", 204, Some(&b"www.example.com"[..])), "{format}: {line}");
             }
         }
         let long = line.replace("{}", &"192.0.2.1, ".repeat(100));
-        if let Some((request, _)) = matcher.read(long.as_bytes()) {
+        if let Some((request, _)) = parse(&matcher, long.as_bytes()) {
             assert_eq!(request.method.name(), "PUT", "{long}");
         }
     }
