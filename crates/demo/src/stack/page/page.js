@@ -88,9 +88,9 @@ const show = ({ parts, drills, alerts, prometheus }) => {
     ? ["Prometheus evaluates the alerts: ", link(prometheus, prometheus)]
     : ["Prometheus is not installed. Alerts are shown only for exporters that do not respond or fail."];
   if (!find("prometheus").hasChildNodes()) find("prometheus").append(...about);
-  // How far the page is wider than the window, in pixels; for tests.
+  // The window's width, and how far the page is wider, in pixels; for tests.
   const { scrollWidth, clientWidth, dataset } = document.documentElement;
-  dataset.overflow = scrollWidth - clientWidth;
+  Object.assign(dataset, { width: innerWidth, overflow: scrollWidth - clientWidth });
 };
 
 const update = async () => {
