@@ -53,7 +53,7 @@ complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -f
 complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -f -a "healthcheck" -d 'Check whether the exporter at the listen address is healthy; for containers'
 complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -f -a "completions" -d 'Print a script that completes flags and their values in a shell'
 complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -f -a "man" -d 'Print the manual page of the program or of a command, for `man -l -`'
-complete -c app-status-exporter -n "__fish_app_status_exporter_using_subcommand suggest" -l second-read -d 'Read the page again after this time, with its unit: 500ms, 10s, 1m. A value that rose is a counter' -r
+complete -c app-status-exporter -n "__fish_app_status_exporter_using_subcommand suggest" -l second-read -d 'Time after which to read the page again, with its unit: 500ms, 10s, 1m; values that increased become counters' -r
 complete -c app-status-exporter -n "__fish_app_status_exporter_using_subcommand suggest" -l prefix -d 'First word of the names of metrics [default: app, or the server of a page that is not JSON]' -r
 complete -c app-status-exporter -n "__fish_app_status_exporter_using_subcommand suggest" -l config.file -d 'Configuration with the request settings for the page (authentication, TLS, headers); its metrics are ignored' -r -F
 complete -c app-status-exporter -n "__fish_app_status_exporter_using_subcommand suggest" -l config.module -d 'Module of that configuration' -r

@@ -15,7 +15,7 @@ function(config) {
     error would be enough there.
 
     Each service has its own objective. A service is identified by all labels of its targets except those that identify a
-    replica (instance, pod, node, container, endpoint): the job, the namespace, a label "service" of your own, the virtual host.
+    replica (instance, pod, node, container, endpoint): the job, the namespace, your own label "service", the virtual host.
 
     Critical alerts keep firing for 10 minutes after their last sample. Without this, an alert would resolve when its exporter
     stops, although nothing was fixed. ExporterDown and ExporterAbsent fire within these 10 minutes.

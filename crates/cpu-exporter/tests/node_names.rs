@@ -4,7 +4,7 @@
 //! - `node_cpu_online` does not need cpu0/online; the metric of later versions of node_exporter does.
 //! - node_exporter 1.5.0, which Debian has, lacks the families of `LATER`, and frequencies from /proc/cpuinfo.
 //! - A file that the host does not have is not a failure: node_scrape_collector_success is 1, and 0 in node_exporter.
-//! - node_exporter has the offset of the time zone, which is no metric of a CPU.
+//! - node_exporter has the offset of the time zone, which is not a CPU metric.
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -37,8 +37,8 @@ pub(crate) fn with_subcommands(command: Command) -> Command {
     command.subcommand(completions).subcommand(man)
 }
 
-/// The output of one of the subcommands, or nothing if the command line has neither of them. The version is that of
-/// the release, because generated files are committed before their revision is known.
+/// The output of `completions` or `man`; `None` for other command lines. The version is the release's, because
+/// generated files are committed before their revision is known.
 pub(crate) fn output(
     command: impl FnOnce() -> Command,
     version: &'static str,

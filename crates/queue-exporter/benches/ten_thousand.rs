@@ -174,7 +174,7 @@ fn measure(what: &str, url: &str, flags: &[&str], mut between: impl FnMut()) {
     });
     println!(
         "{what}, {series} series: {cpu} ms of CPU a scrape, {} ms median, {} MB resident at most; {} MB with \
-         {CONCURRENT} concurrent uncompressed scrapes, of which {} returned 200",
+         {CONCURRENT} concurrent uncompressed scrapes; {} of them returned 200",
         took[SCRAPES / 2].as_millis(),
         alone / 1024,
         peak(exporter.pid()) / 1024,

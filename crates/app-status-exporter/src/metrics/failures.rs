@@ -125,7 +125,7 @@ impl FailureCounters {
         }
         let mut lost = Family::counter(
             "app_status_series_lost_total",
-            "Total number of mapped series, or parts of them, that the status page lacked, by metric and reason.",
+            "Total number of mapped series, or parts of them, that were not exported, by metric and reason.",
             &["metric", "reason"],
         );
         for ((metric, reason), count) in self.lost.lock().unwrap_or_else(PoisonError::into_inner).iter() {

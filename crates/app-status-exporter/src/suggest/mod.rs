@@ -36,7 +36,7 @@ pub(crate) fn command() -> Command {
         .long("second-read")
         .value_name("DURATION")
         .value_parser(duration::parse_positive)
-        .help("Read the page again after this time, with its unit: 500ms, 10s, 1m. A value that rose is a counter");
+        .help("Time after which to read the page again, with its unit: 500ms, 10s, 1m; values that increased become counters");
     let prefix = Arg::new("prefix")
         .long("prefix")
         .value_name("NAME")

@@ -51,8 +51,8 @@ impl Admission {
         Arc::new(Self { held: Mutex::default(), freed: Notify::new(), connections })
     }
 
-    /// Waits until another exposition of the usual size has room, for which slow clients are disconnected. Returns false
-    /// if there is none in time.
+    /// Waits until there is memory for one more response of the usual size; disconnects slow clients to free it. Returns
+    /// false if there is none in time.
     pub(super) async fn room(&self, time_limit: Duration) -> bool {
         let deadline = Instant::now() + PATIENCE.min(time_limit / 2);
         loop {

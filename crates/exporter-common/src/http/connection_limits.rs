@@ -175,7 +175,7 @@ impl Connections {
         Some(ConnectionSlot { connections: self.clone(), id, connection, _permit: permit })
     }
 
-    /// Closes a connection of the address with the most: the one that waits for its client for the longest time.
+    /// Closes one connection of the address with the most connections: the one that has waited longest for its client.
     pub(super) fn evict_waiting(&self) {
         let mut of_address = HashMap::<_, usize>::new();
         for connection in lock(&self.open).values() {
@@ -342,13 +342,13 @@ impl Connection {
         is_new
     }
 
-    /// The end of the connection will be a reset.
+    /// Makes the connection close with a TCP reset.
     pub(super) fn reset(&self) {
         lock(&self.state).reset = true;
     }
 
-    /// Whether the connection must be reset: a response is incomplete, and a client that has no length for it could
-    /// mistake a regular end for its end.
+    /// Whether the connection must be reset. A response is incomplete: without Content-Length, the client would take a
+    /// regular close for its end.
     pub(super) fn must_reset(&self) -> bool {
         let state = lock(&self.state);
         state.reset || state.unsent > 0

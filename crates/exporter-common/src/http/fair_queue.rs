@@ -78,7 +78,7 @@ impl FairQueue {
         Arc::new(QueueClient { address, last: AtomicU64::new(self.lock().turn), denied: AtomicU32::new(0) })
     }
 
-    /// Waits for a slot; `None` if the queue is full. Of requests that are equal otherwise, preferred ones are first.
+    /// Waits for a slot; `None` if the queue is full. Among requests of equal rank, preferred ones go first.
     pub(super) async fn slot(self: &Arc<Self>, client: &Arc<QueueClient>, preferred: bool) -> Option<Slot> {
         let (position, granted) = {
             let mut state = self.lock();

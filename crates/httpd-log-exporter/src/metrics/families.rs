@@ -152,7 +152,7 @@ fn protocols(counts: &RequestCounts) -> Option<Family> {
 fn caches(counts: &RequestCounts) -> Option<Family> {
     let mut family = Family::counter(
         "httpd_requests_by_cache_status_total",
-        "Total number of requests in the access log, by cache status; - without a cache lookup.",
+        "Total number of requests in the access log, by cache status (- = no cache lookup).",
         &["cache_status"],
     );
     for (name, count) in CacheStatus::NAMES.into_iter().zip(counts.caches) {
@@ -164,7 +164,7 @@ fn caches(counts: &RequestCounts) -> Option<Family> {
 fn overflowed(counts: &RequestCounts) -> Option<Family> {
     let family = Family::counter(
         "httpd_requests_overflowed_total",
-        "Total number of requests whose vhost and other labels from the log are other because --metrics.max-series was reached.",
+        "Total number of requests counted with vhost and log labels \"other\" because --metrics.max-series was reached.",
         &[],
     );
     counts.has_label_sets().then(|| family.value(counts.overflowed))

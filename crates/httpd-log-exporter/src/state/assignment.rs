@@ -1,5 +1,5 @@
-//! Assigns saved files to the logs of the flags. State belongs to a file, so it is found although the flag has another text:
-//! another spelling of the path, a link, another glob.
+//! Assigns saved files to the logs of the flags. State belongs to a file, so it is found even if the flag spells the path
+//! differently, or leads to the file through a link or another glob.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;

@@ -52,8 +52,8 @@ pub(crate) fn end(path: &Path) -> io::Result<(Vec<u8>, u64)> {
     }
 }
 
-/// Opens a compressed log behind a content, and returns the last bytes of that content too. Returns `None` if it begins with
-/// another content. `head` is the log's.
+/// Opens a compressed log after the content already read, and returns the last bytes of that content. `None` if the log
+/// starts differently. `head` is the log's.
 pub(crate) fn open_behind(path: &Path, head: &[u8], content: &Fingerprint) -> io::Result<Option<(Decoder, Vec<u8>)>> {
     if !content.head.begins(head) {
         return Ok(None);

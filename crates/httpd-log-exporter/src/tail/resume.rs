@@ -132,8 +132,8 @@ impl Tail {
         paths
     }
 
-    /// Finds a missing file that no candidate is by its identity. It was truncated or overwritten if a candidate has its
-    /// identity, but not its content.
+    /// Finds a missing file by content if no candidate has its identity. It was truncated or overwritten if a candidate
+    /// has its identity, but not its content.
     fn find_by_content(
         &mut self,
         row: usize,
@@ -179,7 +179,7 @@ impl Tail {
         row.continue_in(file, path.as_deref());
     }
 
-    /// Waits for all missing files while nothing is visible where one of them was.
+    /// Marks missing files as hidden if nothing is visible at one of their paths.
     fn hide_missing(&mut self, registry: &SharedRegistry) {
         let missing = self.rows(|row| row.status == FileStatus::Missing);
         if missing.iter().all(|row| self.files[*row].reported) || !self.is_nothing_visible() {

@@ -195,7 +195,7 @@ impl Tail {
         let mut found = false;
         for copy in self.files.iter_mut().filter(|row| row.status == FileStatus::CopyOf(identity)) {
             let Some(file) = &copy.file else { continue };
-            // a copy that cannot be read now was one while it could be read; the next read compares it again
+            // an unreadable copy still counts as a copy; it is compared when it is readable again
             let in_copy = file.position_in_copy(&mut position).unwrap_or_else(|_| Some(std::mem::take(&mut position)));
             // otherwise it is a copy of newer lines
             if let Some(in_copy) = in_copy {
@@ -240,7 +240,7 @@ impl Tail {
 
 /// Whether a rotated file has lines that were never seen at its path, where another file is now.
 fn was_unseen(current: Option<&TrackedFile>, file: &LogFile) -> Result<bool, Error> {
-    // a copy of the file at the path has no other lines until that is truncated
+    // a copy of the file at the path has only lines of that file, until that file is truncated
     match current.and_then(|row| Some((row, row.file.as_ref()?))) {
         Some((row, _)) if file.size()? == 0 => Ok(!row.position.is_start()),
         Some((row, original)) => Ok(!file.may_copy(original, &row.position)?),

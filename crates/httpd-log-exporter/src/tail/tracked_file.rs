@@ -3,18 +3,18 @@
 //! A row is one generation of the log: the content of one file from its creation or truncation until the next one. Two
 //! rows can have the same identity, because a truncated file keeps its inode.
 //!
-//! | status    | the generation …                                          | file open | in the state file   |
-//! |-----------|-----------------------------------------------------------|-----------|---------------------|
-//! | Open      | is at a path of the log                                   | yes       | yes, with its path  |
-//! | Absent    | was at a path at which there is nothing now               | yes       | yes, with its path  |
-//! | Rotated   | has lost its path; it is read until it is quiet           | yes       | yes                 |
-//! | CopyOf    | is a copy of another row's file, and not read             | yes       | no                  |
-//! | Truncated | was truncated; a copy with its unread rest is searched    | no        | yes                 |
-//! | Missing   | was read by an earlier process and is searched            | no        | yes, with its path  |
-//! | Hidden    | is waited for, because its directory cannot be read       | no        | yes, with its path  |
-//! | GivenUp   | was reported as lost; reading continues if it returns     | no        | yes, as missing     |
-//! | Lost      | was reported as lost; only the running search can find it | no        | no                  |
-//! | Forgotten | has no row any more                                       | no        | no                  |
+//! | status    | the generation …                                                       | file open | in the state file   |
+//! |-----------|------------------------------------------------------------------------|-----------|---------------------|
+//! | Open      | is at a path of the log                                                | yes       | yes, with its path  |
+//! | Absent    | was at a path that no longer exists                                    | yes       | yes, with its path  |
+//! | Rotated   | has lost its path; it is read until it is quiet                        | yes       | yes                 |
+//! | CopyOf    | is a copy of another row's file, and not read                          | yes       | no                  |
+//! | Truncated | was truncated; the exporter searches for a copy with its unread lines  | no        | yes                 |
+//! | Missing   | was read by an earlier process and is searched                         | no        | yes, with its path  |
+//! | Hidden    | waits until its directory is readable                                  | no        | yes, with its path  |
+//! | GivenUp   | was reported as lost; reading continues if it returns                  | no        | yes, as missing     |
+//! | Lost      | was reported as lost; only the running search can find it              | no        | no                  |
+//! | Forgotten | has no row any more                                                    | no        | no                  |
 //!
 //! | event             | Open     | Absent  | Rotated | CopyOf | Truncated | Missing         | Hidden    | GivenUp   | Lost      |
 //! |-------------------|----------|---------|---------|--------|-----------|-----------------|-----------|-----------|-----------|
@@ -56,7 +56,7 @@ pub(crate) struct TrackedFile {
     pub(crate) size: u64,
     /// The open file, exactly while [`FileStatus::is_open`].
     pub(crate) file: Option<LogFile>,
-    /// Whether the log message was written that the file is lost.
+    /// Whether the file was logged as lost.
     pub(crate) reported: bool,
 }
 
@@ -186,7 +186,7 @@ impl TrackedFile {
         }
     }
 
-    /// Changes the status after an event. Returns whether it is another one.
+    /// Changes the status after an event. Returns whether the status changed.
     pub(crate) fn apply(&mut self, event: FileEvent) -> bool {
         let before = self.status;
         self.status = before.after(event);

@@ -53,7 +53,7 @@ const GAUGES: &[(&str, &str, Field<Option<Value>>)] = &[
     ),
     (
         "queue_mirror_lag_messages",
-        "Number of messages of its origins that a mirror or sourced stream lacks.",
+        "Number of messages that a mirror or sourced stream has not yet copied from its origins.",
         |queue| queue.mirror_lag.map(Value::from),
     ),
     ("queue_paused", "Whether the queue is paused, so that its messages are not delivered (1 = yes).", |queue| {

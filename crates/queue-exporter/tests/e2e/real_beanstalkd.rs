@@ -144,7 +144,7 @@ fn jobs_put_and_deleted_are_counted_exactly_across_a_restart() {
     assert_eq!(
         (values[0], values[5], success),
         (Some(0.0), None, Some(1.0)),
-        "a tube that is no more is empty: {metrics}"
+        "a deleted tube is reported as empty: {metrics}"
     );
     client.run("use mail");
     client.put(2, 0);

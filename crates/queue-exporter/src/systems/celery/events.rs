@@ -120,9 +120,9 @@ struct Event {
 impl EventCounts {
     /// Counts the events in a message.
     pub(super) fn count(&mut self, message: &[u8], now: Instant) -> Result<()> {
-        let Envelope { body, properties } = serde_json::from_slice(message).context("a message of events")?;
+        let Envelope { body, properties } = serde_json::from_slice(message).context("invalid event message")?;
         let body = match properties.body_encoding.as_deref() {
-            Some("base64") => STANDARD.decode(body).context("a message of events: its body")?,
+            Some("base64") => STANDARD.decode(body).context("invalid body of an event message")?,
             _ => body.into_bytes(),
         };
         match serde_json::from_slice(&body).context("an event")? {

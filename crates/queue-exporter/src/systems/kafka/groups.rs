@@ -92,7 +92,7 @@ impl GroupReader<'_> {
             match self.committed(node, names, topics, &mut must_request, offsets_limits).await {
                 Ok(offsets) => names.iter().zip(offsets).for_each(|(name, offsets)| groups.add_offsets(name, offsets)),
                 Err(error) => {
-                    groups.errors.push(error.context("committed offsets"));
+                    groups.errors.push(error.context("cannot read the committed offsets of the groups"));
                     break;
                 }
             }
@@ -101,7 +101,7 @@ impl GroupReader<'_> {
             match self.described(node, names, limits).await {
                 Ok(described) => described.into_iter().for_each(|group| groups.add_members(group)),
                 Err(error) => {
-                    groups.errors.push(error.context("members of groups"));
+                    groups.errors.push(error.context("cannot read the members of the groups"));
                     break;
                 }
             }
@@ -259,7 +259,7 @@ impl Groups {
         let topics = match offsets.and_then(|offsets| check(offsets.error).map(|()| offsets.topics)) {
             Ok(topics) => topics,
             Err(error) => {
-                self.errors.push(error.context(format!("committed offsets of group {group:?}")));
+                self.errors.push(error.context(format!("cannot read the committed offsets of group {group:?}")));
                 return;
             }
         };
