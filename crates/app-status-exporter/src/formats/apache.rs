@@ -1,6 +1,6 @@
 //! Apache's `mod_status` with `?auto`: a line per value. The scoreboard becomes the number of workers in each state.
 
-use super::wrong;
+use super::wrong_format::wrong;
 use crate::json::document::{Document, DocumentError};
 
 /// The lines that every version has.

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::wrong;
+use super::wrong_format::wrong;
 use crate::json::document::{Document, DocumentError};
 
 /// The start of the first line; its version decides about the other columns.

@@ -4,6 +4,7 @@ mod apache;
 mod haproxy;
 mod nginx;
 mod php_fpm;
+mod wrong_format;
 
 use crate::json::document::{Document, DocumentError};
 
@@ -81,11 +82,6 @@ impl PageFormat {
     pub(crate) fn of(page: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|format| (format.parse)(page).is_ok())
     }
-}
-
-/// An error of a parser: what the page lacks.
-fn wrong<T>(why: impl Into<String>) -> Result<T, DocumentError> {
-    Err(DocumentError::WrongFormat(why.into()))
 }
 
 #[cfg(test)]

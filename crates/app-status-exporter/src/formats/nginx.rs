@@ -2,7 +2,7 @@
 //!
 //! Source: src/http/modules/ngx_http_stub_status_module.c of nginx.
 
-use super::wrong;
+use super::wrong_format::wrong;
 use crate::json::document::{Document, DocumentError};
 
 const HEADER: [&str; 3] = ["accepts", "handled", "requests"];

@@ -4,7 +4,7 @@
 
 use exporter_common::config::calendar::{MONTHS, Timestamp};
 
-use super::wrong;
+use super::wrong_format::wrong;
 use crate::json::document::{Added, Document, DocumentError, Members};
 
 /// The line between processes.

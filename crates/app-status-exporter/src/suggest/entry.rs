@@ -9,7 +9,7 @@ use anyhow::{Result, ensure};
 
 use super::changes::change;
 use super::guess::{Guess, Names, Number, guess};
-use super::walk::{Found, Place, text, walk};
+use super::walk::{PathValues, ValuePath, text, walk};
 use super::words::words;
 use crate::config;
 use crate::json::document::{Document, NodeId, Value};
@@ -32,18 +32,18 @@ pub(super) async fn metrics(
 ) -> Result<Vec<String>> {
     let mut printed = Printed { document, prefix, lines: Vec::new(), names: BTreeSet::new(), series: 0 };
     let mut infos = Vec::new();
-    for (place, found) in walk(document) {
+    for (value_path, found) in walk(document) {
         match found {
-            Found::Nothing(why) => printed.comment(&place, None, &why),
-            Found::Scalars { .. } if place.is_label() => {}
-            Found::Scalars { values, null } => {
-                let guess = guess_values(document, &place, &values, second);
+            PathValues::Nothing(why) => printed.comment(&value_path, None, &why),
+            PathValues::Scalars { .. } if value_path.is_label() => {}
+            PathValues::Scalars { values, null } => {
+                let guess = guess_values(document, &value_path, &values, second);
                 match guess {
-                    Guess::Number(number) => printed.number(&place, &values, null, number).await,
-                    Guess::State(states, reason) => printed.states(&place, &values, null, &states, reason).await,
-                    Guess::Info if place.elements.is_none() && !null => infos.push(place),
-                    Guess::Info => printed.comment(&place, values.first(), "a text: use it as a label"),
-                    Guess::Nothing(why) => printed.comment(&place, values.first(), why),
+                    Guess::Number(number) => printed.number(&value_path, &values, null, number).await,
+                    Guess::State(states, reason) => printed.states(&value_path, &values, null, &states, reason).await,
+                    Guess::Info if value_path.elements.is_none() && !null => infos.push(value_path),
+                    Guess::Info => printed.comment(&value_path, values.first(), "a text: use it as a label"),
+                    Guess::Nothing(why) => printed.comment(&value_path, values.first(), why),
                 }
             }
         }
@@ -57,9 +57,14 @@ pub(super) async fn metrics(
     Ok(printed.lines)
 }
 
-fn guess_values(document: &Document<'_>, place: &Place, values: &[NodeId], second: Option<&Document<'_>>) -> Guess {
-    let all: Vec<_> = place.keys.iter().flat_map(|key| words(key)).collect();
-    let last = place.keys.last().map(|key| words(key)).unwrap_or_default();
+fn guess_values(
+    document: &Document<'_>,
+    value_path: &ValuePath,
+    values: &[NodeId],
+    second: Option<&Document<'_>>,
+) -> Guess {
+    let all: Vec<_> = value_path.keys.iter().flat_map(|key| words(key)).collect();
+    let last = value_path.keys.last().map(|key| words(key)).unwrap_or_default();
     let texts: Vec<_> = values.iter().map(|id| text(document, *id)).collect();
     let texts: Vec<_> = texts.iter().map(String::as_str).collect();
     let are_texts = values.iter().any(|id| matches!(document.value(*id), Value::Text(_)));
@@ -84,28 +89,28 @@ struct Printed<'d> {
 }
 
 impl Printed<'_> {
-    async fn number(&mut self, place: &Place, values: &[NodeId], null: bool, number: Number) {
+    async fn number(&mut self, value_path: &ValuePath, values: &[NodeId], null: bool, number: Number) {
         let kind = if number.is_counter { "counter" } else { "gauge" };
         let mut keys = vec![("valuetype", kind.to_owned())];
         keys.extend(number.format.map(|format| ("format", format.to_owned())));
         keys.extend(number.scale.map(|scale| ("scale", scale.to_string())));
         let mut words = number.words;
         words.extend(number.is_counter.then(|| "total".to_owned()));
-        self.metric(place, values, null, &words, keys, &number.reason, 1).await;
+        self.metric(value_path, values, null, &words, keys, &number.reason, 1).await;
     }
 
-    async fn states(&mut self, place: &Place, values: &[NodeId], null: bool, states: &[String], reason: &str) {
+    async fn states(&mut self, value_path: &ValuePath, values: &[NodeId], null: bool, states: &[String], reason: &str) {
         let list: Vec<_> = states.iter().map(|state| quoted(state)).collect();
         let keys = vec![("valuetype", "stateset".to_owned()), ("states", format!("[{}]", list.join(", ")))];
-        let words: Vec<_> = place.keys.iter().flat_map(|key| words(key)).collect();
-        self.metric(place, values, null, &words, keys, reason, states.len()).await;
+        let words: Vec<_> = value_path.keys.iter().flat_map(|key| words(key)).collect();
+        self.metric(value_path, values, null, &words, keys, reason, states.len()).await;
     }
 
     /// Adds a metric, or its reason as a comment if it fails with the page.
     #[expect(clippy::too_many_arguments, reason = "the parts of one entry")]
     async fn metric(
         &mut self,
-        place: &Place,
+        value_path: &ValuePath,
         values: &[NodeId],
         null: bool,
         words: &[String],
@@ -115,16 +120,16 @@ impl Printed<'_> {
     ) {
         let name = self.name(words);
         let path = |path: &str| quoted(&format!("{{{}}}", if path.is_empty() { "." } else { path }));
-        let mut fields = vec![("name", name.clone()), ("help", quoted(&help(place)))];
-        match &place.elements {
-            None => fields.push(("path", path(&place.path))),
-            Some(elements) => fields.extend([("path", path(elements)), ("value", path(&place.path))]),
+        let mut fields = vec![("name", name.clone()), ("help", quoted(&help(value_path)))];
+        match &value_path.elements {
+            None => fields.push(("path", path(&value_path.path))),
+            Some(elements) => fields.extend([("path", path(elements)), ("value", path(&value_path.path))]),
         }
         fields.extend(keys);
-        if !place.labels.is_empty() {
-            fields.push(("labels", map(&place.labels)));
+        if !value_path.labels.is_empty() {
+            fields.push(("labels", map(&value_path.labels)));
         }
-        if values.len() < place.count {
+        if values.len() < value_path.count {
             fields.push(("if_missing", "skip".to_owned()));
         }
         if null {
@@ -133,24 +138,24 @@ impl Printed<'_> {
         let line = line(&fields);
         match test(self.document, &line).await {
             Ok(()) => {
-                self.comment(place, values.first(), reason);
+                self.comment(value_path, values.first(), reason);
                 self.lines.push(line);
                 self.names.insert(name);
-                self.series += place.count * series_per_element;
+                self.series += value_path.count * series_per_element;
             }
-            Err(why) => self.comment(place, values.first(), &why),
+            Err(why) => self.comment(value_path, values.first(), &why),
         }
     }
 
     /// Adds the texts that are labels of an info metric.
-    async fn info(&mut self, places: &[Place]) {
+    async fn info(&mut self, paths: &[ValuePath]) {
         let mut labels: Vec<(String, String)> = Vec::new();
-        for place in places {
-            let words: Vec<_> = place.keys.iter().flat_map(|key| words(key)).collect();
+        for value_path in paths {
+            let words: Vec<_> = value_path.keys.iter().flat_map(|key| words(key)).collect();
             let label = words.join("_");
             let is_name = label.starts_with(|first: char| first.is_ascii_alphabetic());
             if is_name && !labels.iter().any(|(other, _)| *other == label) {
-                labels.push((label, format!("{{{}}}", place.path)));
+                labels.push((label, format!("{{{}}}", value_path.path)));
             }
         }
         if labels.is_empty() {
@@ -173,13 +178,13 @@ impl Printed<'_> {
         }
     }
 
-    fn comment(&mut self, place: &Place, example: Option<&NodeId>, why: &str) {
-        let mut line = format!("# {}{}", place.elements.as_deref().unwrap_or_default(), place.path);
+    fn comment(&mut self, value_path: &ValuePath, example: Option<&NodeId>, why: &str) {
+        let mut line = format!("# {}{}", value_path.elements.as_deref().unwrap_or_default(), value_path.path);
         if let Some(example) = example {
             let _ = write!(line, " is {}", self.document.describe(*example));
         }
-        if place.count > 1 {
-            let _ = write!(line, " in the first of {} elements", place.count);
+        if value_path.count > 1 {
+            let _ = write!(line, " in the first of {} elements", value_path.count);
         }
         let _ = write!(line, ": {}", why.replace(char::is_control, " "));
         self.lines.push(line);
@@ -207,8 +212,8 @@ async fn test(document: &Document<'_>, line: &str) -> Result<(), String> {
     mapped.lost.first().map_or(Ok(()), |lost| Err(lost.message.clone()))
 }
 
-fn help(place: &Place) -> String {
-    let keys: Vec<_> = place.keys.iter().map(|key| key.replace(char::is_control, " ")).collect();
+fn help(value_path: &ValuePath) -> String {
+    let keys: Vec<_> = value_path.keys.iter().map(|key| key.replace(char::is_control, " ")).collect();
     match keys.is_empty() {
         true => "From the status page.".to_owned(),
         false => format!("From {} of the status page.", keys.join(".")),

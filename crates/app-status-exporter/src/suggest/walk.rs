@@ -12,9 +12,9 @@ const MAX_ELEMENTS: usize = 100;
 /// The maximum number of labels that identify an element.
 const MAX_IDENTIFIERS: usize = 3;
 
-/// A place in the document: one value, or one in each element.
+/// The path of one value in the document, or of one value in each element of a list.
 #[derive(Clone)]
-pub(super) struct Place {
+pub(super) struct ValuePath {
     /// The path of the elements, without braces; `None` if the value is not in a list.
     pub(super) elements: Option<String>,
     /// The labels of the elements, each with its template.
@@ -27,7 +27,7 @@ pub(super) struct Place {
     pub(super) count: usize,
 }
 
-impl Place {
+impl ValuePath {
     /// Whether the value is a label of its element.
     pub(super) fn is_label(&self) -> bool {
         let template = format!("{{{}}}", self.path);
@@ -35,8 +35,8 @@ impl Place {
     }
 }
 
-/// The values at a place, or why they are not read.
-pub(super) enum Found {
+/// The values at a path, or why they are not read.
+pub(super) enum PathValues {
     /// Numbers, booleans and texts. `null` if some are null.
     Scalars {
         values: Vec<NodeId>,
@@ -48,26 +48,26 @@ pub(super) enum Found {
 /// The elements in which values are searched, and the number of objects between one and the current object.
 #[derive(Clone)]
 struct Scope {
-    place: Place,
+    value_path: ValuePath,
     /// How often `parent` leads from a member of a list at the current path to the element.
-    hops: usize,
+    parent_steps: usize,
 }
 
-/// All places of a document in the order of their keys.
-pub(super) fn walk(document: &Document<'_>) -> Vec<(Place, Found)> {
+/// All paths of values in a document, in the order of their keys.
+pub(super) fn walk(document: &Document<'_>) -> Vec<(ValuePath, PathValues)> {
     let mut walk = Walk { document, found: Vec::new() };
-    let place = Place { elements: None, labels: Vec::new(), path: String::new(), keys: Vec::new(), count: 1 };
-    walk.values(Scope { place, hops: 0 }, &[document.root()]);
+    let value_path = ValuePath { elements: None, labels: Vec::new(), path: String::new(), keys: Vec::new(), count: 1 };
+    walk.values(Scope { value_path, parent_steps: 0 }, &[document.root()]);
     walk.found
 }
 
 struct Walk<'d> {
     document: &'d Document<'d>,
-    found: Vec<(Place, Found)>,
+    found: Vec<(ValuePath, PathValues)>,
 }
 
 impl<'d> Walk<'d> {
-    /// The values at one place, at least one.
+    /// Adds the values at one path, at least one.
     fn values(&mut self, scope: Scope, nodes: &[NodeId]) {
         let document = self.document;
         let is_null = |node: &&NodeId| document.value(**node) == Value::Null;
@@ -81,14 +81,14 @@ impl<'d> Walk<'d> {
         } else if all(|value| matches!(value, Value::List(_))) {
             self.elements(scope, &values, "[*]", 0);
         } else if all(|value| matches!(value, Value::Number(_) | Value::Bool(_) | Value::Text(_))) {
-            self.found.push((scope.place, Found::Scalars { values, null }));
+            self.found.push((scope.value_path, PathValues::Scalars { values, null }));
         } else {
             self.nothing(scope, "the values have different types");
         }
     }
 
     fn nothing(&mut self, scope: Scope, why: impl Into<String>) {
-        self.found.push((scope.place, Found::Nothing(why.into())));
+        self.found.push((scope.value_path, PathValues::Nothing(why.into())));
     }
 
     fn objects(&mut self, scope: Scope, objects: &[NodeId]) {
@@ -99,13 +99,13 @@ impl<'d> Walk<'d> {
         let keys: BTreeSet<_> = objects.iter().flat_map(members).filter_map(|member| self.name(*member)).collect();
         for key in keys {
             let mut scope = scope.clone();
-            scope.place.keys.push(key.to_owned());
+            scope.value_path.keys.push(key.to_owned());
             let Some(step) = step(key) else {
                 self.nothing(scope, format!("the key {} has special characters", shortened(key)));
                 continue;
             };
-            scope.place.path.push_str(&step);
-            scope.hops += 1;
+            scope.value_path.path.push_str(&step);
+            scope.parent_steps += 1;
             let nodes: Vec<_> = objects.iter().filter_map(|object| self.document.get(*object, key)).collect();
             self.values(scope, &nodes);
         }
@@ -136,7 +136,7 @@ impl<'d> Walk<'d> {
     }
 
     /// The members of lists or maps, which become elements.
-    fn elements(&mut self, mut scope: Scope, containers: &[NodeId], step: &str, hop: usize) {
+    fn elements(&mut self, mut scope: Scope, containers: &[NodeId], step: &str, parent_step: usize) {
         let document = self.document;
         let members: Vec<_> = containers.iter().flat_map(|list| document.members_of(*list)).copied().collect();
         let only = |test: fn(&Value<'_>) -> bool| members.iter().all(|member| test(&document.value(*member)));
@@ -156,16 +156,16 @@ impl<'d> Walk<'d> {
         if only(|value| matches!(value, Value::Text(_))) {
             return self.nothing(scope, "a list of texts");
         }
-        let (parents, mut taken) = ("parent ".repeat(scope.hops + hop), BTreeSet::new());
+        let (parents, mut taken) = ("parent ".repeat(scope.parent_steps + parent_step), BTreeSet::new());
         let mut labels = Vec::new();
-        for (name, template) in &scope.place.labels {
+        for (name, template) in &scope.value_path.labels {
             taken.insert(name.clone());
             labels.push((
                 name.clone(),
                 template.replacen('{', &format!("{{{parents}"), 1).replace("parent .", "parent."),
             ));
         }
-        let container = scope.place.keys.last().map(|key| words(key).join("_")).unwrap_or_default();
+        let container = scope.value_path.keys.last().map(|key| words(key).join("_")).unwrap_or_default();
         let own = match (step, self.identifiers(containers)) {
             (".*", _) => vec![(singular(&container), "{key}".to_owned())],
             (_, Some(keys)) => keys,
@@ -179,10 +179,15 @@ impl<'d> Walk<'d> {
             taken.insert(name.clone());
             labels.push((name, template));
         }
-        let elements = scope.place.elements.unwrap_or_default() + &scope.place.path + step;
-        scope.place =
-            Place { elements: Some(elements), labels, path: String::new(), count: members.len(), ..scope.place };
-        scope.hops = 0;
+        let elements = scope.value_path.elements.unwrap_or_default() + &scope.value_path.path + step;
+        scope.value_path = ValuePath {
+            elements: Some(elements),
+            labels,
+            path: String::new(),
+            count: members.len(),
+            ..scope.value_path
+        };
+        scope.parent_steps = 0;
         self.values(scope, &members);
     }
 
