@@ -35,14 +35,14 @@ struct HeldFamilies {
     /// For each held family, by its address: the number of responses that hold it, and its size.
     families: HashMap<usize, (usize, usize)>,
     /// The size of the last admitted exposition, which the next one probably has, too.
-    last: usize,
+    last_size: usize,
 }
 
 /// An exposition that is being sent.
 pub(super) struct HeldExposition {
     exposition: Exposition,
     /// The memory that it does not share.
-    own: usize,
+    unshared_bytes: usize,
     admission: Arc<Admission>,
 }
 
@@ -57,7 +57,7 @@ impl Admission {
         let deadline = Instant::now() + PATIENCE.min(time_limit / 2);
         loop {
             let freed = self.freed.notified();
-            if self.lock().has_room(|held| held.last) {
+            if self.lock().has_room(|held| held.last_size) {
                 return true;
             }
             if Instant::now() >= deadline {
@@ -70,23 +70,23 @@ impl Admission {
 
     /// Holds an exposition with buffers of this size until it is sent, if it has room.
     pub(super) fn hold(self: &Arc<Self>, exposition: Exposition, buffers: usize) -> Option<HeldExposition> {
-        let own = buffers + exposition.order_memory();
+        let unshared_bytes = buffers + exposition.order_memory();
         let mut held = self.lock();
         let sizes: Vec<_> = exposition.families().map(|family| (address(family), family.memory())).collect();
         let new = |held: &HeldFamilies| {
             let new = sizes.iter().filter(|(family, _)| !held.families.contains_key(family));
-            own + new.map(|(_, size)| size).sum::<usize>()
+            unshared_bytes + new.map(|(_, size)| size).sum::<usize>()
         };
         if !held.has_room(new) {
             return None;
         }
-        held.last = own + sizes.iter().map(|(_, size)| size).sum::<usize>();
+        held.last_size = unshared_bytes + sizes.iter().map(|(_, size)| size).sum::<usize>();
         held.bytes += new(&held);
         for (family, size) in sizes {
             held.families.entry(family).or_insert((0, size)).0 += 1;
         }
         drop(held);
-        Some(HeldExposition { exposition, own, admission: self.clone() })
+        Some(HeldExposition { exposition, unshared_bytes, admission: self.clone() })
     }
 
     fn lock(&self) -> MutexGuard<'_, HeldFamilies> {
@@ -109,7 +109,7 @@ impl Borrow<Exposition> for HeldExposition {
 impl Drop for HeldExposition {
     fn drop(&mut self) {
         let mut held = self.admission.lock();
-        held.bytes -= self.own;
+        held.bytes -= self.unshared_bytes;
         for family in self.exposition.families().map(address) {
             let Some((holders, size)) = held.families.get_mut(&family) else { continue };
             *holders -= 1;

@@ -76,7 +76,7 @@ pub(super) struct Connection {
     /// Notified when the connection is closed before its deadline, or the exporter stops.
     changed: Notify,
     /// Whether it had a response since it last waited for its client.
-    answered: AtomicBool,
+    responded: AtomicBool,
 }
 
 struct ConnectionState {
@@ -311,7 +311,7 @@ impl ConnectionState {
 impl Connection {
     fn new(address: Option<IpAddr>) -> Self {
         let state = Mutex::new(ConnectionState::new(Instant::now()));
-        Self { address: address.map(network), state, changed: Notify::new(), answered: AtomicBool::new(false) }
+        Self { address: address.map(network), state, changed: Notify::new(), responded: AtomicBool::new(false) }
     }
 
     /// Returns the reason when the deadline of the connection has passed. No request changes the timer: every new deadline
@@ -367,9 +367,9 @@ impl Connection {
         }
     }
 
-    /// The client has sent nothing more.
-    pub(super) fn waits(&self) {
-        self.answered.store(false, Ordering::Relaxed);
+    /// Called when the client has sent nothing more.
+    pub(super) fn on_read_pending(&self) {
+        self.responded.store(false, Ordering::Relaxed);
     }
 
     pub(super) fn written(&self) {
@@ -394,8 +394,8 @@ impl RequestGuard {
 
     /// Lets other connections go first if the client has pipelined this request. Otherwise hyper responds to up to 16
     /// requests of one connection in a row.
-    pub(super) async fn turn(self) -> Self {
-        if self.connection.answered.load(Ordering::Relaxed) {
+    pub(super) async fn yield_if_pipelined(self) -> Self {
+        if self.connection.responded.load(Ordering::Relaxed) {
             tokio::task::yield_now().await;
         }
         self
@@ -442,7 +442,7 @@ impl RequestGuard {
 
 impl Drop for RequestGuard {
     fn drop(&mut self) {
-        self.connection.answered.store(true, Ordering::Relaxed);
+        self.connection.responded.store(true, Ordering::Relaxed);
         let mut state = lock(&self.connection.state);
         state.requests -= 1;
         state.settle();

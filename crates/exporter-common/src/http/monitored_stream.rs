@@ -44,7 +44,7 @@ impl AsyncRead for MonitoredStream {
         }
         let before = buf.filled().len();
         let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(cx, buf) else {
-            self.monitored.waits();
+            self.monitored.on_read_pending();
             return Poll::Pending;
         };
         if buf.filled().len() > before {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 
-use super::WebSettings;
+use super::settings::WebSettings;
 use crate::config::reload::Files;
 
 /// Refuses the file.

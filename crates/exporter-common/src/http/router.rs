@@ -125,7 +125,7 @@ pub(crate) fn routes(
         .unify()
         .or(warp::any().map(not_found))
         .unify();
-    warp::any().map(start).then(RequestGuard::turn).and(response).then(
+    warp::any().map(start).then(RequestGuard::yield_if_pipelined).and(response).then(
         move |request: RequestGuard, mut response: Response<ResponseBody>| {
             let router = router.clone();
             async move {

@@ -1,47 +1,25 @@
 //! The settings of `--web.config.file`, which are reloaded when the file or a file it names has changed.
 
+mod settings;
 #[cfg_attr(not(feature = "yaml"), path = "no_web_file.rs")]
 pub(crate) mod web_file;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
-use http::HeaderMap;
 use tokio::time::Instant;
 
+use self::settings::WebSettings;
 use self::web_file::read;
-use super::rate_limit::RateLimit;
 use crate::config::reload::{Files, ReloadStatus};
 use crate::exposition::family::Family;
-use crate::tls::{ServerTls, server};
 
 /// The minimum interval between checks of the files.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// The time limit of a request for this check, since a file system may hang.
 const CHECK_TIMEOUT: Duration = Duration::from_millis(500);
-
-/// The settings of the web configuration file.
-#[derive(Default)]
-pub(crate) struct WebSettings {
-    /// The TLS settings; `None` for plain HTTP.
-    pub(crate) tls: Option<Arc<ServerTls>>,
-    /// The headers of every response.
-    pub(crate) headers: HeaderMap,
-    /// Users and their password hashes; authentication is off if empty.
-    pub(crate) users: BTreeMap<String, String>,
-    /// Whether clients must present a certificate.
-    #[cfg_attr(not(feature = "yaml"), expect(dead_code, reason = "read with the feature tls"))]
-    pub(crate) clients_must_show_certificates: bool,
-    /// The rate limit of requests, if one is set.
-    pub(crate) rate_limit: Option<RateLimit>,
-    /// When the first certificate of the server's chain expires, in seconds since the epoch.
-    certificate_expiry: Option<i64>,
-    http2: bool,
-    warnings: Vec<String>,
-}
 
 /// The settings in effect, and their file.
 pub(crate) struct WebConfiguration {
@@ -170,37 +148,5 @@ impl WebConfiguration {
 
     fn lock(&self) -> MutexGuard<'_, WebState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner) // always consistent
-    }
-}
-
-impl WebSettings {
-    fn warn(&self) {
-        for warning in &self.warnings {
-            tracing::warn!(warning, "web configuration");
-        }
-    }
-
-    /// Restores the settings that cannot change at run time: TLS and HTTP/2.
-    fn keep_unchangeable(&mut self, before: &WebSettings) {
-        match (&mut self.tls, &before.tls) {
-            (tls @ Some(_), None) => {
-                tracing::warn!(
-                    "the web configuration enables TLS: restart the exporter, which serves plain HTTP until then"
-                );
-                *tls = None;
-            }
-            (tls @ None, Some(_)) => {
-                tracing::warn!("the web configuration disables TLS: restart the exporter, which serves TLS until then");
-                tls.clone_from(&before.tls);
-            }
-            (Some(tls), Some(tls_before)) if self.http2 != before.http2 => {
-                tracing::warn!(
-                    "the web configuration changes http2: restart the exporter, which uses the previous setting until then"
-                );
-                server::keep_protocols(Arc::make_mut(tls), tls_before);
-                self.http2 = before.http2;
-            }
-            _ => {}
-        }
     }
 }

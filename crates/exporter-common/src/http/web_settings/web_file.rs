@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
 
-use super::WebSettings;
+use super::settings::WebSettings;
 use crate::config::reload::Files;
 use crate::config::web_config::{self, ClientAuth, PemSource, WebConfig};
 use crate::config::{password_hash, small_file};
