@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::cluster::Cluster;
 use super::commands::add_command;
 use super::replies::command_error;
-use super::server::{Server, Session};
+use super::server::{Server, ServerSettings};
 use super::url::{Target, parse};
 use crate::connection::{ConnectionSettings, Credentials};
 use crate::read_error::{Reason, read_error};
@@ -23,7 +23,7 @@ const MAX_COMMANDS: usize = 5000;
 pub(crate) struct RedisClient {
     /// The server in use is the first one; in a cluster, any nodes of it.
     servers: Vec<Arc<Server>>,
-    session: Arc<Session>,
+    settings: Arc<ServerSettings>,
     /// The key prefixes that the user configured.
     prefixes: Vec<String>,
     /// `None` for queue systems that do not work in a cluster.
@@ -47,11 +47,11 @@ impl RedisClient {
 
     fn new(settings: ConnectionSettings, clusters: bool) -> Result<Self> {
         let node_timeout = settings.timeout / 4;
-        let Target { servers, session, prefixes } = parse(settings, clusters)?;
+        let Target { servers, settings, prefixes } = parse(settings, clusters)?;
         let cluster = clusters.then(|| Cluster::new(node_timeout));
         Ok(Self {
             servers,
-            session: Arc::new(session),
+            settings: Arc::new(settings),
             prefixes,
             cluster,
             node_timeout,
@@ -63,7 +63,7 @@ impl RedisClient {
     pub(crate) fn second_connection(&self) -> Self {
         Self {
             servers: self.servers.iter().map(|server| Arc::new(server.unconnected())).collect(),
-            session: self.session.clone(),
+            settings: self.settings.clone(),
             prefixes: self.prefixes.clone(),
             cluster: self.cluster.as_ref().map(|_| Cluster::new(self.node_timeout)),
             node_timeout: self.node_timeout,
@@ -78,12 +78,12 @@ impl RedisClient {
 
     /// A subscription to patterns of channels of the one server, on a separate connection.
     pub(crate) async fn subscribe(&self, patterns: &[String]) -> Result<PubSub> {
-        self.servers[0].subscribe(&self.session, patterns).await
+        self.servers[0].subscribe(&self.settings, patterns).await
     }
 
     /// The number of the database.
     pub(crate) fn database(&self) -> u32 {
-        self.session.database
+        self.settings.database
     }
 
     /// The key prefixes that the user configured; empty if none.
@@ -92,7 +92,7 @@ impl RedisClient {
     }
 
     pub(crate) fn credentials(&self) -> Option<&Credentials> {
-        self.session.credentials.as_ref()
+        self.settings.credentials.as_ref()
     }
 
     /// Every server that has keys. Called at the beginning of a read.
@@ -101,7 +101,7 @@ impl RedisClient {
         if !cluster.is_known() && !self.detect_cluster().await? {
             return Ok(self.servers[..1].to_vec());
         }
-        cluster.refresh(&self.session, &self.servers).await
+        cluster.refresh(&self.settings, &self.servers).await
     }
 
     /// The servers of the last read.
@@ -113,13 +113,13 @@ impl RedisClient {
     /// Whether the first server that responds is a node of a cluster.
     async fn detect_cluster(&self) -> Result<bool> {
         if let [server] = &self.servers[..] {
-            server.ensure_connected(&self.session).await?;
+            server.ensure_connected(&self.settings).await?;
             return Ok(server.is_cluster_node());
         }
         let mut last_error = read_error(Reason::Connect, "no node is configured");
         for server in &self.servers {
             let late = |_| Err(read_error(Reason::Timeout, format!("{server}: no response")));
-            match timeout(self.node_timeout, server.ensure_connected(&self.session)).await.unwrap_or_else(late) {
+            match timeout(self.node_timeout, server.ensure_connected(&self.settings)).await.unwrap_or_else(late) {
                 Ok(()) if server.is_cluster_node() => return Ok(true),
                 Ok(()) => {
                     let text = format!("{server} is not a node of a cluster: remove node=… from --queue.url");
@@ -163,9 +163,9 @@ impl RedisClient {
             return Ok(Vec::new());
         }
         match &self.cluster {
-            Some(cluster) if cluster.is_known() => cluster.query(&self.session, commands).await,
+            Some(cluster) if cluster.is_known() => cluster.query(&self.settings, commands).await,
             _ => {
-                let replies = self.servers[0].query(&self.session, commands).await?;
+                let replies = self.servers[0].query(&self.settings, commands).await?;
                 self.refuse_cluster_node(&self.servers[0])?;
                 Ok(replies)
             }
@@ -186,7 +186,7 @@ impl RedisClient {
     /// The reply of one of the servers to a command without a key.
     pub(super) async fn query_server(&self, server: &Server, command: &[&str]) -> Result<Value> {
         match &self.cluster {
-            Some(cluster) if cluster.is_known() => cluster.query_node_one(&self.session, server, command).await,
+            Some(cluster) if cluster.is_known() => cluster.query_node_one(&self.settings, server, command).await,
             _ => self.query_one(command).await,
         }
     }

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use super::commands::{add_command, key};
 use super::replies::{command_error, error_text, unavailable_reply};
-use super::server::{Server, Session};
+use super::server::{Server, ServerSettings};
 use super::slots::{SlotMap, slot};
 
 use crate::read_error::{Reason, read_error, reason};
@@ -53,14 +53,18 @@ impl Cluster {
 
     /// Updates the slot map at the beginning of a read and returns the current primaries. The first node that responds
     /// reports it: the reporter of the last map, then the other primaries, then the configured nodes.
-    pub(super) async fn refresh(&self, session: &Session, configured: &[Arc<Server>]) -> Result<Vec<Arc<Server>>> {
+    pub(super) async fn refresh(
+        &self,
+        settings: &ServerSettings,
+        configured: &[Arc<Server>],
+    ) -> Result<Vec<Arc<Server>>> {
         self.failed().clear();
         let suspect = self.suspect.swap(false, Ordering::Relaxed);
         let known = self.map().clone().map(|map| map.candidates(suspect)).unwrap_or_default();
         let candidates: Vec<_> = known.into_iter().chain(configured.iter().cloned()).collect();
         let mut last_error = read_error(Reason::Connect, "no node of the cluster is known");
         for server in &candidates {
-            let reply = self.query_node_one(session, server, &["CLUSTER", "SLOTS"]).await;
+            let reply = self.query_node_one(settings, server, &["CLUSTER", "SLOTS"]).await;
             match reply.and_then(|reply| SlotMap::parse(&reply, server, &candidates)) {
                 Ok(map) => {
                     let is_used = |configured: &Arc<Server>| {
@@ -92,7 +96,7 @@ impl Cluster {
 
     /// The replies to commands with one key each. The reply of a node that does not respond is an error, see
     /// [`super::replies::node_error`].
-    pub(super) async fn query(&self, session: &Session, pipeline: &Pipeline) -> Result<Vec<Value>> {
+    pub(super) async fn query(&self, settings: &ServerSettings, pipeline: &Pipeline) -> Result<Vec<Value>> {
         let map = self.map().clone().context("the nodes of the cluster are not known")?;
         let commands: Vec<&Cmd> = pipeline.cmd_iter().collect();
         let mut replies = vec![Value::Nil; commands.len()];
@@ -111,9 +115,9 @@ impl Cluster {
             let queries = std::mem::take(&mut routes).0.into_values().map(|node| async {
                 let everything = node.positions.len() == commands.len();
                 let replies = if everything && node.positions.iter().all(|(_, asking)| !asking) {
-                    self.query_node(session, &node.server, pipeline).await
+                    self.query_node(settings, &node.server, pipeline).await
                 } else {
-                    self.query_some(session, &node, &commands).await
+                    self.query_some(settings, &node, &commands).await
                 };
                 (node, replies)
             });
@@ -153,7 +157,12 @@ impl Cluster {
         }
     }
 
-    async fn query_some(&self, session: &Session, node: &NodeCommands, commands: &[&Cmd]) -> Result<Vec<Value>> {
+    async fn query_some(
+        &self,
+        settings: &ServerSettings,
+        node: &NodeCommands,
+        commands: &[&Cmd],
+    ) -> Result<Vec<Value>> {
         let mut pipeline = Pipeline::with_capacity(node.positions.len());
         for &(position, asking) in &node.positions {
             if asking {
@@ -161,7 +170,7 @@ impl Cluster {
             }
             pipeline.add_command(commands[position].clone());
         }
-        let mut replies = self.query_node(session, &node.server, &pipeline).await?.into_iter();
+        let mut replies = self.query_node(settings, &node.server, &pipeline).await?.into_iter();
         let reply = |(_, asking): &(usize, bool)| {
             let refused = if *asking { replies.next() } else { None };
             let reply = replies.next().unwrap_or_default();
@@ -171,24 +180,29 @@ impl Cluster {
     }
 
     /// The reply of one node to one command.
-    pub(super) async fn query_node_one(&self, session: &Session, server: &Server, command: &[&str]) -> Result<Value> {
+    pub(super) async fn query_node_one(
+        &self,
+        settings: &ServerSettings,
+        server: &Server,
+        command: &[&str],
+    ) -> Result<Value> {
         let mut commands = Pipeline::new();
         add_command(&mut commands, command);
-        let reply = self.query_node(session, server, &commands).await?.pop().unwrap_or_default();
+        let reply = self.query_node(settings, server, &commands).await?.pop().unwrap_or_default();
         match &reply {
             Value::ServerError(error) => Err(command_error(error).context(server.to_string())),
             _ => Ok(reply),
         }
     }
 
-    async fn query_node(&self, session: &Session, server: &Server, commands: &Pipeline) -> Result<Vec<Value>> {
+    async fn query_node(&self, settings: &ServerSettings, server: &Server, commands: &Pipeline) -> Result<Vec<Value>> {
         if let Some((reason, text)) = self.failed().get(server.address()) {
             return Err(read_error(*reason, text.clone()));
         }
         // recorded first, because the caller may drop this future while it waits
         let late = || format!("{server}: no response within {}", exporter_common::duration::human(self.node_timeout));
         self.failed().insert(server.address().clone(), (Reason::Timeout, late()));
-        let result = timeout(self.node_timeout, server.query(session, commands)).await;
+        let result = timeout(self.node_timeout, server.query(settings, commands)).await;
         let result = result.unwrap_or_else(|_| Err(read_error(Reason::Timeout, late()))).and_then(|replies| {
             let standalone = || read_error(Reason::Protocol, format!("{server} is no longer a node of a cluster"));
             if server.is_cluster_node() { Ok(replies) } else { Err(standalone()) }

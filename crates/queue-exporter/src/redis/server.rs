@@ -15,8 +15,8 @@ use super::transport::{start_protocol, subscribe, transport_error};
 use crate::connection::{Address, Connected, Credentials, connect};
 use crate::read_error::{Reason, read_error};
 
-/// The settings of a session, the same for all nodes of a cluster.
-pub(super) struct Session {
+/// The settings of connections to a server, the same for all nodes of a cluster.
+pub(super) struct ServerSettings {
     pub(super) credentials: Option<Credentials>,
     pub(super) tls: Option<TlsConnector>,
     pub(super) database: u32,
@@ -62,7 +62,7 @@ impl Server {
 
     /// The replies to a pipeline; a reply may be the error of one command. All commands only read, so the pipeline is
     /// sent again if the reused connection turns out to be closed.
-    pub(super) async fn query(&self, session: &Session, commands: &Pipeline) -> Result<Vec<Value>> {
+    pub(super) async fn query(&self, settings: &ServerSettings, commands: &Pipeline) -> Result<Vec<Value>> {
         // put back only after it has replied: a connection that hangs is not reused
         let reused = self.connection().take();
         let replies = match reused {
@@ -75,7 +75,7 @@ impl Server {
         let (connection, replies) = match replies {
             Some(replied) => replied,
             None => {
-                let mut connection = self.connect(session).await?;
+                let mut connection = self.connect(settings).await?;
                 let replies = connection.send_packed_commands(commands, 0, commands.len()).await;
                 (connection, replies)
             }
@@ -93,9 +93,9 @@ impl Server {
     }
 
     /// Connects unless connected, which detects cluster mode.
-    pub(super) async fn ensure_connected(&self, session: &Session) -> Result<()> {
+    pub(super) async fn ensure_connected(&self, settings: &ServerSettings) -> Result<()> {
         if self.connection().is_none() {
-            let connection = self.connect(session).await?;
+            let connection = self.connect(settings).await?;
             self.connection().replace(connection);
         }
         Ok(())
@@ -106,37 +106,37 @@ impl Server {
         self.connection().take();
     }
 
-    async fn open(&self, session: &Session) -> Result<Box<dyn Connected>> {
+    async fn open(&self, settings: &ServerSettings) -> Result<Box<dyn Connected>> {
         let address = match &self.sentinel {
             Some(sentinel) => sentinel.primary().await?,
             None => self.address.clone(),
         };
-        connect(address, session.tls.as_ref(), self).await
+        connect(address, settings.tls.as_ref(), self).await
     }
 
     /// A new connection with a subscription to patterns of channels.
-    pub(super) async fn subscribe(&self, session: &Session, patterns: &[String]) -> Result<PubSub> {
-        let credentials = session.credentials.as_ref().map(|credentials| {
+    pub(super) async fn subscribe(&self, settings: &ServerSettings, patterns: &[String]) -> Result<PubSub> {
+        let credentials = settings.credentials.as_ref().map(|credentials| {
             let (username, password) = credentials.current();
             (username.to_owned(), password)
         });
-        let subscription = subscribe(self.open(session).await?, credentials, patterns).await;
+        let subscription = subscribe(self.open(settings).await?, credentials, patterns).await;
         subscription.map_err(|error| transport_error(self, &error))
     }
 
-    async fn connect(&self, session: &Session) -> Result<MultiplexedConnection> {
-        let stream = self.open(session).await?;
+    async fn connect(&self, settings: &ServerSettings) -> Result<MultiplexedConnection> {
+        let stream = self.open(settings).await?;
         let mut connection = start_protocol(stream).await.map_err(|error| transport_error(self, &error))?;
         let mut commands = Pipeline::new();
-        if let Some(credentials) = &session.credentials {
+        if let Some(credentials) = &settings.credentials {
             let (username, password) = credentials.current();
             match username {
                 "" => add_command(&mut commands, &["AUTH", &password]), // the only form before Redis 6
                 name => add_command(&mut commands, &["AUTH", name, &password]),
             }
         }
-        if session.database != 0 {
-            add_command(&mut commands, &["SELECT", &session.database.to_string()]);
+        if settings.database != 0 {
+            add_command(&mut commands, &["SELECT", &settings.database.to_string()]);
         }
         add_command(&mut commands, &["HELLO"]); // needs no permission; an error before Redis 6
         let replies = connection.send_packed_commands(&commands, 0, commands.len()).await;
@@ -144,7 +144,7 @@ impl Server {
         let greeting = replies.pop().unwrap_or_default();
         for reply in replies {
             if let Value::ServerError(error) = reply {
-                let reason = if session.credentials.is_some() { Reason::Auth } else { Reason::Protocol };
+                let reason = if settings.credentials.is_some() { Reason::Auth } else { Reason::Protocol };
                 let text = format!("{self} returned {}", error_text(&error));
                 return Err(read_error(reason, text).context(CREDENTIALS_HINT));
             }

@@ -8,7 +8,7 @@ use rustls::pki_types::ServerName;
 use tokio_rustls::TlsConnector;
 
 use super::sentinel::Sentinel;
-use super::server::{Server, Session};
+use super::server::{Server, ServerSettings};
 use crate::connection::{ConnectionSettings, Credentials, parse_address, url_host};
 
 /// The URL schemes of a Redis.
@@ -19,7 +19,7 @@ const SENTINEL: &str = "redis-sentinel";
 /// What a URL and the flags configure.
 pub(super) struct Target {
     pub(super) servers: Vec<Arc<Server>>,
-    pub(super) session: Session,
+    pub(super) settings: ServerSettings,
     pub(super) prefixes: Vec<String>,
 }
 
@@ -72,7 +72,7 @@ pub(super) fn parse(settings: ConnectionSettings, clusters: bool) -> Result<Targ
     } else {
         [first].into_iter().chain(others).map(|address| Arc::new(Server::new(address, None))).collect()
     };
-    Ok(Target { servers, session: Session { credentials, tls, database }, prefixes })
+    Ok(Target { servers, settings: ServerSettings { credentials, tls, database }, prefixes })
 }
 
 #[cfg(test)]
@@ -94,16 +94,16 @@ mod tests {
     #[test]
     fn a_url_names_servers_database_and_prefixes() {
         let read = target("redis://:p%40ss@[::1]:7000/3?prefix=shop:jobs").unwrap();
-        assert_eq!((read.session.database, read.prefixes.as_slice()), (3, ["shop:jobs".to_owned()].as_slice()));
-        assert_eq!(read.session.credentials.as_ref().map(|it| it.current().1), Some("p@ss".to_owned()));
+        assert_eq!((read.settings.database, read.prefixes.as_slice()), (3, ["shop:jobs".to_owned()].as_slice()));
+        assert_eq!(read.settings.credentials.as_ref().map(|it| it.current().1), Some("p@ss".to_owned()));
         assert_eq!(servers(&read), ["Redis at [::1]:7000"]);
         let plain = target("redis://h").unwrap();
-        let credentials = plain.session.credentials.is_some();
-        assert_eq!((plain.session.database, plain.prefixes.len(), credentials), (0, 0, false));
+        let credentials = plain.settings.credentials.is_some();
+        assert_eq!((plain.settings.database, plain.prefixes.len(), credentials), (0, 0, false));
         assert_eq!(servers(&plain), ["Redis at h:6379"]);
         let sentinel = target("redis-sentinel://a/2?master=m&sentinel=b:1&sentinel=[::1]:2").unwrap();
         let named = vec!["the master of Sentinel at a:26379".to_owned()];
-        assert_eq!((servers(&sentinel), sentinel.session.database), (named, 2));
+        assert_eq!((servers(&sentinel), sentinel.settings.database), (named, 2));
         let cluster = target("redis://a?node=b:1&node=[::1]:2").unwrap();
         assert_eq!(servers(&cluster), ["Redis at a:6379", "Redis at b:1", "Redis at [::1]:2"]);
     }

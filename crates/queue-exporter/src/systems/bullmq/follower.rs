@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::events::{EventCounts, EventId, parse_id};
 use super::followed_queue::FollowedQueue;
-use super::streams::{BEGINNING, Position, StreamEvents, events_key, read_streams};
+use super::streams::{BEGINNING, EventPosition, StreamEvents, events_key, read_streams};
 use crate::queue_system::Statistics;
 use crate::redis::{RedisClient, Replies, add_command, command_error, count, field, list, node_error, text};
 
@@ -206,9 +206,12 @@ impl Follower {
         while !behind.is_empty() && read < limit {
             let size = (EVENTS_PER_REQUEST / behind.len()).clamp(1, EVENTS_PER_REPLY);
             let _reading = self.reading.lock().await;
-            let (bases, positions): (Vec<&str>, Vec<Position>) = {
+            let (bases, positions): (Vec<&str>, Vec<EventPosition>) = {
                 let queues = self.queues();
-                let position = |base| queues.get(base).map(|queue| (queue.counts.last, queue.added.is_none()));
+                let position = |base| {
+                    let queue = queues.get(base)?;
+                    Some(EventPosition { last: queue.counts.last, check_last: queue.added.is_none() })
+                };
                 behind.iter().filter_map(|base| Some((*base, position(*base)?))).unzip()
             };
             let streams = read_streams(redis, &bases, &positions, size).await?;

@@ -9,8 +9,13 @@ use super::events::EventId;
 use crate::read_error::{Reason, read_error};
 use crate::redis::{RedisClient, Replies, add_command, list, text};
 
-/// The last counted event of a queue, and whether to check that it still exists.
-pub(super) type Position = (EventId, bool);
+/// Where to continue in the events of a queue.
+pub(super) struct EventPosition {
+    /// The last counted event.
+    pub(super) last: EventId,
+    /// Whether to check that it still exists.
+    pub(super) check_last: bool,
+}
 
 /// The new events of a queue.
 pub(super) struct StreamEvents {
@@ -30,31 +35,31 @@ pub(super) fn events_key(base: &str) -> String {
 pub(super) async fn read_streams(
     redis: &RedisClient,
     bases: &[&str],
-    positions: &[Position],
+    positions: &[EventPosition],
     size: usize,
 ) -> Result<Vec<StreamEvents>> {
     let size = size.to_string();
     // most queues have no new events: one command for all of them is much less work
     if !redis.is_cluster()
-        && positions.iter().all(|(_, check)| !check)
+        && positions.iter().all(|position| !position.check_last)
         && let Some(streams) = read_together(redis, bases, positions, &size).await?
     {
         return Ok(streams);
     }
     let mut commands = Pipeline::with_capacity(bases.len() * 2);
-    for (base, (last, check)) in bases.iter().zip(positions) {
-        let (key, last) = (events_key(base), id(last));
+    for (base, position) in bases.iter().zip(positions) {
+        let (key, last) = (events_key(base), id(&position.last));
         add_command(&mut commands, &["XREAD", "COUNT", &size, "STREAMS", &key, &last]);
-        if *check {
+        if position.check_last {
             add_command(&mut commands, &["XRANGE", &key, &last, &last, "COUNT", "1"]);
         }
     }
     let mut replies = Replies::new(redis.query(&commands).await?);
-    let streams = positions.iter().map(|(last, check)| {
+    let streams = positions.iter().map(|position| {
         let [reply] = replies.next();
-        let last_is_removed = *check && {
+        let last_is_removed = position.check_last && {
             let [reply] = replies.next();
-            *last != BEGINNING && list(&reply).is_ok_and(<[_]>::is_empty)
+            position.last != BEGINNING && list(&reply).is_ok_and(<[_]>::is_empty)
         };
         let events = streams(reply).map(|streams| streams.into_iter().next().map(|(_, events)| events));
         StreamEvents { events: events.map(Option::unwrap_or_default), last_is_removed }
@@ -66,13 +71,13 @@ pub(super) async fn read_streams(
 async fn read_together(
     redis: &RedisClient,
     bases: &[&str],
-    positions: &[Position],
+    positions: &[EventPosition],
     size: &str,
 ) -> Result<Option<Vec<StreamEvents>>> {
     let keys: Vec<String> = bases.iter().map(|base| events_key(base)).collect();
     let mut words = vec!["XREAD".to_owned(), "COUNT".to_owned(), size.to_owned(), "STREAMS".to_owned()];
     words.extend(keys.iter().cloned());
-    words.extend(positions.iter().map(|(last, _)| id(last)));
+    words.extend(positions.iter().map(|position| id(&position.last)));
     let mut commands = Pipeline::new();
     add_command(&mut commands, &words);
     let reply = redis.query(&commands).await?.pop().unwrap_or_default();

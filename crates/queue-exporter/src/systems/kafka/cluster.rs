@@ -7,13 +7,13 @@ use anyhow::{Context, Error, Result, bail};
 use exporter_common::duration;
 use tokio::time::{Instant, timeout_at};
 
-use super::connection::{Budget, Connection, Session};
+use super::connection::{BrokerSettings, Budget, Connection};
 use super::messages::{Metadata, MetadataRequest, Request};
 use crate::connection::{Address, Credentials};
 use crate::read_error::{Reason, read_error, reason};
 
 pub(super) struct Cluster {
-    session: Session,
+    settings: BrokerSettings,
     /// Brokers to query for the addresses of all others.
     bootstrap: Vec<Arc<Node>>,
     /// The brokers of the last metadata, by id.
@@ -48,13 +48,13 @@ impl Limits<'_> {
 }
 
 impl Cluster {
-    pub(super) fn new(bootstrap: Vec<Address>, session: Session) -> Self {
+    pub(super) fn new(bootstrap: Vec<Address>, settings: BrokerSettings) -> Self {
         let bootstrap = bootstrap.into_iter().map(Node::new).collect();
-        Self { session, bootstrap, brokers: Mutex::default() }
+        Self { settings, bootstrap, brokers: Mutex::default() }
     }
 
     pub(super) fn credentials(&self) -> Option<&Credentials> {
-        self.session.credentials.as_ref()
+        self.settings.credentials.as_ref()
     }
 
     /// The topics, from the first broker that responds, and all brokers.
@@ -120,7 +120,7 @@ impl Cluster {
                 }
             }
             let (host, port) = &node.address;
-            let mut connection = Connection::open(host, *port, &self.session).await?;
+            let mut connection = Connection::open(host, *port, &self.settings).await?;
             let responses = connection.call(requests, limits.budget).await?;
             *slot = Some(connection);
             Ok(responses)

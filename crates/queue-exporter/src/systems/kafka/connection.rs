@@ -14,7 +14,7 @@ use crate::connection::{Connected, Credentials, connect};
 use crate::read_error::{Reason, read_error};
 
 /// How connections to all brokers of a cluster start.
-pub(super) struct Session {
+pub(super) struct BrokerSettings {
     pub(super) tls: Option<TlsConnector>,
     pub(super) credentials: Option<Credentials>,
     pub(super) mechanism: Mechanism,
@@ -57,17 +57,17 @@ impl Budget {
 const CLIENT_ID: &str = "queue-exporter";
 
 impl Connection {
-    pub(super) async fn open(host: &str, port: u16, session: &Session) -> Result<Self> {
+    pub(super) async fn open(host: &str, port: u16, settings: &BrokerSettings) -> Result<Self> {
         let server = format!("Kafka at {host}:{port}");
-        let stream = connect((host.to_owned(), port), session.tls.as_ref(), &server).await?;
+        let stream = connect((host.to_owned(), port), settings.tls.as_ref(), &server).await?;
         let versions = vec![(ApiVersions::API.key, 0, 0)]; // every broker accepts version 0
         let mut connection = Self { stream, versions, last_id: 0 };
         let supported = connection.request(ApiVersions).await.with_context(|| format!("cannot connect to {server}"))?;
         check(supported.error).with_context(|| format!("cannot connect to {server}"))?;
         connection.versions = supported.ranges;
-        if let Some(credentials) = &session.credentials {
+        if let Some(credentials) = &settings.credentials {
             let failed = || format!("cannot authenticate at {server}");
-            connection.authenticate(credentials, session.mechanism).await.with_context(failed)?;
+            connection.authenticate(credentials, settings.mechanism).await.with_context(failed)?;
         }
         Ok(connection)
     }

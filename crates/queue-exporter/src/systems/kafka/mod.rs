@@ -43,9 +43,9 @@ pub(super) const KIND: SystemKind = SystemKind {
     schemes: SCHEMES,
     connect: |settings| {
         let time = Mutex::new((Instant::now(), settings.timeout));
-        let Options { bootstrap, session, groups, with_age } = options::parse(settings)?;
+        let Options { bootstrap, settings, groups, with_age } = options::parse(settings)?;
         Ok(Box::new(Kafka {
-            cluster: Cluster::new(bootstrap, session),
+            cluster: Cluster::new(bootstrap, settings),
             groups,
             with_age,
             lists_offsets: AtomicBool::new(false),

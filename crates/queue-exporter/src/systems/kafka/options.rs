@@ -7,7 +7,7 @@ use exporter_common::UsageError;
 use regex::Regex;
 use rustls::pki_types::ServerName;
 
-use super::connection::Session;
+use super::connection::BrokerSettings;
 use super::sasl::{MECHANISMS, Mechanism};
 use crate::collector::parse_pattern;
 use crate::connection::{Address, ConnectionSettings, Credentials, parse_address, url_host};
@@ -20,7 +20,7 @@ const ENCRYPTED: &str = "kafka+ssl";
 pub(super) struct Options {
     /// Brokers to query for the addresses of all others.
     pub(super) bootstrap: Vec<Address>,
-    pub(super) session: Session,
+    pub(super) settings: BrokerSettings,
     pub(super) groups: GroupFilter,
     /// Whether to fetch the oldest records.
     pub(super) with_age: bool,
@@ -86,8 +86,8 @@ pub(super) fn parse(settings: ConnectionSettings) -> Result<Options> {
         bail!(UsageError::new("--queue.url: mechanism requires a user name: set --queue.username"));
     }
     let tls = encrypted.then(|| Arc::new(config).into());
-    let session = Session { tls, credentials, mechanism: mechanism.unwrap_or(Mechanism::Plain) };
-    Ok(Options { bootstrap, session, groups, with_age })
+    let settings = BrokerSettings { tls, credentials, mechanism: mechanism.unwrap_or(Mechanism::Plain) };
+    Ok(Options { bootstrap, settings, groups, with_age })
 }
 
 fn find_mechanism(name: &str) -> Result<Mechanism, UsageError> {
@@ -113,11 +113,11 @@ mod tests {
     fn a_url_names_brokers_groups_and_a_mechanism() {
         let read = options("kafka://me:p%40ss@[::1]:9093?node=b:9094&mechanism=SCRAM-SHA-512&age=false").unwrap();
         assert_eq!(read.bootstrap, [("::1".to_owned(), 9093), ("b".to_owned(), 9094)]);
-        assert_eq!(read.session.credentials.as_ref().map(|it| it.current().1), Some("p@ss".to_owned()));
-        assert_eq!((read.session.mechanism, read.with_age), (Mechanism::ScramSha512, false));
+        assert_eq!(read.settings.credentials.as_ref().map(|it| it.current().1), Some("p@ss".to_owned()));
+        assert_eq!((read.settings.mechanism, read.with_age), (Mechanism::ScramSha512, false));
         let plain = options("kafka://h?exclude-group=console-.*").unwrap();
         assert_eq!(plain.bootstrap, [("h".to_owned(), 9092)]);
-        assert!(plain.session.credentials.is_none() && plain.session.tls.is_none() && plain.with_age);
+        assert!(plain.settings.credentials.is_none() && plain.settings.tls.is_none() && plain.with_age);
         assert!(plain.groups.accepts("shop") && !plain.groups.accepts("console-consumer-1"));
         let included = options("kafka://h?include-group=shop&group=a&group=b").unwrap().groups;
         assert!(included.accepts("shop") && !included.accepts("shops"));
