@@ -5,26 +5,23 @@
 
 mod hung_consumer; // a consumer that hangs
 mod services; // the monitored services and their faults
+mod support;
 
 use std::collections::BTreeSet;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
 
-use exporter_common::testing::{Running, eventually, free_port, real};
+use exporter_common::testing::{Running, eventually, real};
 use regex::{Captures, Regex};
 
-use crate::DEMO;
 use crate::broker::Ended;
 use crate::dashboards::{RUNBOOKS, read, repository};
 use services::Services;
+use support::{Alerts, free, wait_for};
 
 /// Divisor of all durations.
 const SPEEDUP: u64 = 30;
-/// Timeout for an alert to fire or resolve, many times the duration on an idle machine.
-const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Divides the durations of a configuration: ranges, intervals and waits.
 fn speed_up(text: &str) -> String {
@@ -41,20 +38,6 @@ fn speed_up(text: &str) -> String {
     duration.replace_all(text, divided).into_owned()
 }
 
-/// A loopback address with a free port.
-fn free() -> String {
-    format!("127.0.0.1:{}", free_port())
-}
-
-/// Waits for a condition; fails with `details` after the timeout.
-fn wait_for(what: &str, mut fulfilled: impl FnMut() -> bool, details: impl Fn() -> String) {
-    let deadline = Instant::now() + TIMEOUT;
-    while !fulfilled() {
-        assert!(Instant::now() < deadline, "timeout: {what}\n{}", details());
-        thread::sleep(Duration::from_millis(100));
-    }
-}
-
 /// Prometheus, Alertmanager and the webhook that receives alerts.
 struct Monitoring {
     webhook: Running,
@@ -62,9 +45,6 @@ struct Monitoring {
     _prometheus: Ended,
     folder: tempfile::TempDir,
 }
-
-/// Alerts alerts, each as name and instance.
-type Alerts = BTreeSet<(String, String)>;
 
 impl Monitoring {
     /// Starts everything for targets given as job and address.
@@ -229,10 +209,4 @@ fn only_durations_are_divided() {
         speed_up(text),
         "rate(x[10000ms]) > 60\nfor: 30000ms\nlong: 1h\nrecord: a:b:rate5m\nlabels: {group_wait: 1000ms}"
     );
-}
-
-/// Starts an exporter of the demo's binary.
-fn exporter(name: &str, listen: &str, flags: &[&str]) -> Running {
-    let mut command = exporter_common::testing::command(DEMO);
-    Running::spawn(command.arg0(name).arg(format!("--web.listen-address={listen}")).args(flags))
 }

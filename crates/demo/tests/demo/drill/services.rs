@@ -10,7 +10,7 @@ use std::time::Duration;
 use exporter_common::testing::{Running, eventually, real, run, value};
 
 use super::hung_consumer::HungConsumer;
-use super::{Alerts, exporter, free, wait_for};
+use super::support::{Alerts, exporter, free, wait_for};
 use crate::broker::{Ended, RabbitMq};
 use crate::{DEMO, part};
 
