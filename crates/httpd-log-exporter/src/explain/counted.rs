@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use super::{printable, rows};
+use super::line_fields::{printable, rows};
 use crate::format::Format;
 use crate::format::field::Field;
 use crate::lines::Line;

@@ -1,6 +1,7 @@
 //! The subcommand `explain`: shows the fields and series of a log's lines, or the first mismatch, and recommends a preset.
 
 mod counted;
+mod line_fields;
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -12,6 +13,7 @@ use std::process::ExitCode;
 use anyhow::{Result, anyhow};
 use clap::{Arg, ArgMatches, Command};
 
+use self::line_fields::{MAX_SHOWN, printable, rows};
 use crate::container::{self, Parts, Stream};
 use crate::format::field::{Field, RequestBuilder};
 use crate::format::presets::{PRESETS, Preset};
@@ -32,8 +34,6 @@ const MAX_BYTES: u64 = 4 << 20;
 const MAX_LINES: usize = 10_000;
 /// An implausibly long duration in nanoseconds.
 const LONG_DURATION: u64 = 300_000_000_000;
-/// How many bytes of a line are shown.
-const MAX_SHOWN: usize = 2000;
 
 /// The definition of the subcommand. The format flags are global flags of the program.
 pub(crate) fn command() -> Command {
@@ -275,31 +275,6 @@ fn fields(format: &mut Format, line: &[u8], report: &mut String) {
     }
 }
 
-/// The fields of a line: name, meaning and text.
-fn rows<'a>(format: &mut Format, line: &'a [u8]) -> Vec<(String, Field, &'a [u8])> {
-    let mut rows: Vec<(String, Field, &[u8])> = Vec::new();
-    match &mut format.parser {
-        LineParser::Clf(_, matcher) | LineParser::Template(matcher) => {
-            // a value that was extended to a later end is reported several times; the last one is valid
-            let mut found: Vec<(usize, Field, &[u8])> = Vec::new();
-            let _ = matcher.walk(line, &mut |step, field, text| {
-                found.retain(|(known, ..)| *known < step);
-                found.push((step, field, text));
-            });
-            rows.extend(found.into_iter().map(|(step, field, text)| (matcher.name(step).to_owned(), field, text)));
-        }
-        LineParser::Json(json) => {
-            let _ = json.walk(line, &mut |key, text| rows.push((key.path().to_owned(), key.field(), text)));
-        }
-        LineParser::Regex(pattern) => {
-            let mut found = Vec::new();
-            pattern.walk(line, |group, text| found.push((group.number, group.field, text)));
-            rows.extend(found.into_iter().map(|(group, field, text)| (pattern.name(group).to_owned(), field, text)));
-        }
-    }
-    rows
-}
-
 /// The fields at the end of a line that the format ignores.
 fn additional_fields<'a>(format: &Format, line: &'a [u8]) -> &'a [u8] {
     match &format.parser {
@@ -334,12 +309,6 @@ fn caret(format: &mut Format, line: &[u8], report: &mut String) {
         }
         None => report.push_str("the regular expression does not match this line\n"),
     }
-}
-
-/// The printable form of bytes.
-fn printable(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_SHOWN)]);
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use exporter_common::{Family, Histogram, Kind};
 
 use crate::format::request::{CacheStatus, Protocol, StatusCode, Upstream};
 use crate::metrics::counts::{OptionalLabels, RequestCounts, Series};
-use crate::metrics::health::{LineResult, LogHealth};
+use crate::metrics::health_families;
 use crate::metrics::histogram::DurationHistogram;
 use crate::metrics::registry::Registry;
 
@@ -22,10 +22,9 @@ fn families_at(registry: &Registry, now: f64) -> Vec<Family> {
     families.extend(protocols(counts));
     families.extend(caches(counts));
     families.extend(overflowed(counts));
-    let [counted @ .., dropped] = health(&registry.logs, registry.can_drop(), now);
-    families.extend(counted);
+    families.extend(health_families::families(&registry.logs, registry.can_drop(), now));
     let mut families = created(families, registry.since);
-    families.push(dropped); // counted by the kernel, for the current socket
+    families.push(health_families::dropped(&registry.logs)); // counted by the kernel, for the current socket
     families.extend(created(durations(counts, registry.native_histograms), registry.durations_since));
     families.extend(state(registry));
     families
@@ -174,109 +173,6 @@ fn state(registry: &Registry) -> Option<Family> {
     let family =
         Family::counter("httpd_log_state_errors_total", "Total number of failed writes of the state file.", &[]);
     registry.state_errors.map(|errors| family.value(errors))
-}
-
-fn health(logs: &[LogHealth], can_drop: bool, now: f64) -> [Family; 13] {
-    const SOURCE: &[&str] = &["source"];
-    let mut up = Family::gauge("httpd_log_source_up", "Whether the log is open and readable (1 = yes).", SOURCE);
-    let mut lag = Family::gauge("httpd_log_lag_bytes", "Number of unread bytes in the open files of the log.", SOURCE);
-    let mut lag_seconds = Family::gauge(
-        "httpd_log_lag_seconds",
-        "Age of the last line read, in seconds, while unread data remains; otherwise 0.",
-        SOURCE,
-    );
-    let mut last_line = Family::gauge(
-        "httpd_log_last_line_timestamp_seconds",
-        "Timestamp in the last line read, in seconds since the epoch.",
-        SOURCE,
-    );
-    let mut lines = Family::counter(
-        "httpd_log_lines_total",
-        "Total number of lines read from the log, by result; a line with result value_error is also counted as a request.",
-        &["source", "result"],
-    );
-    let mut read = Family::counter("httpd_log_read_bytes_total", "Total number of bytes read from the log.", SOURCE);
-    let mut rotations = Family::counter(
-        "httpd_log_rotations_total",
-        "Total number of rotations: a new file appeared at the path of the log.",
-        SOURCE,
-    );
-    let mut truncations = Family::counter(
-        "httpd_log_truncations_total",
-        "Total number of times the log file was truncated or overwritten in place.",
-        SOURCE,
-    );
-    let mut open_errors = Family::counter(
-        "httpd_log_open_errors_total",
-        "Total number of failed attempts to open an existing log.",
-        SOURCE,
-    );
-    let mut read_errors =
-        Family::counter("httpd_log_read_errors_total", "Total number of failed reads of the log.", SOURCE);
-    let mut lost = Family::counter(
-        "httpd_log_lost_bytes_total",
-        "Total number of bytes seen in the log that were deleted or overwritten before they were read.",
-        SOURCE,
-    );
-    let mut dropped = Family::counter(
-        "httpd_log_dropped_messages_total",
-        "Total number of syslog messages that the kernel dropped because the UDP receive buffer was full, from /proc/net/udp.",
-        SOURCE,
-    );
-    let mut evicted = Family::counter(
-        "httpd_log_evicted_connections_total",
-        "Total number of syslog connections over TCP that were closed to make room for others.",
-        SOURCE,
-    );
-    for log in logs {
-        let source = [log.source.as_str()];
-        up.push(&source, f64::from(u8::from(log.fault.is_none())));
-        // the unread bytes of a missing or unreadable log are unknown
-        let measured = log.is_file && (log.fault.is_none() || log.lag > 0);
-        if measured {
-            lag.push(&source, log.lag);
-        }
-        if let Some(time) = log.last_time {
-            last_line.push(&source, time);
-            if measured {
-                lag_seconds.push(&source, if log.lag == 0 { 0.0 } else { (now - time).max(0.0) });
-            }
-        }
-        for (result, count) in LineResult::ALL.into_iter().zip(log.lines) {
-            if can_drop || !matches!(result, LineResult::Dropped) {
-                lines.push(&[&log.source, result.label()], count);
-            }
-        }
-        read.push(&source, log.read_bytes);
-        rotations.push(&source, log.rotations);
-        truncations.push(&source, log.truncations);
-        open_errors.push(&source, log.open_errors);
-        read_errors.push(&source, log.read_errors);
-        if log.is_file {
-            lost.push(&source, log.lost_bytes);
-        }
-        if let Some(count) = log.evicted_connections {
-            evicted.push(&source, count);
-        }
-        if let Some(count) = log.dropped {
-            dropped.push(&source, count);
-        }
-    }
-    [
-        up,
-        lag,
-        lag_seconds,
-        last_line,
-        lines,
-        read,
-        rotations,
-        truncations,
-        open_errors,
-        read_errors,
-        lost,
-        evicted,
-        dropped,
-    ]
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ pub(crate) mod counts;
 pub(crate) mod drop_rule;
 pub(crate) mod families;
 pub(crate) mod health;
+mod health_families;
 pub(crate) mod histogram;
 pub(crate) mod label;
 pub(crate) mod label_sets;

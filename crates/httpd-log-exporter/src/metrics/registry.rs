@@ -214,7 +214,7 @@ impl SharedRegistry {
         let known: Vec<_> =
             self.lock().ownership.closed().filter(|known| known.identity == file.identity).copied().collect();
         for closed in known {
-            if let Some(position) = file.position_behind(&closed.content)? {
+            if let Some(position) = file.position_after(&closed.content)? {
                 self.lock().ownership.forget_closed(&closed);
                 return Ok(Some(ReadPosition { lines: closed.lines(), ..position }));
             }

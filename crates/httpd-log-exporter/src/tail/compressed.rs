@@ -54,7 +54,7 @@ pub(crate) fn end(path: &Path) -> io::Result<(Vec<u8>, u64)> {
 
 /// Opens a compressed log after the content already read, and returns the last bytes of that content. `None` if the log
 /// starts differently. `head` is the log's.
-pub(crate) fn open_behind(path: &Path, head: &[u8], content: &Fingerprint) -> io::Result<Option<(Decoder, Vec<u8>)>> {
+pub(crate) fn open_after(path: &Path, head: &[u8], content: &Fingerprint) -> io::Result<Option<(Decoder, Vec<u8>)>> {
     if !content.head.begins(head) {
         return Ok(None);
     }

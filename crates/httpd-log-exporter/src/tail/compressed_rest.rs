@@ -62,8 +62,7 @@ impl Tail {
         let head = compressed::head(path)?;
         for row in searched {
             let position = &self.files[row].position;
-            if let Some((log, _)) =
-                compressed::open_behind(path, &head, &Fingerprint::before_unfinished_line(position))?
+            if let Some((log, _)) = compressed::open_after(path, &head, &Fingerprint::before_unfinished_line(position))?
             {
                 let position = position.before_unfinished_line();
                 self.files[row].apply(FileEvent::Dropped);
@@ -75,7 +74,7 @@ impl Tail {
         }
         let closed: Vec<_> = registry.lock().ownership.closed().rev().copied().collect();
         for closed in closed {
-            if let Some((log, anchor)) = compressed::open_behind(path, &head, &closed.content)? {
+            if let Some((log, anchor)) = compressed::open_after(path, &head, &closed.content)? {
                 let position = ReadPosition { anchor, ..closed.position(head) };
                 return self.read_rest(log, position, base, registry, buffer).map(|()| true);
             }
@@ -91,7 +90,7 @@ impl Tail {
     fn is_open(&self, path: &Path, head: &[u8]) -> Result<bool, Error> {
         for (row, file) in self.open_files().filter_map(|row| Some((row, row.file.as_ref()?))) {
             let read = Fingerprint::before_unfinished_line(&row.position);
-            if !row.position.is_start() && compressed::open_behind(path, head, &read)?.is_some() {
+            if !row.position.is_start() && compressed::open_after(path, head, &read)?.is_some() {
                 return Ok(true);
             }
             if file.has(head, 0)? {
@@ -104,7 +103,7 @@ impl Tail {
         Ok(false)
     }
 
-    /// Counts the lines of a compressed log behind a position, and remembers how far it was read, also after an error: the
+    /// Counts the lines of a compressed log after a position, and remembers how far it was read, also after an error: the
     /// log may still grow, and its lines are not counted again.
     fn read_rest(
         &self,

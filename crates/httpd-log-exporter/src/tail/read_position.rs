@@ -33,7 +33,7 @@ impl ReadPosition {
         self.lines.waiting() as u64 + self.reread
     }
 
-    /// Moves the position behind bytes that were read there.
+    /// Moves the position after bytes that were read there.
     pub(crate) fn advance(&mut self, read: &[u8]) {
         if self.head.len() as u64 == self.offset {
             self.head.extend_from_slice(&read[..read.len().min(REMEMBERED.saturating_sub(self.head.len()))]);
