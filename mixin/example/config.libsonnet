@@ -1,4 +1,4 @@
-// An example of your own configuration. Everything that it does not name keeps the default of mixin/config.libsonnet.
+// An example configuration. Everything that it does not name keeps the default of mixin/config.libsonnet.
 {
   // Only the targets of production.
   httpdLogSelector: 'environment="production"',

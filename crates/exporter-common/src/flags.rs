@@ -332,7 +332,7 @@ fn unknown_collector(error: &clap::Error, toggles: &[(&str, bool)]) -> Option<St
     if error.kind() != ErrorKind::UnknownArgument || toggles.is_empty() {
         return None;
     }
-    // Flags of a collector begin with its name: --collector.diskstats.device-exclude.
+    // Flags of a collector start with its name: --collector.diskstats.device-exclude.
     let named = named.split('.').next()?;
     let names: Vec<_> = toggles.iter().map(|(name, _)| *name).collect();
     if names.contains(&named) {

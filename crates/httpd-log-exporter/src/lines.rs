@@ -158,7 +158,7 @@ mod tests {
     fn an_incomplete_line_is_buffered() {
         let mut lines = LineSplitter::default();
         let mut count = 0;
-        for chunk in ["begun ", "and ", "continued"] {
+        for chunk in ["started ", "and ", "continued"] {
             lines.feed(chunk.as_bytes(), |_| count += 1);
         }
         assert_eq!(count, 0);
@@ -168,7 +168,7 @@ mod tests {
                 whole.extend_from_slice(line);
             }
         });
-        assert_eq!(whole, b"begun and continued");
+        assert_eq!(whole, b"started and continued");
     }
 
     #[test]

@@ -74,7 +74,7 @@ const WAIT_FRACTION: f64 = 0.9;
 /// The reads in progress. One that hangs stays here, so that later scrapes neither wait for its CPU nor start another
 /// read of it. They do not use [`Scrape::blocking`], which would delay the whole collector.
 struct RunningReads {
-    /// When the first read of each CPU began.
+    /// When the first read of each CPU started.
     cpus: Mutex<BTreeMap<u32, Instant>>,
     permits: Arc<Semaphore>,
 }

@@ -28,7 +28,7 @@ pub(crate) fn costs() {
 }
 
 /// Scrapes in turns with and without a collector.
-fn cost(collector: &str, place: &str, roots: &[&str]) {
+fn cost(collector: &str, host: &str, roots: &[&str]) {
     let on = format!("--collector.{collector}");
     let servers = [None, Some(&*on)].map(|on| {
         let flags = ["--collector.disable-defaults", "--collector.cpu", "--web.disable-exporter-metrics"];
@@ -50,7 +50,7 @@ fn cost(collector: &str, place: &str, roots: &[&str]) {
     rounds.sort_by(|one, other| one.0.total_cmp(&other.0));
     let (additional, with) = rounds[ROUNDS / 2];
     row(
-        &format!("cpu-exporter: CPU time per scrape added by {collector}, {place}"),
+        &format!("cpu-exporter: CPU time per scrape added by {collector}, {host}"),
         &format!("{additional:.3} ms"),
         "",
         &format!("{with:.3} ms with the collectors cpu and {collector}"),

@@ -424,7 +424,7 @@ mod tests {
                     break;
                 }
             }
-            assert_eq!(rest[0], 0x0a, "a family begins with its name");
+            assert_eq!(rest[0], 0x0a, "a family starts with its name");
             rest = &rest[length..];
         }
         assert!(rest.is_empty());

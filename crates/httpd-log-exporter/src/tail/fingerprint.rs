@@ -31,7 +31,7 @@ impl Piece {
         Self { length: u16::try_from(bytes.len()).unwrap_or(u16::MAX), hash }
     }
 
-    /// Whether bytes begin with the hashed ones.
+    /// Whether bytes start with the hashed ones.
     pub(crate) fn begins(self, bytes: &[u8]) -> bool {
         bytes.get(..self.length.into()).is_some_and(|bytes| Self::of(bytes) == self)
     }

@@ -104,8 +104,8 @@ impl LogFile {
         Ok(position)
     }
 
-    /// The position behind a content, if the file begins with it.
-    pub(crate) fn position_behind(&self, content: &Fingerprint) -> io::Result<Option<ReadPosition>> {
+    /// The position after a content, if the file starts with it.
+    pub(crate) fn position_after(&self, content: &Fingerprint) -> io::Result<Option<ReadPosition>> {
         let &Fingerprint { offset, head, anchor } = content;
         let read = |length: u16, at: u64| {
             let mut bytes = vec![0; length.into()];
@@ -121,7 +121,7 @@ impl LogFile {
         Ok(Some(ReadPosition { offset, head: first, anchor: last, ..ReadPosition::default() }))
     }
 
-    /// Reads the bytes behind a position through `buffer`. Passes each piece to `each`, with the position behind it and
+    /// Reads the bytes after a position through `buffer`. Passes each piece to `each`, with the position after it and
     /// the number of bytes left.
     pub(crate) fn catch_up(
         &mut self,
@@ -187,7 +187,7 @@ impl LogFile {
         Ok(same)
     }
 
-    /// When the file last grew, or the wait for it to become quiet began.
+    /// When the file last grew, or the wait for it to become quiet started.
     pub(crate) fn quiet_since(&self) -> Instant {
         self.grew
     }
@@ -240,7 +240,7 @@ impl LogFile {
         }
     }
 
-    /// Whether another file begins with the content of this one, judged by its first and last bytes.
+    /// Whether another file starts with the content of this one, judged by its first and last bytes.
     fn is_beginning_of(&self, other: &Self, size: u64) -> io::Result<bool> {
         let mut part = vec![0; REMEMBERED.min(usize::try_from(size).unwrap_or(REMEMBERED))];
         for at in [0, size - part.len() as u64] {

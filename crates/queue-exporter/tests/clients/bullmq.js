@@ -1,6 +1,6 @@
 // Produces and consumes with BullMQ: PORT QUEUE DONE FAILED LEFT [metrics]. DONE jobs succeed and FAILED jobs fail
 // (the first of them only after a second attempt), then LEFT more are added and one that is delayed. With CLUSTER set
-// the port is that of a node of a cluster; PREFIX is that of the queue's keys.
+// PORT is the port of a node of a cluster; PREFIX is the prefix of the queue's keys.
 const { Queue, Worker } = require('bullmq');
 const { Cluster } = require('ioredis');
 

@@ -29,7 +29,7 @@ pub(super) const KIND: SystemKind = SystemKind {
 
 struct Sqs {
     client: SqsClient,
-    /// What the names of all exported queues begin with.
+    /// The prefix of the names of all exported queues.
     prefix: Option<String>,
     /// The URL of each queue of the last list.
     urls: Mutex<HashMap<String, String>>,
