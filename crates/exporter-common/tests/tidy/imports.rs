@@ -41,7 +41,7 @@ fn roots(package: &Path) -> Vec<PathBuf> {
     roots
 }
 
-/// One module: its source without comments and tests, and what it defines and re-exports.
+/// One module: its source without comments and tests, and the items that it defines and re-exports.
 struct Source {
     text: String,
     defined: BTreeSet<String>,

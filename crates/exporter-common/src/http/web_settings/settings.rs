@@ -29,7 +29,7 @@ pub(crate) struct WebSettings {
 }
 
 impl WebSettings {
-    /// Logs what is allowed, but probably wrong.
+    /// Logs settings that are allowed, but probably wrong.
     pub(super) fn warn(&self) {
         for warning in &self.warnings {
             tracing::warn!(warning, "web configuration");
