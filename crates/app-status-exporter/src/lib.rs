@@ -98,9 +98,10 @@ pub fn main() -> ExitCode {
 /// Validates that the file of a URL can be opened. Opening another kind of file, such as a FIFO, could block.
 fn check_file(url: &AppUrl) -> Result<()> {
     let AppUrl::File(path) = url else { return Ok(()) };
-    let opened = std::fs::metadata(path).and_then(|metadata| match metadata.is_file() {
-        true => std::fs::File::open(path).map(drop),
-        false => Ok(()),
+    let opened = std::fs::metadata(path).and_then(|metadata| match () {
+        () if metadata.is_dir() => Err(std::io::ErrorKind::IsADirectory.into()),
+        () if metadata.is_file() => std::fs::File::open(path).map(drop),
+        () => Ok(()),
     });
     opened.with_context(|| format!("--app.url: cannot read {}", path.display()))
 }

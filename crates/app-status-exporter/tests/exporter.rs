@@ -346,6 +346,9 @@ fn check_validates_the_url_without_connecting() {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{stderr}");
     assert!(stderr.contains("--app.url: cannot read /no/such.json: No such file"), "{stderr}");
+    let output = run(["--check", "--app.url=file:/"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--app.url: cannot read /: is a directory"));
 }
 
 /// The exporter with environment variables of the classic sidecar.
