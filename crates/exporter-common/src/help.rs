@@ -24,7 +24,7 @@ pub(crate) fn with_sections(command: Command, examples: Entries, files: Entries)
     command.after_help(text.trim_end().to_owned())
 }
 
-/// Appends the exit status of invalid flags to the help of a subcommand, if it ends with the subcommand's own.
+/// Appends the exit status of invalid flags to the help of a subcommand, if it contains a section of exit statuses.
 pub(crate) fn with_invalid_flag(command: Command) -> Command {
     let text = command.get_after_help().map(ToString::to_string).unwrap_or_default();
     if !text.contains("Exit status:") {

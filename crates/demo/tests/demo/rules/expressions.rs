@@ -71,7 +71,7 @@ fn every_label_in_an_annotation_is_a_label_of_the_alert() {
     });
 }
 
-/// A second expression of the same would differ from the alert sooner or later.
+/// Two expressions for saturation would diverge.
 #[test]
 fn the_stat_of_saturation_has_the_record_of_its_alert() {
     let catalogue = known();
