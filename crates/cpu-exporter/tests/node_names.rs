@@ -27,8 +27,9 @@ fn fixture(machine: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(machine)
 }
 
-/// Families of CPUs in node_exporter 1.5.0. Each is compared with its labels and values on at least one machine.
-const COMPARED: [&str; 35] = [
+/// Families of CPUs in node_exporter 1.5.0. On at least one machine, each is compared with its HELP, type, labels and
+/// values, except that `node_time_seconds` and `node_scrape_collector_duration_seconds` are compared without values.
+const COMPARED: [&str; 40] = [
     "node_boot_time_seconds",
     "node_context_switches_total",
     "node_cpu_core_throttles_total",
@@ -56,6 +57,11 @@ const COMPARED: [&str; 35] = [
     "node_pressure_memory_waiting_seconds_total",
     "node_procs_blocked",
     "node_procs_running",
+    "node_rapl_core_joules_total",
+    "node_rapl_dram_joules_total",
+    "node_rapl_joules_total",
+    "node_rapl_package_joules_total",
+    "node_rapl_uncore_joules_total",
     "node_schedstat_running_seconds_total",
     "node_schedstat_timeslices_total",
     "node_schedstat_waiting_seconds_total",
