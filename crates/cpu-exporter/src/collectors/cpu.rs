@@ -54,13 +54,13 @@ impl Collector for CpuCollector {
         let stat = &self.settings.roots.stat;
         let bytes = stat.require().await?;
         let uptime = self.uptime().await;
-        // A panic cannot leave the sums inconsistent: they change only in Sums::add, which does not fail.
+        // A panic cannot leave the sums inconsistent: they change only in Sums::add and Sums::start, which do not fail.
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let State { sums, lines } = &mut *state;
         let path = || format!("{}", stat.path().display());
         let mut faults = Faults::default();
         let total = parse(&bytes, lines, &mut faults).with_context(path)?;
-        sums.add(lines);
+        sums.add(lines, faults.is_empty());
         // Without an invalid CPU's share, the sums would start too low. The sum line has it.
         if sums.ticks.is_none() && (faults.is_empty() || total.is_some()) {
             sums.start(lines, total, uptime);
@@ -135,9 +135,10 @@ pub(super) fn fuzz(reads: &[&[u8]]) {
     let (mut sums, mut lines) = (Sums::default(), Vec::new());
     let mut totals = std::collections::BTreeMap::new();
     for read in reads {
-        let Ok(total) = parse(read, &mut lines, &mut Faults::default()) else { continue };
+        let mut faults = Faults::default();
+        let Ok(total) = parse(read, &mut lines, &mut faults) else { continue };
         let before = sums.ticks;
-        sums.add(&lines);
+        sums.add(&lines, faults.is_empty());
         let now = sums.ticks.unwrap_or_else(|| sums.start(&lines, total, None));
         let before = before.unwrap_or_default();
         assert!(before.iter().zip(&now).all(|(before, now)| before <= now), "{before:?} {sums:?}");
@@ -162,7 +163,7 @@ mod tests {
         let mut sums = Sums::default();
         let mut lines = Vec::new();
         parse(b"cpu0 100 2 3 4\n", &mut lines, &mut Faults::default()).unwrap();
-        sums.add(&lines);
+        sums.add(&lines, true);
         sums.start(&lines, None, None);
         let text = to_text(families(&sums, &settings));
         assert!(text.contains("cpu_exporter_cpu_usage_seconds_total{mode=\"user\"} 1\n"), "{text}");

@@ -7,7 +7,7 @@ use exporter_common::{Collector, Family, Faults, Scrape, async_trait};
 
 use crate::cgroup_files::seconds;
 use crate::cpu_counters::CpuCounters;
-use crate::procfs::{excerpt, read_at_most};
+use crate::procfs::{excerpt, read_lines};
 use crate::settings::Settings;
 
 /// Scheduler statistics of the host's CPUs.
@@ -33,7 +33,7 @@ impl Collector for SchedstatCollector {
 
     async fn collect(&self, scrape: &Scrape) -> Result<()> {
         let path = self.settings.roots.procfs.join("schedstat");
-        let read = move || read_at_most(LIMIT, &path)?.map(|text| parse(&text).context("schedstat")).transpose();
+        let read = move || read_lines(LIMIT, &path)?.map(|text| parse(&text).context("schedstat")).transpose();
         let Some((cpus, faults)) = scrape.blocking(read).await? else { return Ok(()) };
         // A panic cannot leave the counters inconsistent: only assignments happen under the lock.
         let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
@@ -48,15 +48,19 @@ impl Collector for SchedstatCollector {
 /// Running time in ns, waiting time in ns, and timeslices of each CPU.
 type Cpus = Vec<(u32, [u64; 3])>;
 
-/// Parses the lines of CPUs. An invalid line does not affect other CPUs.
+/// Parses the lines of CPUs. An invalid line does not affect other CPUs. Any line without a known key is an invalid line
+/// of a CPU.
 fn parse(text: &str) -> Result<(Cpus, Faults)> {
     let (mut cpus, mut faults) = (Cpus::new(), Faults::default());
     for line in text.split_inclusive('\n') {
-        let Some(rest) = line.strip_prefix("cpu") else { continue };
         if !line.ends_with('\n') {
             bail!("truncated line {:?}", excerpt(line));
         }
-        let cpu = parse_line(rest).with_context(|| format!("not a CPU with nine numbers: {:?}", excerpt(line)));
+        if ["version ", "timestamp ", "domain"].iter().any(|key| line.starts_with(key)) {
+            continue;
+        }
+        let cpu = line.strip_prefix("cpu").and_then(parse_line);
+        let cpu = cpu.with_context(|| format!("not a CPU with nine numbers: {:?}", excerpt(line)));
         cpus.extend(faults.keep(cpu));
     }
     if cpus.is_empty() {

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use exporter_common::{Collector, Family, Scrape, async_trait};
 
 use crate::cpu_counters::CpuCounters;
-use crate::procfs::{CpuTable, read_at_most};
+use crate::procfs::{CpuTable, read_lines};
 use crate::settings::Settings;
 
 /// Software interrupts of each CPU.
@@ -33,8 +33,8 @@ impl Collector for SoftirqsCollector {
 
     async fn collect(&self, scrape: &Scrape) -> Result<()> {
         let path = self.settings.roots.procfs.join("softirqs");
-        let Some(text) = scrape.blocking(move || read_at_most(LIMIT, &path)).await? else { return Ok(()) };
-        let table = CpuTable::parse(&text).context("softirqs")?;
+        let Some(text) = scrape.blocking(move || read_lines(LIMIT, &path)).await? else { return Ok(()) };
+        let table = CpuTable::parse(&text, |_| false).context("softirqs")?;
         // A panic cannot leave the counters inconsistent: only assignments happen under the lock.
         let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
         let mut family =

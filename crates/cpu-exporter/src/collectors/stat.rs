@@ -30,7 +30,7 @@ impl Collector for StatCollector {
     async fn collect(&self, scrape: &Scrape) -> Result<()> {
         let bytes = self.settings.roots.stat.require().await?;
         let path = || format!("{}", self.settings.roots.stat.path().display());
-        let text = String::from_utf8_lossy(&bytes); // an invalid character costs only its line
+        let text = String::from_utf8_lossy(&bytes); // an invalid character affects only its line
         let (mut values, faults) = StatValues::parse(&text);
         // A panic cannot leave the counters inconsistent: only assignments happen under the lock.
         self.counters.lock().unwrap_or_else(PoisonError::into_inner).add(&mut values);

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use anyhow::{Context, Result, bail};
 use exporter_common::{Faults, Scrape};
 
-use super::file::read_at_most;
+use super::file::read_lines;
 use super::online::{Online, OnlineCache};
 
 /// The file. It is read again only if its content may have changed.
@@ -63,7 +63,7 @@ impl CpuInfoFile {
     }
 
     fn read(&self) -> Result<CpuInfo> {
-        let Some(text) = read_at_most(LIMIT, &self.path)? else { return Ok(CpuInfo::default()) };
+        let Some(text) = read_lines(LIMIT, &self.path)? else { return Ok(CpuInfo::default()) };
         let mut info = parse(&text).with_context(|| format!("{}", self.path.display()))?;
         let nameless = |cpu: &Facts| cpu.contains_key(IMPLEMENTER) && !cpu.contains_key("model_name");
         let names =

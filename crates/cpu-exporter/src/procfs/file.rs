@@ -8,17 +8,23 @@ use exporter_common::config::small_file;
 
 /// The text of a file; `None` if it is missing or the kernel does not support it.
 pub(crate) fn read(path: &Path) -> Result<Option<String>> {
-    read_at_most(LIMIT, path)
+    let text = read_bytes(LIMIT, path)?.map(String::from_utf8).transpose();
+    text.with_context(|| format!("{} is not UTF-8", path.display()))
 }
 
-/// [`read`] with another size limit.
-pub(crate) fn read_at_most(limit: u64, path: &Path) -> Result<Option<String>> {
+/// [`read`] with another size limit, for files of many lines. Bytes that are not UTF-8 become U+FFFD, so that they affect
+/// only their line.
+pub(crate) fn read_lines(limit: u64, path: &Path) -> Result<Option<String>> {
+    let text =
+        |bytes| String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into());
+    Ok(read_bytes(limit, path)?.map(text))
+}
+
+fn read_bytes(limit: u64, path: &Path) -> Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
-    if !read_into(&mut bytes, limit, path)? {
-        return Ok(None);
-    }
+    let exists = read_into(&mut bytes, limit, path)?;
     bytes.shrink_to_fit(); // facts about each CPU are kept
-    String::from_utf8(bytes).map(Some).with_context(|| format!("{} is not UTF-8", path.display()))
+    Ok(exists.then_some(bytes))
 }
 
 /// The number in a file; `None` if this host does not have the file.
@@ -90,7 +96,7 @@ mod tests {
     #[test]
     fn a_file_of_exactly_the_limit_is_read() {
         let (_directory, path) = file(b"0123\n");
-        assert_eq!(read_at_most(5, &path).unwrap().as_deref(), Some("0123\n"));
+        assert_eq!(read_lines(5, &path).unwrap().as_deref(), Some("0123\n"));
     }
 
     #[test]

@@ -24,50 +24,64 @@ pub(super) struct Line {
     pub(super) columns: usize,
 }
 
-/// Replaces `lines` with the CPU lines, which are the first of the file. An invalid line is a fault and costs only its
+impl Line {
+    /// Refuses a line with fewer columns than another line of the same read.
+    fn require(&self, columns: usize) -> Result<()> {
+        ensure!(
+            self.columns >= columns,
+            "the line of cpu{} is truncated: {} columns instead of {columns}",
+            self.cpu,
+            self.columns
+        );
+        Ok(())
+    }
+}
+
+/// Keys of the lines after those of CPUs, see proc_stat(5). Any other line before them is an invalid CPU line.
+const OTHER_KEYS: [&str; 9] =
+    ["intr", "ctxt", "btime", "processes", "procs_running", "procs_blocked", "softirq", "page", "swap"];
+
+/// Replaces `lines` with the CPU lines, which are the first of the file. An invalid line is a fault and affects only its
 /// own CPU. The rest of the file, thousands of interrupt counts, is not parsed. Returns the sum line if it is valid.
 pub(super) fn parse(stat: &[u8], lines: &mut Vec<Line>, faults: &mut Faults) -> Result<Option<Ticks>> {
     lines.clear();
     let mut total = None;
-    let mut columns_before = 0; // of the previous line, including the sum line
-    for text in stat.split_inclusive(|&byte| byte == b'\n') {
+    let mut most = IDLE + 1; // columns of a line, including the sum line
+    for (index, text) in stat.split_inclusive(|&byte| byte == b'\n').enumerate() {
         let rest = text.strip_prefix(b"cpu");
-        if rest.is_none() && starts_with_key(text) {
+        if rest.is_none() && is_of_other_key(text) {
             break;
         }
-        if let Some(rest) = rest.filter(|rest| rest.first().is_some_and(u8::is_ascii_whitespace)) {
+        if let Some(rest) = rest.filter(|rest| index == 0 && rest.first().is_some_and(u8::is_ascii_whitespace)) {
             // Only the start of the sums needs this line, so an invalid one is not an error.
-            if let Some((ticks, columns)) = parse_columns(rest) {
-                total = Some(ticks);
-                columns_before = columns;
-            }
+            total = parse_columns(rest);
+            most = total.map_or(most, |(_, columns)| columns.max(most));
             continue;
         }
         let line = rest.context("not a CPU line").and_then(parse_line);
-        // A last line without a newline and with fewer columns than the previous line is truncated. Its idle time might
+        // A last line without a newline and with fewer columns than a previous line is truncated. Its idle time might
         // be too low, and CPUs are missing.
         let columns = line.as_ref().map_or(0, |line| line.columns);
-        if !text.ends_with(b"\n") && columns < columns_before.max(IDLE + 1) {
+        if !text.ends_with(b"\n") && columns < most {
             bail!("truncated line {:?}", excerpt(&String::from_utf8_lossy(text)));
         }
         let line = line.with_context(|| format!("in line {:?}", excerpt(&String::from_utf8_lossy(text))));
         let Some(line) = faults.keep(line) else { continue };
-        columns_before = columns;
-        if columns > 0 {
-            lines.push(line); // node_exporter also skips a line of one word
-        }
+        most = most.max(columns);
+        lines.push(line);
     }
+    lines.retain(|line| faults.keep(line.require(most)).is_some());
     if lines.is_empty() {
         std::mem::take(faults).result()?;
         bail!("no CPU line at the start");
     }
-    Ok(total)
+    Ok(total.filter(|(_, columns)| *columns == most).map(|(ticks, _)| ticks))
 }
 
-/// Whether a line starts with the key of other values, such as `intr`.
-fn starts_with_key(line: &[u8]) -> bool {
+/// Whether a line starts with one of [`OTHER_KEYS`].
+fn is_of_other_key(line: &[u8]) -> bool {
     let end = line.iter().position(u8::is_ascii_whitespace).unwrap_or(line.len());
-    end > 0 && line[..end].iter().all(|byte| byte.is_ascii_lowercase() || *byte == b'_')
+    OTHER_KEYS.iter().any(|key| key.as_bytes() == &line[..end])
 }
 
 /// Parses the line of a CPU after `cpu`.
@@ -76,7 +90,7 @@ fn parse_line(rest: &[u8]) -> Result<Line> {
     let cpu = number(cpu).filter(|_| !cpu.is_empty()).and_then(|cpu| u32::try_from(cpu).ok());
     let cpu = cpu.context("not a CPU number")?;
     let (ticks, columns) = parse_columns(rest).context("not a number")?;
-    ensure!(columns == 0 || columns > IDLE, "fewer than {} columns", IDLE + 1);
+    ensure!(columns > IDLE, "fewer than {} columns", IDLE + 1);
     Ok(Line { cpu, ticks, columns })
 }
 
@@ -171,9 +185,19 @@ mod tests {
     }
 
     #[test]
-    fn an_invalid_line_costs_only_its_cpu() {
-        for line in ["cpu1 1 2 x 4", "cpu1 1 2 3", "cpux 1 2 3 4", "cpu99999999999 1 2 3 4", "\0\0", "", "xpu1 1 2 3 4"]
-        {
+    fn an_invalid_line_affects_only_its_cpu() {
+        for line in [
+            "cpu1 1 2 x 4",
+            "cpu1 1 2 3",
+            "cpu1",
+            "cpu  1 2 3 4",
+            "cpux 1 2 3 4",
+            "cpu99999999999 1 2 3 4",
+            "\0\0",
+            "",
+            "xpu1 1 2 3 4",
+            "garbage 1 2 3 4",
+        ] {
             let (lines, faults) = lines_and_faults(&format!("cpu0 1 2 3 4\n{line}\ncpu2 1 2 3 4\nintr 1\n")).unwrap();
             assert_eq!(lines.iter().map(|line| line.cpu).collect::<Vec<_>>(), [0, 2], "{line:?}");
             assert!(!faults.is_empty(), "{line:?}");
@@ -193,9 +217,32 @@ mod tests {
     }
 
     #[test]
-    fn an_invalid_sum_line_is_ignored() {
-        for total in ["cpu  x 1 2 3\n", "cpu \n", "cpu  1 2 -3 4\n"] {
-            assert_eq!(lines(&format!("{total}cpu0 1 2 3 4\n")).unwrap().len(), 1, "{total:?}");
+    fn a_cpu_line_without_its_last_columns_is_invalid() {
+        for text in [
+            "cpu  9 9 9 9 9\ncpu0 1 2 3 4 5\ncpu1 1 2 3 4\n",
+            "cpu  x\ncpu0 1 2 3 4 5\ncpu1 1 2 3 4\n",
+            "cpu1 1 2 3 4\ncpu0 1 2 3 4 5\n",
+            "cpu  9 9 9 9 9\ncpu1 1 2 3 4\ncpu0 1 2 3 4 5\n",
+        ] {
+            let (lines, faults) = lines_and_faults(text).unwrap();
+            assert_eq!(lines.iter().map(|line| line.cpu).collect::<Vec<_>>(), [0], "{text:?}");
+            let error = faults.result().unwrap_err().to_string();
+            assert_eq!(error, "the line of cpu1 is truncated: 4 columns instead of 5", "{text:?}");
         }
+        assert!(lines("cpu  9 9 9 9 9\ncpu0 1 2 3 4\n").is_err());
+    }
+
+    #[test]
+    fn an_invalid_sum_line_is_ignored() {
+        let total = |line: &str| {
+            let (mut lines, mut faults) = (Vec::new(), Faults::default());
+            let total = parse(format!("{line}\ncpu0 1 2 3 4 5\n").as_bytes(), &mut lines, &mut faults).unwrap();
+            assert!(lines.len() == 1 && faults.is_empty(), "{line:?}");
+            total.map(|ticks| ticks[4])
+        };
+        for line in ["cpu  x 1 2 3 4", "cpu ", "cpu  1 2 -3 4 5", "cpu  3000", "cpu  1 2 3", "cpu  1 2 3 4"] {
+            assert_eq!(total(line), None, "{line:?}");
+        }
+        assert_eq!(total("cpu  1 2 3 4 5"), Some(5));
     }
 }

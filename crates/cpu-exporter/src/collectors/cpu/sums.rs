@@ -8,16 +8,17 @@ use super::stat_lines::{IDLE, Line, MODES, Ticks};
 ///
 /// An increase of a sum equals `sum(increase())` over node_exporter's series of each CPU and mode:
 ///
-/// - The first complete read is the baseline: the sums start as the plain sums over all CPUs. [`Sums::start`] has the exceptions,
-///   which keep a restart of the exporter from lowering a sum by the share of CPUs that went offline before.
+/// - The baseline is the first read whose sum line is valid, or whose lines of all CPUs are. The sums start as the plain
+///   sums over all CPUs. [`Sums::start`] has the exceptions, which keep a restart of the exporter from lowering a sum by
+///   the share of CPUs that went offline before.
 /// - The kernel's idle, iowait and steal times can decrease a little. Like in node_exporter, a lower reading of a mode adds
 ///   0 until the previous value is exceeded.
 /// - If idle decreases by 3 s or more, the CPU restarted its counts. node_exporter then exports the new values. A sum that
 ///   did so would decrease, which Prometheus reads as a counter reset. Here the new values are a baseline and add 0.
 /// - A CPU that goes offline, or whose line is invalid, keeps its share.
-/// - A CPU that returns adds its increase since its last reading, like `rate()` over a series with a gap. A mode that
-///   returns lower is a new baseline and adds 0, where `rate()` would add the whole value; an idle time that returns lower
-///   by 3 s or more is a new baseline for the whole CPU.
+/// - A CPU that was offline and returns adds its increase since its last reading, like `rate()` over a series with a gap.
+///   A mode that returns lower is a new baseline and adds 0, where `rate()` would add the whole value; an idle time that
+///   returns lower by 3 s or more is a new baseline for the whole CPU.
 /// - A CPU first seen after the first read is a baseline and adds 0, since a new series has no increase yet.
 #[derive(Debug, Default)]
 pub(super) struct Sums {
@@ -39,6 +40,8 @@ struct LastSeen {
     total: Ticks,
     /// Number of the read.
     read: u64,
+    /// Whether the last complete read lacked this CPU.
+    offline: bool,
 }
 
 impl Sums {
@@ -70,17 +73,16 @@ impl Sums {
         })
     }
 
-    /// Adds one read of the file.
-    pub(super) fn add(&mut self, lines: &[Line]) {
-        let previous = self.reads;
+    /// Adds one read of the file. Only in a complete read, which has no invalid line, a missing CPU is offline.
+    pub(super) fn add(&mut self, lines: &[Line], complete: bool) {
         self.reads += 1;
         self.columns = lines.iter().map(|line| line.columns).max().unwrap_or(0);
         for Line { cpu, ticks, .. } in lines {
             let Some(last) = self.cpus.get_mut(cpu) else {
-                self.cpus.insert(*cpu, LastSeen { ticks: *ticks, total: *ticks, read: self.reads });
+                self.cpus.insert(*cpu, LastSeen { ticks: *ticks, total: *ticks, read: self.reads, offline: false });
                 continue;
             };
-            let returned = last.read < previous;
+            let returned = std::mem::take(&mut last.offline);
             last.read = self.reads;
             if seconds(last.ticks[IDLE]) - seconds(ticks[IDLE]) >= LARGE_DECREASE_SECONDS {
                 tracing::debug!(
@@ -99,6 +101,9 @@ impl Sums {
             if let Some(sums) = &mut self.ticks {
                 add(sums, &increase);
             }
+        }
+        if complete {
+            self.cpus.values_mut().for_each(|last| last.offline = last.read < self.reads);
         }
     }
 
@@ -149,7 +154,7 @@ mod tests {
         let mut sums = Sums::default();
         let mut before = Ticks::default();
         for cpus in reads {
-            sums.add(&read(cpus));
+            sums.add(&read(cpus), true);
             let now = sums.ticks.unwrap_or_else(|| sums.start(&read(cpus), None, None));
             assert!(before.iter().zip(&now).all(|(before, now)| before <= now), "{before:?} {sums:?}");
             before = now;
@@ -253,7 +258,7 @@ mod tests {
     /// The totals and the readings of the CPUs after the last of some reads.
     fn by_cpu(reads: &[&[(u32, Ticks)]]) -> [Vec<(u32, Ticks)>; 2] {
         let mut sums = Sums::default();
-        reads.iter().for_each(|cpus| sums.add(&read(cpus)));
+        reads.iter().for_each(|cpus| sums.add(&read(cpus), true));
         let owned = |(cpu, ticks): (u32, &Ticks)| (cpu, *ticks);
         [sums.totals().map(owned).collect(), sums.readings().map(owned).collect()]
     }
