@@ -124,14 +124,20 @@ impl Item {
         let is_quorum = self.kind.as_deref() == Some("quorum");
         let has_state = self.state.is_some() && (totals_only || !is_quorum);
         let has_report = has_state || self.consumers.is_some() || self.memory.is_some();
+        // a new leader of a stream reports 0 messages until a majority of the replicas confirms which are committed
+        let is_stream = self.kind.as_deref() == Some("stream");
+        let has_majority = match (&self.members, &self.online) {
+            (Some(members), Some(online)) if is_stream => online.len() > members.len() / 2,
+            _ => true,
+        };
+        let has_messages = has_report && has_majority;
         let value = |count: Option<Count>| count.map(|Count(value)| value);
         let counter = |count| Counter::single(value(count));
         let length = |nodes: Option<Vec<_>>| nodes.map(|nodes| nodes.len() as u64);
-        let is_stream = self.kind.as_deref() == Some("stream");
         let mut statistics = Statistics {
             generation,
-            ready: value(self.messages_ready).filter(|_| has_report),
-            in_flight: value(self.messages_unacknowledged).filter(|_| has_report),
+            ready: value(self.messages_ready).filter(|_| has_messages),
+            in_flight: value(self.messages_unacknowledged).filter(|_| has_messages),
             consumers: value(self.consumers),
             memory_bytes: value(self.memory),
             message_bytes: value(self.message_bytes),
@@ -139,7 +145,7 @@ impl Item {
             max_length: [self.arguments.0, self.effective_policy_definition.0].into_iter().flatten().min(),
             #[expect(clippy::cast_precision_loss, reason = "seconds since the epoch are small")]
             oldest_age: self.head_message_timestamp.0.and_then(|published| seconds_since(published as f64, now())),
-            stream_length: value(self.messages_ready).filter(|_| is_stream && has_report),
+            stream_length: value(self.messages_ready).filter(|_| is_stream && has_messages),
             replicas: length(self.members),
             replicas_in_sync: length(self.online),
             info: Some(vec![
@@ -311,6 +317,20 @@ mod tests {
         assert_eq!((read.ready, read.in_flight, read.enqueued.value()), (None, None, Some(20)));
         let totals = Page::parse(object(text).unwrap(), 0, true).unwrap();
         assert_eq!(statistics(&totals, "a", "/").ready, Some(0), "the broker collects no statistics");
+    }
+
+    #[test]
+    fn a_stream_without_a_majority_of_its_replicas_has_no_depth() {
+        // version 3.10.8 after another node of the cluster was killed: the stream has 20 messages
+        for (online, expected) in [(r#"["b"]"#, None), (r#"["b","c"]"#, Some(0))] {
+            let text = format!(
+                r#"{{"filtered_count":1,"page_count":1,"items":[{{"name":"a","vhost":"/","type":"stream","state":"running",
+                "messages_ready":0,"messages_unacknowledged":0,"consumers":0,"memory":55544,
+                "members":["a","b","c"],"online":{online}}}]}}"#
+            );
+            let read = statistics(&page(text.as_bytes()), "a", "/");
+            assert_eq!((read.ready, read.in_flight, read.stream_length), (expected, expected, expected), "{online}");
+        }
     }
 
     #[test]
