@@ -35,7 +35,7 @@ impl Collector for InterruptsCollector {
     async fn collect(&self, scrape: &Scrape) -> Result<()> {
         let path = self.settings.roots.procfs.join("interrupts");
         let Some(text) = scrape.blocking(move || read_lines(LIMIT, &path)).await? else { return Ok(()) };
-        let table = CpuTable::parse(&text, may_be_short).context("interrupts")?;
+        let table = CpuTable::parse(&text, &NOT_OF_CPUS).context("interrupts")?;
         // A panic cannot leave the counters inconsistent: only assignments happen under the lock.
         let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
         let labels = ["type", "info", "devices", "cpu"];
@@ -61,24 +61,23 @@ impl Collector for InterruptsCollector {
     }
 }
 
-/// Whether a row may have fewer counts than CPUs: `ERR` and `MIS` have one count, and `FIQ` of ARM has none. A numbered
-/// interrupt has a count for each CPU.
-fn may_be_short(name: &str) -> bool {
-    name.parse::<u32>().is_err()
-}
+/// The rows that are not of CPUs: the first three have one count, the last one, of ARM, has none.
+const NOT_OF_CPUS: [&str; 4] = ["ERR", "Err", "MIS", "FIQ"];
 
 /// Type, controller and devices of a numbered interrupt; type and description of an architecture's own one.
 fn labels_of(row: &Row<'_>) -> [String; 3] {
     let name = row.name.to_owned();
     match row.rest.split_first() {
-        Some((controller, devices)) if !may_be_short(row.name) => [name, (*controller).to_owned(), devices.join(" ")],
+        Some((controller, devices)) if row.name.parse::<u32>().is_ok() => {
+            [name, (*controller).to_owned(), devices.join(" ")]
+        }
         _ => [name, row.rest.join(" "), String::new()],
     }
 }
 
 #[cfg(fuzzing)]
 pub(super) fn fuzz(text: &str) {
-    if let Ok(table) = CpuTable::parse(text, may_be_short) {
+    if let Ok(table) = CpuTable::parse(text, &NOT_OF_CPUS) {
         table.rows.iter().for_each(|row| drop(labels_of(row)));
     }
 }

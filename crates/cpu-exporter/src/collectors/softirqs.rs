@@ -34,7 +34,7 @@ impl Collector for SoftirqsCollector {
     async fn collect(&self, scrape: &Scrape) -> Result<()> {
         let path = self.settings.roots.procfs.join("softirqs");
         let Some(text) = scrape.blocking(move || read_lines(LIMIT, &path)).await? else { return Ok(()) };
-        let table = CpuTable::parse(&text, |_| false).context("softirqs")?;
+        let table = CpuTable::parse(&text, &[]).context("softirqs")?;
         // A panic cannot leave the counters inconsistent: only assignments happen under the lock.
         let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
         let mut family =

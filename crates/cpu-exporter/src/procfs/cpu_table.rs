@@ -22,10 +22,9 @@ pub(crate) struct Row<'a> {
 }
 
 impl<'a> CpuTable<'a> {
-    /// Parses a table. An invalid row is a fault and does not affect others. A row with fewer counts than CPUs is invalid,
-    /// unless `may_be_short` accepts its name: such a row, like `ERR` of /proc/interrupts, is not one of CPUs and is
-    /// skipped.
-    pub(crate) fn parse(text: &'a str, may_be_short: impl Fn(&str) -> bool) -> Result<Self> {
+    /// Parses a table without the rows named in `skipped`, which are not of CPUs. An invalid row, such as one with fewer
+    /// counts than CPUs, is a fault and does not affect others.
+    pub(crate) fn parse(text: &'a str, skipped: &[&str]) -> Result<Self> {
         let (head, rows) = text.split_once('\n').unwrap_or((text, ""));
         let number = |word: &str| word.strip_prefix("CPU").and_then(|number| number.parse().ok());
         let cpus: Option<Vec<u32>> = head.split_ascii_whitespace().map(number).collect();
@@ -37,7 +36,7 @@ impl<'a> CpuTable<'a> {
             if !line.ends_with('\n') {
                 bail!("truncated line {:?}", excerpt(line));
             }
-            let row = parse_row(line, table.cpus.len(), &may_be_short);
+            let row = parse_row(line, table.cpus.len(), skipped);
             let row = row.with_context(|| format!("in line {:?}", excerpt(line)));
             table.rows.extend(table.faults.keep(row).flatten());
         }
@@ -45,15 +44,15 @@ impl<'a> CpuTable<'a> {
     }
 }
 
-/// Parses a row; `None` if it is short and may be.
-fn parse_row<'a>(line: &'a str, cpus: usize, may_be_short: impl Fn(&str) -> bool) -> Result<Option<Row<'a>>> {
+/// Parses a row; `None` if it is skipped.
+fn parse_row<'a>(line: &'a str, cpus: usize, skipped: &[&str]) -> Result<Option<Row<'a>>> {
     ensure!(!line.contains(char::REPLACEMENT_CHARACTER), "not UTF-8");
     let (name, rest) = line.split_once(':').context("no name")?;
     let name = name.trim();
-    let words: Vec<_> = rest.split_ascii_whitespace().collect();
-    if words.len() < cpus && may_be_short(name) {
+    if skipped.contains(&name) {
         return Ok(None);
     }
+    let words: Vec<_> = rest.split_ascii_whitespace().collect();
     ensure!(words.len() >= cpus, "fewer counts than CPUs ({cpus})");
     let (counts, rest) = words.split_at(cpus);
     let counts: Option<_> = counts.iter().map(|count| count.parse().ok()).collect();
@@ -70,14 +69,14 @@ mod tests {
         let row = |name, counts: [u64; 2], rest| Row { name, counts: counts.to_vec(), rest };
         let expected =
             [row("0", [18, 0], vec!["IO-APIC", "2-edge", "timer"]), row("NMI", [1, 2], vec!["Non-maskable"])];
-        let table = CpuTable::parse(text, |name| name == "ERR").unwrap();
+        let table = CpuTable::parse(text, &["ERR"]).unwrap();
         assert_eq!((table.cpus, table.rows, table.faults.is_empty()), (vec![0, 2], expected.to_vec(), true));
     }
 
     #[test]
     fn a_truncated_table_or_one_without_cpus_is_refused() {
         for text in ["", "\n", "CPU0 x\n", "CPU0\nHI: 1"] {
-            assert!(CpuTable::parse(text, |_| true).is_err(), "{text:?}");
+            assert!(CpuTable::parse(text, &[]).is_err(), "{text:?}");
         }
     }
 
@@ -85,7 +84,7 @@ mod tests {
     fn an_invalid_row_does_not_affect_others() {
         for row in ["HI", "HI: x", "HI: -1", "HI:", "HI\u{fffd}: 1", "\0"] {
             let text = format!("CPU0\n{row}\nRCU: 7\n");
-            let table = CpuTable::parse(&text, |_| false).unwrap();
+            let table = CpuTable::parse(&text, &[]).unwrap();
             assert_eq!((table.rows.len(), table.faults.is_empty()), (1, false), "{row:?}");
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use exporter_common::{Faults, Scrape};
 
 use super::file::read_lines;
@@ -64,6 +64,7 @@ impl CpuInfoFile {
 
     fn read(&self) -> Result<CpuInfo> {
         let Some(text) = read_lines(LIMIT, &self.path)? else { return Ok(CpuInfo::default()) };
+        ensure!(!text.contains(char::REPLACEMENT_CHARACTER), "{} is not UTF-8", self.path.display());
         let mut info = parse(&text).with_context(|| format!("{}", self.path.display()))?;
         let nameless = |cpu: &Facts| cpu.contains_key(IMPLEMENTER) && !cpu.contains_key("model_name");
         let names =

@@ -114,8 +114,10 @@ fn a_byte_that_is_not_utf8_affects_only_its_line() {
     ] {
         fs::write(host.path("proc").join(file), content).unwrap();
     }
-    let metrics = start(&host, &["--collector.softirqs", "--collector.interrupts", "--collector.cpu.per-cpu"]).scrape();
-    for collector in ["cpu", "stat", "schedstat", "softirqs", "interrupts"] {
+    fs::write(host.path("proc/cpuinfo"), b"processor : 0\nmodel name : A\xff\n").unwrap();
+    let flags = ["--collector.softirqs", "--collector.interrupts", "--collector.info", "--collector.cpu.per-cpu"];
+    let metrics = start(&host, &flags).scrape();
+    for collector in ["cpu", "stat", "schedstat", "softirqs", "interrupts", "info"] {
         assert_eq!(success(&metrics, collector), Some(0.0), "{collector}");
     }
     assert_has(
@@ -183,11 +185,11 @@ fn an_invalid_row_of_interrupts_or_softirqs_affects_only_its_row() {
     }
     write([timer, rcu]);
     assert_eq!(counts(&exporter.scrape(), "TIMER"), [Some(6.0), Some(11.0)]);
-    for (row, interrupts) in [("TIMER: 5\n", 1.0), ("ERR: 5\n", 1.0), ("FIQ: usb_fiq\n", 1.0), ("7: 5\n", 0.0)] {
+    for (row, interrupts) in [("TIMER: 5\n", 0.0), ("ERR: 5\n", 1.0), ("FIQ: usb_fiq\n", 1.0), ("7: 5\n", 0.0)] {
         write([row, rcu]);
         let metrics = exporter.scrape();
         assert_eq!(success(&metrics, "softirqs"), Some(0.0), "{row:?}: a softirq has a count for each CPU");
-        assert_eq!(success(&metrics, "interrupts"), Some(interrupts), "{row:?}: so has a numbered interrupt");
+        assert_eq!(success(&metrics, "interrupts"), Some(interrupts), "{row:?}: so has an interrupt");
         assert_eq!(counts(&metrics, "RCU"), [Some(8.0), Some(15.0)], "{row:?}");
     }
 }

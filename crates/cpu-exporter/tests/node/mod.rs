@@ -38,7 +38,9 @@ impl Node {
             let exited = node.child.try_wait().unwrap().map(|_| false);
             exited.or_else(|| TcpStream::connect(address).ok().map(|_| true))
         });
-        listens.then_some(node)
+        // another program may have taken the port
+        let is_node = listens && get(&node.url, &[]).body.contains("node_exporter_build_info");
+        is_node.then_some(node)
     }
 
     pub(crate) fn scrape(&self) -> String {

@@ -34,11 +34,16 @@ def produce(topic, partition, count, milliseconds):
 
 
 def batch(topic, compression, count, milliseconds):
-    sender = Producer(options | {"compression.type": compression, "linger.ms": 500})
+    sender = Producer(options | {"compression.type": compression, "linger.ms": 500, "message.timeout.ms": 30000})
+    errors = []
     for n in range(int(count)):
-        sender.produce(topic, b"message " * 20, partition=0, timestamp=int(milliseconds) + n * 1000)
+        sender.produce(
+            topic, b"message " * 20, partition=0, timestamp=int(milliseconds) + n * 1000,
+            on_delivery=lambda error, _: errors.append(error) if error else None,
+        )
     while len(sender):  # flush would send the first records before the others are in the batch
         sender.poll(0.1)
+    assert not errors, errors
 
 
 def commit(group, topic, partition, offset):

@@ -37,9 +37,9 @@ impl Line {
     }
 }
 
-/// Keys of the lines after those of CPUs, see proc_stat(5). Any other line before them is an invalid CPU line.
-const OTHER_KEYS: [&str; 9] =
-    ["intr", "ctxt", "btime", "processes", "procs_running", "procs_blocked", "softirq", "page", "swap"];
+/// Keys of the lines after the CPU lines, see proc_stat(5); `disk` is of Linux 2.2 and of BSD's linprocfs. Any other line before them is an invalid CPU line.
+const OTHER_KEYS: [&str; 10] =
+    ["disk", "intr", "ctxt", "btime", "processes", "procs_running", "procs_blocked", "softirq", "page", "swap"];
 
 /// Replaces `lines` with the CPU lines, which are the first of the file. An invalid line is a fault and affects only its
 /// own CPU. The rest of the file, thousands of interrupt counts, is not parsed. Returns the sum line if it is valid.
@@ -161,6 +161,7 @@ mod tests {
     fn a_thousand_cpus_are_read() {
         let text: String = (0..1024).map(|cpu| format!("cpu{cpu} 1 2 3 4 5 6 7 8 9 10\n")).collect();
         assert_eq!(lines(&format!("{text}intr 1 2 3\n")).unwrap().len(), 1024);
+        assert_eq!(lines(&format!("{text}disk 0 0 0 0\npage 0 0\n")).unwrap().len(), 1024);
     }
 
     #[test]
