@@ -150,7 +150,8 @@ fn entry(head: &str, meaning: &str, page: &mut String) {
     page.push_str(&format!(".TP\n{head}\n{}\n", escaped(meaning)));
 }
 
-/// Escapes a text. `man` cannot show an ellipsis in the locale C. At the start of a line, a dot or an apostrophe would be an instruction.
+/// Escapes a text. `man` cannot show an ellipsis in the locale C. At the start of a line, a dot or an apostrophe would be
+/// an instruction.
 fn escaped(text: &str) -> String {
     let text =
         text.replace('\\', "\\e").replace('-', "\\-").replace('\'', "\\(aq").replace('\n', " ").replace('…', "...");

@@ -87,8 +87,8 @@ pub(crate) struct Flags {
     pub(crate) routes: Vec<Route>,
 
     /// Label of requests, bytes and durations: the value of a field, or a value extracted from it with a regular
-    /// expression, for example scheme=$scheme or browser=%{User-Agent}i~(Firefox|Chrome)=>$1; other if the expression does not match.
-    /// Every format has the fields @method, @status_class, @pod, @namespace and @container. Repeatable
+    /// expression, for example scheme=$scheme or browser=%{User-Agent}i~(Firefox|Chrome)=>$1; other if the expression
+    /// does not match. Every format has the fields @method, @status_class, @pod, @namespace and @container. Repeatable
     #[arg(long = "metrics.label", value_name = "NAME=FIELD[~REGEX[=>VALUE]]", value_delimiter = '\n', global = true)]
     pub(crate) labels: Vec<Label>,
 

@@ -32,7 +32,8 @@ impl StateLock {
             }
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
-                let _ = regular_file::open(&path).and_then(|(mut file, _)| file.read_to_string(&mut holder)); // it only explains
+                // the text only explains
+                let _ = regular_file::open(&path).and_then(|(mut file, _)| file.read_to_string(&mut holder));
                 let holder = if holder.is_empty() { "another process" } else { holder.trim_end() };
                 bail!(
                     "--state.file {} is used by {holder}: stop it, or give each exporter its own state file",

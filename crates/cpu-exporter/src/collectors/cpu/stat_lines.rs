@@ -37,7 +37,8 @@ impl Line {
     }
 }
 
-/// Keys of the lines after the CPU lines, see proc_stat(5); `disk` is of Linux 2.2 and of BSD's linprocfs. Any other line before them is an invalid CPU line.
+/// Keys of the lines after the CPU lines, see proc_stat(5); `disk` is of Linux 2.2 and of BSD's linprocfs. Any other line
+/// before them is an invalid CPU line.
 const OTHER_KEYS: [&str; 10] =
     ["disk", "intr", "ctxt", "btime", "processes", "procs_running", "procs_blocked", "softirq", "page", "swap"];
 
