@@ -35,7 +35,7 @@ info\t'Changes of the state'
 debug\t'Details for a diagnosis'"
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l log.format -d 'Format of log messages' -r -f -a "logfmt\t'`time=… level=INFO msg="…" key=value`'
 json\t'`{"time":"…","level":"INFO","msg":"…","key":"value"}`'"
-complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l access-log -d 'Access log to follow: a path, a glob, a FIFO, - for standard input, syslog+udp://HOST:PORT, syslog+tcp://HOST:PORT or syslog+unix:/PATH. Repeatable for several logs of the same server' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l access-log -d 'Access log to follow: a path, a glob (** matches any number of folders), a FIFO, - for standard input, syslog+udp://HOST:PORT, syslog+tcp://HOST:PORT or syslog+unix:/PATH. Repeatable for several logs of the same server' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l access-log.format -d 'Format of the logs: a preset (combined, common, combined_time, combined_us, vhost_combined, ingress_nginx, traefik, traefik_json, caddy, haproxy, envoy, json, …), or nginx\'s log_format or Apache\'s LogFormat, copied from the server\'s configuration' -r -f -a "combined\t'the default of nginx and Apache; also matches common, and additional fields at the end'
 common\t'the common log format of NCSA and Apache'
 combined_time\t'combined, then nginx\'s $request_time'

@@ -24,8 +24,8 @@ use crate::tail::log_paths::LogPaths;
 /// The flags that only this exporter has.
 #[derive(clap::Args)]
 pub(crate) struct Flags {
-    /// Access log to follow: a path, a glob, a FIFO, - for standard input, syslog+udp://HOST:PORT,
-    /// syslog+tcp://HOST:PORT or syslog+unix:/PATH. Repeatable for several logs of the same server
+    /// Access log to follow: a path, a glob (** matches any number of folders), a FIFO, - for standard input,
+    /// syslog+udp://HOST:PORT, syslog+tcp://HOST:PORT or syslog+unix:/PATH. Repeatable for several logs of the same server
     #[arg(long = "access-log", value_name = "SOURCE", value_delimiter = '\n', required = true)]
     #[arg(value_parser = |text: &str| Input::parse(text).map(|_| text.to_owned()))]
     pub(crate) access_logs: Vec<String>,

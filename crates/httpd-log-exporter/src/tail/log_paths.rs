@@ -4,11 +4,13 @@ use std::fs::Metadata;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
+use crate::tail::glob::{covers, is_absence, matching, wildcards};
+
 /// One path or a glob.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum LogPaths {
     Path(PathBuf),
-    /// `*`, `?` and `[a-z]` match parts of a name, in any component of the path.
+    /// `*`, `?` and `[a-z]` match parts of a name, in any component of the path; `**` matches any number of folders.
     Glob(PathBuf),
 }
 
@@ -16,7 +18,8 @@ impl LogPaths {
     /// Parses a flag's value. An existing path is not a glob, even if it has a `*`.
     pub(crate) fn parse(text: &str) -> Self {
         if text.contains(['*', '?', '[']) && !Path::new(text).exists() {
-            Self::Glob(text.into())
+            // two stars at the end are all files in all folders
+            Self::Glob(if text.ends_with("/**") { Path::new(text).join("*") } else { text.into() })
         } else {
             Self::Path(text.into())
         }
@@ -55,12 +58,9 @@ impl LogPaths {
                 let is_fixed = |component: &Component<'_>| wildcards(component).is_none();
                 let fixed: PathBuf = pattern.components().take_while(is_fixed).collect();
                 let rest = path.strip_prefix(absolute(&fixed.join("x")).parent()?).ok()?;
-                let mut names = pattern.components().skip_while(is_fixed).zip(rest.components());
-                let same_length = pattern.components().skip_while(is_fixed).count() == rest.components().count();
-                let is_match = names.all(|(pattern, name)| {
-                    matches(pattern.as_os_str().as_encoded_bytes(), name.as_os_str().as_encoded_bytes())
-                });
-                (same_length && is_match).then(|| fixed.join(rest))
+                let names: Vec<_> = pattern.components().skip_while(is_fixed).map(Component::as_os_str).collect();
+                let path: Vec<_> = rest.components().map(Component::as_os_str).collect();
+                covers(&names, &path).then(|| fixed.join(rest))
             }
         }
     }
@@ -83,14 +83,6 @@ fn absolute(path: &Path) -> PathBuf {
     )
 }
 
-/// The name of a component with wildcards.
-fn wildcards<'a>(component: &Component<'a>) -> Option<&'a str> {
-    match component {
-        Component::Normal(name) => name.to_str().filter(|name| name.contains(['*', '?', '['])),
-        _ => None,
-    }
-}
-
 /// The directory of a file.
 pub(crate) fn directory(path: &Path) -> &Path {
     match path.parent() {
@@ -106,130 +98,9 @@ pub(crate) fn is_compressed(path: &Path) -> bool {
     extension.is_some_and(|extension| ["gz", "zst", "xz", "bz2", "lz4", "Z"].contains(&extension))
 }
 
-/// The sorted paths that match a glob, and the directories that cannot be read.
-fn matching(pattern: &Path) -> (Vec<PathBuf>, Vec<(PathBuf, io::Error)>) {
-    let mut found = vec![PathBuf::new()];
-    let mut faults = Vec::new();
-    let mut is_configured = true; // until the first wildcard
-    for component in pattern.components() {
-        found = match wildcards(&component) {
-            None => found.into_iter().map(|path| path.join(component)).collect(),
-            Some(name) => {
-                let required = std::mem::take(&mut is_configured);
-                found.iter().flat_map(|path| within(path, name, required, &mut faults)).collect()
-            }
-        };
-    }
-    found.sort_unstable();
-    (found, faults)
-}
-
-/// The entries of a directory with matching names. Unless the directory is required, a missing one, or a path that is not a
-/// directory, has none.
-fn within(path: &Path, pattern: &str, required: bool, faults: &mut Vec<(PathBuf, io::Error)>) -> Vec<PathBuf> {
-    let readable = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-    let entries = match std::fs::read_dir(readable) {
-        Ok(entries) => entries,
-        Err(error) => {
-            if required || !is_absence(&error) {
-                faults.push((readable.to_path_buf(), error));
-            }
-            return Vec::new();
-        }
-    };
-    let mut found = Vec::new();
-    for entry in entries {
-        match entry.map(|entry| entry.file_name()) {
-            Ok(name) => {
-                let bytes = name.as_encoded_bytes();
-                if (bytes[0] != b'.' || pattern.starts_with('.')) && matches(pattern.as_bytes(), bytes) {
-                    found.push(path.join(name));
-                }
-            }
-            Err(error) => faults.push((readable.to_path_buf(), error)),
-        }
-    }
-    found
-}
-
-/// Whether an error means that nothing is at a path: a component is missing, or is not a directory.
-fn is_absence(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
-}
-
-/// Whether a name matches a glob.
-fn matches(pattern: &[u8], name: &[u8]) -> bool {
-    let (mut at, mut in_name) = (0, 0);
-    // where to continue if the part behind the last star does not match
-    let mut star: Option<(usize, usize)> = None;
-    while in_name < name.len() {
-        let step = match pattern.get(at) {
-            Some(b'*') => {
-                star = Some((at + 1, in_name));
-                at += 1;
-                continue;
-            }
-            Some(b'?') => Some(1),
-            Some(b'[') => class(&pattern[at..], name[in_name]),
-            Some(byte) if *byte == name[in_name] => Some(1),
-            _ => None,
-        };
-        match (step, star) {
-            (Some(step), _) => (at, in_name) = (at + step, in_name + 1),
-            (None, Some((after, from))) => {
-                (at, in_name) = (after, from + 1);
-                star = Some((after, from + 1));
-            }
-            (None, None) => return false,
-        }
-    }
-    pattern[at..].iter().all(|&byte| byte == b'*')
-}
-
-/// Length of the class at the start of a glob (`[a-z]`, `[!a-z]`), if a byte is in the class.
-fn class(pattern: &[u8], byte: u8) -> Option<usize> {
-    let negated = matches!(pattern.get(1), Some(b'!' | b'^'));
-    let begin = 1 + usize::from(negated);
-    // a bracket at the start is literal
-    let end = begin + 1 + pattern.get(begin + 1..)?.iter().position(|&byte| byte == b']')?;
-    let mut set = &pattern[begin..end];
-    let mut found = false;
-    while let Some(&first) = set.first() {
-        let (last, length) = match set {
-            [_, b'-', last, ..] => (*last, 3),
-            _ => (first, 1),
-        };
-        found |= (first..=last).contains(&byte);
-        set = &set[length..];
-    }
-    (found != negated).then_some(end + 1)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn stars_question_marks_and_classes_match_parts_of_names() {
-        for (pattern, name, expected) in [
-            ("*.log", "access.log", true),
-            ("*.log", "access.log.1", false),
-            ("access*log*", "access.www.log.1", true),
-            ("a?c", "abc", true),
-            ("a?c", "ac", false),
-            ("*", "", true),
-            ("[ab]*", "bx", true),
-            ("[!ab]*", "bx", false),
-            ("x[0-9][0-9]", "x42", true),
-            ("x[0-9]", "xa", false),
-            ("x[]]", "x]", true),
-            ("*a*b*c*", "xxaxxbxxc", true),
-            ("*a*b*c*", "xxaxxcxxb", false),
-            ("x[", "x[", false),
-        ] {
-            assert_eq!(matches(pattern.as_bytes(), name.as_bytes()), expected, "{pattern} {name}");
-        }
-    }
 
     #[test]
     fn a_glob_lists_files_in_all_matching_directories_without_compressed_ones() {
@@ -269,6 +140,8 @@ mod tests {
             ("*/b/*.log", "link/b/x.log", Some("a/b/x.log")),
             ("a/*.log", "a/b/x.log", None),
             ("a/*.log", "a/x.txt", None),
+            ("**/*.log", "a/b/x.log", Some("a/b/x.log")),
+            ("link/**/*.log", "a/x.log", Some("link/x.log")),
         ] {
             assert_eq!(spelling(own, path).as_deref(), expected, "{own} {path}");
         }

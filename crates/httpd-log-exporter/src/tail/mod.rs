@@ -17,6 +17,7 @@ mod drills;
 pub(crate) mod file_ownership;
 pub(crate) mod fingerprint;
 pub(crate) mod follow;
+mod glob;
 pub(crate) mod log_file;
 pub(crate) mod log_paths;
 pub(crate) mod log_tail;
