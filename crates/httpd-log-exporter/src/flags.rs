@@ -7,7 +7,9 @@ use std::str::FromStr;
 use anyhow::{Result, anyhow, bail};
 use clap::builder::{BoolishValueParser, PossibleValue, TypedValueParser};
 use clap::{Arg, Command};
+use exporter_common::Purpose;
 
+use crate::compression;
 use crate::container::Stream;
 use crate::format::Format;
 use crate::format::presets::PRESETS;
@@ -17,7 +19,6 @@ use crate::metrics::label::Label;
 use crate::metrics::line_rules::LineRules;
 use crate::metrics::route::Route;
 use crate::permission;
-use crate::regular_file;
 use crate::tail::StartAt;
 use crate::tail::log_paths::LogPaths;
 
@@ -160,9 +161,10 @@ impl FromStr for Buckets {
     }
 }
 
-/// Validates the logs that the flags name: each must be a kind of file that can be followed. With `require_readable`,
-/// for `--check`, each must also exist and be readable.
-pub(crate) fn check(sources: &[String], require_readable: bool) -> Result<()> {
+/// Validates the logs that the flags name: each must be a kind of file that can be followed, or read once. For `--check`,
+/// each must also exist and be readable.
+pub(crate) fn check(sources: &[String], purpose: Purpose) -> Result<()> {
+    let require_readable = purpose == Purpose::Check;
     let mut faults = Vec::new();
     for (index, source) in sources.iter().enumerate() {
         // a missing log has no inode yet, so compare paths
@@ -170,11 +172,11 @@ pub(crate) fn check(sources: &[String], require_readable: bool) -> Result<()> {
             faults.push(format!("duplicate --access-log {source}"));
         }
         match Input::parse(source) {
-            Ok(Input::Files(LogPaths::Path(path))) => faults.extend(file_fault(source, &path, require_readable)),
+            Ok(Input::Files(LogPaths::Path(path))) => faults.extend(file_fault(source, &path, purpose)),
             Ok(Input::Files(log_paths @ LogPaths::Glob(_))) if require_readable => {
                 let found = log_paths.list().into_iter();
                 faults.extend(found.filter_map(|(path, found)| match found {
-                    Ok(_) => file_fault(source, &path, require_readable),
+                    Ok(_) => file_fault(source, &path, purpose),
                     Err(error) => Some(permission::explain(&path, &error, "read")),
                 }));
             }
@@ -211,14 +213,17 @@ pub(crate) fn directory_fault(flag: &str, path: &Path) -> Option<String> {
 }
 
 /// Why a file cannot be followed.
-fn file_fault(source: &str, path: &Path, require_readable: bool) -> Option<String> {
+fn file_fault(source: &str, path: &Path, purpose: Purpose) -> Option<String> {
     match std::fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => Some(format!("--access-log {source} is a directory: specify a file")),
         Ok(metadata) if !metadata.is_file() => Some(format!("--access-log {source} is not a file or a FIFO")),
-        found => {
-            let error = found.and_then(|_| regular_file::open(path)).err()?;
-            require_readable.then(|| permission::explain(path, &error, "open"))
-        }
+        found => match found.and_then(|_| compression::is_compressed(path)) {
+            Ok(true) if purpose != Purpose::Once => {
+                Some(format!("--access-log {} is compressed: count it with --once", path.display()))
+            }
+            Ok(_) => None,
+            Err(error) => (purpose == Purpose::Check).then(|| permission::explain(path, &error, "open")),
+        },
     }
 }
 

@@ -1,6 +1,7 @@
 //! Prometheus exporter for HTTP servers that reads their access logs.
 
 mod collector;
+mod compression;
 mod container;
 mod explain;
 mod flags;
@@ -15,7 +16,7 @@ mod regular_file;
 mod state;
 mod tail;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -27,6 +28,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::collector::LogReaders;
 use crate::flags::Flags;
 use crate::input::Input;
+use crate::input::stream::count_lines;
 use crate::metrics::counts::RequestCounts;
 use crate::metrics::registry::{Registry, SharedRegistry};
 use crate::state::{SavedState, StateWriter};
@@ -36,7 +38,7 @@ use crate::tail::{StartAt, Tail};
 /// Runs the exporter until it stops.
 pub fn main() -> ExitCode {
     program().main(|flags: Flags, startup| {
-        flags::check(&flags.access_logs, startup.purpose == Purpose::Check)?;
+        flags::check(&flags.access_logs, startup.purpose)?;
         flags::check_format(&flags)?;
         if startup.purpose == Purpose::Check {
             if let Some(path) = &flags.state_file {
@@ -145,15 +147,25 @@ fn inputs(sources: &[String]) -> Result<Vec<Input>> {
 fn read_once(inputs: &[Input], registry: &SharedRegistry) -> Result<()> {
     let readers = open(inputs, StartAt::Beginning, None, registry)?;
     let mut buffer = vec![0; tail::follow::BUFFER];
-    for tail in readers.tails {
+    let is_plain = |tail: &Tail| tail.log_paths.is_glob() || tail.log_paths.compressed().is_empty();
+    for tail in readers.tails.into_iter().filter(is_plain) {
         tail.read_to_end(registry, &mut buffer);
     }
+    let mut compressed = BTreeSet::new(); // a file may have several names
     for (index, input) in inputs.iter().enumerate() {
         match input {
             Input::Udp(_) | Input::Tcp(_) | Input::Unix(_) => {
                 bail!("--once cannot read syslog: use a file, a FIFO or standard input")
             }
-            Input::Files(_) => {}
+            Input::Files(log_paths) => {
+                let is_new = |path: &PathBuf| {
+                    let identity = std::fs::metadata(path).map(|metadata| FileIdentity::of(&metadata));
+                    identity.map_or(true, |identity| compressed.insert(identity))
+                };
+                for path in log_paths.compressed().into_iter().filter(is_new) {
+                    read_compressed(index, &path, registry);
+                }
+            }
             Input::Stdin | Input::Fifo(_) => {
                 if let Some(stream) = input.stream()? {
                     stream.read_to_end(index, registry)?;
@@ -167,6 +179,15 @@ fn read_once(inputs: &[Input], registry: &SharedRegistry) -> Result<()> {
         log.fault = log.fault.take().map(|fault| fault.trim_end_matches(permission::WAITING).to_owned());
     }
     Ok(())
+}
+
+/// Reads a compressed log to its end. If it cannot be decompressed, the lines before the error count.
+fn read_compressed(index: usize, path: &Path, registry: &SharedRegistry) {
+    if let Err(error) = compression::open(path).and_then(|log| count_lines(log, &[path], index, registry)) {
+        let log = &mut registry.lock().logs[index];
+        log.read_errors += 1;
+        log.fault = Some(permission::explain(path, &error, "read"));
+    }
 }
 
 /// Opens the log files that no earlier process read. The others are opened at their saved positions later.

@@ -14,6 +14,7 @@ use anyhow::{Result, anyhow};
 use clap::{Arg, ArgMatches, Command};
 
 use self::line_fields::{MAX_SHOWN, printable, rows};
+use crate::compression;
 use crate::container::{self, Parts, Stream};
 use crate::format::field::{Field, RequestBuilder};
 use crate::format::presets::{PRESETS, Preset};
@@ -40,7 +41,7 @@ pub(crate) fn command() -> Command {
     let file = Arg::new("FILE")
         .required(true)
         .value_parser(clap::value_parser!(PathBuf))
-        .help("Log to read; - is standard input");
+        .help("Log to read, also compressed with gzip; - is standard input");
     Command::new("explain")
         .about("Show the fields of a log's first lines, or the first mismatch and the preset that matches")
         .after_help(
@@ -127,14 +128,15 @@ fn lines(text: &[u8], container: Option<Stream>) -> (Vec<Vec<u8>>, usize) {
     (lines, other_lines)
 }
 
-/// Reads the start of a log.
+/// Reads the start of a log, which may be compressed.
 fn read_start(path: &Path) -> Result<Vec<u8>> {
     let mut text = Vec::new();
-    let read = if path == Path::new("-") {
-        std::io::stdin().lock().take(MAX_BYTES).read_to_end(&mut text)
+    let plain = if path == Path::new("-") {
+        compression::plain(std::io::stdin().lock())
     } else {
-        open(path).and_then(|file| file.take(MAX_BYTES).read_to_end(&mut text))
+        open(path).and_then(compression::plain)
     };
+    let read = plain.and_then(|log| log.take(MAX_BYTES).read_to_end(&mut text));
     read.map_err(|error| anyhow!(permission::explain(path, &error, "read")))?;
     Ok(text)
 }

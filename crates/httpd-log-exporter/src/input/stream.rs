@@ -98,11 +98,11 @@ impl InputStream {
     /// Reads standard input or a FIFO to end of file.
     pub(crate) fn read_to_end(&self, index: usize, registry: &SharedRegistry) -> io::Result<()> {
         match self {
-            Self::Stdin => count_lines(io::stdin().lock(), index, registry),
+            Self::Stdin => count_lines(io::stdin().lock(), &[], index, registry),
             Self::Fifo(path) => {
                 let fifo = File::open(path)?;
                 check_fifo(fifo.metadata()?.file_type())?;
-                count_lines(fifo, index, registry)
+                count_lines(fifo, &[], index, registry)
             }
             Self::Udp(_) | Self::Tcp(_) | Self::Unix(..) => Ok(()), // endless
         }
@@ -152,13 +152,18 @@ fn check_fifo(file_type: FileType) -> io::Result<()> {
     Err(io::Error::other(format!("the FIFO was replaced by {kind}: restore the FIFO, or restart the exporter")))
 }
 
-/// Counts lines until end of file.
-fn count_lines(mut source: impl Read, index: usize, registry: &SharedRegistry) -> io::Result<()> {
+/// Counts lines until end of file. A file has paths.
+pub(crate) fn count_lines(
+    mut source: impl Read,
+    paths: &[&Path],
+    index: usize,
+    registry: &SharedRegistry,
+) -> io::Result<()> {
     let (mut lines, mut parts) = (LineSplitter::default(), Parts::default());
     let mut buffer = vec![0; BUFFER];
     let lock = || {
         let mut registry = registry.lock();
-        registry.set_log([]); // a file may have been read in between
+        registry.set_log(paths.iter().copied()); // another file may have been read in between
         registry
     };
     loop {

@@ -4,6 +4,7 @@ use std::fs::Metadata;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
+use crate::compression;
 use crate::tail::glob::{covers, is_absence, matching, wildcards};
 
 /// One path or a glob.
@@ -44,6 +45,19 @@ impl LogPaths {
                     file.then_some((path, metadata))
                 });
                 found.chain(faults.into_iter().map(|(directory, error)| (directory, Err(error)))).collect()
+            }
+        }
+    }
+
+    /// The compressed files: a single path with compressed content, or the files that match the glob and have the extension
+    /// of a compressed file. A log that also exists uncompressed is still being compressed.
+    pub(crate) fn compressed(&self) -> Vec<PathBuf> {
+        match self {
+            Self::Path(path) if compression::is_compressed(path).unwrap_or(false) => vec![path.clone()],
+            Self::Path(_) => Vec::new(),
+            Self::Glob(pattern) => {
+                let is_alone = |path: &PathBuf| is_compressed(path) && !path.with_extension("").exists();
+                matching(pattern).0.into_iter().filter(|path| is_alone(path) && path.is_file()).collect()
             }
         }
     }
