@@ -74,7 +74,7 @@ _httpd__log__exporter() {
                     return 0
                     ;;
                 --access-log.format)
-                    COMPREPLY=($(compgen -W "combined common combined_time combined_us combinedio vhost_combined vhost_common lighttpd ingress_nginx traefik traefik_json caddy haproxy envoy istio istio_json json" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "combined common combined_time combined_us combinedio vhost_combined vhost_common lighttpd ingress_nginx traefik traefik_json caddy haproxy envoy istio istio_json json cloudfront w3c w3c_seconds" -- "${cur}"))
                     return 0
                     ;;
                 --access-log.regex)
@@ -152,7 +152,7 @@ _httpd__log__exporter() {
                     return 0
                     ;;
                 --access-log.format)
-                    COMPREPLY=($(compgen -W "combined common combined_time combined_us combinedio vhost_combined vhost_common lighttpd ingress_nginx traefik traefik_json caddy haproxy envoy istio istio_json json" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "combined common combined_time combined_us combinedio vhost_combined vhost_common lighttpd ingress_nginx traefik traefik_json caddy haproxy envoy istio istio_json json cloudfront w3c w3c_seconds" -- "${cur}"))
                     return 0
                     ;;
                 --access-log.regex)
@@ -206,7 +206,7 @@ _httpd__log__exporter() {
                     return 0
                     ;;
                 --access-log.format)
-                    COMPREPLY=($(compgen -W "combined common combined_time combined_us combinedio vhost_combined vhost_common lighttpd ingress_nginx traefik traefik_json caddy haproxy envoy istio istio_json json" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "combined common combined_time combined_us combinedio vhost_combined vhost_common lighttpd ingress_nginx traefik traefik_json caddy haproxy envoy istio istio_json json cloudfront w3c w3c_seconds" -- "${cur}"))
                     return 0
                     ;;
                 --access-log.regex)
@@ -260,7 +260,7 @@ _httpd__log__exporter() {
                     return 0
                     ;;
                 --access-log.format)
-                    COMPREPLY=($(compgen -W "combined common combined_time combined_us combinedio vhost_combined vhost_common lighttpd ingress_nginx traefik traefik_json caddy haproxy envoy istio istio_json json" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "combined common combined_time combined_us combinedio vhost_combined vhost_common lighttpd ingress_nginx traefik traefik_json caddy haproxy envoy istio istio_json json cloudfront w3c w3c_seconds" -- "${cur}"))
                     return 0
                     ;;
                 --access-log.regex)
@@ -314,7 +314,7 @@ _httpd__log__exporter() {
                     return 0
                     ;;
                 --access-log.format)
-                    COMPREPLY=($(compgen -W "combined common combined_time combined_us combinedio vhost_combined vhost_common lighttpd ingress_nginx traefik traefik_json caddy haproxy envoy istio istio_json json" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "combined common combined_time combined_us combinedio vhost_combined vhost_common lighttpd ingress_nginx traefik traefik_json caddy haproxy envoy istio istio_json json cloudfront w3c w3c_seconds" -- "${cur}"))
                     return 0
                     ;;
                 --access-log.regex)

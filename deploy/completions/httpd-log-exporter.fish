@@ -36,7 +36,7 @@ debug\t'Details for a diagnosis'"
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l log.format -d 'Format of log messages' -r -f -a "logfmt\t'`time=… level=INFO msg="…" key=value`'
 json\t'`{"time":"…","level":"INFO","msg":"…","key":"value"}`'"
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l access-log -d 'Access log to follow: a path, a glob (** matches any number of folders), a FIFO, - for standard input, syslog+udp://HOST:PORT, syslog+tcp://HOST:PORT or syslog+unix:/PATH. Repeatable for several logs of the same server' -r
-complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l access-log.format -d 'Format of the logs: a preset (combined, common, combined_time, combined_us, vhost_combined, ingress_nginx, traefik, traefik_json, caddy, haproxy, envoy, json, …), or nginx\'s log_format or Apache\'s LogFormat, copied from the server\'s configuration' -r -f -a "combined\t'the default of nginx and Apache; also matches common, and additional fields at the end'
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l access-log.format -d 'Format of the logs: a preset (combined, common, combined_time, combined_us, vhost_combined, ingress_nginx, traefik, traefik_json, caddy, haproxy, envoy, w3c, cloudfront, json, …), or nginx\'s log_format or Apache\'s LogFormat, copied from the server\'s configuration' -r -f -a "combined\t'the default of nginx and Apache; also matches common, and additional fields at the end'
 common\t'the common log format of NCSA and Apache'
 combined_time\t'combined, then nginx\'s $request_time'
 combined_us\t'combined, then Apache\'s %D'
@@ -52,7 +52,10 @@ haproxy\t'HAProxy with option httplog'
 envoy\t'Envoy\'s default'
 istio\t'Istio\'s default'
 istio_json\t'Istio\'s and Envoy\'s JSON'
-json\t'JSON objects whose keys are nginx variables or other common names'"
+json\t'JSON objects whose keys are nginx variables or other common names'
+cloudfront\t'CloudFront\'s standard logs, with tabs and a line #Fields:'
+w3c\t'W3C extended logs with lines #Fields:, with time-taken in milliseconds as in IIS'
+w3c_seconds\t'the same with time-taken in seconds, as in Tomcat'"
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l access-log.regex -d 'Regular expression for logs that no format matches, with groups named status, request, bytes, request_time, …' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l access-log.container -d 'Unwrap container logs (Docker\'s json-file, CRI) and read this stream' -r -f -a "stdout\t'Read standard output'
 stderr\t'Read standard error'
@@ -87,7 +90,7 @@ info\t'Changes of the state'
 debug\t'Details for a diagnosis'"
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand explain" -l log.format -d 'Format of log messages' -r -f -a "logfmt\t'`time=… level=INFO msg="…" key=value`'
 json\t'`{"time":"…","level":"INFO","msg":"…","key":"value"}`'"
-complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand explain" -l access-log.format -d 'Format of the logs: a preset (combined, common, combined_time, combined_us, vhost_combined, ingress_nginx, traefik, traefik_json, caddy, haproxy, envoy, json, …), or nginx\'s log_format or Apache\'s LogFormat, copied from the server\'s configuration' -r -f -a "combined\t'the default of nginx and Apache; also matches common, and additional fields at the end'
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand explain" -l access-log.format -d 'Format of the logs: a preset (combined, common, combined_time, combined_us, vhost_combined, ingress_nginx, traefik, traefik_json, caddy, haproxy, envoy, w3c, cloudfront, json, …), or nginx\'s log_format or Apache\'s LogFormat, copied from the server\'s configuration' -r -f -a "combined\t'the default of nginx and Apache; also matches common, and additional fields at the end'
 common\t'the common log format of NCSA and Apache'
 combined_time\t'combined, then nginx\'s $request_time'
 combined_us\t'combined, then Apache\'s %D'
@@ -103,7 +106,10 @@ haproxy\t'HAProxy with option httplog'
 envoy\t'Envoy\'s default'
 istio\t'Istio\'s default'
 istio_json\t'Istio\'s and Envoy\'s JSON'
-json\t'JSON objects whose keys are nginx variables or other common names'"
+json\t'JSON objects whose keys are nginx variables or other common names'
+cloudfront\t'CloudFront\'s standard logs, with tabs and a line #Fields:'
+w3c\t'W3C extended logs with lines #Fields:, with time-taken in milliseconds as in IIS'
+w3c_seconds\t'the same with time-taken in seconds, as in Tomcat'"
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand explain" -l access-log.regex -d 'Regular expression for logs that no format matches, with groups named status, request, bytes, request_time, …' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand explain" -l access-log.container -d 'Unwrap container logs (Docker\'s json-file, CRI) and read this stream' -r -f -a "stdout\t'Read standard output'
 stderr\t'Read standard error'
@@ -120,7 +126,7 @@ info\t'Changes of the state'
 debug\t'Details for a diagnosis'"
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand healthcheck" -l log.format -d 'Format of log messages' -r -f -a "logfmt\t'`time=… level=INFO msg="…" key=value`'
 json\t'`{"time":"…","level":"INFO","msg":"…","key":"value"}`'"
-complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand healthcheck" -l access-log.format -d 'Format of the logs: a preset (combined, common, combined_time, combined_us, vhost_combined, ingress_nginx, traefik, traefik_json, caddy, haproxy, envoy, json, …), or nginx\'s log_format or Apache\'s LogFormat, copied from the server\'s configuration' -r -f -a "combined\t'the default of nginx and Apache; also matches common, and additional fields at the end'
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand healthcheck" -l access-log.format -d 'Format of the logs: a preset (combined, common, combined_time, combined_us, vhost_combined, ingress_nginx, traefik, traefik_json, caddy, haproxy, envoy, w3c, cloudfront, json, …), or nginx\'s log_format or Apache\'s LogFormat, copied from the server\'s configuration' -r -f -a "combined\t'the default of nginx and Apache; also matches common, and additional fields at the end'
 common\t'the common log format of NCSA and Apache'
 combined_time\t'combined, then nginx\'s $request_time'
 combined_us\t'combined, then Apache\'s %D'
@@ -136,7 +142,10 @@ haproxy\t'HAProxy with option httplog'
 envoy\t'Envoy\'s default'
 istio\t'Istio\'s default'
 istio_json\t'Istio\'s and Envoy\'s JSON'
-json\t'JSON objects whose keys are nginx variables or other common names'"
+json\t'JSON objects whose keys are nginx variables or other common names'
+cloudfront\t'CloudFront\'s standard logs, with tabs and a line #Fields:'
+w3c\t'W3C extended logs with lines #Fields:, with time-taken in milliseconds as in IIS'
+w3c_seconds\t'the same with time-taken in seconds, as in Tomcat'"
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand healthcheck" -l access-log.regex -d 'Regular expression for logs that no format matches, with groups named status, request, bytes, request_time, …' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand healthcheck" -l access-log.container -d 'Unwrap container logs (Docker\'s json-file, CRI) and read this stream' -r -f -a "stdout\t'Read standard output'
 stderr\t'Read standard error'
@@ -153,7 +162,7 @@ info\t'Changes of the state'
 debug\t'Details for a diagnosis'"
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand completions" -l log.format -d 'Format of log messages' -r -f -a "logfmt\t'`time=… level=INFO msg="…" key=value`'
 json\t'`{"time":"…","level":"INFO","msg":"…","key":"value"}`'"
-complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand completions" -l access-log.format -d 'Format of the logs: a preset (combined, common, combined_time, combined_us, vhost_combined, ingress_nginx, traefik, traefik_json, caddy, haproxy, envoy, json, …), or nginx\'s log_format or Apache\'s LogFormat, copied from the server\'s configuration' -r -f -a "combined\t'the default of nginx and Apache; also matches common, and additional fields at the end'
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand completions" -l access-log.format -d 'Format of the logs: a preset (combined, common, combined_time, combined_us, vhost_combined, ingress_nginx, traefik, traefik_json, caddy, haproxy, envoy, w3c, cloudfront, json, …), or nginx\'s log_format or Apache\'s LogFormat, copied from the server\'s configuration' -r -f -a "combined\t'the default of nginx and Apache; also matches common, and additional fields at the end'
 common\t'the common log format of NCSA and Apache'
 combined_time\t'combined, then nginx\'s $request_time'
 combined_us\t'combined, then Apache\'s %D'
@@ -169,7 +178,10 @@ haproxy\t'HAProxy with option httplog'
 envoy\t'Envoy\'s default'
 istio\t'Istio\'s default'
 istio_json\t'Istio\'s and Envoy\'s JSON'
-json\t'JSON objects whose keys are nginx variables or other common names'"
+json\t'JSON objects whose keys are nginx variables or other common names'
+cloudfront\t'CloudFront\'s standard logs, with tabs and a line #Fields:'
+w3c\t'W3C extended logs with lines #Fields:, with time-taken in milliseconds as in IIS'
+w3c_seconds\t'the same with time-taken in seconds, as in Tomcat'"
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand completions" -l access-log.regex -d 'Regular expression for logs that no format matches, with groups named status, request, bytes, request_time, …' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand completions" -l access-log.container -d 'Unwrap container logs (Docker\'s json-file, CRI) and read this stream' -r -f -a "stdout\t'Read standard output'
 stderr\t'Read standard error'
@@ -186,7 +198,7 @@ info\t'Changes of the state'
 debug\t'Details for a diagnosis'"
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand man" -l log.format -d 'Format of log messages' -r -f -a "logfmt\t'`time=… level=INFO msg="…" key=value`'
 json\t'`{"time":"…","level":"INFO","msg":"…","key":"value"}`'"
-complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand man" -l access-log.format -d 'Format of the logs: a preset (combined, common, combined_time, combined_us, vhost_combined, ingress_nginx, traefik, traefik_json, caddy, haproxy, envoy, json, …), or nginx\'s log_format or Apache\'s LogFormat, copied from the server\'s configuration' -r -f -a "combined\t'the default of nginx and Apache; also matches common, and additional fields at the end'
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand man" -l access-log.format -d 'Format of the logs: a preset (combined, common, combined_time, combined_us, vhost_combined, ingress_nginx, traefik, traefik_json, caddy, haproxy, envoy, w3c, cloudfront, json, …), or nginx\'s log_format or Apache\'s LogFormat, copied from the server\'s configuration' -r -f -a "combined\t'the default of nginx and Apache; also matches common, and additional fields at the end'
 common\t'the common log format of NCSA and Apache'
 combined_time\t'combined, then nginx\'s $request_time'
 combined_us\t'combined, then Apache\'s %D'
@@ -202,7 +214,10 @@ haproxy\t'HAProxy with option httplog'
 envoy\t'Envoy\'s default'
 istio\t'Istio\'s default'
 istio_json\t'Istio\'s and Envoy\'s JSON'
-json\t'JSON objects whose keys are nginx variables or other common names'"
+json\t'JSON objects whose keys are nginx variables or other common names'
+cloudfront\t'CloudFront\'s standard logs, with tabs and a line #Fields:'
+w3c\t'W3C extended logs with lines #Fields:, with time-taken in milliseconds as in IIS'
+w3c_seconds\t'the same with time-taken in seconds, as in Tomcat'"
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand man" -l access-log.regex -d 'Regular expression for logs that no format matches, with groups named status, request, bytes, request_time, …' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand man" -l access-log.container -d 'Unwrap container logs (Docker\'s json-file, CRI) and read this stream' -r -f -a "stdout\t'Read standard output'
 stderr\t'Read standard error'

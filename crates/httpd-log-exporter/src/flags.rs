@@ -32,7 +32,7 @@ pub(crate) struct Flags {
     pub(crate) access_logs: Vec<String>,
 
     /// Format of the logs: a preset (combined, common, combined_time, combined_us, vhost_combined, ingress_nginx,
-    /// traefik, traefik_json, caddy, haproxy, envoy, json, …), or nginx's log_format or Apache's LogFormat, copied
+    /// traefik, traefik_json, caddy, haproxy, envoy, w3c, cloudfront, json, …), or nginx's log_format or Apache's LogFormat, copied
     /// from the server's configuration
     #[arg(long = "access-log.format", value_name = "FORMAT", default_value = "combined", global = true)]
     #[arg(value_parser = FormatParser, hide_possible_values = true)]

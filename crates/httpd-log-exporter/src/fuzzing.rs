@@ -51,7 +51,7 @@ pub fn format(text: &[u8]) {
     let lines: Vec<Vec<u8>> = lines.map(<[u8]>::to_vec).collect();
     let mut registry = registry(format.clone());
     for line in &lines {
-        registry.count_line(0, Line::Whole(line));
+        registry.count_or_describe(0, Line::Whole(line));
         registry.record_time(0, line);
     }
     let _ = families(&registry);
@@ -115,14 +115,16 @@ pub fn container(text: &[u8]) {
 }
 
 /// Counts lines with every preset.
-pub fn presets(line: &[u8]) {
+pub fn presets(lines: &[u8]) {
     thread_local!(static BOOKS: std::cell::RefCell<Vec<Registry>> = std::cell::RefCell::new(
         crate::format::presets::PRESETS.iter().filter_map(|preset| Some(registry(preset.name.parse().ok()?))).collect()
     ));
     BOOKS.with_borrow_mut(|books| {
         for registry in books {
-            registry.count_line(0, Line::Whole(line));
-            registry.record_time(0, line);
+            for line in lines.split(|&byte| byte == b'\n') {
+                registry.count_or_describe(0, Line::Whole(line));
+                registry.record_time(0, line);
+            }
         }
     });
 }

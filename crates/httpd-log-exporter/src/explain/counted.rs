@@ -21,18 +21,22 @@ const MANY_VALUES: usize = 20;
 pub(super) fn report([mut first, mut all]: [Registry; 2], lines: &[(usize, &[u8])]) -> String {
     let mut text = String::new();
     let counted = lines.iter().find(|(_, line)| {
-        first.count_line(0, Line::Whole(line));
+        first.count_or_describe(0, Line::Whole(line));
         first.counts.series().any(|series| series.cell.requests > 0)
     });
     if let Some((number, line)) = counted {
         let _ = writeln!(text, "\nseries that line {number} increments:\n{}", printable(line));
         series(&first, &mut text);
     }
-    lines.iter().for_each(|(_, line)| all.count_line(0, Line::Whole(line)));
+    lines.iter().for_each(|(_, line)| all.count_or_describe(0, Line::Whole(line)));
     labels(&all, &mut text);
     let dropped = all.logs[0].lines[LineResult::Dropped as usize];
     if dropped > 0 {
-        let _ = writeln!(text, "\n{dropped} of {} lines are dropped by --access-log.drop", lines.len());
+        let _ = writeln!(
+            text,
+            "\n{dropped} of {} lines are dropped by --access-log.drop",
+            all.logs[0].lines.iter().sum::<u64>()
+        );
     }
     text
 }
@@ -78,7 +82,11 @@ fn labels(registry: &Registry, text: &mut String) {
 /// The fields without a metric, which can be labels, with their numbers of values in lines.
 pub(super) fn proposals(format: &mut Format, lines: &[(usize, &[u8])]) -> String {
     let mut values: BTreeMap<String, BTreeSet<&[u8]>> = BTreeMap::new();
+    format.set_header(None);
     for (_, line) in lines {
+        if format.directive(line) {
+            continue;
+        }
         for (name, _, value) in rows(format, line).into_iter().filter(|(_, field, _)| *field == Field::Skip) {
             values.entry(name).or_default().insert(value);
         }

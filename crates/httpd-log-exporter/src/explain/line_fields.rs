@@ -27,6 +27,9 @@ pub(super) fn rows<'a>(format: &mut Format, line: &'a [u8]) -> Vec<(String, Fiel
             pattern.walk(line, |group, text| found.push((group.number, group.field, text)));
             rows.extend(found.into_iter().map(|(group, field, text)| (pattern.name(group).to_owned(), field, text)));
         }
+        LineParser::W3c(w3c) => {
+            let _ = w3c.walk(line, &mut |column, text| rows.push((column.name.clone(), column.field, text)));
+        }
     }
     rows
 }

@@ -90,7 +90,8 @@ fn nothing_read(container: Option<Stream>, other_lines: usize) -> String {
 /// What the lines that match count with the flags, and other fields that can be labels.
 fn counted(format: &mut Format, matches: &ArgMatches, path: &Path, lines: &[Vec<u8>]) -> Result<String> {
     let numbered = lines.iter().enumerate().map(|(at, line)| (at + 1, line.as_slice()));
-    let lines: Vec<_> = numbered.filter(|(_, line)| format.matches(line)).collect();
+    format.set_header(None);
+    let lines: Vec<_> = numbered.filter(|(_, line)| format.directive(line) || format.matches(line)).collect();
     let labels: Vec<_> = matches.get_many::<Label>("labels").into_iter().flatten().cloned().collect();
     let drops: Vec<_> = matches.get_many::<DropRule>("drops").into_iter().flatten().cloned().collect();
     let routes: Vec<_> = matches.get_many::<Route>("routes").into_iter().flatten().cloned().collect();
@@ -152,14 +153,18 @@ fn open(path: &Path) -> std::io::Result<File> {
 /// The report about lines, and whether all of them match the format.
 pub(crate) fn report(format: &mut Format, lines: &[Vec<u8>]) -> (String, bool) {
     let mut report = String::new();
-    let matched: Vec<bool> = lines.iter().map(|line| format.matches(line)).collect();
-    let count = matched.iter().filter(|matched| **matched).count();
-    let _ = writeln!(report, "format {}: {count} of {} lines match", format.name, lines.len());
+    // whether each line matches; lines that describe others do neither
+    let matched: Vec<Option<bool>> =
+        lines.iter().map(|line| if format.directive(line) { None } else { Some(format.matches(line)) }).collect();
+    let count = matched.iter().filter(|matched| **matched == Some(true)).count();
+    let total = matched.iter().flatten().count();
+    let _ = writeln!(report, "format {}: {count} of {total} lines match", format.name);
     if let Some(stream) = lines.first().and_then(|line| container::stream(line)) {
         let name = stream.name();
         let _ = writeln!(report, "\nthese are lines of a container: --access-log.container={name} unwraps them");
     }
-    if let Some(at) = matched.iter().position(|matched| *matched) {
+    if let Some(at) = matched.iter().position(|matched| *matched == Some(true)) {
+        describe(format, &lines[..at]);
         let _ = writeln!(report, "\nfields of line {}:\n{}", at + 1, printable(&lines[at]));
         fields(format, &lines[at], &mut report);
         let rest = additional_fields(format, &lines[at]);
@@ -172,7 +177,7 @@ pub(crate) fn report(format: &mut Format, lines: &[Vec<u8>]) -> (String, bool) {
         let mut other = Format::from_preset(preset.name, preset.definition).ok()?;
         Some((Matches::of(&mut other, lines), preset))
     });
-    let Some(at) = matched.iter().position(|matched| !*matched) else {
+    let Some(at) = matched.iter().position(|matched| *matched == Some(false)) else {
         // Another preset may read more fields of the same lines. Whole numbers do not count, as any can match another.
         let reads_more =
             |found: &Matches| found.names() > current.names() || found.has_fraction && !current.has_fraction;
@@ -188,8 +193,9 @@ pub(crate) fn report(format: &mut Format, lines: &[Vec<u8>]) -> (String, bool) {
                 preset.name, preset.about
             );
         }
-        return (report, true);
+        return (report, count > 0);
     };
+    describe(format, &lines[..at]);
     let _ = writeln!(report, "\nline {} does not match the format:", at + 1);
     caret(format, &lines[at], &mut report);
     match best(presets.filter(|(found, _)| found.lines > count)) {
@@ -203,6 +209,14 @@ pub(crate) fn report(format: &mut Format, lines: &[Vec<u8>]) -> (String, bool) {
         None => report.push_str("\nno preset matches more of them\n"),
     }
     (report, false)
+}
+
+/// Reads the lines that describe the lines after them.
+fn describe(format: &mut Format, lines: &[Vec<u8>]) {
+    format.set_header(None);
+    for line in lines {
+        format.directive(line);
+    }
 }
 
 /// What a format reads from lines, in the order in which presets are compared.
@@ -222,7 +236,8 @@ struct Matches {
 impl Matches {
     fn of(format: &mut Format, lines: &[Vec<u8>]) -> Self {
         let mut found = Self::default();
-        if let Some(line) = lines.iter().find(|line| format.matches(line)) {
+        format.set_header(None);
+        if let Some(line) = lines.iter().find(|line| !format.directive(line) && format.matches(line)) {
             let rows = rows(format, line);
             let ends = rows.iter().map(|(_, _, text)| text.as_ptr().addr() + text.len());
             found.end = ends.max().map_or(0, |end| end.saturating_sub(line.as_ptr().addr()));
@@ -231,8 +246,12 @@ impl Matches {
                 matches!(field, Field::Duration(_)) && number && text.contains(&b'.')
             });
         }
+        format.set_header(None);
         for line in lines {
             let mut builder = RequestBuilder::NEW;
+            if format.directive(line) {
+                continue;
+            }
             let Some((request, details)) = format.read(line, &mut builder) else { continue };
             // an implausible duration is another number, or has another unit
             let is_long = matches!(request.duration, Number::Value(time) if time >= LONG_DURATION);
@@ -283,7 +302,7 @@ fn additional_fields<'a>(format: &Format, line: &'a [u8]) -> &'a [u8] {
         LineParser::Clf(_, matcher) | LineParser::Template(matcher) => {
             matcher.walk(line, &mut |_, _, _| {}).map_or(&[][..], |end| line[end..].trim_ascii())
         }
-        LineParser::Json(_) | LineParser::Regex(_) => &[],
+        LineParser::Json(_) | LineParser::Regex(_) | LineParser::W3c(_) => &[],
     }
 }
 
@@ -298,6 +317,11 @@ fn caret(format: &mut Format, line: &[u8], report: &mut String) {
                 json.walk(line, &mut |_, _| {}).err().map(|mismatch| (mismatch.at, mismatch.expected.to_owned()));
             Some(mismatch.unwrap_or_else(|| (line.len(), "a status in the object".to_owned())))
         }
+        LineParser::W3c(w3c) => w3c
+            .walk(line, &mut |_, _| {})
+            .err()
+            .map(|mismatch| (mismatch.at, mismatch.expected))
+            .or_else(|| Some((0, "a status in the column sc-status".to_owned()))),
         LineParser::Regex(_) => None,
     };
     let begin = printable(line);

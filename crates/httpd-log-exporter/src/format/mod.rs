@@ -11,6 +11,7 @@ pub(crate) mod request;
 mod template;
 mod template_matcher;
 pub(crate) mod timestamp;
+pub(crate) mod w3c;
 
 use std::ops::Range;
 use std::str::FromStr;
@@ -21,6 +22,8 @@ use crate::format::presets::{PRESETS, PresetDefinition, preset};
 use crate::format::regex_format::RegexFormat;
 use crate::format::request::{Details, Request, Upstream};
 use crate::format::template_matcher::TemplateMatcher;
+use crate::format::timestamp::epoch_seconds;
+use crate::format::w3c::{Header, W3cDialect, W3cFormat};
 
 /// A log format, ready to parse lines.
 #[derive(Clone, Debug)]
@@ -44,6 +47,7 @@ pub(crate) enum LineParser {
     Template(TemplateMatcher),
     Json(JsonFormat),
     Regex(Box<RegexFormat>),
+    W3c(Box<W3cFormat>),
 }
 
 impl Format {
@@ -56,7 +60,7 @@ impl Format {
     /// Creates a format from its definition.
     pub(crate) fn from_preset(name: &str, definition: PresetDefinition) -> Result<Self, String> {
         let (parser, fields) = preset_parser(definition, Additional::default())?;
-        let has_optional_fields = matches!(definition, PresetDefinition::JsonNames);
+        let has_optional_fields = matches!(definition, PresetDefinition::JsonNames | PresetDefinition::W3c(_));
         Ok(Self { name: name.to_owned(), parser, fields, has_optional_fields, trace: None })
     }
 
@@ -151,6 +155,7 @@ impl Format {
             LineParser::Template(matcher) => matcher.read(line, request),
             LineParser::Json(json) => json.read(line, request),
             LineParser::Regex(pattern) => pattern.read(line, request),
+            LineParser::W3c(w3c) => w3c.read(line, request),
         };
         if matches { request.finish() } else { None }
     }
@@ -161,15 +166,46 @@ impl Format {
         self.read(line, &mut builder).is_some()
     }
 
-    /// The text of the timestamp in a line.
-    pub(crate) fn time<'a>(&mut self, line: &'a [u8]) -> Option<&'a [u8]> {
+    /// Whether lines that start with `#` describe the lines after them.
+    pub(crate) fn has_directives(&self) -> bool {
+        matches!(self.parser, LineParser::W3c(_))
+    }
+
+    /// Reads a line that describes the lines after it; false for all other lines.
+    pub(crate) fn directive(&mut self, line: &[u8]) -> bool {
+        match &mut self.parser {
+            LineParser::W3c(w3c) => w3c.directive(line),
+            _ => false,
+        }
+    }
+
+    /// The description of the lines that follow, if the format has directives.
+    pub(crate) fn header(&self) -> Option<Header> {
+        match &self.parser {
+            LineParser::W3c(w3c) => Some(w3c.header()),
+            _ => None,
+        }
+    }
+
+    /// Sets the description of the lines that follow.
+    pub(crate) fn set_header(&mut self, header: Option<&Header>) {
+        if let LineParser::W3c(w3c) = &mut self.parser {
+            w3c.set_header(header);
+        }
+    }
+
+    /// The time of a line in seconds since the epoch.
+    pub(crate) fn seconds(&mut self, line: &[u8]) -> Option<f64> {
+        if let LineParser::W3c(w3c) = &self.parser {
+            return w3c.seconds(line);
+        }
         let mut time = None;
         self.walk(line, |field, _, text| {
             if field == Field::Time {
                 time = Some(text);
             }
         });
-        time
+        time.and_then(epoch_seconds)
     }
 
     /// The positions of the captured fields in a line that matches; `None` for each field that the line lacks.
@@ -196,6 +232,9 @@ impl Format {
             LineParser::Regex(pattern) => {
                 pattern.walk(line, |group, text| each(group.field, group.capture, text));
             }
+            LineParser::W3c(w3c) => {
+                let _ = w3c.walk(line, &mut |column, text| each(column.field, column.capture, text));
+            }
         }
     }
 }
@@ -215,7 +254,8 @@ impl FromStr for Format {
             ));
         }
         let (parser, fields) = template_parser(text, Additional::default())?;
-        Ok(Self { name: text.to_owned(), parser, fields, has_optional_fields: false, trace: None })
+        let has_optional_fields = matches!(parser, LineParser::W3c(_));
+        Ok(Self { name: text.to_owned(), parser, fields, has_optional_fields, trace: None })
     }
 }
 
@@ -273,6 +313,7 @@ fn preset_parser(definition: PresetDefinition, additional: Additional<'_>) -> Pa
             return Ok((LineParser::Clf(parse, matcher), fields));
         }
         PresetDefinition::Clf(_, text) | PresetDefinition::Template(text) => return template_parser(text, additional),
+        PresetDefinition::W3c(dialect) => return w3c_parser(dialect, "", additional),
         PresetDefinition::Json(paths) => paths,
         PresetDefinition::JsonNames => NAMES,
     };
@@ -283,6 +324,9 @@ fn preset_parser(definition: PresetDefinition, additional: Additional<'_>) -> Pa
 }
 
 fn template_parser(text: &str, additional: Additional<'_>) -> Parser {
+    if w3c::is_header(text.as_bytes()) {
+        return w3c_parser(W3cDialect::Iis, text, additional);
+    }
     let mut template = template::parse(text)?;
     if let Some(name) = additional.trace {
         template.read_trace(name);
@@ -299,6 +343,16 @@ fn template_parser(text: &str, additional: Additional<'_>) -> Parser {
             Ok((LineParser::Template(matcher), fields))
         }
     }
+}
+
+/// The parser of a log with directives; `header` describes the lines before the first one.
+fn w3c_parser(dialect: W3cDialect, header: &str, additional: Additional<'_>) -> Parser {
+    let w3c = W3cFormat::new(dialect, header, additional.trace, additional.captured);
+    if !header.is_empty() && w3c.problem().is_some() {
+        return Err("it has no sc-status or no cs-method".to_owned());
+    }
+    let fields = w3c.fields();
+    Ok((LineParser::W3c(Box::new(w3c)), fields))
 }
 
 fn json_parser(json: JsonFormat) -> (LineParser, Vec<Field>) {
@@ -426,10 +480,12 @@ mod tests {
                 String::from_utf8_lossy(details.vhost.unwrap_or(b"-")),
             );
             assert_eq!(read, expected, "{line}");
-            assert!(format.time(line.as_bytes()).is_some(), "{line}");
+            let has_zone = !name.starts_with("haproxy");
+            assert_eq!(format.seconds(line.as_bytes()).is_some(), has_zone, "{line}");
             seen.push(preset(name).unwrap().name);
         }
-        for preset in PRESETS {
+        // a line of W3C needs another one that names its columns
+        for preset in PRESETS.iter().filter(|preset| !matches!(preset.definition, PresetDefinition::W3c(_))) {
             assert!(seen.contains(&preset.name), "no line of {}", preset.name);
         }
     }

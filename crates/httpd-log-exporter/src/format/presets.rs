@@ -3,6 +3,7 @@
 use crate::format::clf;
 use crate::format::field::Field;
 use crate::format::request::{Request, Unit, Upstream};
+use crate::format::w3c::W3cDialect;
 
 /// A named format.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub(crate) enum PresetDefinition {
     Json(&'static [(&'static str, Field)]),
     /// Common key names in a JSON object.
     JsonNames,
+    /// Columns that the log names.
+    W3c(W3cDialect),
 }
 
 /// All presets.
@@ -175,6 +178,24 @@ pub(crate) const PRESETS: &[Preset] = &[
         aliases: &["nginx_json"],
         about: "JSON objects whose keys are nginx variables or other common names",
         definition: PresetDefinition::JsonNames,
+    },
+    Preset {
+        name: "cloudfront",
+        aliases: &[],
+        about: "CloudFront's standard logs, with tabs and a line #Fields:",
+        definition: PresetDefinition::W3c(W3cDialect::CloudFront),
+    },
+    Preset {
+        name: "w3c",
+        aliases: &["iis", "w3c_extended"],
+        about: "W3C extended logs with lines #Fields:, with time-taken in milliseconds as in IIS",
+        definition: PresetDefinition::W3c(W3cDialect::Iis),
+    },
+    Preset {
+        name: "w3c_seconds",
+        aliases: &[],
+        about: "the same with time-taken in seconds, as in Tomcat",
+        definition: PresetDefinition::W3c(W3cDialect::Standard),
     },
 ];
 

@@ -106,6 +106,7 @@ impl CacheStatus {
         Self(match token {
             b"-" | b"" => Self::NONE.0,
             b"HIT" => 0,
+            b"RefreshHit" => 6, // CloudFront's name for REVALIDATED
             _ => known().and_then(|index| u8::try_from(index).ok()).unwrap_or(8),
         })
     }

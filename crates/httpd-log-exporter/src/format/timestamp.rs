@@ -12,6 +12,11 @@ pub(crate) fn epoch_seconds(text: &[u8]) -> Option<f64> {
     (0.0..END).contains(&seconds).then_some(seconds)
 }
 
+/// The seconds since the epoch of a date and a time in UTC, which are in separate fields.
+pub(crate) fn utc_seconds(date: &[u8], time: &[u8]) -> Option<f64> {
+    epoch_seconds(&[date, b"T", time, b"Z"].concat())
+}
+
 /// The year 10000: years have four digits.
 const END: f64 = 253_402_300_800.0;
 

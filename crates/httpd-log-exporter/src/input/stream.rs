@@ -159,7 +159,7 @@ pub(crate) fn count_lines(
     index: usize,
     registry: &SharedRegistry,
 ) -> io::Result<()> {
-    let (mut lines, mut parts) = (LineSplitter::default(), Parts::default());
+    let (mut lines, mut parts, mut header) = (LineSplitter::default(), Parts::default(), None);
     let mut buffer = vec![0; BUFFER];
     let lock = || {
         let mut registry = registry.lock();
@@ -173,9 +173,9 @@ pub(crate) fn count_lines(
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             Err(error) => return Err(error),
         };
-        lock().read(index, &mut lines, &mut parts, &buffer[..read]);
+        lock().read(index, &mut lines, &mut parts, &mut header, &buffer[..read]);
     }
-    lock().finish(index, &mut lines, &mut parts);
+    lock().finish(index, &mut lines, &mut parts, header.as_ref());
     Ok(())
 }
 

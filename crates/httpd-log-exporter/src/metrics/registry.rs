@@ -9,6 +9,7 @@ use crate::container::{self, Parts, Stream};
 use crate::format::field::RequestBuilder;
 use crate::format::request::path;
 use crate::format::timestamp::epoch_seconds;
+use crate::format::w3c::Header;
 use crate::format::{Format, LineParser};
 use crate::lines::{self, Line, LineSplitter};
 use crate::metrics::counts::RequestCounts;
@@ -87,32 +88,52 @@ impl Registry {
     }
 
     /// Counts the lines that bytes of a log complete, and records the time of the last one.
-    pub(crate) fn read(&mut self, log: usize, lines: &mut LineSplitter, parts: &mut Parts, bytes: &[u8]) {
+    pub(crate) fn read(
+        &mut self,
+        log: usize,
+        lines: &mut LineSplitter,
+        parts: &mut Parts,
+        header: &mut Option<Header>,
+        bytes: &[u8],
+    ) {
+        self.format.set_header(header.as_ref());
         match self.container {
+            None if self.format.has_directives() => lines.feed(bytes, |line| self.count_or_describe(log, line)),
             None => lines.feed(bytes, |line| self.count_line(log, line)),
             Some(stream) => {
-                lines.feed(bytes, |line| parts.add(line, stream, |line| self.count_unwrapped(log, line)));
+                lines.feed(bytes, |line| parts.add(line, stream, |line| self.count_or_describe(log, line)));
             }
         }
+        *header = self.format.header();
         self.record_time(log, lines::last(bytes));
         self.logs[log].read_bytes += bytes.len() as u64;
     }
 
     /// Counts the incomplete line at the end of a log.
-    pub(crate) fn finish(&mut self, log: usize, lines: &mut LineSplitter, parts: &mut Parts) {
+    pub(crate) fn finish(&mut self, log: usize, lines: &mut LineSplitter, parts: &mut Parts, header: Option<&Header>) {
+        self.format.set_header(header);
         match self.container {
+            None if self.format.has_directives() => lines.finish(|line| self.count_or_describe(log, line)),
             None => lines.finish(|line| self.count_line(log, line)),
             Some(stream) => {
-                lines.finish(|line| parts.add(line, stream, |line| self.count_unwrapped(log, line)));
-                parts.finish(|line| self.count_unwrapped(log, line));
+                lines.finish(|line| parts.add(line, stream, |line| self.count_or_describe(log, line)));
+                parts.finish(|line| self.count_or_describe(log, line));
             }
         }
     }
 
-    /// Not inlined a second time, so that the program stays small.
+    /// Counts a line, unless it describes the lines after it. Not inlined a second time, so that the program stays small.
     #[inline(never)]
-    fn count_unwrapped(&mut self, log: usize, line: Line<'_>) {
-        self.count_line(log, line);
+    pub(crate) fn count_or_describe(&mut self, log: usize, line: Line<'_>) {
+        match line {
+            Line::Whole(line) if self.format.directive(line) => {}
+            _ => self.count_line(log, line),
+        }
+    }
+
+    /// The stream in which lines describe the lines after them, if the format has such lines.
+    pub(crate) fn described_stream(&self) -> Option<Option<Stream>> {
+        self.format.has_directives().then_some(self.container)
     }
 
     /// Counts a line of a log.
@@ -137,7 +158,8 @@ impl Registry {
     /// Counts a line that arrived as one message, and records its time.
     pub(crate) fn count_message(&mut self, log: usize, line: Line<'_>) {
         self.set_log([]);
-        self.count_line(log, line);
+        self.format.set_header(None);
+        self.count_or_describe(log, line);
         if let Line::Whole(line) = line {
             self.record_time(log, line);
         }
@@ -178,7 +200,8 @@ impl Registry {
     /// Records the timestamp of a line, the last one of a chunk.
     pub(crate) fn record_time(&mut self, log: usize, line: &[u8]) {
         let wrapped = self.container.and_then(|_| container::time(line));
-        if let Some(time) = wrapped.or_else(|| self.format.time(line)).and_then(epoch_seconds) {
+        let time = wrapped.map_or_else(|| self.format.seconds(line), epoch_seconds);
+        if let Some(time) = time {
             self.logs[log].last_time = Some(time);
         }
     }

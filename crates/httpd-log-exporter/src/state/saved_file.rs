@@ -92,6 +92,7 @@ impl SavedFile {
             anchor: self.anchor.clone(),
             lines: if self.skipping { LineSplitter::inside_a_line() } else { LineSplitter::default() },
             parts,
+            header: None, // it is in the file
             reread: self.waiting as u64,
         }
     }

@@ -9,6 +9,7 @@ use crate::permission;
 use crate::tail::compressed;
 use crate::tail::file_ownership::ClosedFile;
 use crate::tail::fingerprint::Fingerprint;
+use crate::tail::header;
 use crate::tail::log_file::FileIdentity;
 use crate::tail::log_tail::Tail;
 use crate::tail::read_position::ReadPosition;
@@ -66,7 +67,7 @@ impl Tail {
             {
                 let position = position.before_unfinished_line();
                 self.files[row].apply(FileEvent::Dropped);
-                return self.read_rest(log, position, base, registry, buffer).map(|()| true);
+                return self.read_rest(log, position, path, base, registry, buffer).map(|()| true);
             }
         }
         if self.is_open(path, &head)? {
@@ -76,14 +77,14 @@ impl Tail {
         for closed in closed {
             if let Some((log, anchor)) = compressed::open_after(path, &head, &closed.content)? {
                 let position = ReadPosition { anchor, ..closed.position(head) };
-                return self.read_rest(log, position, base, registry, buffer).map(|()| true);
+                return self.read_rest(log, position, path, base, registry, buffer).map(|()| true);
             }
         }
         if !is_young {
             return Ok(true);
         }
         registry.lock().logs[self.index].rotations += 1;
-        self.read_rest(compressed::open(path)?, ReadPosition::default(), base, registry, buffer).map(|()| true)
+        self.read_rest(compressed::open(path)?, ReadPosition::default(), path, base, registry, buffer).map(|()| true)
     }
 
     /// Whether a compressed log has the content of an open file, or the content that was read of it before it was truncated.
@@ -109,24 +110,30 @@ impl Tail {
         &self,
         mut log: compressed::Decoder,
         mut position: ReadPosition,
+        path: &Path,
         base: &Path,
         registry: &SharedRegistry,
         buffer: &mut [u8],
     ) -> Result<(), Error> {
         let identity = FileIdentity::of(&log.get_ref().get_ref().metadata()?);
+        let described = registry.lock().described_stream();
+        if let Some(container) = described.filter(|_| position.offset > 0 && position.header.is_none()) {
+            let before = compressed::open(path)?.take(position.offset);
+            position.header = Some(header::last(before, container, registry, buffer)?);
+        }
         loop {
             let read = log.read(buffer);
             let mut registry = registry.lock();
             let Some(bytes) = read.as_ref().ok().filter(|read| **read > 0).map(|read| &buffer[..*read]) else {
                 if read.is_ok() {
                     registry.set_log([base]);
-                    registry.finish(self.index, &mut position.lines, &mut position.parts);
+                    registry.finish(self.index, &mut position.lines, &mut position.parts, position.header.as_ref());
                 }
                 registry.ownership.remember(ClosedFile::at(identity, &position));
                 return read.map(drop);
             };
             registry.set_log([base]);
-            registry.read(self.index, &mut position.lines, &mut position.parts, bytes);
+            registry.read(self.index, &mut position.lines, &mut position.parts, &mut position.header, bytes);
             position.advance(bytes);
             registry.last_pass = Some(Instant::now());
         }

@@ -1,7 +1,7 @@
 //! One open log file: reads its new bytes, and checks whether the bytes read before are unchanged.
 
 use std::fs::{File, Metadata};
-use std::io;
+use std::io::{self, Read, Seek};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
@@ -185,6 +185,13 @@ impl LogFile {
             (position.offset, position.anchor, position.reread) = (offset, anchor, 0);
         }
         Ok(same)
+    }
+
+    /// The content before an offset.
+    pub(crate) fn content_before(&self, offset: u64) -> io::Result<impl Read + '_> {
+        let mut file = &self.file;
+        file.rewind()?;
+        Ok(file.take(offset))
     }
 
     /// When the file last grew, or the wait for it to become quiet started.

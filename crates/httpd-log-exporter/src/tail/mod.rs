@@ -18,6 +18,7 @@ pub(crate) mod file_ownership;
 pub(crate) mod fingerprint;
 pub(crate) mod follow;
 mod glob;
+mod header;
 pub(crate) mod log_file;
 pub(crate) mod log_paths;
 pub(crate) mod log_tail;

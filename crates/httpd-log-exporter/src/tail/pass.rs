@@ -5,11 +5,15 @@ use std::time::{Instant, SystemTime};
 
 use crate::metrics::registry::SharedRegistry;
 use crate::permission;
+use crate::tail::header;
 use crate::tail::log_file::LogFile;
 use crate::tail::log_tail::{GRACE, SEARCH, Tail};
 use crate::tail::read_position::ReadPosition;
 use crate::tail::rotated::SearchWindow;
 use crate::tail::tracked_file::{FileEvent, FileStatus, TrackedFile};
+
+/// The name of a file without a path in messages.
+const ROTATED: &str = "a rotated log";
 
 /// Result of one pass.
 #[derive(Clone, Copy, Debug, Default)]
@@ -68,15 +72,23 @@ impl Tail {
     fn read_files(&mut self, registry: &SharedRegistry, buffer: &mut [u8], now: Instant) -> FilesRead {
         let mut all = FilesRead::default();
         let index = self.index;
+        let described = registry.lock().described_stream();
         for row in 0..self.files.len() {
             self.inherit_parts(row);
             let TrackedFile { file, position, size, status, path, origin, target, .. } = &mut self.files[row];
             let Some(file) = file.as_mut().filter(|_| !matches!(status, FileStatus::CopyOf(_))) else { continue };
             let before = all.lag;
+            if let Some(container) = described
+                && let Err(error) = header::find(file, position, container, registry, buffer)
+            {
+                all.fault =
+                    Some(permission::explain_waiting(path.as_deref().unwrap_or(Path::new(ROTATED)), &error, "read"));
+                continue;
+            }
             let progress = file.catch_up(position, now, buffer, |position, bytes, left| {
                 let mut registry = registry.lock();
                 registry.set_log(path.iter().chain(&*origin).chain(&*target).map(PathBuf::as_path));
-                registry.read(index, &mut position.lines, &mut position.parts, bytes);
+                registry.read(index, &mut position.lines, &mut position.parts, &mut position.header, bytes);
                 registry.logs[index].lag = before + left;
                 registry.last_pass = Some(Instant::now());
             });
@@ -92,7 +104,7 @@ impl Tail {
                     all.changed_unread.extend(progress.changed_unread.then_some(row));
                 }
                 Err(error) => {
-                    let path = path.as_deref().unwrap_or(Path::new("a rotated log"));
+                    let path = path.as_deref().unwrap_or(Path::new(ROTATED));
                     registry.lock().logs[index].read_errors += 1;
                     all.fault = Some(permission::explain_waiting(path, &error, "read"));
                 }
@@ -131,7 +143,7 @@ impl Tail {
                 let mut position = std::mem::take(&mut row.position);
                 let mut registry = registry.lock();
                 registry.set_log(row.paths());
-                registry.finish(index, &mut position.lines, &mut position.parts);
+                registry.finish(index, &mut position.lines, &mut position.parts, position.header.as_ref());
                 registry.ownership.close(row.identity, &position);
                 row.apply(FileEvent::Quiet);
             }
@@ -145,7 +157,7 @@ impl Tail {
             let mut position = std::mem::take(&mut row.position);
             let mut registry = registry.lock();
             registry.set_log(row.paths());
-            registry.finish(self.index, &mut position.lines, &mut position.parts);
+            registry.finish(self.index, &mut position.lines, &mut position.parts, position.header.as_ref());
         }
     }
 

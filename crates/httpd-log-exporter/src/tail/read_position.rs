@@ -1,6 +1,7 @@
 //! A position in a file, with the bytes before it that identify the file.
 
 use crate::container::Parts;
+use crate::format::w3c::Header;
 use crate::lines::LineSplitter;
 
 /// A position in one file.
@@ -15,6 +16,8 @@ pub(crate) struct ReadPosition {
     pub(crate) lines: LineSplitter,
     /// The incomplete lines of a container.
     pub(crate) parts: Parts,
+    /// The description of the lines after the offset; `None` if it was not searched yet, or the format has none.
+    pub(crate) header: Option<Header>,
     /// Number of bytes before the offset to read again: an earlier process read them of an unfinished line.
     pub(crate) reread: u64,
 }
@@ -53,6 +56,7 @@ impl ReadPosition {
             anchor: self.anchor.clone(),
             lines: if self.lines.is_skipping() { LineSplitter::inside_a_line() } else { LineSplitter::default() },
             parts: self.parts.clone(),
+            header: self.header.clone(),
             reread: self.unfinished(),
         }
     }
