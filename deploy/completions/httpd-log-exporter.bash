@@ -35,7 +35,7 @@ _httpd__log__exporter() {
 
     case "${cmd}" in
         httpd__log__exporter)
-            opts="-h -V --web.telemetry-path --web.config.file --web.systemd-socket --web.max-requests --web.openmetrics-created --web.disable-exporter-metrics --scrape.timeout --scrape.timeout-offset --log.level --log.format --check --access-log --access-log.format --access-log.regex --access-log.container --access-log.drop --access-log.start --state.file --metrics.buckets --metrics.native-histograms --metrics.exemplar --metrics.max-series --metrics.route --metrics.label --web.listen-address --once --help --version explain healthcheck completions man"
+            opts="-h -V --web.telemetry-path --web.config.file --web.systemd-socket --web.max-requests --web.openmetrics-created --web.disable-exporter-metrics --scrape.timeout --scrape.timeout-offset --log.level --log.format --check --access-log --access-log.format --access-log.regex --access-log.container --access-log.start --state.file --metrics.buckets --metrics.native-histograms --metrics.exemplar --metrics.max-series --metrics.label --metrics.route --metrics.counter --metrics.histogram --access-log.drop --web.listen-address --once --help --version explain healthcheck completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -85,10 +85,6 @@ _httpd__log__exporter() {
                     COMPREPLY=($(compgen -W "stdout stderr all" -- "${cur}"))
                     return 0
                     ;;
-                --access-log.drop)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
                 --access-log.start)
                     COMPREPLY=($(compgen -W "end beginning" -- "${cur}"))
                     return 0
@@ -113,11 +109,23 @@ _httpd__log__exporter() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --metrics.label)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --metrics.route)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --metrics.label)
+                --metrics.counter)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --metrics.histogram)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --access-log.drop)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -133,7 +141,7 @@ _httpd__log__exporter() {
             return 0
             ;;
         httpd__log__exporter__subcmd__completions)
-            opts="-h --web.config.file --log.level --log.format --access-log.format --access-log.regex --access-log.container --access-log.drop --metrics.route --metrics.label --web.listen-address --help bash fish zsh"
+            opts="-h --web.config.file --log.level --log.format --access-log.format --access-log.regex --access-log.container --metrics.label --metrics.route --metrics.counter --metrics.histogram --access-log.drop --web.listen-address --help bash fish zsh"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -163,7 +171,7 @@ _httpd__log__exporter() {
                     COMPREPLY=($(compgen -W "stdout stderr all" -- "${cur}"))
                     return 0
                     ;;
-                --access-log.drop)
+                --metrics.label)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -171,7 +179,15 @@ _httpd__log__exporter() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --metrics.label)
+                --metrics.counter)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --metrics.histogram)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --access-log.drop)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -187,7 +203,7 @@ _httpd__log__exporter() {
             return 0
             ;;
         httpd__log__exporter__subcmd__explain)
-            opts="-h --web.config.file --log.level --log.format --access-log.format --access-log.regex --access-log.container --access-log.drop --metrics.route --metrics.label --web.listen-address --help"
+            opts="-h --web.config.file --log.level --log.format --access-log.format --access-log.regex --access-log.container --metrics.label --metrics.route --metrics.counter --metrics.histogram --access-log.drop --web.listen-address --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -217,7 +233,7 @@ _httpd__log__exporter() {
                     COMPREPLY=($(compgen -W "stdout stderr all" -- "${cur}"))
                     return 0
                     ;;
-                --access-log.drop)
+                --metrics.label)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -225,7 +241,15 @@ _httpd__log__exporter() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --metrics.label)
+                --metrics.counter)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --metrics.histogram)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --access-log.drop)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -241,7 +265,7 @@ _httpd__log__exporter() {
             return 0
             ;;
         httpd__log__exporter__subcmd__healthcheck)
-            opts="-h --web.config.file --log.level --log.format --access-log.format --access-log.regex --access-log.container --access-log.drop --metrics.route --metrics.label --web.listen-address --help"
+            opts="-h --web.config.file --log.level --log.format --access-log.format --access-log.regex --access-log.container --metrics.label --metrics.route --metrics.counter --metrics.histogram --access-log.drop --web.listen-address --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -271,7 +295,7 @@ _httpd__log__exporter() {
                     COMPREPLY=($(compgen -W "stdout stderr all" -- "${cur}"))
                     return 0
                     ;;
-                --access-log.drop)
+                --metrics.label)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -279,7 +303,15 @@ _httpd__log__exporter() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --metrics.label)
+                --metrics.counter)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --metrics.histogram)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --access-log.drop)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -295,7 +327,7 @@ _httpd__log__exporter() {
             return 0
             ;;
         httpd__log__exporter__subcmd__man)
-            opts="-h --web.config.file --log.level --log.format --access-log.format --access-log.regex --access-log.container --access-log.drop --metrics.route --metrics.label --web.listen-address --help explain healthcheck completions man"
+            opts="-h --web.config.file --log.level --log.format --access-log.format --access-log.regex --access-log.container --metrics.label --metrics.route --metrics.counter --metrics.histogram --access-log.drop --web.listen-address --help explain healthcheck completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -325,7 +357,7 @@ _httpd__log__exporter() {
                     COMPREPLY=($(compgen -W "stdout stderr all" -- "${cur}"))
                     return 0
                     ;;
-                --access-log.drop)
+                --metrics.label)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -333,7 +365,15 @@ _httpd__log__exporter() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --metrics.label)
+                --metrics.counter)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --metrics.histogram)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --access-log.drop)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -14,11 +14,11 @@ use crate::container::Stream;
 use crate::format::Format;
 use crate::format::presets::PRESETS;
 use crate::input::Input;
-use crate::metrics::drop_rule::DropRule;
-use crate::metrics::label::Label;
+use crate::metrics::field_metric;
 use crate::metrics::line_rules::LineRules;
-use crate::metrics::route::Route;
+use crate::metrics::rules::Rules;
 use crate::permission;
+use crate::rule_flags::RuleFlags;
 use crate::tail::StartAt;
 use crate::tail::log_paths::LogPaths;
 
@@ -46,12 +46,6 @@ pub(crate) struct Flags {
     /// Unwrap container logs (Docker's json-file, CRI) and read this stream
     #[arg(long = "access-log.container", value_name = "STREAM", value_enum, global = true)]
     pub(crate) container: Option<Stream>,
-
-    /// Lines that are not counted as requests, such as health checks: a regular expression for a field, for example
-    /// path~^/healthz$ or $http_user_agent~^kube-probe/. Every format has the fields @method, @status_class, @pod,
-    /// @namespace and @container. Repeatable
-    #[arg(long = "access-log.drop", value_name = "FIELD~REGEX", value_delimiter = '\n', global = true)]
-    pub(crate) drops: Vec<DropRule>,
 
     /// Where to start reading a log that exists at startup; a log that appears later is read from its beginning
     #[arg(long = "access-log.start", value_name = "WHERE", default_value = "end", value_enum)]
@@ -82,16 +76,8 @@ pub(crate) struct Flags {
     #[arg(value_parser = |text: &str| text.parse::<usize>().map_err(|_| "expected a whole number"))]
     pub(crate) max_series: usize,
 
-    /// Value of the label route: a name for paths that match a regular expression, for example api=^/api/, or a template,
-    /// for example /users/:id. Repeatable; the first match wins, and other paths have the value other
-    #[arg(long = "metrics.route", value_name = "NAME=REGEX|/TEMPLATE", value_delimiter = '\n', global = true)]
-    pub(crate) routes: Vec<Route>,
-
-    /// Label of requests, bytes and durations: the value of a field, or a value extracted from it with a regular
-    /// expression, for example scheme=$scheme or browser=%{User-Agent}i~(Firefox|Chrome)=>$1; other if the expression
-    /// does not match. Every format has the fields @method, @status_class, @pod, @namespace and @container. Repeatable
-    #[arg(long = "metrics.label", value_name = "NAME=FIELD[~REGEX[=>VALUE]]", value_delimiter = '\n', global = true)]
-    pub(crate) labels: Vec<Label>,
+    #[command(flatten)]
+    pub(crate) rules: RuleFlags,
 
     // a common mistake, so that its error names the right flag
     #[arg(hide = true, value_name = "FILE")]
@@ -115,11 +101,11 @@ impl TypedValueParser for FormatParser {
     }
 }
 
-const DEFAULT_BUCKETS: &str = ".005,.01,.025,.05,.1,.25,.5,1,2.5,5,10";
+const DEFAULT_BUCKETS: &str = field_metric::SECONDS;
 
 impl Flags {
-    /// The format that the flags select, and their rules for its fields.
-    pub(crate) fn format(&self) -> Result<(Format, Option<LineRules>)> {
+    /// The format that the flags select, and the rules for its fields.
+    pub(crate) fn format(&self, rules: &Rules) -> Result<(Format, Option<LineRules>)> {
         let format = self.regex.as_ref().unwrap_or(&self.format).clone();
         let format = match &self.exemplar {
             None => format,
@@ -130,7 +116,7 @@ impl Flags {
             }
             Some(field) => format.with_trace(field).map_err(|error| anyhow!("--metrics.exemplar {field}: {error}"))?,
         };
-        LineRules::of(format, &self.labels, &self.drops)
+        LineRules::of(format, rules)
     }
 
     /// Whether the buckets differ from the default.
@@ -147,17 +133,7 @@ impl FromStr for Buckets {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let bound = |part: &str| match part.trim().parse::<f64>() {
-            Ok(bound) if bound > 0.0 => Ok(bound),
-            _ => Err(format!("'{part}' is not a number of seconds above 0")),
-        };
-        let mut bounds = text.split(',').map(bound).collect::<Result<Vec<_>, _>>()?;
-        if bounds.is_sorted_by(|a, b| a < b) {
-            bounds.pop_if(|last| last.is_infinite()); // the encoders add this bucket
-            Ok(Self(bounds))
-        } else {
-            Err("the bounds must be in ascending order".to_owned())
-        }
+        field_metric::bounds(text).map(Self)
     }
 }
 
@@ -228,15 +204,15 @@ fn file_fault(source: &str, path: &Path, purpose: Purpose) -> Option<String> {
 }
 
 /// Validates that the format has the fields that other flags need.
-pub(crate) fn check_format(flags: &Flags) -> Result<()> {
-    let (format, _) = flags.format()?;
+pub(crate) fn check_format(flags: &Flags, rules: &Rules) -> Result<()> {
+    let (format, _) = flags.format(rules)?;
     if flags.has_custom_buckets() && !format.has_time() {
         tracing::warn!(
             format = format.name,
             "--metrics.buckets has no effect: the format has no duration; add $request_time in nginx or %D in Apache"
         );
     }
-    if !flags.routes.is_empty() && !format.has_path() {
+    if !rules.routes.is_empty() && !format.has_path() {
         bail!("--metrics.route requires a format with the request's path");
     }
     Ok(())

@@ -19,6 +19,7 @@ use crate::metrics::label::Label;
 use crate::metrics::line_rules::LineRules;
 use crate::metrics::registry::{Registry, SharedRegistry};
 use crate::metrics::route::Route;
+use crate::metrics::rules::Rules;
 use crate::state::SavedState;
 use crate::tail::Tail;
 use crate::tail::log_file::LogFile;
@@ -77,7 +78,8 @@ pub fn labels(text: &[u8]) {
     let counts = RequestCounts::new(&format, &[0.1, 1.0], routes, 100).with_labels(vec!["label"]);
     let mut registry = Registry::new(format, counts, ["access.log".to_owned()]);
     let drop = flag[label.name.len() + 1..].parse::<DropRule>();
-    registry.rules = Some(LineRules::new(vec![label], drop.into_iter().collect(), &captured));
+    let rules = Rules { labels: vec![label], drops: drop.into_iter().collect(), ..Rules::default() };
+    registry.rules = Some(LineRules::new(&rules, &captured));
     lines.for_each(|line| registry.count_line(0, Line::Whole(line)));
     let requests: u64 = registry.counts.series().map(|series| series.cell.requests).sum();
     assert_eq!(requests, registry.logs[0].lines[0] + registry.logs[0].lines[3]);

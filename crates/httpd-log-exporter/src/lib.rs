@@ -13,6 +13,7 @@ mod lines;
 mod metrics;
 mod permission;
 mod regular_file;
+mod rule_flags;
 mod state;
 mod tail;
 
@@ -39,7 +40,8 @@ use crate::tail::{StartAt, Tail};
 pub fn main() -> ExitCode {
     program().main(|flags: Flags, startup| {
         flags::check(&flags.access_logs, startup.purpose)?;
-        flags::check_format(&flags)?;
+        let rules = flags.rules.rules()?;
+        flags::check_format(&flags, &rules)?;
         if startup.purpose == Purpose::Check {
             if let Some(path) = &flags.state_file {
                 SavedState::load(path)?;
@@ -48,12 +50,10 @@ pub fn main() -> ExitCode {
             return Ok(Vec::new());
         }
         let start = flags.start;
-        let (format, rules) = flags.format()?;
-        let counts = RequestCounts::new(&format, &flags.buckets.0, flags.routes, flags.max_series)
-            // metric families need names that live as long as the program
-            .with_labels(flags.labels.iter().map(|label| &*label.name.clone().leak()).collect());
+        let (format, line_rules) = flags.format(&rules)?;
+        let counts = RequestCounts::of_rules(&format, &flags.buckets.0, rules, flags.max_series);
         let mut registry = Registry::new(format, counts, flags.access_logs.iter().cloned());
-        (registry.native_histograms, registry.rules) = (flags.native_histograms, rules);
+        (registry.native_histograms, registry.rules) = (flags.native_histograms, line_rules);
         registry.container = flags.container;
         let registry = SharedRegistry::new(registry);
         let inputs = inputs(&flags.access_logs)?;

@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
-use exporter_common::testing::{Running, run, value};
+use exporter_common::testing::{Running, eventually, run, value};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_httpd-log-exporter");
 const LINE: &str = "192.0.2.7 - - [20/Nov/2026:09:00:00 +0000] \"GET / HTTP/1.1\" 200 5 \"-\" \"-\"\n";
@@ -54,6 +54,7 @@ fn two_stars_match_folders_at_any_depth_that_exist_or_appear_later() {
     // another spelling continues where the first one stopped
     write(root, "blog/access.log", 8);
     let exporter = Running::start(PROGRAM, [&format!("--access-log={}", root.join("**/*.log").display()), &state]);
+    eventually("the exporter is ready", || (exporter.get("/-/ready", &[]).status == 200).then_some(()));
     let metrics = exporter.scrape_until("the new file is read", |metrics| requests(metrics) >= 12.0);
     assert_eq!(requests(&metrics), 12.0);
 }

@@ -46,7 +46,7 @@ fn series(registry: &Registry, text: &mut String) {
     let all = exporter_common::to_text(families(registry));
     let is_shown = |line: &&str| {
         let is_health = line.starts_with("httpd_log_");
-        line.starts_with("httpd_") && !is_health && !line.contains("_bucket{") && !line.ends_with(" 0")
+        !line.starts_with('#') && !is_health && !line.contains("_bucket{") && !line.ends_with(" 0")
     };
     for line in all.lines().filter(is_shown) {
         let _ = writeln!(text, "  {}", printable(line.as_bytes()));

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Result, anyhow};
-use clap::{Arg, ArgMatches, Command};
+use clap::{Arg, ArgMatches, Command, FromArgMatches};
 
 use self::line_fields::{MAX_SHOWN, printable, rows};
 use crate::compression;
@@ -22,12 +22,10 @@ use crate::format::request::{Method, Number};
 use crate::format::{Format, LineParser};
 use crate::lines::{Line, LineSplitter};
 use crate::metrics::counts::RequestCounts;
-use crate::metrics::drop_rule::DropRule;
-use crate::metrics::label::Label;
 use crate::metrics::line_rules::LineRules;
 use crate::metrics::registry::Registry;
-use crate::metrics::route::Route;
 use crate::permission;
+use crate::rule_flags::RuleFlags;
 
 /// How many bytes of a log are read.
 const MAX_BYTES: u64 = 4 << 20;
@@ -92,15 +90,12 @@ fn counted(format: &mut Format, matches: &ArgMatches, path: &Path, lines: &[Vec<
     let numbered = lines.iter().enumerate().map(|(at, line)| (at + 1, line.as_slice()));
     format.set_header(None);
     let lines: Vec<_> = numbered.filter(|(_, line)| format.directive(line) || format.matches(line)).collect();
-    let labels: Vec<_> = matches.get_many::<Label>("labels").into_iter().flatten().cloned().collect();
-    let drops: Vec<_> = matches.get_many::<DropRule>("drops").into_iter().flatten().cloned().collect();
-    let routes: Vec<_> = matches.get_many::<Route>("routes").into_iter().flatten().cloned().collect();
-    let names: Vec<&'static str> = labels.iter().map(|label| &*label.name.clone().leak()).collect();
+    let rules = RuleFlags::from_arg_matches(matches)?.rules()?;
     let new = || {
-        let (format, rules) = LineRules::of(format.clone(), &labels, &drops)?;
-        let counts = RequestCounts::new(&format, &[], routes.clone(), usize::MAX).with_labels(names.clone());
+        let (format, line_rules) = LineRules::of(format.clone(), &rules)?;
+        let counts = RequestCounts::of_rules(&format, &[], rules.clone(), usize::MAX);
         let mut registry = Registry::new(format, counts, [String::new()]);
-        registry.rules = rules;
+        registry.rules = line_rules;
         registry.set_log([path]);
         Ok::<_, anyhow::Error>(registry)
     };

@@ -39,6 +39,13 @@ pub(crate) struct Format {
     trace: Option<String>,
 }
 
+/// A captured field of a line: its meaning in the format, and its position.
+#[derive(Clone, Debug)]
+pub(crate) struct CapturedField {
+    pub(crate) meaning: Field,
+    pub(crate) range: Range<usize>,
+}
+
 /// The kinds of parsers.
 #[derive(Clone, Debug)]
 pub(crate) enum LineParser {
@@ -209,12 +216,13 @@ impl Format {
     }
 
     /// The positions of the captured fields in a line that matches; `None` for each field that the line lacks.
-    pub(crate) fn capture(&mut self, line: &[u8], found: &mut [Option<Range<usize>>]) {
+    pub(crate) fn capture(&mut self, line: &[u8], found: &mut [Option<CapturedField>]) {
         found.fill(None);
-        self.walk(line, |_, index, text| {
+        self.walk(line, |meaning, index, text| {
             if let Some(found) = index.and_then(|index| found.get_mut(index)) {
                 let begin = text.as_ptr().addr().wrapping_sub(line.as_ptr().addr());
-                *found = Some(begin..begin.wrapping_add(text.len()));
+                let range = begin..begin.wrapping_add(text.len());
+                *found = Some(CapturedField { meaning, range });
             }
         });
     }
@@ -428,7 +436,7 @@ mod tests {
             assert!(format.matches(line.as_bytes()), "{line}");
             let mut found = vec![None; fields.len()];
             format.capture(line.as_bytes(), &mut found);
-            let found: Vec<_> = found.into_iter().map(|range| Some(&line[range?])).collect();
+            let found: Vec<_> = found.into_iter().map(|field| Some(&line[field?.range])).collect();
             assert_eq!(found, expected, "{line}");
         }
         for (format, field, error) in [

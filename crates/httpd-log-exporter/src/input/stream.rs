@@ -265,7 +265,8 @@ mod tests {
         let counts = crate::metrics::counts::RequestCounts::new(&format, &[], Vec::new(), 100).with_labels(vec!["pod"]);
         let mut registry = crate::metrics::registry::Registry::new(format, counts, ["syslog".to_owned()]);
         let labels = vec!["pod=@pod".parse().unwrap()];
-        registry.rules = Some(crate::metrics::line_rules::LineRules::new(labels, Vec::new(), &[]));
+        let rules = crate::metrics::rules::Rules { labels, ..Default::default() };
+        registry.rules = Some(crate::metrics::line_rules::LineRules::new(&rules, &[]));
         registry.set_log([Path::new("/pods/shop_web-1_0/nginx/0.log")]);
         let line = br#"::1 - - [20/Nov/2026:09:00:00 +0000] "GET / HTTP/1.1" 200 5"#;
         registry.count_message(0, Line::Whole(line));

@@ -6,8 +6,9 @@ use exporter_common::{Family, Histogram, Kind};
 
 use crate::format::request::{CacheStatus, Protocol, StatusCode, Upstream};
 use crate::metrics::counts::{OptionalLabels, RequestCounts, Series};
+use crate::metrics::field_total::{FieldTotal, NamedMetric};
 use crate::metrics::health_families;
-use crate::metrics::histogram::DurationHistogram;
+use crate::metrics::histogram::ValueHistogram;
 use crate::metrics::registry::Registry;
 
 /// The families of all counters, and the health of each log.
@@ -26,6 +27,8 @@ fn families_at(registry: &Registry, now: f64) -> Vec<Family> {
     let mut families = created(families, registry.since);
     families.push(health_families::dropped(&registry.logs)); // counted by the kernel, for the current socket
     families.extend(created(durations(counts, registry.native_histograms), registry.durations_since));
+    // without created timestamps, since a metric may have been added later
+    families.extend(fields(counts, registry.native_histograms));
     families.extend(state(registry));
     families
 }
@@ -125,7 +128,31 @@ fn durations(counts: &RequestCounts, with_native: bool) -> [Family; 4] {
     families
 }
 
-fn histogram(durations: &DurationHistogram) -> Histogram {
+/// The metrics of numeric fields, for the label sets that have values.
+fn fields(counts: &RequestCounts, with_native: bool) -> Vec<Family> {
+    let names = label_names(counts, &[]);
+    let family = |metric: &NamedMetric| match metric.is_counter {
+        true => Family::counter(metric.name, metric.help, &names),
+        false => Family::histogram(metric.name, metric.help, &names),
+    };
+    let mut families: Vec<_> = counts.metrics().iter().map(family).collect();
+    for (optional, group) in counts.groups() {
+        let totals = group.fields.iter().zip(counts.metrics()).zip(&mut families);
+        for ((total, metric), family) in totals.filter(|((total, _), _)| total.has_values()) {
+            let labels = labels(&optional);
+            match total {
+                FieldTotal::Sum(sum) => family.push(&labels, metric.in_base_units(sum.unwrap_or_default())),
+                FieldTotal::Histogram(values) if with_native => {
+                    family.push(&labels, histogram(values).with_native(values.native.clone()));
+                }
+                FieldTotal::Histogram(values) => family.push(&labels, histogram(values)),
+            }
+        }
+    }
+    families
+}
+
+fn histogram(durations: &ValueHistogram) -> Histogram {
     let mut count = 0;
     let mut cumulative = durations.counts.iter().map(|bucket| {
         count += bucket;
@@ -181,6 +208,7 @@ mod tests {
 
     use super::*;
     use crate::lines::Line;
+    use crate::metrics::names::OWN_NAMES;
 
     /// The text exposition after lines in a format were counted.
     fn metrics(format: &str, lines: &[&str]) -> String {
@@ -233,6 +261,17 @@ mod tests {
         for absent in [r#"status_code="418""#, "upstream", "cache", "received", "overflowed"] {
             assert!(!text.contains(absent), "{absent} is in\n{text}");
         }
+    }
+
+    #[test]
+    fn all_names_are_reserved() {
+        let format: crate::format::Format = "$host $request_length $upstream_cache_status $upstream_connect_time $upstream_header_time $upstream_response_time $request_time $request $status $bytes_sent".parse().unwrap();
+        let counts = RequestCounts::new(&format, &[], Vec::new(), 100);
+        let registry = Registry::new(format, counts, ["access.log".to_owned()]);
+        let names: Vec<_> = families(&registry).iter().map(|family| family.name().to_owned()).collect();
+        let is_reserved = |name: &String| name.starts_with("httpd_log_") || OWN_NAMES.contains(&name.as_str());
+        assert!(names.iter().all(is_reserved), "{names:?}");
+        assert!(OWN_NAMES.iter().all(|name| names.iter().any(|known| known == name)), "{names:?}");
     }
 
     #[test]

@@ -1,21 +1,23 @@
-//! Histogram of durations in integer nanoseconds, so that the sum has no rounding error.
+//! Histogram of whole numbers of a small unit, so that the sum has no rounding error. Durations are in nanoseconds.
 
 use std::time::SystemTime;
 
 use exporter_common::{Exemplar, NativeHistogram};
 
-/// A histogram of durations.
+/// A histogram of durations or of other values.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct DurationHistogram {
-    /// The upper bounds in seconds.
+pub(crate) struct ValueHistogram {
+    /// The upper bounds in seconds, or another base unit.
     pub(crate) bounds: Vec<f64>,
-    /// The same in nanoseconds.
-    nanoseconds: Vec<u64>,
+    /// The number of small units in one base unit.
+    scale: f64,
+    /// The bounds in small units.
+    limits: Vec<u64>,
     /// The number of observations in each bucket, not cumulative; the last bucket is +Inf.
     pub(crate) counts: Vec<u64>,
-    /// The sum of all observations in nanoseconds.
+    /// The sum of all observations in small units.
     pub(crate) sum: u128,
-    /// The same observations in seconds. They are counted even if they are not exported, so that a restart with another
+    /// The same observations in base units. They are counted even if they are not exported, so that a restart with another
     /// flag resets nothing.
     pub(crate) native: NativeHistogram,
     /// The last observation of each bucket that has a trace; empty without `--metrics.exemplar`.
@@ -30,14 +32,20 @@ struct Traced {
     time: Option<SystemTime>,
 }
 
-impl DurationHistogram {
-    /// Creates an empty histogram with upper bounds in seconds.
+impl ValueHistogram {
+    /// Creates an empty histogram of durations with upper bounds in seconds.
     pub(crate) fn new(bounds: &[f64]) -> Self {
+        Self::with_scale(bounds, 1e9)
+    }
+
+    /// Creates an empty histogram of values whose base unit has this number of small units.
+    pub(crate) fn with_scale(bounds: &[f64], scale: f64) -> Self {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the cast saturates")]
-        let nanoseconds = bounds.iter().map(|bound| (bound * 1e9).round() as u64).collect();
+        let limits = bounds.iter().map(|bound| (bound * scale).round() as u64).collect();
         Self {
             bounds: bounds.to_vec(),
-            nanoseconds,
+            scale,
+            limits,
             counts: vec![0; bounds.len() + 1],
             sum: 0,
             native: NativeHistogram::new(),
@@ -48,17 +56,17 @@ impl DurationHistogram {
     /// Adds an observation.
     #[inline]
     #[expect(clippy::cast_precision_loss, reason = "a bucket is wider than the error")]
-    pub(crate) fn observe(&mut self, nanoseconds: u64) {
-        let bucket = self.bucket(nanoseconds);
+    pub(crate) fn observe(&mut self, value: u64) {
+        let bucket = self.bucket(value);
         self.counts[bucket] += 1;
-        self.sum += u128::from(nanoseconds);
-        self.native.observe(nanoseconds as f64 / 1e9);
+        self.sum += u128::from(value);
+        self.native.observe(value as f64 / self.scale);
     }
 
     #[inline]
-    fn bucket(&self, nanoseconds: u64) -> usize {
+    fn bucket(&self, value: u64) -> usize {
         // counting all bounds below is faster than a search, whose end is mispredicted
-        self.nanoseconds.iter().map(|&bound| usize::from(bound < nanoseconds)).sum()
+        self.limits.iter().map(|&limit| usize::from(limit < value)).sum()
     }
 
     /// Keeps the trace and the time of an observation for the exemplar of its bucket.
@@ -91,10 +99,15 @@ impl DurationHistogram {
         same
     }
 
-    /// The sum of all observations in seconds.
+    /// The number of its series: the bounds, the bucket `+Inf`, the sum and the count.
+    pub(crate) fn series(&self) -> usize {
+        self.bounds.len() + 3
+    }
+
+    /// The sum of all observations in base units.
     #[expect(clippy::cast_precision_loss, reason = "the exposition formats have only doubles")]
     pub(crate) fn sum(&self) -> f64 {
-        self.sum as f64 / 1e9
+        self.sum as f64 / self.scale
     }
 }
 
@@ -104,7 +117,7 @@ mod tests {
 
     #[test]
     fn an_observation_equal_to_a_bound_is_in_its_bucket() {
-        let mut durations = DurationHistogram::new(&[0.005, 0.01, 1e30]);
+        let mut durations = ValueHistogram::new(&[0.005, 0.01, 1e30]);
         for nanoseconds in [0, 5_000_000, 5_000_001, 10_000_000, u64::MAX] {
             durations.observe(nanoseconds);
         }
@@ -114,7 +127,7 @@ mod tests {
 
     #[test]
     fn every_bucket_keeps_its_last_trace() {
-        let mut durations = DurationHistogram::new(&[0.005, 1.0]);
+        let mut durations = ValueHistogram::new(&[0.005, 1.0]);
         assert_eq!(durations.exemplars().count(), 0);
         for (nanoseconds, id) in [(5_000_000, "a"), (4_000_000, "b"), (2_000_000_000, "c")] {
             durations.keep_trace(nanoseconds, id, None);
@@ -125,14 +138,14 @@ mod tests {
 
     #[test]
     fn the_sum_of_a_million_durations_is_exact() {
-        let mut durations = DurationHistogram::new(&[]);
+        let mut durations = ValueHistogram::new(&[]);
         (0..1_000_000).for_each(|_| durations.observe(100_000_000));
         assert!((durations.sum() - 100_000.0).abs() < f64::EPSILON);
     }
 
     #[test]
     fn saved_observations_with_other_bounds_are_ignored() {
-        let mut durations = DurationHistogram::new(&[0.1, 1.0]);
+        let mut durations = ValueHistogram::new(&[0.1, 1.0]);
         let mut native = NativeHistogram::new();
         (0..6).for_each(|_| native.observe(0.5));
         assert!(!durations.restore(&[0.1, 2.0], &[1, 2, 3], 9, &native));

@@ -1,24 +1,27 @@
-//! The rules that flags define for the fields of a line: labels, and which lines are dropped.
+//! The rules that flags define for the fields of a line: labels, metrics, and which lines are dropped.
 
 use std::collections::BTreeSet;
-use std::ops::Range;
 use std::path::Path;
 
 use anyhow::{Result, anyhow, bail};
 
 use crate::container;
-use crate::format::Format;
-use crate::format::request::{Method, StatusCode};
+use crate::format::field::Field;
+use crate::format::request::{Method, Number, StatusCode};
+use crate::format::{CapturedField, Format};
 use crate::metrics::drop_rule::DropRule;
+use crate::metrics::field_metric::FieldMetric;
 use crate::metrics::label::{Label, SEPARATOR};
+use crate::metrics::rules::Rules;
 
 /// All rules, and the fields of the current line.
 #[derive(Debug)]
 pub(crate) struct LineRules {
     labels: Vec<(Source, Label)>,
     drops: Vec<(Source, DropRule)>,
-    /// The positions of the captured fields; allocated once.
-    found: Vec<Option<Range<usize>>>,
+    metrics: Vec<(Source, FieldMetric)>,
+    /// The captured fields; allocated once.
+    found: Vec<Option<CapturedField>>,
     /// The names in the path of the current log, in the order of [`CONTAINER`].
     container: [Vec<u8>; 3],
 }
@@ -65,14 +68,19 @@ fn is_captured(field: &str, format: &Format) -> bool {
 
 impl LineRules {
     /// The rules of flags, if there are any, and the format that captures their fields.
-    pub(crate) fn of(format: Format, labels: &[Label], drops: &[DropRule]) -> Result<(Format, Option<Self>)> {
-        let mut names = BTreeSet::new();
-        if let Some(label) = labels.iter().find(|label| !names.insert(&label.name)) {
-            bail!("--metrics.label: two labels have the same name ({})", label.name);
-        }
+    pub(crate) fn of(format: Format, rules: &Rules) -> Result<(Format, Option<Self>)> {
+        rules.check()?;
         let mut captured = BTreeSet::new();
-        let dropped = drops.iter().map(|drop| ("--access-log.drop", &drop.field));
-        for (flag, field) in dropped.chain(labels.iter().map(|label| ("--metrics.label", &label.field))) {
+        let dropped = rules.drops.iter().map(|drop| ("--access-log.drop", &drop.field));
+        let labels = rules.labels.iter().map(|label| ("--metrics.label", &label.field));
+        let counters = rules.counters.iter().map(|counter| ("--metrics.counter", &counter.field));
+        let histograms = rules.histograms.iter().map(|histogram| ("--metrics.histogram", &histogram.field));
+        for (flag, field) in counters.clone().chain(histograms.clone()) {
+            if !is_captured(field, &format) {
+                bail!("{flag}: the field {field} is not a number");
+            }
+        }
+        for (flag, field) in dropped.chain(labels).chain(counters).chain(histograms) {
             if is_captured(field, &format) && captured.insert(field.as_str()) {
                 let [pod, namespace, container] = CONTAINER;
                 let own = format!("{METHOD}, {STATUS_CLASS}, {pod}, {namespace}, {container}");
@@ -85,20 +93,22 @@ impl LineRules {
         }
         let captured: Vec<_> = captured.into_iter().collect();
         let format = format.with_captured(&captured).map_err(anyhow::Error::msg)?;
-        let has_rules = !labels.is_empty() || !drops.is_empty();
-        let rules = has_rules.then(|| Self::new(labels.to_vec(), drops.to_vec(), &captured));
+        let metrics = rules.metrics();
+        let has_rules = !rules.labels.is_empty() || !rules.drops.is_empty() || !metrics.is_empty();
+        let rules = has_rules.then(|| Self::new(rules, &captured));
         Ok((format, rules))
     }
 
     /// Resolves the fields of rules; a field that is not captured is the path.
-    pub(crate) fn new(labels: Vec<Label>, drops: Vec<DropRule>, captured: &[&str]) -> Self {
+    pub(crate) fn new(rules: &Rules, captured: &[&str]) -> Self {
         let source = |field: &str| {
             let captured = captured.iter().position(|name| *name == field).map(Source::Captured);
             Source::named(field).or(captured).unwrap_or(Source::Path)
         };
         Self {
-            labels: labels.into_iter().map(|label| (source(&label.field), label)).collect(),
-            drops: drops.into_iter().map(|drop| (source(&drop.field), drop)).collect(),
+            labels: rules.labels.iter().map(|label| (source(&label.field), label.clone())).collect(),
+            drops: rules.drops.iter().map(|drop| (source(&drop.field), drop.clone())).collect(),
+            metrics: rules.metrics().into_iter().map(|metric| (source(&metric.field), metric)).collect(),
             found: vec![None; captured.len()],
             container: Default::default(),
         }
@@ -136,6 +146,15 @@ impl LineRules {
         self.drops.iter().any(|(source, drop)| text(*source).is_some_and(|text| drop.pattern.is_match(text)))
     }
 
+    /// Replaces values by the value of every metric.
+    pub(crate) fn read_values(&self, line: &RequestLine<'_>, values: &mut Vec<Number>) {
+        values.clear();
+        values.extend(self.metrics.iter().map(|(source, metric)| {
+            let text = source.text(&self.found, &self.container, line);
+            text.map_or(Number::Absent, |text| metric.value(source.meaning(&self.found), text))
+        }));
+    }
+
     /// Appends the value of every label, each after a separator.
     pub(crate) fn append_labels(&mut self, line: &RequestLine<'_>, values: &mut Vec<u8>) {
         let Self { labels, found, container, .. } = self;
@@ -156,16 +175,26 @@ impl Source {
         }
     }
 
+    /// The meaning of a captured field in the current line.
+    fn meaning(self, found: &[Option<CapturedField>]) -> Field {
+        match self {
+            Self::Captured(index) => {
+                found.get(index).and_then(Option::as_ref).map_or(Field::Skip, |field| field.meaning)
+            }
+            _ => Field::Skip,
+        }
+    }
+
     /// The text in a line; `None` if it has no such field.
     fn text<'a>(
         self,
-        found: &[Option<Range<usize>>],
+        found: &[Option<CapturedField>],
         container: &'a [Vec<u8>],
         line: &RequestLine<'a>,
     ) -> Option<&'a [u8]> {
         match self {
             Self::Path => Some(line.path).filter(|path| !path.is_empty()),
-            Self::Captured(index) => line.text.get(found.get(index)?.clone()?),
+            Self::Captured(index) => line.text.get(found.get(index)?.as_ref()?.range.clone()),
             Self::Container(index) => container.get(index).map(Vec::as_slice).filter(|name| !name.is_empty()),
             Self::Method => Some(line.method.name().as_bytes()),
             Self::StatusClass => CLASSES.get(line.status.index() / 100).map(|class| class.as_bytes()),

@@ -191,6 +191,7 @@ impl Registry {
         if rules.is_dropped(&line) {
             return Some(LineResult::Dropped);
         }
+        rules.read_values(&line, &mut self.counts.values);
         Some(LineResult::of(match rules.has_labels() {
             true => self.counts.add_labeled(request, details, |values| rules.append_labels(&line, values)),
             false => self.counts.add_detailed(request, details),

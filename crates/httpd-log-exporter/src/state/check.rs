@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 
+use super::limits::{countable, summable};
 use super::saved_file::SavedFile;
 use super::{SavedDurations, SavedSeries, SavedSource, SavedState};
 use crate::format::request::{CacheStatus, Protocol};
@@ -29,6 +30,9 @@ impl SavedState {
         for (at, SavedDurations { labels, .. }) in self.durations.iter().enumerate() {
             labels_match(labels, names).with_context(|| format!("durations[{at}]"))?;
         }
+        for (at, field) in self.fields.iter().enumerate() {
+            field.check().and_then(|()| labels_match(&field.labels, names)).with_context(|| format!("fields[{at}]"))?;
+        }
         for (at, closed) in self.closed.iter().enumerate() {
             ensure!(closed.is_valid(), "closed[{at}]: its first or last bytes are not in the file");
         }
@@ -38,6 +42,7 @@ impl SavedState {
         countable(requests.chain([self.overflowed])).context("series: requests")?;
         summable(self.series.iter().map(|series| series.sent)).context("series: sent")?;
         summable(self.series.iter().map(|series| series.received)).context("series: received")?;
+        summable(self.fields.iter().map(|field| field.sum)).context("fields: sum")?;
         summable(self.durations.iter().map(|durations| durations.nanoseconds)).context("durations: nanoseconds")
     }
 }
@@ -78,10 +83,7 @@ impl SavedDurations {
         ensure!(counts == bounds + 1, "{counts} counts do not match {bounds} bounds");
         countable(self.counts.iter().copied())?;
         if let Some(native) = &self.native {
-            let observations = || native.buckets.iter().map(|(_, count)| *count).chain([native.zero]);
-            countable(observations())?;
-            let (native, classic) = (observations().sum::<u64>(), self.counts.iter().sum::<u64>());
-            ensure!(native == classic, "{native} observations in native buckets, but {classic} in the others");
+            native.check(&self.counts)?;
         }
         Ok(())
     }
@@ -99,18 +101,4 @@ fn known(counts: &[(String, u64)], names: &[&str]) -> Result<()> {
         ensure!(names.contains(&name.as_str()), "unknown name {name:?}");
     }
     countable(counts.iter().map(|(_, count)| *count))
-}
-
-/// Refuses counters whose sum leaves no room to count.
-fn countable(counts: impl IntoIterator<Item = u64>) -> Result<()> {
-    let sum: u128 = counts.into_iter().map(u128::from).sum();
-    ensure!(sum <= u128::from(u64::MAX / 2), "{sum} is more than an exporter can count");
-    Ok(())
-}
-
-/// The same for 128-bit sums.
-fn summable(mut sums: impl Iterator<Item = u128>) -> Result<()> {
-    let sum = sums.try_fold(0_u128, u128::checked_add);
-    ensure!(sum.is_some_and(|sum| sum <= u128::MAX / 2), "the sum is more than an exporter can count");
-    Ok(())
 }

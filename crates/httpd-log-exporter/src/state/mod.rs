@@ -2,10 +2,13 @@
 
 mod assignment;
 mod check;
+mod limits;
 mod lock;
 mod moment;
 mod saved_closed;
+mod saved_field;
 pub(crate) mod saved_file;
+mod saved_native;
 mod saved_source;
 mod state_writer;
 mod text;
@@ -14,7 +17,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use exporter_common::NativeHistogram;
 use exporter_common::config::small_file;
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +26,8 @@ use crate::metrics::label::OTHER;
 use crate::metrics::registry::Registry;
 use crate::state::moment::Moment;
 use crate::state::saved_closed::SavedClosed;
+use crate::state::saved_field::SavedField;
+use crate::state::saved_native::SavedNative;
 use crate::tail::Tail;
 #[cfg(fuzzing)]
 use crate::tail::log_file::FileIdentity;
@@ -41,6 +45,9 @@ pub(crate) struct SavedState {
     protocols: Vec<(String, u64)>,
     caches: Vec<(String, u64)>,
     overflowed: u64,
+    /// Totals of the metrics of numeric fields.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    fields: Vec<SavedField>,
     /// The names of the labels of flags, in the order of their values.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     labels: Vec<String>,
@@ -86,14 +93,6 @@ struct SavedDurations {
     /// The same observations in exponential buckets; missing in the files of earlier versions.
     #[serde(default)]
     native: Option<SavedNative>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct SavedNative {
-    schema: i8,
-    zero: u64,
-    /// Index and count.
-    buckets: Vec<(i32, u64)>,
 }
 
 /// Version 1 has no native buckets and no created timestamps, version 2 no labels, version 3 no dropped lines and no parts of
@@ -163,6 +162,7 @@ impl SavedState {
             protocols: named(&Protocol::NAMES, &counts.protocols),
             caches: named(&CacheStatus::NAMES, &counts.caches),
             overflowed: counts.overflowed,
+            fields: fields(counts),
             labels: counts.labels().iter().map(|name| (*name).to_owned()).collect(),
             closed: registry.ownership.closed().map(SavedClosed::of).collect(),
             since: registry.since.map(Moment),
@@ -207,6 +207,11 @@ impl SavedState {
             registry.durations_since = self.durations_since.map(|Moment(since)| since);
         } else {
             tracing::warn!("the state file has durations with other buckets; the histograms start at 0");
+        }
+        if !self.fields.iter().fold(true, |fit, saved| saved.restore_to(counts, &order) & fit) {
+            tracing::warn!(
+                "the state file has metrics of fields with other buckets or of another kind; they start at 0"
+            );
         }
         for (name, count) in &self.protocols {
             if let Some(at) = Protocol::NAMES.iter().position(|known| known == name) {
@@ -272,16 +277,27 @@ impl SavedDurations {
     }
 }
 
-impl SavedNative {
-    fn of(native: &NativeHistogram) -> Self {
-        Self { schema: native.schema(), zero: native.zero_count(), buckets: native.positive().collect() }
-    }
+/// The totals of the metrics of numeric fields that have values.
+fn fields(counts: &RequestCounts) -> Vec<SavedField> {
+    let totals = counts.groups().flat_map(|(labels, group)| {
+        group.fields.iter().zip(counts.metrics()).filter_map(move |(total, metric)| {
+            Some(SavedField {
+                vhost: labels.vhost.map(str::to_owned),
+                route: labels.route.map(str::to_owned),
+                labels: labels.fields().map(str::to_owned).collect(),
+                ..SavedField::of(metric.name, total)?
+            })
+        })
+    });
+    totals.collect()
+}
 
-    fn histogram(&self) -> NativeHistogram {
-        let mut native = NativeHistogram::new();
-        native.add_zero(self.zero);
-        self.buckets.iter().for_each(|(index, count)| native.add_bucket(self.schema, *index, *count));
-        native
+impl SavedField {
+    /// Adds the saved total, if its metric still exists; false if it is of another kind or has other bounds.
+    fn restore_to(&self, counts: &mut RequestCounts, order: &[Option<usize>]) -> bool {
+        let Some(at) = counts.metrics().iter().position(|metric| metric.name == self.name) else { return true };
+        let group = counts.restored_group(&saved_labels(&self.vhost, &self.route, &self.labels, order));
+        counts.fields(group).get_mut(at).is_none_or(|total| self.restore(total))
     }
 }
 

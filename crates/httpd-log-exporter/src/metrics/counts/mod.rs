@@ -10,10 +10,13 @@ use crate::format::Format;
 use crate::format::request::{CacheStatus, Details, Method, Number, Protocol, Request, StatusCode, Upstream, path};
 use crate::format::timestamp::epoch_seconds;
 use crate::metrics::combinations::Combinations;
-use crate::metrics::histogram::DurationHistogram;
+use crate::metrics::field_metric::FieldMetric;
+use crate::metrics::field_total::{FieldTotal, NamedMetric};
+use crate::metrics::histogram::ValueHistogram;
 use crate::metrics::label::{OTHER, SEPARATOR};
 use crate::metrics::label_sets::{LabelSets, MAX_VHOST, normalized};
 use crate::metrics::route::{Route, Routes};
+use crate::metrics::rules::Rules;
 
 pub(crate) use self::restore::SavedLabels;
 
@@ -42,7 +45,13 @@ pub(crate) struct RequestCounts {
     pub(crate) overflowed: u64,
     pub(crate) has: ExportedFields,
     /// Empty histograms for a new group.
-    empty: [Option<DurationHistogram>; LabelGroup::HISTOGRAMS],
+    empty: [Option<ValueHistogram>; LabelGroup::HISTOGRAMS],
+    /// Empty totals for a new group.
+    empty_fields: Vec<FieldTotal>,
+    /// The metrics of numeric fields.
+    metrics: Vec<NamedMetric>,
+    /// The values of the current line, one for each metric.
+    pub(crate) values: Vec<Number>,
     pub(crate) protocols: [u64; Protocol::NAMES.len()],
     pub(crate) caches: [u64; CacheStatus::NAMES.len()],
 }
@@ -65,7 +74,9 @@ pub(crate) struct LabelGroup {
     /// Indexed by the numbers of [`Combinations`].
     cells: Vec<RequestTotals>,
     /// Of requests, then by [`Upstream`]; `None` if the format lacks the duration.
-    pub(crate) durations: [Option<DurationHistogram>; Self::HISTOGRAMS],
+    pub(crate) durations: [Option<ValueHistogram>; Self::HISTOGRAMS],
+    /// In the order of [`RequestCounts::metrics`].
+    pub(crate) fields: Vec<FieldTotal>,
 }
 
 /// The counters of one label set.
@@ -77,8 +88,6 @@ pub(crate) struct RequestTotals {
     pub(crate) received: u128,
 }
 
-/// The number of series of a histogram in addition to its bounds: the bucket `+Inf`, the sum and the count.
-const HISTOGRAM_SERIES: usize = 3;
 /// The number of pairs of method and status of each route that are reserved for the label set `other`.
 const OTHER_PAIRS: usize = 4;
 
@@ -119,7 +128,7 @@ impl LabelGroup {
 impl RequestCounts {
     /// Creates the counters for the fields of a format. `bounds` are the upper bounds of its histograms in seconds.
     pub(crate) fn new(format: &Format, bounds: &[f64], routes: Vec<Route>, max_series: usize) -> Self {
-        let histogram = |wanted: bool| wanted.then(|| DurationHistogram::new(bounds));
+        let histogram = |wanted: bool| wanted.then(|| ValueHistogram::new(bounds));
         let empty = [
             histogram(format.has_duration()),
             histogram(format.has_upstream(Upstream::Connect)),
@@ -148,6 +157,9 @@ impl RequestCounts {
                 protocol: format.has_protocol() && is_certain,
             },
             empty,
+            empty_fields: Vec::new(),
+            metrics: Vec::new(),
+            values: Vec::new(),
             protocols: [0; Protocol::NAMES.len()],
             caches: [0; CacheStatus::NAMES.len()],
         };
@@ -155,11 +167,28 @@ impl RequestCounts {
         counts
     }
 
+    /// Creates the counters for the fields of a format and rules.
+    pub(crate) fn of_rules(format: &Format, bounds: &[f64], rules: Rules, max_series: usize) -> Self {
+        let metrics = rules.metrics();
+        Self::new(format, bounds, rules.routes, max_series)
+            // metric families need names that live as long as the program
+            .with_labels(rules.labels.into_iter().map(|label| &*label.name.leak()).collect())
+            .with_metrics(&metrics)
+    }
+
     /// The same counters with labels that flags define.
     pub(crate) fn with_labels(self, labels: Vec<&'static str>) -> Self {
         let values = labels.len() + usize::from(self.format_has_vhost);
         let sets = if labels.is_empty() { self.sets } else { Some(LabelSets::new(values)) };
         Self { sets, labels, ..self }
+    }
+
+    /// The same counters with metrics of numeric fields.
+    pub(crate) fn with_metrics(mut self, metrics: &[FieldMetric]) -> Self {
+        self.metrics = metrics.iter().map(NamedMetric::new).collect();
+        self.empty_fields = metrics.iter().map(FieldTotal::new).collect();
+        self.groups.iter_mut().for_each(|group| group.fields = self.empty_fields.clone());
+        self
     }
 
     /// Counts a request; false if one of its numbers was wrong and is not counted.
@@ -192,6 +221,13 @@ impl RequestCounts {
         let mut valid = true;
         for (durations, time) in self.groups[group].durations[1..].iter_mut().zip(details.upstream) {
             valid &= observe(durations.as_mut(), time);
+        }
+        for (total, value) in self.groups[group].fields.iter_mut().zip(&self.values) {
+            match value {
+                Number::Value(value) => total.observe(*value),
+                Number::Absent => {}
+                Number::Wrong => valid = false,
+            }
         }
         if let Some(trace) = details.trace {
             self.keep_trace(group, request, details, trace);
@@ -344,14 +380,19 @@ impl RequestCounts {
     /// The number of series of label sets, with the histograms of their group if it is new.
     fn series_of(&self, new_group: bool, label_sets: usize) -> usize {
         let histograms = self.empty.iter().flatten().filter(|_| new_group);
-        let durations = histograms.map(|durations| durations.bounds.len() + HISTOGRAM_SERIES).sum::<usize>();
-        durations + label_sets * (1 + usize::from(self.has.sent) + usize::from(self.has.received))
+        let durations = histograms.map(ValueHistogram::series).sum::<usize>();
+        let fields = self.empty_fields.iter().filter(|_| new_group).map(FieldTotal::series).sum::<usize>();
+        durations + fields + label_sets * (1 + usize::from(self.has.sent) + usize::from(self.has.received))
     }
 
     /// Adds the groups of a new label set.
     fn add_groups(&mut self) {
         for _ in 0..=self.routes.len() {
-            self.groups.push(LabelGroup { cells: Vec::new(), durations: self.empty.clone() });
+            self.groups.push(LabelGroup {
+                cells: Vec::new(),
+                durations: self.empty.clone(),
+                fields: self.empty_fields.clone(),
+            });
         }
     }
 
@@ -363,6 +404,16 @@ impl RequestCounts {
     /// The names of the labels that flags define.
     pub(crate) fn labels(&self) -> &[&'static str] {
         &self.labels
+    }
+
+    /// The metrics of numeric fields.
+    pub(crate) fn metrics(&self) -> &[NamedMetric] {
+        &self.metrics
+    }
+
+    /// The totals of the metrics of numeric fields in a group.
+    pub(crate) fn fields(&mut self, group: usize) -> &mut [FieldTotal] {
+        &mut self.groups[group].fields
     }
 
     /// Whether the values of some labels become `other` beyond the limit of series.
@@ -410,14 +461,14 @@ impl RequestCounts {
     }
 
     /// The histograms of a group.
-    pub(crate) fn durations(&mut self, group: usize) -> &mut [Option<DurationHistogram>; LabelGroup::HISTOGRAMS] {
+    pub(crate) fn durations(&mut self, group: usize) -> &mut [Option<ValueHistogram>; LabelGroup::HISTOGRAMS] {
         &mut self.groups[group].durations
     }
 }
 
 /// Observes a duration; false if it is wrong.
 #[inline]
-fn observe(durations: Option<&mut DurationHistogram>, time: Number) -> bool {
+fn observe(durations: Option<&mut ValueHistogram>, time: Number) -> bool {
     if let (Number::Value(nanoseconds), Some(durations)) = (time, durations) {
         durations.observe(nanoseconds);
     }
