@@ -20,6 +20,7 @@ use crate::metrics::line_rules::LineRules;
 use crate::metrics::registry::{Registry, SharedRegistry};
 use crate::metrics::route::Route;
 use crate::metrics::rules::Rules;
+use crate::metrics::rules_file;
 use crate::state::SavedState;
 use crate::tail::Tail;
 use crate::tail::log_file::LogFile;
@@ -86,6 +87,30 @@ pub fn labels(text: &[u8]) {
     let written = serde_json::to_vec(&SavedState::of(&[], &registry)).expect("the state is serializable");
     SavedState::parse(&written).unwrap_or_else(|error| panic!("{error:#}: {}", String::from_utf8_lossy(&written)));
     let _ = families(&registry);
+}
+
+/// Parses a file of rules: it is either rejected in one line, or lines are counted with its rules.
+pub fn rules(text: &[u8]) {
+    let Ok(text) = std::str::from_utf8(text) else { return };
+    let rules = match rules_file::parse(text) {
+        Ok(rules) => rules,
+        Err(error) => return assert!(!error.to_string().contains('\n'), "{error}"),
+    };
+    let Ok(format) = "json".parse::<Format>() else { return };
+    let (format, line_rules) = match LineRules::of(format, &rules) {
+        Ok(found) => found,
+        Err(error) => return assert!(!format!("{error:#}").contains('\n'), "{error:#}"),
+    };
+    let counts = RequestCounts::of_rules(&format, &[0.1, 1.0], rules, 100);
+    let mut registry = Registry::new(format, counts, ["access.log".to_owned()]);
+    registry.rules = line_rules;
+    for value in ["1", "1.5e3", "-", "x"] {
+        let line = format!("{{\"status\":200,\"method\":\"GET\",\"path\":\"/x\",\"x\":\"{value}\",\"x_ms\":{value}}}");
+        registry.count_line(0, Line::Whole(line.as_bytes()));
+    }
+    let _ = families(&registry);
+    let written = serde_json::to_vec(&SavedState::of(&[], &registry)).expect("the state is serializable");
+    SavedState::parse(&written).unwrap_or_else(|error| panic!("{error:#}: {}", String::from_utf8_lossy(&written)));
 }
 
 /// Unwraps lines of containers: it does not depend on the stream that is read which lines a stream has.

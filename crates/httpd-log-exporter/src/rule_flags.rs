@@ -1,5 +1,7 @@
 //! The flags with rules for the lines of a log, which `explain` has, too.
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 
 use crate::metrics::drop_rule::DropRule;
@@ -7,6 +9,7 @@ use crate::metrics::field_metric::FieldMetric;
 use crate::metrics::label::Label;
 use crate::metrics::route::Route;
 use crate::metrics::rules::Rules;
+use crate::metrics::rules_file;
 
 /// Labels, routes, metrics of fields, and the lines that are not counted.
 #[derive(Clone, Debug, clap::Args)]
@@ -40,12 +43,20 @@ pub(crate) struct RuleFlags {
     /// @namespace and @container. Repeatable
     #[arg(long = "access-log.drop", value_name = "FIELD~REGEX", value_delimiter = '\n', global = true)]
     drops: Vec<DropRule>,
+
+    /// YAML file with more rules, after the ones of flags: the lists labels, routes, drop, counters and histograms
+    #[arg(long = "metrics.file", value_name = "FILE", global = true)]
+    file: Option<PathBuf>,
 }
 
 impl RuleFlags {
-    /// The rules that the flags define.
+    /// The rules of the flags, then the rules of the file.
     pub(crate) fn rules(&self) -> Result<Rules> {
-        let Self { labels, routes, counters, histograms, drops } = self.clone();
-        Ok(Rules { labels, routes, counters, histograms, drops })
+        let Self { labels, routes, counters, histograms, drops, file } = self.clone();
+        let mut rules = Rules { labels, routes, counters, histograms, drops };
+        if let Some(file) = file {
+            rules.extend(rules_file::read(&file)?);
+        }
+        Ok(rules)
     }
 }

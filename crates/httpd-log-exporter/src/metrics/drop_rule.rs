@@ -15,12 +15,19 @@ pub(crate) struct DropRule {
     pub(crate) pattern: Regex,
 }
 
+impl DropRule {
+    /// Creates a rule for a field.
+    pub(crate) fn new(field: &str, pattern: &str) -> Result<Self, String> {
+        Ok(Self { field: field_name(field)?.to_owned(), pattern: pattern::compile(pattern)? })
+    }
+}
+
 impl FromStr for DropRule {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (field, pattern) = text.split_once('~').ok_or("expected FIELD~REGEX")?;
-        Ok(Self { field: field_name(field)?.to_owned(), pattern: pattern::compile(pattern)? })
+        Self::new(field, pattern)
     }
 }
 

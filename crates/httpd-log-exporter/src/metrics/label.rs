@@ -77,12 +77,9 @@ impl ValuePattern {
     }
 }
 
-impl FromStr for Label {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (name, field) = text.split_once('=').ok_or("expected NAME=FIELD or NAME=FIELD~REGEX=>VALUE")?;
-        let (field, pattern) = field.split_once('~').map_or((field, None), |(field, pattern)| (field, Some(pattern)));
+impl Label {
+    /// Creates a label from the names of the label and of the field, and a regular expression with an optional value.
+    pub(crate) fn new(name: &str, field: &str, pattern: Option<(&str, Option<&str>)>) -> Result<Self, String> {
         let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         if !is_name || name.is_empty() || name.starts_with(|first: char| first.is_ascii_digit()) {
             return Err(format!("'{name}' is not a label name: use letters, digits and _"));
@@ -93,16 +90,24 @@ impl FromStr for Label {
         Ok(Self {
             name: name.to_owned(),
             field: field_name(field)?.to_owned(),
-            pattern: pattern.map(str::parse).transpose()?,
+            pattern: pattern.map(|(regex, value)| ValuePattern::new(regex, value)).transpose()?,
         })
     }
 }
 
-impl FromStr for ValuePattern {
+impl FromStr for Label {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (regex, replacement) = text.rsplit_once("=>").map_or((text, None), |(regex, value)| (regex, Some(value)));
+        let (name, field) = text.split_once('=').ok_or("expected NAME=FIELD or NAME=FIELD~REGEX=>VALUE")?;
+        let (field, pattern) = field.split_once('~').map_or((field, None), |(field, pattern)| (field, Some(pattern)));
+        let parts = |text| str::rsplit_once(text, "=>").map_or((text, None), |(regex, value)| (regex, Some(value)));
+        Self::new(name, field, pattern.map(parts))
+    }
+}
+
+impl ValuePattern {
+    fn new(regex: &str, replacement: Option<&str>) -> Result<Self, String> {
         let regex = pattern::compile(regex)?;
         let has_groups = regex.captures_len() > 1;
         let replacement = replacement.unwrap_or(if has_groups { "$1" } else { "$0" });

@@ -17,4 +17,5 @@ pub(crate) mod pattern;
 pub(crate) mod registry;
 pub(crate) mod route;
 pub(crate) mod rules;
+pub(crate) mod rules_file;
 pub(crate) mod saved_metrics;

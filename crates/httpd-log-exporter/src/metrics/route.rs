@@ -64,14 +64,28 @@ impl Routes {
     }
 }
 
+impl Route {
+    /// Creates a name for paths that match a regular expression.
+    pub(crate) fn new(name: &str, pattern: &str) -> Result<Self, String> {
+        match name {
+            "" | OTHER => Err("the name of a route must not be empty or 'other'".to_owned()),
+            _ => Ok(Self { name: name.to_owned(), pattern: pattern::compile(pattern)? }),
+        }
+    }
+
+    /// Creates a route whose name is a template.
+    pub(crate) fn of_template(text: &str) -> Result<Self, String> {
+        Ok(Self { name: text.to_owned(), pattern: template(text)? })
+    }
+}
+
 impl FromStr for Route {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text.split_once('=') {
-            Some(("" | OTHER, _)) => Err("the name of a route must not be empty or 'other'".to_owned()),
-            Some((name, pattern)) => Ok(Self { name: name.to_owned(), pattern: pattern::compile(pattern)? }),
-            None => Ok(Self { name: text.to_owned(), pattern: template(text)? }),
+            Some((name, pattern)) => Self::new(name, pattern),
+            None => Self::of_template(text),
         }
     }
 }

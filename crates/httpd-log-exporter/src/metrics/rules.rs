@@ -23,6 +23,15 @@ impl Rules {
         self.counters.iter().chain(&self.histograms).cloned().collect()
     }
 
+    /// Appends other rules.
+    pub(crate) fn extend(&mut self, other: Self) {
+        self.labels.extend(other.labels);
+        self.routes.extend(other.routes);
+        self.drops.extend(other.drops);
+        self.counters.extend(other.counters);
+        self.histograms.extend(other.histograms);
+    }
+
     /// Refuses two labels or metrics with the same name.
     pub(crate) fn check(&self) -> Result<()> {
         let labels: Vec<_> = self.labels.iter().map(|label| label.name.as_str()).collect();
