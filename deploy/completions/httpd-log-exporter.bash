@@ -35,7 +35,7 @@ _httpd__log__exporter() {
 
     case "${cmd}" in
         httpd__log__exporter)
-            opts="-h -V --web.telemetry-path --web.config.file --web.systemd-socket --web.max-requests --web.openmetrics-created --web.disable-exporter-metrics --scrape.timeout --scrape.timeout-offset --log.level --log.format --check --access-log --access-log.format --access-log.regex --access-log.container --access-log.start --state.file --metrics.buckets --metrics.native-histograms --metrics.exemplar --metrics.max-series --metrics.label --metrics.route --metrics.counter --metrics.histogram --access-log.drop --web.listen-address --once --help --version explain healthcheck completions man"
+            opts="-h -V --web.telemetry-path --web.config.file --web.systemd-socket --web.max-requests --web.openmetrics-created --web.disable-exporter-metrics --scrape.timeout --scrape.timeout-offset --log.level --log.format --check --access-log --access-log.format --access-log.regex --access-log.container --access-log.start --state.file --metrics.buckets --metrics.native-histograms --metrics.exemplar --metrics.max-series --metrics.label --metrics.route --metrics.counter --metrics.histogram --access-log.drop --metrics.file --web.listen-address --once --help --version explain healthcheck completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -74,7 +74,7 @@ _httpd__log__exporter() {
                     return 0
                     ;;
                 --access-log.format)
-                    COMPREPLY=($(compgen -W "combined common combined_time combined_us combinedio vhost_combined vhost_common lighttpd ingress_nginx traefik traefik_json caddy haproxy envoy istio istio_json json cloudfront w3c w3c_seconds" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "combined common combined_time combined_us combinedio vhost_combined vhost_common lighttpd ingress_nginx traefik traefik_json caddy haproxy envoy istio istio_json json ecs cloudfront w3c w3c_seconds" -- "${cur}"))
                     return 0
                     ;;
                 --access-log.regex)
@@ -129,6 +129,10 @@ _httpd__log__exporter() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --metrics.file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --web.listen-address)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -141,7 +145,7 @@ _httpd__log__exporter() {
             return 0
             ;;
         httpd__log__exporter__subcmd__completions)
-            opts="-h --web.config.file --log.level --log.format --access-log.format --access-log.regex --access-log.container --metrics.label --metrics.route --metrics.counter --metrics.histogram --access-log.drop --web.listen-address --help bash fish zsh"
+            opts="-h --web.config.file --log.level --log.format --access-log.format --access-log.regex --access-log.container --metrics.label --metrics.route --metrics.counter --metrics.histogram --access-log.drop --metrics.file --web.listen-address --help bash fish zsh"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -160,7 +164,7 @@ _httpd__log__exporter() {
                     return 0
                     ;;
                 --access-log.format)
-                    COMPREPLY=($(compgen -W "combined common combined_time combined_us combinedio vhost_combined vhost_common lighttpd ingress_nginx traefik traefik_json caddy haproxy envoy istio istio_json json cloudfront w3c w3c_seconds" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "combined common combined_time combined_us combinedio vhost_combined vhost_common lighttpd ingress_nginx traefik traefik_json caddy haproxy envoy istio istio_json json ecs cloudfront w3c w3c_seconds" -- "${cur}"))
                     return 0
                     ;;
                 --access-log.regex)
@@ -188,6 +192,10 @@ _httpd__log__exporter() {
                     return 0
                     ;;
                 --access-log.drop)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --metrics.file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -203,7 +211,7 @@ _httpd__log__exporter() {
             return 0
             ;;
         httpd__log__exporter__subcmd__explain)
-            opts="-h --web.config.file --log.level --log.format --access-log.format --access-log.regex --access-log.container --metrics.label --metrics.route --metrics.counter --metrics.histogram --access-log.drop --web.listen-address --help"
+            opts="-h --web.config.file --log.level --log.format --access-log.format --access-log.regex --access-log.container --metrics.label --metrics.route --metrics.counter --metrics.histogram --access-log.drop --metrics.file --web.listen-address --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -222,7 +230,7 @@ _httpd__log__exporter() {
                     return 0
                     ;;
                 --access-log.format)
-                    COMPREPLY=($(compgen -W "combined common combined_time combined_us combinedio vhost_combined vhost_common lighttpd ingress_nginx traefik traefik_json caddy haproxy envoy istio istio_json json cloudfront w3c w3c_seconds" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "combined common combined_time combined_us combinedio vhost_combined vhost_common lighttpd ingress_nginx traefik traefik_json caddy haproxy envoy istio istio_json json ecs cloudfront w3c w3c_seconds" -- "${cur}"))
                     return 0
                     ;;
                 --access-log.regex)
@@ -250,6 +258,10 @@ _httpd__log__exporter() {
                     return 0
                     ;;
                 --access-log.drop)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --metrics.file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -265,7 +277,7 @@ _httpd__log__exporter() {
             return 0
             ;;
         httpd__log__exporter__subcmd__healthcheck)
-            opts="-h --web.config.file --log.level --log.format --access-log.format --access-log.regex --access-log.container --metrics.label --metrics.route --metrics.counter --metrics.histogram --access-log.drop --web.listen-address --help"
+            opts="-h --web.config.file --log.level --log.format --access-log.format --access-log.regex --access-log.container --metrics.label --metrics.route --metrics.counter --metrics.histogram --access-log.drop --metrics.file --web.listen-address --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -284,7 +296,7 @@ _httpd__log__exporter() {
                     return 0
                     ;;
                 --access-log.format)
-                    COMPREPLY=($(compgen -W "combined common combined_time combined_us combinedio vhost_combined vhost_common lighttpd ingress_nginx traefik traefik_json caddy haproxy envoy istio istio_json json cloudfront w3c w3c_seconds" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "combined common combined_time combined_us combinedio vhost_combined vhost_common lighttpd ingress_nginx traefik traefik_json caddy haproxy envoy istio istio_json json ecs cloudfront w3c w3c_seconds" -- "${cur}"))
                     return 0
                     ;;
                 --access-log.regex)
@@ -312,6 +324,10 @@ _httpd__log__exporter() {
                     return 0
                     ;;
                 --access-log.drop)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --metrics.file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -327,7 +343,7 @@ _httpd__log__exporter() {
             return 0
             ;;
         httpd__log__exporter__subcmd__man)
-            opts="-h --web.config.file --log.level --log.format --access-log.format --access-log.regex --access-log.container --metrics.label --metrics.route --metrics.counter --metrics.histogram --access-log.drop --web.listen-address --help explain healthcheck completions man"
+            opts="-h --web.config.file --log.level --log.format --access-log.format --access-log.regex --access-log.container --metrics.label --metrics.route --metrics.counter --metrics.histogram --access-log.drop --metrics.file --web.listen-address --help explain healthcheck completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -346,7 +362,7 @@ _httpd__log__exporter() {
                     return 0
                     ;;
                 --access-log.format)
-                    COMPREPLY=($(compgen -W "combined common combined_time combined_us combinedio vhost_combined vhost_common lighttpd ingress_nginx traefik traefik_json caddy haproxy envoy istio istio_json json cloudfront w3c w3c_seconds" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "combined common combined_time combined_us combinedio vhost_combined vhost_common lighttpd ingress_nginx traefik traefik_json caddy haproxy envoy istio istio_json json ecs cloudfront w3c w3c_seconds" -- "${cur}"))
                     return 0
                     ;;
                 --access-log.regex)
@@ -374,6 +390,10 @@ _httpd__log__exporter() {
                     return 0
                     ;;
                 --access-log.drop)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --metrics.file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_httpd_log_exporter_global_optspecs
-    string join \n web.telemetry-path= web.config.file= web.systemd-socket web.max-requests= web.openmetrics-created web.disable-exporter-metrics scrape.timeout= scrape.timeout-offset= log.level= log.format= check access-log= access-log.format= access-log.regex= access-log.container= access-log.start= state.file= metrics.buckets= metrics.native-histograms= metrics.exemplar= metrics.max-series= metrics.label= metrics.route= metrics.counter= metrics.histogram= access-log.drop= web.listen-address= once h/help V/version
+    string join \n web.telemetry-path= web.config.file= web.systemd-socket web.max-requests= web.openmetrics-created web.disable-exporter-metrics scrape.timeout= scrape.timeout-offset= log.level= log.format= check access-log= access-log.format= access-log.regex= access-log.container= access-log.start= state.file= metrics.buckets= metrics.native-histograms= metrics.exemplar= metrics.max-series= metrics.label= metrics.route= metrics.counter= metrics.histogram= access-log.drop= metrics.file= web.listen-address= once h/help V/version
 end
 
 function __fish_httpd_log_exporter_needs_command
@@ -53,6 +53,7 @@ envoy\t'Envoy\'s default'
 istio\t'Istio\'s default'
 istio_json\t'Istio\'s and Envoy\'s JSON'
 json\t'JSON objects whose keys are nginx variables or other common names'
+ecs\t'JSON objects with the names of the Elastic Common Schema or of OpenTelemetry, nested or dotted'
 cloudfront\t'CloudFront\'s standard logs, with tabs and a line #Fields:'
 w3c\t'W3C extended logs with lines #Fields:, with time-taken in milliseconds as in IIS'
 w3c_seconds\t'the same with time-taken in seconds, as in Tomcat'"
@@ -73,6 +74,7 @@ complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l m
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l metrics.counter -d 'Counter with the sum of a numeric field, for example httpd_upstream_received_bytes_total=$upstream_bytes_received. Repeatable' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l metrics.histogram -d 'Histogram of a numeric field, with upper bounds of its buckets, for example httpd_response_size_bytes=$body_bytes_sent:1000,10000,100000. Names that end in _seconds or _bytes have default buckets. Repeatable' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l access-log.drop -d 'Lines that are not counted as requests, such as health checks: a regular expression for a field, for example path~^/healthz$ or $http_user_agent~^kube-probe/. Every format has the fields @method, @status_class, @pod, @namespace and @container. Repeatable' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l metrics.file -d 'YAML file with more rules, after the ones of flags: the lists labels, routes, drop, counters and histograms' -r -F
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l web.listen-address -d 'Address to listen on: host:port, :port, [v6]:port or unix:/path. Repeatable.' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l web.systemd-socket -d 'Use systemd socket activation instead of --web.listen-address'
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l web.openmetrics-created -d 'Add the created timestamps of counters and histograms to OpenMetrics responses, as additional series (*_created)'
@@ -109,6 +111,7 @@ envoy\t'Envoy\'s default'
 istio\t'Istio\'s default'
 istio_json\t'Istio\'s and Envoy\'s JSON'
 json\t'JSON objects whose keys are nginx variables or other common names'
+ecs\t'JSON objects with the names of the Elastic Common Schema or of OpenTelemetry, nested or dotted'
 cloudfront\t'CloudFront\'s standard logs, with tabs and a line #Fields:'
 w3c\t'W3C extended logs with lines #Fields:, with time-taken in milliseconds as in IIS'
 w3c_seconds\t'the same with time-taken in seconds, as in Tomcat'"
@@ -121,6 +124,7 @@ complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand ex
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand explain" -l metrics.counter -d 'Counter with the sum of a numeric field, for example httpd_upstream_received_bytes_total=$upstream_bytes_received. Repeatable' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand explain" -l metrics.histogram -d 'Histogram of a numeric field, with upper bounds of its buckets, for example httpd_response_size_bytes=$body_bytes_sent:1000,10000,100000. Names that end in _seconds or _bytes have default buckets. Repeatable' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand explain" -l access-log.drop -d 'Lines that are not counted as requests, such as health checks: a regular expression for a field, for example path~^/healthz$ or $http_user_agent~^kube-probe/. Every format has the fields @method, @status_class, @pod, @namespace and @container. Repeatable' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand explain" -l metrics.file -d 'YAML file with more rules, after the ones of flags: the lists labels, routes, drop, counters and histograms' -r -F
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand explain" -l web.listen-address -d 'Address to listen on: host:port, :port, [v6]:port or unix:/path. Repeatable.' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand explain" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand healthcheck" -l web.config.file -d 'Web configuration file with TLS, basic auth and headers, in the format of all Prometheus exporters' -r -F
@@ -147,6 +151,7 @@ envoy\t'Envoy\'s default'
 istio\t'Istio\'s default'
 istio_json\t'Istio\'s and Envoy\'s JSON'
 json\t'JSON objects whose keys are nginx variables or other common names'
+ecs\t'JSON objects with the names of the Elastic Common Schema or of OpenTelemetry, nested or dotted'
 cloudfront\t'CloudFront\'s standard logs, with tabs and a line #Fields:'
 w3c\t'W3C extended logs with lines #Fields:, with time-taken in milliseconds as in IIS'
 w3c_seconds\t'the same with time-taken in seconds, as in Tomcat'"
@@ -159,6 +164,7 @@ complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand he
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand healthcheck" -l metrics.counter -d 'Counter with the sum of a numeric field, for example httpd_upstream_received_bytes_total=$upstream_bytes_received. Repeatable' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand healthcheck" -l metrics.histogram -d 'Histogram of a numeric field, with upper bounds of its buckets, for example httpd_response_size_bytes=$body_bytes_sent:1000,10000,100000. Names that end in _seconds or _bytes have default buckets. Repeatable' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand healthcheck" -l access-log.drop -d 'Lines that are not counted as requests, such as health checks: a regular expression for a field, for example path~^/healthz$ or $http_user_agent~^kube-probe/. Every format has the fields @method, @status_class, @pod, @namespace and @container. Repeatable' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand healthcheck" -l metrics.file -d 'YAML file with more rules, after the ones of flags: the lists labels, routes, drop, counters and histograms' -r -F
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand healthcheck" -l web.listen-address -d 'Address to listen on: host:port, :port, [v6]:port or unix:/path. Repeatable.' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand healthcheck" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand completions" -l web.config.file -d 'Web configuration file with TLS, basic auth and headers, in the format of all Prometheus exporters' -r -F
@@ -185,6 +191,7 @@ envoy\t'Envoy\'s default'
 istio\t'Istio\'s default'
 istio_json\t'Istio\'s and Envoy\'s JSON'
 json\t'JSON objects whose keys are nginx variables or other common names'
+ecs\t'JSON objects with the names of the Elastic Common Schema or of OpenTelemetry, nested or dotted'
 cloudfront\t'CloudFront\'s standard logs, with tabs and a line #Fields:'
 w3c\t'W3C extended logs with lines #Fields:, with time-taken in milliseconds as in IIS'
 w3c_seconds\t'the same with time-taken in seconds, as in Tomcat'"
@@ -197,6 +204,7 @@ complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand co
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand completions" -l metrics.counter -d 'Counter with the sum of a numeric field, for example httpd_upstream_received_bytes_total=$upstream_bytes_received. Repeatable' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand completions" -l metrics.histogram -d 'Histogram of a numeric field, with upper bounds of its buckets, for example httpd_response_size_bytes=$body_bytes_sent:1000,10000,100000. Names that end in _seconds or _bytes have default buckets. Repeatable' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand completions" -l access-log.drop -d 'Lines that are not counted as requests, such as health checks: a regular expression for a field, for example path~^/healthz$ or $http_user_agent~^kube-probe/. Every format has the fields @method, @status_class, @pod, @namespace and @container. Repeatable' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand completions" -l metrics.file -d 'YAML file with more rules, after the ones of flags: the lists labels, routes, drop, counters and histograms' -r -F
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand completions" -l web.listen-address -d 'Address to listen on: host:port, :port, [v6]:port or unix:/path. Repeatable.' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand man" -l web.config.file -d 'Web configuration file with TLS, basic auth and headers, in the format of all Prometheus exporters' -r -F
@@ -223,6 +231,7 @@ envoy\t'Envoy\'s default'
 istio\t'Istio\'s default'
 istio_json\t'Istio\'s and Envoy\'s JSON'
 json\t'JSON objects whose keys are nginx variables or other common names'
+ecs\t'JSON objects with the names of the Elastic Common Schema or of OpenTelemetry, nested or dotted'
 cloudfront\t'CloudFront\'s standard logs, with tabs and a line #Fields:'
 w3c\t'W3C extended logs with lines #Fields:, with time-taken in milliseconds as in IIS'
 w3c_seconds\t'the same with time-taken in seconds, as in Tomcat'"
@@ -235,5 +244,6 @@ complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand ma
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand man" -l metrics.counter -d 'Counter with the sum of a numeric field, for example httpd_upstream_received_bytes_total=$upstream_bytes_received. Repeatable' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand man" -l metrics.histogram -d 'Histogram of a numeric field, with upper bounds of its buckets, for example httpd_response_size_bytes=$body_bytes_sent:1000,10000,100000. Names that end in _seconds or _bytes have default buckets. Repeatable' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand man" -l access-log.drop -d 'Lines that are not counted as requests, such as health checks: a regular expression for a field, for example path~^/healthz$ or $http_user_agent~^kube-probe/. Every format has the fields @method, @status_class, @pod, @namespace and @container. Repeatable' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand man" -l metrics.file -d 'YAML file with more rules, after the ones of flags: the lists labels, routes, drop, counters and histograms' -r -F
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand man" -l web.listen-address -d 'Address to listen on: host:port, :port, [v6]:port or unix:/path. Repeatable.' -r
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_using_subcommand man" -s h -l help -d 'Print help (see more with \'--help\')'

@@ -281,3 +281,51 @@ fn a_restart_keeps_the_labels_and_counts_what_a_new_label_does_not_know_as_other
         ],
     );
 }
+
+#[test]
+fn explain_proposes_all_keys_of_json_and_all_groups_with_their_number_of_values() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("access.log");
+    let explain = |format: &str, log: String| {
+        std::fs::write(&path, log).unwrap();
+        String::from_utf8(run(PROGRAM, ["explain", format, path.to_str().unwrap()]).stdout).unwrap()
+    };
+    let json = |number: u32| {
+        let tls = number % 2 + 2;
+        format!(
+            "{{\"status\":200,\"method\":\"GET\",\"tls\":{{\"version\":\"TLSv1.{tls}\"}},\"id\":{number},\"list\":[1]}}\n"
+        )
+    };
+    let text = explain("--access-log.format=json", (0..30).map(json).collect());
+    let proposals = text.split("fields for --metrics.label").nth(1).unwrap();
+    assert_has(proposals, &["  id           30; use a regular expression: NAME=FIELD~REGEX", "  tls.version  2"]);
+    assert!(!proposals.contains("status") && !proposals.contains("list"), "{proposals}");
+    let regex = r"--access-log.regex=^(?P<method>\S+) (?P<status>\d+) (?P<zone>\S+)";
+    let text = explain(regex, "GET 200 eu\nGET 200 us\nGET 200 eu\n".to_owned());
+    assert_has(&text, &["  zone  2"]);
+}
+
+#[test]
+fn a_key_with_dots_equals_nested_keys() {
+    let log = r#"{"status":200,"method":"GET","tls":{"version":"TLSv1.3"}}
+{"status":200,"method":"GET","tls.version":"TLSv1.3"}
+{"status":200,"method":"GET","tls.versions":"TLSv1.3"}
+"#;
+    let text = once("json", log, &["--metrics.label=tls=tls.version"]);
+    assert_has(
+        &text,
+        &[
+            r#"httpd_requests_total{method="GET",status_code="200",tls="TLSv1.3"} 2"#,
+            r#"httpd_requests_total{method="GET",status_code="200",tls=""} 1"#,
+        ],
+    );
+    let ecs = r#"{"http.request.method":"GET","http.response.status_code":200,"url.path":"/users/7"}
+{"http":{"request":{"method":"GET"},"response":{"status_code":200}},"url":{"original":"http://x/users/7?a"}}
+"#;
+    let text = once("ecs", ecs, &["--metrics.route=/users/:id"]);
+    assert_has(&text, &[r#"httpd_requests_total{method="GET",route="/users/:id",status_code="200"} 2"#]);
+    let nginx =
+        r#"log_format e escape=json '{"http.request.method":"$request_method","http.response.status_code":$status}'"#;
+    let text = once(nginx, "{\"http.request.method\":\"GET\",\"http.response.status_code\":200}\n", &[]);
+    assert_has(&text, &[r#"httpd_requests_total{method="GET",status_code="200"} 1"#]);
+}

@@ -4,9 +4,8 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use super::line_fields::{printable, rows};
+use super::line_fields::{other_values, printable};
 use crate::format::Format;
-use crate::format::field::Field;
 use crate::lines::Line;
 use crate::metrics::families::families;
 use crate::metrics::health::LineResult;
@@ -87,7 +86,7 @@ pub(super) fn proposals(format: &mut Format, lines: &[(usize, &[u8])]) -> String
         if format.directive(line) {
             continue;
         }
-        for (name, _, value) in rows(format, line).into_iter().filter(|(_, field, _)| *field == Field::Skip) {
+        for (name, value) in other_values(format, line) {
             values.entry(name).or_default().insert(value);
         }
     }

@@ -34,6 +34,18 @@ pub(super) fn rows<'a>(format: &mut Format, line: &'a [u8]) -> Vec<(String, Fiel
     rows
 }
 
+/// The fields of a line without a metric: name and text.
+pub(super) fn other_values<'a>(format: &mut Format, line: &'a [u8]) -> Vec<(String, &'a [u8])> {
+    match &mut format.parser {
+        LineParser::Json(json) => json.other_values(line),
+        LineParser::Regex(pattern) => pattern.other_values(line),
+        LineParser::Clf(..) | LineParser::Template(_) | LineParser::W3c(_) => {
+            let rows = rows(format, line).into_iter().filter(|(_, field, _)| *field == Field::Skip);
+            rows.map(|(name, _, text)| (name, text)).collect()
+        }
+    }
+}
+
 /// The printable form of bytes.
 pub(super) fn printable(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_SHOWN)]);

@@ -16,7 +16,7 @@ pub(crate) mod w3c;
 use std::ops::Range;
 use std::str::FromStr;
 
-use crate::format::field::{Field, NAMES, RequestBuilder};
+use crate::format::field::{Field, RequestBuilder};
 use crate::format::json::JsonFormat;
 use crate::format::presets::{PRESETS, PresetDefinition, preset};
 use crate::format::regex_format::RegexFormat;
@@ -67,7 +67,7 @@ impl Format {
     /// Creates a format from its definition.
     pub(crate) fn from_preset(name: &str, definition: PresetDefinition) -> Result<Self, String> {
         let (parser, fields) = preset_parser(definition, Additional::default())?;
-        let has_optional_fields = matches!(definition, PresetDefinition::JsonNames | PresetDefinition::W3c(_));
+        let has_optional_fields = matches!(definition, PresetDefinition::JsonNames(_) | PresetDefinition::W3c(_));
         Ok(Self { name: name.to_owned(), parser, fields, has_optional_fields, trace: None })
     }
 
@@ -322,8 +322,7 @@ fn preset_parser(definition: PresetDefinition, additional: Additional<'_>) -> Pa
         }
         PresetDefinition::Clf(_, text) | PresetDefinition::Template(text) => return template_parser(text, additional),
         PresetDefinition::W3c(dialect) => return w3c_parser(dialect, "", additional),
-        PresetDefinition::Json(paths) => paths,
-        PresetDefinition::JsonNames => NAMES,
+        PresetDefinition::Json(paths) | PresetDefinition::JsonNames(paths) => paths,
     };
     let trace = additional.trace.map(|path| (path, Field::Trace));
     let mut json = JsonFormat::new(paths.iter().copied().chain(trace))?;

@@ -1,7 +1,7 @@
 //! The log formats that have names.
 
 use crate::format::clf;
-use crate::format::field::Field;
+use crate::format::field::{Field, NAMES};
 use crate::format::request::{Request, Unit, Upstream};
 use crate::format::w3c::W3cDialect;
 
@@ -24,8 +24,8 @@ pub(crate) enum PresetDefinition {
     Template(&'static str),
     /// Key paths in a JSON object.
     Json(&'static [(&'static str, Field)]),
-    /// Common key names in a JSON object.
-    JsonNames,
+    /// Key paths in a JSON object, which may lack any of them.
+    JsonNames(&'static [(&'static str, Field)]),
     /// Columns that the log names.
     W3c(W3cDialect),
 }
@@ -177,7 +177,30 @@ pub(crate) const PRESETS: &[Preset] = &[
         name: "json",
         aliases: &["nginx_json"],
         about: "JSON objects whose keys are nginx variables or other common names",
-        definition: PresetDefinition::JsonNames,
+        definition: PresetDefinition::JsonNames(NAMES),
+    },
+    Preset {
+        name: "ecs",
+        aliases: &["elastic", "ecs_json"],
+        about: "JSON objects with the names of the Elastic Common Schema or of OpenTelemetry, nested or dotted",
+        definition: PresetDefinition::JsonNames(&[
+            ("http.response.status_code", Field::Status),
+            ("http.request.method", Field::Method),
+            ("url.path", Field::Path),
+            ("url.original", Field::Path),
+            ("http.version", Field::Protocol),
+            ("network.protocol.version", Field::Protocol),
+            ("http.response.bytes", Field::Bytes),
+            ("http.response.body.bytes", Field::Bytes),
+            ("http.response.body.size", Field::Bytes),
+            ("http.request.bytes", Field::Received),
+            ("http.request.body.bytes", Field::Received),
+            ("http.request.body.size", Field::Received),
+            ("event.duration", Field::Duration(Unit::Nanoseconds)),
+            ("url.domain", Field::Vhost),
+            ("server.address", Field::Vhost),
+            ("@timestamp", Field::Time),
+        ]),
     },
     Preset {
         name: "cloudfront",

@@ -83,6 +83,23 @@ impl RegexFormat {
         true
     }
 
+    /// The texts of the named groups without a meaning.
+    pub(crate) fn other_values<'a>(&mut self, line: &'a [u8]) -> Vec<(String, &'a [u8])> {
+        if self.regex.captures_read(&mut self.found, line).is_none() {
+            return Vec::new();
+        }
+        let has_meaning =
+            |number: usize| self.groups.iter().any(|group| group.number == number && group.field != Field::Skip);
+        let named = self.regex.capture_names().enumerate().filter_map(|(number, name)| Some((number, name?)));
+        let others = named.filter(|(number, _)| !has_meaning(*number));
+        others
+            .filter_map(|(number, name)| {
+                let (begin, end) = self.found.get(number)?;
+                Some((name.to_owned(), &line[begin..end]))
+            })
+            .collect()
+    }
+
     /// The name of a group.
     pub(crate) fn name(&self, group: usize) -> &str {
         self.regex.capture_names().nth(group).flatten().unwrap_or_default()

@@ -74,10 +74,10 @@ impl Protocol {
     /// Parses a version such as `HTTP/2.0`, in all spellings that servers use.
     pub(crate) fn parse(token: &[u8]) -> Self {
         Self(match token {
-            b"HTTP/1.0" => 0,
-            b"HTTP/1.1" => 1,
-            b"HTTP/2.0" | b"HTTP/2" => 2,
-            b"HTTP/3.0" | b"HTTP/3" => 3,
+            b"HTTP/1.0" | b"1.0" => 0,
+            b"HTTP/1.1" | b"1.1" => 1,
+            b"HTTP/2.0" | b"HTTP/2" | b"2.0" | b"2" => 2,
+            b"HTTP/3.0" | b"HTTP/3" | b"3.0" | b"3" => 3,
             _ => 4,
         })
     }

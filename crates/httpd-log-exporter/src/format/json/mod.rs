@@ -43,6 +43,7 @@ impl JsonFormat {
             let key = key_at(&mut json.root, path, path);
             (key.field, key.rank) = (field, rank);
         }
+        parents_first(&mut json.root);
         match missing(&json.fields()) {
             Some(why) => Err(why.to_owned()),
             None => Ok(json),
@@ -92,6 +93,7 @@ impl JsonFormat {
     /// Captures the value of a dotted key path, whatever it means.
     pub(crate) fn capture(&mut self, path: &str, index: usize) {
         key_at(&mut self.root, path, path).capture = Some(index);
+        parents_first(&mut self.root);
     }
 
     /// The fields to read.
@@ -122,6 +124,17 @@ impl JsonFormat {
             }
         })
         .is_ok()
+    }
+
+    /// The single values of a line without a meaning, with their dotted paths.
+    pub(crate) fn other_values<'a>(&self, line: &'a [u8]) -> Vec<(String, &'a [u8])> {
+        let mut values = Vec::new();
+        let mut scanner = Scanner { text: line, at: 0 };
+        scanner.blanks();
+        let _ = scanner.leaves("", &mut values); // the values before a mistake are found
+        let has_meaning = |path: &str| find(&self.root, path.as_bytes()).is_some_and(|key| key.field != Field::Skip);
+        values.retain(|(path, value)| !value.starts_with(b"[") && !has_meaning(path));
+        values
     }
 
     /// Calls `each` for every value to read.
@@ -185,6 +198,28 @@ fn key_at<'a>(keys: &'a mut Vec<Key>, path: &str, whole: &str) -> &'a mut Key {
     }
 }
 
+/// Orders keys with child keys before the others.
+fn parents_first(keys: &mut [Key]) {
+    keys.sort_by_key(|key| key.children.is_empty());
+    keys.iter_mut().for_each(|key| parents_first(&mut key.children));
+}
+
+/// The key with a name, which may be the dotted path of a nested key.
+#[inline]
+fn find<'a>(known: &'a [Key], name: &[u8]) -> Option<&'a Key> {
+    known.iter().find(|key| *key.name == *name).or_else(|| {
+        known.iter().take_while(|key| !key.children.is_empty()).find_map(|key| {
+            let rest = name.strip_prefix(&*key.name)?.strip_prefix(b".")?;
+            find_nested(&key.children, rest)
+        })
+    })
+}
+
+#[cold]
+fn find_nested<'a>(known: &'a [Key], name: &[u8]) -> Option<&'a Key> {
+    find(known, name)
+}
+
 fn variable_of<'a>(value: &[u8], variables: &[&'a Variable]) -> Option<&'a Variable> {
     let number = value.strip_prefix(&[MARK])?.strip_suffix(&[MARK])?;
     variables.get(std::str::from_utf8(number).ok()?.parse::<usize>().ok()?).copied()
@@ -220,7 +255,7 @@ impl<'a> Scanner<'a> {
     /// Parses an object and calls `each` for the values of known keys.
     fn object(&mut self, known: &[Key], each: &mut impl FnMut(MatchedKey<'_>, &'a [u8])) -> Result<(), JsonMismatch> {
         self.members(|scanner, name| {
-            let key = known.iter().find(|key| *key.name == *name);
+            let key = find(known, name);
             match (key, scanner.peek()) {
                 (Some(key), Some(b'{')) if !key.children.is_empty() => scanner.object(&key.children, each),
                 (Some(key), next) if key.field != Field::Skip || key.capture.is_some() => {
