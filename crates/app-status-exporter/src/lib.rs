@@ -34,7 +34,8 @@ use crate::target::{ConfigFlags, TargetLoader};
   EXPORTER_PORT
       --web.listen-address :EXPORTER_PORT, under the same condition")]
 struct Flags {
-    /// URL of the status page: http://, https://, unix:/run/app.sock:/path or file:page.json
+    /// URL of the status page: http://, https://, unix:/run/app.sock:/path, or file:page.json; tcp://host:port or
+    /// socket:/run/app.sock for a socket without HTTP
     #[arg(id = "app.url", long = "app.url", value_name = "URL", value_parser = url::AppUrlParser, hide_env_values = true)]
     #[arg(required = false)]
     // the default is set later, because the environment may change it

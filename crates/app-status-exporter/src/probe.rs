@@ -83,11 +83,12 @@ impl AppProber {
     }
 }
 
-/// The URL of a target. Targets are logged, so they have no credentials; files are not targets.
+/// The URL of a target. Targets are logged, so they have no credentials; HTTP over Unix sockets and files are not targets.
 fn url(target: &str) -> Result<AppUrl> {
     match AppUrl::parse(target).map_err(|error| anyhow!("target: {error}"))? {
         AppUrl::Http(url) if url.username().is_empty() && url.password().is_none() => Ok(AppUrl::Http(url)),
         AppUrl::Http(_) => bail!("a target must not have credentials: use http_client_config in its module"),
-        AppUrl::Socket { .. } | AppUrl::File(_) => bail!("a target must be an http or https URL"),
+        AppUrl::Stream { address, request } => Ok(AppUrl::Stream { address, request }),
+        AppUrl::Socket { .. } | AppUrl::File(_) => bail!("a target must be an http, https, tcp or socket URL"),
     }
 }

@@ -50,6 +50,21 @@ fn each_target_is_read_with_its_module() {
 }
 
 #[test]
+fn a_target_may_be_a_socket_without_http() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let target = format!("tcp://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let _ = std::io::Write::write_all(&mut stream, CLASSIC.as_bytes());
+        }
+    });
+    let exporter = Running::start(EXPORTER, ["--probe.target=tcp://127.0.0.1:*"]);
+    let (_, metrics) = probe(&exporter, &format!("target={target}"));
+    assert_eq!((value(&metrics, "probe_success"), value(&metrics, "app_requests_current")), (Some(1.0), Some(7.0)));
+    assert_eq!(probe(&exporter, "target=socket:/run/app.sock").0, 403);
+}
+
+#[test]
 fn without_a_configuration_the_classic_page_is_read_and_the_own_application_too() {
     let (own, other) = (App::start(response("200 OK", CLASSIC)), App::start(response("200 OK", CLASSIC)));
     let url = format!("--app.url={}", own.url());
@@ -82,7 +97,7 @@ fn targets_that_are_not_allowed_are_refused() {
     let (_, metrics) = probe(&exporter, "target=file:page.json");
     assert_eq!(value(&metrics, "probe_success"), Some(0.0));
     eventually("the log has the reason", || {
-        exporter.log().contains("a target must be an http or https URL").then_some(())
+        exporter.log().contains("a target must be an http, https, tcp or socket URL").then_some(())
     });
     let without = Running::start(EXPORTER, [format!("--app.url={}", app.url())]);
     assert_eq!(without.get(&format!("/probe?target={}", app.url()), &[]).status, 404);

@@ -1,4 +1,4 @@
-//! The documented mappings with real servers: Apache, nginx, php-fpm and HAProxy.
+//! The documented mappings with real servers: Apache, nginx, php-fpm, HAProxy and uWSGI.
 #![expect(clippy::disallowed_types, reason = "tests start programs; exporters do not")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -129,6 +129,77 @@ fn the_status_of_haproxy_is_mapped() {
     assert!(state(&metrics, "other").is_nan(), "it is not checked: {metrics}");
     assert!(value(&metrics, "haproxy_frontend_sessions_total{proxy=\"web\"}") >= Some(1.0), "{metrics}");
     assert_eq!(value(&metrics, "haproxy_backend_responses_total{code=\"hrsp_5xx\",proxy=\"app\"}"), Some(0.0));
+}
+
+#[test]
+fn the_stats_socket_of_haproxy_is_mapped() {
+    let Some(haproxy) = real("haproxy") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (at, file) = (folder.path().display(), folder.path().join("haproxy.cfg"));
+    let configuration = format!(
+        "global\n stats socket {at}/admin mode 600\n\
+         defaults\n mode http\n timeout connect 1s\n timeout client 5s\n timeout server 5s\n\
+         frontend web\n bind unix@{at}/haproxy\n default_backend app\n backend app\n server other 127.0.0.1:9\n"
+    );
+    fs::write(&file, configuration).unwrap();
+    let _haproxy = Server::start(&haproxy, &["-db", "-f", file.to_str().unwrap()]);
+    let url = format!("socket:{at}/admin");
+    let metrics = scrape(&url, "haproxy-stat");
+    assert!(value(&metrics, "haproxy_server_up{proxy=\"app\",server=\"other\"}").unwrap().is_nan(), "{metrics}");
+    assert_eq!(value(&metrics, "haproxy_frontend_sessions_total{proxy=\"web\"}"), Some(0.0), "{metrics}");
+    let metrics = scrape(&url, "haproxy-info");
+    assert!(value(&metrics, "haproxy_start_time_seconds") > Some(1e9), "{metrics}");
+    assert!(value(&metrics, "haproxy_connections_total") >= Some(1.0), "the requests of this test: {metrics}");
+    assert!(value(&metrics, "haproxy_idle_ratio") <= Some(1.0), "{metrics}");
+    // both pages, with one connection for each request
+    let mapping = folder.path().join("both.yml");
+    let text = "modules:\n  default:\n    body: {content: show info json}\n    metrics:\n\
+        \x20   - {name: fields, path: '{[0].value.value}', valuetype: info}\n\
+        \x20   - {name: pages, url: show stat json, path: '{[0][0].value.value}', valuetype: info}\n";
+    fs::write(&mapping, text).unwrap();
+    let mut exporter = command(env!("CARGO_BIN_EXE_app-status-exporter"));
+    exporter.args(["--once", &format!("--app.url={url}"), &format!("--config.file={}", mapping.display())]);
+    let output = exporter.output().unwrap();
+    let metrics = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    for page in [url.as_str(), "show stat json"] {
+        assert_eq!(value(&metrics, &format!("app_status_page_success{{page=\"{page}\"}}")), Some(1.0), "{metrics}");
+    }
+}
+
+#[test]
+fn the_stats_server_of_uwsgi_is_mapped_over_tcp_and_a_unix_socket() {
+    let Some(uwsgi) = real("uwsgi-core") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (at, port) = (folder.path().display(), free_port());
+    let (tcp, unix) = (format!("127.0.0.1:{port}"), format!("{at}/stats"));
+    for (url, stats) in [(format!("tcp://{tcp}"), tcp), (format!("socket:{unix}"), unix)] {
+        let socket = format!("{at}/uwsgi");
+        let _uwsgi = Server::start(
+            &uwsgi,
+            &["--master", "--die-on-term", "--processes=2", "--socket", &socket, "--stats", &stats],
+        );
+        let metrics = eventually("both workers are idle", || {
+            let metrics = scrape(&url, "uwsgi");
+            let idle = |worker| {
+                value(&metrics, &format!("uwsgi_worker_state{{uwsgi_worker_state=\"idle\",worker=\"{worker}\"}}"))
+            };
+            (idle(1) == Some(1.0) && idle(2) == Some(1.0)).then_some(metrics)
+        });
+        for (series, expected) in [
+            ("uwsgi_load", 0.0),
+            ("uwsgi_listen_queue_length", 0.0),
+            ("uwsgi_listen_queue_errors_total", 0.0),
+            ("uwsgi_worker_requests_total{worker=\"1\"}", 0.0),
+            ("uwsgi_worker_exceptions_total{worker=\"2\"}", 0.0),
+            ("uwsgi_worker_spawns_total{worker=\"2\"}", 1.0),
+            ("uwsgi_worker_running_seconds_total{worker=\"1\"}", 0.0),
+        ] {
+            assert_eq!(value(&metrics, series), Some(expected), "{series}: {metrics}");
+        }
+        let limit = format!("uwsgi_socket_queue_limit{{socket=\"{socket}\"}}");
+        assert_eq!(value(&metrics, &limit), Some(0.0), "uWSGI does not know that of a Unix socket: {metrics}");
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Reads the body of a response or a file, up to a size limit.
+//! Reads the body of a response, a file or a socket, up to a size limit.
 
 use std::path::Path;
 
@@ -6,6 +6,7 @@ use reqwest::Response;
 
 use super::client::root_cause;
 use super::file::FileReads;
+use super::stream::{self, StreamAddress};
 use crate::metrics::failures::{FailureReason, ReadError};
 
 /// The body of a response.
@@ -34,6 +35,26 @@ pub(super) async fn read_file(reads: &FileReads, path: &Path, limit: usize) -> R
         Ok(content) if content.len() > limit => Err(too_large(limit)),
         Ok(content) => Ok(content.clone()),
         Err(error) => Err(ReadError::new(FailureReason::Connect, format!("cannot read the file: {error}"))),
+    }
+}
+
+/// What a socket without HTTP sends, after a request if there is one.
+pub(super) async fn read_stream(
+    address: &StreamAddress,
+    request: Option<&str>,
+    limit: usize,
+) -> Result<Vec<u8>, ReadError> {
+    let connected = address.connect().await;
+    let mut stream =
+        connected.map_err(|error| ReadError::new(FailureReason::Connect, format!("cannot connect: {error}")))?;
+    let truncated = |error| ReadError::new(FailureReason::Answer, format!("the response is truncated: {error}"));
+    if let Some(request) = request {
+        let sent = stream::send(&mut stream, request).await;
+        sent.map_err(|error| ReadError::new(FailureReason::Answer, format!("cannot send the request: {error}")))?;
+    }
+    match stream::receive(stream, limit).await.map_err(truncated)? {
+        content if content.len() > limit => Err(too_large(limit)),
+        content => Ok(content),
     }
 }
 

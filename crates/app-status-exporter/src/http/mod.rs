@@ -1,4 +1,4 @@
-//! Requests to the application: URLs, HTTP clients, tokens and pages.
+//! Requests to the application: URLs, HTTP clients, sockets, tokens and pages.
 
 mod body;
 mod client;
@@ -6,4 +6,5 @@ pub(crate) mod file;
 mod oauth2;
 pub(crate) mod page;
 pub(crate) mod settings;
+mod stream;
 pub(crate) mod url;

@@ -7,7 +7,7 @@ use exporter_common::duration::human;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_ENCODING, HOST, HeaderMap, HeaderValue};
 use reqwest::{Client, Response, StatusCode, Url};
 
-use super::body::{read_file, read_response};
+use super::body::{read_file, read_response, read_stream};
 use super::client::{ClientOptions, client, root_cause};
 use super::file::FileReads;
 use super::oauth2::TokenSource;
@@ -55,6 +55,14 @@ impl PageClient {
         let (https, socket) = match url {
             AppUrl::Http(url) => (url.scheme() == "https", None),
             AppUrl::Socket { socket, .. } => (false, Some(socket.as_path())),
+            AppUrl::Stream { .. } => {
+                ensure!(
+                    settings.is_plain(),
+                    "{} has no HTTP: remove http_client_config, headers and valid_status_codes from the configuration",
+                    url.redacted()
+                );
+                (false, None)
+            }
             AppUrl::File(_) => (false, None),
         };
         let mut resolve = None;
@@ -125,6 +133,11 @@ impl PageClient {
         let fetch = async {
             match &self.pages[page] {
                 AppUrl::Http(url) | AppUrl::Socket { url, .. } => self.get(url).await,
+                AppUrl::Stream { address, request } => {
+                    read_stream(address, request.as_deref().or(self.body.as_deref()), self.body_limit)
+                        .await
+                        .map(|body| Page { body, error_status: None })
+                }
                 AppUrl::File(path) => read_file(&self.file_reads, path, self.body_limit)
                     .await
                     .map(|body| Page { body, error_status: None }),

@@ -7,7 +7,7 @@ use reqwest::header::{HeaderMap, HeaderValue};
 #[derive(Default)]
 pub(crate) struct RequestSettings {
     pub(crate) headers: HeaderMap,
-    /// The body of a POST request; `None` sends a GET request.
+    /// The body of a POST request, or what is sent to a socket without HTTP; `None` sends a GET request, or nothing.
     pub(crate) body: Option<String>,
     /// The accepted status codes; empty accepts 2xx and 503.
     pub(crate) valid_status_codes: Vec<u16>,
@@ -17,6 +17,18 @@ pub(crate) struct RequestSettings {
     pub(crate) tls: Option<TlsSettings>,
     pub(crate) proxy: ProxySettings,
     pub(crate) no_redirects: bool,
+}
+
+impl RequestSettings {
+    /// Whether only the body and the size limit are set.
+    pub(super) fn is_plain(&self) -> bool {
+        self.headers.is_empty()
+            && self.valid_status_codes.is_empty()
+            && matches!(self.authentication, Authentication::None)
+            && self.tls.is_none()
+            && !self.proxy.is_any()
+            && !self.no_redirects
+    }
 }
 
 /// How requests are authenticated.

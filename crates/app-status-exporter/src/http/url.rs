@@ -7,6 +7,8 @@ use clap::builder::TypedValueParser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use reqwest::Url;
 
+use super::stream::StreamAddress;
+
 /// The URL of a page.
 #[derive(Clone)]
 pub(crate) enum AppUrl {
@@ -14,6 +16,9 @@ pub(crate) enum AppUrl {
     Http(Url),
     /// `unix:/run/app.sock:/path`: HTTP over a Unix socket.
     Socket { socket: PathBuf, url: Url },
+    /// `tcp://host:port` or `socket:/run/app.sock`: a socket that sends the page without HTTP, after this request or that
+    /// of the configuration.
+    Stream { address: StreamAddress, request: Option<String> },
     /// `file:page.json`: a file that another program writes, or a sample.
     File(PathBuf),
 }
@@ -21,8 +26,8 @@ pub(crate) enum AppUrl {
 impl AppUrl {
     /// Parses a URL. The error does not repeat it.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        const EXAMPLES: &str =
-            "write it as http://host:port/path, https://..., unix:/run/app.sock:/path or file:page.json";
+        const EXAMPLES: &str = "write it as http://host:port/path, https://..., unix:/run/app.sock:/path, \
+             tcp://host:port, socket:/run/app.sock or file:page.json";
         if let Some(path) = text.strip_prefix("file:") {
             let path = path.strip_prefix("//").unwrap_or(path);
             return if path.is_empty() {
@@ -42,6 +47,10 @@ impl AppUrl {
                 false => Ok(Self::Socket { socket: socket.into(), url }),
             };
         }
+        if let Some(address) = StreamAddress::parse(text) {
+            let address = address.map_err(|why| format!("{why}: {EXAMPLES}"))?;
+            return Ok(Self::Stream { address, request: None });
+        }
         let url = Url::parse(text).map_err(|error| match text.contains(':') {
             true => format!("not a URL ({error}): {EXAMPLES}"),
             false => format!("not a URL (no scheme): {EXAMPLES}"),
@@ -52,7 +61,8 @@ impl AppUrl {
         }
     }
 
-    /// The URL of another page of the same application: an absolute path, or a path relative to this page.
+    /// The URL of another page of the same application: an absolute path, or a path relative to this page. For a socket
+    /// without HTTP, it is the request to send.
     pub(crate) fn join(&self, page: &str) -> Result<Self, String> {
         if page.is_empty() {
             return Ok(self.clone());
@@ -66,6 +76,9 @@ impl AppUrl {
         match self {
             Self::Http(url) => join(url).map(Self::Http),
             Self::Socket { socket, url } => Ok(Self::Socket { socket: socket.clone(), url: join(url)? }),
+            Self::Stream { address, .. } => {
+                Ok(Self::Stream { address: address.clone(), request: Some(page.to_owned()) })
+            }
             Self::File(path) => {
                 let name = page.split(['?', '#']).next().unwrap_or_default().trim_start_matches('/');
                 Ok(Self::File(path.with_file_name("").join(name)))
@@ -73,10 +86,12 @@ impl AppUrl {
         }
     }
 
-    /// The path of the page, without the query.
+    /// The path of the page, without the query; for a socket without HTTP, the request of this page or else the address.
     pub(crate) fn path(&self) -> String {
         match self {
             Self::Http(url) | Self::Socket { url, .. } => url.path().to_owned(),
+            Self::Stream { request: Some(request), .. } => request.clone(),
+            Self::Stream { address, request: None } => address.to_string(),
             Self::File(path) => path.display().to_string(),
         }
     }
@@ -86,6 +101,8 @@ impl AppUrl {
         match self {
             Self::Http(url) => redacted(url),
             Self::Socket { socket, url } => format!("unix:{}:{}", socket.display(), url.path()),
+            Self::Stream { address, request: None } => address.to_string(),
+            Self::Stream { address, request: Some(request) } => format!("{address} ({request})"),
             Self::File(path) => format!("file:{}", path.display()),
         }
     }
@@ -128,6 +145,8 @@ mod tests {
             ("unix:/run/app.sock:/status?token=secret", "unix:/run/app.sock:/status"),
             ("unix:///run/app.sock:/status", "unix:/run/app.sock:/status"),
             ("unix:/run/app.sock", "unix:/run/app.sock:/"),
+            ("tcp://app:5000", "tcp://app:5000"),
+            ("socket:/run/app.sock", "socket:/run/app.sock"),
             ("file:sample.json", "file:sample.json"),
             ("file:///tmp/sample.json", "file:/tmp/sample.json"),
         ] {
@@ -146,6 +165,9 @@ mod tests {
             "http://h:99999/secret",
             "unix:",
             "file:",
+            "tcp://user:secret@host:1",
+            "tcp://host:1/secret",
+            "socket:secret",
         ] {
             let message = AppUrl::parse(text).map(|url| url.redacted()).unwrap_err();
             assert!(!message.contains("secret") && message.contains("http://host:port/path"), "{text}: {message}");
@@ -161,6 +183,8 @@ mod tests {
             ("unix:/run/app.sock:/status", "/queues", "unix:/run/app.sock:/queues"),
             ("file:samples/status.json", "/queues.json", "file:samples/queues.json"),
             ("file:status.json", "", "file:status.json"),
+            ("tcp://app:5000", "", "tcp://app:5000"),
+            ("tcp://app:5000", "show stat", "tcp://app:5000 (show stat)"),
         ] {
             let url = AppUrl::parse(text).and_then(|url| url.join(page));
             assert_eq!(url.map(|url| url.redacted()).as_deref(), Ok(redacted), "{text} {page}");

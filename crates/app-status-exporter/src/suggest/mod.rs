@@ -28,10 +28,10 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The definition of the subcommand.
 pub(crate) fn command() -> Command {
-    let url = Arg::new("URL")
-        .required(true)
-        .value_parser(AppUrlParser)
-        .help("URL of the status page: http://, https://, unix:/run/app.sock:/path or file:page.json");
+    let url = Arg::new("URL").required(true).value_parser(AppUrlParser).help(
+        "URL of the status page: http://, https://, unix:/run/app.sock:/path, or file:page.json; tcp://host:port or \
+             socket:/run/app.sock for a socket without HTTP",
+    );
     let second_read = Arg::new("second-read")
         .long("second-read")
         .value_name("DURATION")

@@ -2,6 +2,7 @@
 
 mod hang;
 mod proxy;
+mod stream;
 mod tls;
 
 use std::io::{Read, Write};
