@@ -39,7 +39,7 @@ complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -l
 complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -l config.file -d 'Configuration of json_exporter that maps the page to metrics. Without it, the page has the four classic fields' -r -F
 complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -l config.module -d 'Module of the configuration [default: default]' -r
 complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -l collect.cache-ttl -d 'How long a successful read serves later scrapes, with its unit: 500ms, 3s, 1m; 0 means no cache. Replaces --poll.interval' -r
-complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -l app.url -d 'URL of the status page: http://, https://, unix:/run/app.sock:/path or file:page.json' -r
+complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -l app.url -d 'URL of the status page: http://, https://, unix:/run/app.sock:/path, or file:page.json; tcp://host:port or socket:/run/app.sock for a socket without HTTP' -r
 complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -l poll.interval -d 'Interval of reads in the background, with its unit: 500ms, 5s, 1m; 0 means one read per scrape' -r
 complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -l web.listen-address -d 'Address to listen on: host:port, :port, [v6]:port or unix:/path. Repeatable.' -r
 complete -c app-status-exporter -n "__fish_app_status_exporter_needs_command" -l web.systemd-socket -d 'Use systemd socket activation instead of --web.listen-address'
