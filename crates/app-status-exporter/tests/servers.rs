@@ -198,7 +198,7 @@ fn the_stats_server_of_uwsgi_is_mapped_over_tcp_and_a_unix_socket() {
             assert_eq!(value(&metrics, series), Some(expected), "{series}: {metrics}");
         }
         let limit = format!("uwsgi_socket_queue_limit{{socket=\"{socket}\"}}");
-        assert_eq!(value(&metrics, &limit), Some(0.0), "uWSGI does not know that of a Unix socket: {metrics}");
+        assert_eq!(value(&metrics, &limit), Some(0.0), "uWSGI does not know the limit of a Unix socket: {metrics}");
     }
 }
 

@@ -16,8 +16,8 @@ pub(crate) enum AppUrl {
     Http(Url),
     /// `unix:/run/app.sock:/path`: HTTP over a Unix socket.
     Socket { socket: PathBuf, url: Url },
-    /// `tcp://host:port` or `socket:/run/app.sock`: a socket that sends the page without HTTP, after this request or that
-    /// of the configuration.
+    /// `tcp://host:port` or `socket:/run/app.sock`: a socket that sends the page without HTTP, after this request or the
+    /// configured one.
     Stream { address: StreamAddress, request: Option<String> },
     /// `file:page.json`: a file that another program writes, or a sample.
     File(PathBuf),
