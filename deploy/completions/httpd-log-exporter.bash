@@ -35,7 +35,7 @@ _httpd__log__exporter() {
 
     case "${cmd}" in
         httpd__log__exporter)
-            opts="-h -V --web.telemetry-path --web.config.file --web.systemd-socket --web.max-requests --web.openmetrics-created --web.disable-exporter-metrics --scrape.timeout --scrape.timeout-offset --log.level --log.format --check --access-log --access-log.format --access-log.regex --access-log.container --access-log.start --state.file --metrics.buckets --metrics.native-histograms --metrics.exemplar --metrics.max-series --metrics.label --metrics.route --metrics.counter --metrics.histogram --access-log.drop --metrics.file --web.listen-address --once --help --version explain healthcheck completions man"
+            opts="-h -V --web.telemetry-path --web.config.file --web.systemd-socket --web.max-requests --web.openmetrics-created --web.disable-exporter-metrics --scrape.timeout --scrape.timeout-offset --log.level --log.format --check --access-log --config.file --access-log.format --access-log.regex --access-log.container --access-log.start --state.file --metrics.buckets --metrics.native-histograms --metrics.exemplar --metrics.max-series --metrics.label --metrics.route --metrics.counter --metrics.histogram --access-log.drop --metrics.file --web.listen-address --once --help --version explain healthcheck completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -70,6 +70,10 @@ _httpd__log__exporter() {
                     return 0
                     ;;
                 --access-log)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config.file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

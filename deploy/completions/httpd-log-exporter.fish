@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_httpd_log_exporter_global_optspecs
-    string join \n web.telemetry-path= web.config.file= web.systemd-socket web.max-requests= web.openmetrics-created web.disable-exporter-metrics scrape.timeout= scrape.timeout-offset= log.level= log.format= check access-log= access-log.format= access-log.regex= access-log.container= access-log.start= state.file= metrics.buckets= metrics.native-histograms= metrics.exemplar= metrics.max-series= metrics.label= metrics.route= metrics.counter= metrics.histogram= access-log.drop= metrics.file= web.listen-address= once h/help V/version
+    string join \n web.telemetry-path= web.config.file= web.systemd-socket web.max-requests= web.openmetrics-created web.disable-exporter-metrics scrape.timeout= scrape.timeout-offset= log.level= log.format= check access-log= config.file= access-log.format= access-log.regex= access-log.container= access-log.start= state.file= metrics.buckets= metrics.native-histograms= metrics.exemplar= metrics.max-series= metrics.label= metrics.route= metrics.counter= metrics.histogram= access-log.drop= metrics.file= web.listen-address= once h/help V/version
 end
 
 function __fish_httpd_log_exporter_needs_command
@@ -36,6 +36,7 @@ debug\t'Details for a diagnosis'"
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l log.format -d 'Format of log messages' -r -f -a "logfmt\t'`time=… level=INFO msg="…" key=value`'
 json\t'`{"time":"…","level":"INFO","msg":"…","key":"value"}`'"
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l access-log -d 'Access log to follow: a path, a glob (** matches any number of folders), a FIFO, - for standard input, syslog+udp://HOST:PORT, syslog+tcp://HOST:PORT or syslog+unix:/PATH. Repeatable for several logs of the same server' -r
+complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l config.file -d 'Configuration of prometheus-nginxlog-exporter (.hcl, .yaml or .yml), whose metrics are exported under their names. Its address, port and path of metrics apply unless their flags are used' -r -F
 complete -c httpd-log-exporter -n "__fish_httpd_log_exporter_needs_command" -l access-log.format -d 'Format of the logs: a preset (combined, common, combined_time, combined_us, vhost_combined, ingress_nginx, traefik, traefik_json, caddy, haproxy, envoy, w3c, cloudfront, json, …), or nginx\'s log_format or Apache\'s LogFormat, copied from the server\'s configuration' -r -f -a "combined\t'the default of nginx and Apache; also matches common, and additional fields at the end'
 common\t'the common log format of NCSA and Apache'
 combined_time\t'combined, then nginx\'s $request_time'

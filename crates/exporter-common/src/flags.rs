@@ -24,7 +24,7 @@ pub(crate) struct CommonFlags {
     pub(crate) listen_addresses: Vec<ListenAddress>,
 
     /// Path of the metrics endpoint
-    #[arg(long = "web.telemetry-path", value_name = "PATH", default_value = "/metrics")]
+    #[arg(id = "web.telemetry-path", long = "web.telemetry-path", value_name = "PATH", default_value = "/metrics")]
     #[arg(value_parser = telemetry_path, help_heading = WEB)]
     pub(crate) telemetry_path: String,
 

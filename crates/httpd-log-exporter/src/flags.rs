@@ -27,9 +27,15 @@ use crate::tail::log_paths::LogPaths;
 pub(crate) struct Flags {
     /// Access log to follow: a path, a glob (** matches any number of folders), a FIFO, - for standard input,
     /// syslog+udp://HOST:PORT, syslog+tcp://HOST:PORT or syslog+unix:/PATH. Repeatable for several logs of the same server
-    #[arg(long = "access-log", value_name = "SOURCE", value_delimiter = '\n', required = true)]
+    #[arg(long = "access-log", value_name = "SOURCE", value_delimiter = '\n', required_unless_present = "config_file")]
     #[arg(value_parser = |text: &str| Input::parse(text).map(|_| text.to_owned()))]
     pub(crate) access_logs: Vec<String>,
+
+    /// Configuration of prometheus-nginxlog-exporter (.hcl, .yaml or .yml), whose metrics are exported under their names. Its
+    /// address, port and path of metrics apply unless their flags are used
+    #[arg(long = "config.file", value_name = "FILE")]
+    #[arg(conflicts_with_all = ["access_logs", "format", "regex", "container", "drops", "buckets", "exemplar", "routes", "labels", "counters", "histograms", "file"])]
+    pub(crate) config_file: Option<PathBuf>,
 
     /// Format of the logs: a preset (combined, common, combined_time, combined_us, vhost_combined, ingress_nginx,
     /// traefik, traefik_json, caddy, haproxy, envoy, w3c, cloudfront, json, …), or nginx's log_format or Apache's LogFormat, copied
@@ -137,26 +143,26 @@ impl FromStr for Buckets {
     }
 }
 
-/// Validates the logs that the flags name: each must be a kind of file that can be followed, or read once. For `--check`,
+/// Validates the logs that a flag names: each must be a kind of file that can be followed, or read once. For `--check`,
 /// each must also exist and be readable.
-pub(crate) fn check(sources: &[String], purpose: Purpose) -> Result<()> {
+pub(crate) fn check(flag: &str, sources: &[String], purpose: Purpose) -> Result<()> {
     let require_readable = purpose == Purpose::Check;
     let mut faults = Vec::new();
     for (index, source) in sources.iter().enumerate() {
         // a missing log has no inode yet, so compare paths
         if sources[..index].iter().any(|other| other == source || same_path(other, source)) {
-            faults.push(format!("duplicate --access-log {source}"));
+            faults.push(format!("duplicate {flag} {source}"));
         }
         match Input::parse(source) {
-            Ok(Input::Files(LogPaths::Path(path))) => faults.extend(file_fault(source, &path, purpose)),
+            Ok(Input::Files(LogPaths::Path(path))) => faults.extend(file_fault(flag, source, &path, purpose)),
             Ok(Input::Files(log_paths @ LogPaths::Glob(_))) if require_readable => {
                 let found = log_paths.list().into_iter();
                 faults.extend(found.filter_map(|(path, found)| match found {
-                    Ok(_) => file_fault(source, &path, purpose),
+                    Ok(_) => file_fault(flag, source, &path, purpose),
                     Err(error) => Some(permission::explain(&path, &error, "read")),
                 }));
             }
-            Ok(Input::Unix(path)) if require_readable => faults.extend(directory_fault("--access-log", &path)),
+            Ok(Input::Unix(path)) if require_readable => faults.extend(directory_fault(flag, &path)),
             _ => {}
         }
     }
@@ -189,13 +195,13 @@ pub(crate) fn directory_fault(flag: &str, path: &Path) -> Option<String> {
 }
 
 /// Why a file cannot be followed.
-fn file_fault(source: &str, path: &Path, purpose: Purpose) -> Option<String> {
+fn file_fault(flag: &str, source: &str, path: &Path, purpose: Purpose) -> Option<String> {
     match std::fs::metadata(path) {
-        Ok(metadata) if metadata.is_dir() => Some(format!("--access-log {source} is a directory: specify a file")),
-        Ok(metadata) if !metadata.is_file() => Some(format!("--access-log {source} is not a file or a FIFO")),
+        Ok(metadata) if metadata.is_dir() => Some(format!("{flag} {source} is a directory: specify a file")),
+        Ok(metadata) if !metadata.is_file() => Some(format!("{flag} {source} is not a file or a FIFO")),
         found => match found.and_then(|_| compression::is_compressed(path)) {
             Ok(true) if purpose != Purpose::Once => {
-                Some(format!("--access-log {} is compressed: count it with --once", path.display()))
+                Some(format!("{flag} {} is compressed: count it with --once", path.display()))
             }
             Ok(_) => None,
             Err(error) => (purpose == Purpose::Check).then(|| permission::explain(path, &error, "open")),

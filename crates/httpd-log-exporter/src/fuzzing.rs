@@ -21,6 +21,7 @@ use crate::metrics::registry::{Registry, SharedRegistry};
 use crate::metrics::route::Route;
 use crate::metrics::rules::Rules;
 use crate::metrics::rules_file;
+use crate::nginxlog::{Namespaces, NginxlogConfig};
 use crate::state::SavedState;
 use crate::tail::Tail;
 use crate::tail::log_file::LogFile;
@@ -113,6 +114,38 @@ pub fn rules(text: &[u8]) {
     SavedState::parse(&written).unwrap_or_else(|error| panic!("{error:#}: {}", String::from_utf8_lossy(&written)));
 }
 
+/// Parses a text up to a form feed as a configuration in both syntaxes, and counts the lines after it in the first log.
+pub fn nginxlog(text: &[u8]) {
+    const MAX_SERIES: usize = 200;
+    let (config, lines) = text.split_at(text.iter().position(|&byte| byte == b'\x0c').unwrap_or(text.len()));
+    let Ok(config) = std::str::from_utf8(config) else { return };
+    for is_hcl in [true, false] {
+        let config = match NginxlogConfig::parse(config, is_hcl) {
+            Ok(config) => config,
+            Err(error) => {
+                assert!(!error.contains('\n'), "{error}");
+                continue;
+            }
+        };
+        let Ok(namespaces) = Namespaces::new(&config, MAX_SERIES) else { continue };
+        let mut registry = Registry::of_namespaces(namespaces, config.sources()).expect("the registry has a format");
+        for line in lines.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
+            registry.count_message(0, Line::Whole(line), b"nginx");
+        }
+        let families = families(&registry);
+        assert!(families.iter().all(|family| family.check().is_ok()));
+        let written = serde_json::to_vec(&SavedState::of(&[], &registry)).expect("the state is serializable");
+        let saved = SavedState::parse(&written).unwrap_or_else(|error| panic!("{error:#}"));
+        let namespaces = Namespaces::new(&config, MAX_SERIES).expect("it was created before");
+        let mut restored = Registry::of_namespaces(namespaces, config.sources()).expect("the registry has a format");
+        saved.restore(&mut restored);
+        assert_eq!(
+            restored.namespaces.as_ref().map(Namespaces::requests),
+            registry.namespaces.as_ref().map(Namespaces::requests)
+        );
+    }
+}
+
 /// Unwraps lines of containers: it does not depend on the stream that is read which lines a stream has.
 pub fn container(text: &[u8]) {
     let read = |stream: Stream| {
@@ -163,7 +196,7 @@ fn registry(format: Format) -> Registry {
 
 /// Parses syslog messages, also over TCP, globs, and lines in chunks.
 pub fn sources(text: &[u8]) {
-    let _ = syslog::line(text);
+    let _ = (syslog::line(text), syslog::tag(text));
     if let Ok(pattern) = std::str::from_utf8(text)
         && !pattern.starts_with('/')
         && !pattern.contains("..")

@@ -11,6 +11,7 @@ pub mod fuzzing;
 mod input;
 mod lines;
 mod metrics;
+mod nginxlog;
 mod permission;
 mod regular_file;
 mod rule_flags;
@@ -32,37 +33,48 @@ use crate::input::Input;
 use crate::input::stream::count_lines;
 use crate::metrics::counts::RequestCounts;
 use crate::metrics::registry::{Registry, SharedRegistry};
+use crate::nginxlog::{Namespaces, NginxlogConfig};
 use crate::state::{SavedState, StateWriter};
 use crate::tail::log_file::FileIdentity;
 use crate::tail::{StartAt, Tail};
 
 /// Runs the exporter until it stops.
 pub fn main() -> ExitCode {
-    program().main(|flags: Flags, startup| {
-        flags::check(&flags.access_logs, startup.purpose)?;
-        let rules = flags.rules.rules()?;
-        flags::check_format(&flags, &rules)?;
+    let config = config_file().map(|path| NginxlogConfig::load(&path));
+    let program = match &config {
+        // the defaults of common flags must be known before flags are parsed
+        Some(Ok(config)) => program()
+            .default_value("web.listen-address", config.listen_address.clone())
+            .default_value("web.telemetry-path", config.metrics_path.clone()),
+        _ => program(),
+    };
+    program.main(|flags: Flags, startup| {
+        let config = config.transpose()?.inspect(NginxlogConfig::warn);
+        let (flag, sources) = match &config {
+            Some(config) => ("--config.file: source", config.sources()),
+            None => ("--access-log", flags.access_logs.clone()),
+        };
+        flags::check(flag, &sources, startup.purpose)?;
+        let (start, state_file) = (flags.start, flags.state_file.clone());
+        let registry = match &config {
+            Some(config) => Registry::of_namespaces(Namespaces::new(config, flags.max_series)?, sources.clone())?,
+            None => registry(&flags, &sources)?,
+        };
         if startup.purpose == Purpose::Check {
-            if let Some(path) = &flags.state_file {
+            if let Some(path) = &state_file {
                 SavedState::load(path)?;
                 flags::directory_fault("--state.file", path).map_or(Ok(()), |fault| Err(anyhow!(fault)))?;
             }
             return Ok(Vec::new());
         }
-        let start = flags.start;
-        let (format, line_rules) = flags.format(&rules)?;
-        let counts = RequestCounts::of_rules(&format, &flags.buckets.0, rules, flags.max_series);
-        let mut registry = Registry::new(format, counts, flags.access_logs.iter().cloned());
-        (registry.native_histograms, registry.rules) = (flags.native_histograms, line_rules);
-        registry.container = flags.container;
         let registry = SharedRegistry::new(registry);
-        let inputs = inputs(&flags.access_logs)?;
+        let inputs = inputs(flag, &sources)?;
         if startup.purpose == Purpose::Once {
             read_once(&inputs, &registry)?;
             return Ok(vec![collector::source(registry, LogReaders::default())]);
         }
         allow_many_files();
-        let state_writer = flags.state_file.map(StateWriter::new).transpose()?;
+        let state_writer = state_file.map(StateWriter::new).transpose()?;
         let state = state_writer.as_ref().and_then(|state_writer| load(state_writer.path()));
         let mut readers = open(&inputs, start, state.as_ref(), &registry)?;
         for (index, input) in inputs.iter().enumerate() {
@@ -72,6 +84,24 @@ pub fn main() -> ExitCode {
         readers.state_writer = state_writer;
         Ok(vec![collector::source(registry, readers)])
     })
+}
+
+/// The value of `--config.file`, if the command line is valid.
+fn config_file() -> Option<PathBuf> {
+    let matches = command().ignore_errors(true).try_get_matches().ok()?;
+    matches.get_one::<PathBuf>("config_file").cloned()
+}
+
+/// The registry that flags define.
+fn registry(flags: &Flags, sources: &[String]) -> Result<Registry> {
+    let rules = flags.rules.rules()?;
+    flags::check_format(flags, &rules)?;
+    let (format, line_rules) = flags.format(&rules)?;
+    let counts = RequestCounts::of_rules(&format, &flags.buckets.0, rules, flags.max_series);
+    let mut registry = Registry::new(format, counts, sources.iter().cloned());
+    (registry.native_histograms, registry.rules) = (flags.native_histograms, line_rules);
+    registry.container = flags.container;
+    Ok(registry)
 }
 
 /// The command line, from which man pages and completions are generated.
@@ -97,6 +127,10 @@ fn program() -> Program {
         (
             "httpd-log-exporter explain --access-log.format combined /var/log/nginx/access.log",
             "Show how lines are parsed, or which format matches",
+        ),
+        (
+            "httpd-log-exporter --config.file /etc/prometheus-nginxlog-exporter.hcl",
+            "Replace prometheus-nginxlog-exporter, with its configuration and its metrics",
         ),
         ("httpd-log-exporter --once --access-log access.log.1", "Count a whole log and exit"),
     ])
@@ -135,12 +169,9 @@ fn load(path: &Path) -> Option<SavedState> {
     })
 }
 
-/// Parses the values of `--access-log`.
-fn inputs(sources: &[String]) -> Result<Vec<Input>> {
-    sources
-        .iter()
-        .map(|source| Input::parse(source).map_err(|error| anyhow!("--access-log {source}: {error}")))
-        .collect()
+/// Parses the logs that a flag names.
+fn inputs(flag: &str, sources: &[String]) -> Result<Vec<Input>> {
+    sources.iter().map(|source| Input::parse(source).map_err(|error| anyhow!("{flag} {source}: {error}"))).collect()
 }
 
 /// Reads all inputs to their end, before the scrape timeout starts, so that logs may have any size.
@@ -221,7 +252,7 @@ fn reject_shared_files(inputs: &[Input]) -> Result<()> {
             let Ok(metadata) = metadata else { continue };
             let (owner, same) = seen.entry(FileIdentity::of(&metadata)).or_insert_with(|| (index, path.clone()));
             if *owner != index {
-                bail!("--access-log {} and {} are the same file", path.display(), same.display());
+                bail!("the logs {} and {} are the same file", path.display(), same.display());
             }
         }
     }

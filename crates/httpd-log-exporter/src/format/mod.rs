@@ -4,6 +4,7 @@ pub(crate) mod clf;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod clf_regex;
 pub(crate) mod field;
+mod fields_only;
 mod json;
 pub(crate) mod presets;
 mod regex_format;
@@ -215,8 +216,9 @@ impl Format {
         time.and_then(epoch_seconds)
     }
 
-    /// The positions of the captured fields in a line that matches; `None` for each field that the line lacks.
-    pub(crate) fn capture(&mut self, line: &[u8], found: &mut [Option<CapturedField>]) {
+    /// The positions of the captured fields in a line that matches; `None` for each field that the line lacks. Returns
+    /// whether the line matches; its status may be invalid.
+    pub(crate) fn capture(&mut self, line: &[u8], found: &mut [Option<CapturedField>]) -> bool {
         found.fill(None);
         self.walk(line, |meaning, index, text| {
             if let Some(found) = index.and_then(|index| found.get_mut(index)) {
@@ -224,25 +226,21 @@ impl Format {
                 let range = begin..begin.wrapping_add(text.len());
                 *found = Some(CapturedField { meaning, range });
             }
-        });
+        })
     }
 
     /// Calls `each` for every value of a line, with its meaning and its index among the captured fields. A value that was
-    /// extended to a later end is reported several times; the last one is valid.
-    fn walk<'a>(&mut self, line: &'a [u8], mut each: impl FnMut(Field, Option<usize>, &'a [u8])) {
+    /// extended to a later end is reported several times; the last one is valid. Returns whether the line matches.
+    fn walk<'a>(&mut self, line: &'a [u8], mut each: impl FnMut(Field, Option<usize>, &'a [u8])) -> bool {
         match &mut self.parser {
             LineParser::Clf(_, matcher) | LineParser::Template(matcher) => {
-                let _ = matcher.walk(line, &mut |step, field, text| each(field, matcher.capture(step), text));
-            }
-            LineParser::Json(json) => {
-                let _ = json.walk(line, &mut |key, text| each(key.field(), key.capture(), text));
-            }
-            LineParser::Regex(pattern) => {
-                pattern.walk(line, |group, text| each(group.field, group.capture, text));
+                matcher.walk(line, &mut |step, field, text| each(field, matcher.capture(step), text)).is_ok()
             }
             LineParser::W3c(w3c) => {
-                let _ = w3c.walk(line, &mut |column, text| each(column.field, column.capture, text));
+                w3c.walk(line, &mut |column, text| each(column.field, column.capture, text)).is_ok()
             }
+            LineParser::Json(json) => json.walk(line, &mut |key, text| each(key.field(), key.capture(), text)).is_ok(),
+            LineParser::Regex(pattern) => pattern.walk(line, |group, text| each(group.field, group.capture, text)),
         }
     }
 }

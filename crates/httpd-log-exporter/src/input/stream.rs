@@ -186,12 +186,12 @@ fn count_messages(mut receive: impl FnMut(&mut [u8]) -> io::Result<usize>, index
     loop {
         match receive(&mut buffer) {
             Ok(read) => {
-                let line = syslog::line(&buffer[..read]);
+                let (line, tag) = (syslog::line(&buffer[..read]), syslog::tag(&buffer[..read]));
                 let mut registry = registry.lock();
                 if read > MAX_LINE {
-                    registry.count_message(index, Line::TooLong);
+                    registry.count_message(index, Line::TooLong, tag);
                 } else if !line.is_empty() {
-                    registry.count_message(index, Line::Whole(line));
+                    registry.count_message(index, Line::Whole(line), tag);
                 }
                 let log = &mut registry.logs[index];
                 (log.read_bytes, log.fault) = (log.read_bytes + read as u64, None);
@@ -269,7 +269,7 @@ mod tests {
         registry.rules = Some(crate::metrics::line_rules::LineRules::new(&rules, &[]));
         registry.set_log([Path::new("/pods/shop_web-1_0/nginx/0.log")]);
         let line = br#"::1 - - [20/Nov/2026:09:00:00 +0000] "GET / HTTP/1.1" 200 5"#;
-        registry.count_message(0, Line::Whole(line));
+        registry.count_message(0, Line::Whole(line), b"");
         let counted = registry.counts.series().filter(|series| series.cell.requests > 0);
         assert_eq!(counted.flat_map(|series| series.labels.fields()).collect::<Vec<_>>(), [""]);
     }

@@ -10,6 +10,25 @@ pub(crate) fn line(message: &[u8]) -> &[u8] {
     }
 }
 
+/// The program that sent a message: the tag of RFC 3164 without its process ID, or the application of RFC 5424. Empty if
+/// the message has none.
+pub(crate) fn tag(message: &[u8]) -> &[u8] {
+    let Some(rest) = after_priority(message) else { return b"" };
+    let last_word = |text: &'_ [u8]| text.iter().rposition(|&byte| byte == b' ').map_or(0, |space| space + 1);
+    match rest {
+        [b'1'..=b'9', b' ', rest @ ..] => {
+            let tag = rest.split(|&byte| byte == b' ').nth(2).unwrap_or_default();
+            if tag == b"-" { b"" } else { tag }
+        }
+        _ => {
+            let Some(rest) = after_time(rest) else { return b"" };
+            let Some(end) = rest.windows(2).position(|pair| pair == b": ") else { return b"" };
+            let tag = &rest[last_word(&rest[..end])..end];
+            tag.split(|&byte| byte == b'[').next().unwrap_or_default()
+        }
+    }
+}
+
 /// The text after the priority `<190>`.
 fn after_priority(message: &[u8]) -> Option<&[u8]> {
     let rest = message.strip_prefix(b"<")?;
@@ -92,9 +111,27 @@ mod tests {
     }
 
     #[test]
+    fn the_tag_is_the_program_that_sent_the_message() {
+        for (message, expected) in [
+            ("<190>Nov 20 09:26:10 web1 nginx: x: y", "nginx"),
+            ("<190>Nov  2 09:26:10 nginx: x", "nginx"),
+            ("<13>2026-11-20T09:26:10.123456+00:00 web1 httpd[42]: x", "httpd"),
+            ("<134>1 2026-11-20T09:26:10Z web1 nginx 42 - - x", "nginx"),
+            ("<134>1 2026-11-20T09:26:10Z web1 - 42 - - x", ""),
+            ("<190>Nov 20 09:26:10 web1 x", ""),
+            ("<134>1", ""),
+            ("<190>", ""),
+            ("x", ""),
+        ] {
+            assert_eq!(String::from_utf8_lossy(tag(message.as_bytes())), expected, "{message}");
+        }
+    }
+
+    #[test]
     fn text_without_a_header_is_a_line() {
         for text in ["", "<", "<>", "<1234>x", "<13>1", "<13>1 a b c", "<13>1 a b c d e [x", "<13>Nov 20 09:26:10 "] {
             line(text.as_bytes());
+            tag(text.as_bytes());
         }
         assert_eq!(line(b"<abc> x"), b"<abc> x");
     }

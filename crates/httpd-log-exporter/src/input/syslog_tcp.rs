@@ -46,15 +46,15 @@ enum Frame {
 }
 
 impl MessageSplitter {
-    /// Adds bytes, and calls `each` for the line of every message that they complete.
-    fn feed(&mut self, bytes: &[u8], mut each: impl FnMut(Line<'_>)) {
+    /// Adds bytes, and calls `each` for the line and the tag of every message that they complete.
+    fn feed(&mut self, bytes: &[u8], mut each: impl FnMut(Line<'_>, &[u8])) {
         let mut received = std::mem::take(&mut self.partial);
         received.extend_from_slice(bytes);
         let mut rest = self.skip(&received);
         while !rest.is_empty() {
             match first_frame(rest) {
                 Frame::Counted(count, length) if length > MAX_MESSAGE => {
-                    each(Line::TooLong);
+                    each(Line::TooLong, b"");
                     self.skipping = Skipping::Bytes(count + length);
                     rest = self.skip(rest);
                 }
@@ -64,14 +64,14 @@ impl MessageSplitter {
                 }
                 Frame::Terminated(length) => {
                     if length > MAX_MESSAGE {
-                        each(Line::TooLong);
+                        each(Line::TooLong, b"");
                     } else {
                         emit(&rest[..length], &mut each);
                     }
                     rest = &rest[length + 1..];
                 }
                 Frame::Incomplete if rest.len() > MAX_MESSAGE => {
-                    each(Line::TooLong);
+                    each(Line::TooLong, b"");
                     self.skipping = Skipping::Line;
                     rest = &[];
                 }
@@ -84,7 +84,7 @@ impl MessageSplitter {
     }
 
     /// Completes the last message at the end of the connection, which may lack its LF.
-    fn finish(&mut self, mut each: impl FnMut(Line<'_>)) {
+    fn finish(&mut self, mut each: impl FnMut(Line<'_>, &[u8])) {
         if matches!((first_frame(&self.partial), &self.skipping), (Frame::Incomplete, Skipping::Nothing)) {
             emit(&self.partial, &mut each);
         }
@@ -117,10 +117,10 @@ fn first_frame(bytes: &[u8]) -> Frame {
     }
 }
 
-fn emit(message: &[u8], each: &mut impl FnMut(Line<'_>)) {
+fn emit(message: &[u8], each: &mut impl FnMut(Line<'_>, &[u8])) {
     let line = syslog::line(message);
     if !line.is_empty() {
-        each(Line::Whole(line));
+        each(Line::Whole(line), syslog::tag(message));
     }
 }
 
@@ -204,10 +204,10 @@ fn read(mut stream: TcpStream, number: u64, connections: &Connections, index: us
             connection.last_received = Instant::now();
         }
         let mut registry = registry.lock();
-        splitter.feed(&buffer[..read], |line| registry.count_message(index, line));
+        splitter.feed(&buffer[..read], |line, tag| registry.count_message(index, line, tag));
         registry.logs[index].read_bytes += read as u64;
     }
-    splitter.finish(|line| registry.lock().count_message(index, line));
+    splitter.finish(|line, tag| registry.lock().count_message(index, line, tag));
 }
 
 fn lock(connections: &Connections) -> std::sync::MutexGuard<'_, Vec<Connection>> {
@@ -218,7 +218,7 @@ fn lock(connections: &Connections) -> std::sync::MutexGuard<'_, Vec<Connection>>
 #[cfg(any(test, fuzzing))]
 pub(crate) fn lines<'a>(chunks: impl Iterator<Item = &'a [u8]>) -> Vec<Option<Vec<u8>>> {
     let (mut splitter, mut seen) = (MessageSplitter::default(), Vec::new());
-    let mut each = |line: Line<'_>| {
+    let mut each = |line: Line<'_>, _: &[u8]| {
         seen.push(match line {
             Line::Whole(line) => Some(line.to_vec()),
             Line::TooLong | Line::OtherStream => None,

@@ -10,6 +10,7 @@ use crate::metrics::field_total::{FieldTotal, NamedMetric};
 use crate::metrics::health_families;
 use crate::metrics::histogram::ValueHistogram;
 use crate::metrics::registry::Registry;
+use crate::nginxlog;
 
 /// The families of all counters, and the health of each log.
 pub(crate) fn families(registry: &Registry) -> Vec<Family> {
@@ -19,10 +20,16 @@ pub(crate) fn families(registry: &Registry) -> Vec<Family> {
 /// The same at a time in seconds since the epoch.
 fn families_at(registry: &Registry, now: f64) -> Vec<Family> {
     let counts = &registry.counts;
-    let mut families = requests(counts);
-    families.extend(protocols(counts));
-    families.extend(caches(counts));
-    families.extend(overflowed(counts));
+    let mut families = match &registry.namespaces {
+        Some(namespaces) => nginxlog::families(namespaces),
+        None => {
+            let mut families = requests(counts);
+            families.extend(protocols(counts));
+            families.extend(caches(counts));
+            families.extend(overflowed(counts));
+            families
+        }
+    };
     families.extend(health_families::families(&registry.logs, registry.can_drop(), now));
     let mut families = created(families, registry.since);
     families.push(health_families::dropped(&registry.logs)); // counted by the kernel, for the current socket

@@ -5,6 +5,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use anyhow::Result;
+
 use crate::container::{self, Parts, Stream};
 use crate::format::field::RequestBuilder;
 use crate::format::request::path;
@@ -15,6 +17,7 @@ use crate::lines::{self, Line, LineSplitter};
 use crate::metrics::counts::RequestCounts;
 use crate::metrics::health::{LineResult, LogHealth};
 use crate::metrics::line_rules::{LineRules, RequestLine};
+use crate::nginxlog::Namespaces;
 use crate::tail::file_ownership::FileOwnership;
 use crate::tail::log_file::LogFile;
 use crate::tail::read_position::ReadPosition;
@@ -44,6 +47,8 @@ pub(crate) struct Registry {
     pub(crate) rules: Option<LineRules>,
     /// The stream that is read, if the logs are of containers.
     pub(crate) container: Option<Stream>,
+    /// The namespaces of `--config.file`, which count all lines if there are any.
+    pub(crate) namespaces: Option<Namespaces>,
 }
 
 /// The registry, shared by readers and scrapes. Readers lock it once for many lines.
@@ -70,12 +75,21 @@ impl Registry {
             native_histograms: true,
             rules: None,
             container: None,
+            namespaces: None,
         }
+    }
+
+    /// Creates a registry whose lines are counted in namespaces, with one source for each of their logs.
+    pub(crate) fn of_namespaces(namespaces: Namespaces, sources: impl IntoIterator<Item = String>) -> Result<Self> {
+        let format: Format = "common".parse().map_err(anyhow::Error::msg)?; // not used
+        let counts = RequestCounts::new(&format, &[], Vec::new(), 0);
+        Ok(Self { namespaces: Some(namespaces), ..Self::new(format, counts, sources) })
     }
 
     /// Whether lines may be dropped.
     pub(crate) fn can_drop(&self) -> bool {
         self.container.is_some()
+            || self.namespaces.as_ref().is_some_and(Namespaces::has_tags)
             || self.rules.as_ref().is_some_and(LineRules::has_drops)
             || self.logs.iter().any(|log| log.lines[LineResult::Dropped as usize] > 0)
     }
@@ -97,7 +111,11 @@ impl Registry {
         bytes: &[u8],
     ) {
         self.format.set_header(header.as_ref());
+        if let Some(namespaces) = &mut self.namespaces {
+            namespaces.set_time();
+        }
         match self.container {
+            None if self.namespaces.is_some() => lines.feed(bytes, |line| self.count_in_namespace(log, line)),
             None if self.format.has_directives() => lines.feed(bytes, |line| self.count_or_describe(log, line)),
             None => lines.feed(bytes, |line| self.count_line(log, line)),
             Some(stream) => {
@@ -113,6 +131,7 @@ impl Registry {
     pub(crate) fn finish(&mut self, log: usize, lines: &mut LineSplitter, parts: &mut Parts, header: Option<&Header>) {
         self.format.set_header(header);
         match self.container {
+            None if self.namespaces.is_some() => lines.finish(|line| self.count_in_namespace(log, line)),
             None if self.format.has_directives() => lines.finish(|line| self.count_or_describe(log, line)),
             None => lines.finish(|line| self.count_line(log, line)),
             Some(stream) => {
@@ -142,24 +161,49 @@ impl Registry {
         let result = match line {
             Line::TooLong => LineResult::TooLong,
             Line::OtherStream => LineResult::Dropped,
-            Line::Whole(line) => match self.count(line) {
-                None => {
-                    if self.logs[log].lines[LineResult::Unmatched as usize] == 0 {
-                        self.log_mismatch(log, line);
-                    }
-                    LineResult::Unmatched
-                }
-                Some(result) => result,
-            },
+            Line::Whole(line) => self.count(line).unwrap_or_else(|| self.unmatched(log, line)),
         };
         self.logs[log].lines[result as usize] += 1;
     }
 
-    /// Counts a line that arrived as one message, and records its time.
-    pub(crate) fn count_message(&mut self, log: usize, line: Line<'_>) {
+    /// Counts a line of a log in its namespace.
+    fn count_in_namespace(&mut self, log: usize, line: Line<'_>) {
+        let Some(namespaces) = &mut self.namespaces else { return };
+        let result = match line {
+            Line::OtherStream => LineResult::Dropped,
+            Line::TooLong => {
+                namespaces.count_too_long(log);
+                LineResult::TooLong
+            }
+            Line::Whole(line) => namespaces.count(log, line).unwrap_or_else(|| self.unmatched(log, line)),
+        };
+        self.logs[log].lines[result as usize] += 1;
+    }
+
+    /// The result of a line that does not match the format. The first such line is logged.
+    #[cold]
+    fn unmatched(&mut self, log: usize, line: &[u8]) -> LineResult {
+        if self.logs[log].lines[LineResult::Unmatched as usize] == 0 {
+            self.log_mismatch(log, line);
+        }
+        LineResult::Unmatched
+    }
+
+    /// Counts a line that arrived as one message of syslog with a tag, and records its time.
+    pub(crate) fn count_message(&mut self, log: usize, line: Line<'_>, tag: &[u8]) {
         self.set_log([]);
         self.format.set_header(None);
-        self.count_or_describe(log, line);
+        match &mut self.namespaces {
+            Some(namespaces) if matches!(line, Line::Whole(_)) && !namespaces.is_wanted(log, tag) => {
+                self.logs[log].lines[LineResult::Dropped as usize] += 1;
+                return;
+            }
+            Some(namespaces) => {
+                namespaces.set_time();
+                self.count_in_namespace(log, line);
+            }
+            None => self.count_or_describe(log, line),
+        }
         if let Line::Whole(line) = line {
             self.record_time(log, line);
         }
@@ -201,7 +245,11 @@ impl Registry {
     /// Records the timestamp of a line, the last one of a chunk.
     pub(crate) fn record_time(&mut self, log: usize, line: &[u8]) {
         let wrapped = self.container.and_then(|_| container::time(line));
-        let time = wrapped.map_or_else(|| self.format.seconds(line), epoch_seconds);
+        let format = match &mut self.namespaces {
+            Some(namespaces) => namespaces.format(log),
+            None => &mut self.format,
+        };
+        let time = wrapped.map_or_else(|| format.seconds(line), epoch_seconds);
         if let Some(time) = time {
             self.logs[log].last_time = Some(time);
         }
@@ -209,9 +257,13 @@ impl Registry {
 
     /// Logs the first line that does not match the format.
     #[cold]
-    fn log_mismatch(&self, log: usize, line: &[u8]) {
+    fn log_mismatch(&mut self, log: usize, line: &[u8]) {
         let start = String::from_utf8_lossy(&line[..line.len().min(200)]);
-        let (source, format) = (&self.logs[log].source, &self.format.name);
+        let format = match &mut self.namespaces {
+            Some(namespaces) => &namespaces.format(log).name,
+            None => &self.format.name,
+        };
+        let source = &self.logs[log].source;
         tracing::warn!(
             source,
             format,

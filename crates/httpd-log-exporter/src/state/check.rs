@@ -9,6 +9,7 @@ use crate::format::request::{CacheStatus, Protocol};
 use crate::lines::MAX_LINE;
 use crate::metrics::counts::LabelGroup;
 use crate::metrics::label::{MAX_VALUE, SEPARATOR};
+use crate::nginxlog::SavedNamespace;
 
 impl SavedState {
     /// Refuses contradictions, with the field that has them.
@@ -36,6 +37,7 @@ impl SavedState {
         for (at, closed) in self.closed.iter().enumerate() {
             ensure!(closed.is_valid(), "closed[{at}]: its first or last bytes are not in the file");
         }
+        self.namespaces.iter().try_for_each(SavedNamespace::check)?;
         known(&self.protocols, &Protocol::NAMES).context("protocols")?;
         known(&self.caches, &CacheStatus::NAMES).context("caches")?;
         let requests = self.series.iter().map(|series| series.requests);

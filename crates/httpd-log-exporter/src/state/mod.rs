@@ -11,7 +11,7 @@ pub(crate) mod saved_file;
 mod saved_native;
 mod saved_source;
 mod state_writer;
-mod text;
+pub(crate) mod text;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -24,6 +24,7 @@ use crate::format::request::{CacheStatus, Method, Protocol, StatusCode};
 use crate::metrics::counts::{RequestCounts, RequestTotals, SavedLabels};
 use crate::metrics::label::OTHER;
 use crate::metrics::registry::Registry;
+use crate::nginxlog::{Namespaces, SavedNamespace};
 use crate::state::moment::Moment;
 use crate::state::saved_closed::SavedClosed;
 use crate::state::saved_field::SavedField;
@@ -59,6 +60,9 @@ pub(crate) struct SavedState {
     since: Option<Moment>,
     #[serde(default)]
     durations_since: Option<Moment>,
+    /// The counters of `--config.file`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    namespaces: Vec<SavedNamespace>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -167,6 +171,7 @@ impl SavedState {
             closed: registry.ownership.closed().map(SavedClosed::of).collect(),
             since: registry.since.map(Moment),
             durations_since: registry.durations_since.map(Moment),
+            namespaces: registry.namespaces.as_ref().map(Namespaces::saved).unwrap_or_default(),
         }
     }
 
@@ -224,6 +229,9 @@ impl SavedState {
             }
         }
         counts.overflowed += self.overflowed;
+        if let Some(namespaces) = &mut registry.namespaces {
+            namespaces.restore(&self.namespaces);
+        }
         self.closed.iter().for_each(|closed| registry.ownership.remember(closed.file()));
         for log in &mut registry.logs {
             if let Some(saved) = self.source(&log.source) {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer, Serializer, de::Error};
 use crate::format::request::{Method, StatusCode};
 
 /// A value that is written as a string.
-pub(super) trait StateText: Sized {
+pub(crate) trait StateText: Sized {
     /// Name of the value in errors.
     const NAME: &'static str;
 
@@ -14,12 +14,12 @@ pub(super) trait StateText: Sized {
 }
 
 /// Serializes a value for serde.
-pub(super) fn serialize<T: StateText, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn serialize<T: StateText, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&value.write())
 }
 
 /// Deserializes a value for serde, which adds line and column to an error.
-pub(super) fn deserialize<'de, T: StateText, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+pub(crate) fn deserialize<'de, T: StateText, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
     let text = String::deserialize(deserializer)?;
     T::read(&text).ok_or_else(|| D::Error::custom(format_args!("{text:?} is not a {}", T::NAME)))
 }

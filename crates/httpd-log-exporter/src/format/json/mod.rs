@@ -5,7 +5,7 @@ mod tests;
 
 use memchr::memchr2;
 
-use crate::format::field::{Field, RequestBuilder, missing};
+use crate::format::field::{Field, NAMES, RequestBuilder, missing};
 use crate::format::request::Number;
 use crate::format::template::{Template, Token, Variable};
 
@@ -48,6 +48,19 @@ impl JsonFormat {
             Some(why) => Err(why.to_owned()),
             None => Ok(json),
         }
+    }
+
+    /// The format that captures keys of the object, dots included, and reads its time.
+    pub(crate) fn of_keys(names: &[&str]) -> Self {
+        let times = NAMES.iter().filter(|(_, field)| *field == Field::Time).map(|(name, _)| *name);
+        let mut root: Vec<_> = times.map(|name| Key { field: Field::Time, ..Key::skipped(name, name) }).collect();
+        for (index, name) in names.iter().enumerate() {
+            match root.iter_mut().find(|key| *key.name == *name.as_bytes()) {
+                Some(key) => key.capture = Some(index),
+                None => root.push(Key { capture: Some(index), ..Key::skipped(name, name) }),
+            }
+        }
+        Self { root }
     }
 
     /// Creates the format from a server's template that is a JSON object with one variable per value. `None` if a
@@ -175,6 +188,14 @@ impl MatchedKey<'_> {
 /// Encloses the number of a variable in a template that is parsed as an object.
 const MARK: u8 = 0xff;
 
+impl Key {
+    /// A key that is not read.
+    fn skipped(name: &str, path: &str) -> Self {
+        let (field, rank, path) = (Field::Skip, usize::MAX, path.to_owned());
+        Self { name: name.as_bytes().into(), field, rank, path, capture: None, children: Vec::new() }
+    }
+}
+
 /// The maximum nesting depth.
 const DEPTH: u32 = 64;
 
@@ -182,14 +203,7 @@ const DEPTH: u32 = 64;
 fn key_at<'a>(keys: &'a mut Vec<Key>, path: &str, whole: &str) -> &'a mut Key {
     let (name, rest) = path.split_once('.').map_or((path, None), |(name, rest)| (name, Some(rest)));
     let at = keys.iter().position(|key| *key.name == *name.as_bytes()).unwrap_or_else(|| {
-        keys.push(Key {
-            name: name.as_bytes().into(),
-            field: Field::Skip,
-            rank: usize::MAX,
-            path: whole.to_owned(),
-            capture: None,
-            children: Vec::new(),
-        });
+        keys.push(Key::skipped(name, whole));
         keys.len() - 1
     });
     match rest {

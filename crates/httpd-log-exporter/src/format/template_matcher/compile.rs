@@ -2,7 +2,7 @@
 
 use memchr::memmem::Finder;
 
-use crate::format::field::{Field, missing};
+use crate::format::field::Field;
 use crate::format::template::{Template, Token, ValueShape, Variable};
 
 /// One step of matching a line.
@@ -37,13 +37,9 @@ pub(super) enum End {
     Line,
 }
 
-/// Compiles a template. It must have the fields that the counters need.
+/// Compiles a template.
 pub(super) fn compile(template: &Template) -> Result<Vec<Step>, String> {
     let tokens = &merge_queries(skip_duplicates(&template.tokens));
-    let fields: Vec<_> = variables(tokens).map(|variable| variable.field).collect();
-    if let Some(why) = missing(&fields) {
-        return Err(why.to_owned());
-    }
     let mut steps = Vec::new();
     let mut from = 0;
     if let Some(request) = skippable_request(tokens).filter(|_| template.escaped) {

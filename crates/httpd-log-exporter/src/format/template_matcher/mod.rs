@@ -8,7 +8,7 @@ use memchr::{memchr, memmem::Finder};
 
 use self::compile::{End, Step};
 use crate::format::clf::{after_time, is_field_end, quoted};
-use crate::format::field::{Field, RequestBuilder};
+use crate::format::field::{Field, RequestBuilder, missing};
 use crate::format::template::Template;
 
 /// A compiled template.
@@ -43,6 +43,12 @@ const RETRIES: u32 = 32;
 impl TemplateMatcher {
     /// Compiles a template. It must have the fields that the counters need.
     pub(crate) fn compile(template: &Template) -> Result<Self, String> {
+        let matcher = Self::of_captured(template)?;
+        missing(&matcher.fields()).map_or(Ok(matcher), |why| Err(why.to_owned()))
+    }
+
+    /// Compiles a template that may lack fields that the counters need, since only captured fields are read.
+    pub(crate) fn of_captured(template: &Template) -> Result<Self, String> {
         let steps = compile::compile(template)?;
         let searches = steps.iter().any(|step| matches!(step, Step::Value { end: End::Search(_), .. }));
         Ok(Self { steps, searches })
