@@ -46,7 +46,11 @@ fn each_target_is_read_with_its_module() {
     eventually("the failure is logged", || exporter.log().contains(failed).then_some(()));
     assert!(exporter.log().contains("n is missing"), "{}", exporter.log());
     // without --app.url, only targets are read
-    assert!(!exporter.scrape().contains("collector=\"app_status\""));
+    let metrics = exporter.scrape();
+    assert!(!metrics.contains("collector=\"app_status\""));
+    for (result, count) in [("success", 4.0), ("failure", 1.0), ("refused", 0.0)] {
+        assert_eq!(value(&metrics, &format!("exporter_probes_total{{result=\"{result}\"}}")), Some(count), "{metrics}");
+    }
 }
 
 #[test]

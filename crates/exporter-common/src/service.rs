@@ -250,7 +250,9 @@ impl ServiceBuilder {
         let handler_metrics = Arc::new(HandlerMetrics::new()?);
         let connections = Connections::new();
         let (handler, clients) = (handler_metrics.clone(), connections.clone());
-        let own_metrics = move || [handler.families(), clients.families(), log::families()].concat();
+        let probes = self.sources.probe.as_ref().map(Probe::counters);
+        let probes = move || probes.iter().map(|counters| counters.family()).collect();
+        let own_metrics = move || [handler.families(), clients.families(), probes(), log::families()].concat();
         let (reload, web_files) = (web.clone(), web.clone());
         let exporter = Exporter {
             sources: self.sources.sources.into_iter().map(Arc::new).collect(),

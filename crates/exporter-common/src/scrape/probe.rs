@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -136,6 +137,43 @@ pub struct Probe {
     timeout: Duration,
     blocked: Blocked,
     logs: Mutex<BTreeMap<ProbeRequest, FailureLog>>,
+    counters: Arc<ProbeCounters>,
+}
+
+/// The results of all probes since the start.
+#[derive(Default)]
+pub(crate) struct ProbeCounters {
+    success: AtomicU64,
+    failure: AtomicU64,
+    refused: AtomicU64,
+}
+
+impl ProbeCounters {
+    /// The counters as a family.
+    pub(crate) fn family(&self) -> Family {
+        let mut family = Family::counter(
+            "exporter_probes_total",
+            "Total number of requests to /probe by result: success, failure, or refused for an invalid target or module.",
+            &["result"],
+        );
+        for (result, count) in [("success", &self.success), ("failure", &self.failure), ("refused", &self.refused)] {
+            family.push(&[result], count.load(Ordering::Relaxed));
+        }
+        family
+    }
+}
+
+/// A probe in progress. It counts as failed if the client disconnects before its end.
+struct ProbeAttempt<'a> {
+    counters: &'a ProbeCounters,
+    success: bool,
+}
+
+impl Drop for ProbeAttempt<'_> {
+    fn drop(&mut self) {
+        let counter = if self.success { &self.counters.success } else { &self.counters.failure };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 /// Why a request is not a probe.
@@ -155,6 +193,7 @@ impl Probe {
             timeout: Duration::from_secs(10),
             blocked: Blocked::default(),
             logs: Mutex::default(),
+            counters: Arc::default(),
         }
     }
 
@@ -172,8 +211,19 @@ impl Probe {
         self
     }
 
+    /// The results of all probes.
+    pub(crate) fn counters(&self) -> Arc<ProbeCounters> {
+        self.counters.clone()
+    }
+
     /// The probe that a query requests.
     pub(crate) fn parse(&self, query: &str) -> Result<ProbeRequest, ProbeError> {
+        self.valid(query).inspect_err(|_| {
+            self.counters.refused.fetch_add(1, Ordering::Relaxed);
+        })
+    }
+
+    fn valid(&self, query: &str) -> Result<ProbeRequest, ProbeError> {
         let value = |key: &str| {
             let mut pairs = form_urlencoded::parse(query.as_bytes());
             pairs.find(|(name, _)| name == key).map(|(_, value)| value.into_owned()).filter(|value| !value.is_empty())
@@ -194,6 +244,7 @@ impl Probe {
     /// Probes a target. Returns its families, with the success and the duration.
     pub(crate) async fn run(&self, request: &ProbeRequest, budget: Duration) -> Vec<Arc<Family>> {
         let started = Instant::now();
+        let mut attempt = ProbeAttempt { counters: &self.counters, success: false };
         let limit = budget.min(self.timeout);
         let scrape = Scrape::new(started + limit, self.blocked.clone());
         let probe = AssertUnwindSafe(async {
@@ -206,6 +257,7 @@ impl Probe {
             Ok(Err(panic)) => Some(panicked(&*panic)),
             Err(_) => Some(format!("no response within {}", human(limit))),
         };
+        attempt.success = error.is_none();
         self.log(request, error.as_deref());
         let success = Family::gauge("probe_success", "Whether the probe succeeded completely (1 = yes).", &[]);
         let duration = Family::gauge("probe_duration_seconds", "Duration of the probe in seconds.", &[]);
@@ -323,6 +375,23 @@ mod tests {
             ] {
                 assert!(text.contains(&line), "{target}: {line} not in {text}");
             }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn probes_are_counted_by_result_and_a_cancelled_one_as_failed() {
+        let probe = probe();
+        for target in ["fine", "fine", "fail", "panic"] {
+            let request = probe.parse(&format!("target={target}")).unwrap();
+            probe.run(&request, Duration::from_secs(2)).await;
+        }
+        let slow = probe.parse("target=slow").unwrap();
+        let cancelled = tokio::time::timeout(Duration::from_secs(1), probe.run(&slow, Duration::from_secs(2))).await;
+        assert!(cancelled.is_err());
+        assert!(probe.parse("target=a/b").is_err());
+        let text = to_text([probe.counters().family()]);
+        for (result, count) in [("success", 2), ("failure", 3), ("refused", 1)] {
+            assert!(text.contains(&format!("exporter_probes_total{{result=\"{result}\"}} {count}\n")), "{text}");
         }
     }
 
