@@ -2,9 +2,10 @@
 
 use std::cmp::Ordering;
 
+use super::compare::compare;
 use super::matches::{Match, PathError};
 use super::print::describe;
-use super::syntax::{Filter, Literal, Operator, SliceBounds, Step};
+use super::syntax::{Call, Filter, Literal, Operator, SliceBounds, Step};
 use crate::json::document::{Document, Key, NodeId, Value};
 
 /// The maximum number of matches, unless the document has more values. A path can multiply matches: `..` selects the
@@ -82,13 +83,33 @@ fn apply<'d>(
                     filtered => filtered?,
                 }
             }
+            Step::Call(function) => collect(document, matches, |item, found| {
+                found.extend(call(document, function, item)?);
+                Ok(())
+            })?,
+            Step::Dollar(path, resolved) => match (apply(document, path, matches), resolved) {
+                (Ok(found), _) if !found.is_empty() => found,
+                (_, Some(resolved)) => apply(document, std::slice::from_ref(resolved), Vec::new())?,
+                (_, None) => evaluate(document, path, Match::Node(document.root()))?,
+            },
             Step::Literal(Literal::Text(text)) => vec![Match::Text(text)],
+            Step::Literal(Literal::Null) => vec![Match::Null; matches.len()],
             Step::Literal(Literal::Int(number)) => vec![Match::Int(*number); matches.len()],
             Step::Literal(Literal::Float(number)) => vec![Match::Float(*number); matches.len()],
             Step::Literal(Literal::Bool(value)) => vec![Match::Bool(*value); matches.len()],
         };
     }
     Ok(matches)
+}
+
+/// The result of a function. In a filter, nothing is also a result.
+fn call<'d>(document: &'d Document<'_>, call: &'d Call, item: Match<'d>) -> Result<Vec<Match<'d>>, PathError> {
+    match (evaluate(document, &call.path, item), call.in_filter) {
+        (Ok(matches), false) => call.function.result(document, matches),
+        (Ok(matches), true) => Ok(call.function.result(document, matches).unwrap_or_default()),
+        (Err(PathError::Missing(_)), true) => call.function.result(document, Vec::new()),
+        (Err(error), _) => Err(error),
+    }
 }
 
 fn members_that_pass<'d>(
@@ -215,33 +236,36 @@ fn slice<'d>(
         Some(Value::Null) => return Ok(()),
         Some(Value::List(_)) => {}
         Some(Value::Object(_)) if whole => {}
+        _ if bounds.lenient => return Ok(()),
         _ => return Err(PathError::Unfit(format!("{} is not a list", describe(document, item)))),
     }
     let members = node(item).map(|id| document.members_of(id)).unwrap_or_default();
     let len = members.len() as i64;
-    let from = match bounds.from.unwrap_or(0) {
-        from if from < 0 => from + len,
-        from => from,
-    };
-    let to = match (bounds.single, bounds.to) {
-        (true, _) => from.saturating_add(1),
-        (false, None) => len,
-        (false, Some(to)) if to < 0 => to + len,
-        (false, Some(to)) => to,
-    };
-    if from == to && !bounds.single {
-        return Ok(()); // client-go stops here: an empty list hides the lists after it
+    let at = |index: i64| if index < 0 { index.saturating_add(len) } else { index };
+    if bounds.single {
+        let index = bounds.from.unwrap_or(0);
+        match usize::try_from(at(index)).ok().and_then(|at| members.get(at)) {
+            Some(member) => found.push(Match::Node(*member)),
+            None if bounds.lenient => {}
+            None => {
+                let why = format!("index {index} is out of range: the list has {len} elements");
+                return Err(PathError::Missing(why));
+            }
+        }
+        return Ok(());
     }
-    if from < 0 || from >= len || to < 0 || to > len {
-        let index = bounds.from.or(bounds.to).unwrap_or_default();
-        return Err(PathError::Missing(format!("index {index} is out of range: the list has {len} elements")));
+    // bounds outside of the list select what there is
+    let step = bounds.step.unwrap_or(1);
+    let stride = usize::try_from(step.unsigned_abs()).unwrap_or(usize::MAX).max(1);
+    let member = |at: i64| Match::Node(members[at as usize]);
+    if step > 0 {
+        let (from, to) = (at(bounds.from.unwrap_or(0)).clamp(0, len), at(bounds.to.unwrap_or(len)).clamp(0, len));
+        found.extend((from..to).step_by(stride).map(member));
+    } else {
+        let from = bounds.from.map_or(len - 1, at).clamp(-1, len - 1);
+        let to = bounds.to.map_or(-1, at).clamp(-1, len - 1);
+        found.extend((to + 1..=from).rev().step_by(stride).map(member));
     }
-    if from > to {
-        return Err(PathError::Unfit(format!("the start of the slice ({from}) is after its end ({to})")));
-    }
-    let step = usize::try_from(bounds.step.unwrap_or(1)).unwrap_or(1);
-    let selected = &members[from as usize..to as usize];
-    found.extend(selected.iter().step_by(step).map(|member| Match::Node(*member)));
     Ok(())
 }
 
@@ -277,35 +301,6 @@ fn passes(document: &Document<'_>, filter: &Filter, element: Match<'_>) -> bool 
 fn single<'d>(document: &'d Document<'_>, path: &'d [Step], element: Match<'d>) -> Option<Match<'d>> {
     match evaluate(document, path, element).ok()?[..] {
         [found] => Some(found),
-        _ => None,
-    }
-}
-
-/// The order of two values of the same type.
-fn compare(document: &Document<'_>, left: Match<'_>, right: Match<'_>) -> Option<Ordering> {
-    enum Scalar<'d> {
-        Text(&'d str),
-        Number(f64),
-        Bool(bool),
-    }
-    let scalar = |item| {
-        Some(match item {
-            Match::Text(text) => Scalar::Text(text),
-            Match::Int(number) => Scalar::Number(number as f64),
-            Match::Float(number) => Scalar::Number(number),
-            Match::Bool(value) => Scalar::Bool(value),
-            Match::Node(id) => match document.value(id) {
-                Value::Text(text) => Scalar::Text(text),
-                Value::Number(number) => Scalar::Number(number.parse().ok()?),
-                Value::Bool(value) => Scalar::Bool(value),
-                Value::Null | Value::Malformed | Value::List(_) | Value::Object(_) => return None,
-            },
-        })
-    };
-    match (scalar(left)?, scalar(right)?) {
-        (Scalar::Text(left), Scalar::Text(right)) => Some(left.cmp(right)),
-        (Scalar::Number(left), Scalar::Number(right)) => left.partial_cmp(&right),
-        (Scalar::Bool(left), Scalar::Bool(right)) if left == right => Some(Ordering::Equal),
         _ => None,
     }
 }

@@ -12,6 +12,7 @@ pub(crate) enum Match<'d> {
     Int(i64),
     Float(f64),
     Bool(bool),
+    Null,
 }
 
 /// Why a path cannot be evaluated.

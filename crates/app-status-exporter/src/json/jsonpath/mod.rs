@@ -7,14 +7,21 @@
 //! - numbers compare by value, `5` equals `5.0`; values of different types are not equal;
 //! - `[*]` selects the members of objects too, and `{.}` is the value itself;
 //! - keys with dots are written in brackets, `['jvm.memory']`;
+//! - `length(.list)`, `count(.list[*].x)`, `sum(…)`, `value(…)` and `keys(…)` are functions, also outside of filters;
+//! - slices have steps of both signs and select what the list has; values compare with lists, objects and null;
 //! - integers are printed with all digits.
 
+mod compare;
 mod eval;
+mod filter;
+mod functions;
 mod matches;
 mod parse;
 mod print;
 mod quote;
 mod resolve;
+#[cfg(test)]
+mod rfc_tests;
 mod syntax;
 mod template;
 #[cfg(test)]

@@ -29,6 +29,7 @@ pub(crate) fn print<'d>(document: &'d Document<'_>, found: Match<'d>) -> Cow<'d,
         Match::Text(text) => Cow::Borrowed(text),
         Match::Int(number) => Cow::Owned(number.to_string()),
         Match::Float(number) => Cow::Owned(float_to_text(number)),
+        Match::Null => Cow::Borrowed("null"),
         Match::Bool(value) => Cow::Borrowed(if value { "true" } else { "false" }),
         Match::Node(id) => match document.value(id) {
             Value::Null => Cow::Borrowed("null"),

@@ -22,6 +22,36 @@ pub(super) fn unquoted(text: Cow<'_, str>) -> Cow<'_, str> {
     }
 }
 
+/// The content of a string literal with the escapes of Go, or else of RFC 9535; `None` if it is not a literal.
+pub(super) fn string(text: &str) -> Option<String> {
+    unquote(text).or_else(|| unquote(&without_json_escapes(text)?))
+}
+
+/// The literal with characters instead of the escapes that only JSON has: `\/` and pairs of surrogates.
+fn without_json_escapes(text: &str) -> Option<String> {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, escape)) = rest.split_once('\\') {
+        out.push_str(before);
+        let unit = |text: &str| u16::from_str_radix(text.strip_prefix('u')?.get(..4)?, 16).ok();
+        let pair = unit(escape).and_then(|high| Some([high, unit(escape.get(5..)?.strip_prefix('\\')?)?]));
+        let pair = pair.and_then(|pair| char::decode_utf16(pair).next()?.ok().filter(|other| other.len_utf16() == 2));
+        if let Some(character) = pair {
+            out.push(character);
+            rest = &escape[11..];
+        } else if let Some(after) = escape.strip_prefix('/') {
+            out.push('/');
+            rest = after;
+        } else {
+            let end = escape.chars().next()?.len_utf8();
+            out.push('\\');
+            out.push_str(&escape[..end]);
+            rest = &escape[end..];
+        }
+    }
+    Some(out + rest)
+}
+
 /// The content of a string literal with Go's escapes; `None` if it is not a literal.
 pub(super) fn unquote(text: &str) -> Option<String> {
     let quote = text.chars().next()?;

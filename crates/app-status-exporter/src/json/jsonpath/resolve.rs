@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use super::eval::evaluate;
 use super::matches::Match;
-use super::syntax::{Filter, Step, TemplatePart};
+use super::syntax::{Call, Filter, Literal, Step, TemplatePart};
 use super::template::Template;
 use crate::json::document::{Document, NodeId};
 
@@ -32,6 +32,8 @@ fn has_root(steps: &[Step]) -> bool {
         Step::Root => true,
         Step::Filter(filter) => filter_has_root(filter),
         Step::Union(paths) => paths.iter().any(|path| has_root(path)),
+        Step::Call(call) => has_root(&call.path),
+        Step::Dollar(..) => true,
         _ => false,
     })
 }
@@ -67,10 +69,27 @@ fn steps(document: &Document<'_>, path: &[Step]) -> Vec<Step> {
             },
             Step::Filter(condition) => Step::Filter(filter(document, condition)),
             Step::Union(paths) => Step::Union(paths.iter().map(|path| steps(document, path)).collect()),
+            Step::Call(call) => called(document, call),
+            Step::Dollar(path, _) => Step::Dollar(steps(document, path), from_root(document, path).map(Box::new)),
             step => step.clone(),
         });
     }
     resolved
+}
+
+/// A function of a path from the root is a number, or else is called with the resolved path.
+fn called(document: &Document<'_>, call: &Call) -> Step {
+    let whole = Step::Call(call.clone());
+    if let Some(Step::Root) = call.path.first()
+        && let Ok(matches) = evaluate(document, std::slice::from_ref(&whole), Match::Node(document.root()))
+    {
+        match matches[..] {
+            [Match::Int(number)] => return Step::Literal(Literal::Int(number)),
+            [Match::Float(number)] => return Step::Literal(Literal::Float(number)),
+            _ => {}
+        }
+    }
+    Step::Call(Call { path: steps(document, &call.path), ..call.clone() })
 }
 
 /// The result of a path from the root, unless a match is not a value of the document but a key or a literal.

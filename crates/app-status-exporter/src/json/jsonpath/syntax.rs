@@ -2,6 +2,7 @@
 
 use regex::Regex;
 
+use super::functions::Function;
 use super::matches::PathError;
 use crate::json::document::NodeId;
 
@@ -33,6 +34,18 @@ pub(super) enum Step {
     /// The result of `root` and the steps after it.
     Resolved(Result<Vec<NodeId>, PathError>),
     Literal(Literal),
+    Call(Call),
+    /// `$` in a filter: the path from the element, as in client-go, or else from the root, whose result may be resolved.
+    Dollar(Vec<Step>, Option<Box<Step>>),
+}
+
+/// A function with its path.
+#[derive(Clone, Debug)]
+pub(super) struct Call {
+    pub(super) function: Function,
+    pub(super) path: Vec<Step>,
+    /// Whether it is in a filter, where a missing value counts as 0.
+    pub(super) in_filter: bool,
 }
 
 /// `[from:to:step]`.
@@ -43,6 +56,8 @@ pub(super) struct SliceBounds {
     pub(super) step: Option<i64>,
     /// `[from]`: one member.
     pub(super) single: bool,
+    /// After `..`: values without such members are skipped.
+    pub(super) lenient: bool,
 }
 
 /// A condition on an element.
@@ -77,4 +92,5 @@ pub(super) enum Literal {
     Int(i64),
     Float(f64),
     Bool(bool),
+    Null,
 }

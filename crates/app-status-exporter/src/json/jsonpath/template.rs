@@ -91,6 +91,7 @@ impl Template {
                     Value::Number(_) => TemplateValue::Number(print(document, matches[0])),
                     _ => TemplateValue::Text(unquoted(print(document, matches[0]))),
                 },
+                [Match::Null] => TemplateValue::Null,
                 [item] => TemplateValue::Text(unquoted(print(document, item))),
                 _ => TemplateValue::Several(matches.len()),
             });

@@ -13,6 +13,8 @@ const IMPROVED: &[(&str, &str)] = &[
     ("{.values[?(@.count == 1)].id}", "id-A"),
     ("{.values[?(@.count > \"a\")].id}", ""),
     ("{range .none[*]}{.id}{end}", ""),
+    ("{.list[0:9]}", "1 2 3 4 5"),
+    ("{.list[4:1]}", ""),
 ];
 
 fn text(template: &str, document: &str) -> Result<String, String> {
@@ -156,7 +158,8 @@ fn the_error_says_why_a_template_is_invalid() {
         ("{.a", "column 4: missing }"),
         ("{.a[0}", "column 4: missing ]"),
         ("{.a[x]}", "column 4: [x] is not an index: write [0], [-1], [1:3], [*] or ['key']"),
-        ("{.a[0:1:0]}", "column 4: the step of a slice must be at least 1"),
+        ("{.a[0:1:0]}", "column 4: the step of a slice must not be 0"),
+        ("{.a[?(@.b == 1), x]}", "column 4: [x] is not an index: write [0], [-1], [1:3], [*] or ['key']"),
         ("{.a[?(@.b == 'x')}", "column 18: missing ] after a filter"),
         ("{.a[?(@.b =~ x)]}", "column 14: =~ requires a regular expression in quotes"),
         ("{.a[?(@.b =~ '(')]}", "column 14: '(' is not a regular expression"),
@@ -166,8 +169,28 @@ fn the_error_says_why_a_template_is_invalid() {
             "column 11: unexpected '&' in a filter: write a key with special characters in brackets, ['a+b']",
         ),
         (
-            "{.a[?(length(@.b) > 1)]}",
-            "column 13: unexpected '(' in a filter: write a key with special characters in brackets, ['a+b']",
+            "{.a[?(size(@.b) > 1)]}",
+            "column 7: unknown function size(): the functions are length(), count(), value(), sum(), keys(), and in filters match(), search()",
+        ),
+        (
+            "{.a[?(@.b.size() > 1)]}",
+            "column 15: unexpected '(' in a filter: write a key with special characters in brackets, ['a+b']",
+        ),
+        ("{.a[?length(@.b)]}", "column 6: missing comparison of length(): write length(...) > 0"),
+        ("{.a[?length() > 1]}", "column 6: missing path in length()"),
+        ("{.a[?length(@.b, @.c) > 1]}", "column 16: length() takes one path"),
+        ("{.a[?length(@.*) > 1]}", "column 6: length() takes one value: use count() for the number of matches"),
+        ("{.a[?count(1) > 1]}", "column 6: count() takes a path, not a literal"),
+        ("{.a[?match(@.b)]}", "column 15: missing , after the value in match()"),
+        ("{.a[?match(@.b, 1)]}", "column 17: match() requires a regular expression in quotes"),
+        ("{.a[?match(@.b, $.c)]}", "column 17: match() requires a regular expression in quotes"),
+        ("{.a[?match(@.b, 'x') == true]}", "column 22: match() is a condition: it cannot be compared"),
+        ("{.a[?count(match(@.b, 'x')) > 1]}", "column 12: match() is a condition of a filter, not a value"),
+        ("{sum(.a[*].b}", "column 13: unexpected '}'"),
+        ("{sum(.a[?(@.b = 1)].c)}", "column 15: unknown operator =: use ==, !=, <, <=, >, >= or =~"),
+        (
+            "{null}",
+            "column 2: unknown word null: write a key as .null, a key with blanks as ['a null'], a string as \"null\"",
         ),
         (
             "{.a[?(@.b*2 > 1)]}",
@@ -223,7 +246,7 @@ fn conditions_of_a_filter_combine() {
         ("(@.name == 'a && b' || @.n == 3)", "3"),
         ("@.n == 3", "3"),
         ("(@.n == 3 && @)", "3"),
-        ("(1 < @.n && @ == @)", ""),
+        ("(1 < @.n && @ == @)", "2 3"),
         ("(@.n > 1) && (@.n < 3)", "2"),
         ("(@.n > 1)][?(@.n < 3)", "2"),
         ("(@.tags[?(@ == 'a')])", "1"),
