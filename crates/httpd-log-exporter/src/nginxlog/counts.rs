@@ -17,11 +17,6 @@ impl Budget {
         Self { max, used: 0, overflowed: 0 }
     }
 
-    /// Reserves series whatever the limit: those of the label sets `other`.
-    fn reserve(&mut self, series: usize) {
-        self.used += series;
-    }
-
     /// Takes series if they are within the limit, less an eighth of it unless `all` of it may be used.
     fn take(&mut self, series: usize, all: bool) -> bool {
         let limit = if all { self.max } else { self.max - self.max / 8 };
@@ -38,6 +33,8 @@ impl Budget {
 pub(super) struct Table<T> {
     sets: LabelSets,
     totals: Vec<T>,
+    /// The maximum number of series of a label set.
+    series: usize,
 }
 
 /// Where a line is counted.
@@ -49,10 +46,10 @@ pub(super) struct Place {
 }
 
 impl<T: Default> Table<T> {
-    /// The table for label sets with this number of values. `series` are those of the label set `other`.
+    /// The table for label sets with this number of values. The series of the label set `other` are reserved.
     pub(super) fn new(values: usize, series: usize, budget: &mut Budget) -> Self {
-        budget.reserve(series);
-        Self { sets: LabelSets::new(values), totals: vec![T::default()] }
+        budget.used += series;
+        Self { sets: LabelSets::new(values), totals: vec![T::default()], series }
     }
 
     /// The label set of a line; if there is no series left, the set `fallback`, or `other`.
@@ -70,7 +67,7 @@ impl<T: Default> Table<T> {
         if self.sets.key(LabelSets::OTHER).as_bytes() == key {
             return Some(LabelSets::OTHER);
         }
-        if !budget.take(1, all) {
+        if !budget.take(self.series, all) {
             return None;
         }
         let id = self.sets.insert(key);
@@ -89,20 +86,6 @@ impl<T: Default> Table<T> {
     /// The counters of a label set.
     pub(super) fn totals(&mut self, place: Place) -> &mut T {
         &mut self.totals[place.id]
-    }
-
-    /// A part of the counters of a label set, which is created if there are series left; else the part of the set `other`.
-    pub(super) fn part<P>(
-        &mut self,
-        place: Place,
-        series: usize,
-        budget: &mut Budget,
-        part: impl Fn(&mut T) -> &mut Option<P>,
-        create: impl FnOnce() -> P,
-    ) -> &mut P {
-        let is_known = part(&mut self.totals[place.id]).is_some();
-        let id = if is_known || budget.take(series, !place.is_own) { place.id } else { LabelSets::OTHER };
-        part(&mut self.totals[id]).get_or_insert_with(create)
     }
 
     /// All label sets, with separators between their values, and their counters.

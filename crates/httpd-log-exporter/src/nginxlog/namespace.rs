@@ -88,7 +88,7 @@ impl Namespace {
             bounds: config.buckets.clone(),
             nanoseconds,
             requests: Table::new(relabels.len(), 1, budget),
-            rest: Table::new(in_rest, series, budget),
+            rest: Table::new(in_rest, series.max(1), budget),
             parse_errors: 0,
             keys: Keys::default(),
             format,
@@ -127,14 +127,13 @@ impl Namespace {
         let times = [text(2), text(3), text(4)].map(seconds);
         for (at, bytes) in bytes.into_iter().enumerate() {
             if let Number::Value(bytes) = bytes {
-                *self.rest.part(place, 1, budget, |totals| &mut totals.bytes[at], || 0) += u128::from(bytes);
+                *self.rest.totals(place).bytes[at].get_or_insert(0) += u128::from(bytes);
             }
         }
         for (at, time) in times.into_iter().enumerate() {
             if let Number::Value(nanoseconds) = time {
-                let (bounds, series) = (&self.nanoseconds, Times::series(self.nanoseconds.len()));
-                let create = || Box::new(Times::new(bounds.len()));
-                let times = self.rest.part(place, series, budget, |totals| &mut totals.times[at], create);
+                let bounds = &self.nanoseconds;
+                let times = self.rest.totals(place).times[at].get_or_insert_with(|| Box::new(Times::new(bounds.len())));
                 times.observe(nanoseconds, bounds, interval);
             }
         }

@@ -50,15 +50,23 @@ impl Namespaces {
         self.namespaces.iter().map(SavedNamespace::of).collect()
     }
 
-    /// Adds saved counters.
-    pub(crate) fn restore(&mut self, saved: &[SavedNamespace]) {
+    /// Requests counted with other as labels because of the limit.
+    pub(crate) fn overflowed(&self) -> u64 {
+        self.budget.overflowed
+    }
+
+    /// Adds saved counters. Returns whether all of them continue, since other settings reset some.
+    pub(crate) fn restore(&mut self, saved: &[SavedNamespace], overflowed: u64) -> bool {
         let Self { namespaces, budget, .. } = self;
+        budget.overflowed += overflowed;
+        let mut all = true;
         for namespace in namespaces {
             let known = saved.iter().find(|saved| saved.name == namespace.name && saved.prefix == namespace.prefix);
             if let Some(saved) = known {
-                saved.restore(namespace, budget);
+                all &= saved.restore(namespace, budget);
             }
         }
+        all
     }
 }
 
@@ -91,7 +99,7 @@ impl SavedNamespace {
 }
 
 impl SavedNamespace {
-    fn restore(&self, namespace: &mut Namespace, budget: &mut Budget) {
+    fn restore(&self, namespace: &mut Namespace, budget: &mut Budget) -> bool {
         let (labels, total_labels) =
             (namespace.label_names().eq(&self.labels), namespace.rest_names().eq(&self.total_labels));
         if !labels || !total_labels {
@@ -100,7 +108,7 @@ impl SavedNamespace {
                 namespace = name,
                 "the state file has other labels: the counters of the namespace start at 0"
             );
-            return;
+            return false;
         }
         namespace.parse_errors += self.parse_errors;
         for (values, requests) in &self.requests {
@@ -115,19 +123,18 @@ impl SavedNamespace {
             let place = namespace.rest.restored(key(&saved.labels).as_bytes(), budget);
             for (at, bytes) in saved.bytes.iter().enumerate() {
                 if let Some(Sum(bytes)) = bytes {
-                    *namespace.rest.part(place, 1, budget, |totals| &mut totals.bytes[at], || 0) += bytes;
+                    *namespace.rest.totals(place).bytes[at].get_or_insert(0) += bytes;
                 }
             }
             for (at, saved) in saved.times.iter().enumerate() {
                 let (Some(saved), true) = (saved, same_bounds) else { continue };
                 let bounds = namespace.bounds.len();
-                let create = || Box::new(Times::new(bounds));
-                let series = Times::series(bounds);
-                let times = namespace.rest.part(place, series, budget, |totals| &mut totals.times[at], create);
+                let times = namespace.rest.totals(place).times[at].get_or_insert_with(|| Box::new(Times::new(bounds)));
                 times.counts.iter_mut().zip(&saved.counts).for_each(|(total, count)| *total += count);
                 times.sum += saved.nanoseconds.0;
             }
         }
+        same_bounds
     }
 
     /// Refuses contradictions: a state that no exporter can have written.
@@ -161,4 +168,65 @@ impl SavedNamespace {
 
 fn key(values: &[String]) -> String {
     values.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::config::NginxlogConfig;
+    use super::*;
+
+    const CONFIG: &str = r#"namespace "a" {
+      source_files = ["/log"]
+      format = "$host \"$request\" $status $body_bytes_sent $request_time"
+      relabel "host" { from = "host" }
+      histogram_buckets = [1, 2]
+    }"#;
+
+    fn namespaces(config: &str) -> Namespaces {
+        Namespaces::new(&NginxlogConfig::parse(config, true).unwrap(), 50).unwrap()
+    }
+
+    #[test]
+    fn saved_counters_are_restored_and_other_settings_reset_them() {
+        let mut before = namespaces(CONFIG);
+        for line in ["b \"GET / HTTP/1.1\" 200 18446744073709551615 1.5", "b \"GET / HTTP/1.1\" 200 7 x", "x"] {
+            before.count(0, line.as_bytes());
+        }
+        for host in 0..50 {
+            before.count(0, format!("h{host} \"GET / HTTP/1.1\" 200 5 0.5").as_bytes());
+        }
+        assert!(before.overflowed() > 40);
+        let text = serde_json::to_string(&before.saved()).unwrap();
+        let saved: Vec<SavedNamespace> = serde_json::from_str(&text).unwrap();
+        saved[0].check().unwrap();
+        let mut after = namespaces(CONFIG);
+        assert!(after.restore(&saved, before.overflowed()));
+        assert_eq!((after.saved(), after.overflowed()), (saved.clone(), before.overflowed()));
+        let mut buckets = namespaces(&CONFIG.replace("[1, 2]", "[1]"));
+        assert!(!buckets.restore(&saved, 0));
+        assert_eq!(buckets.saved()[0].requests, saved[0].requests);
+        assert!(buckets.saved()[0].totals.iter().all(|totals| totals.times == [None, None, None]));
+        let mut labels = namespaces(&CONFIG.replace("relabel \"host\"", "relabel \"server\""));
+        assert!(!labels.restore(&saved, 0));
+        assert!(labels.saved()[0].requests.is_empty());
+        let mut other = namespaces(&CONFIG.replace("\"a\"", "\"b\""));
+        assert!(other.restore(&saved, 0) && other.saved()[0].requests.is_empty());
+    }
+
+    #[test]
+    fn a_contradiction_is_refused() {
+        let mut namespaces = namespaces(CONFIG);
+        namespaces.count(0, b"b \"GET / HTTP/1.1\" 200 7 0.1");
+        let text = serde_json::to_string(&namespaces.saved()[0]).unwrap();
+        for (from, to) in [
+            (r#"["b","GET","200"],1"#, r#"["b","GET"],1"#),
+            (r#"["b","GET","200"],1"#, r#"["b","GET","200"],18446744073709551615"#),
+            (r#""counts":[1,0,0]"#, r#""counts":[1,0]"#),
+            (r#"["b","GET","200"],"bytes""#, r#"["b\n","GET","200"],"bytes""#),
+        ] {
+            assert!(text.contains(from), "{text}");
+            let saved: SavedNamespace = serde_json::from_str(&text.replace(from, to)).unwrap();
+            assert!(saved.check().is_err(), "{to}");
+        }
+    }
 }

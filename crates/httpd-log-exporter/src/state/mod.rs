@@ -165,7 +165,7 @@ impl SavedState {
                 .collect(),
             protocols: named(&Protocol::NAMES, &counts.protocols),
             caches: named(&CacheStatus::NAMES, &counts.caches),
-            overflowed: counts.overflowed,
+            overflowed: counts.overflowed + registry.namespaces.as_ref().map_or(0, Namespaces::overflowed),
             fields: fields(counts),
             labels: counts.labels().iter().map(|name| (*name).to_owned()).collect(),
             closed: registry.ownership.closed().map(SavedClosed::of).collect(),
@@ -228,9 +228,13 @@ impl SavedState {
                 counts.caches[at] += count;
             }
         }
-        counts.overflowed += self.overflowed;
-        if let Some(namespaces) = &mut registry.namespaces {
-            namespaces.restore(&self.namespaces);
+        match &mut registry.namespaces {
+            Some(namespaces) => {
+                if !namespaces.restore(&self.namespaces, self.overflowed) {
+                    registry.since = None;
+                }
+            }
+            None => counts.overflowed += self.overflowed,
         }
         self.closed.iter().for_each(|closed| registry.ownership.remember(closed.file()));
         for log in &mut registry.logs {
