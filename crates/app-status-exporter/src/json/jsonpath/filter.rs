@@ -171,11 +171,10 @@ impl<'t> Parser<'t> {
             });
         };
         self.rest = &start[name.len() + 1..];
-        let path = self.operand()?.map(Operand::value).unwrap_or_default();
-        if path.is_empty() && self.rest.starts_with(')') {
+        let Some(path) = self.operand()?.map(Operand::value) else {
             self.rest = start;
             return Err(format!("missing path in {name}()"));
-        }
+        };
         if self.rest.starts_with(',') {
             return Err(format!("{name}() takes one path"));
         }

@@ -218,6 +218,8 @@ impl<'t> Parser<'t> {
         if let Some(key) = quoted('\'').or_else(|| quoted('"')) {
             let path = Parser::new(&format!(".{key}")).steps(None).unwrap_or_default();
             return Ok(match (&path[..], string(text)) {
+                // a key of blanks or backslashes only
+                ([Step::Field(name)], Some(literal)) if name.is_empty() => Step::Field(literal),
                 ([], literal) => Step::Field(literal.unwrap_or_else(|| key.to_owned())),
                 ([Step::Field(name)], None) => Step::Field(name.clone()),
                 ([Step::Field(name)], Some(literal)) if *name == literal => Step::Field(literal),
@@ -244,6 +246,7 @@ fn slice(text: &str, lenient: bool) -> Result<SliceBounds, String> {
     let parts: Vec<_> = text.split(':').map(|part| part.trim_matches(BLANKS)).collect();
     let part = |at: usize| match parts.get(at) {
         None | Some(&"") => Ok(None),
+        Some(number) if number.starts_with('+') => Err(fault()),
         Some(number) => number.parse().map(Some).map_err(|_| fault()),
     };
     if parts.len() > 3 {

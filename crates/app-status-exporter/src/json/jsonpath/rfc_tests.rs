@@ -69,8 +69,7 @@ fn slices_have_steps_of_both_signs_and_bounds_outside_of_the_list() {
 
 #[test]
 fn quoted_names_have_escapes_and_any_character() {
-    let document =
-        r#"{"a,b": 1, "c]d": 2, "e\"f": 3, "g'h": 4, "i/j": 5, "☺": 6, "𝄞": 7, "k\nl": 8, "m\\n": 9, " o ": 10}"#;
+    let document = r#"{"a,b": 1, "c]d": 2, "e\"f": 3, "g'h": 4, "i/j": 5, "☺": 6, "𝄞": 7, "k\nl": 8, "m\\n": 9, " o ": 10, " ": 11, "\\": 12}"#;
     check(
         document,
         &[
@@ -86,6 +85,8 @@ fn quoted_names_have_escapes_and_any_character() {
             (r"$['k\nl']", "8"),
             (r"$['m\\n']", "9"),
             ("$[' o ']", "10"),
+            ("$[' ']", "11"),
+            (r"$['\\']", "12"),
             ("$.☺", "6"),
         ],
     );
@@ -128,6 +129,7 @@ fn functions_are_values_of_filters() {
             ("$[?length( @.a ) < 2].n", "2"),
             ("$[?length(@.missing) == 0].n", ""),
             ("$[?length('ab') == @.n].n", "2"),
+            ("$[?length(@) == 2].n", "3"),
             ("$[?count(@.tags[*]) == 0].n", "2 3 4"),
             ("$[?count(@.tags.*)>1].n", "1"),
             ("$[?count(@..*) > 3].n", "1 2 3"),

@@ -157,6 +157,7 @@ fn the_error_says_why_a_template_is_invalid() {
     for (template, message) in [
         ("{.a", "column 4: missing }"),
         ("{.a[0}", "column 4: missing ]"),
+        ("{.a[+1]}", "column 4: [+1] is not an index: write [0], [-1], [1:3], [*] or ['key']"),
         ("{.a[x]}", "column 4: [x] is not an index: write [0], [-1], [1:3], [*] or ['key']"),
         ("{.a[0:1:0]}", "column 4: the step of a slice must not be 0"),
         ("{.a[?(@.b == 1), x]}", "column 4: [x] is not an index: write [0], [-1], [1:3], [*] or ['key']"),
