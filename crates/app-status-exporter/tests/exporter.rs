@@ -127,9 +127,14 @@ fn faults() -> Vec<(Behavior, usize, &'static str)> {
         ),
         (Behavior::Floods(100 << 20), 0, "the page is larger than 4 MiB"),
         (
-            Behavior::Responds(raw("200 OK", "Content-Encoding: gzip\r\n", "\u{1f}")),
+            Behavior::Responds(raw("200 OK", "Content-Encoding: br\r\n", "\u{1f}")),
             0,
-            "the response has the content encoding \\\"gzip\\\", but none was requested",
+            "the response has the content encoding \\\"br\\\", but none was requested",
+        ),
+        (
+            Behavior::Responds(raw("200 OK", "Content-Encoding: gzip\r\n", CLASSIC)),
+            0,
+            "the response is not valid gzip: invalid gzip header",
         ),
         (
             Behavior::RespondsAndCloses("HTTP/1.1 200 OK\r\nContent-Length: 104857600\r\n\r\n".to_owned()),

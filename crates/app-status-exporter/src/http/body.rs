@@ -3,28 +3,49 @@
 use std::path::Path;
 
 use reqwest::Response;
+use reqwest::header::CONTENT_ENCODING;
 
 use super::client::root_cause;
+use super::content::{Content, ContentError};
 use super::file::FileReads;
 use super::stream::{self, StreamAddress};
 use crate::metrics::failures::{FailureReason, ReadError};
 
-/// The body of a response.
+/// The body of a response, decompressed if it is `gzip`.
 pub(super) async fn read_response(mut response: Response, limit: usize) -> Result<Vec<u8>, ReadError> {
+    let gzip = is_gzip(&response)?;
     let length = usize::try_from(response.content_length().unwrap_or_default()).unwrap_or(usize::MAX);
     if length > limit {
         return Err(too_large(limit));
     }
-    let mut body = Vec::with_capacity(length);
+    let mut content = Content::new(length, limit, gzip);
+    let invalid = |error| match error {
+        ContentError::TooLarge => too_large(limit),
+        ContentError::Gzip(error) => {
+            ReadError::new(FailureReason::Answer, format!("the response is not valid gzip: {error}"))
+        }
+    };
     loop {
         match response.chunk().await {
-            Ok(None) => return Ok(body),
-            Ok(Some(chunk)) if body.len() + chunk.len() > limit => return Err(too_large(limit)),
-            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+            Ok(None) => return content.finish().map_err(invalid),
+            Ok(Some(chunk)) => content.add(&chunk).map_err(invalid)?,
             Err(error) => {
                 let message = format!("the response is truncated: {}", root_cause(&error));
                 return Err(ReadError::new(FailureReason::Answer, message));
             }
+        }
+    }
+}
+
+/// Whether a response is compressed with gzip. Some applications compress, although no request asks for it.
+fn is_gzip(response: &Response) -> Result<bool, ReadError> {
+    let Some(encoding) = response.headers().get(CONTENT_ENCODING) else { return Ok(false) };
+    match encoding.as_bytes().to_ascii_lowercase().as_slice() {
+        b"identity" | b"" => Ok(false),
+        b"gzip" | b"x-gzip" => Ok(true),
+        _ => {
+            let message = format!("the response has the content encoding {encoding:?}, but none was requested");
+            Err(ReadError::new(FailureReason::Answer, message))
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod body;
 mod client;
+mod content;
 pub(crate) mod file;
 mod oauth2;
 pub(crate) mod page;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use exporter_common::duration::human;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_ENCODING, HOST, HeaderMap, HeaderValue};
+use reqwest::header::{ACCEPT, AUTHORIZATION, HOST, HeaderMap, HeaderValue};
 use reqwest::{Client, Response, StatusCode, Url};
 
 use super::body::{read_file, read_response, read_stream};
@@ -161,11 +161,6 @@ impl PageClient {
                 tokens.discard().await;
             }
             return Err(ReadError::new(FailureReason::Status, format!("response status {status}")));
-        }
-        let encoding = response.headers().get(CONTENT_ENCODING);
-        if let Some(encoding) = encoding.filter(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
-            let message = format!("the response has the content encoding {encoding:?}, but none was requested");
-            return Err(ReadError::new(FailureReason::Answer, message));
         }
         let body = read_response(response, self.body_limit).await?;
         Ok(Page { body, error_status: (!status.is_success()).then_some(status) })

@@ -137,6 +137,23 @@ fn a_body_is_posted() {
 }
 
 #[test]
+fn a_compressed_response_is_read_although_none_was_requested() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        encoder.write_all(b"{\"up\": 1}").unwrap();
+        let body = encoder.finish().unwrap();
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Encoding: GZIP\r\nContent-Length: {}\r\n\r\n", body.len());
+        stream.write_all(&[head.as_bytes(), &body].concat()).unwrap();
+    });
+    let output = Config::new("").once(&url);
+    assert!(is_up(&output), "{}", stderr(&output));
+}
+
+#[test]
 fn only_valid_status_codes_are_accepted() {
     for (module, status, read) in [
         ("", "200 OK", true),
