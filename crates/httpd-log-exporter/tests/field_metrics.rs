@@ -28,6 +28,8 @@ fn once(log: &str, more: &[&str]) -> String {
     let access_log = format!("--access-log={}", path.display());
     let output = run(PROGRAM, [&["--once", &access_log][..], more].concat());
     assert!(output.status.success(), "{output:?}");
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(message.contains("a number in the line is invalid"), log.contains("GET 200 x"), "{message}");
     String::from_utf8(output.stdout).unwrap()
 }
 

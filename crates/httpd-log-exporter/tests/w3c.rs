@@ -6,6 +6,8 @@ use std::io::Write;
 use std::path::Path;
 
 use exporter_common::testing::{Running, assert_has, eventually, run, value};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_httpd-log-exporter");
 
@@ -191,4 +193,32 @@ fn explain_shows_columns_and_proposes_the_preset() {
     let (status, text) = explain("GET 200\n", "w3c");
     assert_eq!(status, Some(1));
     assert!(text.contains("^ expected a line #Fields: before it"), "{text}");
+}
+
+#[test]
+fn a_log_that_is_compressed_while_the_exporter_is_down_is_read_with_its_columns() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("u_ex.log");
+    append(&log, "#Fields: sc-status cs-method\n200 PUT\n");
+    let flags = [
+        format!("--access-log={}", log.display()),
+        "--access-log.format=w3c".to_owned(),
+        "--access-log.start=beginning".to_owned(),
+        format!("--state.file={}", folder.path().join("state").display()),
+    ];
+    let exporter = Running::start(PROGRAM, &flags);
+    exporter.scrape_until("the first line", |metrics| requests(metrics, "PUT") >= 1.0);
+    drop(exporter);
+    append(&log, "200 PUT\n200 PUT\n");
+    let mut encoder =
+        GzEncoder::new(File::create(folder.path().join("u_ex.log.1.gz")).unwrap(), Compression::default());
+    encoder.write_all(&fs::read(&log).unwrap()).unwrap();
+    encoder.finish().unwrap();
+    fs::remove_file(&log).unwrap();
+    append(&log, "#Fields: cs-method sc-status\nGET 200\n");
+    let exporter = Running::start(PROGRAM, &flags);
+    eventually("the exporter is ready", || (exporter.get("/-/ready", &[]).status == 200).then_some(()));
+    let all = |metrics: &str| requests(metrics, "PUT") >= 3.0 && requests(metrics, "GET") >= 1.0;
+    let metrics = exporter.scrape_until("both files", all);
+    assert_eq!((requests(&metrics, "PUT"), requests(&metrics, "GET"), lines(&metrics, "unmatched")), (3.0, 1.0, 0.0));
 }

@@ -325,6 +325,8 @@ fn preset_parser(definition: PresetDefinition, additional: Additional<'_>) -> Pa
     let trace = additional.trace.map(|path| (path, Field::Trace));
     let mut json = JsonFormat::new(paths.iter().copied().chain(trace))?;
     additional.captured.iter().enumerate().for_each(|(index, path)| json.capture(path, index));
+    let may_be_dotted = matches!(definition, PresetDefinition::JsonNames(_));
+    json.has_dotted_keys |= may_be_dotted && paths.iter().any(|(path, _)| path.contains('.'));
     Ok(json_parser(json))
 }
 

@@ -161,7 +161,16 @@ impl Registry {
         let result = match line {
             Line::TooLong => LineResult::TooLong,
             Line::OtherStream => LineResult::Dropped,
-            Line::Whole(line) => self.count(line).unwrap_or_else(|| self.unmatched(log, line)),
+            Line::Whole(line) => match self.count(line) {
+                None => self.unmatched(log, line),
+                Some(LineResult::ValueError) => {
+                    if self.logs[log].lines[LineResult::ValueError as usize] == 0 {
+                        self.log_wrong_number(log, line);
+                    }
+                    LineResult::ValueError
+                }
+                Some(result) => result,
+            },
         };
         self.logs[log].lines[result as usize] += 1;
     }
@@ -253,6 +262,18 @@ impl Registry {
         if let Some(time) = time {
             self.logs[log].last_time = Some(time);
         }
+    }
+
+    /// Logs the first line with an invalid number.
+    #[cold]
+    fn log_wrong_number(&self, log: usize, line: &[u8]) {
+        let start = String::from_utf8_lossy(&line[..line.len().min(200)]);
+        let source = &self.logs[log].source;
+        tracing::warn!(
+            source,
+            line = &*start,
+            "a number in the line is invalid and not added; later ones are only counted"
+        );
     }
 
     /// Logs the first line that does not match the format.

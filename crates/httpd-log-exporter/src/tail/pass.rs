@@ -81,6 +81,7 @@ impl Tail {
             if let Some(container) = described
                 && let Err(error) = header::find(file, position, container, registry, buffer)
             {
+                registry.lock().logs[index].read_errors += 1;
                 all.fault =
                     Some(permission::explain_waiting(path.as_deref().unwrap_or(Path::new(ROTATED)), &error, "read"));
                 continue;

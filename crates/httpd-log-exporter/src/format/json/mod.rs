@@ -13,6 +13,8 @@ use crate::format::template::{Template, Token, Variable};
 #[derive(Clone, Debug)]
 pub(crate) struct JsonFormat {
     root: Vec<Key>,
+    /// Whether a key with dots equals nested keys. Searching them would slow down the formats whose servers never write them.
+    pub(crate) has_dotted_keys: bool,
 }
 
 /// A key of an object. Its value is a field, or an object with child keys.
@@ -38,7 +40,7 @@ pub(crate) struct JsonMismatch {
 impl JsonFormat {
     /// Creates the format from dotted key paths, the preferred ones first.
     pub(crate) fn new<'a>(paths: impl IntoIterator<Item = (&'a str, Field)>) -> Result<Self, String> {
-        let mut json = Self { root: Vec::new() };
+        let mut json = Self { root: Vec::new(), has_dotted_keys: false };
         for (rank, (path, field)) in paths.into_iter().enumerate() {
             let key = key_at(&mut json.root, path, path);
             (key.field, key.rank) = (field, rank);
@@ -60,7 +62,7 @@ impl JsonFormat {
                 None => root.push(Key { capture: Some(index), ..Key::skipped(name, name) }),
             }
         }
-        Self { root }
+        Self { root, has_dotted_keys: false }
     }
 
     /// Creates the format from a server's template that is a JSON object with one variable per value. `None` if a
@@ -100,6 +102,7 @@ impl JsonFormat {
         wanted.sort_by_key(|(rank, ..)| *rank);
         let mut json = Self::new(wanted.iter().map(|(_, path, field)| (path.as_str(), *field))).ok()?;
         captured.iter().for_each(|(index, path)| json.capture(path, *index));
+        json.has_dotted_keys |= wanted.iter().any(|(_, path, _)| path.contains('.'));
         Some(json)
     }
 
@@ -107,6 +110,7 @@ impl JsonFormat {
     pub(crate) fn capture(&mut self, path: &str, index: usize) {
         key_at(&mut self.root, path, path).capture = Some(index);
         parents_first(&mut self.root);
+        self.has_dotted_keys |= path.contains('.');
     }
 
     /// The fields to read.
@@ -158,7 +162,10 @@ impl JsonFormat {
     ) -> Result<(), JsonMismatch> {
         let mut scanner = Scanner { text: line, at: 0 };
         scanner.blanks();
-        scanner.object(&self.root, each)?;
+        match self.has_dotted_keys {
+            true => scanner.object::<true>(&self.root, each)?,
+            false => scanner.object::<false>(&self.root, each)?,
+        }
         scanner.blanks();
         if scanner.at == line.len() { Ok(()) } else { scanner.stop("the end of the line") }
     }
@@ -219,19 +226,13 @@ fn parents_first(keys: &mut [Key]) {
 }
 
 /// The key with a name, which may be the dotted path of a nested key.
-#[inline]
 fn find<'a>(known: &'a [Key], name: &[u8]) -> Option<&'a Key> {
     known.iter().find(|key| *key.name == *name).or_else(|| {
         known.iter().take_while(|key| !key.children.is_empty()).find_map(|key| {
             let rest = name.strip_prefix(&*key.name)?.strip_prefix(b".")?;
-            find_nested(&key.children, rest)
+            find(&key.children, rest)
         })
     })
-}
-
-#[cold]
-fn find_nested<'a>(known: &'a [Key], name: &[u8]) -> Option<&'a Key> {
-    find(known, name)
 }
 
 fn variable_of<'a>(value: &[u8], variables: &[&'a Variable]) -> Option<&'a Variable> {
@@ -267,11 +268,15 @@ struct Scanner<'a> {
 
 impl<'a> Scanner<'a> {
     /// Parses an object and calls `each` for the values of known keys.
-    fn object(&mut self, known: &[Key], each: &mut impl FnMut(MatchedKey<'_>, &'a [u8])) -> Result<(), JsonMismatch> {
+    fn object<const DOTTED: bool>(
+        &mut self,
+        known: &[Key],
+        each: &mut impl FnMut(MatchedKey<'_>, &'a [u8]),
+    ) -> Result<(), JsonMismatch> {
         self.members(|scanner, name| {
-            let key = find(known, name);
+            let key = if DOTTED { find(known, name) } else { known.iter().find(|key| *key.name == *name) };
             match (key, scanner.peek()) {
-                (Some(key), Some(b'{')) if !key.children.is_empty() => scanner.object(&key.children, each),
+                (Some(key), Some(b'{')) if !key.children.is_empty() => scanner.object::<DOTTED>(&key.children, each),
                 (Some(key), next) if key.field != Field::Skip || key.capture.is_some() => {
                     let value = scanner.member_value()?;
                     let scalar = !matches!(next, Some(b'{' | b'['));
