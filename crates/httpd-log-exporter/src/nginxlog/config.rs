@@ -73,8 +73,12 @@ impl NginxlogConfig {
         Ok(Self { origin: what(), ..config })
     }
 
-    /// Parses the text of a file.
+    /// Parses the text of a file. An error is one line.
     pub(crate) fn parse(text: &str, is_hcl: bool) -> setting::Result<Self> {
+        Self::read(text, is_hcl).map_err(|error| error.replace(char::is_control, " "))
+    }
+
+    fn read(text: &str, is_hcl: bool) -> setting::Result<Self> {
         let root =
             if is_hcl { hcl::parse(text)? } else { yaml::parse(text).map_err(|error| error.to_string())?.into() };
         let warnings = RefCell::default();

@@ -30,7 +30,7 @@ impl Namespaces {
         let mut namespaces = Vec::new();
         for namespace in &config.namespaces {
             let created = Namespace::new(namespace, &mut budget);
-            let (origin, line, name) = (&config.origin, namespace.line, &namespace.name);
+            let (origin, line, name) = (&config.origin, namespace.line, namespace.name.escape_debug());
             namespaces.push(created.map_err(|error| anyhow!("{origin}: line {line}: namespace {name}: {error}"))?);
         }
         let logs = config.namespaces.iter().enumerate();

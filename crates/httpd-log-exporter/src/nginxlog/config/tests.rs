@@ -194,6 +194,8 @@ fn a_mistake_is_an_error_with_its_line() {
         let found = NginxlogConfig::parse(&text, true).unwrap_err();
         assert!(found.starts_with(error) && !found.contains('\n'), "{found}\nexpected {error}");
     }
+    let control = NginxlogConfig::parse("a = \"\\\n\"", true).unwrap_err();
+    assert_eq!(control, "line 2: unknown escape \\ : write \\\\ for a backslash");
     let yaml = |text| NginxlogConfig::parse(text, false).unwrap_err();
     assert_eq!(yaml("listen: {port: 1}\n"), "it has no namespaces");
     assert_eq!(yaml("namespaces:\n  a: b\n"), "line 1: namespaces: expected a list");
