@@ -46,6 +46,26 @@ fn once_counts_compressed_logs_whole() {
     assert_eq!(once(&[&path("access.log*")]), (Some(0), 18.0, String::new()));
     assert_eq!(once(&[&path("access.log.2*"), &path("**/*.old.gz")]).1, 7.0);
     assert_eq!(once(&[&path("access.log.2.gz"), &path("access.log")]).1, 8.0);
+    // a name without the extension that is another log, or no log
+    fs::write(path("access.log.2"), LINE).unwrap();
+    fs::create_dir(path("site")).unwrap();
+    fs::write(path("site.gz"), gzip(LINE)).unwrap();
+    assert_eq!(once(&[&path("access.log.2.*")]).1, 7.0);
+    assert_eq!(once(&[&path("s*")]).1, 1.0);
+}
+
+#[test]
+fn standard_input_may_be_compressed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log.gz");
+    fs::write(&path, gzip(&LINE.repeat(3))).unwrap();
+    let output = Command::new(PROGRAM)
+        .args(["--once", "--access-log=-"])
+        .stdin(Stdio::from(File::open(path).unwrap()))
+        .output()
+        .unwrap();
+    let metrics = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(value(&metrics, r#"httpd_requests_total{method="GET",status_code="200"}"#), Some(3.0), "{metrics}");
 }
 
 #[test]

@@ -150,6 +150,24 @@ fn each_log_of_a_glob_has_its_columns_which_are_known_again_in_the_middle_of_a_f
 }
 
 #[test]
+fn the_columns_of_a_log_stay_after_a_truncation() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("access.log");
+    append(&log, "#Fields: cs-method sc-status\nGET 200\n");
+    let flags = [format!("--access-log={}", log.display()), "--access-log.format=w3c".to_owned()];
+    let exporter = Running::start(PROGRAM, &flags);
+    append(&log, "GET 200\n");
+    exporter.scrape_until("a line", |metrics| requests(metrics, "GET") > 0.0);
+    fs::copy(&log, folder.path().join("access.log.1")).unwrap();
+    fs::write(&log, "").unwrap();
+    append(&log, "PUT 200\n");
+    let metrics = exporter.scrape_until("a line after the truncation", |metrics| {
+        requests(metrics, "PUT") + lines(metrics, "unmatched") > 0.0
+    });
+    assert_eq!((requests(&metrics, "PUT"), lines(&metrics, "unmatched")), (1.0, 0.0), "{metrics}");
+}
+
+#[test]
 fn columns_of_a_container_are_known_again_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("0.log");

@@ -55,6 +55,8 @@ pub(crate) struct W3cMismatch {
 
 /// The start of the line that names the columns.
 const FIELDS: &[u8] = b"#Fields:";
+/// The limit of columns. Servers have about 30.
+const MAX_COLUMNS: usize = 1000;
 /// The prefix of columns that only CloudFront has.
 const CLOUDFRONT: &str = "x-edge-";
 
@@ -139,7 +141,8 @@ impl W3cFormat {
 
     fn read_header(&mut self) {
         let names = self.header.strip_prefix(FIELDS).unwrap_or_default();
-        let names: Vec<_> = String::from_utf8_lossy(names).split_ascii_whitespace().map(str::to_owned).collect();
+        let names = String::from_utf8_lossy(names);
+        let names: Vec<_> = names.split_ascii_whitespace().take(MAX_COLUMNS + 1).map(str::to_owned).collect();
         let is_cloudfront = names.iter().any(|name| name.starts_with(CLOUDFRONT));
         let is_same = |name: &str, known: &str| name.eq_ignore_ascii_case(known);
         let rank = |name: &str| NAMES.iter().position(|(known, _)| is_same(name, known));
@@ -167,6 +170,7 @@ impl W3cFormat {
         let columns: Vec<_> = names.iter().map(column).collect();
         self.problem = match missing(&columns.iter().map(|column| column.field).collect::<Vec<_>>()) {
             _ if names.is_empty() => Some("a line #Fields: before it"),
+            _ if names.len() > MAX_COLUMNS => Some("a line #Fields: with at most 1000 columns before it"),
             Some(_) => Some("a line #Fields: with sc-status and cs-method before it"),
             None if self.dialect == W3cDialect::CloudFront && !is_cloudfront => {
                 Some("a line #Fields: of CloudFront before it")
@@ -198,16 +202,17 @@ impl W3cFormat {
         if let Some(problem) = self.problem {
             return Err(W3cMismatch { at: 0, expected: problem.to_owned() });
         }
-        let line = line.trim_ascii_end();
         // the first column is a date or an address, which no client can choose
         let separator = line.iter().copied().find(|byte| matches!(byte, b' ' | b'\t')).unwrap_or(b' ');
+        let line = match separator {
+            b'\t' => line.strip_suffix(b"\r").unwrap_or(line), // the last value may be empty
+            _ => line.trim_ascii_end(),
+        };
         let wanted = self.columns.len();
         let found = memchr_iter(separator, line).count() + 1;
         if found == wanted {
-            self.columns
-                .iter()
-                .zip(line.split(|&byte| byte == separator))
-                .for_each(|(column, text)| each(column, text));
+            let values = line.split(|&byte| byte == separator).map(unquoted);
+            self.columns.iter().zip(values).for_each(|(column, text)| each(column, text));
             return Ok(());
         }
         // some servers enclose values with spaces in quotation marks
@@ -251,6 +256,11 @@ impl<'a> Iterator for Values<'a> {
     }
 }
 
+/// A value without the quotation marks around it.
+fn unquoted(value: &[u8]) -> &[u8] {
+    value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(value)
+}
+
 /// The offset of the closing quotation mark; two of them are an escaped one.
 fn closing(text: &[u8]) -> Option<usize> {
     let mut at = 0;
@@ -286,6 +296,9 @@ mod tests {
             ("2026-11-20 GET 200 \"a \"\"b\"\" c\"", Some("a \"\"b\"\" c")),
             ("2026-11-20 GET 200 \"a", Some("\"a")),
             ("2026-11-20 GET 200 x ", Some("x")),
+            ("2026-11-20 GET 200 \"curl/8.1\"", Some("curl/8.1")),
+            ("2026-11-20\tGET\t200\t\"a b\"", Some("a b")),
+            ("2026-11-20\tGET\t200\t\r", Some("")),
             ("2026-11-20 GET 200", None),
             ("2026-11-20 GET 200 a b", None),
             ("2026-11-20 GET 200 \"a b", None),
@@ -326,6 +339,7 @@ mod tests {
             (W3cDialect::Iis, ""),
             (W3cDialect::Iis, "#Fields: date sc-status"),
             (W3cDialect::CloudFront, "#Fields: cs-method sc-status"),
+            (W3cDialect::Iis, &format!("#Fields: cs-method sc-status{}", " x".repeat(MAX_COLUMNS))),
         ] {
             let format = W3cFormat::new(dialect, header, None, &[]);
             assert!(format.walk(b"GET 200", &mut |_, _| {}).is_err(), "{header}");

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+use crate::compression;
 use crate::container::Parts;
 use crate::input::syslog;
 use crate::input::syslog_tcp;
@@ -95,14 +96,14 @@ impl InputStream {
         Ok(())
     }
 
-    /// Reads standard input or a FIFO to end of file.
+    /// Reads standard input or a FIFO, which may be compressed, to end of file.
     pub(crate) fn read_to_end(&self, index: usize, registry: &SharedRegistry) -> io::Result<()> {
         match self {
-            Self::Stdin => count_lines(io::stdin().lock(), &[], index, registry),
+            Self::Stdin => count_lines(compression::plain(io::stdin().lock())?, &[], index, registry),
             Self::Fifo(path) => {
                 let fifo = File::open(path)?;
                 check_fifo(fifo.metadata()?.file_type())?;
-                count_lines(fifo, &[], index, registry)
+                count_lines(compression::plain(fifo)?, &[], index, registry)
             }
             Self::Udp(_) | Self::Tcp(_) | Self::Unix(..) => Ok(()), // endless
         }

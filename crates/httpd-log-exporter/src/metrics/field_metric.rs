@@ -52,8 +52,10 @@ impl FieldMetric {
     /// Parses NAME=FIELD or NAME=FIELD:BUCKETS.
     pub(crate) fn histogram(text: &str) -> Result<Self, String> {
         let (name, field) = text.split_once('=').ok_or("expected NAME=FIELD or NAME=FIELD:BUCKETS")?;
-        // the name of a field may have a colon
-        let is_list = |text: &str| text.split(',').all(|part| part.trim().parse::<f64>().is_ok());
+        // the name of a field may have a colon, but no number after it
+        let is_list = |text: &str| {
+            text.trim_start().starts_with(|first: char| first.is_ascii_digit() || matches!(first, '.' | '+' | '-'))
+        };
         let buckets = field.rsplit_once(':').filter(|(_, buckets)| is_list(buckets));
         let (field, buckets) = buckets.map_or((field, None), |(field, buckets)| (field, Some(buckets)));
         Self::new(name, field, Some(buckets))
@@ -188,6 +190,7 @@ mod tests {
     fn names_follow_the_rules_of_prometheus_and_clash_with_nothing() {
         for (name, expected) in [
             ("x=$a", "has no default buckets"),
+            ("x_bytes=$a:1k,10k", "1k"),
             ("x_ms=a", "the name 'x_ms' has the unit _ms: use the base unit _seconds"),
             ("x_count=a:1", "has the suffix _count of other series"),
             ("x_total=a:1", "has the suffix _total of other series"),

@@ -135,7 +135,9 @@ impl LogFile {
         let mut progress = ReadProgress::default();
         if self.checked != Some(version) {
             if metadata.len() < position.offset || !self.is_unchanged(position)? || !self.step_back(position)? {
-                progress.truncated = Some(std::mem::take(position));
+                // servers do not describe their lines again after a truncation
+                let header = position.header.clone();
+                progress.truncated = Some(std::mem::replace(position, ReadPosition { header, ..Default::default() }));
             }
             let is_other = self.checked.unwrap_or(self.opened) != version;
             progress.changed_unread = is_other && position.is_start() && progress.truncated.is_none();

@@ -50,14 +50,16 @@ impl LogPaths {
     }
 
     /// The compressed files: a single path with compressed content, or the files that match the glob and have the extension
-    /// of a compressed file. A log that also exists uncompressed is still being compressed.
+    /// of a compressed file. If the glob also matches its name without the extension, that file is still being compressed.
     pub(crate) fn compressed(&self) -> Vec<PathBuf> {
         match self {
             Self::Path(path) if compression::is_compressed(path).unwrap_or(false) => vec![path.clone()],
             Self::Path(_) => Vec::new(),
             Self::Glob(pattern) => {
-                let is_alone = |path: &PathBuf| is_compressed(path) && !path.with_extension("").exists();
-                matching(pattern).0.into_iter().filter(|path| is_alone(path) && path.is_file()).collect()
+                let found = matching(pattern).0;
+                let is_listed = |path: &PathBuf| found.binary_search(path).is_ok() && path.is_file();
+                let is_alone = |path: &&PathBuf| is_compressed(path) && !is_listed(&path.with_extension(""));
+                found.iter().filter(|path| is_alone(path) && path.is_file()).cloned().collect()
             }
         }
     }
