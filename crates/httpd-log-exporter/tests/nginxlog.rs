@@ -243,6 +243,16 @@ fn json_is_read_by_keys_and_null_is_an_empty_label() {
 }
 
 #[test]
+fn numbers_in_json_may_have_a_fraction_and_an_exponent() {
+    let config = "namespaces: [{name: api, parser: json, source: {files: [LOGS/access.log]}}]\n";
+    let line = |size: &str| format!("{{\"request\":\"GET / HTTP/2.0\",\"status\":200,\"body_bytes_sent\":{size}}}\n");
+    let log = ["1.5e3", "12.0", "1E1", "0.6", "-1", "\"x\"", "1e300"].map(line).concat();
+    let text = Setup::new("a.yml", config, &[("access.log", &log)]).once();
+    let size = "api_http_response_size_bytes{method=\"GET\",status=\"200\"} 1523";
+    assert_has(&text, &[size, "api_parse_errors_total 3"]);
+}
+
+#[test]
 fn namespaces_share_metrics_with_a_label_for_their_names() {
     let namespace = |name: &str| {
         format!(

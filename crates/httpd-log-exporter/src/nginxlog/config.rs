@@ -4,7 +4,7 @@
 mod tests;
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -51,6 +51,8 @@ pub(crate) struct NamespaceConfig {
 
 /// The size limit of a configuration.
 const MAX_SIZE: u64 = 1 << 20;
+/// The maximum number of labels of a namespace, and of those with values of a line.
+const MAX_LABELS: usize = 1_000;
 const DEFAULT_PORT: i64 = 4040;
 const DEFAULT_BUCKETS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 /// Names that histograms and summaries use.
@@ -284,20 +286,26 @@ fn labels(name: &str, section: &mut Section<'_>) -> setting::Result<(Vec<(String
         labels.push((label, name.to_owned()));
     }
     let listed = section.take("labels").map(|labels| labels.entries("labels")).transpose()?.unwrap_or_default();
-    let mut fixed = Vec::new();
+    check_count(section, "labels", listed.len())?;
+    let mut fixed = BTreeMap::new();
     for (label, value) in listed {
         check_label(section, &label)?;
         let value = value.text(&label)?;
-        fixed.retain(|(other, _)| *other != label); // a later block of HCL replaces it
-        fixed.push((label, value));
+        fixed.insert(label, value); // a later block of HCL replaces it
     }
-    if let Some((label, _)) = fixed.iter().find(|(label, _)| labels.iter().any(|(other, _)| other == label)) {
+    if let Some((label, _)) = labels.iter().find(|(label, _)| fixed.contains_key(label)) {
         return Err(section.mistake(&format!("two labels have the name {label}")));
     }
-    fixed.sort();
     let has_label = !labels.is_empty();
     labels.extend(fixed);
     Ok((labels, has_label))
+}
+
+fn check_count(section: &Section<'_>, what: &str, count: usize) -> setting::Result<()> {
+    match count <= MAX_LABELS {
+        true => Ok(()),
+        false => Err(section.mistake(&format!("{count} {what} are more than {MAX_LABELS}: remove some"))),
+    }
 }
 
 fn check_label(section: &Section<'_>, label: &str) -> setting::Result<()> {
@@ -321,6 +329,7 @@ fn relabels(section: &mut Section<'_>, is_hcl: bool) -> setting::Result<Vec<Rela
     } else if let Some(list) = section.take("relabel_configs") {
         blocks.extend(list.list("relabel_configs")?.into_iter().map(|item| (String::new(), item)));
     }
+    check_count(section, "relabel rules", blocks.len())?;
     let mut relabels: Vec<Relabel> = Vec::new();
     for (label, body) in blocks {
         let mut block = section.inner(body, format!("relabel {label}"))?;
@@ -389,14 +398,16 @@ fn buckets(section: &mut Section<'_>) -> setting::Result<Vec<f64>> {
 /// Refuses two namespaces with the same series, and two logs with one name: prometheus-nginxlog-exporter answers every
 /// scrape of the former with an error, and a line of the latter cannot belong to two formats.
 fn check_distinct(namespaces: &[NamespaceConfig]) -> setting::Result<()> {
-    for (at, namespace) in namespaces.iter().enumerate() {
+    let (mut series, mut logs) = (BTreeMap::new(), BTreeMap::new());
+    for namespace in namespaces {
         let mistake = |why: String| Err(format!("line {}: namespace {}: {why}", namespace.line, namespace.name));
-        for other in &namespaces[..at] {
-            let label = |namespace: &NamespaceConfig| namespace.labels.first().filter(|_| namespace.has_label).cloned();
-            if other.prefix == namespace.prefix && label(other) == label(namespace) {
-                return mistake(format!("its metrics are also those of namespace {}: set namespace_label", other.name));
-            }
-            if let Some(source) = namespace.sources.iter().find(|source| other.sources.contains(source)) {
+        let label = namespace.labels.first().filter(|_| namespace.has_label);
+        if let Some(other) = series.insert((&namespace.prefix, label), &namespace.name) {
+            return mistake(format!("its metrics are also those of namespace {other}: set namespace_label"));
+        }
+        for source in &namespace.sources {
+            let other = *logs.entry(source).or_insert(namespace);
+            if !std::ptr::eq(other, namespace) {
                 return mistake(format!("{source} is also a source of namespace {}", other.name));
             }
         }

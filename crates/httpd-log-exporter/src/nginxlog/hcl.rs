@@ -10,7 +10,7 @@ use std::cell::Cell;
 
 use super::setting::{Result, Setting, SettingValue};
 
-/// The maximum nesting depth.
+/// The maximum nesting depth. Each label of a block is a level.
 const DEPTH: usize = 32;
 
 /// Parses a file into a map.
@@ -66,10 +66,11 @@ impl<'a> Scanner<'a> {
                     return Ok((key, Setting { line, value }));
                 }
                 Some(b'{') => break,
+                _ if depth + labels.len() >= DEPTH => return Err(self.mistake("nested too deeply")),
                 _ => labels.push(self.key()?),
             }
         }
-        let body = Setting { line, value: self.value(depth)? };
+        let body = Setting { line, value: self.value(depth + labels.len())? };
         let labeled = |body, label| Setting { line, value: SettingValue::Map(vec![(label, body)]) };
         Ok((key, labels.into_iter().rev().fold(body, labeled)))
     }

@@ -188,7 +188,21 @@ fn json_text(line: &[u8], range: Range<usize>) -> Option<Cow<'_, [u8]>> {
 fn number_of_bytes(text: Option<&[u8]>) -> Number {
     match text {
         None | Some(b"" | b"-") => Number::Absent,
-        Some(text) => Number::bytes(text),
+        Some(text) => match Number::bytes(text) {
+            // JSON may have a fraction and an exponent
+            Number::Wrong => whole(text, 1.0, 1e18),
+            number => number,
+        },
+    }
+}
+
+/// A number as Go reads it, times a factor, rounded to an integer.
+fn whole(text: &[u8], factor: f64, limit: f64) -> Number {
+    let number = std::str::from_utf8(text).ok().and_then(|text| text.parse::<f64>().ok());
+    match number.map(|number| number * factor).filter(|number| (0.0..limit).contains(number)) {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be in range")]
+        Some(number) => Number::Value(number.round() as u64),
+        None => Number::Wrong,
     }
 }
 
@@ -199,11 +213,5 @@ fn seconds(text: Option<&[u8]>) -> Number {
     if number != Number::Wrong || !text.iter().any(|byte| matches!(byte, b'e' | b'E')) {
         return number;
     }
-    // JSON may have an exponent
-    let seconds = std::str::from_utf8(text).ok().and_then(|text| text.parse::<f64>().ok());
-    match seconds.map(|seconds| seconds * 1e9).filter(|nanoseconds| (0.0..1e18).contains(nanoseconds)) {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be in range")]
-        Some(nanoseconds) => Number::Value(nanoseconds.round() as u64),
-        None => Number::Wrong,
-    }
+    whole(text, 1e9, 1e18) // JSON may have an exponent
 }

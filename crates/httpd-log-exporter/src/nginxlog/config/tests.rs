@@ -201,3 +201,21 @@ fn a_mistake_is_an_error_with_its_line() {
     assert_eq!(yaml("namespaces:\n  a: b\n"), "line 1: namespaces: expected a list");
     assert_eq!(yaml("namespaces: [\n"), yaml("namespaces: [\n").lines().next().unwrap());
 }
+
+#[test]
+fn many_labels_are_refused() {
+    let many = |one: &dyn Fn(usize) -> String| (0..=MAX_LABELS).map(one).collect::<String>();
+    for (more, error) in [
+        (
+            many(&|number| format!("labels \"l{number}\" {{ }}\n")),
+            "line 1: namespace a: 1001 labels are more than 1000",
+        ),
+        (
+            many(&|number| format!("relabel \"l{number}\" {{ from = \"f{number}\" }}\n")),
+            "line 1: namespace a: 1001 relabel rules are more than 1000: remove some",
+        ),
+    ] {
+        let found = NginxlogConfig::parse(&minimal("a", &more), true).unwrap_err();
+        assert!(found.starts_with(error) && !found.contains('\n'), "{found}\nexpected {error}");
+    }
+}

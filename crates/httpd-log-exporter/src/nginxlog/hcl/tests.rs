@@ -54,7 +54,10 @@ fn an_error_names_its_line_and_a_remedy() {
     ] {
         assert_eq!(parse(text).unwrap_err(), error, "{text}");
     }
-    assert!(parse(&"a = {".repeat(10_000)).is_err() && parse(&"a = [".repeat(10_000)).is_err());
+    for (begin, opened) in [("", "a = {"), ("a = ", "["), ("", "a "), ("", "a b {"), ("", "\"a\" ")] {
+        let text = begin.to_owned() + &opened.repeat(50_000) + "{}\n";
+        assert_eq!(parse(&text).unwrap_err(), "line 1: nested too deeply", "{opened}");
+    }
 }
 
 #[test]
