@@ -1,5 +1,5 @@
-//! The cost of one scrape of 10,000 queues of `http`, RabbitMQ and BullMQ, and of 2,000 partitions and 200 groups of Kafka:
-//! `cargo bench -p queue-exporter`. It starts a Redis; servers in this program respond for the others.
+//! The cost of one scrape of 10,000 queues, and of 2,000 partitions and 200 groups of Kafka: `cargo bench -p queue-exporter`. It
+//! starts a Redis; servers in this program respond for the others.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement, not a part of the exporter")]
 #![expect(clippy::disallowed_types, reason = "it starts a Redis; exporters start no programs")]
 
@@ -46,7 +46,7 @@ fn main() {
         None => r#"[{"name":"rabbit@a","os_pid":"1","uptime":5000}]"#.to_owned(),
     });
     measure("10,000 rabbitmq queues", &rabbitmq, &["--queue.system=rabbitmq"], || ());
-    bullmq();
+    redis();
     kafka();
 }
 
@@ -120,7 +120,8 @@ fn serve(respond: impl Fn(&str) -> String + Send + Sync + 'static) -> String {
     url
 }
 
-fn bullmq() {
+/// BullMQ's queues, then streams with one group each, in the same Redis.
+fn redis() {
     let Some(program) = real("redis-server") else { return };
     let folder = tempfile::tempdir().unwrap();
     let port = free_port();
@@ -130,23 +131,27 @@ fn bullmq() {
     let url = format!("redis://127.0.0.1:{port}");
     let client = redis::Client::open(url.as_str()).unwrap();
     let mut connection = eventually("Redis responds", || client.get_connection().ok());
-    for chunk in (0..QUEUES).collect::<Vec<_>>().chunks(500) {
-        let mut commands = redis::pipe();
-        for n in chunk {
-            fill(&mut commands, *n);
+    let systems: [(&str, AddCommands, AddCommands); 2] =
+        [("bullmq", fill_bullmq, finish_job), ("redis-streams", fill_stream, add_entry)];
+    for (system, fill, change) in systems {
+        redis::cmd("FLUSHALL").exec(&mut connection).unwrap();
+        for chunk in (0..QUEUES).collect::<Vec<_>>().chunks(500) {
+            let mut commands = redis::pipe();
+            chunk.iter().for_each(|n| fill(&mut commands, *n, SCRAPES));
+            commands.exec(&mut connection).unwrap();
         }
-        commands.exec(&mut connection).unwrap();
+        let mut scrape = 0;
+        measure(&format!("10,000 {system} queues"), &url, &[&format!("--queue.system={system}")], || {
+            let mut commands = redis::pipe();
+            (0..ACTIVE).for_each(|n| change(&mut commands, n, scrape));
+            commands.exec(&mut connection).unwrap();
+            scrape += 1;
+        });
     }
-    let mut scrape = 0;
-    measure("10,000 bullmq queues", &url, &["--queue.system=bullmq"], || {
-        let mut commands = redis::pipe();
-        for n in 0..ACTIVE {
-            finish_job(&mut commands, n, scrape);
-        }
-        commands.exec(&mut connection).unwrap();
-        scrape += 1;
-    });
 }
+
+/// Adds the commands for a queue by its number; the last argument is the number of a job.
+type AddCommands = fn(&mut redis::Pipeline, usize, usize);
 
 /// Scrapes an exporter and prints the cost. `between` runs before each scrape.
 fn measure(what: &str, url: &str, flags: &[&str], mut between: impl FnMut()) {
@@ -183,14 +188,14 @@ fn measure(what: &str, url: &str, flags: &[&str], mut between: impl FnMut()) {
 }
 
 /// Adds a queue as BullMQ leaves it.
-fn fill(commands: &mut redis::Pipeline, n: usize) {
+fn fill_bullmq(commands: &mut redis::Pipeline, n: usize, job: usize) {
     let key = |part: &str| format!("bull:queue-{n}:{part}");
     commands.cmd("HSET").arg(&[key("meta"), "opts.maxLenEvents".to_owned(), "10000".to_owned()]).ignore();
     commands.cmd("SET").arg(key("id")).arg(9).ignore();
     commands.cmd("LPUSH").arg(&[key("wait"), "7".to_owned(), "8".to_owned(), "9".to_owned()]).ignore();
     commands.cmd("HSET").arg(&[key("7"), "timestamp".to_owned(), "1700000000000".to_owned()]).ignore();
     commands.cmd("ZADD").arg(&[key("completed"), "1".to_owned(), "1".to_owned()]).ignore();
-    finish_job(commands, n, SCRAPES);
+    finish_job(commands, n, job);
 }
 
 fn finish_job(commands: &mut redis::Pipeline, n: usize, job: usize) {
@@ -199,6 +204,21 @@ fn finish_job(commands: &mut redis::Pipeline, n: usize, job: usize) {
         let key = format!("bull:queue-{n}:events");
         commands.cmd("XADD").arg(&[&key, "*", "event", event, "jobId", &job, "prev", "active"]).ignore();
     }
+}
+
+/// Adds a stream of five entries and a group, which has read two of them and acknowledged none.
+fn fill_stream(commands: &mut redis::Pipeline, n: usize, job: usize) {
+    let key = format!("stream-{n}");
+    (0..5).for_each(|_| add_entry(commands, n, job));
+    commands.cmd("XGROUP").arg(&["CREATE", &key, "workers", "0"]).ignore();
+    commands.cmd("XREADGROUP").arg(&["GROUP", "workers", "c1", "COUNT", "2", "STREAMS", &key, ">"]).ignore();
+}
+
+fn add_entry(commands: &mut redis::Pipeline, n: usize, job: usize) {
+    commands
+        .cmd("XADD")
+        .arg(&[&format!("stream-{n}"), "*", "job", &job.to_string(), "body", "twenty characters..."])
+        .ignore();
 }
 
 /// CPU time of a process in clock ticks.

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::collector::counter_memory::CounterMemory;
 use crate::queue_system::{ListedQueue, QueueId, Statistics};
-use crate::redis::fuzz_health;
+use crate::redis::{decode, fuzz_health};
 use crate::systems::{
     beanstalkd, bullmq, celery, http, kafka, nats, postgres, rabbitmq, redis_lists, redis_streams, rq, sidekiq, sqs,
 };
@@ -29,7 +29,7 @@ pub fn http(data: &[u8]) {
 /// Replies of Redis as raw bytes, in turn, to every system that reads them.
 pub fn redis_replies(data: &[u8]) {
     for reply in split(data) {
-        let Ok(reply) = redis::parse_redis_value(reply) else { continue };
+        let Ok(Some(reply)) = decode(reply) else { continue };
         bullmq::fuzz(&reply);
         redis_streams::fuzz(&reply);
         rq::fuzz(&reply);

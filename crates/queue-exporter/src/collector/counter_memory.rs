@@ -44,16 +44,14 @@ impl CounterMemory {
     /// Replaces the counters of a queue with monotonic ones. The first value of a counter is exported unchanged. If a
     /// counter decreases, the new value is the new baseline and adds 0, unless the counter is known to have restarted:
     /// by its generation, or because the queue was deleted in between.
-    pub(crate) fn update(&mut self, queue: &QueueId, statistics: &mut Statistics) -> Increase {
+    pub(crate) fn update(&mut self, queue: &QueueId, statistics: &mut Statistics) {
         let Some(known) = self.queues.get_mut(queue) else {
             let generation = statistics.generation;
             let (last_seen, last_read) = (self.lists, self.reads);
             let mut new = Box::new(QueueCounters { last_seen, last_read, generation, ..QueueCounters::default() });
             new.update(statistics);
-            let counters = statistics.counters_mut().map(|counter| counter.value().map(|_| 0));
-            let processing = statistics.processing.clone().map(|now| (now.clone(), now));
             self.queues.insert(queue.clone(), new);
-            return Increase { counters, processing };
+            return;
         };
         let was_deleted = known.is_deleted(self.lists);
         (known.last_seen, known.last_read) = (self.lists, self.reads);
@@ -63,17 +61,27 @@ impl CounterMemory {
         } else if was_deleted {
             known.restart_decreased(statistics);
         }
-        let before = known.counters.map(|parts| parts.iter().map(|part| part.total).fold(0, u64::saturating_add));
-        let processing = known.processing.as_ref().map(|processing| processing.total.clone());
         known.update(statistics);
+    }
+
+    /// The same, and returns the increase of the counters. The increase of a new queue is 0.
+    pub(crate) fn increase(&mut self, queue: &QueueId, statistics: &mut Statistics) -> Increase {
+        let before = self.queues.get(queue).map(|known| {
+            let counters = known.counters.map(|parts| parts.iter().map(|part| part.total).fold(0, u64::saturating_add));
+            (counters, known.processing.as_ref().map(|processing| processing.total.clone()))
+        });
+        self.update(queue, statistics);
+        let now = statistics.processing.clone();
+        let Some((before, processing)) = before else {
+            let counters = statistics.counters_mut().map(|counter| counter.value().map(|_| 0));
+            return Increase { counters, processing: now.map(|now| (now.clone(), now)) };
+        };
         let mut before = before.into_iter();
         let counters = statistics.counters_mut().map(|counter| {
             let before = before.next().unwrap_or_default();
             counter.value().map(|after| after.saturating_sub(before))
         });
-        let now = statistics.processing.as_ref();
-        let processing = now.map(|now| (processing.unwrap_or_else(|| empty(now)), now.clone()));
-        Increase { counters, processing }
+        Increase { counters, processing: now.map(|now| (processing.unwrap_or_else(|| empty(&now)), now)) }
     }
 
     /// Records that a queue exists although its statistics could not be read.
@@ -128,13 +136,14 @@ impl QueueCounters {
         for (known, counter) in self.counters.iter_mut().zip(statistics.counters_mut()) {
             *counter = update_parts(known, *counter);
         }
-        if let Some(processing) = &mut statistics.processing {
-            match &mut self.processing {
-                Some(known) => *processing = known.update(processing).clone(),
+        if let Some(now) = statistics.processing.take() {
+            statistics.processing = Some(match &mut self.processing {
+                Some(known) => known.update(now).clone(),
                 None => {
-                    self.processing = Some(MonotonicHistogram { last: processing.clone(), total: processing.clone() });
+                    self.processing = Some(MonotonicHistogram { last: now.clone(), total: now.clone() });
+                    now
                 }
-            }
+            });
         }
     }
 
@@ -198,15 +207,15 @@ struct MonotonicHistogram {
 }
 
 impl MonotonicHistogram {
-    fn update(&mut self, now: &Histogram) -> &Histogram {
-        if !same_bounds(&self.last, now) {
+    fn update(&mut self, now: Histogram) -> &Histogram {
+        if !same_bounds(&self.last, &now) {
             // with new buckets, earlier observations belong to +Inf only
             self.total.buckets = now.buckets.iter().map(|(bound, _)| (*bound, 0)).collect();
             if self.last.count == 0 {
-                self.last = empty(now);
+                self.last = empty(&now);
             }
         }
-        if same_bounds(&self.last, now) && has_grown(&self.last, now) {
+        if same_bounds(&self.last, &now) && has_grown(&self.last, &now) {
             let increases = now.buckets.iter().zip(&self.last.buckets).map(|((_, now), (_, last))| now - last);
             for ((_, total), increase) in self.total.buckets.iter_mut().zip(increases) {
                 *total = total.saturating_add(increase);
@@ -214,11 +223,11 @@ impl MonotonicHistogram {
             self.total.count = self.total.count.saturating_add(now.count - self.last.count);
             let increase = now.sum.zip(self.last.sum).map(|(now, last)| now - last);
             self.total.sum = self.total.sum.zip(increase).map(|(total, increase)| total + increase);
-            if let (Some(total), Some(increase)) = (&mut self.total.native, native_increase(&self.last, now)) {
+            if let (Some(total), Some(increase)) = (&mut self.total.native, native_increase(&self.last, &now)) {
                 total.merge(&increase);
             }
         }
-        self.last = now.clone();
+        self.last = now;
         &self.total
     }
 
@@ -367,7 +376,7 @@ mod tests {
         let mut memory = CounterMemory::default();
         let mut increase = |generation, value| {
             let mut statistics = Statistics { generation, enqueued: Counter::single(value), ..Statistics::default() };
-            memory.update(&queue("q"), &mut statistics).counters[2]
+            memory.increase(&queue("q"), &mut statistics).counters[2]
         };
         assert_eq!([increase(0, Some(7)), increase(0, Some(9)), increase(0, Some(3))], [Some(0), Some(2), Some(0)]);
         assert_eq!([increase(1, Some(4)), increase(1, None), increase(1, Some(5))], [Some(4), None, Some(1)]);

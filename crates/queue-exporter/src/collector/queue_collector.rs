@@ -193,11 +193,19 @@ impl QueueCollector {
                     processing.native = None;
                 }
                 let State { memory, limit, .. } = &mut *self.state();
-                let increase = memory.update(&queue, &mut statistics);
                 match limit.selection(&queue) {
-                    Selection::Individual => return Some((queue, statistics)),
-                    Selection::Undecided => progress.undecided.push((queue, statistics, increase)),
-                    Selection::Other => limit.add(&mut progress.others, &statistics, increase),
+                    Selection::Individual => {
+                        memory.update(&queue, &mut statistics);
+                        return Some((queue, statistics));
+                    }
+                    Selection::Undecided => {
+                        let increase = memory.increase(&queue, &mut statistics);
+                        progress.undecided.push((queue, statistics, increase));
+                    }
+                    Selection::Other => {
+                        let increase = memory.increase(&queue, &mut statistics);
+                        limit.add(&mut progress.others, &statistics, increase);
+                    }
                 }
             }
             Entry::Queue(queue, Err(error)) => {

@@ -192,7 +192,7 @@ mod tests {
             let queue = QueueId::named(*name);
             let success = Counter::single(Some(*processed));
             let mut statistics = Statistics { ready: Some(*depth), success, ..Statistics::default() };
-            let increase = memory.update(&queue, &mut statistics);
+            let increase = memory.increase(&queue, &mut statistics);
             match limit.selection(&queue) {
                 Selection::Individual => exported.push(queue.name),
                 Selection::Undecided => undecided.push((queue, statistics, increase)),

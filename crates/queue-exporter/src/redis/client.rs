@@ -5,15 +5,15 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::{Error, Result};
-use redis::aio::PubSub;
-use redis::{Pipeline, ToRedisArgs, Value};
 use tokio::time::timeout;
 
 use super::cluster::Cluster;
-use super::commands::add_command;
+use super::commands::Commands;
+use super::connection::Subscription;
 use super::replies::command_error;
 use super::server::{Server, ServerSettings};
 use super::url::{Target, parse};
+use super::value::Value;
 use crate::connection::{ConnectionSettings, Credentials};
 use crate::read_error::{Reason, read_error};
 
@@ -77,7 +77,7 @@ impl RedisClient {
     }
 
     /// A subscription to patterns of channels of the one server, on a separate connection.
-    pub(crate) async fn subscribe(&self, patterns: &[String]) -> Result<PubSub> {
+    pub(crate) async fn subscribe(&self, patterns: &[String]) -> Result<Subscription> {
         self.servers[0].subscribe(&self.settings, patterns).await
     }
 
@@ -142,23 +142,20 @@ impl RedisClient {
 
     /// The replies to a pipeline; a reply may be the error of one command. A long pipeline is sent in parts, between which
     /// the server can serve its other clients.
-    pub(crate) async fn query(&self, commands: &Pipeline) -> Result<Vec<Value>> {
+    pub(crate) async fn query(&self, commands: &Commands) -> Result<Vec<Value>> {
         if commands.len() <= MAX_COMMANDS {
             return self.query_part(commands).await;
         }
         let mut replies = Vec::with_capacity(commands.len());
-        let mut rest = commands.cmd_iter().peekable();
-        while rest.peek().is_some() {
-            let mut part = Pipeline::with_capacity(MAX_COMMANDS);
-            for command in rest.by_ref().take(MAX_COMMANDS) {
-                part.add_command(command.clone());
-            }
+        for start in (0..commands.len()).step_by(MAX_COMMANDS) {
+            let mut part = Commands::with_capacity(MAX_COMMANDS);
+            (start..commands.len().min(start + MAX_COMMANDS)).for_each(|position| part.add_from(commands, position));
             replies.extend(self.query_part(&part).await?);
         }
         Ok(replies)
     }
 
-    async fn query_part(&self, commands: &Pipeline) -> Result<Vec<Value>> {
+    async fn query_part(&self, commands: &Commands) -> Result<Vec<Value>> {
         if commands.is_empty() {
             return Ok(Vec::new());
         }
@@ -173,12 +170,12 @@ impl RedisClient {
     }
 
     /// The reply to one command.
-    pub(crate) async fn query_one<A: ToRedisArgs>(&self, command: &[A]) -> Result<Value> {
-        let mut commands = Pipeline::new();
-        add_command(&mut commands, command);
+    pub(crate) async fn query_one<W: AsRef<[u8]>>(&self, command: &[W]) -> Result<Value> {
+        let mut commands = Commands::default();
+        commands.add(command);
         let reply = self.query(&commands).await?.pop().unwrap_or_default();
         match &reply {
-            Value::ServerError(error) => Err(command_error(error).context(self.servers[0].to_string())),
+            Value::Error(error) => Err(command_error(error).context(self.servers[0].to_string())),
             _ => Ok(reply),
         }
     }

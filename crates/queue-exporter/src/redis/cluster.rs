@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Error, Result};
 use futures_util::future::join_all;
-use redis::{Cmd, Pipeline, Value};
 use tokio::time::timeout;
 
-use super::commands::{add_command, key};
-use super::replies::{command_error, error_text, unavailable_reply};
+use super::commands::Commands;
+use super::replies::{command_error, unavailable_reply};
 use super::server::{Server, ServerSettings};
 use super::slots::{SlotMap, slot};
+use super::value::Value;
 
 use crate::read_error::{Reason, read_error, reason};
 
@@ -96,13 +96,12 @@ impl Cluster {
 
     /// The replies to commands with one key each. The reply of a node that does not respond is an error, see
     /// [`super::replies::node_error`].
-    pub(super) async fn query(&self, settings: &ServerSettings, pipeline: &Pipeline) -> Result<Vec<Value>> {
+    pub(super) async fn query(&self, settings: &ServerSettings, commands: &Commands) -> Result<Vec<Value>> {
         let map = self.map().clone().context("the nodes of the cluster are not known")?;
-        let commands: Vec<&Cmd> = pipeline.cmd_iter().collect();
         let mut replies = vec![Value::Nil; commands.len()];
         let mut routes = Routes::default();
-        for (position, command) in commands.iter().enumerate() {
-            let slot = slot(key(command).unwrap_or_default());
+        for (position, key) in commands.keys().enumerate() {
+            let slot = slot(key);
             match map.primary_of(slot) {
                 Some(server) => routes.add(server, false, position),
                 None => {
@@ -115,9 +114,9 @@ impl Cluster {
             let queries = std::mem::take(&mut routes).0.into_values().map(|node| async {
                 let everything = node.positions.len() == commands.len();
                 let replies = if everything && node.positions.iter().all(|(_, asking)| !asking) {
-                    self.query_node(settings, &node.server, pipeline).await
+                    self.query_node(settings, &node.server, commands).await
                 } else {
-                    self.query_some(settings, &node, &commands).await
+                    self.query_some(settings, &node, commands).await
                 };
                 (node, replies)
             });
@@ -149,9 +148,9 @@ impl Cluster {
     /// The reply, or an error if the node does not serve the slot.
     fn unless_not_served(&self, reply: Value, node: &Server) -> Value {
         match &reply {
-            Value::ServerError(error) if NOT_SERVED.contains(&error.code()) => {
+            Value::Error(error) if NOT_SERVED.contains(&error.code()) => {
                 self.suspect.store(true, Ordering::Relaxed);
-                unavailable_reply(Reason::Protocol, &format!("{node} returned {}", error_text(error)))
+                unavailable_reply(Reason::Protocol, &format!("{node} returned {}", error.text()))
             }
             _ => reply,
         }
@@ -161,20 +160,20 @@ impl Cluster {
         &self,
         settings: &ServerSettings,
         node: &NodeCommands,
-        commands: &[&Cmd],
+        commands: &Commands,
     ) -> Result<Vec<Value>> {
-        let mut pipeline = Pipeline::with_capacity(node.positions.len());
+        let mut pipeline = Commands::with_capacity(node.positions.len());
         for &(position, asking) in &node.positions {
             if asking {
-                add_command(&mut pipeline, &["ASKING"]);
+                pipeline.add(&["ASKING"]);
             }
-            pipeline.add_command(commands[position].clone());
+            pipeline.add_from(commands, position);
         }
         let mut replies = self.query_node(settings, &node.server, &pipeline).await?.into_iter();
         let reply = |(_, asking): &(usize, bool)| {
             let refused = if *asking { replies.next() } else { None };
             let reply = replies.next().unwrap_or_default();
-            refused.filter(|reply| matches!(reply, Value::ServerError(_))).unwrap_or(reply)
+            refused.filter(|reply| matches!(reply, Value::Error(_))).unwrap_or(reply)
         };
         Ok(node.positions.iter().map(reply).collect())
     }
@@ -186,16 +185,16 @@ impl Cluster {
         server: &Server,
         command: &[&str],
     ) -> Result<Value> {
-        let mut commands = Pipeline::new();
-        add_command(&mut commands, command);
+        let mut commands = Commands::default();
+        commands.add(command);
         let reply = self.query_node(settings, server, &commands).await?.pop().unwrap_or_default();
         match &reply {
-            Value::ServerError(error) => Err(command_error(error).context(server.to_string())),
+            Value::Error(error) => Err(command_error(error).context(server.to_string())),
             _ => Ok(reply),
         }
     }
 
-    async fn query_node(&self, settings: &ServerSettings, server: &Server, commands: &Pipeline) -> Result<Vec<Value>> {
+    async fn query_node(&self, settings: &ServerSettings, server: &Server, commands: &Commands) -> Result<Vec<Value>> {
         if let Some((reason, text)) = self.failed().get(server.address()) {
             return Err(read_error(*reason, text.clone()));
         }
@@ -245,13 +244,13 @@ impl Routes {
 
 /// The node to which a reply redirects its command, and whether `ASKING` must precede the command there.
 fn redirection(reply: &Value, from: &Server) -> Option<(Address, bool)> {
-    let Value::ServerError(error) = reply else { return None };
+    let Value::Error(error) = reply else { return None };
     let asking = match error.code() {
         "MOVED" => false,
         "ASK" => true,
         _ => return None,
     };
-    let (host, port) = parse_address(error.details()?.split(' ').nth(1)?)?;
+    let (host, port) = parse_address(error.details().split(' ').nth(1)?)?;
     let host = if host.is_empty() { from.address().0.clone() } else { host };
     Some(((host, port), asking))
 }
@@ -259,6 +258,7 @@ fn redirection(reply: &Value, from: &Server) -> Option<(Address, bool)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::redis::value::decode;
 
     fn server(host: &str) -> Arc<Server> {
         Arc::new(Server::new((host.to_owned(), 7000), None))
@@ -276,7 +276,7 @@ mod tests {
 
     #[test]
     fn a_reply_may_redirect_its_command() {
-        let target = |error: &str| redirection(&redis::parse_redis_value(error.as_bytes()).unwrap(), &server("here"));
+        let target = |error: &str| redirection(&decode(error.as_bytes()).unwrap().unwrap(), &server("here"));
         assert_eq!(target("-MOVED 3999 127.0.0.1:6381\r\n"), Some((("127.0.0.1".to_owned(), 6381), false)));
         assert_eq!(target("-ASK 3999 ::1:6381\r\n"), Some((("::1".to_owned(), 6381), true)));
         assert_eq!(target("-MOVED 3999 :6381\r\n"), Some((("here".to_owned(), 6381), false)));

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Error, Result};
 use futures_util::future::join_all;
-use redis::Value;
 use tokio::time::Instant;
 
 use super::client::RedisClient;
 use super::replies::{list, names, text};
 use super::server::Server;
+use super::value::Value;
 
 /// Finds keys by a pattern, for queue systems that keep no list of their queues. A scan visits all keys of a server, so
 /// a slow one is repeated only after 19 times its duration; until then the keys of the last scan are returned.

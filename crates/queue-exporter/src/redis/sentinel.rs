@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use exporter_common::UsageError;
-use redis::{Pipeline, Value};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::commands::add_command;
+use super::commands::Commands;
+use super::connection::Connection;
 use super::replies::{command_error, list, text};
-use super::transport::start_protocol;
+use super::value::Value;
 use crate::read_error::{Reason, read_error};
 
 #[derive(Clone)]
@@ -50,15 +50,14 @@ impl Sentinel {
     async fn query(&self, (host, port): &Address) -> Result<Address> {
         let failed = |error: &dyn std::fmt::Display| read_error(Reason::Connect, error.to_string());
         let stream = TcpStream::connect((host.as_str(), *port)).await.map_err(|error| failed(&error))?;
-        let mut connection = start_protocol(stream).await.map_err(|error| failed(&error))?;
-        let mut commands = Pipeline::new();
-        add_command(&mut commands, &["SENTINEL", "GET-MASTER-ADDR-BY-NAME", &self.master]);
-        let replies = connection.send_packed_commands(&commands, 0, 1).await.map_err(|error| failed(&error))?;
-        let reply = replies.first().unwrap_or(&Value::Nil);
-        if let Value::ServerError(error) = reply {
+        let mut connection = Connection::new(Box::new(stream));
+        let mut commands = Commands::default();
+        commands.add(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", &self.master]);
+        let reply = connection.query(&commands).await?.pop().unwrap_or_default();
+        if let Value::Error(error) = &reply {
             return Err(command_error(error));
         }
-        let [host, port] = list(reply)? else {
+        let [host, port] = list(&reply)? else {
             return Err(read_error(Reason::Protocol, format!("unknown master {:?}", self.master)));
         };
         let port = text(port)?.and_then(|port| port.parse().ok()).context("the master's port is missing")?;

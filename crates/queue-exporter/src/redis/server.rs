@@ -3,15 +3,14 @@
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use anyhow::Result;
-use redis::aio::{MultiplexedConnection, PubSub};
-use redis::{Pipeline, Value};
+use anyhow::{Context, Result};
 use tokio_rustls::TlsConnector;
 
-use super::commands::add_command;
-use super::replies::{CREDENTIALS_HINT, command_error, error_text, field, list, text};
+use super::commands::Commands;
+use super::connection::{Connection, Subscription};
+use super::replies::{CREDENTIALS_HINT, command_error, field, list, text};
 use super::sentinel::Sentinel;
-use super::transport::{start_protocol, subscribe, transport_error};
+use super::value::Value;
 use crate::connection::{Address, Connected, Credentials, connect};
 use crate::read_error::{Reason, read_error};
 
@@ -27,7 +26,7 @@ pub(super) struct Server {
     address: Address,
     /// Resolves the address of the server, if set.
     sentinel: Option<Sentinel>,
-    connection: Mutex<Option<MultiplexedConnection>>,
+    connection: Mutex<Option<Connection>>,
     /// Whether the server reported cluster mode when it was last connected to.
     cluster_mode: Mutex<Option<bool>>,
 }
@@ -62,27 +61,23 @@ impl Server {
 
     /// The replies to a pipeline; a reply may be the error of one command. All commands only read, so the pipeline is
     /// sent again if the reused connection turns out to be closed.
-    pub(super) async fn query(&self, settings: &ServerSettings, commands: &Pipeline) -> Result<Vec<Value>> {
+    pub(super) async fn query(&self, settings: &ServerSettings, commands: &Commands) -> Result<Vec<Value>> {
         // put back only after it has replied: a connection that hangs is not reused
         let reused = self.connection().take();
         let replies = match reused {
-            Some(mut connection) => match connection.send_packed_commands(commands, 0, commands.len()).await {
-                Err(error) if error.is_io_error() || error.is_unrecoverable_error() => None,
-                replies => Some((connection, replies)),
-            },
+            Some(mut connection) => connection.query(commands).await.ok().map(|replies| (connection, replies)),
             None => None,
         };
         let (connection, replies) = match replies {
             Some(replied) => replied,
             None => {
                 let mut connection = self.connect(settings).await?;
-                let replies = connection.send_packed_commands(commands, 0, commands.len()).await;
+                let replies = connection.query(commands).await.with_context(|| self.to_string())?;
                 (connection, replies)
             }
         };
-        let replies = replies.map_err(|error| transport_error(self, &error))?;
         let refused = replies.iter().find_map(|reply| match reply {
-            Value::ServerError(error) if UNUSABLE.contains(&error.code()) => Some(error),
+            Value::Error(error) if UNUSABLE.contains(&error.code()) => Some(error),
             _ => None,
         });
         if let Some(error) = refused {
@@ -115,37 +110,31 @@ impl Server {
     }
 
     /// A new connection with a subscription to patterns of channels.
-    pub(super) async fn subscribe(&self, settings: &ServerSettings, patterns: &[String]) -> Result<PubSub> {
-        let credentials = settings.credentials.as_ref().map(|credentials| {
-            let (username, password) = credentials.current();
-            (username.to_owned(), password)
-        });
-        let subscription = subscribe(self.open(settings).await?, credentials, patterns).await;
-        subscription.map_err(|error| transport_error(self, &error))
+    pub(super) async fn subscribe(&self, settings: &ServerSettings, patterns: &[String]) -> Result<Subscription> {
+        let subscription = self.connect(settings).await?.subscribe(patterns).await;
+        subscription.with_context(|| self.to_string())
     }
 
-    async fn connect(&self, settings: &ServerSettings) -> Result<MultiplexedConnection> {
-        let stream = self.open(settings).await?;
-        let mut connection = start_protocol(stream).await.map_err(|error| transport_error(self, &error))?;
-        let mut commands = Pipeline::new();
+    async fn connect(&self, settings: &ServerSettings) -> Result<Connection> {
+        let mut connection = Connection::new(self.open(settings).await?);
+        let mut commands = Commands::default();
         if let Some(credentials) = &settings.credentials {
             let (username, password) = credentials.current();
             match username {
-                "" => add_command(&mut commands, &["AUTH", &password]), // the only form before Redis 6
-                name => add_command(&mut commands, &["AUTH", name, &password]),
+                "" => commands.add(&["AUTH", &password]), // the only form before Redis 6
+                name => commands.add(&["AUTH", name, &password]),
             }
         }
         if settings.database != 0 {
-            add_command(&mut commands, &["SELECT", &settings.database.to_string()]);
+            commands.add(&["SELECT", &settings.database.to_string()]);
         }
-        add_command(&mut commands, &["HELLO"]); // needs no permission; an error before Redis 6
-        let replies = connection.send_packed_commands(&commands, 0, commands.len()).await;
-        let mut replies = replies.map_err(|error| transport_error(self, &error))?;
+        commands.add(&["HELLO"]); // needs no permission; an error before Redis 6
+        let mut replies = connection.query(&commands).await.with_context(|| self.to_string())?;
         let greeting = replies.pop().unwrap_or_default();
         for reply in replies {
-            if let Value::ServerError(error) = reply {
+            if let Value::Error(error) = reply {
                 let reason = if settings.credentials.is_some() { Reason::Auth } else { Reason::Protocol };
-                let text = format!("{self} returned {}", error_text(&error));
+                let text = format!("{self} returned {}", error.text());
                 return Err(read_error(reason, text).context(CREDENTIALS_HINT));
             }
         }
@@ -153,7 +142,7 @@ impl Server {
         Ok(connection)
     }
 
-    fn connection(&self) -> MutexGuard<'_, Option<MultiplexedConnection>> {
+    fn connection(&self) -> MutexGuard<'_, Option<Connection>> {
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

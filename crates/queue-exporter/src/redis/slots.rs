@@ -4,10 +4,10 @@ use crate::connection::Address;
 use std::sync::Arc;
 
 use anyhow::{Context, Error, Result};
-use redis::Value;
 
 use super::replies::{count, field, list, text};
 use super::server::Server;
+use super::value::Value;
 use crate::read_error::{Reason, read_error};
 
 /// The number of slots of a cluster.
@@ -132,6 +132,7 @@ const CRC16: [u16; 256] = {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::redis::value::decode;
 
     #[test]
     fn a_key_has_the_slot_that_redis_computes() {
@@ -155,7 +156,7 @@ mod tests {
     }
 
     fn map(reply: &str) -> Result<SlotMap> {
-        let reply = redis::parse_redis_value(reply.replace(' ', "\r\n").as_bytes()).unwrap();
+        let reply = decode(reply.replace(' ', "\r\n").as_bytes()).unwrap().unwrap();
         SlotMap::parse(&reply, &server("seed"), &[server("b")])
     }
 

@@ -14,7 +14,8 @@ where
     stream::once(list).map_ok(stream::iter).try_flatten().boxed()
 }
 
-/// The queues of the keys that a scan finds. The list contains the errors of cluster nodes that were not scanned.
+/// The queues of the keys that a scan finds, sorted, because the output is. The list contains the errors of cluster nodes that
+/// were not scanned.
 pub(super) fn list_keys<'a>(
     scanner: &'a KeyScanner,
     redis: &'a RedisClient,
@@ -22,7 +23,9 @@ pub(super) fn list_keys<'a>(
 ) -> BoxStream<'a, Result<ListedQueue>> {
     list_from(async move {
         let (keys, errors) = scanner.find_some(redis).await?;
-        let listed = move |key: String| Some(ListedQueue { queue: queue(&key)?, statistics: None });
-        Ok(keys.into_iter().filter_map(listed).map(Ok).chain(errors.into_iter().map(Err)))
+        let mut queues: Vec<QueueId> = keys.iter().filter_map(|key| queue(key)).collect();
+        queues.sort();
+        let listed = |queue| Ok(ListedQueue { queue, statistics: None });
+        Ok(queues.into_iter().map(listed).chain(errors.into_iter().map(Err)))
     })
 }

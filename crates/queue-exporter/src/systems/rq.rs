@@ -6,7 +6,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use anyhow::Result;
 use exporter_common::async_trait;
 use futures_util::stream::BoxStream;
-use redis::{Pipeline, Value};
 
 use super::listing::list_from;
 use super::prefix_hint::PrefixHint;
@@ -14,7 +13,7 @@ use crate::broker::{BrokerHealth, WORKERS};
 use crate::connection::Credentials;
 use crate::queue_system::{Batch, Counter, ListedQueue, Origin, QueueId, QueueSystem, Statistics, SystemKind};
 use crate::redis::{
-    HEALTH, KeyScanner, RedisClient, Replies, SCHEMES, add_command, count, escape_glob, list, names, text,
+    Commands, HEALTH, KeyScanner, RedisClient, Replies, SCHEMES, Value, count, escape_glob, list, names, text,
 };
 use crate::timestamp::{now, parse_utc, seconds_since};
 
@@ -118,14 +117,14 @@ impl QueueSystem for Rq {
     }
 
     async fn read(&self, queues: &[QueueId]) -> Result<Vec<ListedQueue>> {
-        let mut commands = Pipeline::with_capacity(queues.len() * COMMANDS.len());
+        let mut commands = Commands::with_capacity(queues.len() * COMMANDS.len());
         for QueueId { name, .. } in queues {
             for (command, before, after) in COMMANDS {
-                add_command(&mut commands, &[*command, &format!("{}{name}{after}", self.key(before))]);
+                commands.add(&[*command, &format!("{}{name}{after}", self.key(before))]);
             }
         }
         for QueueId { name, .. } in queues {
-            add_command(&mut commands, &["LINDEX", &self.key(&format!("queue:{name}")), "0"]);
+            commands.add(&["LINDEX", &self.key(&format!("queue:{name}")), "0"]);
         }
         let mut replies = Replies::new(self.redis.query(&commands).await?);
         let mut listed: Vec<_> = queues
@@ -187,9 +186,9 @@ impl Rq {
     /// The number of jobs that a rate limit holds back, in all queues together; `None` without rate limits.
     async fn rate_limited(&self) -> Result<Option<u64>> {
         let limits = names(&self.redis.query_one(&["SMEMBERS", &self.key("rl-keys")]).await?)?;
-        let mut commands = Pipeline::with_capacity(limits.len());
+        let mut commands = Commands::with_capacity(limits.len());
         for limit in &limits {
-            add_command(&mut commands, &["ZCARD", &self.key(&format!("rl:{limit}:rate_limited"))]);
+            commands.add(&["ZCARD", &self.key(&format!("rl:{limit}:rate_limited"))]);
         }
         let counts = self.redis.query(&commands).await?;
         let counts = counts.iter().map(count).collect::<Result<Vec<_>>>()?;
@@ -201,11 +200,11 @@ impl Rq {
         let registered = names(&self.redis.query_one(&["SMEMBERS", &self.key("workers")]).await?)?;
         let registered: HashSet<String> = registered.into_iter().collect();
         workers.extend(registered.iter().cloned());
-        let mut commands = Pipeline::with_capacity(workers.len() + 1);
-        add_command(&mut commands, &["EXISTS", &self.key("suspended")]);
+        let mut commands = Commands::with_capacity(workers.len() + 1);
+        commands.add(&["EXISTS", &self.key("suspended")]);
         for worker in &workers {
             let fields = ["birth", "queues", "successful_job_count", "failed_job_count", "death", "last_heartbeat"];
-            add_command(&mut commands, &[&["HMGET", worker.as_str()], &fields[..]].concat());
+            commands.add(&[&["HMGET", worker.as_str()], &fields[..]].concat());
         }
         let mut replies = Replies::new(self.redis.query(&commands).await?);
         let [suspended] = replies.next();
@@ -246,9 +245,9 @@ impl Rq {
     /// The times at which jobs were enqueued; `None` if unknown.
     async fn enqueued_at(&self, jobs: &[Value]) -> Result<Vec<Option<f64>>> {
         let jobs: Vec<_> = jobs.iter().map(|job| text(job).ok().flatten()).collect();
-        let mut commands = Pipeline::new();
+        let mut commands = Commands::default();
         for job in jobs.iter().flatten() {
-            add_command(&mut commands, &["HGET", &self.key(&format!("job:{job}")), "enqueued_at"]);
+            commands.add(&["HGET", &self.key(&format!("job:{job}")), "enqueued_at"]);
         }
         let mut replies = Replies::new(self.redis.query(&commands).await?);
         let enqueued = jobs.into_iter().map(|job| {

@@ -1,11 +1,10 @@
 //! The age of the oldest waiting job: the time since it was added or, if it was delayed, since the requested time.
 
 use anyhow::Result;
-use redis::{Pipeline, Value};
 use serde::Deserialize;
 
 use crate::queue_system::ListedQueue;
-use crate::redis::{RedisClient, Replies, add_command, list, node_error, text};
+use crate::redis::{Commands, RedisClient, Replies, Value, list, node_error, text};
 use crate::timestamp::{now, seconds_since};
 
 /// The jobs at both ends of a list of waiting jobs. Workers take the next job from one end. Jobs are added at the other
@@ -35,10 +34,10 @@ struct JobOptions {
 
 /// Adds the ages to the statistics of the queues.
 pub(super) async fn read_ages(redis: &RedisClient, listed: &mut [ListedQueue], ends: Vec<EndOfList>) -> Result<()> {
-    let mut commands = Pipeline::with_capacity(ends.len() * 2);
+    let mut commands = Commands::with_capacity(ends.len() * 2);
     for EndOfList { next, last, .. } in &ends {
-        add_command(&mut commands, &["HMGET", next, "timestamp", "opts"]);
-        add_command(&mut commands, &["HMGET", last, "timestamp", "opts"]);
+        commands.add(&["HMGET", next, "timestamp", "opts"]);
+        commands.add(&["HMGET", last, "timestamp", "opts"]);
     }
     let mut replies = Replies::new(redis.query(&commands).await?);
     let now = now();
@@ -91,7 +90,7 @@ mod tests {
 
     fn job(timestamp: f64, options: &str) -> Value {
         let fields = [(timestamp * 1000.0).to_string(), options.to_owned()];
-        Value::Array(fields.map(|field| Value::BulkString(field.into_bytes())).to_vec())
+        Value::Array(fields.map(|field| Value::String(field.into())).to_vec())
     }
 
     #[test]

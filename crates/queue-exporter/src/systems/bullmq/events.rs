@@ -3,12 +3,11 @@
 use std::collections::HashMap;
 
 use anyhow::Result;
-use redis::Value;
 
 use super::super::job_times::JobTimes;
 use crate::queue_system::{Counter, Statistics};
 use crate::read_error::{Reason, read_error};
-use crate::redis::{field, list, text};
+use crate::redis::{Value, field, list, text};
 
 /// The id of an event: time in milliseconds and sequence number.
 pub(super) type EventId = (u64, u64);
@@ -131,7 +130,7 @@ mod tests {
     use super::*;
 
     fn bulk(text: &str) -> Value {
-        Value::BulkString(text.as_bytes().to_vec())
+        Value::String(text.to_owned().into())
     }
 
     fn event(id: &str, event: &str, job: &str) -> Value {

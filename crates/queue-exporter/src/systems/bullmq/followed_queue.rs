@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use redis::Value;
 use tokio::time::Instant;
 
 use super::events::{EventCounts, EventId, event_id};
+use crate::redis::Value;
 
 #[derive(Default)]
 pub(super) struct FollowedQueue {
@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn lost_events_are_noticed_although_newer_ones_follow() {
         let event = |at: u64| {
-            let id = Value::BulkString(format!("{at}-0").into_bytes());
+            let id = Value::String(format!("{at}-0").into());
             Value::Array(vec![id, Value::Array(Vec::new())])
         };
         let events = |ids: &[u64]| ids.iter().map(|at| event(*at)).collect::<Vec<_>>();

@@ -7,14 +7,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Error, Result};
-use redis::{Pipeline, Value};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::events::{EventCounts, EventId, parse_id};
 use super::followed_queue::FollowedQueue;
 use super::streams::{BEGINNING, EventPosition, StreamEvents, events_key, read_streams};
 use crate::queue_system::Statistics;
-use crate::redis::{RedisClient, Replies, add_command, command_error, count, field, list, node_error, text};
+use crate::redis::{Commands, RedisClient, Replies, Value, command_error, count, field, list, node_error, text};
 
 /// The events of all queues.
 #[derive(Default)]
@@ -46,6 +45,9 @@ const UNLISTED: Duration = Duration::from_secs(600);
 const IDLE_INTERVAL_PER_QUEUE: Duration = Duration::from_micros(500);
 const MIN_IDLE_INTERVAL: Duration = Duration::from_millis(25);
 const MAX_IDLE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// The shortest time between two searches for due queues, which visit all queues.
+const PASS_INTERVAL_PER_QUEUE: Duration = Duration::from_micros(2);
 
 /// The number of queues that one request of the follower reads.
 const BATCH: usize = 250;
@@ -105,11 +107,11 @@ impl Follower {
             bases.iter().filter(|base| !queues.contains_key(*base)).collect()
         };
         let mut all_followed = true;
-        let mut commands = Pipeline::with_capacity(new.len() * 3);
+        let mut commands = Commands::with_capacity(new.len() * 3);
         for base in &new {
-            add_command(&mut commands, &["XINFO", "STREAM", &events_key(base)]);
-            add_command(&mut commands, &["HGET", &format!("{base}:metrics:completed"), "count"]);
-            add_command(&mut commands, &["HGET", &format!("{base}:metrics:failed"), "count"]);
+            commands.add(&["XINFO", "STREAM", &events_key(base)]);
+            commands.add(&["HGET", &format!("{base}:metrics:completed"), "count"]);
+            commands.add(&["HGET", &format!("{base}:metrics:failed"), "count"]);
         }
         let mut replies = Replies::new(redis.query(&commands).await?);
         for base in new {
@@ -147,16 +149,15 @@ impl Follower {
         let mut refreshed = None;
         loop {
             let (due, next) = self.due_queues();
-            if due.is_empty() {
-                sleep(next).await;
-                continue;
-            }
             // errors are reported by the scrape, which reads the same streams
-            if let Err(error) = self.read_due(redis, &due, &mut refreshed).await {
+            if !due.is_empty()
+                && let Err(error) = self.read_due(redis, &due, &mut refreshed).await
+            {
                 tracing::debug!(error = format!("{error:#}"), "cannot read events between scrapes");
                 refreshed = None;
                 sleep(Duration::from_secs(1)).await;
             }
+            sleep_until(next).await;
         }
     }
 
@@ -174,9 +175,9 @@ impl Follower {
         Ok(())
     }
 
-    /// The queues to read now, or the time until the next read.
+    /// The queues to read now, and the time of the next search.
     #[expect(clippy::iter_over_hash_type, reason = "the due queues are sorted")]
-    fn due_queues(&self) -> (Vec<String>, Duration) {
+    fn due_queues(&self) -> (Vec<String>, Instant) {
         let now = Instant::now();
         let mut queues = self.queues();
         let number = u32::try_from(queues.len()).unwrap_or(u32::MAX);
@@ -195,7 +196,10 @@ impl Follower {
             }
         }
         due.sort_unstable();
-        (due, next.saturating_duration_since(now))
+        if !due.is_empty() {
+            next = now; // reading them may change when they are due again
+        }
+        (due, next.max(now + PASS_INTERVAL_PER_QUEUE * number))
     }
 
     /// Reads the new events of queues, up to a limit. Returns the queues whose events could not be read.
@@ -258,9 +262,9 @@ impl Follower {
             let queues = self.queues();
             bases.iter().filter(|base| queues.get(*base).is_some_and(|queue| queue.is_unchecked())).collect()
         };
-        let mut commands = Pipeline::with_capacity(active.len());
+        let mut commands = Commands::with_capacity(active.len());
         for base in &active {
-            add_command(&mut commands, &["XINFO", "STREAM", &events_key(base)]);
+            commands.add(&["XINFO", "STREAM", &events_key(base)]);
         }
         let mut replies = Replies::new(redis.query(&commands).await?);
         let mut behind = Vec::new();
@@ -311,12 +315,12 @@ impl Follower {
 fn start_position(events: &Value) -> Result<Option<(EventId, Option<u64>)>> {
     const ALL: (EventId, Option<u64>) = (BEGINNING, Some(0));
     let events = match events {
-        Value::ServerError(error) if error.details().is_some_and(|it| it.contains("no such key")) => {
+        Value::Error(error) if error.details().contains("no such key") => {
             return Ok(Some(ALL));
         }
         // reading the events returns the error
-        Value::ServerError(error) if error.code() == "WRONGTYPE" => return Ok(Some(ALL)),
-        Value::ServerError(error) => return Err(command_error(error)),
+        Value::Error(error) if error.code() == "WRONGTYPE" => return Ok(Some(ALL)),
+        Value::Error(error) => return Err(command_error(error)),
         events => list(events)?,
     };
     let number = |name| field(events, name).map(count).transpose().map(Option::flatten);
@@ -346,7 +350,7 @@ mod tests {
 
     #[test]
     fn events_are_counted_from_the_beginning_only_if_none_was_removed() {
-        let bulk = |text: &str| Value::BulkString(text.as_bytes().to_vec());
+        let bulk = |text: &str| Value::String(text.to_owned().into());
         let info = |length, added| {
             let fields = [("length", Value::Int(length)), ("entries-added", added), ("last-generated-id", bulk("5-1"))];
             Value::Array(fields.into_iter().flat_map(|(name, value)| [bulk(name), value]).collect())

@@ -13,7 +13,6 @@ use std::collections::HashMap;
 use anyhow::Result;
 use exporter_common::async_trait;
 use futures_util::stream::BoxStream;
-use redis::{Pipeline, Value};
 
 use self::ages::{EndOfList, read_ages};
 use self::discovery::Discovery;
@@ -24,7 +23,9 @@ use super::prefix_hint::PrefixHint;
 use crate::broker::BrokerHealth;
 use crate::connection::Credentials;
 use crate::queue_system::{Batch, Counter, ListedQueue, Origin, QueueId, QueueSystem, Selects, Statistics, SystemKind};
-use crate::redis::{HEALTH, KeyScanner, RedisClient, Replies, SCHEMES, count, escape_glob, field, list, text};
+use crate::redis::{
+    Commands, HEALTH, KeyScanner, RedisClient, Replies, SCHEMES, Value, count, escape_glob, field, list, text,
+};
 
 pub(super) const KIND: SystemKind = SystemKind {
     name: "bullmq",
@@ -129,10 +130,7 @@ impl QueueSystem for BullMq {
         let mut ends = Vec::new();
         for ((queue, base), counted_by_workers) in queues.iter().zip(&bases).zip(counted_by_workers) {
             let state: [Value; COMMANDS.len()] = replies.next();
-            let counts = counted_by_workers.map(|is_counted| {
-                let [reply] = if is_counted { replies.next() } else { [Value::Nil] };
-                reply
-            });
+            let counts = counted_by_workers.map(|is_counted| if is_counted { replies.next_one() } else { Value::Nil });
             if list(&state[0]).is_ok_and(<[_]>::is_empty) {
                 self.keys.forget(&format!("{base}:meta"));
                 listed.push(ListedQueue { queue: queue.clone(), statistics: None });
@@ -158,40 +156,38 @@ impl QueueSystem for BullMq {
 }
 
 /// The commands for each queue: the command, a part of the queue's keys, and more words.
-const COMMANDS: &[(&str, &str, &[&str]); 13] = &[
-    ("HGETALL", "meta", &[]),
-    ("LLEN", "wait", &[]),
-    ("ZCARD", "prioritized", &[]),
-    ("LLEN", "paused", &[]),
-    ("LLEN", "active", &[]),
-    ("ZCARD", "delayed", &[]),
-    ("ZCARD", "failed", &[]),
-    ("ZCARD", "waiting-children", &[]),
-    ("ZCARD", "completed", &[]),
-    ("LINDEX", "wait", &["-1"]),
-    ("LINDEX", "paused", &["-1"]),
-    ("LINDEX", "wait", &["0"]),
-    ("LINDEX", "paused", &["0"]),
+const COMMANDS: &[(&str, &str, Option<&str>); 13] = &[
+    ("HGETALL", "meta", None),
+    ("LLEN", "wait", None),
+    ("ZCARD", "prioritized", None),
+    ("LLEN", "paused", None),
+    ("LLEN", "active", None),
+    ("ZCARD", "delayed", None),
+    ("ZCARD", "failed", None),
+    ("ZCARD", "waiting-children", None),
+    ("ZCARD", "completed", None),
+    ("LINDEX", "wait", Some("-1")),
+    ("LINDEX", "paused", Some("-1")),
+    ("LINDEX", "wait", Some("0")),
+    ("LINDEX", "paused", Some("0")),
 ];
 
 /// The commands for successes and failures that the workers counted.
-const WORKER_COUNTS: [(&str, &str, &[&str]); 2] =
-    [("HGET", "metrics:completed", &["count"]), ("HGET", "metrics:failed", &["count"])];
+const WORKER_COUNTS: [(&str, &str, Option<&str>); 2] =
+    [("HGET", "metrics:completed", Some("count")), ("HGET", "metrics:failed", Some("count"))];
 
-fn commands(bases: &[String], counted_by_workers: &[[bool; 2]]) -> Pipeline {
-    let mut commands = Pipeline::with_capacity(bases.len() * COMMANDS.len());
+fn commands(bases: &[String], counted_by_workers: &[[bool; 2]]) -> Commands {
+    let mut commands = Commands::with_capacity(bases.len() * COMMANDS.len());
     let mut key = String::new();
     for (base, counted_by_workers) in bases.iter().zip(counted_by_workers) {
         let counts = WORKER_COUNTS.iter().zip(counted_by_workers).filter(|(_, is_counted)| **is_counted);
         for (before, part, after) in COMMANDS.iter().chain(counts.map(|(command, _)| command)) {
             key.clear();
             key.extend([base, ":", part]);
-            let mut command = redis::Cmd::with_capacity(4, key.len() + 32);
-            command.arg(*before).arg(&key);
-            for word in *after {
-                command.arg(*word);
+            match after {
+                Some(after) => commands.add(&[before, key.as_str(), after]),
+                None => commands.add(&[before, key.as_str()]),
             }
-            commands.add_command(command);
         }
     }
     commands

@@ -3,11 +3,10 @@
 use std::collections::HashMap;
 
 use anyhow::Result;
-use redis::{Pipeline, Value};
 
 use super::events::EventId;
 use crate::read_error::{Reason, read_error};
-use crate::redis::{RedisClient, Replies, add_command, list, text};
+use crate::redis::{Commands, RedisClient, Replies, Value, list, text};
 
 /// Where to continue in the events of a queue.
 pub(super) struct EventPosition {
@@ -46,12 +45,12 @@ pub(super) async fn read_streams(
     {
         return Ok(streams);
     }
-    let mut commands = Pipeline::with_capacity(bases.len() * 2);
+    let mut commands = Commands::with_capacity(bases.len() * 2);
     for (base, position) in bases.iter().zip(positions) {
         let (key, last) = (events_key(base), id(&position.last));
-        add_command(&mut commands, &["XREAD", "COUNT", &size, "STREAMS", &key, &last]);
+        commands.add(&["XREAD", "COUNT", &size, "STREAMS", &key, &last]);
         if position.check_last {
-            add_command(&mut commands, &["XRANGE", &key, &last, &last, "COUNT", "1"]);
+            commands.add(&["XRANGE", &key, &last, &last, "COUNT", "1"]);
         }
     }
     let mut replies = Replies::new(redis.query(&commands).await?);
@@ -75,13 +74,13 @@ async fn read_together(
     size: &str,
 ) -> Result<Option<Vec<StreamEvents>>> {
     let keys: Vec<String> = bases.iter().map(|base| events_key(base)).collect();
-    let mut words = vec!["XREAD".to_owned(), "COUNT".to_owned(), size.to_owned(), "STREAMS".to_owned()];
-    words.extend(keys.iter().cloned());
-    words.extend(positions.iter().map(|position| id(&position.last)));
-    let mut commands = Pipeline::new();
-    add_command(&mut commands, &words);
+    let ids: Vec<String> = positions.iter().map(|position| id(&position.last)).collect();
+    let mut words = vec!["XREAD", "COUNT", size, "STREAMS"];
+    words.extend(keys.iter().chain(&ids).map(String::as_str));
+    let mut commands = Commands::default();
+    commands.add(&words);
     let reply = redis.query(&commands).await?.pop().unwrap_or_default();
-    if matches!(reply, Value::ServerError(_)) {
+    if matches!(reply, Value::Error(_)) {
         return Ok(None);
     }
     let mut streams: HashMap<_, _> = streams(reply)?.into_iter().collect();
@@ -118,16 +117,17 @@ pub(super) fn fuzz(reply: &Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::redis::decode;
 
     #[test]
     fn events_are_those_of_their_stream() {
         let reply = b"*2\r\n*2\r\n$1\r\na\r\n*1\r\n*2\r\n$3\r\n1-0\r\n*0\r\n*2\r\n$1\r\nb\r\n*0\r\n";
-        let read = streams(redis::parse_redis_value(reply).unwrap()).unwrap();
+        let read = streams(decode(reply).unwrap().unwrap()).unwrap();
         let lengths: Vec<_> = read.iter().map(|(key, events)| (key.as_str(), events.len())).collect();
         assert_eq!(lengths, [("a", 1), ("b", 0)]);
         assert!(streams(Value::Nil).unwrap().is_empty());
         for reply in [&b":1\r\n"[..], b"*1\r\n:1\r\n", b"*1\r\n*1\r\n:1\r\n", b"-WRONGTYPE x\r\n"] {
-            assert!(streams(redis::parse_redis_value(reply).unwrap()).is_err());
+            assert!(streams(decode(reply).unwrap().unwrap()).is_err());
         }
     }
 }

@@ -5,7 +5,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Error, Result};
-use futures_util::StreamExt;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -87,17 +86,20 @@ impl Follower {
     async fn follow(&self, redis: &RedisClient) -> Error {
         let late = |_| Err(read_error(Reason::Timeout, "no response"));
         let subscription = timeout(SUBSCRIBE_TIMEOUT, redis.subscribe(&self.channels)).await;
-        let subscription = match subscription.unwrap_or_else(late) {
+        let mut subscription = match subscription.unwrap_or_else(late) {
             Ok(subscription) => subscription,
             Err(error) => return error,
         };
         self.counts().subscribed(Instant::now());
         self.state.send_replace(State::Subscribed);
-        let mut messages = subscription.into_on_message();
         let mut has_warned = false;
-        while let Some(message) = messages.next().await {
+        loop {
+            let message = match subscription.next().await {
+                Ok(message) => message,
+                Err(error) => return error,
+            };
             let mut counts = self.counts();
-            if let Err(error) = counts.count(message.get_payload_bytes(), Instant::now()) {
+            if let Err(error) = counts.count(&message, Instant::now()) {
                 tracing::debug!(error = format!("{error:#}"), "cannot parse events of Celery");
                 self.note_gap();
             }
@@ -106,7 +108,6 @@ impl Follower {
                 tracing::warn!("{NO_TASK_EVENTS}");
             }
         }
-        read_error(Reason::Connect, "the server closed the subscription")
     }
 
     /// The counters by task, and the workers. Waits for the first subscription. Without one, nothing is up to date.

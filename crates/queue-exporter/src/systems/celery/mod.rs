@@ -9,7 +9,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use anyhow::{Context, Result, bail};
 use exporter_common::{UsageError, async_trait};
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
-use redis::{Pipeline, Value};
 use reqwest::Url;
 use serde::de::IgnoredAny;
 
@@ -19,7 +18,7 @@ use crate::connection::{Credentials, take_parameters};
 use crate::queue_system::{Batch, ListedQueue, Origin, QueueId, QueueSystem, Selects, Statistics, SystemKind};
 use crate::read_error::{Reason, read_error};
 use crate::redis::{
-    HEALTH, KeyScanner, RedisClient, Replies, SCHEMES, add_command, count, escape_glob, list, names, text,
+    Commands, HEALTH, KeyScanner, RedisClient, Replies, SCHEMES, Value, count, escape_glob, list, names, text,
 };
 use crate::timestamp::{now, seconds_since};
 
@@ -162,12 +161,12 @@ impl QueueSystem for Celery {
     }
 
     async fn read(&self, queues: &[QueueId]) -> Result<Vec<ListedQueue>> {
-        let mut commands = Pipeline::with_capacity(queues.len() * PRIORITIES.len());
+        let mut commands = Commands::with_capacity(queues.len() * PRIORITIES.len());
         for QueueId { name, .. } in queues {
             let separator = self.known().separators.get(name).copied().unwrap_or_default();
             for priority in PRIORITIES {
                 let separator = if priority.is_empty() { "" } else { separator };
-                add_command(&mut commands, &["LLEN", &format!("{}{name}{separator}{priority}", self.prefix)]);
+                commands.add(&["LLEN", &format!("{}{name}{separator}{priority}", self.prefix)]);
             }
         }
         let mut replies = Replies::new(self.redis.query(&commands).await?);
@@ -222,9 +221,9 @@ impl Celery {
 
     async fn bindings(&self) -> Result<Bindings> {
         let keys = self.bindings.find(&self.redis).await?;
-        let mut commands = Pipeline::with_capacity(keys.len());
+        let mut commands = Commands::with_capacity(keys.len());
         for key in &keys {
-            add_command(&mut commands, &["SMEMBERS", key]);
+            commands.add(&["SMEMBERS", key]);
         }
         let mut replies = Replies::new(self.redis.query(&commands).await?);
         let mut bindings = Bindings::default();
@@ -248,9 +247,9 @@ impl Celery {
     /// Reads the unacknowledged messages: their number by queue, unless there are too many, and their totals.
     async fn read_unacked(&self, bindings: &Routes) -> Result<(Option<HashMap<String, u64>>, Statistics)> {
         let [hash, index] = ["unacked", "unacked_index"].map(|key| format!("{}{key}", self.prefix));
-        let mut commands = Pipeline::new();
-        add_command(&mut commands, &["HLEN", &hash]);
-        add_command(&mut commands, &["ZRANGE", &index, "0", "0", "WITHSCORES"]);
+        let mut commands = Commands::default();
+        commands.add(&["HLEN", &hash]);
+        commands.add(&["ZRANGE", &index, "0", "0", "WITHSCORES"]);
         let mut replies = Replies::new(self.redis.query(&commands).await?);
         let [length, oldest] = replies.next();
         let length = count(&length)?.unwrap_or(0);

@@ -3,11 +3,10 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Result, bail};
-use redis::Pipeline;
 
 use super::key::Part;
 use crate::queue_system::{Counter, Statistics};
-use crate::redis::{Replies, add_command, count, list, text};
+use crate::redis::{Commands, Replies, count, list, text};
 use crate::timestamp::{in_seconds, seconds_since};
 
 /// How the content of a key is counted, which depends on its type.
@@ -63,23 +62,23 @@ pub(super) struct Read<'a> {
 
 impl Read<'_> {
     /// Adds the commands for a key.
-    pub(super) fn add_commands(&self, commands: &mut Pipeline, key: &Key) -> Result<()> {
+    pub(super) fn add_commands(&self, commands: &mut Commands, key: &Key) -> Result<()> {
         let Key { name, .. } = key;
         match content(key)? {
             Content::Missing | Content::Present => (),
-            Content::Length(command) => add_command(commands, &[command, name]),
-            Content::Number => add_command(commands, &["GET", name]),
-            Content::Count => add_command(commands, &["HGET", name, "count"]),
+            Content::Length(command) => commands.add(&[command, name]),
+            Content::Number => commands.add(&["GET", name]),
+            Content::Count => commands.add(&["HGET", name, "count"]),
             Content::Schedule => {
                 let [seconds, milliseconds] = [self.now, self.now * 1000.0].map(|now| now.to_string());
                 let last = self.running.map_or(0, BTreeSet::len).to_string();
-                add_command(commands, &["ZCARD", name]);
-                add_command(commands, &["ZCOUNT", name, "-inf", &seconds]);
-                add_command(commands, &["ZCOUNT", name, "-inf", &milliseconds]);
+                commands.add(&["ZCARD", name]);
+                commands.add(&["ZCOUNT", name, "-inf", &seconds]);
+                commands.add(&["ZCOUNT", name, "-inf", &milliseconds]);
                 // one of these is not running
-                add_command(commands, &["ZRANGE", name, "0", &last, "WITHSCORES"]);
+                commands.add(&["ZRANGE", name, "0", &last, "WITHSCORES"]);
                 for id in self.running.into_iter().flatten() {
-                    add_command(commands, &["ZSCORE", name, id]);
+                    commands.add(&["ZSCORE", name, id]);
                 }
             }
         }

@@ -12,7 +12,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use anyhow::{Error, Result};
 use exporter_common::async_trait;
 use futures_util::stream::BoxStream;
-use redis::{Pipeline, Value};
 
 use self::contents::{Key, Read};
 use self::key::Part;
@@ -23,7 +22,7 @@ use super::remembered::RememberedQueues;
 use crate::broker::BrokerHealth;
 use crate::connection::Credentials;
 use crate::queue_system::{Batch, ListedQueue, Origin, QueueId, QueueSystem, SystemKind};
-use crate::redis::{HEALTH, KeyScanner, RedisClient, Replies, SCHEMES, add_command, names, text};
+use crate::redis::{Commands, HEALTH, KeyScanner, RedisClient, Replies, SCHEMES, Value, names, text};
 use crate::timestamp::now;
 
 pub(super) const KIND: SystemKind = SystemKind {
@@ -122,8 +121,8 @@ impl RedisLists {
 
     /// The keys whose type holds messages.
     async fn collections(&self, keys: BTreeSet<String>) -> Result<BTreeSet<String>> {
-        let mut commands = Pipeline::with_capacity(keys.len());
-        keys.iter().for_each(|key| add_command(&mut commands, &["TYPE", key]));
+        let mut commands = Commands::with_capacity(keys.len());
+        keys.iter().for_each(|key| commands.add(&["TYPE", key]));
         let types = self.redis.query(&commands).await?;
         let is_collection = |reply: &Value| !matches!(text(reply), Ok(Some("string" | "stream" | "none")));
         Ok(keys.into_iter().zip(types).filter(|(_, reply)| is_collection(reply)).map(|(key, _)| key).collect())
@@ -141,7 +140,7 @@ impl RedisLists {
         let running = running.filter(|running| running.len() * queues.len() <= MAX_LOOKUPS);
         let read = Read { running: running.as_ref(), runs_in_queue: self.layout.running.is_some(), now: now() };
         let keys = self.typed_keys(queues, own).await?;
-        let mut commands = Pipeline::new();
+        let mut commands = Commands::default();
         let mut added = Vec::with_capacity(queues.len());
         for keys in keys {
             let before = commands.len();
@@ -171,8 +170,8 @@ impl RedisLists {
     async fn typed_keys(&self, queues: &[QueueId], own: bool) -> Result<Vec<Result<Vec<Key>>>> {
         let keys =
             || queues.iter().map(|queue| self.layout.keys_of(own).map(move |(part, key)| (part, key.key(&queue.name))));
-        let mut commands = Pipeline::new();
-        keys().flatten().for_each(|(_, key)| add_command(&mut commands, &["TYPE", &key]));
+        let mut commands = Commands::default();
+        keys().flatten().for_each(|(_, key)| commands.add(&["TYPE", &key]));
         let mut replies = Replies::new(self.redis.query(&commands).await?);
         let typed = keys().map(|keys| {
             let replies: Vec<_> = keys.map(|key| (key, replies.next::<1>())).collect();
@@ -188,8 +187,8 @@ impl RedisLists {
     async fn add_ages(&self, listed: &mut [ListedQueue], lists: &[(usize, String)], now: f64) -> Result<()> {
         let Some((oldest, key)) = &self.layout.oldest else { return Ok(()) };
         let ends: Vec<_> = lists.iter().flat_map(|list| oldest.ends.iter().map(move |end| (list, *end))).collect();
-        let mut commands = Pipeline::with_capacity(ends.len());
-        ends.iter().for_each(|((_, key), end)| add_command(&mut commands, &["LINDEX", key, end]));
+        let mut commands = Commands::with_capacity(ends.len());
+        ends.iter().for_each(|((_, key), end)| commands.add(&["LINDEX", key, end]));
         let items = self.redis.query(&commands).await?;
         let items: Vec<_> = ends.iter().map(|((at, _), _)| listed[*at].queue.name.as_str()).zip(items).collect();
         let ages = ages(&self.redis, (oldest, key.as_ref()), &items, now).await?;

@@ -3,11 +3,10 @@
 use std::collections::HashMap;
 
 use anyhow::Result;
-use redis::{Pipeline, Value};
 use serde_json::Value as Json;
 
 use super::key::KeyPattern;
-use crate::redis::{RedisClient, Replies, add_command, list, text};
+use crate::redis::{Commands, RedisClient, Replies, Value, list, text};
 use crate::timestamp::{in_seconds, seconds_since};
 
 /// Where the oldest message of a list is, and where its time is.
@@ -43,13 +42,13 @@ pub(super) async fn ages(
         let Message::Json(fields) = message else { return Ok(vec![None; items.len()]) };
         return Ok(items.iter().map(|(_, item)| json_age(item, fields, now)).collect());
     };
-    let mut commands = Pipeline::with_capacity(items.len());
+    let mut commands = Commands::with_capacity(items.len());
     for (queue, item) in items {
         let item = text(item).ok().flatten().unwrap_or_default();
         let key = key.key(queue);
         match message {
-            Message::Hash => add_command(&mut commands, &["HMGET", &format!("{key}{item}"), "timestamp", "delay"]),
-            _ => add_command(&mut commands, &["HGET", &key, item]),
+            Message::Hash => commands.add(&["HMGET", &format!("{key}{item}"), "timestamp", "delay"]),
+            _ => commands.add(&["HGET", &key, item]),
         }
     }
     let mut replies = Replies::new(redis.query(&commands).await?);
@@ -81,7 +80,7 @@ fn hash_age(fields: &Value, now: f64) -> Option<f64> {
 /// Reads the time of a message.
 #[cfg(fuzzing)]
 pub(super) fn fuzz(text: &str) {
-    let message = Value::BulkString(text.as_bytes().to_vec());
+    let message = Value::String(text.to_owned().into());
     let age = json_age(&message, &["pushedAt", "createdAt"], 1.8e9);
     assert!(age.is_none_or(|age| age >= 0.0), "{age:?}");
 }
@@ -91,7 +90,7 @@ mod tests {
     use super::*;
 
     fn value(text: &str) -> Value {
-        Value::BulkString(text.as_bytes().to_vec())
+        Value::String(text.to_owned().into())
     }
 
     #[test]

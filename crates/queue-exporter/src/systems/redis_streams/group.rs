@@ -1,10 +1,9 @@
 //! A stream and its consumer groups, as `XINFO` reports them.
 
 use anyhow::{Context, Result};
-use redis::Value;
 
 use crate::queue_system::{Counter, Statistics};
-use crate::redis::{command_error, count, field, list, text};
+use crate::redis::{Value, command_error, count, field, list, text};
 
 /// The id of an entry: time and sequence number.
 pub(super) type EntryId = (u64, u64);
@@ -43,8 +42,8 @@ impl Stream {
         let number = |name| field(stream, name).map(count).transpose().map(Option::flatten);
         let id = |name| field(stream, name).and_then(|id| parse_id(text(id).ok()??));
         let memory = match memory {
-            Value::ServerError(error) if error.code() != "NOPERM" => return Err(command_error(error)),
-            Value::ServerError(_) => None, // the permission is optional
+            Value::Error(error) if error.code() != "NOPERM" => return Err(command_error(error)),
+            Value::Error(_) => None, // the permission is optional
             memory => count(memory)?,
         };
         let first = field(stream, "first-entry").and_then(|entry| list(entry).ok()?.first());
@@ -113,7 +112,7 @@ impl Group {
     /// The number of entries after the position; `counted` if they were counted. The lag that Redis reports includes
     /// entries that were trimmed before the group read them.
     pub(super) fn ready(&self, stream: &Stream, counted: Option<u64>) -> Option<u64> {
-        if self.position_id >= stream.last {
+        if self.is_at_end(stream) {
             return Some(0);
         }
         if stream.first.is_some_and(|first| self.position_id < first) || self.position_id == ZERO {
@@ -123,9 +122,14 @@ impl Group {
         counted.or(self.lag.filter(|lag| stream.length.is_none_or(|length| *lag < length)))
     }
 
+    /// Whether no entry is waiting.
+    pub(super) fn is_at_end(&self, stream: &Stream) -> bool {
+        self.position_id >= stream.last
+    }
+
     /// Whether the number of waiting entries is known without counting them.
     pub(super) fn lag_is_reliable(&self, stream: &Stream) -> bool {
-        let outside = self.position_id >= stream.last || stream.first.is_none_or(|first| self.position_id < first);
+        let outside = self.is_at_end(stream) || stream.first.is_none_or(|first| self.position_id < first);
         outside || self.lag.is_some() && stream.added.is_some() && stream.added == stream.length
     }
 
@@ -153,7 +157,7 @@ pub(super) mod tests {
     use super::*;
 
     fn bulk(text: &str) -> Value {
-        Value::BulkString(text.as_bytes().to_vec())
+        Value::String(text.to_owned().into())
     }
 
     fn fields(fields: Vec<(&str, Value)>) -> Value {

@@ -8,7 +8,6 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::Result;
 use exporter_common::async_trait;
 use futures_util::stream::BoxStream;
-use redis::{Pipeline, Value};
 
 use self::group::{Group, Stream};
 use self::progress::ProgressMemory;
@@ -17,7 +16,7 @@ use crate::broker::BrokerHealth;
 use crate::connection::Credentials;
 use crate::queue_system::{Batch, ListedQueue, Origin, QueueId, QueueSystem, Statistics, SystemKind};
 use crate::redis::{
-    HEALTH, KeyScanner, RedisClient, Replies, SCHEMES, add_command, escape_glob, list, node_error, text,
+    Commands, HEALTH, KeyScanner, RedisClient, Replies, SCHEMES, Value, escape_glob, list, node_error, text,
 };
 use crate::timestamp::{now, seconds_since};
 
@@ -79,11 +78,11 @@ impl QueueSystem for Streams {
     }
 
     async fn read(&self, queues: &[QueueId]) -> Result<Vec<ListedQueue>> {
-        let mut commands = Pipeline::with_capacity(queues.len() * 3);
+        let mut commands = Commands::with_capacity(queues.len() * 3);
         for QueueId { name, .. } in queues {
-            add_command(&mut commands, &["XINFO", "STREAM", name]);
-            add_command(&mut commands, &["XINFO", "GROUPS", name]);
-            add_command(&mut commands, &["MEMORY", "USAGE", name, "SAMPLES", "1"]);
+            commands.add(&["XINFO", "STREAM", name]);
+            commands.add(&["XINFO", "GROUPS", name]);
+            commands.add(&["MEMORY", "USAGE", name, "SAMPLES", "1"]);
         }
         let mut replies = Replies::new(self.redis.query(&commands).await?);
         let mut listed = Vec::with_capacity(queues.len() * 2);
@@ -117,7 +116,7 @@ impl Streams {
     /// Reads the entries next to the positions of groups: their number where Redis has no reliable lag, and the ages of
     /// the oldest ones. The time of an entry is in its id.
     async fn read_groups(&self, groups: Vec<(QueueId, Stream, Group)>) -> Result<Vec<ListedQueue>> {
-        let mut commands = Pipeline::new();
+        let mut commands = Commands::default();
         let mut bytes_left = COUNTED_BYTES;
         let mut limits = Vec::with_capacity(groups.len());
         for (queue, stream, group) in &groups {
@@ -129,16 +128,21 @@ impl Streams {
                 limit.max(1)
             };
             limits.push(limit);
-            let after = format!("({}", group.position);
-            add_command(&mut commands, &["XRANGE", &queue.name, &after, "+", "COUNT", &limit.to_string()]);
-            add_command(&mut commands, &["XPENDING", &queue.name, &queue.scope]);
+            if !group.is_at_end(stream) {
+                let after = format!("({}", group.position);
+                commands.add(&["XRANGE", &queue.name, &after, "+", "COUNT", &limit.to_string()]);
+            }
+            if group.pending != Some(0) {
+                commands.add(&["XPENDING", &queue.name, &queue.scope]);
+            }
         }
         let mut replies = Replies::new(self.redis.query(&commands).await?);
         let now = now();
         let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
         let mut listed = Vec::with_capacity(groups.len());
         for ((queue, stream, group), limit) in groups.into_iter().zip(limits) {
-            let [next, pending] = replies.next();
+            let next = if group.is_at_end(&stream) { Value::Nil } else { replies.next_one() };
+            let pending = if group.pending == Some(0) { Value::Nil } else { replies.next_one() };
             let statistics = match node_error(&next).or_else(|| node_error(&pending)) {
                 Some(error) => Err(error),
                 None => list(&next).map(|entries| {
@@ -179,8 +183,8 @@ pub(crate) fn fuzz(reply: &Value) {
 
 /// Whether a reply means that the key was deleted, or has another type now.
 fn is_deleted(reply: &Value) -> bool {
-    matches!(reply, Value::ServerError(error) if error.code() == "WRONGTYPE"
-        || error.code() == "ERR" && error.details().is_some_and(|it| it.contains("no such key")))
+    matches!(reply, Value::Error(error) if error.code() == "WRONGTYPE"
+        || error.code() == "ERR" && error.details().contains("no such key"))
 }
 
 /// The age of an entry: its id starts with its time in milliseconds.

@@ -8,7 +8,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use anyhow::Result;
 use exporter_common::async_trait;
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
-use redis::{Pipeline, Value};
 use serde::Deserialize;
 
 use self::processing_times::ProcessingTimes;
@@ -16,7 +15,7 @@ use super::prefix_hint::PrefixHint;
 use crate::broker::{BrokerHealth, WORKERS};
 use crate::connection::Credentials;
 use crate::queue_system::{Batch, Counter, ListedQueue, Origin, QueueId, QueueSystem, Statistics, SystemKind};
-use crate::redis::{HEALTH, RedisClient, Replies, SCHEMES, add_command, count, list, names, text};
+use crate::redis::{Commands, HEALTH, RedisClient, Replies, SCHEMES, Value, count, list, names, text};
 use crate::timestamp::{in_seconds, now, seconds_since};
 
 pub(super) const KIND: SystemKind = SystemKind {
@@ -102,15 +101,15 @@ impl QueueSystem for Sidekiq {
 
     fn list(&self) -> BoxStream<'_, Result<ListedQueue>> {
         let list = async {
-            let mut commands = Pipeline::new();
-            add_command(&mut commands, &["SMEMBERS", &self.key("queues")]);
-            add_command(&mut commands, &["SMEMBERS", &self.key("paused")]);
-            add_command(&mut commands, &["SMEMBERS", &self.key("processes")]);
+            let mut commands = Commands::default();
+            commands.add(&["SMEMBERS", &self.key("queues")]);
+            commands.add(&["SMEMBERS", &self.key("paused")]);
+            commands.add(&["SMEMBERS", &self.key("processes")]);
             // one command: with two, a job that finishes in between would be in one counter only
             let counters = [self.key("stat:processed"), self.key("stat:failed")];
-            add_command(&mut commands, &["MGET", &counters[0], &counters[1]]);
+            commands.add(&["MGET", &counters[0], &counters[1]]);
             for set in ["schedule", "retry", "dead"] {
-                add_command(&mut commands, &["ZCARD", &self.key(set)]);
+                commands.add(&["ZCARD", &self.key(set)]);
             }
             let mut replies = Replies::new(self.redis.query(&commands).await?);
             let [queues, paused, processes, counted, delayed, retry, dead] = replies.next();
@@ -143,11 +142,11 @@ impl QueueSystem for Sidekiq {
     }
 
     async fn read(&self, queues: &[QueueId]) -> Result<Vec<ListedQueue>> {
-        let mut commands = Pipeline::with_capacity(queues.len() * 2);
+        let mut commands = Commands::with_capacity(queues.len() * 2);
         for QueueId { name, .. } in queues {
             let key = self.key(&format!("queue:{name}"));
-            add_command(&mut commands, &["LLEN", &key]);
-            add_command(&mut commands, &["LINDEX", &key, "-1"]);
+            commands.add(&["LLEN", &key]);
+            commands.add(&["LINDEX", &key, "-1"]);
         }
         let mut replies = Replies::new(self.redis.query(&commands).await?);
         let (services, now) = (self.services(), now());
@@ -226,11 +225,11 @@ impl Sidekiq {
     }
 
     async fn read_services(&self, processes: &[String]) -> Result<Services> {
-        let mut commands = Pipeline::with_capacity(processes.len() * 3);
+        let mut commands = Commands::with_capacity(processes.len() * 3);
         for process in processes {
-            add_command(&mut commands, &["HMGET", &self.key(process), "info", "quiet"]);
-            add_command(&mut commands, &["HVALS", &self.key(&format!("{process}:work"))]);
-            add_command(&mut commands, &["HVALS", &self.key(&format!("{process}:workers"))]); // before version 6.5
+            commands.add(&["HMGET", &self.key(process), "info", "quiet"]);
+            commands.add(&["HVALS", &self.key(&format!("{process}:work"))]);
+            commands.add(&["HVALS", &self.key(&format!("{process}:workers"))]); // before version 6.5
         }
         let mut replies = Replies::new(self.redis.query(&commands).await?);
         let mut services = Services::default();
@@ -290,7 +289,7 @@ mod tests {
     use super::*;
 
     fn bulk(text: &str) -> Value {
-        Value::BulkString(text.as_bytes().to_vec())
+        Value::String(text.to_owned().into())
     }
 
     #[test]

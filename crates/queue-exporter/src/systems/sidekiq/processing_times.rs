@@ -6,9 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use anyhow::Result;
 use exporter_common::Histogram;
 use exporter_common::config::calendar::date_of_minute;
-use redis::{Pipeline, Value};
 
-use crate::redis::{RedisClient, Replies, add_command, command_error, list, text};
+use crate::redis::{Commands, RedisClient, Replies, Value, command_error, list, text};
 use crate::timestamp::now;
 
 /// Upper bounds of the buckets in milliseconds, followed by +Inf.
@@ -57,10 +56,10 @@ impl ProcessingTimes {
         let first = self.state().read.map_or(now, |read| read.min(now).max(now.saturating_sub(MAX_MINUTES)));
         let first = first.saturating_sub(PAST_MINUTES); // saturating: a clock that is not set shows 1970
         let minutes: Vec<u64> = (first..=now + FUTURE_MINUTES).collect();
-        let mut commands = Pipeline::with_capacity(minutes.len() * 2);
+        let mut commands = Commands::with_capacity(minutes.len() * 2);
         for minute in &minutes {
             for key in totals_keys(*minute) {
-                add_command(&mut commands, &["HGETALL", &format!("{}{key}", self.prefix)]);
+                commands.add(&["HGETALL", &format!("{}{key}", self.prefix)]);
             }
         }
         let mut replies = Replies::new(redis.query(&commands).await?);
@@ -82,19 +81,17 @@ impl ProcessingTimes {
                 }
             }
         }
-        let mut commands = Pipeline::with_capacity(classes.len());
+        let mut commands = Commands::with_capacity(classes.len());
         for (.., key) in &classes {
-            add_command(&mut commands, &["GET", &format!("{}{key}", self.prefix)]);
+            commands.add(&["GET", &format!("{}{key}", self.prefix)]);
         }
         let mut replies = Replies::new(redis.query(&commands).await?);
         let mut state = self.state();
         for (minute, class, milliseconds, _) in classes {
             let [reply] = replies.next();
             match &reply {
-                Value::BulkString(bytes) => {
-                    state.update(minute, class, Counts { buckets: decode(bytes), milliseconds })
-                }
-                Value::ServerError(error) => return Err(command_error(error)),
+                Value::String(bytes) => state.update(minute, class, Counts { buckets: decode(bytes), milliseconds }),
+                Value::Error(error) => return Err(command_error(error)),
                 _ => {} // not written yet
             }
         }
