@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail, ensure};
 use exporter_common::{Collector, Probe, ProbeRequest, Prober, Scrape, TargetPattern, async_trait};
@@ -48,8 +47,7 @@ pub(crate) fn probe(targets: Vec<TargetPattern>, file: Option<PathBuf>, chosen: 
         ensure!(!modules.is_empty(), "{}: no modules: write modules: and under it default:", file.display());
     }
     let prober = AppProber { file, apps: Mutex::default() };
-    // only the deadline of the scrape counts
-    Ok(Probe::new(prober, targets).modules(modules).timeout(Duration::MAX))
+    Ok(Probe::new(prober, targets).modules(modules))
 }
 
 #[async_trait]

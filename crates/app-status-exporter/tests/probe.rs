@@ -69,6 +69,19 @@ fn a_target_may_be_a_socket_without_http() {
 }
 
 #[test]
+fn a_probe_ends_at_the_scrape_timeout_of_the_exporter() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let exporter = Running::start(EXPORTER, ["--probe.target=tcp://127.0.0.1:*", "--scrape.timeout=300ms"]);
+    let query = format!("/probe?target=tcp://{}", silent.local_addr().unwrap());
+    for headers in [&[][..], &[("X-Prometheus-Scrape-Timeout-Seconds", "60")]] {
+        let metrics = exporter.get(&query, headers).body;
+        assert_eq!(value(&metrics, "probe_success"), Some(0.0), "{metrics}");
+        let duration = value(&metrics, "probe_duration_seconds").unwrap();
+        assert!((0.1..5.0).contains(&duration), "{metrics}");
+    }
+}
+
+#[test]
 fn without_a_configuration_the_classic_page_is_read_and_the_own_application_too() {
     let (own, other) = (App::start(response("200 OK", CLASSIC)), App::start(response("200 OK", CLASSIC)));
     let url = format!("--app.url={}", own.url());

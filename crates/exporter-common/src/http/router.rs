@@ -335,6 +335,7 @@ impl Router {
             Err(ProbeError::Forbidden(error)) => return plain(StatusCode::FORBIDDEN, &format!("{error}\n")),
         };
         let (format, escaping) = negotiation::format(&joined(headers, ACCEPT));
+        let limit = limit.min(probe.own_timeout().unwrap_or(self.exporter.timeout));
         let mut families = probe.run(&request, limit.saturating_sub(started.elapsed())).await;
         escaping.apply(&mut families);
         let exposition = Exposition::merge(families);

@@ -134,7 +134,7 @@ pub struct Probe {
     prober: Box<dyn Prober>,
     allowed: Vec<TargetPattern>,
     modules: Vec<Cow<'static, str>>,
-    timeout: Duration,
+    timeout: Option<Duration>,
     blocked: Blocked,
     logs: Mutex<BTreeMap<ProbeRequest, FailureLog>>,
     counters: Arc<ProbeCounters>,
@@ -163,7 +163,8 @@ impl ProbeCounters {
     }
 }
 
-/// A probe in progress. It counts as failed if the client disconnects before its end.
+/// A probe in progress. It counts as failed if it is dropped before its end. A client that disconnects does not always end
+/// its probe, but the time limit does.
 struct ProbeAttempt<'a> {
     counters: &'a ProbeCounters,
     success: bool,
@@ -184,13 +185,13 @@ pub(crate) enum ProbeError {
 }
 
 impl Probe {
-    /// A prober of these targets, with one module named `default` and a timeout of 10 seconds.
+    /// A prober of these targets, with one module named `default` and the time limit of `--scrape.timeout`.
     pub fn new(prober: impl Prober, allowed: impl IntoIterator<Item = TargetPattern>) -> Self {
         Self {
             prober: Box::new(prober),
             allowed: allowed.into_iter().collect(),
             modules: vec!["default".into()],
-            timeout: Duration::from_secs(10),
+            timeout: None,
             blocked: Blocked::default(),
             logs: Mutex::default(),
             counters: Arc::default(),
@@ -204,11 +205,16 @@ impl Probe {
         self
     }
 
-    /// Sets the time limit of one target. A scrape with a shorter timeout has less.
+    /// Sets the time limit of one target, instead of `--scrape.timeout`. A scrape with a shorter timeout has less.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout.min(LONGEST);
+        self.timeout = Some(timeout.min(LONGEST));
         self
+    }
+
+    /// The time limit that was set for one target.
+    pub(crate) fn own_timeout(&self) -> Option<Duration> {
+        self.timeout
     }
 
     /// The results of all probes.
@@ -245,7 +251,7 @@ impl Probe {
     pub(crate) async fn run(&self, request: &ProbeRequest, budget: Duration) -> Vec<Arc<Family>> {
         let started = Instant::now();
         let mut attempt = ProbeAttempt { counters: &self.counters, success: false };
-        let limit = budget.min(self.timeout);
+        let limit = budget.min(self.timeout.unwrap_or(LONGEST));
         let scrape = Scrape::new(started + limit, self.blocked.clone());
         let probe = AssertUnwindSafe(async {
             self.blocked.fewer_than(MAX_BLOCKED).await;
