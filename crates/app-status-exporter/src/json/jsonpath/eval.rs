@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use super::compare::compare;
+use super::functions::Function;
 use super::matches::{Match, PathError};
 use super::print::describe;
 use super::syntax::{Call, Filter, Literal, Operator, SliceBounds, Step};
@@ -87,11 +88,6 @@ fn apply<'d>(
                 found.extend(call(document, function, item)?);
                 Ok(())
             })?,
-            Step::Dollar(path, resolved) => match (apply(document, path, matches), resolved) {
-                (Ok(found), _) if !found.is_empty() => found,
-                (_, Some(resolved)) => apply(document, std::slice::from_ref(resolved), Vec::new())?,
-                (_, None) => evaluate(document, path, Match::Node(document.root()))?,
-            },
             Step::Literal(Literal::Text(text)) => vec![Match::Text(text)],
             Step::Literal(Literal::Null) => vec![Match::Null; matches.len()],
             Step::Literal(Literal::Int(number)) => vec![Match::Int(*number); matches.len()],
@@ -102,12 +98,15 @@ fn apply<'d>(
     Ok(matches)
 }
 
-/// The result of a function. In a filter, nothing is also a result.
+/// The result of a function. In a filter, nothing is also a result, and a scalar has no members to count.
 fn call<'d>(document: &'d Document<'_>, call: &'d Call, item: Match<'d>) -> Result<Vec<Match<'d>>, PathError> {
     match (evaluate(document, &call.path, item), call.in_filter) {
         (Ok(matches), false) => call.function.result(document, matches),
         (Ok(matches), true) => Ok(call.function.result(document, matches).unwrap_or_default()),
         (Err(PathError::Missing(_)), true) => call.function.result(document, Vec::new()),
+        (Err(error), true) if call.function == Function::Count && error != too_many(document) => {
+            call.function.result(document, Vec::new())
+        }
         (Err(error), _) => Err(error),
     }
 }

@@ -7,24 +7,6 @@ use super::parse::{BLANKS, Parser, is_alphanumeric};
 use super::quote::{quoted, unquote};
 use super::syntax::{Call, Filter, Operator, Step};
 
-/// A value in a condition.
-struct Operand {
-    path: Vec<Step>,
-    /// Whether the path starts with `$`.
-    dollar: bool,
-}
-
-impl Operand {
-    /// The path of a value to compare. A path with `$` is relative to the element, as in client-go. If the element does
-    /// not have it, which is an error in client-go, it is relative to the root, as in RFC 9535.
-    fn value(self) -> Vec<Step> {
-        if !self.dollar {
-            return self.path;
-        }
-        vec![Step::Dollar(self.path, None)]
-    }
-}
-
 impl<'t> Parser<'t> {
     /// Parses a filter, after its `?`: `(@.a == 1)`, `@.a && !@.b`.
     pub(super) fn filter(&mut self) -> Result<Filter, String> {
@@ -53,10 +35,10 @@ impl<'t> Parser<'t> {
     fn condition(&mut self) -> Result<Filter, String> {
         self.rest = self.rest.trim_start_matches(BLANKS);
         if !self.rest.starts_with("!=") && self.eat("!") {
-            return Ok(Filter::Not(Box::new(self.condition()?)));
+            return Ok(Filter::Not(Box::new(self.nested(Self::condition)?)));
         }
         if self.eat("(") {
-            let filter = self.alternatives()?;
+            let filter = self.nested(Self::alternatives)?;
             self.expect(")", "a filter")?;
             return Ok(filter);
         }
@@ -70,14 +52,14 @@ impl<'t> Parser<'t> {
         let operator = match &start[..end] {
             "" => {
                 let left = left.ok_or("missing condition")?;
-                if let [Step::Call(call)] = &left.path[..] {
+                if let [Step::Call(call)] = &left[..] {
                     self.rest = whole;
                     return Err(format!(
                         "missing comparison of {name}(): write {name}(...) > 0",
                         name = call.function.name()
                     ));
                 }
-                return Ok(Filter::Exists(left.path));
+                return Ok(Filter::Exists(left));
             }
             "==" => Operator::Equal,
             "!=" => Operator::NotEqual,
@@ -88,30 +70,29 @@ impl<'t> Parser<'t> {
             "=~" => {
                 self.rest = &start[end..];
                 let left = left.ok_or("missing value before =~")?;
-                return self.pattern("=~").map(|(pattern, _)| Filter::Matches(left.value(), pattern));
+                return self.pattern("=~").map(|(pattern, _)| Filter::Matches(left, pattern));
             }
             other => return Err(format!("unknown operator {other}: use ==, !=, <, <=, >, >= or =~")),
         };
         let left = left.ok_or_else(|| format!("missing value before {}", &start[..end]))?;
         self.rest = &start[end..];
         let right = self.operand()?.ok_or_else(|| format!("missing value after {}", &start[..end]))?;
-        Ok(Filter::Compare(left.value(), operator, right.value()))
+        Ok(Filter::Compare(left, operator, right))
     }
 
     /// Parses a path, literal or function up to an operator or the end of the condition; `None` if there is none.
-    fn operand(&mut self) -> Result<Option<Operand>, String> {
+    fn operand(&mut self) -> Result<Option<Vec<Step>>, String> {
         self.rest = self.rest.trim_start_matches(BLANKS);
         if let Some(call) = self.call()? {
             self.rest = self.rest.trim_start_matches(BLANKS);
-            return Ok(Some(Operand { path: vec![call], dollar: false }));
+            return Ok(Some(vec![call]));
         }
         let start = self.rest;
         let end = self.operand_end()?;
-        let mut operand = Parser { rest: &start[..end], in_filter: self.in_filter };
+        let mut operand = Parser { rest: &start[..end], ..*self };
         let path = operand.steps(None);
         self.rest = &start[end - operand.rest.len()..];
-        let dollar = self.in_filter && start.starts_with('$');
-        Ok(Some(Operand { path: path?, dollar }).filter(|_| !start[..end].is_empty()))
+        Ok(Some(path?).filter(|_| !start[..end].is_empty()))
     }
 
     /// The length of the operand at the start. Operators in quotes and brackets belong to it.
@@ -171,7 +152,7 @@ impl<'t> Parser<'t> {
             });
         };
         self.rest = &start[name.len() + 1..];
-        let Some(path) = self.operand()?.map(Operand::value) else {
+        let Some(path) = self.nested(Self::operand)? else {
             self.rest = start;
             return Err(format!("missing path in {name}()"));
         };
@@ -213,7 +194,7 @@ impl<'t> Parser<'t> {
         if self.rest.starts_with(is_operator) {
             return Err(format!("{name}() is a condition: it cannot be compared"));
         }
-        Ok(Some(Filter::Matches(path.value(), pattern)))
+        Ok(Some(Filter::Matches(path, pattern)))
     }
 
     /// Parses a regular expression: a string, or between slashes. Returns its text, too.
@@ -237,7 +218,7 @@ impl<'t> Parser<'t> {
 fn is_single(path: &[Step]) -> bool {
     path.iter().all(|step| match step {
         Step::Slice(bounds) => bounds.single,
-        Step::Quoted(path, _) | Step::Dollar(path, _) => is_single(path),
+        Step::Quoted(path, _) => is_single(path),
         Step::Wildcard | Step::Recursive | Step::Union(_) | Step::Filter(_) => false,
         Step::Call(call) => call.function != Function::Keys,
         _ => true,

@@ -46,7 +46,10 @@ impl Function {
         };
         match (self, &matches[..]) {
             (Self::Count, _) => Ok(vec![Match::Int(matches.len() as i64)]),
-            (Self::Sum, _) => sum(document, &matches).map(|sum| vec![sum]).map_err(unfit),
+            (Self::Sum, _) => match sum(document, &matches).map_err(unfit)? {
+                Match::Float(sum) if !sum.is_finite() => Err(PathError::Unfit("the sum is too large".to_owned())),
+                sum => Ok(vec![sum]),
+            },
             (Self::Value, [_]) => Ok(matches),
             (_, []) => Ok(Vec::new()),
             (Self::Length, [found]) => match (value(*found), *found) {

@@ -17,14 +17,30 @@ pub(super) struct Parser<'t> {
     pub(super) rest: &'t str,
     /// Whether the text is in a filter.
     pub(super) in_filter: bool,
+    /// The number of brackets, parentheses and negations around the text.
+    pub(super) depth: usize,
 }
+
+/// The maximum nesting of filters, functions and ranges: parsing and evaluating them uses the stack.
+const MAX_DEPTH: usize = 64;
 
 /// Characters between other tokens.
 pub(super) const BLANKS: [char; 4] = [' ', '\t', '\n', '\r'];
 
 impl<'t> Parser<'t> {
     pub(super) fn new(rest: &'t str) -> Self {
-        Self { rest, in_filter: false }
+        Self { rest, in_filter: false, depth: 0 }
+    }
+
+    /// Parses something that contains expressions, unless it is nested too deeply.
+    pub(super) fn nested<T>(&mut self, parse: impl FnOnce(&mut Self) -> Result<T, String>) -> Result<T, String> {
+        if self.depth == MAX_DEPTH {
+            return Err(too_deep());
+        }
+        self.depth += 1;
+        let parsed = parse(self);
+        self.depth -= 1;
+        parsed
     }
 
     fn template(&mut self) -> Result<Vec<TemplatePart>, String> {
@@ -39,6 +55,7 @@ impl<'t> Parser<'t> {
             let Some(action) = action.strip_prefix('{') else { break };
             let mut keyword = Parser::new(action.trim_start_matches(' '));
             match keyword.word() {
+                Some("range") if outer.len() == MAX_DEPTH => return Err(too_deep()),
                 Some("range") => {
                     self.rest = keyword.rest;
                     outer.push((std::mem::take(&mut parts), self.steps(Some('}'))?));
@@ -189,7 +206,7 @@ impl<'t> Parser<'t> {
         let mut selectors = Vec::new();
         loop {
             if self.eat("?") {
-                selectors.push(Step::Filter(self.filter()?));
+                selectors.push(Step::Filter(self.nested(Self::filter)?));
             } else {
                 selectors.push(self.selector(lenient).inspect_err(|_| self.rest = start)?);
             }
@@ -216,7 +233,9 @@ impl<'t> Parser<'t> {
         let text = text.trim_end_matches(BLANKS);
         let quoted = |quote| text.strip_prefix(quote)?.strip_suffix(quote);
         if let Some(key) = quoted('\'').or_else(|| quoted('"')) {
-            let path = Parser::new(&format!(".{key}")).steps(None).unwrap_or_default();
+            let path = Parser { rest: &format!(".{key}"), in_filter: false, depth: self.depth }
+                .steps(None)
+                .unwrap_or_default();
             return Ok(match (&path[..], string(text)) {
                 // a key of blanks or backslashes only
                 ([Step::Field(name)], Some(literal)) if name.is_empty() => Step::Field(literal),
@@ -239,6 +258,10 @@ impl<'t> Parser<'t> {
     pub(super) fn expect(&mut self, token: &str, end_of: &str) -> Result<(), String> {
         if self.eat(token) { Ok(()) } else { Err(format!("missing {token} after {end_of}")) }
     }
+}
+
+fn too_deep() -> String {
+    format!("nested more than {MAX_DEPTH} times: simplify the expression")
 }
 
 fn slice(text: &str, lenient: bool) -> Result<SliceBounds, String> {

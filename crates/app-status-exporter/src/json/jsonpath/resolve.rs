@@ -33,7 +33,6 @@ fn has_root(steps: &[Step]) -> bool {
         Step::Filter(filter) => filter_has_root(filter),
         Step::Union(paths) => paths.iter().any(|path| has_root(path)),
         Step::Call(call) => has_root(&call.path),
-        Step::Dollar(..) => true,
         _ => false,
     })
 }
@@ -60,36 +59,53 @@ fn steps(document: &Document<'_>, path: &[Step]) -> Vec<Step> {
     let mut resolved = Vec::with_capacity(path.len());
     for (at, step) in path.iter().enumerate() {
         resolved.push(match step {
-            Step::Root => match from_root(document, &path[at + 1..]) {
-                Some(result) => {
-                    resolved.push(result);
-                    return resolved;
+            Step::Root => {
+                let rest = steps(document, &path[at + 1..]);
+                match from_root(document, &rest) {
+                    Some(result) => resolved.push(result),
+                    None => {
+                        resolved.push(Step::Root);
+                        resolved.extend(rest);
+                    }
                 }
-                None => Step::Root,
-            },
+                return resolved;
+            }
             Step::Filter(condition) => Step::Filter(filter(document, condition)),
             Step::Union(paths) => Step::Union(paths.iter().map(|path| steps(document, path)).collect()),
-            Step::Call(call) => called(document, call),
-            Step::Dollar(path, _) => Step::Dollar(steps(document, path), from_root(document, path).map(Box::new)),
+            Step::Call(call) => called(document, call, at == 0),
             step => step.clone(),
         });
     }
     resolved
 }
 
-/// A function of a path from the root is a number, or else is called with the resolved path.
-fn called(document: &Document<'_>, call: &Call) -> Step {
-    let whole = Step::Call(call.clone());
-    if let Some(Step::Root) = call.path.first()
-        && let Ok(matches) = evaluate(document, std::slice::from_ref(&whole), Match::Node(document.root()))
-    {
-        match matches[..] {
-            [Match::Int(number)] => return Step::Literal(Literal::Int(number)),
-            [Match::Float(number)] => return Step::Literal(Literal::Float(number)),
-            _ => {}
-        }
+/// A function of a path from the root is a number, or values of the document if it comes `first`, or else is called with
+/// the resolved path.
+fn called(document: &Document<'_>, call: &Call, first: bool) -> Step {
+    let whole = Step::Call(Call { path: steps(document, &call.path), ..call.clone() });
+    if !is_from_root(&whole) {
+        return whole;
     }
-    Step::Call(Call { path: steps(document, &call.path), ..call.clone() })
+    let path = std::slice::from_ref(&whole);
+    let literal = match evaluate(document, path, Match::Node(document.root())).as_deref() {
+        Ok([Match::Int(number)]) => Some(Literal::Int(*number)),
+        Ok([Match::Float(number)]) => Some(Literal::Float(*number)),
+        _ => None,
+    };
+    match literal {
+        Some(literal) => Step::Literal(literal),
+        None if first => from_root(document, path).unwrap_or(whole),
+        None => whole,
+    }
+}
+
+/// Whether a step, which is resolved, does not depend on the element.
+fn is_from_root(step: &Step) -> bool {
+    match step {
+        Step::Root | Step::Resolved(_) | Step::Literal(_) => true,
+        Step::Call(call) => call.path.first().is_some_and(is_from_root),
+        _ => false,
+    }
 }
 
 /// The result of a path from the root, unless a match is not a value of the document but a key or a literal.
@@ -144,6 +160,11 @@ mod tests {
             "{.n[0,1]}",
             "{range root.users[*]}{.name}{root.site};{end}",
             "{parent.wanted}",
+            "{.n[?(@ < count(keys(root.users[0])))]}",
+            "{.n[?(@ < count(root.users[?(@.id > count(root.items[*]))]))]}",
+            "{.n[?(@ == value(root.users[*]))]}",
+            "{root.users[?(@.id > 7)] key}",
+            "{sum(root.items[*].user)}",
         ] {
             let template = Template::parse(text).unwrap();
             let resolved = template.resolved(&document);

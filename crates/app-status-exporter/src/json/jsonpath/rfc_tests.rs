@@ -195,20 +195,48 @@ fn match_is_for_the_whole_text_and_search_for_a_part() {
 }
 
 #[test]
-fn a_dollar_in_a_filter_is_the_element_as_in_client_go_or_else_the_root() {
+fn a_dollar_in_a_filter_is_the_element_as_in_client_go() {
     let document = r#"{"limit": 2, "items": [{"n": 1, "low": 0}, {"n": 2, "low": 5}, {"n": 3}], "low": 9}"#;
     check(
         document,
         &[
-            ("$.items[?@.n >= $.limit].n", "2 3"),
+            ("$.items[?@.n >= $.limit].n", ""),
             ("$.items[?@.n > $.low].n", "1"),
             ("$.items[?($.n == 3)].n", "3"),
-            ("$.items[?@.n == length($.items)].n", "3"),
+            ("$.items[?($.low == 9)].n", ""),
+            ("$.items[?@.n == length($.items)].n", ""),
+            ("$.items[?@.n == length(root.items)].n", "3"),
             ("$.items[?@.n > root.limit].n", "3"),
-            ("$.items[?@.n < count($.items[*])].n", "1 2"),
+            ("$.items[?@.n < count(root.items[*])].n", "1 2"),
+            ("$.items[?count(@.n[*]) == 0].n", "1 2 3"),
             ("$.items[?($.limit)].n", ""),
         ],
     );
+}
+
+#[test]
+fn a_sum_is_never_infinite() {
+    let document = r#"{"large": [1e308, 1e308], "more": [1e999]}"#;
+    for path in ["sum(.large[*])", "sum(.more[*])"] {
+        assert_eq!(select(path, document), Err("the sum is too large".to_owned()), "{path}");
+    }
+    check(document, &[("$[?sum(@[*]) > 1]", "")]);
+}
+
+#[test]
+fn the_nesting_of_expressions_is_limited() {
+    for (start, end, column) in [("(", ")", 69), ("!", "", 69), ("length(", ")", 453), ("@[?", "]", 197)] {
+        let path = |times: usize| format!("$[?{}@.a{}]", start.repeat(times), end.repeat(times));
+        let deepest = select(&path(63), "[{\"a\": 1}]");
+        assert!(deepest.is_ok() || start == "length(", "{deepest:?}"); // length() requires a comparison
+        for times in [70, 100_000] {
+            let error = Template::parse(&format!("{{{}}}", path(times))).unwrap_err();
+            let expected = format!("column {column}: nested more than 64 times: simplify the expression");
+            assert_eq!(error, expected, "{start}");
+        }
+    }
+    let ranges = "{range .}".repeat(100_000) + &"{end}".repeat(100_000);
+    assert!(Template::parse(&ranges).unwrap_err().ends_with("nested more than 64 times: simplify the expression"));
 }
 
 #[test]

@@ -35,8 +35,6 @@ pub(super) enum Step {
     Resolved(Result<Vec<NodeId>, PathError>),
     Literal(Literal),
     Call(Call),
-    /// `$` in a filter: the path from the element, as in client-go, or else from the root, whose result may be resolved.
-    Dollar(Vec<Step>, Option<Box<Step>>),
 }
 
 /// A function with its path.
