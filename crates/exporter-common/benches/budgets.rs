@@ -65,7 +65,7 @@ fn programs() {
     let of_queue = format!("--queue.url={}/queues", queues.url);
     let programs: [(&str, &[&str], f64, f64); 4] = [
         ("cpu-exporter", &[], 8.0, 5.0),
-        ("httpd-log-exporter", &[&of_log], 12.0, 6.0),
+        ("httpd-log-exporter", &[&of_log], 12.0, 7.0),
         ("app-status-exporter", &[&of_app], 12.0, 10.0),
         ("queue-exporter", &[&of_queue], 12.0, 10.0),
     ];

@@ -98,6 +98,9 @@ impl FieldMetric {
         if matches!(text, b"" | b"-") {
             return Number::Absent;
         }
+        if self.unit() == Unit::Nanoseconds && has_fraction(text) {
+            return Number::Wrong; // bytes are whole
+        }
         let in_seconds = self.family().ends_with("_seconds");
         let unit = match meaning {
             Field::Duration(unit) | Field::Upstream(_, unit) if in_seconds => unit,
@@ -119,6 +122,14 @@ fn unit_of_name(field: &str) -> Unit {
         _ if field.ends_with("_ns") => Unit::Nanoseconds,
         _ => Unit::Seconds,
     }
+}
+
+/// Whether a number in a list has decimal places other than 0. With an exponent it may be whole.
+fn has_fraction(list: &[u8]) -> bool {
+    list.split(|byte| matches!(byte, b',' | b':')).any(|item| {
+        let places = item.iter().skip_while(|byte| **byte != b'.').skip(1);
+        !item.iter().any(|byte| matches!(byte, b'e' | b'E')) && places.copied().any(|byte| byte != b'0')
+    })
 }
 
 /// Parses a number with an exponent, which JSON allows.
@@ -230,6 +241,9 @@ mod tests {
             ("x=a_ms", milliseconds, "2", Number::Value(2_000_000_000)),
             ("x_bytes=a", Field::Bytes, "612", Number::Value(612)),
             ("x_bytes=a", Field::Skip, "20000000000", Number::Value(20_000_000_000)),
+            ("x_bytes=a", Field::Bytes, "12.0", Number::Value(12)),
+            ("x_bytes=a", Field::Bytes, "1.5e3", Number::Value(1500)),
+            ("x_bytes=a", Field::Bytes, "12.9", Number::Wrong),
             ("x=a", Field::Skip, "20000000000", Number::Wrong),
             ("x_seconds=a", Field::Skip, "2.5e-3", Number::Value(2_500_000)),
             (
