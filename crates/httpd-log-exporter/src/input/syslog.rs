@@ -14,16 +14,13 @@ pub(crate) fn line(message: &[u8]) -> &[u8] {
 /// the message has none.
 pub(crate) fn tag(message: &[u8]) -> &[u8] {
     let Some(rest) = after_priority(message) else { return b"" };
-    let last_word = |text: &'_ [u8]| text.iter().rposition(|&byte| byte == b' ').map_or(0, |space| space + 1);
     match rest {
         [b'1'..=b'9', b' ', rest @ ..] => {
             let tag = rest.split(|&byte| byte == b' ').nth(2).unwrap_or_default();
             if tag == b"-" { b"" } else { tag }
         }
         _ => {
-            let Some(rest) = after_time(rest) else { return b"" };
-            let Some(end) = rest.windows(2).position(|pair| pair == b": ") else { return b"" };
-            let tag = &rest[last_word(&rest[..end])..end];
+            let (tag, _) = after_time(rest).map(tag_and_line).unwrap_or_default();
             tag.split(|&byte| byte == b'[').next().unwrap_or_default()
         }
     }
@@ -38,10 +35,22 @@ fn after_priority(message: &[u8]) -> Option<&[u8]> {
 
 /// Parses `Nov 20 09:26:10 host tag: line`, in which nginx may omit the host, or the line alone.
 fn rfc3164(rest: &[u8]) -> &[u8] {
-    // a tag has no spaces, so it ends at the first ": "
-    let Some(rest) = after_time(rest) else { return rest };
-    let tag = rest.windows(2).position(|pair| pair == b": ");
-    tag.map_or(rest, |end| &rest[end + 2..])
+    after_time(rest).map_or(rest, |rest| tag_and_line(rest).1)
+}
+
+/// Splits `host tag: line`, `tag: line` or `host line`, in which the tag is empty.
+fn tag_and_line(rest: &[u8]) -> (&[u8], &[u8]) {
+    let word = |text: &'_ [u8]| text.iter().position(|&byte| byte == b' ');
+    let Some(end) = word(rest) else { return (b"", rest) };
+    let (first, after_first) = (&rest[..end], &rest[end + 1..]);
+    if let Some(tag) = first.strip_suffix(b":") {
+        return (tag, after_first);
+    }
+    let second = word(after_first).map(|end| (&after_first[..end], &after_first[end + 1..]));
+    match second.and_then(|(second, line)| Some((second.strip_suffix(b":")?, line))) {
+        Some(tag_and_line) => tag_and_line,
+        None => (b"", after_first),
+    }
 }
 
 /// The text after `Nov 20 09:26:10 ` or an ISO 8601 timestamp.
@@ -101,6 +110,8 @@ mod tests {
             "<190>",
             "<190>Nov 20 09:26:10 web1 nginx: ",
             "<190>Nov  2 09:26:10 nginx: ",
+            "<190>Nov  2 09:26:10 web1 : ",
+            "<190>Nov  2 09:26:10 web1 ",
             "<13>2026-11-20T09:26:10.123456+00:00 web1 httpd[42]: ",
             "<134>1 2026-11-20T09:26:10Z web1 nginx 42 - - ",
             "<134>1 2026-11-20T09:26:10Z web1 nginx 42 id [a@1 k=\"v]\\\"\"][b@1] \u{feff}",
