@@ -1,5 +1,6 @@
 //! The command-line flags and their validation.
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -148,9 +149,10 @@ impl FromStr for Buckets {
 pub(crate) fn check(flag: &str, sources: &[String], purpose: Purpose) -> Result<()> {
     let require_readable = purpose == Purpose::Check;
     let mut faults = Vec::new();
-    for (index, source) in sources.iter().enumerate() {
+    let mut seen = HashSet::new();
+    for source in sources {
         // a missing log has no inode yet, so compare paths
-        if sources[..index].iter().any(|other| other == source || same_path(other, source)) {
+        if !seen.insert(resolved(source).unwrap_or_else(|| source.into())) {
             faults.push(format!("duplicate {flag} {source}"));
         }
         match Input::parse(source) {
@@ -172,18 +174,12 @@ pub(crate) fn check(flag: &str, sources: &[String], purpose: Purpose) -> Result<
     Ok(())
 }
 
-/// Whether two sources are the same path after resolving symbolic links in the directory.
-fn same_path(one: &str, other: &str) -> bool {
-    let resolved = |source: &str| match Input::parse(source) {
-        Ok(Input::Files(LogPaths::Path(path))) => {
-            let directory =
-                path.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            let directory = directory.canonicalize().or_else(|_| std::path::absolute(directory)).ok()?;
-            Some(directory.join(path.file_name()?))
-        }
-        _ => None,
-    };
-    resolved(one).is_some_and(|one| resolved(other) == Some(one))
+/// The path of a file after resolving symbolic links in its directory.
+fn resolved(source: &str) -> Option<PathBuf> {
+    let Ok(Input::Files(LogPaths::Path(path))) = Input::parse(source) else { return None };
+    let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let directory = directory.canonicalize().or_else(|_| std::path::absolute(directory)).ok()?;
+    Some(directory.join(path.file_name()?))
 }
 
 /// Why a flag's file or socket cannot be created: its directory cannot be opened.
