@@ -374,6 +374,9 @@ fn the_limit_of_series_applies_to_all_namespaces() {
     let log: String = (0..5000).map(|host| format!("h{host} \"GET / HTTP/1.1\" {} 5 0.1\n", 200 + host % 3)).collect();
     let setup = Setup::new("a.hcl", config, &[("access.log", &log)]);
     let output = setup.run(&["--once", "--metrics.max-series=1000"]);
+    let log = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(log.matches("the limit of series is reached").count(), 1, "{log}");
+    assert!(log.contains("max_series=1000") && log.contains("raise --metrics.max-series"), "{log}");
     let text = String::from_utf8(output.stdout).unwrap();
     let series = text.lines().filter(|line| line.starts_with("a_http_")).count();
     assert!((700..=1000).contains(&series), "{series} series");
@@ -432,4 +435,16 @@ fn what_has_no_effect_is_logged() {
     {
         assert!(log.lines().any(|line| line.contains("level=WARN") && line.contains(warning)), "{log}");
     }
+}
+
+#[test]
+fn a_mismatch_does_not_name_explain_and_a_regular_expression_may_be_of_go() {
+    let config = "namespaces:\n- name: a\n  format: \"$request_uri $status\"\n  source: {files: [LOGS/access.log]}\n  \
+                  relabel_configs:\n  - target_label: path\n    from: request_uri\n    matches:\n    \
+                  - {regexp: '^/{id}[\\w-.]*$', replacement: id}\n";
+    let setup = Setup::new("a.yml", config, &[("access.log", "/{id}a-.b 200\n-\n")]);
+    let output = setup.run(&["--once"]);
+    let (text, log) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert_has(&text, &["a_http_response_count_total{method=\"\",path=\"id\",status=\"200\"} 1"]);
+    assert!(log.contains("line does not match the format") && !log.contains("explain"), "{log}");
 }

@@ -2,6 +2,7 @@
 //! the labels of `--metrics.label`.
 
 use std::collections::HashMap;
+use std::sync::Once;
 
 use memchr::memrchr;
 
@@ -109,6 +110,17 @@ fn slot(key: &[u8]) -> usize {
     let middle = key[key.len() / 2];
     let mixed = key.len() + usize::from(*first) * 7 + usize::from(middle) * 31 + usize::from(*last) * 131;
     mixed % RECENT
+}
+
+/// Logs once per process that the limit of series is reached.
+pub(crate) fn warn_of_overflow(max_series: usize) {
+    static LOGGED: Once = Once::new();
+    LOGGED.call_once(|| {
+        tracing::warn!(
+            max_series,
+            "the limit of series is reached: requests with new labels are counted as other; raise --metrics.max-series"
+        );
+    });
 }
 
 #[cfg(test)]

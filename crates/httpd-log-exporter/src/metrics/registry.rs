@@ -280,16 +280,17 @@ impl Registry {
     #[cold]
     fn log_mismatch(&mut self, log: usize, line: &[u8]) {
         let start = String::from_utf8_lossy(&line[..line.len().min(200)]);
-        let format = match &mut self.namespaces {
-            Some(namespaces) => &namespaces.format(log).name,
-            None => &self.format.name,
+        // explain does not read --config.file
+        let (format, hint) = match &mut self.namespaces {
+            Some(namespaces) => (&namespaces.format(log).name, ""),
+            None => (&self.format.name, "; run httpd-log-exporter explain"),
         };
         let source = &self.logs[log].source;
         tracing::warn!(
             source,
             format,
             line = &*start,
-            "line does not match the format; later mismatches are only counted; run httpd-log-exporter explain"
+            "line does not match the format; later mismatches are only counted{hint}"
         );
     }
 }

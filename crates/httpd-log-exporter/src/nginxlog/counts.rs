@@ -1,7 +1,7 @@
 //! The counters of a namespace by label set, within the limit of series.
 
 use super::quantiles::{QUANTILES, Window};
-use crate::metrics::label_sets::LabelSets;
+use crate::metrics::label_sets::{self, LabelSets};
 
 /// The series of all namespaces, and their limit.
 #[derive(Debug)]
@@ -15,6 +15,13 @@ pub(super) struct Budget {
 impl Budget {
     pub(super) fn new(max: usize) -> Self {
         Self { max, used: 0, overflowed: 0 }
+    }
+
+    /// Counts a request with `other` as labels.
+    #[cold]
+    pub(super) fn overflow(&mut self) {
+        label_sets::warn_of_overflow(self.max);
+        self.overflowed += 1;
     }
 
     /// Takes series if they are within the limit, less an eighth of it unless `all` of it may be used.

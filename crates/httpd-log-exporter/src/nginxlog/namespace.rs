@@ -121,7 +121,9 @@ impl Namespace {
         let mut is_own = place.is_own;
         let place = self.rest.place(rest, rest_fallback, budget);
         is_own &= place.is_own;
-        budget.overflowed += u64::from(!is_own);
+        if !is_own {
+            budget.overflow();
+        }
         let text = |number: usize| line.get(self.found[self.numbers[number]?].as_ref()?.range.clone());
         let bytes = [number_of_bytes(text(0)), number_of_bytes(text(1))];
         let times = [text(2), text(3), text(4)].map(seconds);

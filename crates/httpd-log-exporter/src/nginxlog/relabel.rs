@@ -6,6 +6,7 @@ use memchr::memmem;
 use regex::bytes::{CaptureLocations, Regex};
 use regex_automata::util::interpolate;
 
+use super::go_regex;
 use crate::metrics::label::{MAX_VALUE, OTHER, SEPARATOR};
 use crate::metrics::pattern;
 
@@ -111,7 +112,10 @@ impl RelabelRule {
         if regex.is_empty() {
             return Err("the regular expression is missing".to_owned());
         }
-        let regex = pattern::compile(regex)?;
+        let mistake = |error| format!("'{regex}' is not a regular expression: {error}");
+        let translated = go_regex::translate(regex).map_err(mistake)?;
+        // the error quotes the expression of the file
+        let regex = pattern::compile(&translated).map_err(|error| error.replace(&translated, regex))?;
         Ok(Self { found: regex.capture_locations(), regex, replacement })
     }
 

@@ -117,7 +117,10 @@ impl SavedNamespace {
         }
         let same_bounds = self.bounds == namespace.bounds;
         if !same_bounds {
-            tracing::warn!(namespace = self.name, "the state file has other buckets: the histograms start at 0");
+            tracing::warn!(
+                namespace = self.name,
+                "the state file has other buckets: histograms and summaries start at 0"
+            );
         }
         for saved in &self.totals {
             let place = namespace.rest.restored(key(&saved.labels).as_bytes(), budget);

@@ -111,7 +111,7 @@ impl Tail {
             let mut registry = registry.lock();
             if let Err(owner) = registry.ownership.take(identity, self.index) {
                 let owner = &registry.logs[owner].source;
-                return Err(Error::other(format!("it is the same file as in --access-log {owner}, and read there")));
+                return Err(Error::other(format!("it is the same file as in {owner}, and read there")));
             }
         }
         if let Some(original) = original {

@@ -14,7 +14,7 @@ use crate::metrics::field_metric::FieldMetric;
 use crate::metrics::field_total::{FieldTotal, NamedMetric};
 use crate::metrics::histogram::ValueHistogram;
 use crate::metrics::label::{OTHER, SEPARATOR};
-use crate::metrics::label_sets::{LabelSets, MAX_VHOST, normalized};
+use crate::metrics::label_sets::{self, LabelSets, MAX_VHOST, normalized};
 use crate::metrics::route::{Route, Routes};
 use crate::metrics::rules::Rules;
 
@@ -362,6 +362,7 @@ impl RequestCounts {
         let group = known.map(|id| &self.groups[id * per_set + route]);
         let new_series = self.series_of(group.is_none_or(|group| !group.has_requests()), 1);
         if self.series + new_series + per_set * self.series_of(true, OTHER_PAIRS) > self.max_series {
+            label_sets::warn_of_overflow(self.max_series);
             self.overflowed += 1;
             return route;
         }
