@@ -1,6 +1,7 @@
 //! Reads the body of a response, a file or a socket, up to a size limit.
 
 use std::path::Path;
+use std::sync::atomic::AtomicUsize;
 
 use reqwest::Response;
 use reqwest::header::CONTENT_ENCODING;
@@ -59,21 +60,26 @@ pub(super) async fn read_file(reads: &FileReads, path: &Path, limit: usize) -> R
     }
 }
 
-/// What a socket without HTTP sends, after a request if there is one.
+/// What a socket without HTTP sends, after a request if there is one. `arrived` counts its bytes.
 pub(super) async fn read_stream(
     address: &StreamAddress,
     request: Option<&str>,
     limit: usize,
+    arrived: &AtomicUsize,
 ) -> Result<Vec<u8>, ReadError> {
     let connected = address.connect().await;
     let mut stream =
         connected.map_err(|error| ReadError::new(FailureReason::Connect, format!("cannot connect: {error}")))?;
-    let truncated = |error| ReadError::new(FailureReason::Answer, format!("the response is truncated: {error}"));
+    let truncated = |error: std::io::Error| {
+        let reset = error.kind() == std::io::ErrorKind::ConnectionReset && request.is_some();
+        let hint = if reset { "; if the application expects no request, remove body" } else { "" };
+        ReadError::new(FailureReason::Answer, format!("the response is truncated: {error}{hint}"))
+    };
     if let Some(request) = request {
         let sent = stream::send(&mut stream, request).await;
         sent.map_err(|error| ReadError::new(FailureReason::Answer, format!("cannot send the request: {error}")))?;
     }
-    match stream::receive(stream, limit).await.map_err(truncated)? {
+    match stream::receive(stream, limit, arrived).await.map_err(truncated)? {
         content if content.len() > limit => Err(too_large(limit)),
         content => Ok(content),
     }

@@ -1,5 +1,6 @@
 //! Requests a page of the application, limited in time and size.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -130,11 +131,12 @@ impl PageClient {
 
     /// Requests a page and reads all of it.
     pub(crate) async fn fetch(&self, page: usize, limit: Duration) -> Result<Page, ReadError> {
+        let arrived = AtomicUsize::new(0); // from a socket without HTTP
         let fetch = async {
             match &self.pages[page] {
                 AppUrl::Http(url) | AppUrl::Socket { url, .. } => self.get(url).await,
                 AppUrl::Stream { address, request } => {
-                    read_stream(address, request.as_deref().or(self.body.as_deref()), self.body_limit)
+                    read_stream(address, request.as_deref().or(self.body.as_deref()), self.body_limit, &arrived)
                         .await
                         .map(|body| Page { body, error_status: None })
                 }
@@ -144,7 +146,11 @@ impl PageClient {
             }
         };
         tokio::time::timeout(limit, fetch).await.unwrap_or_else(|_| {
-            Err(ReadError::new(FailureReason::Timeout, format!("no complete response within {}", human(limit))))
+            let hint = match arrived.load(Ordering::Relaxed) {
+                0 => String::new(),
+                bytes => format!(": {bytes} bytes have arrived, but the other side did not close the connection"),
+            };
+            Err(ReadError::new(FailureReason::Timeout, format!("no complete response within {}{hint}", human(limit))))
         })
     }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use reqwest::Url;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -35,7 +36,7 @@ impl StreamAddress {
                 false => Err("the path of a socket must be absolute"),
             });
         }
-        text.starts_with("tcp:").then(|| Self::tcp(text))
+        text.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("tcp:")).then(|| Self::tcp(text))
     }
 
     fn tcp(text: &str) -> Result<Self, &'static str> {
@@ -75,10 +76,13 @@ pub(super) async fn send(stream: &mut Stream, request: &str) -> io::Result<()> {
     stream.shutdown().await
 }
 
-/// Reads at most `limit` + 1 bytes.
-pub(super) async fn receive(stream: Stream, limit: usize) -> io::Result<Vec<u8>> {
+/// Reads at most `limit` + 1 bytes, and counts those that have arrived.
+pub(super) async fn receive(stream: Stream, limit: usize, arrived: &AtomicUsize) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
-    stream.take(limit as u64 + 1).read_to_end(&mut content).await?;
+    let mut stream = stream.take(limit as u64 + 1);
+    while stream.read_buf(&mut content).await? > 0 {
+        arrived.store(content.len(), Ordering::Relaxed);
+    }
     Ok(content)
 }
 
@@ -94,6 +98,7 @@ mod tests {
             ("tcp://app.example.org:80", Some("tcp://app.example.org:80")),
             ("socket:/run/app.sock", Some("socket:/run/app.sock")),
             ("socket:///run/app.sock", Some("socket:/run/app.sock")),
+            ("TCP://app:80", Some("tcp://app:80")),
             ("tcp://app", None),
             ("tcp:9191", None),
             ("tcp://:9191", None),

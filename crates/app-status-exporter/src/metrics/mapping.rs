@@ -173,14 +173,16 @@ async fn metric_families(
     let mut families =
         families.map_err(|error| ReadError { reason: FailureReason::Incomplete, error: error.into() })?;
     let templates: Vec<_> = metric.labels.iter().map(|(_, template)| template.resolved(document)).collect();
+    let sources: Vec<_> = metric.values.iter().map(|(_, source)| source.resolved(document)).collect();
+    let timestamp = metric.timestamp.as_ref().map(|(template, format)| (template.resolved(document), *format));
     for element in elements {
         budget.check_time().await?;
         let mut labels = labels(metric, &templates, document, element, losses);
-        let timestamp = metric.timestamp.as_ref().and_then(|(template, format)| {
+        let timestamp = timestamp.as_ref().and_then(|(template, format)| {
             let timestamp = value::timestamp(template, *format, document, element);
             timestamp.map_err(|error| losses.add(&format!("{} timestamp", metric.name), error)).ok()
         });
-        for ((name, source), family) in metric.values.iter().zip(&mut families) {
+        for (((name, _), source), family) in metric.values.iter().zip(&sources).zip(&mut families) {
             let mut samples = Samples { metric, family, timestamp, series, bytes: 0, duplicate: None };
             if let Err(error) = add_samples(source, document, element, &mut labels, &mut samples) {
                 match fallback(metric, error.reason) {

@@ -1,8 +1,11 @@
 //! The metrics of a module: where their values, labels and timestamps are in a page.
 
+use std::borrow::Cow;
+
 use exporter_common::Kind;
 
 use super::conversion::Conversion;
+use crate::json::document::Document;
 use crate::json::jsonpath::Template;
 
 /// One metric of a module. With `values` it has several families with the same elements and labels.
@@ -24,7 +27,7 @@ pub(crate) struct Metric {
 }
 
 /// The source of a series' value in its element.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum ValueSource {
     Number(Template, Conversion),
     /// One of these states.
@@ -34,8 +37,26 @@ pub(crate) enum ValueSource {
     Histogram(HistogramSource),
 }
 
+impl ValueSource {
+    /// The source with the results of its paths from the root. Those of a histogram are evaluated for each element.
+    pub(super) fn resolved(&self, document: &Document<'_>) -> Cow<'_, Self> {
+        let resolved = |template: &Template| match template.resolved(document) {
+            Cow::Owned(template) => Some(template),
+            Cow::Borrowed(_) => None,
+        };
+        let source = match self {
+            Self::Number(template, conversion) => {
+                resolved(template).map(|template| Self::Number(template, conversion.clone()))
+            }
+            Self::State(template, states) => resolved(template).map(|template| Self::State(template, states.clone())),
+            Self::Info | Self::Histogram(_) => None,
+        };
+        source.map_or(Cow::Borrowed(self), Cow::Owned)
+    }
+}
+
 /// The sources of a histogram's parts.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct HistogramSource {
     /// A path with one match per bucket.
     pub(crate) buckets: Template,
@@ -51,7 +72,7 @@ pub(crate) struct HistogramSource {
 }
 
 /// The source of the buckets' upper bounds.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum BucketBounds {
     /// In each bucket.
     Bucket(Template),

@@ -59,7 +59,10 @@ fn each_request_of_a_metric_is_a_page_and_one_that_hangs_affects_no_other() {
     let hanging = Arc::new(Mutex::new(Vec::new()));
     let held = hanging.clone();
     let url = serve(move |mut stream| match request(&mut stream).as_str() {
-        "hang\n" => held.lock().unwrap().push(stream),
+        "hang\n" => {
+            stream.write_all(b"{}").unwrap();
+            held.lock().unwrap().push(stream);
+        }
         "depth\n" => stream.write_all(b"{\"depth\": 3}").unwrap(),
         "status\n" => stream.write_all(b"{\"up\": 1}").unwrap(),
         other => panic!("{other}"),
@@ -88,6 +91,8 @@ fn each_request_of_a_metric_is_a_page_and_one_that_hangs_affects_no_other() {
         eventually("the connection is closed", || stream.write_all(b" ").is_err().then_some(()));
     }
     assert!(exporter.log().contains("(hang): no complete response within"), "{}", exporter.log());
+    let hint = ": 2 bytes have arrived, but the other side did not close the connection";
+    assert!(exporter.log().contains(hint), "{}", exporter.log());
 }
 
 #[test]
@@ -110,7 +115,11 @@ fn failures_of_sockets_have_the_reasons_of_pages_over_http() {
         (closed.as_str(), "connect", ": cannot connect: Connection refused"),
         ("socket:/nowhere/app.sock", "connect", "socket:/nowhere/app.sock: cannot connect: No such file or directory"),
         (&big, "too_large", ": the page is larger than 10000 bytes"),
-        (&reset, "answer", ": the response is truncated: Connection reset by peer"),
+        (
+            &reset,
+            "answer",
+            ": the response is truncated: Connection reset by peer (os error 104); if the application expects no request",
+        ),
         (&empty, "not_json", ": the page is empty"),
     ] {
         let config = Config::new("    body_size_limit: 10000B\n    body: {content: status}\n");
