@@ -457,7 +457,7 @@ fn a_mapping_that_exceeds_its_time_limit_does_not_block_other_requests() {
     let jobs = vec!["{\"n\": 1}"; 80_000].join(",");
     std::fs::write(&page, format!("{{\"jobs\": [{jobs}]}}")).unwrap();
     // quadratic in the number of elements: hours
-    let metric = "{name: a, path: '{.jobs[*]}', value: '{root.jobs[?(@.n == 2)]}'}";
+    let metric = "{name: a, path: '{.jobs[*]}', value: '{parent.jobs[?(@.n == 2)]}'}";
     std::fs::write(&config, format!("modules: {{default: {{metrics: [{metric}]}}}}")).unwrap();
     let (url, config) = (format!("--app.url=file:{}", page.display()), format!("--config.file={}", config.display()));
     let exporter = start([url.as_str(), config.as_str(), "--poll.interval=0", "--scrape.timeout=2s"]);
