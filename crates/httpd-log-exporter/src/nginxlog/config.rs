@@ -100,7 +100,7 @@ impl NginxlogConfig {
         Ok(Self { origin: String::new(), listen_address, metrics_path, namespaces, warnings: warnings.into_inner() })
     }
 
-    /// Logs what has no effect here.
+    /// Logs settings without an effect here.
     pub(crate) fn warn(&self) {
         for warning in &self.warnings {
             tracing::warn!("{}: {warning}", self.origin);
@@ -319,7 +319,7 @@ fn check_label(section: &Section<'_>, label: &str) -> setting::Result<()> {
     }
 }
 
-/// The labels with values of a line: those of the file, then method and status unless the file has them.
+/// The labels with values of a line: the ones in the file, then method and status unless the file has them.
 fn relabels(section: &mut Section<'_>, is_hcl: bool) -> setting::Result<Vec<Relabel>> {
     let mut blocks = Vec::new();
     if is_hcl {
@@ -403,7 +403,7 @@ fn check_distinct(namespaces: &[NamespaceConfig]) -> setting::Result<()> {
         let mistake = |why: String| Err(format!("line {}: namespace {}: {why}", namespace.line, namespace.name));
         let label = namespace.labels.first().filter(|_| namespace.has_label);
         if let Some(other) = series.insert((&namespace.prefix, label), &namespace.name) {
-            return mistake(format!("its metrics are also those of namespace {other}: set namespace_label"));
+            return mistake(format!("namespace {other} has the same metrics: set namespace_label"));
         }
         for source in &namespace.sources {
             let other = *logs.entry(source).or_insert(namespace);

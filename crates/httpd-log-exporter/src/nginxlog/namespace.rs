@@ -23,7 +23,7 @@ pub(super) struct Namespace {
     pub(super) tags: Vec<String>,
     pub(super) format: Format,
     is_json: bool,
-    /// Each with the index of its field among those that are found.
+    /// Each with the index of its field among the found ones.
     relabels: Vec<(Option<usize>, Relabel)>,
     /// The indexes of [`NUMBERS`] among the fields that are found.
     numbers: [Option<usize>; NUMBERS.len()],
@@ -102,7 +102,7 @@ impl Namespace {
         self.relabels.iter().map(|(_, relabel)| relabel.label.as_str())
     }
 
-    /// The same without those that only the counter of requests has.
+    /// The same without the labels of the counter of requests.
     pub(super) fn rest_names(&self) -> impl Iterator<Item = &str> {
         let relabels = self.relabels.iter().filter(|(_, relabel)| !relabel.only_counter);
         relabels.map(|(_, relabel)| relabel.label.as_str())

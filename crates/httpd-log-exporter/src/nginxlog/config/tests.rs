@@ -182,7 +182,7 @@ fn a_mistake_is_an_error_with_its_line() {
         (
             minimal("a", "metrics_override = { prefix = \"p\" }\nnamespace_label = \"\"")
                 + &minimal("b!", "metrics_override = { prefix = \"p\" }"),
-            "line 8: namespace b: its metrics are also those of namespace a: set namespace_label",
+            "line 8: namespace b: namespace a has the same metrics: set namespace_label",
         ),
         (
             minimal("a", "") + &minimal("b", "source_files = [\"/log/a\"]"),
