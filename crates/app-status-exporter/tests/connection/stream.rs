@@ -110,7 +110,7 @@ fn failures_of_sockets_have_the_reasons_of_pages_over_http() {
         // closing with unread data resets the connection
         assert_eq!(stream.peek(&mut byte).unwrap(), 1);
     });
-    let empty = serve(drop);
+    let empty = serve(|mut stream| drop(request(&mut stream)));
     for (url, reason, message) in [
         (closed.as_str(), "connect", ": cannot connect: Connection refused"),
         ("socket:/nowhere/app.sock", "connect", "socket:/nowhere/app.sock: cannot connect: No such file or directory"),
